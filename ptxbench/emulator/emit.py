@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.types import B32, LANES, PRED, TYPES, Type, bits_of, wide
+from ptxbench.emulator.vector_calls import Computed, Line
+from ptxbench.emulator.vector_functions import function, operand
 
 CANONICAL_NAN = {16: 0x7FFF, 32: 0x7FFFFFFF, 64: 0x7FFFFFFFFFFFFFFF}
 """The canonical NaN by width. PTX leaves open which NaN f32 arithmetic returns; f64 keeps a payload."""
@@ -45,14 +48,21 @@ class Value:
 class Emitter:
     """Collects the IR of one function's blocks."""
 
-    def __init__(self, *, hardware_fma: bool = True) -> None:
+    def __init__(self, *, hardware_fma: bool = True, in_memory: bool = False) -> None:
         self.hardware_fma = hardware_fma  # without it, llvm.fma is 32 calls of libm
-        self.lines: list[str] = []
+        self.in_memory = in_memory
+        """Whether the vectors will be in memory (vector_calls.py), where they have no type."""
+        self.is_shared = False
+        """Whether this one already makes a function that kernels share."""
+        self.lines: list[Any] = []
+        """Texts; in memory, also lines of vector_calls.py."""
         self.declarations: set[str] = set()
         self.functions: dict[str, str] = {}
         """Out-of-line functions that this one needs, by name."""
         self.outlined: dict[str, Value] = {}
         """By name, the results of functions that `outline` has built."""
+        self.computations: dict[str, Computation] = {}
+        """By name, the functions that are called in place of several lines."""
         self.names = 0
 
     # ---- text
@@ -105,6 +115,35 @@ class Emitter:
         arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in values)
         return self.result(f'call {result.type.vector} @"{name}"({arguments})', result.type, raw=result.raw)
 
+    def compute(
+        self, label: str, kept: dict[Any, Computation], key: Any, build: Callable[[Emitter, Sequence[Value]], Value],
+        values: Sequence[Value], known: Collection[int] = (),
+    ) -> Value:  # fmt: skip
+        """`build(e, values)` as one call of a function that kernels share, which is `kept` from then on.
+
+        `label`: for its name. `key`: all that `build` depends on, other than vectors and numbers. `known`: the places
+        of values whose numbers it depends on.
+        """
+        found = kept.get(key)
+        if found is None:
+            found = kept[key] = computation(label, build, values, known, hardware_fma=self.hardware_fma)
+        if found.place is not None:
+            return replace(values[found.place], type=found.result.type, raw=found.result.raw)
+        if found.result.constant is not None:
+            return found.result
+        self.computations[found.shape.form.name] = found
+        self.names += 1
+        name = f"%v{self.names}"
+        tokens = [literal(value) for place, value in enumerate(values) if place not in known]
+        self.lines.append(Line(name, found.shape, tokens))
+        return replace(found.result, ir=name)
+
+    def gather(self) -> None:
+        """Add what the functions of `compute` need to the declarations and functions of this one."""
+        for found in self.computations.values():
+            self.declarations |= found.declarations
+            self.functions.update(found.functions)
+
     # ---- constants and reinterpretation
 
     def constant(self, value: int | float, type: Type) -> Value:
@@ -133,6 +172,8 @@ class Emitter:
 
     def splat(self, scalar: str, type: Type) -> Value:
         """An LLVM scalar of the type's element, in every lane."""
+        if self.in_memory:
+            return Value(self.op(f"freeze {type.vector} splat ({type.element} {scalar})"), type)
         first = self.op(f"insertelement {type.vector} poison, {type.element} {scalar}, i64 0")
         return Value(
             self.op(f"shufflevector {type.vector} {first}, {type.vector} poison, <{LANES} x i32> zeroinitializer"), type
@@ -146,8 +187,8 @@ class Emitter:
         if a.constant is not None:
             return self.from_bits(a.constant, type)
         a = self.canonical(a)
-        if a.type.element == type.element:
-            return replace(a, type=type)
+        if a.type.element == type.element or self.in_memory:
+            return Value(a.ir, type, a.raw)
         return Value(self.op(f"bitcast {a.type.vector} {a.ir} to {type.vector}"), type)
 
     def bits(self, a: Value) -> Value:
@@ -161,6 +202,8 @@ class Emitter:
         """`a` with every NaN replaced by PTX's canonical one, if `a` may hold another."""
         if not a.raw:
             return a
+        if self.in_memory:
+            return self.compute("canonical", OF_NAN, a.type.name, lambda e, values: e.canonical(values[0]), [a])
         nan = self.unspecified_nan(a.type)
         chosen = self.select(self.compare("nan", a, a), nan, replace(a, raw=False))
         return replace(chosen, raw=False)
@@ -386,6 +429,56 @@ class Emitter:
         zero, one = self.constant(0.0, a.type), self.constant(1.0, a.type)
         above = self.select(self.compare("gt", a, zero), a, zero)
         return replace(self.select(self.compare("lt", above, one), above, one), raw=False)
+
+
+@dataclass(frozen=True)
+class Computation:
+    """A function that computes `result`, and what it needs. `place`: of the argument that is the result, if one is."""
+
+    shape: Computed
+    result: Value
+    place: int | None
+    declarations: frozenset[str]
+    functions: Mapping[str, str]
+
+
+OF_NAN: dict[Any, Computation] = {}
+"""By type, how to make a NaN canonical."""
+
+
+def computation(
+    label: str, build: Callable[[Emitter, Sequence[Value]], Value], values: Sequence[Value], known: Collection[int],
+    *, hardware_fma: bool,
+) -> Computation:  # fmt: skip
+    """See `Emitter.compute`."""
+    e = Emitter(hardware_fma=hardware_fma)
+    e.is_shared = True
+    parameters: list[str] = []
+    loads: list[str] = []
+    inputs: list[Value] = []
+    for place, value in enumerate(values):
+        if place in known:
+            inputs.append(value)
+            continue
+        number = len(parameters)
+        is_number = value.constant is not None and value.type is not PRED
+        kind, lines = operand(number, value.type.vector, is_number=is_number)
+        parameters.append(kind)
+        loads += lines
+        inputs.append(Value(f"%a{number}", value.type, raw=value.raw))
+    result = build(e, inputs)
+    same = next((place for place, value in enumerate(inputs) if value.ir == result.ir), None)
+    form = function(label, parameters, [*loads, *e.lines], result.type.vector, result.ir)
+    return Computation(Computed(form), result, same, frozenset(e.declarations), e.functions)
+
+
+def literal(value: Value) -> str:
+    """A vector's name, or the number that it is in all lanes."""
+    if value.constant is None:
+        return value.ir
+    if value.type is PRED:
+        return "-1" if value.constant else "0"
+    return value.ir.rpartition(" ")[2].removesuffix(")")
 
 
 FOLDED: dict[str, Callable[[int, int], int]] = {

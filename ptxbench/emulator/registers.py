@@ -85,7 +85,7 @@ class KernelState:
         function = self.function = self.program.function
         self.loop_at = {loop.header: (i, loop) for i, loop in enumerate(self.loops.natural)}
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
-        self.e = Emitter(hardware_fma=hardware_fma)
+        self.e = Emitter(hardware_fma=hardware_fma, in_memory=not vectors)
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.ops.mergeable = analysis.mergeable
         opcodes = [step.entry.opcode for step in self.steps]
@@ -252,7 +252,7 @@ class KernelState:
         assert isinstance(source, Address)
         address = self.read_address(source, step.instruction.line)
         (value,) = self.ops.load("param", address, step.entry.arguments["type"])
-        return self.extended(value, self.function.registers[name])
+        return extended(self.e, value, self.function.registers[name])
 
     # ---- operands
 
@@ -415,18 +415,12 @@ class KernelState:
         if kind.bits != value.type.bits:
             if PRED in (kind, value.type):
                 raise syntax_error(line, f"'{operand.name}' is .{kind}, but .{value.type} is written to it.")
-            value = self.extended(value, kind)
+            value = extended(self.e, value, kind)
         if guard is not None:
             old = self.e.as_type(self.get(operand.name), value.type)
             value = self.e.choose(guard, value, old)
         self.values[operand.name] = value
         self.dirty.add(operand.name)
-
-    def extended(self, value: Value, kind: Type) -> Value:
-        """`value` with the bits of a register of type `kind`."""
-        if kind.bits == value.type.bits:
-            return value
-        return self.e.convert(self.e.bits(value) if value.type.floating else value, bits_of(kind))
 
     def write_back(self, block: Block, *, together: bool = False) -> None:
         """Store the live-out registers, under the block's mask; of all lanes, if they all run the block `together`.
@@ -481,6 +475,13 @@ class KernelState:
         """The bits of `new` where `mask` is set, of `old` elsewhere (i32 names)."""
         differs = self.e.op(f"xor i32 {new}, {old}")
         return self.e.op(f"xor i32 {self.e.op(f'and i32 {differs}, {mask}')}, {old}")
+
+
+def extended(e: Emitter, value: Value, kind: Type) -> Value:
+    """`value` with the bits of a register of type `kind`."""
+    if kind.bits == value.type.bits:
+        return value
+    return e.convert(e.bits(value) if value.type.floating else value, bits_of(kind))
 
 
 def specials(steps: Sequence[FlowStep]) -> set[str]:

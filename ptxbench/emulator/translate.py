@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
-from ptxbench.emulator.emit import Value
+from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import (
     CARRY,
     Block,
@@ -26,7 +28,7 @@ from ptxbench.emulator.modules import split, without_empty
 from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.registers import KernelState
+from ptxbench.emulator.registers import KernelState, extended
 from ptxbench.emulator.runtime import bulk_clusters, clusters, kinds, messages, records, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
 from ptxbench.emulator.runtime.cta_states import prepare_warp
@@ -46,7 +48,8 @@ from ptxbench.emulator.syntax import (
     registers,
 )
 from ptxbench.emulator.types import B32, LANES, PRED
-from ptxbench.emulator.vector_calls import Unknown, without_vectors
+from ptxbench.emulator.vector_calls import without_vectors
+from ptxbench.emulator.vector_functions import Unknown
 
 
 def translate(
@@ -58,13 +61,27 @@ def translate(
 
     Raises PtxSyntaxError and UnsupportedInstruction.
     """
-    return Translator(module, function, arch, hardware_fma, mode, clustered, vectors).translate()
+    if not vectors:
+        with contextlib.suppress(Unknown):
+            return Translator(module, function, arch, hardware_fma, mode, clustered, False).translate()
+    return Translator(module, function, arch, hardware_fma, mode, clustered, True).translate()
 
 
 WAITS = (
     "warp_sync", "aligned", "warpgroup", "register_pool", "warp_barrier", "barrier_reduction", "cluster_wait",
 )  # fmt: skip
 """How an instruction can start a block with a wait for other lanes."""
+
+
+NUMBERS = ("immLut",)
+"""Operands whose numbers determine what an instruction computes."""
+
+
+def replaced(argument: Any, values: Iterator[Value]) -> Any:
+    """An argument with the next of these values in place of its own."""
+    if isinstance(argument, tuple):
+        return tuple(next(values) for _ in argument)
+    return next(values) if isinstance(argument, Value) else argument
 
 
 def member_mask(step: FlowStep) -> Operand:
@@ -309,7 +326,13 @@ class Translator:
             arguments["carry"] = self.kernel.get(CARRY)
         if "count" in entry.asks:  # how many registers a vector operand is split into
             arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
-        result = entry.body(**{name: value for name, value in arguments.items() if name in entry.asks})
+        asked = {name: value for name, value in arguments.items() if name in entry.asks}
+        if self.kernel.e.in_memory and entry.computes and len(targets) == 1:
+            target = targets[0][1]
+            if isinstance(target, Register) and (only := self.computed(entry, asked, target)) is not None:
+                self.kernel.put(target, only, guard, instruction.line)
+                return
+        result = entry.body(**asked)
         if entry.flow == "warpgroup":  # its result is in the register file, later
             return
         if entry.carry in ("out", "both"):
@@ -317,6 +340,38 @@ class Translator:
             self.kernel.put(Register(CARRY), carry, guard, instruction.line)
         for form, operand in targets:
             self.deliver(form, operand, result, guard, instruction.line)
+
+    def computed(self, entry: Entry, asked: Mapping[str, Any], target: Register) -> Value | None:
+        """The first result of an instruction that only computes, with the bits of its register, by one call; None if
+        it is known at translation, or cannot be called."""
+        held = self.kernel.held(target.name)
+        key: list[Any] = [held.bits, self.e.hardware_fma]
+        values: list[Value] = []
+        known = []
+        for name, argument in asked.items():
+            if isinstance(argument, Value):
+                if name in NUMBERS:
+                    known.append(len(values))
+                    key.append(argument.constant)
+                values.append(argument)
+            elif isinstance(argument, tuple):
+                values += argument
+                key.append(len(argument))
+            elif name not in entry.arguments and name != "e":
+                key.append(argument)
+        if all(value.constant is not None for value in values) or any(value.ir[0] == "<" for value in values):
+            return None
+        key += [(value.type.name, value.raw, value.constant is None) for value in values]
+
+        def build(e: Emitter, inputs: Sequence[Value]) -> Value:
+            rest = iter(inputs)
+            given = {name: replaced(argument, rest) for name, argument in asked.items()}
+            result = entry.body(**{**given, "e": e})
+            first: Value = result[0] if isinstance(result, tuple) else result
+            return first if PRED in (first.type, held) else extended(e, first, held)
+
+        label = entry.opcode.partition(".")[0]
+        return self.e.compute(label, entry.computations, tuple(key), build, values, known)
 
     def deliver(self, form: OperandForm, operand: Operand, result: object, guard: Value | None, line: int) -> None:
         values = result if isinstance(result, tuple) else (result,)
@@ -345,13 +400,14 @@ class Translator:
         starts.append(len(e.lines))
         e.line(f"b{len(self.kernel.blocks)}:")  # after the last instruction
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
-        body, places = "\n  ".join(e.lines), ""
-        calls: dict[str, str] = {}
-        if not self.kernel.vectors:
-            with contextlib.suppress(Unknown):
-                body, places, calls = without_vectors(
-                    e.lines[start:end] for start, end in itertools.pairwise([*starts, len(e.lines)])
-                )
+        calls: Collection[str] = ()
+        if self.kernel.vectors:
+            body, places = "\n  ".join(e.lines), ""
+        else:
+            body, places, calls = without_vectors(
+                e.lines[start:end] for start, end in itertools.pairwise([*starts, len(e.lines)])
+            )
+            e.gather()
         of_clusters = self.of_clusters() if self.ops.clustered else ()
         for function in (scheduler(self.ops.clustered), CHOOSE_LANES, *of_clusters):
             self.ops.function(function)
@@ -374,7 +430,7 @@ class Translator:
         prepares = prepare_warp(self.kernel.local_bytes, self.kernel.cleared_bytes, unwritten, zeroed, self.ops.queues)
         own, shared = without_empty(
             "\n".join([*tables, warp, prepares]),
-            [*calls.values(), *e.functions.values(), *(function.text for function in self.ops.functions.values())],
+            [*calls, *e.functions.values(), *(function.text for function in self.ops.functions.values())],
         )
         ir, functions = split(own, shared, e.declarations, "vectors" if self.kernel.vectors else "calls")
         return Translation(

@@ -11,16 +11,15 @@ there.
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 from bisect import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ptxbench.emulator.types import LANES
+from ptxbench.emulator.vector_functions import MASK, VECTOR, Form, Unknown, form
 
-VECTOR, MASK = f"<{LANES} x ", f"<{LANES} x i1>"
 SLOT_BYTES = 16 * LANES
 """Room for the longest vector, of i128."""
 
@@ -30,187 +29,32 @@ NAME = re.compile(rf" ({NAMED})")
 TOKEN = re.compile(rf" ({NAMED}|(?<=\d )-?\d+(?=[),])|(?<=[te] )0x\w+)")
 """What may differ between lines that call the same function: names, integers, and numbers of type float or double. The
 space before them is found quickly."""
-PIECE = re.compile(
-    rf"(?P<vector><{LANES} x \w+>)|splat \((?P<splat>\w+) §\)|(?P<scalar>\b(?:i\d+|ptr|float|double|half)) §|§"
-)
-"""The parts of a line, with § for each token, that say what the tokens are."""
-
-OTHER_LENGTH = re.compile(rf"<(?!{LANES} x )\d+ x ")
-
 REGISTER = re.compile(r"(%[\w.]+) = getelementptr i8, ptr %registers, i64 (\d+)")
 LOAD = re.compile(rf"load <{LANES} x \w+>, ptr §, align 64")
 STORE = re.compile(rf"store <{LANES} x \w+> §, ptr §, align 64")
-LANE = re.compile(rf"insertelement <{LANES} x (\w+)> poison, \w+ ([^ ]+), i64 0")
-BROADCAST = re.compile(rf"shufflevector <{LANES} x \w+> §, .* zeroinitializer")
 OF_MASK = re.compile(rf"bitcast (?:{MASK} § to i32|i32 § to {MASK})")
+OF_BIT = f"freeze {MASK} splat (i1 §)"
 LOGIC = re.compile(rf"(?:and|or|xor) {MASK}")
 HARMLESS = re.compile(r'.*call [^@]*@(?:load_|store_|llvm\.|")')
 """Calls that do not write to the register file."""
 
 
-class Unknown(Exception):
-    """A line that cannot become a call."""
-
-
 @dataclass(frozen=True)
-class Form:
-    """The function for a shape of line, and `call`, the text of a call with %s for each argument.
-
-    It stores `results` vectors to its first parameters; `structure`: they are parts of a structure. `returns`: whether
-    it has another result. `vectors`: for each other parameter, whether it is a pointer to a vector.
-    """
-
-    name: str
-    text: str
-    call: str
-    results: int
-    structure: bool
-    returns: bool
-    vectors: tuple[bool, ...]
-
-
-class Arguments:
-    """Reads the tokens of a line: `parameters` as in `Form`, and `lines` that make the operands of them."""
-
-    def __init__(self) -> None:
-        self.parameters: list[str] = []
-        self.lines: list[str] = []
-        self.vector = ""
-        """The type that was read last."""
-
-    def read(self, piece: re.Match[str]) -> str:
-        """What stands for a piece in the function. Raises Unknown."""
-        if piece["vector"]:
-            self.vector = piece["vector"]
-            return self.vector
-        number = len(self.parameters)
-        if kind := piece["scalar"]:
-            self.parameters.append(kind)
-            return f"{kind} %p{number}"
-        self.parameters.append(self.load(number, piece["splat"]))
-        return f"%a{number}"
-
-    def load(self, number: int, splat: str | None) -> str:
-        """Make the operand of a vector, or of a number of type `splat` in all lanes; returns the parameter's type."""
-        if splat:
-            vector = f"{VECTOR}{splat}>"
-            self.lines += [
-                f"%f{number} = insertelement {vector} poison, {splat} %p{number}, i64 0",
-                f"%a{number} = shufflevector {vector} %f{number}, {vector} poison, {VECTOR}i32> zeroinitializer",
-            ]
-            return splat
-        if self.vector == MASK:
-            self.lines.append(f"%a{number} = bitcast i32 %p{number} to {MASK}")
-            return "i32"
-        if not self.vector:
-            raise Unknown
-        self.lines.append(f"%a{number} = load {self.vector}, ptr %p{number}, align 64")
-        return ""
-
-
-def form(shape: str) -> Form:
-    """The function for the lines of a shape. Raises Unknown."""
-    if OTHER_LENGTH.search(shape):
-        raise Unknown(shape)
-    arguments = Arguments()
-    operation = PIECE.sub(arguments.read, shape)
-    kind = result_type(operation)
-    vectors, structure = stored_types(kind), kind.startswith("{")
-    lines = [*arguments.lines, f"%result = {operation}" if kind else operation]
-    for number, vector in enumerate(vectors):
-        part = f"%part{number}" if structure else "%result"
-        if structure:
-            lines.append(f"{part} = extractvalue {kind} %result, {number}")
-        lines.append(f"store {vector} {part}, ptr %r{number}, align 64")
-    if kind == MASK:
-        returned, value = "i32", "i32 %lanes"
-        lines.append(f"%lanes = bitcast {MASK} %result to i32")
-    elif kind and not vectors:
-        returned, value = kind, f"{kind} %result"
-    else:
-        returned = value = "void"
-    lines.append(f"ret {value}")
-    parameters = [*("ptr" for _ in vectors), *(parameter or "ptr" for parameter in arguments.parameters)]
-    names = [*(f"%r{i}" for i in range(len(vectors))), *(f"%p{i}" for i in range(len(arguments.parameters)))]
-    name = f"lanes.{operation.split()[0]}.{hashlib.sha256(shape.encode()).hexdigest()[:16]}"
-    body = "\n  ".join(lines)
-    declared = ", ".join(map(" ".join, zip(parameters, names, strict=True)))
-    text = f"define internal {returned} @{name}({declared}) noinline {{\n  {body}\n}}\n"
-    call = f"call {returned} @{name}({', '.join(f'{parameter} %s' for parameter in parameters)})"
-    is_vector = tuple(not parameter for parameter in arguments.parameters)
-    return Form(name, text, call, len(vectors), structure, returned != "void", is_vector)
-
-
-def stored_types(kind: str) -> tuple[str, ...]:
-    """The vectors in the type of a result, which are stored; a mask is returned. Raises Unknown."""
-    parts = tuple(kind.strip("{ }").split(", "))
-    vectors = tuple(part for part in parts if part.startswith("<") and part != MASK)
-    if kind.startswith("{") and vectors != parts:
-        raise Unknown(kind)
-    return vectors
-
-
-CASTS = ("zext", "sext", "trunc", "bitcast", "fpext", "fptrunc", "sitofp", "uitofp", "fptosi", "fptoui")
-OF_FIRST = (
-    "add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "and", "or", "xor", "shl", "lshr", "ashr", "fadd", "fsub",
-    "fmul", "fdiv", "frem", "fneg", "freeze", "load", "shufflevector", "insertelement",
-)  # fmt: skip
-"""Opcodes whose result has the type of their first vector."""
-
-
-def result_type(operation: str) -> str:
-    """The type of an operation's result; "" without one. Raises Unknown."""
-    opcode, _, rest = operation.partition(" ")
-    vectors: list[str] = re.findall(rf"<{LANES} x \w+>", operation)
-    if opcode in OF_FIRST:
-        return vectors[0]
-    if opcode in ("icmp", "fcmp"):
-        return MASK
-    if opcode in CASTS:
-        return rest.rpartition(" to ")[2]
-    if opcode == "select":
-        return vectors[-1]
-    if opcode == "extractelement":
-        return vectors[0].removeprefix(VECTOR).removesuffix(">")
-    if opcode == "call":
-        kind = rest[: rest.index(" @")]
-        return "" if kind == "void" else kind
-    if opcode == "store":
-        return ""
-    raise Unknown(operation)
-
-
 class Shape:
     """What lines have in common that differ in their tokens only, with § for each token.
 
-    `kind`: the opcode, or "same" (a vector of the same bits as the operand), "lane" (an insertion of the first lane,
-    into nothing), "broadcast" (of the first lane), "mask" (between a mask and an i32), "logic" (of masks). `scalar`:
-    for the last two, the operation on numbers, with %s for each token. `first`: for "lane", the type and the value, §
-    for a token. `part`: for "extractvalue", the number.
+    `kind`: the opcode, or "same" (a vector of the same bits as the operand), "mask" (between a mask and an i32),
+    "logic" (of masks). `scalar`: for the last two, the operation on numbers, with %s for each token. `part`: for
+    "extractvalue", the number.
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.kind = text[: text.index(" ")]
-        self.scalar = ""
-        self.first = ("", "")
-        self.part = 0
-        self.is_load = LOAD.fullmatch(text) is not None
-        self.is_store = STORE.fullmatch(text) is not None
-        self.changes_registers = self.kind == "call" and changes_registers(text)
-        if match := LANE.fullmatch(text):
-            self.kind, self.first = "lane", (match[1], match[2])
-        elif BROADCAST.fullmatch(text):
-            self.kind = "broadcast"
-        elif OF_MASK.fullmatch(text):
-            self.kind, self.scalar = "mask", "bitcast i32 %s to i32"
-        elif LOGIC.match(text):
-            scalar = text.replace(MASK, "i32").replace("splat (i1 true)", "-1").replace("splat (i1 false)", "0")
-            self.kind, self.scalar = "logic", scalar.replace("§", "%s")
-        elif self.kind == "bitcast" and text.count(VECTOR) == 2 and MASK not in text:
-            self.kind = "same"
-        elif self.kind == "extractvalue":
-            self.part = int(text.rpartition(", ")[2])
+    text: str
+    kind: str
+    scalar: str = ""
+    part: int = 0
+    is_load: bool = False
+    is_store: bool = False
+    changes_registers: bool = False
 
     @functools.cached_property
     def form(self) -> Form:
@@ -218,8 +62,36 @@ class Shape:
         return form(self.text)
 
 
-shape = functools.lru_cache(maxsize=4096)(Shape)
-"""The shape of a text."""
+@functools.lru_cache(maxsize=4096)
+def shape(text: str) -> Shape:
+    """The shape of this text."""
+    opcode = text[: text.index(" ")]
+    if opcode == "call":
+        return Shape(text, opcode, changes_registers=changes_registers(text))
+    if opcode == "load":
+        return Shape(text, opcode, is_load=LOAD.fullmatch(text) is not None)
+    if opcode == "store":
+        return Shape(text, opcode, is_store=STORE.fullmatch(text) is not None)
+    if opcode == "extractvalue":
+        return Shape(text, opcode, part=int(text.rpartition(", ")[2]))
+    if LOGIC.match(text):
+        scalar = text.replace(MASK, "i32").replace("splat (i1 true)", "-1").replace("splat (i1 false)", "0")
+        return Shape(text, "logic", scalar.replace("§", "%s"))
+    if OF_MASK.fullmatch(text):
+        return Shape(text, "mask", "bitcast i32 %s to i32")
+    if text == OF_BIT:
+        return Shape(text, "logic", "sext i1 %s to i32")
+    if opcode == "bitcast" and text.count(VECTOR) == 2 and MASK not in text:
+        return Shape(text, "same")
+    return Shape(text, opcode)
+
+
+class Computed(Shape):
+    """The shape of calls of a function that exists."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__("", "computed")
+        self.__dict__["form"] = form
 
 
 class Line(NamedTuple):
@@ -235,17 +107,10 @@ def parsed(text: str) -> Line | str:
     if VECTOR not in text:
         return text
     name, equals, operation = text.partition(" = ")
-    return parsed_vector(name, operation) if equals else parsed_vector("", text)
-
-
-def parsed_vector(name: str, operation: str) -> Line:
+    if not equals:
+        name, operation = "", text
     pieces = (NAME if has_constant(operation) else TOKEN).split(operation)
     return Line(name, shape(" §".join(pieces[::2])), pieces[1::2])
-
-
-def split_lines(text: str) -> list[str]:
-    """The lines of a text, which mostly has one."""
-    return [line.strip() for line in text.splitlines()] if "\n" in text else [text]
 
 
 def has_constant(operation: str) -> bool:
@@ -328,17 +193,22 @@ class Rewriting:
         self.slots = 0
         self.functions: dict[str, str] = {}
 
-    def block(self, texts: Iterable[str]) -> None:
+    def block(self, texts: Iterable[str | Line]) -> None:
         """Append a block, whose vectors no other block uses. Raises Unknown."""
-        block = [parsed(line) for text in texts for line in split_lines(text)]
+        block: list[str | Line] = []
+        for text in texts:
+            if isinstance(text, Line):
+                block.append(text)
+            elif "\n" in text:
+                block += [parsed(line.strip()) for line in text.splitlines()]
+            else:
+                block.append(parsed(text))
         self.uses = Uses(block)
         self.free = list(range(self.slots))
         self.ends: dict[int, list[int]] = {}
         """By line, the slots that are free after it."""
         self.places: dict[str, str] = {}
         """By vector, the pointer to it."""
-        self.lanes: dict[str, tuple[str, str]] = {}
-        """By vector, the type and the value of its first lane, if it has no other."""
         self.skipped = -1
         for number, line in enumerate(block):
             self.free += self.ends.pop(number - 1, ())
@@ -357,11 +227,6 @@ class Rewriting:
             self.places[name] = self.place_of(tokens[0])
         elif shape.is_load and self.uses.stays(number, name, tokens[0]):
             self.places[name] = tokens[0]
-        elif kind == "lane":
-            element, value = shape.first
-            self.lanes[name] = element, tokens[0] if value == "§" else value
-        elif kind == "broadcast" and self.lanes.get(tokens[0], ("",))[0] == "i1":
-            self.lines.append(f"{name} = sext i1 {self.lanes[tokens[0]][1]} to i32")
         elif shape.scalar:
             self.lines.append(f"{name} = {shape.scalar % tuple(tokens)}")
         else:
@@ -370,9 +235,6 @@ class Rewriting:
 
     def call(self, number: int, line: Line) -> None:
         name, shape, tokens = line
-        if shape.kind == "broadcast" and tokens[0] in self.lanes:
-            kind, value = self.lanes[tokens[0]]
-            _, shape, tokens = parsed_vector(name, f"freeze {VECTOR}{kind}> splat ({kind} {value})")
         called = shape.form
         self.functions[called.name] = called.text
         arguments = [
@@ -408,11 +270,11 @@ class Rewriting:
         return self.places[name]
 
 
-def without_vectors(blocks: Iterable[Iterable[str]]) -> tuple[str, str, dict[str, str]]:
-    """The body of a function without vectors, the lines for the start of the function, and by name the functions that
-    it calls. Raises Unknown."""
+def without_vectors(blocks: Iterable[Iterable[str | Line]]) -> tuple[str, str, Collection[str]]:
+    """The body of a function without vectors, the lines for the start of the function, and the functions that it
+    calls. Raises Unknown."""
     body = Rewriting()
     for block in blocks:
         body.block(block)
     room = [f"%slot{slot} = alloca [{SLOT_BYTES} x i8], align 64" for slot in range(body.slots)]
-    return "\n  ".join(body.lines), "\n  ".join(room), body.functions
+    return "\n  ".join(body.lines), "\n  ".join(room), body.functions.values()

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import vector_calls
+from ptxbench.emulator import vector_calls, vector_functions
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.translate import translate
-from ptxbench.emulator.vector_calls import Unknown, without_vectors
+from ptxbench.emulator.vector_calls import without_vectors
+from ptxbench.emulator.vector_functions import Unknown
 from tests import quick
 from tests.emulator import pairs
 from tests.emulator.harness import program
@@ -173,7 +174,41 @@ def test_registers_that_trade_places_keep_their_values():
 
 def test_a_kernel_with_a_line_that_is_not_known_keeps_its_vectors(monkeypatch):
     assert "<32 x" not in own_blocks(SWAP, "sm_90")
-    monkeypatch.setattr(vector_calls, "OF_FIRST", ())
+    monkeypatch.setattr(vector_functions, "OF_FIRST", ())
     vector_calls.shape.cache_clear()
     assert "<32 x" in own_blocks(SWAP, "sm_90")
     vector_calls.shape.cache_clear()
+
+
+COMPUTES = program("""
+.visible .entry computes(.param .u64 x)
+{
+    .reg .u64 %x;
+    .reg .u32 %a, %b, %c, %d;
+    .reg .pred %p;
+    ld.param.u64 %x, [x];
+    mov.u32 %a, %tid.x;
+    mad.lo.u32 %b, %a, 3, %a;
+    mad.lo.u32 %b, %b, 5, %a;
+    lop3.b32 %c, %a, %b, 7, 0x96;
+    lop3.b32 %c, %c, %b, 9, 0x96;
+    lop3.b32 %c, %c, %b, 7, 0xe8;
+    mad.lo.u32 %d, 2, 3, 4;
+    setp.gt.u32 %p, %c, %d;
+    @%p add.u32 %c, %c, 1;
+    st.global.u32 [%x], %c;
+    exit;
+}
+""")
+
+
+def test_an_instruction_that_only_computes_is_one_call():
+    calls = re.findall(r'@"lanes\.(\w+)\.(\w+)', own_blocks(COMPUTES, "sm_90"))
+    opcodes = [opcode for opcode, _ in calls]
+    # The last mad is known at translation. The store's address is a scalar that all lanes share.
+    assert [opcode for opcode in opcodes if opcode not in ("load", "freeze", "call")] == [
+        "mad", "mad", "lop3", "lop3", "lop3", "setp", "add", "select",
+    ]  # fmt: skip
+    functions = {opcode: {digest for name, digest in calls if name == opcode} for opcode in opcodes}
+    assert len(functions["mad"]) == 1  # for every number
+    assert len(functions["lop3"]) == 2  # one for each table

@@ -20,6 +20,9 @@ def outlined(body: Body) -> Body:
 
     @functools.wraps(body)
     def call(e: Emitter, **arguments: Any) -> Value:
+        if e.is_shared:
+            here: Value = body(e, **arguments)
+            return here
         values = {name: value for name, value in arguments.items() if isinstance(value, Value)}
         settings = {name: value for name, value in arguments.items() if name not in values}
 

@@ -100,6 +100,17 @@ class Entry:
     carry: str = ""
     """Whether it reads (in), writes (out) or does both (both) to the carry bit CC.CF of each lane."""
 
+    @functools.cached_property
+    def computes(self) -> bool:
+        """Whether it only computes values from values."""
+        others = {"ops", "carry", "count"}
+        return "e" in self.asks and not (self.flow or self.carry or self.asks & others)
+
+    @functools.cached_property
+    def computations(self) -> dict[Any, Any]:
+        """What it computes as functions on memory, by what they depend on."""
+        return {}
+
     @property
     def spaces(self) -> tuple[str, ...]:
         """The state spaces that its modifiers name; empty if its addresses are generic."""
