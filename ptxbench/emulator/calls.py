@@ -133,7 +133,7 @@ class Calls:
     def saved_value(self, register: str) -> Value:
         if register.startswith(DEFINED):
             bits = self.e.op(f"load i32, ptr {self.kernel.defined_at(register.removeprefix(DEFINED))}, align 4")
-            return Value(self.e.op(f"bitcast i32 {bits} to {MASK}"), PRED)
+            return self.e.predicate(bits)
         return self.kernel.get(register)
 
     def returned(self, site: CallSite, saved: Sequence[tuple[int, str]]) -> None:
@@ -154,7 +154,7 @@ class Calls:
                 name = register.removeprefix(DEFINED)
                 held = stack.restore(frame, place, PRED, mask)
                 self.kernel.note_defined(name, "and", self.e.op(f"xor i32 {mask}, -1"))
-                self.kernel.note_defined(name, "or", self.e.op(f"bitcast {MASK} {held.ir} to i32"))
+                self.kernel.note_defined(name, "or", self.e.lanes_where(held))
             else:
                 self.write(register, stack.restore(frame, place, self.kernel.held(register), mask))
 

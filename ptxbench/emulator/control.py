@@ -5,7 +5,6 @@ dispatch.py then chooses which lanes continue.
 
 from __future__ import annotations
 
-from ptxbench.emulator.dispatch import SET_PC
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     Block,
@@ -13,7 +12,7 @@ from ptxbench.emulator.flow import (
 )
 from ptxbench.emulator.layout import SANITIZE
 from ptxbench.emulator.registers import KernelState
-from ptxbench.emulator.runtime import barriers, clusters, context, kinds
+from ptxbench.emulator.runtime import barriers, clusters, context, kinds, short
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.counting import COUNT_BLOCK, COUNT_LANES
 from ptxbench.emulator.runtime.trips import CLOSE_ENTRY
@@ -21,6 +20,8 @@ from ptxbench.emulator.syntax import (
     Instruction,
 )
 from ptxbench.emulator.types import B32, PRED, U32
+
+ALL_LANES = 0xFFFFFFFF
 
 
 class ControlFlow:
@@ -47,7 +48,7 @@ class ControlFlow:
         self.e.line(f"store i32 {rest}, ptr %runnable, align 4")
 
     def set_pc(self, lanes: str, block: int) -> None:
-        self.e.line(f"call void @{self.ops.function(SET_PC)}(ptr %warp, i32 {lanes}, i32 {block})")
+        self.e.line(f"call void @{self.ops.function(short.SET_PC)}(ptr %warp, i32 {lanes}, i32 {block})")
 
     def follow(self, lanes: str, source: int, target: int) -> None:
         """Some lanes go from block `source` to `target`."""
@@ -57,7 +58,7 @@ class ControlFlow:
     def set_pcs(self, lanes: str, blocks: str) -> None:
         """Each of `lanes` goes to the block that its element of `blocks` (i32 vector name) gives."""
         old = self.e.op(f"load {V32}, ptr %warp, align 64")
-        chosen = self.e.op(f"bitcast i32 {lanes} to {MASK}")
+        chosen = self.e.predicate(lanes).ir
         new = self.e.op(f"select {MASK} {chosen}, {V32} {blocks}, {V32} {old}")
         self.e.line(f"store {V32} {new}, ptr %warp, align 64")
 
@@ -69,7 +70,7 @@ class ControlFlow:
 
     def count_block(self, number: int, lanes: str) -> None:
         """`lanes` run block `number`."""
-        if self.kernel.vectors:
+        if not self.e.in_memory:
             self.bump(2 * number, "1")
             self.bump(2 * number + 1, self.lane_count(lanes))
         else:
@@ -77,7 +78,7 @@ class ControlFlow:
 
     def count_lanes(self, slot: int, lanes: str) -> None:
         """Add the number of `lanes` to a counter."""
-        if self.kernel.vectors:
+        if not self.e.in_memory:
             self.bump(slot, self.lane_count(lanes))
         else:
             self.e.line(f"call void @{self.ops.function(COUNT_LANES)}(ptr %counters, i64 {slot}, i32 {lanes})")
@@ -116,6 +117,12 @@ class ControlFlow:
         self.enter_loop(mask, source, target)
         if target == len(self.kernel.blocks):
             self.leave(mask)
+            return
+        if self.e.in_memory:
+            alone = self.e.op(
+                f"call i1 @{self.ops.function(short.GO)}(ptr %warp, ptr %runnable, i32 {mask}, i32 {target})"
+            )
+            self.e.line(f"br i1 {alone}, label %b{target}, label %dispatch")
             return
         runnable = self.e.op("load i32, ptr %runnable, align 4")
         alone = self.e.op(f"icmp eq i32 {mask}, {runnable}")
@@ -165,6 +172,14 @@ class ControlFlow:
         """A guarded branch or exit: all lanes take it, none does, or they diverge."""
         e, mask, taken = self.e, self.ops.mask, self.ops.active
         report = self.kernel.reports[block.last - 1]
+        if (
+            e.in_memory
+            and last.entry.flow != "exit"
+            and len(self.kernel.blocks) not in (number + 1, block.successors[0])
+        ):
+            assert report.divergent_slot is not None
+            self.branch(number, block.successors[0], report.divergent_slot)
+            return
         staying = e.op(f"xor i32 {mask}, {taken}")
         all_go, some, none_go, part = (e.label(hint) for hint in ("all", "some", "none", "part"))
         e.line(f"br i1 {e.op(f'icmp eq i32 {staying}, 0')}, label %{all_go}, label %{some}")
@@ -186,6 +201,23 @@ class ControlFlow:
         else:
             self.follow(taken, number, block.successors[0])
             e.line("br label %dispatch")
+
+    def branch(self, number: int, target: int, divergent_slot: int) -> None:
+        """`split` by one call."""
+        e, mask, taken = self.e, self.ops.mask, self.ops.active
+        following = number + 1
+        self.enter_loop(taken, number, target)
+        if following in self.kernel.loop_at:
+            self.enter_loop(e.op(f"xor i32 {mask}, {taken}"), number, following)
+        divergent = e.op(f"getelementptr i64, ptr %counters, i64 {divergent_slot}")
+        function, otherwise = self.ops.function(short.BRANCH), e.label("otherwise")
+        block = e.op(
+            f"call i32 @{function}(ptr %warp, ptr %runnable, ptr {divergent}, i32 {mask}, i32 {taken}, i32 {target}, "
+            f"i32 {following})"
+        )
+        e.line(f"br i1 {e.op(f'icmp eq i32 {block}, {target}')}, label %b{target}, label %{otherwise}")
+        e.line(f"{otherwise}:")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {block}, {following}')}, label %b{following}, label %dispatch")
 
     def switch(self, last: FlowStep, block: Block, number: int) -> None:
         """Each active lane goes to the label of its index; an index too large goes to the last (undefined in PTX)."""
@@ -234,7 +266,7 @@ class ControlFlow:
         guard = self.guard(instruction)
         if guard is None:
             return mask
-        return self.e.op(f"and i32 {mask}, {self.e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        return self.e.op(f"and i32 {mask}, {self.e.lanes_where(guard)}")
 
     def reduce_at_barrier(self, step: FlowStep, number: int, mask: str) -> str:
         """Lanes at a bar.red wait for its result and then execute it again. Returns the mask of lanes that did."""
@@ -252,7 +284,7 @@ class ControlFlow:
         self.set_pc(mask, number)
         self.exclude_runnable(fresh)
         predicate = self.kernel.read_value(instruction.operands[-1], PRED, instruction.line)
-        self.arrive(step, fresh, barriers.REDUCES, e.op(f"bitcast {MASK} {predicate.ir} to i32"))
+        self.arrive(step, fresh, barriers.REDUCES, e.lanes_where(predicate))
         e.line(f"store i32 {rest}, ptr %mask, align 4")
         e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
         e.line(f"{on}:")
@@ -309,7 +341,7 @@ class ControlFlow:
         _, waiting = self.state(context.WARP_WAITING)
         _, exited = self.state(context.WARP_EXITED)
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
-        elsewhere = e.op(f"bitcast {MASK} {e.op(f'icmp ne {V32} {pcs}, splat (i32 {number + 1})')} to i32")
+        elsewhere = e.lanes_where(Value(e.op(f"icmp ne {V32} {pcs}, splat (i32 {number + 1})"), PRED))
         apart = e.op(f"icmp ne i32 {e.op(f'and i32 {waiting}, {elsewhere}')}, 0")
         coming = e.op(f"select i1 {apart}, i32 {ops.active}, i32 0")
         ops.finding(kinds.DIVERGENT_BARRIER, ops.site("barrier"), coming)
@@ -359,7 +391,7 @@ class ControlFlow:
         runnable = e.op("load i32, ptr %runnable, align 4")
         e.line(f"store i32 {e.op(f'or i32 {runnable}, {freed}')}, ptr %runnable, align 4")
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
-        here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
+        here = e.lanes_where(Value(e.op(f"icmp eq {V32} {pcs}, splat (i32 {number})"), PRED))
         near = e.op(f"and i32 {here}, {freed}")
         self.include(context.WARP_PASSED, e.op(f"xor i32 {freed}, {near}"))
         e.line(f"store i32 {e.op(f'or i32 {mask}, {near}')}, ptr %mask, align 4")
@@ -377,7 +409,7 @@ class ControlFlow:
         if members.constant is not None:
             return mask, lanes
         same = e.op(f"icmp eq {V32} {members.ir}, {self.e.splat(asked, B32).ir}")
-        same_bits = e.op(f"bitcast {MASK} {same} to i32")
+        same_bits = e.lanes_where(Value(same, PRED))
         others = e.op(f"and i32 {lanes}, {e.op(f'xor i32 {same_bits}, -1')}")
         apart, together = e.label("apart"), e.label("together")
         e.line(f"br i1 {e.op(f'icmp eq i32 {others}, 0')}, label %{together}, label %{apart}")
@@ -394,9 +426,13 @@ class ControlFlow:
         if self.kernel.mode != SANITIZE:
             return
         e = self.e
+        if members.constant is not None:
+            if others := members.constant ^ ALL_LANES:
+                self.ops.finding(kinds.NOT_A_MEMBER, self.ops.site("warp"), e.op(f"and i32 {lanes}, {others}"))
+            return
         own = e.op(f"lshr {V32} {members.ir}, {context.multiples('i32', 1)}")
         out = e.op(f"icmp eq {V32} {e.op(f'and {V32} {own}, splat (i32 1)')}, zeroinitializer")
-        outside = e.op(f"and i32 {lanes}, {e.op(f'bitcast {MASK} {out} to i32')}")
+        outside = e.op(f"and i32 {lanes}, {e.lanes_where(Value(out, PRED))}")
         self.ops.finding(kinds.NOT_A_MEMBER, self.ops.site("warp"), outside)
 
     def rendezvous(self, step: FlowStep, number: int, mask: str) -> str:
@@ -409,12 +445,14 @@ class ControlFlow:
         aligned = step.entry.flow in ("aligned", "warpgroup", "register_pool")
         active = mask if aligned else self.guarded(step.instruction, mask)
         if aligned:
-            members = e.constant(0xFFFFFFFF, B32)
+            members = e.constant(ALL_LANES, B32)
         else:
             operand = step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
             members = self.kernel.read_value(operand, B32, line)
         if not aligned:
             self.check_members(members, active)
+        if e.in_memory and members.constant is not None:
+            return self.meet_members(members.constant, active, number, mask)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", active), ("i1", "false"))
         some = e.op(f"icmp ne i32 {active}, 0")
         first = e.op(f"select i1 {some}, i32 {lane}, i32 0")
@@ -425,7 +463,7 @@ class ControlFlow:
         parked_at, parked = self.state(context.WARP_PARKED)
         living = e.op(f"xor i32 {valid}, {exited}")
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
-        here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
+        here = e.lanes_where(Value(e.op(f"icmp eq {V32} {pcs}, splat (i32 {number})"), PRED))
         of_asked = e.op(f"select i1 {some}, i32 {asked}, i32 0")  # without an active lane, no lane is waited for
         waiting = e.op(f"and i32 {e.op(f'and i32 {parked}, {here}')}, {of_asked}")
         arrived = e.op(f"or i32 {active}, {waiting}")
@@ -447,6 +485,22 @@ class ControlFlow:
         e.line(f"store i32 {e.op(f'or i32 {runnable}, {waiting}')}, ptr %runnable, align 4")
         together = e.op(f"or i32 {mask}, {waiting}")
         e.line(f"store i32 {together}, ptr %mask, align 4")
+        self.kernel.values.clear()
+        return together
+
+    def meet_members(self, members: int, active: str, number: int, mask: str) -> str:
+        """`rendezvous` by one call, for members that are known at translation."""
+        e = self.e
+        function = self.ops.function(short.MEET)
+        arguments = f"i32 {members}, i32 {mask}, i32 {active}, i32 {number}"
+        together = e.op(f"call i32 @{function}(ptr %warp, ptr %mask, ptr %runnable, {arguments})")
+        park, on = e.label("park"), e.label("on")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {together}, 0')}, label %{park}, label %{on}")
+        e.line(f"{park}:")
+        if number + 1 in self.kernel.loop_at:
+            self.enter_loop(e.op(f"xor i32 {mask}, {active}"), number, number + 1)
+        e.line("br label %dispatch")
+        e.line(f"{on}:")
         self.kernel.values.clear()
         return together
 

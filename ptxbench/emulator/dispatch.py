@@ -42,19 +42,6 @@ def choose_block(count: int) -> str:
     return "\n  ".join(lines)
 
 
-SET_PC = RuntimeFunction("set_pc", f"""
-define internal void @set_pc(ptr %warp, i32 %lanes, i32 %block) noinline {{
-  ; %lanes go to %block.
-  {context.splat("block.all", "i32", "%block")}
-  %old = load {V32}, ptr %warp, align 64
-  %chosen = bitcast i32 %lanes to {MASK}
-  %new = select {MASK} %chosen, {V32} %block.all, {V32} %old
-  store {V32} %new, ptr %warp, align 64
-  ret void
-}}
-""")  # fmt: skip
-
-
 UMIN = f"llvm.vector.reduce.umin.v{LANES}i32"
 CHOOSE_LANES = RuntimeFunction("choose_lanes", f"""
 define internal i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience, i32 %half.lanes) noinline {{

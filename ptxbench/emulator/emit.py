@@ -170,6 +170,16 @@ class Emitter:
     def lane_numbers(self, type: Type = B32) -> Value:
         return self.lanes(range(LANES), type)
 
+    def lanes_where(self, predicate: Value) -> str:
+        """The lanes where a predicate is true (i32 name or number)."""
+        if self.in_memory:
+            return literal(predicate)
+        return self.op(f"bitcast {PRED.vector} {predicate.ir} to i32")
+
+    def predicate(self, lanes: str) -> Value:
+        """A predicate that is true in `lanes` (i32 name)."""
+        return Value(lanes if self.in_memory else self.op(f"bitcast i32 {lanes} to {PRED.vector}"), PRED)
+
     def splat(self, scalar: str, type: Type) -> Value:
         """An LLVM scalar of the type's element, in every lane."""
         if self.in_memory:

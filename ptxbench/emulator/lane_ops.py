@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.runtime import conditions, lanes, matching
-from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.types import B32, LANES, PRED
 
 
@@ -25,11 +25,11 @@ class LaneOps:
         return self.e.splat(self.active, B32)
 
     def is_active(self) -> Value:
-        return Value(self.e.op(f"bitcast i32 {self.active} to {MASK}"), PRED)
+        return self.e.predicate(self.active)
 
     def ballot(self, predicate: Value) -> str:
         """The active lanes where `predicate` is true (i32 name)."""
-        bits = self.e.op(f"bitcast {MASK} {predicate.ir} to i32")
+        bits = self.e.lanes_where(predicate)
         return self.e.op(f"and i32 {bits}, {self.active}")
 
     def everywhere(self, condition: str) -> Value:

@@ -17,6 +17,7 @@ from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, ParamAddress, StepReport
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.parse import float_bits, syntax_error
+from ptxbench.emulator.runtime import short
 from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
 from ptxbench.emulator.runtime.context import HALVES, MASK
 from ptxbench.emulator.stack import CallStack, StackLayout
@@ -77,7 +78,6 @@ class KernelState:
     def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN,
                  clustered: bool = False, vectors: bool = True) -> None:  # fmt: skip
         self.mode = mode
-        self.vectors = vectors
         provided = lay_out_provided(module, function)
         analysis = self.analysis = analyse(module, function)
         self.program, self.steps = analysis.program, analysis.steps
@@ -384,7 +384,7 @@ class KernelState:
         at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
         if kind is PRED:
             bits = self.e.op(f"load i32, ptr {at}, align 4")
-            return Value(self.e.op(f"bitcast i32 {bits} to {MASK}"), PRED)
+            return self.e.predicate(bits)
         held = bits_of(kind)
         return Value(self.e.op(f"load {held.vector}, ptr {at}, align 64"), held)
 
@@ -399,6 +399,9 @@ class KernelState:
     def note_defined(self, name: str, operation: str, lanes: str) -> None:
         """Update that mask with `lanes`: "or" adds, "and" keeps."""
         at = self.defined_at(name)
+        if self.e.in_memory and operation == "or":
+            self.e.line(f"call void @{self.ops.function(short.NOTE_WRITTEN)}(ptr {at}, i32 {lanes})")
+            return
         old = self.e.op(f"load i32, ptr {at}, align 4")
         self.e.line(f"store i32 {self.e.op(f'{operation} i32 {old}, {lanes}')}, ptr {at}, align 4")
 
@@ -451,18 +454,23 @@ class KernelState:
         for name, value in values.items():
             at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
             if value.type is PRED:
-                self.e.line(f"store i32 {self.e.op(f'bitcast {MASK} {value.ir} to i32')}, ptr {at}, align 4")
+                self.e.line(f"store i32 {self.e.lanes_where(value)}, ptr {at}, align 4")
             else:
                 self.e.line(f"store {value.type.vector} {value.ir}, ptr {at}, align 64")
 
     def store_masked(self, values: Mapping[str, Value]) -> None:
         """Store registers of the lanes of the block's mask."""
         mask = self.ops.mask
-        active = self.e.op(f"bitcast i32 {mask} to {MASK}") if values else ""
+        active = self.e.predicate(mask).ir if values else ""
         for name, value in values.items():
             at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
             if value.type is PRED:
-                bits = self.e.op(f"bitcast {MASK} {value.ir} to i32")
+                bits = self.e.lanes_where(value)
+                if self.e.in_memory:
+                    self.e.line(
+                        f"call void @{self.ops.function(short.WRITE_PREDICATE)}(ptr {at}, i32 {mask}, i32 {bits})"
+                    )
+                    continue
                 old = self.e.op(f"load i32, ptr {at}, align 4")
                 self.e.line(f"store i32 {self.merge(mask, bits, old)}, ptr {at}, align 4")
             else:

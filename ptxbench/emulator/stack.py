@@ -67,7 +67,7 @@ class CallStack:
     def keep(self, place: int, value: Value, lanes: str) -> None:
         at = self.at(place)
         old = self.e.op(f"load {V32}, ptr {at}, align 64")
-        chosen = self.e.op(f"bitcast i32 {lanes} to {MASK}")
+        chosen = self.e.predicate(lanes).ir
         new = self.e.op(f"select {MASK} {chosen}, {V32} {value.ir}, {V32} {old}")
         self.e.line(f"store {V32} {new}, ptr {at}, align 64")
 
@@ -267,4 +267,4 @@ class CallStack:
         self.keep(1, e.convert(top, U32), e.op(f"xor i32 {lanes}, {over}"))
 
     def lanes_of(self, predicate: Value, lanes: str) -> str:
-        return self.e.op(f"and i32 {lanes}, {self.e.op(f'bitcast {MASK} {predicate.ir} to i32')}")
+        return self.e.op(f"and i32 {lanes}, {self.e.lanes_where(predicate)}")

@@ -29,8 +29,8 @@ from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fe
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState, extended
-from ptxbench.emulator.runtime import bulk_clusters, clusters, kinds, messages, records, sanitize, watch, watches
-from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
+from ptxbench.emulator.runtime import bulk_clusters, clusters, kinds, messages, records, sanitize, short, watch, watches
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.runtime.cta_states import prepare_warp
 from ptxbench.emulator.runtime.scheduler import scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
@@ -145,7 +145,7 @@ class Translator:
         guard = self.control.guard(instruction)
         guard_slot = divergent_slot = None
         if guard is not None:
-            bits = self.e.op(f"bitcast {MASK} {guard.ir} to i32")
+            bits = self.e.lanes_where(guard)
             ops.active = self.e.op(f"and i32 {bits}, {ops.mask}")
             guard_slot = ops.reserve_counters(1)
             self.control.count_lanes(guard_slot, ops.active)
@@ -210,6 +210,10 @@ class Translator:
         used = step.operand_reads
         for name in sorted(used & self.kernel.defined.keys()):
             at = self.kernel.defined_at(name)
+            if self.e.in_memory:
+                function, site = self.ops.function(short.CHECK_WRITTEN), self.ops.site(name)
+                self.e.line(f"call void @{function}(ptr %env, ptr {at}, ptr {site}, i32 {self.ops.active})")
+                continue
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
             lanes = self.e.op(f"and i32 {missing}, {self.ops.active}")
             self.ops.finding(kinds.UNINITIALISED_REGISTER, self.ops.site(name), lanes)
@@ -268,10 +272,12 @@ class Translator:
         step = self.kernel.steps[index]
         if step.entry.flow in ("warp_barrier", "warp_sync") and not self.met_before(index):
             members = self.kernel.read_value(member_mask(step), B32, step.instruction.line)
-            lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.ops.active), ("i1", "false"))
             some = self.e.op(f"icmp ne i32 {self.ops.active}, 0")
-            first = self.e.op(f"select i1 {some}, i32 {lane}, i32 0")
-            asked = self.e.op(f"extractelement {V32} {members.ir}, i32 {first}")
+            asked = str(members.constant)
+            if members.constant is None:
+                lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.ops.active), ("i1", "false"))
+                first = self.e.op(f"select i1 {some}, i32 {lane}, i32 0")
+                asked = self.e.op(f"extractelement {V32} {members.ir}, i32 {first}")
             self.ops.watching.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
         if (what := fence_of(step.entry.opcode)) is not None:
             self.ops.watching.fence(what)
@@ -401,7 +407,7 @@ class Translator:
         e.line(f"b{len(self.kernel.blocks)}:")  # after the last instruction
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
         calls: Collection[str] = ()
-        if self.kernel.vectors:
+        if not e.in_memory:
             body, places = "\n  ".join(e.lines), ""
         else:
             body, places, calls = without_vectors(
@@ -432,7 +438,7 @@ class Translator:
             "\n".join([*tables, warp, prepares]),
             [*calls, *e.functions.values(), *(function.text for function in self.ops.functions.values())],
         )
-        ir, functions = split(own, shared, e.declarations, "vectors" if self.kernel.vectors else "calls")
+        ir, functions = split(own, shared, e.declarations, "calls" if e.in_memory else "vectors")
         return Translation(
             ir,
             functions,

@@ -35,8 +35,19 @@ STORE = re.compile(rf"store <{LANES} x \w+> §, ptr §, align 64")
 OF_MASK = re.compile(rf"bitcast (?:{MASK} § to i32|i32 § to {MASK})")
 OF_BIT = f"freeze {MASK} splat (i1 §)"
 LOGIC = re.compile(rf"(?:and|or|xor) {MASK}")
-HARMLESS = re.compile(r'.*call [^@]*@(?:load_|store_|llvm\.|")')
-"""Calls that do not write to the register file."""
+NAMES = (
+    "count_block",
+    "count_lanes",
+    "set_pc",
+    "go",
+    "branch",
+    "write_predicate",
+    "note_written",
+    "check_written",
+    "finding_in",
+)
+HARMLESS = re.compile(rf'.*call [^@]*@(?:load_|store_|llvm\.|"|(?:{"|".join(NAMES)})\()')
+"""Calls that do not write vectors to the register file."""
 
 
 @dataclass(frozen=True)

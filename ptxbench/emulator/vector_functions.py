@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from ptxbench.emulator.types import LANES
 
+PREFIX = "lanes."
+"""The start of the functions' names."""
 VECTOR, MASK = f"<{LANES} x ", f"<{LANES} x i1>"
 PIECE = re.compile(
     rf"(?P<vector><{LANES} x \w+>)|splat \((?P<splat>\w+) §\)|(?P<scalar>\b(?:i\d+|ptr|float|double|half)) §|§"
@@ -118,7 +120,7 @@ def function(label: str, parameters: Sequence[str], lines: Sequence[str], kind: 
     declared = ", ".join(map(" ".join, zip(types, names, strict=True)))
     body = "\n  ".join([*lines, *ends, f"ret {value}"])
     digest = hashlib.sha256(f"{declared} {body}".encode()).hexdigest()[:16]
-    name = f"lanes.{label}.{digest}"
+    name = f"{PREFIX}{label}.{digest}"
     text = f"define internal {returned} @{name}({declared}) noinline {{\n  {body}\n}}\n"
     call = f"call {returned} @{name}({', '.join(f'{kind} %s' for kind in types)})"
     is_vector = tuple(not parameter for parameter in parameters)

@@ -29,6 +29,7 @@ from ptxbench.emulator.runtime import (
     integer,
     lanes,
     sanitize,
+    short,
     turns,
 )
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
@@ -300,6 +301,10 @@ class WarpOps(LaneOps):
 
     def finding(self, kind: int, site: str, lanes: str) -> None:
         """When sanitizing: report a finding at `site` (ptr name) if any of `lanes` (i32 name) is set."""
+        if self.e.in_memory:
+            function = self.function(short.FINDING_IN)
+            self.e.line(f"call void @{function}(ptr %env, i64 {kind}, ptr {site}, i32 {lanes})")
+            return
         self.function(sanitize.FINDING)
         some = self.e.op(f"icmp ne i32 {lanes}, 0")
         yes, on = self.e.label("found"), self.e.label("on")

@@ -12,7 +12,7 @@ from ptxbench.emulator.flow import FlowStep, fragments
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runtime import conditions, context, descriptors, warpgroup, warpgroup_issue
-from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
+from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction
 from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.runtime.warpgroup import WarpgroupArea
 from ptxbench.emulator.syntax import Immediate, Instruction, Operand, Register, Vector
@@ -130,7 +130,7 @@ class Warpgroups:
         ops.sites.append(Site(ops.step, slot, what.types[1], "wgmma", 2 * rows * columns * what.kept))
         site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         first = e.constant(0, B64) if a is None else a
-        wanted = e.op(f"bitcast {MASK} {scale.ir} to i32")
+        wanted = e.lanes_where(scale)
         product = ops.function(descriptors.product(what, bool(ops.reserved_inside), self.fragments.area.sparse))
         origin = "0"
         if not ops.reserved_inside:
