@@ -15,7 +15,7 @@ from typing import Any
 
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.types import B32, LANES, PRED, TYPES, Type, bits_of, wide
-from ptxbench.emulator.vector_calls import Computed, Line
+from ptxbench.emulator.vector_calls import Computed, Line, Shape
 from ptxbench.emulator.vector_functions import function, operand
 
 CANONICAL_NAN = {16: 0x7FFF, 32: 0x7FFFFFFF, 64: 0x7FFFFFFFFFFFFFFF}
@@ -31,9 +31,9 @@ COMPARISONS = {
 """PTX comparison -> LLVM predicate for signed, unsigned (and bits), floating."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: a kernel has thousands, and a frozen one takes longer to make
 class Value:
-    """32 lanes of `type`; `ir` is an SSA name or a constant.
+    """32 lanes of `type`; `ir` is an SSA name or a constant. Not to be changed.
 
     `raw`: the result of float arithmetic, whose NaNs may carry any payload until the bits are used.
     `constant`: the bit pattern that all lanes share, if known.
@@ -75,6 +75,13 @@ class Emitter:
         self.names += 1
         name = f"%v{self.names}"
         self.lines.append(f"{name} = {text}")
+        return name
+
+    def vector_line(self, shape: Shape, tokens: list[str]) -> str:
+        """Append a line of vector_calls.py; returns the name of its result."""
+        self.names += 1
+        name = f"%v{self.names}"
+        self.lines.append(Line(name, shape, tokens))
         return name
 
     def label(self, hint: str) -> str:
@@ -132,11 +139,8 @@ class Emitter:
         if found.result.constant is not None:
             return found.result
         self.computations[found.shape.form.name] = found
-        self.names += 1
-        name = f"%v{self.names}"
         tokens = [literal(value) for place, value in enumerate(values) if place not in known]
-        self.lines.append(Line(name, found.shape, tokens))
-        return replace(found.result, ir=name)
+        return Value(self.vector_line(found.shape, tokens), found.result.type, found.result.raw)
 
     def gather(self) -> None:
         """Add what the functions of `compute` need to the declarations and functions of this one."""

@@ -41,9 +41,9 @@ class ParamAddress:
     space_left: int
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: a kernel has hundreds, and a frozen one takes longer to make
 class StepReport:
-    """The data that the host needs to read one instruction's counters."""
+    """The data that the host needs to read one instruction's counters. Not to be changed."""
 
     line: int
     opcode: str

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.analysis import analyse
 from ptxbench.emulator.callgraph import NO_BODY, allocates
-from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.emit import Emitter, Value, literal
 from ptxbench.emulator.flow import CARRY, Block, FlowStep, orders_partly
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
 from ptxbench.emulator.isa.table import Entry, OperandForm
@@ -45,6 +45,7 @@ from ptxbench.emulator.variables import (
     lay_out_provided,
     lay_out_shared,
 )
+from ptxbench.emulator.vector_calls import PLACE, Line, shape, writing
 from ptxbench.emulator.warp_ops import WarpOps
 from ptxbench.errors import UnsupportedInstruction
 
@@ -138,6 +139,8 @@ class KernelState:
         self.ops.local_moves = not self.ops.calls and self.ops.stack is None
         check_local(self.local_bytes)
         self.values: dict[str, Value] = {}
+        self.used_places: set[int] = set()
+        """The offsets of `place`."""
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []
         self.granules = (4, 4, 4)
@@ -381,12 +384,27 @@ class KernelState:
             return self.load_uniform(name)
         if name not in self.slots:
             return self.e.constant(0, bits_of(kind))
-        at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+        at = self.place(name)
         if kind is PRED:
             bits = self.e.op(f"load i32, ptr {at}, align 4")
             return self.e.predicate(bits)
         held = bits_of(kind)
+        if self.e.in_memory:
+            return Value(self.e.vector_line(shape(f"load {held.vector}, ptr §, align 64"), [at]), held)
         return Value(self.e.op(f"load {held.vector}, ptr {at}, align 64"), held)
+
+    def place(self, name: str) -> str:
+        """The pointer to a register in the register file."""
+        offset = self.slots[name]
+        if not self.e.in_memory:
+            return self.e.op(f"getelementptr i8, ptr %registers, i64 {offset}")
+        self.used_places.add(offset)
+        return f"{PLACE}{offset}"
+
+    def places(self) -> str:
+        """The lines that make those pointers at the start of the function."""
+        used = sorted(self.used_places)
+        return "\n  ".join(f"{PLACE}{offset} = getelementptr i8, ptr %registers, i64 {offset}" for offset in used)
 
     def held(self, name: str) -> Type:
         """The type of a register's bits."""
@@ -452,7 +470,7 @@ class KernelState:
     def store_whole(self, values: Mapping[str, Value]) -> None:
         """Store registers of all lanes."""
         for name, value in values.items():
-            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+            at = self.place(name)
             if value.type is PRED:
                 self.e.line(f"store i32 {self.e.lanes_where(value)}, ptr {at}, align 4")
             else:
@@ -460,17 +478,15 @@ class KernelState:
 
     def store_masked(self, values: Mapping[str, Value]) -> None:
         """Store registers of the lanes of the block's mask."""
+        if self.e.in_memory:
+            self.store_in_memory(values)
+            return
         mask = self.ops.mask
-        active = self.e.predicate(mask).ir if values else ""
+        active = self.e.op(f"bitcast i32 {mask} to {MASK}") if values else ""
         for name, value in values.items():
-            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+            at = self.place(name)
             if value.type is PRED:
                 bits = self.e.lanes_where(value)
-                if self.e.in_memory:
-                    self.e.line(
-                        f"call void @{self.ops.function(short.WRITE_PREDICATE)}(ptr {at}, i32 {mask}, i32 {bits})"
-                    )
-                    continue
                 old = self.e.op(f"load i32, ptr {at}, align 4")
                 self.e.line(f"store i32 {self.merge(mask, bits, old)}, ptr {at}, align 4")
             else:
@@ -478,6 +494,18 @@ class KernelState:
                 old = self.e.op(f"load {kind}, ptr {at}, align 64")
                 chosen = self.e.op(f"select {MASK} {active}, {kind} {value.ir}, {kind} {old}")
                 self.e.line(f"store {kind} {chosen}, ptr {at}, align 64")
+
+    def store_in_memory(self, values: Mapping[str, Value]) -> None:
+        """`store_masked` by one call for each register."""
+        mask = self.ops.mask
+        for name, value in values.items():
+            at = self.place(name)
+            if value.type is PRED:
+                write = self.ops.function(short.WRITE_PREDICATE)
+                self.e.line(f"call void @{write}(ptr {at}, i32 {mask}, i32 {self.e.lanes_where(value)})")
+            else:
+                write_lanes = writing(value.type.vector, is_number=value.constant is not None)
+                self.e.lines.append(Line("", write_lanes, [at, mask, literal(value)]))
 
     def merge(self, mask: str, new: str, old: str) -> str:
         """The bits of `new` where `mask` is set, of `old` elsewhere (i32 names)."""

@@ -173,15 +173,14 @@ class Translator:
         order = order_of(entry.opcode)
         ops.order = order if self.kernel.rows else None
         ops.strength = self.strength(step, order)
-        ops.instruction, ops.operand_names = instruction, tuple(form.name for form in entry.operands)
-        ops.relaxed = "relaxed" in entry.opcode.split(".")
+        ops.instruction, ops.operand_names, ops.relaxed = instruction, entry.names, entry.is_relaxed
         if entry.flow in ("enter", "returned"):
             self.calls.between_functions(index, self.kernel.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):
             self.execute(instruction, entry, guard)
-        for name in sorted(step.writes & self.kernel.defined.keys()):
-            self.kernel.note_defined(name, "or", ops.active)
         if self.kernel.mode == SANITIZE:
+            for name in sorted(step.writes & self.kernel.defined.keys()):
+                self.kernel.note_defined(name, "or", ops.active)
             self.note_order(index)
 
     def constant_of(self, instruction: Instruction, entry: Entry) -> int | None:
@@ -203,9 +202,11 @@ class Translator:
 
         A move may copy a value that is never used; guarded writes keep the old value, which does not count as a read.
         """
+        if not self.kernel.defined:
+            return
         root, *parts = step.instruction.opcode.split(".")
         padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure is copied byte by byte
-        if not self.kernel.defined or root in ("mov", "selp") or padding:
+        if root in ("mov", "selp") or padding:
             return
         used = step.operand_reads
         for name in sorted(used & self.kernel.defined.keys()):
@@ -246,7 +247,7 @@ class Translator:
         only a guess that the atom.cas confirms, as in the loops of the CUDA C++ Programming Guide."""
         if order is not None:
             return order.strength
-        if step.entry.opcode.startswith("ld.") and step.writes & self.compared:
+        if self.compared and step.entry.opcode.startswith("ld.") and step.writes & self.compared:
             return layout.STRONG_GPU
         return layout.WEAK
 
@@ -312,11 +313,13 @@ class Translator:
 
     def execute(self, instruction: Instruction, entry: Entry, guard: Value | None) -> None:
         """Read the operands, run the entry's body, write its results."""
-        arguments = dict(entry.arguments)
+        arguments: dict[str, Any] = {}
         targets = []
         for form, operand in zip(entry.operands, instruction.operands, strict=True):
             if form.selector or form.sign:
-                operand, arguments[f"{form.name}_sel"], arguments[f"{form.name}_negated"] = plain(operand)
+                operand, selected, negated = plain(operand)
+                more = {f"{form.name}_sel": selected, f"{form.name}_negated": negated}
+                arguments |= {name: value for name, value in more.items() if name in entry.asks}
             if form.kind == "target":
                 targets.append((form, operand))
             elif form.name in entry.asks:
@@ -324,6 +327,11 @@ class Translator:
                 if isinstance(operand, Address) and not isinstance(value, tuple):
                     value = self.kernel.located(operand, value, entry, instruction.line)
                 arguments[form.name] = value
+        if self.e.in_memory and entry.computes and len(targets) == 1:
+            target = targets[0][1]
+            if isinstance(target, Register) and (only := self.computed(entry, arguments, target)) is not None:
+                self.kernel.put(target, only, guard, instruction.line)
+                return
         if "e" in entry.asks:
             arguments["e"] = self.e
         if "ops" in entry.asks:
@@ -332,13 +340,7 @@ class Translator:
             arguments["carry"] = self.kernel.get(CARRY)
         if "count" in entry.asks:  # how many registers a vector operand is split into
             arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
-        asked = {name: value for name, value in arguments.items() if name in entry.asks}
-        if self.kernel.e.in_memory and entry.computes and len(targets) == 1:
-            target = targets[0][1]
-            if isinstance(target, Register) and (only := self.computed(entry, asked, target)) is not None:
-                self.kernel.put(target, only, guard, instruction.line)
-                return
-        result = entry.body(**asked)
+        result = entry.body(**{**entry.arguments, **arguments})
         if entry.flow == "warpgroup":  # its result is in the register file, later
             return
         if entry.carry in ("out", "both"):
@@ -347,32 +349,37 @@ class Translator:
         for form, operand in targets:
             self.deliver(form, operand, result, guard, instruction.line)
 
-    def computed(self, entry: Entry, asked: Mapping[str, Any], target: Register) -> Value | None:
+    def computed(self, entry: Entry, operands: Mapping[str, Any], target: Register) -> Value | None:
         """The first result of an instruction that only computes, with the bits of its register, by one call; None if
         it is known at translation, or cannot be called."""
         held = self.kernel.held(target.name)
         key: list[Any] = [held.bits, self.e.hardware_fma]
         values: list[Value] = []
         known = []
-        for name, argument in asked.items():
-            if isinstance(argument, Value):
+        for name, operand in operands.items():
+            if isinstance(operand, Value):
                 if name in NUMBERS:
                     known.append(len(values))
-                    key.append(argument.constant)
-                values.append(argument)
-            elif isinstance(argument, tuple):
-                values += argument
-                key.append(len(argument))
-            elif name not in entry.arguments and name != "e":
-                key.append(argument)
-        if all(value.constant is not None for value in values) or any(value.ir[0] == "<" for value in values):
+                    key.append(operand.constant)
+                values.append(operand)
+            elif isinstance(operand, tuple):
+                values += operand
+                key.append(len(operand))
+            else:
+                key.append(operand)
+        varies = False
+        for value in values:
+            key += value.type.name, value.raw, value.constant is None
+            varies |= value.constant is None
+            if value.ir[0] == "<":
+                return None
+        if not varies:
             return None
-        key += [(value.type.name, value.raw, value.constant is None) for value in values]
 
         def build(e: Emitter, inputs: Sequence[Value]) -> Value:
             rest = iter(inputs)
-            given = {name: replaced(argument, rest) for name, argument in asked.items()}
-            result = entry.body(**{**given, "e": e})
+            given = {name: replaced(operand, rest) for name, operand in operands.items()}
+            result = entry.body(e=e, **entry.arguments, **given)
             first: Value = result[0] if isinstance(result, tuple) else result
             return first if PRED in (first.type, held) else extended(e, first, held)
 
@@ -413,6 +420,7 @@ class Translator:
             body, places, calls = without_vectors(
                 e.lines[start:end] for start, end in itertools.pairwise([*starts, len(e.lines)])
             )
+            places = f"{self.kernel.places()}\n  {places}"
             e.gather()
         of_clusters = self.of_clusters() if self.ops.clustered else ()
         for function in (scheduler(self.ops.clustered), CHOOSE_LANES, *of_clusters):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ptxbench.emulator.types import LANES
-from ptxbench.emulator.vector_functions import MASK, VECTOR, Form, Unknown, form
+from ptxbench.emulator.vector_functions import MASK, VECTOR, Form, Unknown, form, function, operand
 
 SLOT_BYTES = 16 * LANES
 """Room for the longest vector, of i128."""
@@ -29,7 +29,8 @@ NAME = re.compile(rf" ({NAMED})")
 TOKEN = re.compile(rf" ({NAMED}|(?<=\d )-?\d+(?=[),])|(?<=[te] )0x\w+)")
 """What may differ between lines that call the same function: names, integers, and numbers of type float or double. The
 space before them is found quickly."""
-REGISTER = re.compile(r"(%[\w.]+) = getelementptr i8, ptr %registers, i64 (\d+)")
+PLACE = "%register."
+"""The start of the name of a pointer into the register file; its offset follows."""
 LOAD = re.compile(rf"load <{LANES} x \w+>, ptr §, align 64")
 STORE = re.compile(rf"store <{LANES} x \w+> §, ptr §, align 64")
 OF_MASK = re.compile(rf"bitcast (?:{MASK} § to i32|i32 § to {MASK})")
@@ -54,9 +55,8 @@ HARMLESS = re.compile(rf'.*call [^@]*@(?:load_|store_|llvm\.|"|(?:{"|".join(NAME
 class Shape:
     """What lines have in common that differ in their tokens only, with § for each token.
 
-    `kind`: the opcode, or "same" (a vector of the same bits as the operand), "mask" (between a mask and an i32),
-    "logic" (of masks). `scalar`: for the last two, the operation on numbers, with %s for each token. `part`: for
-    "extractvalue", the number.
+    `kind`: the opcode, or "mask" (between a mask and an i32), or "logic" (of masks). `scalar`: for the last two, the
+    operation on numbers, with %s for each token. `part`: for "extractvalue", the number.
     """
 
     text: str
@@ -92,17 +92,29 @@ def shape(text: str) -> Shape:
         return Shape(text, "mask", "bitcast i32 %s to i32")
     if text == OF_BIT:
         return Shape(text, "logic", "sext i1 %s to i32")
-    if opcode == "bitcast" and text.count(VECTOR) == 2 and MASK not in text:
-        return Shape(text, "same")
     return Shape(text, opcode)
 
 
 class Computed(Shape):
     """The shape of calls of a function that exists."""
 
-    def __init__(self, form: Form) -> None:
-        super().__init__("", "computed")
+    def __init__(self, form: Form, kind: str = "computed") -> None:
+        super().__init__("", kind)
         self.__dict__["form"] = form
+
+
+@functools.cache
+def writing(vector: str, *, is_number: bool) -> Computed:
+    """The write of some lanes of a register: its tokens are the place, the lanes, and the vector or the number."""
+    kind, lines = operand(2, vector, is_number=is_number)
+    body = [
+        f"%old = load {vector}, ptr %p0, align 64",
+        f"%lanes = bitcast i32 %p1 to {MASK}",
+        *lines,
+        f"%new = select {MASK} %lanes, {vector} %a2, {vector} %old",
+        f"store {vector} %new, ptr %p0, align 64",
+    ]
+    return Computed(function("write", ["ptr", "i32", kind], body, "", ""), "write")
 
 
 class Line(NamedTuple):
@@ -137,40 +149,32 @@ def changes_registers(operation: str) -> bool:
 class Uses:
     """Where the vectors of a block are used. `last`: by name, the last line; `count`: by name, how many uses.
 
-    `same`: by name, the name of the vector that has the same bits, whose uses these are too. `parts`: by the name of a
-    structure and a number, the name of the vector that is taken out of it.
+    `parts`: by the name of a structure and a number, the name of the vector that is taken out of it.
     """
 
     def __init__(self, block: Sequence[Line | str]) -> None:
         self.block = block
         self.last: dict[str, int] = {}
         self.count: dict[str, int] = {}
-        self.same: dict[str, str] = {}
         self.parts: dict[tuple[str, int], str] = {}
-        self.registers: dict[str, str] = {}
-        """By the name of a pointer into the register file, its offset."""
         self.changes: dict[str, list[int]] = {"": []}
-        """By offset in the register file, the lines that write there; "" for those that may write anywhere."""
+        """By the pointer into the register file, the lines that write there; "" for those that may write anywhere."""
         for number, line in enumerate(block):
             if isinstance(line, str):
-                if " ptr %registers, i64 " in line and (match := REGISTER.fullmatch(line)):
-                    self.registers[match[1]] = match[2]
-                elif "call " in line and changes_registers(line):
+                if "call " in line and changes_registers(line):
                     self.changes[""].append(number)
             else:
                 self.note(number, line)
 
     def note(self, number: int, line: Line) -> None:
         tokens, kind = line.tokens, line.shape.kind
-        if self.same:
-            tokens = [self.same.get(token, token) for token in tokens]
         for token in tokens:  # numbers too, which are never asked for
             self.last[token] = number
             self.count[token] = self.count.get(token, 0) + 1
-        if kind == "same":
-            self.same[line.name] = tokens[0]
+        if kind == "write":
+            self.changes.setdefault(tokens[0], []).append(number)
         elif kind == "store":
-            self.changes.setdefault(self.registers.get(tokens[-1], ""), []).append(number)
+            self.changes.setdefault(tokens[-1] if tokens[-1].startswith(PLACE) else "", []).append(number)
         elif kind == "extractvalue":
             self.parts[tokens[0], line.shape.part] = line.name
         elif line.shape.changes_registers:
@@ -178,12 +182,12 @@ class Uses:
 
     def stays(self, number: int, name: str, pointer: str) -> bool:
         """Whether a value that line `number` loads from the register file is there until its last use."""
-        if (offset := self.registers.get(pointer)) is None:
+        if not pointer.startswith(PLACE):
             return False
         last = self.last.get(name, number)
         return all(
             (following := bisect(lines, number)) == len(lines) or lines[following] >= last
-            for lines in (self.changes[""], self.changes.get(offset, []))
+            for lines in (self.changes[""], self.changes.get(pointer, []))
         )
 
     def stored(self, number: int, name: str) -> str | None:
@@ -234,9 +238,7 @@ class Rewriting:
         kind = shape.kind
         if kind == "extractvalue":
             return True  # the call has stored it where it is used
-        if kind == "same":
-            self.places[name] = self.place_of(tokens[0])
-        elif shape.is_load and self.uses.stays(number, name, tokens[0]):
+        if shape.is_load and self.uses.stays(number, name, tokens[0]):
             self.places[name] = tokens[0]
         elif shape.scalar:
             self.lines.append(f"{name} = {shape.scalar % tuple(tokens)}")

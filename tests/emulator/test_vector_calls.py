@@ -16,8 +16,7 @@ from tests.emulator import pairs
 from tests.emulator.harness import program
 
 V32 = "<32 x i32>"
-REGISTER = "%at = getelementptr i8, ptr %registers, i64 128"
-LOAD = f"%a = load {V32}, ptr %at, align 64"
+LOAD = f"%a = load {V32}, ptr %register.128, align 64"
 
 
 def calls(*lines):
@@ -32,23 +31,23 @@ def calls(*lines):
 
 def test_an_operation_becomes_a_call_with_its_numbers():
     add = f"%b = add {V32} %a, splat (i32 7)"
-    assert calls(REGISTER, LOAD, add) == [REGISTER, "call void add(ptr %slot0, ptr %at, i32 7)"]
-    _, _, functions = without_vectors([[REGISTER, LOAD, add, add.replace("%b", "%c").replace("7", "8")]])
+    assert calls(LOAD, add) == ["call void add(ptr %slot0, ptr %register.128, i32 7)"]
+    _, _, functions = without_vectors([[LOAD, add, add.replace("%b", "%c").replace("7", "8")]])
     assert len(functions) == 1  # for every number
 
 
 def test_a_result_that_is_only_stored_is_made_in_its_place():
-    store = f"store {V32} %b, ptr %at, align 64"
+    store = f"store {V32} %b, ptr %register.128, align 64"
     add = f"%b = add {V32} %a, %a"
-    assert calls(REGISTER, LOAD, add, store) == [REGISTER, "call void add(ptr %at, ptr %at, ptr %at)"]
+    assert calls(LOAD, add, store) == ["call void add(ptr %register.128, ptr %register.128, ptr %register.128)"]
     used = f"%c = add {V32} %b, %b"
-    assert "call void store(ptr %slot0, ptr %at)" in calls(REGISTER, LOAD, add, store, used)
+    assert "call void store(ptr %slot0, ptr %register.128)" in calls(LOAD, add, store, used)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        f"store {V32} splat (i32 1), ptr %at, align 64",
+        f"store {V32} splat (i32 1), ptr %register.128, align 64",
         f"store {V32} splat (i32 1), ptr %elsewhere, align 64",
         "call void @restore_registers(ptr %env)",
         f"%c = call {V32} @atomic_add({V32} splat (i32 1), ptr %env)",
@@ -56,15 +55,14 @@ def test_a_result_that_is_only_stored_is_made_in_its_place():
 )
 def test_a_register_that_may_change_before_its_last_use_is_copied(change):
     use = f"%b = add {V32} %a, %a"
-    assert "call void load(ptr %slot0, ptr %at)" in calls(REGISTER, LOAD, change, use)
-    assert not any("load" in line for line in calls(REGISTER, LOAD, use, change))
+    assert "call void load(ptr %slot0, ptr %register.128)" in calls(LOAD, change, use)
+    assert not any("load" in line for line in calls(LOAD, use, change))
 
 
 def test_a_register_is_not_copied_for_another_ones_sake():
-    other = "%other = getelementptr i8, ptr %registers, i64 256"
-    store = f"store {V32} splat (i32 1), ptr %other, align 64"
+    store = f"store {V32} splat (i32 1), ptr %register.256, align 64"
     use = f"%b = add {V32} %a, %a"
-    assert not any("load" in line for line in calls(REGISTER, other, LOAD, store, use))
+    assert not any("load" in line for line in calls(LOAD, store, use))
 
 
 def test_a_place_is_free_after_the_last_use():
@@ -78,9 +76,9 @@ def test_the_parts_of_a_structure_are_where_they_are_used(count):
     structure = "{ " + ", ".join([V32] * count) + " }"
     parts = [f"%p{k} = extractvalue {structure} %both, {k}" for k in range(count)]
     sums = [f"%s{k} = add {V32} %p{k}, splat (i32 {k})" for k in range(count)]
-    lines = calls(REGISTER, LOAD, f"%both = call {structure} @load_shared_4({V32} %a, ptr %env)", *parts, *sums)
-    places = re.findall(r"ptr (%slot\d+)", lines[1])
-    assert lines[1] == f"call void call({', '.join(f'ptr {place}' for place in places)}, ptr %at, ptr %env)"
+    lines = calls(LOAD, f"%both = call {structure} @load_shared_4({V32} %a, ptr %env)", *parts, *sums)
+    places = re.findall(r"ptr (%slot\d+)", lines[0])
+    assert lines[0] == f"call void call({', '.join(f'ptr {place}' for place in places)}, ptr %register.128, ptr %env)"
     assert len(set(places)) == count
     adds = [line for line in lines if "add(" in line]
     assert [line.partition(", ")[2] for line in adds] == [f"ptr {place}, i32 {k})" for k, place in enumerate(places)]
@@ -89,19 +87,17 @@ def test_the_parts_of_a_structure_are_where_they_are_used(count):
 @pytest.mark.parametrize("structure", [f"{{ {V32}, i32 }}", f"{{ {V32}, <32 x i1> }}"])
 def test_other_structures_are_refused(structure):
     with pytest.raises(Unknown):
-        calls(REGISTER, LOAD, f"%both = call {structure} @load_shared_4({V32} %a, ptr %env)")
+        calls(LOAD, f"%both = call {structure} @load_shared_4({V32} %a, ptr %env)")
 
 
 def test_predicates_are_numbers():
     assert calls(
-        REGISTER,
         LOAD,
         f"%p = icmp eq {V32} %a, splat (i32 3)",
         "%q = xor <32 x i1> %p, splat (i1 true)",
         "%bits = bitcast <32 x i1> %q to i32",
     ) == [
-        REGISTER,
-        "%p = call i32 icmp(ptr %at, i32 3)",
+        "%p = call i32 icmp(ptr %register.128, i32 3)",
         "%q = xor i32 %p, -1",
         "%bits = bitcast i32 %q to i32",
     ]
@@ -117,7 +113,7 @@ def test_predicates_are_numbers():
 )
 def test_other_lines_are_refused(line):
     with pytest.raises(Unknown):
-        calls(REGISTER, LOAD, line)
+        calls(LOAD, line)
 
 
 def own_blocks(kernel, arch):

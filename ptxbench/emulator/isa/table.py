@@ -101,6 +101,16 @@ class Entry:
     """Whether it reads (in), writes (out) or does both (both) to the carry bit CC.CF of each lane."""
 
     @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the operands."""
+        return tuple(form.name for form in self.operands)
+
+    @functools.cached_property
+    def is_relaxed(self) -> bool:
+        """Whether it does not order other accesses to memory."""
+        return "relaxed" in self.opcode.split(".")
+
+    @functools.cached_property
     def computes(self) -> bool:
         """Whether it only computes values from values."""
         others = {"ops", "carry", "count"}
@@ -111,7 +121,7 @@ class Entry:
         """What it computes as functions on memory, by what they depend on."""
         return {}
 
-    @property
+    @functools.cached_property
     def spaces(self) -> tuple[str, ...]:
         """The state spaces that its modifiers name; empty if its addresses are generic."""
         words = self.opcode.split(".")[1:]
