@@ -28,9 +28,10 @@ def without_empty(own: str, shared: Iterable[str]) -> tuple[str, list[str]]:
     texts = list(shared)
     kept: set[str] = set()  # a use other than a call, or one that is hard to read
     while empty := {match[1] for text in texts if (match := EMPTY.fullmatch(text))} - kept:
-        own = without_calls.__wrapped__(own, frozenset(empty))
+        if called := frozenset(name for name in empty if f"@{name}(" in own):
+            own = without_calls.__wrapped__(own, called)
         texts = [without_calls(text, frozenset(empty & names_in(text).keys())) for text in texts]
-        uses = Counter(NAME.findall(own))
+        uses = Counter(NAME.findall(own) if any(f"@{name}" in own for name in empty) else ())
         for text in texts:
             uses.update({name: count for name, count in names_in(text).items() if name in empty})
         kept.update(name for name in empty if uses[name] > 1)
@@ -64,20 +65,20 @@ def split(own: str, shared: Iterable[str], declarations: Iterable[str], salt: st
     `declarations`: of the intrinsics, a line each. No other function has the name of a shared one: a hash of its text,
     of those of the functions that it calls, and of `salt` is part of it.
     """
-    own, texts = with_hashes(own, {defined_by(text): text for text in shared}, salt)
+    own, texts, used = with_hashes(own, {defined_by(text): text for text in shared}, salt)
     available = {
         conditions.SYMBOL: conditions.DECLARATION,
         **{name_of(line): line for line in (*declarations, *map(declaration, texts))},
     }
     defined = set(map(name_of, re.findall("^define .*", own, re.MULTILINE)))
-    return module(own, set(NAME.findall(own)) - defined, available), tuple(
+    return module(own, used - defined, available), tuple(
         module(text.replace(INTERNAL, "define ", 1), names_in(text).keys() - {defined_by(text)}, available)
         for text in texts
     )
 
 
-def with_hashes(own: str, shared: Mapping[str, str], salt: str) -> tuple[str, list[str]]:
-    """The same texts, with hashes in the names of the shared functions."""
+def with_hashes(own: str, shared: Mapping[str, str], salt: str) -> tuple[str, list[str], set[str]]:
+    """The same texts, with hashes in the names of the shared functions, and the names in `own`."""
     called = {name: names_in(text).keys() & shared.keys() for name, text in shared.items()}
     unique = {}
     for name in shared:
@@ -89,10 +90,27 @@ def with_hashes(own: str, shared: Mapping[str, str], salt: str) -> tuple[str, li
         hashes = sorted(text_hash(shared[other]) for other in reached)
         digest = hashlib.sha256(salt.join(["", *hashes]).encode()).hexdigest()
         unique[name] = f'"{unquoted(name)}.{digest[:16]}"'
-    return renamed.__wrapped__(own, tuple(unique.items())), [
+    own, used = with_names(own, unique)
+    texts = [
         renamed(text, tuple((other, unique[other]) for other in sorted(called[name] | {name})))
         for name, text in shared.items()
     ]
+    return own, texts, used
+
+
+def with_names(text: str, new: Mapping[str, str]) -> tuple[str, set[str]]:
+    """`text` with `new` names in place of the old ones, and the names in it."""
+    before, *parts = text.split("@")
+    pieces, used = [before], set()
+    for part in parts:
+        name = part[: part.find("(")]
+        if name not in new:
+            match = NAME.match(f"@{part}")
+            name = match[1] if match else ""
+        other = new.get(name, name)
+        used.add(other)
+        pieces.append(other + part[len(name) :])
+    return "@".join(pieces), used - {""}
 
 
 @functools.lru_cache(KEPT_TEXTS)

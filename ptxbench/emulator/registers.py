@@ -103,7 +103,8 @@ class KernelState:
         self.params = self.lay_out_params()
         self.uniform = self.find_uniform()
         self.shared, self.shared_bytes = lay_out_shared(module, function)
-        if any(predefined.is_reserved(name) for name in specials(self.steps)):
+        read = specials(self.steps)
+        if any(predefined.is_reserved(name) for name in read):
             reserved = self.ops.reserved_inside = predefined.reserved_bytes(arch)
             self.shared = {name: reserved + offset for name, offset in self.shared.items()}
             self.shared_bytes += reserved
@@ -121,7 +122,7 @@ class KernelState:
             if variable.space == "const"
         ]
         self.ops.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
-        self.clocked = any(name.startswith(("%clock", "%globaltimer")) for name in specials(self.steps))
+        self.clocked = any(name.startswith(("%clock", "%globaltimer")) for name in read)
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.cleared_bytes = self.local_bytes
