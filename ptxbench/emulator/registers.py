@@ -504,9 +504,11 @@ class KernelState:
             if value.type is PRED:
                 write = self.ops.function(short.WRITE_PREDICATE)
                 self.e.line(f"call void @{write}(ptr {at}, i32 {mask}, i32 {self.e.lanes_where(value)})")
-            else:
-                write_lanes = writing(value.type.vector, is_number=value.constant is not None)
-                self.e.lines.append(Line("", write_lanes, [at, mask, literal(value)]))
+                continue
+            if value.ir[0] == "<":  # a number for each lane
+                value = self.e.result(f"freeze {value.type.vector} {value.ir}", value.type)
+            write_lanes = writing(value.type.vector, is_number=value.constant is not None)
+            self.e.lines.append(Line("", write_lanes, [at, mask, literal(value)]))
 
     def merge(self, mask: str, new: str, old: str) -> str:
         """The bits of `new` where `mask` is set, of `old` elsewhere (i32 names)."""
