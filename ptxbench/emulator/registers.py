@@ -5,7 +5,7 @@ Inside a block a register is an SSA value; between blocks it is in the warp's re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.analysis import analyse
@@ -141,7 +141,9 @@ class KernelState:
         check_local(self.local_bytes)
         self.values: dict[str, Value] = {}
         self.used_places: set[int] = set()
-        """The offsets of `place`."""
+        """The offsets of `pointer`."""
+        self.noted: set[str] = set()
+        """The registers whose write by all lanes of the block is noted in their masks of lanes that wrote them."""
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []
         self.granules = (4, 4, 4)
@@ -396,14 +398,17 @@ class KernelState:
 
     def place(self, name: str) -> str:
         """The pointer to a register in the register file."""
-        offset = self.slots[name]
+        return self.pointer(self.slots[name])
+
+    def pointer(self, offset: int) -> str:
+        """A pointer into the register file."""
         if not self.e.in_memory:
             return self.e.op(f"getelementptr i8, ptr %registers, i64 {offset}")
         self.used_places.add(offset)
         return f"{PLACE}{offset}"
 
     def places(self) -> str:
-        """The lines that make those pointers at the start of the function."""
+        """The lines that make those pointers at the start of the function, for code without vectors."""
         used = sorted(self.used_places)
         return "\n  ".join(f"{PLACE}{offset} = getelementptr i8, ptr %registers, i64 {offset}" for offset in used)
 
@@ -413,10 +418,16 @@ class KernelState:
 
     def defined_at(self, name: str) -> str:
         """The location of the mask of lanes that wrote a register."""
-        return self.e.op(f"getelementptr i8, ptr %registers, i64 {self.defined[name]}")
+        return self.pointer(self.defined[name])
 
     def note_defined(self, name: str, operation: str, lanes: str) -> None:
         """Update that mask with `lanes`: "or" adds, "and" keeps."""
+        if operation == "and":
+            self.noted.discard(name)
+        elif name in self.noted:
+            return
+        elif lanes == self.ops.mask:
+            self.noted.add(name)
         at = self.defined_at(name)
         if self.e.in_memory and operation == "or":
             self.e.line(f"call void @{self.ops.function(short.NOTE_WRITTEN)}(ptr {at}, i32 {lanes})")
@@ -521,6 +532,17 @@ def extended(e: Emitter, value: Value, kind: Type) -> Value:
     if kind.bits == value.type.bits:
         return value
     return e.convert(e.bits(value) if value.type.floating else value, bits_of(kind))
+
+
+def joined(extents: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The same bytes as (offset, bytes) of parts that do not touch each other."""
+    parts: list[tuple[int, int]] = []
+    for offset, size in sorted(extents):
+        if parts and sum(parts[-1]) == offset:
+            parts[-1] = parts[-1][0], parts[-1][1] + size
+        else:
+            parts.append((offset, size))
+    return tuple(parts)
 
 
 def specials(steps: Sequence[FlowStep]) -> set[str]:

@@ -28,7 +28,7 @@ from ptxbench.emulator.modules import split, without_empty
 from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.registers import KernelState, extended
+from ptxbench.emulator.registers import KernelState, extended, joined
 from ptxbench.emulator.runtime import bulk_clusters, clusters, kinds, messages, records, sanitize, short, watch, watches
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.runtime.cta_states import prepare_warp
@@ -103,7 +103,7 @@ class Translator:
 
     def block(self, number: int, block: Block) -> None:
         e, ops = self.e, self.ops
-        self.kernel.values, self.kernel.dirty = {}, set()
+        self.kernel.values, self.kernel.dirty, self.kernel.noted = {}, set(), set()
         e.line(f"b{number}:")
         mask = e.op("load i32, ptr %mask, align 4")
         if block.loop_head:
@@ -209,11 +209,11 @@ class Translator:
         if root in ("mov", "selp") or padding:
             return
         used = step.operand_reads
-        for name in sorted(used & self.kernel.defined.keys()):
+        for name in sorted(used & self.kernel.defined.keys() - self.kernel.noted):
             at = self.kernel.defined_at(name)
             if self.e.in_memory:
-                function, site = self.ops.function(short.CHECK_WRITTEN), self.ops.site(name)
-                self.e.line(f"call void @{function}(ptr %env, ptr {at}, ptr {site}, i32 {self.ops.active})")
+                function, slot = self.ops.function(short.CHECK_WRITTEN), self.ops.site_slot(name)
+                self.e.line(f"call void @{function}(ptr %env, ptr {at}, i64 {slot}, i32 {self.ops.active})")
                 continue
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
             lanes = self.e.op(f"and i32 {missing}, {self.ops.active}")
@@ -429,10 +429,8 @@ class Translator:
         granule_shift = self.add_records()
         if self.kernel.mode == SANITIZE:
             self.add_watches()
-        unwritten = tuple(
-            self.extent(name) for name in sorted(self.kernel.blocks[0].live_in & self.kernel.slots.keys())
-        )
-        zeroed = tuple((offset, 4) for offset in self.kernel.defined.values())
+        unwritten = joined(self.extent(name) for name in self.kernel.blocks[0].live_in & self.kernel.slots.keys())
+        zeroed = joined((offset, 4) for offset in self.kernel.defined.values())
         if self.ops.stack is not None:
             zeroed += self.ops.stack.registers
         tables: tuple[str, ...] = ()

@@ -318,9 +318,13 @@ class WarpOps(LaneOps):
 
     def site(self, kind: str) -> str:
         """The pointer name of a new site that only marks the place of a finding and counts nothing."""
+        return self.e.op(f"getelementptr i64, ptr %counters, i64 {self.site_slot(kind)}")
+
+    def site_slot(self, kind: str) -> int:
+        """The same by the index of its first counter."""
         slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "none", kind, 0))
-        return self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        return slot
 
     def host(self, kind: str, *values: Value) -> Value:
         """Call the worker's Python code: "print", "assert", "allocate" or "release", with up to four values per lane.

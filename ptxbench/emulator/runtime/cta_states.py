@@ -104,7 +104,7 @@ def prepare_warp(
         f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
         + (
             f"  store <{size} x i8> zeroinitializer, ptr %z{i}, align 4"
-            if size <= 64
+            if size in (4, 8, 16, 32, 64)
             else f"  call void @llvm.memset.p0.i64(ptr %z{i}, i8 0, i64 {size}, i1 false)"
         )
         for i, (offset, size) in enumerate(zeroed)

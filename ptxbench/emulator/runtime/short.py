@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context, kinds
-from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, RuntimeFunction, field, splat
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, RuntimeFunction, field, slot, splat
 from ptxbench.emulator.runtime.sanitize import FINDING
 
 SET_PC = RuntimeFunction("set_pc", f"""
@@ -131,8 +131,10 @@ done:
 """, (FINDING,), (CTTZ,))  # fmt: skip
 
 CHECK_WRITTEN = RuntimeFunction("check_written", f"""
-define internal void @check_written(ptr %env, ptr %written.at, ptr %site, i32 %lanes) noinline {{
+define internal void @check_written(ptr %env, ptr %written.at, i64 %site.slot, i32 %lanes) noinline {{
   ; A finding, if any of the lanes is not in the mask of those that have written a register.
+  {slot("counters", context.COUNTERS, "ptr")}
+  %site = getelementptr i64, ptr %counters, i64 %site.slot
   %written = load i32, ptr %written.at
   %missing = xor i32 %written, -1
   %wrong = and i32 %missing, %lanes
