@@ -15,6 +15,8 @@ from ptxbench.emulator.runtime import conditions
 
 NAME = re.compile(r'@("[^"]+"|[\w.$]+)')
 PARAMETER = re.compile(r" %[\w.]+(?=[,)])")
+OWN_HASH = "$"
+"""Precedes a hash of its text in a function's name, in place of which the final name has another one."""
 INTERNAL = "define internal "
 EMPTY = re.compile(r"\s*define internal void @([\w.]+)\([^{]*\{\s*(?:;[^\n]*\n\s*)*(?:entry:\s*)?ret void\s*\}\s*")
 """The definition of a function that does nothing."""
@@ -89,7 +91,7 @@ def with_hashes(own: str, shared: Mapping[str, str], salt: str) -> tuple[str, li
             pending += fresh
         hashes = sorted(text_hash(shared[other]) for other in reached)
         digest = hashlib.sha256(salt.join(["", *hashes]).encode()).hexdigest()
-        unique[name] = f'"{unquoted(name)}.{digest[:16]}"'
+        unique[name] = f'"{unquoted(name).partition(OWN_HASH)[0]}.{digest[:16]}"'
     own, used = with_names(own, unique)
     texts = [
         renamed(text, tuple((other, unique[other]) for other in sorted(called[name] | {name})))

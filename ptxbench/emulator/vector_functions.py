@@ -10,10 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ptxbench.emulator.modules import OWN_HASH
 from ptxbench.emulator.types import LANES
 
-PREFIX = "lanes."
-"""The start of the functions' names."""
 VECTOR, MASK = f"<{LANES} x ", f"<{LANES} x i1>"
 PIECE = re.compile(
     rf"(?P<vector><{LANES} x \w+>)|splat \((?P<splat>\w+) §\)|(?P<scalar>\b(?:i\d+|ptr|float|double|half)) §|§"
@@ -120,7 +119,7 @@ def function(label: str, parameters: Sequence[str], lines: Sequence[str], kind: 
     declared = ", ".join(map(" ".join, zip(types, names, strict=True)))
     body = "\n  ".join([*lines, *ends, f"ret {value}"])
     digest = hashlib.sha256(f"{declared} {body}".encode()).hexdigest()[:16]
-    name = f"{PREFIX}{label}.{digest}"
+    name = f"lanes.{label}{OWN_HASH}{digest}"
     text = f"define internal {returned} @{name}({declared}) noinline {{\n  {body}\n}}\n"
     call = f"call {returned} @{name}({', '.join(f'{kind} %s' for kind in types)})"
     is_vector = tuple(not parameter for parameter in parameters)

@@ -24,7 +24,7 @@ def calls(*lines):
     body, _, _ = without_vectors([lines])
     names = {}
     return [
-        re.sub(r"@lanes\.(\w+)\.\w+", lambda match: names.setdefault(match[0], match[1]), line.strip())
+        re.sub(r"@lanes\.(\w+)\$\w+", lambda match: names.setdefault(match[0], match[1]), line.strip())
         for line in body.splitlines()
     ]
 
