@@ -205,7 +205,7 @@ class CallableKernel:
 
         if execution.findings:
             raise UnsafeLaunch(
-                listed([f"{finding.kind}: {words(with_line(finding))}" for finding in execution.findings])
+                sanitizer_words([f"{finding.kind}: {words(with_line(finding))}" for finding in execution.findings])
             )
         unchecked = (*legality_notes(self.program.legality), *map(words, execution.unchecked))
         notes = (*map(words, execution.notes), *model_notes(execution.models, self.program.arch))
@@ -308,7 +308,7 @@ def arrays_of(values: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
-def listed(findings: Iterable[str]) -> str:
+def sanitizer_words(findings: Iterable[str]) -> str:
     """The findings of the sanitizer, one per line; of many, the first."""
     lines = list(findings)
     more = [f"and {len(lines) - MOST_FINDINGS} more"] if len(lines) > MOST_FINDINGS else []

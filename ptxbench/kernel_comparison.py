@@ -83,7 +83,7 @@ def unlike_signatures(a: Kernel, b: Kernel) -> str | None:
     )
     if same and not any(None not in (x, y) and x != y for x, y in zip(pointees(a), pointees(b), strict=True)):
         return None
-    return f"The parameters differ: {a.name} has {listed(a)}, {b.name} has {listed(b)}."
+    return f"The parameters differ: {a.name} has {parameters_in_words(a)}, {b.name} has {parameters_in_words(b)}."
 
 
 def kind_of(param: Variable) -> tuple[int, bool, bool]:
@@ -104,7 +104,7 @@ def is_bits(*params: Variable) -> bool:
     return any(param.type.kind == "b" for param in params)
 
 
-def listed(kernel: Kernel) -> str:
+def parameters_in_words(kernel: Kernel) -> str:
     """`2 (x .u64, n .u32)`."""
     function = kernel.function
     count = len(function.params)

@@ -1,4 +1,4 @@
-"""Numbers for people: SI prefixes, digits, and columns that align. A missing value is "-"."""
+"""Numbers and lists for people: SI prefixes, digits, and columns that align. A missing value is "-"."""
 
 from __future__ import annotations
 
@@ -86,6 +86,11 @@ def size_words(size: Mapping[str, int], cache: str = "cold") -> str:
     """A size as in messages and `--size`: `rows=3 columns=257`, then a cache mode other than the usual one."""
     words = " ".join(f"{name}={value}" for name, value in size.items())
     return words if cache == "cold" else f"{words} {cache} cache"
+
+
+def enumeration(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return ", ".join(parts[:-1]) + (" and " if parts[1:] else "") + "".join(parts[-1:])
 
 
 def plural(count: int, noun: str) -> str:

@@ -62,7 +62,7 @@ def audit(order: TrialOrder, patterns: Sequence[str] = (), jobs: int = 1) -> Ite
     with ProcessPoolExecutor(min(jobs, len(names)), fresh) as pool:
         try:
             with without_interrupts():
-                started = [pool.submit(listed, order, name) for name in names]
+                started = [pool.submit(outcomes_of_pair, order, name) for name in names]
             for future in started:
                 yield from future.result()
         except BaseException:  # Ctrl-C, or a consumer that stops: a pair takes minutes
@@ -72,7 +72,7 @@ def audit(order: TrialOrder, patterns: Sequence[str] = (), jobs: int = 1) -> Ite
             raise
 
 
-def listed(order: TrialOrder, name: str) -> list[BugOutcome]:
+def outcomes_of_pair(order: TrialOrder, name: str) -> list[BugOutcome]:
     return list(audit_pair(order, name))
 
 

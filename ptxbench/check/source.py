@@ -57,13 +57,13 @@ def not_text(byte: int) -> str:
 
 def ptx_problems(content: bytes) -> Iterator[Finding]:
     if bad := NOT_TEXT.search(content):
-        line, column = place(content, bad.start())
+        line, column = line_and_column(content, bad.start())
         yield finding(STAGE, "not-ascii", not_text(bad[0][0]), line, column)
         return
     text = content.decode("ascii", "replace")
     for family in FAMILY.finditer(text):
         if len(family[1]) > 12 or int(family[1], 0) > MOST_REGISTERS:
-            line, column = place(content, family.start())
+            line, column = line_and_column(content, family.start())
             message = f"{family[1][:20]} registers in one declaration; expected at most {MOST_REGISTERS:,}."
             yield finding(STAGE, "too-many-registers", message, line, column)
             return
@@ -71,11 +71,11 @@ def ptx_problems(content: bytes) -> Iterator[Finding]:
     for brace in re.finditer(r"[{}(\[)\]]", text):
         depth += 1 if brace[0] in "{([" else -1
         if depth > MOST_NESTING:
-            line, column = place(content, brace.start())
+            line, column = line_and_column(content, brace.start())
             yield finding(STAGE, "nested-too-deep", f"more than {MOST_NESTING} brackets are open.", line, column)
             return
     if huge := re.search(r"\b\d{40}", text):
-        line, column = place(content, huge.start())
+        line, column = line_and_column(content, huge.start())
         yield finding(STAGE, "syntax", "a number of more than 40 digits.", line, column)
 
 
@@ -86,7 +86,7 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     that was not checked.
     """
     if b"\0" in content:
-        line, column = place(content, content.index(b"\0"))
+        line, column = line_and_column(content, content.index(b"\0"))
         yield finding(STAGE, "not-ascii", not_text(0), line, column, "Remove the byte.")
         return
     text = content.decode("utf-8", "replace")
@@ -143,7 +143,7 @@ def is_stand_in(name: str) -> bool:
     return mode() == LANDLOCK and name in stand_ins.NAMES
 
 
-def place(content: bytes, at: int) -> tuple[int, int]:
+def line_and_column(content: bytes, at: int) -> tuple[int, int]:
     """Line and column of a byte, from 1."""
     return content.count(b"\n", 0, at) + 1, at - content.rfind(b"\n", 0, at)
 

@@ -81,7 +81,7 @@ def with_time(
     cells = [cell for cell in cells if variant in cell.variants]  # another variant may have ended the run earlier
     new_findings = list(findings(cells, variant, lost))
     verdict = REJECTED if any(one.severity == ERROR for one in new_findings) else WARNED if new_findings else PASSED
-    result = StageResult(STAGE, verdict, words(cells, variant, gpu), round(time.monotonic() - started, 3))
+    result = StageResult(STAGE, verdict, time_words(cells, variant, gpu), round(time.monotonic() - started, 3))
     stages = tuple(result if stage.stage == STAGE else stage for stage in judgement.stages)
     return dataclasses.replace(
         judgement,
@@ -153,7 +153,7 @@ def ratios(cells: Sequence[Cell], variant: str, judgement: Judgement) -> dict[st
     return by_variant
 
 
-def words(cells: Sequence[Cell], variant: str, gpu: TimingGpu) -> str:
+def time_words(cells: Sequence[Cell], variant: str, gpu: TimingGpu) -> str:
     """`12.3 µs, 0.912 × cuda [0.908 to 0.917], on Tesla T4 of gpu-7`, at the first size."""
     for cell in cells[:1]:
         seconds, ratio = (BY_NAME[name].of(cell, variant) for name in ("time", "ratio"))

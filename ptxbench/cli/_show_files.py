@@ -138,10 +138,10 @@ def of_file(path: Path, arch: str | None, sources: Sequence[SourceOptions], extr
 
     with Bar() as bar:
         bar.update(0, 1, f"build {path.name}")
-        return listed(one_build(path, arch, sources), extras)
+        return listing_of(one_build(path, arch, sources), extras)
 
 
-def listed(build: Build, extras: Extras, counted: Counted | None = None) -> Listing:
+def listing_of(build: Build, extras: Extras, counted: Counted | None = None) -> Listing:
     """The listing of a build, with the counts of a launch."""
     from ptxbench.listing.text import counted_listing
     from ptxbench.toolchain.lines import annotate
@@ -186,7 +186,7 @@ def of_two(
             if launched
             else [None, None]
         )
-        first, second = (listed(build, extras, counted) for build, counted in zip(builds, counts, strict=True))
+        first, second = (listing_of(build, extras, counted) for build, counted in zip(builds, counts, strict=True))
     case = ExplainedPair(compare(first, second))
     if launched:
         launched = launched.with_executed([first.machine, second.machine])

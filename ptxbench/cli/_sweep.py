@@ -26,7 +26,7 @@ from ptxbench.saved_runs import read_run
 from ptxbench.terminal.curve import CurveReport
 from ptxbench.tune import Curves, PairSweep, curves, sweep_of
 from ptxbench.tune.notation import parse_knob
-from ptxbench.tune.points import EMULATED_SMS, Kind
+from ptxbench.tune.points import EMULATED_SMS, SweepKind
 from ptxbench.tune.sweep import in_order
 from ptxbench.units import size_words
 
@@ -47,7 +47,7 @@ def requested_sweep(
     names = choose_pairs(kernels, [name])
     if len(names) > 1:
         raise UsageError(f"'{name}' matches {len(names)} pairs: {', '.join(names[:4])}, ... Name one pair.")
-    kind: Kind = "counts" if backend.name == "emulator" else "times"
+    kind: SweepKind = "counts" if backend.name == "emulator" else "times"
     return sweep(
         kernels,
         names[0],
@@ -62,7 +62,7 @@ def requested_sweep(
 def sweep(
     kernels: Path,
     name: str,
-    kind: Kind,
+    kind: SweepKind,
     *,
     values: Mapping[str, Sequence[int]],
     size: Mapping[str, int],
@@ -85,7 +85,7 @@ def recorded_sweep(path: Path, name: str, kernels: Path, metric: str | None) -> 
         raise ResultError(f"{path} is a run of ptxbench run, not a sweep. Print it with ptxbench run --replay.")
     if spec.get("pair") != name:
         raise ResultError(f"{path} is a sweep of '{spec.get('pair')}', not of '{name}'.")
-    kind: Kind = "counts" if run.device.is_emulator else "times"
+    kind: SweepKind = "counts" if run.device.is_emulator else "times"
     where = f"{path}: run: sweep"
     values = build(Mapping[str, Sequence[int]], spec.get("values"), f"{where}: values")
     variants = build(Sequence[str], spec.get("variants"), f"{where}: variants")
@@ -109,12 +109,12 @@ def perform(
     with Bar() as bar:
 
         def show_step(step: Step) -> None:
-            bar.update(len(cells), total, words(step))
+            bar.update(len(cells), total, step_words(step))
 
         try:
             for event in carry_out(frame.plan, pool, show_step):
                 if isinstance(event, Step):
-                    begun_last = words(event)
+                    begun_last = step_words(event)
                     done, of = (len(cells), total) if swept.kind == "counts" else (event.done, event.total)
                     bar.update(done, of, begun_last)
                 elif isinstance(event, CellDone):
@@ -136,7 +136,7 @@ def perform(
     return document(frame, in_order(swept, cells), status), error
 
 
-def words(step: Step) -> str:
+def step_words(step: Step) -> str:
     place = size_words({**(step.size or {}), **step.knobs})
     return f"{step.phase} {step.pair} {step.variant}{f' at {place}' if place else ''}"
 

@@ -15,7 +15,7 @@ from ptxbench.cli._device import open_backend
 from ptxbench.cli._emit import FORMS
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._launches import LaunchFlags, launch_options
-from ptxbench.cli._show_files import SUFFIXES, Extras, Launches, TwoKernels, listed, of_file, of_two, one_build
+from ptxbench.cli._show_files import SUFFIXES, Extras, Launches, TwoKernels, listing_of, of_file, of_two, one_build
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
 from ptxbench.errors import KernelError, ToolMissing, UsageError, suggestion
@@ -470,7 +470,7 @@ def pair_listings(
                         if required:
                             raise
                         uncounted[source.variant] = str(error)
-                listings.append(listed(build, extras, counted))
+                listings.append(listing_of(build, extras, counted))
             except (KernelError, ToolMissing) as error:
                 # The tools of CUDA C and PTX are needed; a compiler of other rows is an extra.
                 if strict or (isinstance(error, ToolMissing) and source.language in REQUIRED):

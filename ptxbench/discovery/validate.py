@@ -374,16 +374,16 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
             calls.append(((*here, "value"), f"the value of '{arg.name}'", arg.value, number_problem))
     for part, noun, function, wrong in calls:
         if misfit := does_not_take(function, list(size)):
-            sentence = f"{noun} does not take {words(size)}: {misfit}."
+            sentence = f"{noun} does not take {size_text(size)}: {misfit}."
             yield SizeProblem(part, sentence, function, line_of_size=part == ("launch",))
             return
         try:
             value = function(**size)
         except Exception as error:
-            yield SizeProblem(part, f"{noun} fails at {words(size)}: {describe(error)}", function, error)
+            yield SizeProblem(part, f"{noun} fails at {size_text(size)}: {describe(error)}", function, error)
             return
         if problem := wrong(value):
-            yield SizeProblem(part, f"{noun} at {words(size)} is {value!r}. {problem}", function)
+            yield SizeProblem(part, f"{noun} at {size_text(size)} is {value!r}. {problem}", function)
             return
     for number, arg in enumerate(pair.args):
         if isinstance(arg, TensorMap):
@@ -391,10 +391,10 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
             array = next(other for other in pair.args if isinstance(other, ArrayArgument) and other.name == arg.of)
             array_bytes = math.prod(array.shape(**size)) * array.dtype.itemsize
             if (problem := tensor_map.problem(tiled, array_bytes)) is not None:
-                yield SizeProblem(("args", number), f"the tensor map '{arg.name}' at {words(size)}: {problem}")
+                yield SizeProblem(("args", number), f"the tensor map '{arg.name}' at {size_text(size)}: {problem}")
 
 
-def words(size: Mapping[str, int]) -> str:
+def size_text(size: Mapping[str, int]) -> str:
     """`rows=3 columns=257`."""
     return " ".join(f"{name}={value}" for name, value in size.items())
 

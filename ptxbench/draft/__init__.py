@@ -26,6 +26,7 @@ from ptxbench.toolchain import parameters
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.parameters import CudaParameter
+from ptxbench.units import enumeration
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,13 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
     pair = pair_text(name, origin, arguments, launch, threads, dynamic=kernel.dynamic)
     holds = (
         f"{questions_in(pair)} open questions: {OPEN} under each TODO",
-        origin + (f", without {listed(left_out)}" if left_out else ""),
+        origin + (f", without {enumeration(left_out)}" if left_out else ""),
         "the compiler's PTX of it, as a start" + (", with names" if same_names else ""),
     )
     notes = []
     if headers:
-        notes.append(f"The .cu file includes {listed(sorted({header.name for header in headers}))} from where it is.")
+        names_of_headers = enumeration(sorted({header.name for header in headers}))
+        notes.append(f"The .cu file includes {names_of_headers} from where it is.")
     if not same_names:
         notes.append("The registers keep the compiler's names: with others, ptxas makes other machine code.")
     return Draft(pair, final, ptx, holds, tuple(notes), arch)
@@ -185,17 +187,12 @@ def threads_of(function: Function) -> int | None:
     return None
 
 
-def listed(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
 # ---- CUDA C
 
 
 def header_of(kernel: KernelSource, name: str, left_out: Sequence[str]) -> str:
     """The comment at the start of the .cu file."""
-    without = f", without {listed(left_out)}" if left_out else ""
+    without = f", without {enumeration(left_out)}" if left_out else ""
     sentences = (
         f"{name}: replace this by one sentence on what the kernel computes.",
         f"Paired with ../ptx/{name}.ptx; arguments, shapes and launch are in ../pairs/{name}.py.",

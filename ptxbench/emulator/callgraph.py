@@ -130,7 +130,7 @@ class CallGraph:
             shape = caller.prototypes[call.label]
             who, params, returns = f"the prototype '{call.label}'", shape.params, shape.returns
         elif call.label in caller.call_targets:
-            first = self.listed(caller, call)[0]
+            first = self.listed_targets(caller, call)[0]
             who, params, returns = f"'{first.name}'", first.params, first.returns
         else:
             raise syntax_error(call.line, f"'{call.label}' is not the label of a .callprototype or .calltargets.")
@@ -138,7 +138,7 @@ class CallGraph:
             raise wrong_number(call, who, params, returns)
         return params, returns
 
-    def listed(self, caller: Function, call: Call) -> list[Function]:
+    def listed_targets(self, caller: Function, call: Call) -> list[Function]:
         """The functions of the call's .calltargets."""
         assert call.label is not None
         functions = []
@@ -158,7 +158,7 @@ class CallGraph:
         if call.label in caller.prototypes:
             functions = [self.module.functions[name] for name in self.pointed_to]
         else:
-            functions = self.listed(caller, call)
+            functions = self.listed_targets(caller, call)
         return tuple(function.name for function in functions if signature(function.params, function.returns) == wanted)
 
 

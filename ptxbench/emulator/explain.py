@@ -116,7 +116,7 @@ def order_reason(answer: LaunchReply, layout: memory.Layout, grid: tuple[int, in
     step = answer.translation.steps[site.step]
     return (
         f"line {step.line}: {step.opcode} of CTA {coordinates(conflict.cta, grid)} {VERBS[site.kind]} "
-        f"{memory.place(layout.buffers, conflict.address)}, which another CTA has {PAST[conflict.earlier]}"
+        f"{memory.describe_address(layout.buffers, conflict.address)}, which another CTA has {PAST[conflict.earlier]}"
     )
 
 

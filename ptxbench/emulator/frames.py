@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ptxbench.emulator.inline import CallSite, InlinedProgram, Routine
-from ptxbench.emulator.variables import place
+from ptxbench.emulator.variables import assign_offsets
 
 STACK_BYTES = 128 << 10
 """Bytes of a thread's stack where calls are recursive or memory is allocated on it: 4,096 frames of 32 bytes."""
@@ -54,7 +54,7 @@ def lay_out_formals(site: Routine | CallSite) -> tuple[tuple[int, ...], int]:
 def lay_out_frame(routine: Routine, saved_bytes: int, align: int) -> Frame:
     """`saved_bytes`: the most bytes of registers that the routine saves at one call."""
     formals, end = lay_out_formals(routine)
-    variables, size = place(routine.variables.values(), end)
+    variables, size = assign_offsets(routine.variables.values(), end)
     variables |= dict(zip((formal.name for formal in routine.formals), formals, strict=True))
     saved = -(-end // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
     total = max(size, saved + saved_bytes if saved_bytes else end)

@@ -251,7 +251,7 @@ def available_in_container(group: Path) -> int:
     return max(limit - used + stat["file"] - stat["shmem"], 0)
 
 
-def place(buffers: Sequence[Buffer], address: int) -> str:
+def describe_address(buffers: Sequence[Buffer], address: int) -> str:
     """Where a global address is inside a buffer: "byte 128 of 'x'"."""
     buffer = next(buffer for buffer in buffers if buffer.low <= address < buffer.high)
     return f"byte {address - buffer.low} of '{buffer.name}'"

@@ -19,7 +19,7 @@ WORKSPACE_REGISTERS = ("%envreg1", "%envreg2")
 that have reached a grid barrier. The driver provides it to cooperative launches, the emulator to every launch."""
 
 
-def place(variables: Iterable[Variable], offset: int = 0) -> tuple[dict[str, int], int]:
+def assign_offsets(variables: Iterable[Variable], offset: int = 0) -> tuple[dict[str, int], int]:
     """An offset for each variable from `offset` on, aligned as declared, and their end."""
     placed: dict[str, int] = {}
     for variable in variables:
@@ -32,12 +32,12 @@ def place(variables: Iterable[Variable], offset: int = 0) -> tuple[dict[str, int
 def lay_out_shared(module: Module, function: Function) -> tuple[dict[str, int], int]:
     """Offsets in the CTA's shared memory; an array of unknown length starts at the end of the others."""
     variables = [v for v in (*module.variables.values(), *function.variables.values()) if v.space == "shared"]
-    return place(sorted(variables, key=lambda v: v.count is None))
+    return assign_offsets(sorted(variables, key=lambda v: v.count is None))
 
 
 def lay_out_local(function: Function) -> tuple[dict[str, int], int]:
     """Offsets in a thread's local memory, with the .param variables of calls; its bytes, a multiple of 16."""
-    placed, size = place(v for v in function.variables.values() if v.space in ("local", "param"))
+    placed, size = assign_offsets(v for v in function.variables.values() if v.space in ("local", "param"))
     return placed, -(-size // 16) * 16
 
 

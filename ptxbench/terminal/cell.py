@@ -24,6 +24,7 @@ from ptxbench.result import (
 )
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
+from ptxbench.units import enumeration
 from ptxbench.wording.cells import (
     any_value,
     conditions,
@@ -34,7 +35,7 @@ from ptxbench.wording.cells import (
     own_launches,
     says_something,
 )
-from ptxbench.wording.findings import compilers, listed, open_counts, problems, remarks
+from ptxbench.wording.findings import compilers, open_counts, problems, remarks
 from ptxbench.wording.limits import limits_words
 from ptxbench.wording.table import Column, Mark, StyledText, Table
 
@@ -119,7 +120,7 @@ class OmittedColumns:
         if missing:
             metrics = [metric for metric in BY_NAME.values() if metric in missing]
             headings, names = (
-                listed([metric.heading for metric in metrics]),
+                enumeration([metric.heading for metric in metrics]),
                 ",".join(metric.name for metric in metrics),
             )
             text = f"{width} columns have no room for {headings}: use a wider terminal, or --columns {names}."

@@ -16,7 +16,7 @@ from ptxbench.result import BROKEN, UNJUDGED, VERIFIED, Cell, VariantResult
 from ptxbench.stats import Interval
 from ptxbench.tune.pair_functions import call_pair_function
 from ptxbench.tune.points import PairSweep, Point
-from ptxbench.tune.sweep import Place, place
+from ptxbench.tune.sweep import Place, point_key
 
 ALPHA = 1 - stats.LEVEL
 
@@ -168,7 +168,7 @@ def curves(swept: PairSweep, cells: Sequence[Cell], metric: str | None = None) -
 
     Raises UsageError for an unknown metric.
     """
-    known = {place(cell): cell for cell in cells if not cell.control}
+    known = {point_key(cell): cell for cell in cells if not cell.control}
     variants = [source.variant for source in swept.sources]
     quantities = choose_quantities(swept, metric)
     cells_by_point = [cells_of(point, known) for point in swept.points]

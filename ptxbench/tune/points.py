@@ -19,7 +19,7 @@ from ptxbench.runner import PairPlan, memory
 from ptxbench.runner.plan import without_repeats
 from ptxbench.tune.pair_functions import call_pair_function
 
-Kind = Literal["times", "counts"]
+SweepKind = Literal["times", "counts"]
 
 EMULATED_SMS = gpu("sm_90").multiprocessors
 """SMs over which the emulator distributes CTAs: as many as an H100 has."""
@@ -59,7 +59,7 @@ class PairSweep:
     values: Mapping[str, Sequence[int]]
     size: Size
     sources: tuple[Source, ...]
-    kind: Kind
+    kind: SweepKind
     points: Sequence[Point] = field(default_factory=tuple)
 
     @property
@@ -88,7 +88,7 @@ class PairSweep:
 def sweep_of(
     loaded: LoadedPair,
     sources: tuple[Source, ...],
-    kind: Kind,
+    kind: SweepKind,
     *,
     values: Mapping[str, Sequence[int]],
     size: Values,
@@ -145,7 +145,7 @@ def declared(loaded: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
     return {knob.name: knob.values for knob in pair.knobs[:MOST_KNOBS]}
 
 
-def base_size(loaded: LoadedPair, kind: Kind, sms: int) -> Size:
+def base_size(loaded: LoadedPair, kind: SweepKind, sms: int) -> Size:
     """The fixed part of every point's size: that of the pair's sweep, else a bench size (on a GPU a middle one)."""
     pair = loaded.pair
     if pair.sweep:

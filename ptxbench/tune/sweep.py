@@ -91,7 +91,7 @@ def plan_of(plan: RunPlan, swept: PairSweep, before: InterruptedSweep | None) ->
     plan = replace(plan, continues=before.run.run.id)
     if swept.kind == "times":
         return replace(plan, begun=tuple(before.run.cells), first_round=min(before.rounds, plan.rounds))
-    done = {place(cell) for cell in before.run.cells}
+    done = {point_key(cell) for cell in before.run.cells}
     pair_plans = []
     for pair_plan in plan.pair_plans:
         sizes = tuple(
@@ -106,7 +106,7 @@ Place = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
 """The knobs and the size of a launch."""
 
 
-def place(cell: Cell) -> Place:
+def point_key(cell: Cell) -> Place:
     return tuple(cell.knobs.items()), tuple(cell.size.items())
 
 
@@ -117,4 +117,4 @@ def in_order(swept: PairSweep, cells: Sequence[Cell]) -> list[Cell]:
         for i, pair_plan in enumerate(swept.pair_plans())
         for k, size in enumerate(pair_plan.sizes)
     }
-    return sorted(cells, key=lambda cell: (-1, 0) if cell.control else order.get(place(cell), (len(order), 0)))
+    return sorted(cells, key=lambda cell: (-1, 0) if cell.control else order.get(point_key(cell), (len(order), 0)))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ptxbench.languages import CUDA
 from ptxbench.result import Cell, RunDocument
 
-Kind = Literal["ratio", "time", "tools", "emulator", "both"]
+ComparedKind = Literal["ratio", "time", "tools", "emulator", "both"]
 """What a row compares: this decides which differences matter."""
 
 COUNTS = ("tools", "emulator", "both")
@@ -56,7 +56,7 @@ class ConditionDifference:
     def __str__(self) -> str:
         return f"{self.name} {condition_words(self.base)} -> {condition_words(self.head)}"
 
-    def effect(self, kind: Kind, language: str) -> str:
+    def effect(self, kind: ComparedKind, language: str) -> str:
         """Its effect on a row of that kind, for a variant in that language."""
         if kind in COUNTS and self.condition.language not in (None, language):
             return OK

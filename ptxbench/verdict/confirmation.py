@@ -13,7 +13,7 @@ from ptxbench.exit_status import ExitStatus
 from ptxbench.result import COMPLETE, Cell, Round, RunDocument
 from ptxbench.runner.round_results import merge_results
 from ptxbench.units import size_words
-from ptxbench.verdict.comparable import NOTE, OK, ConditionDifference, Kind, cell_differences, run_differences
+from ptxbench.verdict.comparable import NOTE, OK, ComparedKind, ConditionDifference, cell_differences, run_differences
 from ptxbench.verdict.gate import Gate, JudgedRow, gate, in_order
 from ptxbench.verdict.problems import Problem
 from ptxbench.verdict.rows import COUNTERS, Row
@@ -44,7 +44,7 @@ def unsure(judged: Gate) -> list[JudgedRow]:
 
 def obstacles(head: RunDocument, now: RunDocument, judged: Gate) -> list[ConditionDifference]:
     """The differences between a run of now and head that forbid judging them together."""
-    kinds: tuple[Kind, ...] = ("ratio", *(("time",) if "time" in judged.modes else ()))
+    kinds: tuple[ComparedKind, ...] = ("ratio", *(("time",) if "time" in judged.modes else ()))
     emulated = head.device.is_emulator
     return [
         run_difference

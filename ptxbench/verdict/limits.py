@@ -11,7 +11,7 @@ from ptxbench import stats
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import UNJUDGED, VERIFIED, Round, RunDocument
 from ptxbench.stats import Interval
-from ptxbench.verdict.comparable import Kind
+from ptxbench.verdict.comparable import ComparedKind
 from ptxbench.verdict.comparison import agreed
 from ptxbench.verdict.config import GateConfig, GateLimits
 from ptxbench.verdict.rows import CellMatch, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
@@ -64,7 +64,7 @@ def ratio_limits(head: RunDocument, config: GateConfig) -> list[Row]:
 
 
 def rows_of_ratio(
-    head: RunDocument, config: GateConfig, logs_of: Callable[[Kind, Sequence[Round], str], list[float]]
+    head: RunDocument, config: GateConfig, logs_of: Callable[[ComparedKind, Sequence[Round], str], list[float]]
 ) -> list[Row]:
     """The rows, judged as if the limits were baselines without noise.
 

@@ -18,7 +18,15 @@ from ptxbench.result import BROKEN as BROKE
 from ptxbench.result import LIBRARY, MUST_FAIL, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, RunDocument
 from ptxbench.stats import Interval
 from ptxbench.verdict.code_changes import Moves, move, same_ptx
-from ptxbench.verdict.comparable import COMPILER, COUNTS, DIFFERS, OK, ConditionDifference, Kind, cell_differences
+from ptxbench.verdict.comparable import (
+    COMPILER,
+    COUNTS,
+    DIFFERS,
+    OK,
+    ComparedKind,
+    ConditionDifference,
+    cell_differences,
+)
 from ptxbench.verdict.verdicts import (
     BROKEN,
     BROKEN_BOTH,
@@ -213,7 +221,7 @@ def state(cell: Cell | None, needed: Sequence[str]) -> tuple[State, str | None]:
     return "good", None
 
 
-def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
+def apply(row: Row, kind: ComparedKind, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
     """The row with the differences: NOT-COMPARABLE, or notes."""
     variant = head.variants[row.variant]
     same = same_ptx(base.variants[row.variant].build, variant.build)
@@ -293,14 +301,14 @@ def exact_change(before: float, after: float) -> Interval | None:
 # ---- times
 
 
-def log_rounds(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]:
+def log_rounds(kind: ComparedKind, rounds: Sequence[Round], variant: str) -> list[float]:
     """The natural logarithm of the metric in each round: of the seconds, or of the ratio to the reference."""
     if kind == "time":
         return [log(ns / 1e9) for ns in stats.round_medians_ns(rounds, variant)]
     return stats.round_log_ratios(rounds, variant, REFERENCE)
 
 
-def cycles_rounds(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]:
+def cycles_rounds(kind: ComparedKind, rounds: Sequence[Round], variant: str) -> list[float]:
     """The same in clock cycles times 1000; empty if a clock is unknown."""
     own = [one for one in rounds if variant in one.contrast]
     if kind == "time":
@@ -308,7 +316,7 @@ def cycles_rounds(kind: Kind, rounds: Sequence[Round], variant: str) -> list[flo
     return stats.round_log_ratios(cycles.by_kernel(own), variant, REFERENCE)
 
 
-def at_one_clock(kind: Kind, seconds: Sequence[float], *sides: Sequence[float]) -> tuple[list[float], ...]:
+def at_one_clock(kind: ComparedKind, seconds: Sequence[float], *sides: Sequence[float]) -> tuple[list[float], ...]:
     """Cycles of both sides as seconds at the clock of the first, whose `seconds` are known; empty without cycles."""
     if not all(sides):
         return ([], [])
@@ -318,7 +326,7 @@ def at_one_clock(kind: Kind, seconds: Sequence[float], *sides: Sequence[float]) 
 
 def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> UnjudgedRow | None:
     """The row of a ratio or a time, with its round logs if there are any; None if neither run timed it."""
-    kind: Kind = "ratio" if row.metric == "ratio" else "time"
+    kind: ComparedKind = "ratio" if row.metric == "ratio" else "time"
     before, after = (log_rounds(kind, cell.rounds, row.variant) for cell in (base, head))
     if not before and not after:
         return None

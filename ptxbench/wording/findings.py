@@ -40,7 +40,7 @@ from ptxbench.rival import (
     verdict,
     verified_rows,
 )
-from ptxbench.units import size_words
+from ptxbench.units import enumeration, size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL)
 """Statuses of unverified variants, the most severe first."""
@@ -63,14 +63,8 @@ class KernelProblem:
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"{listed(self.variants)} {'is' if len(self.variants) == 1 else 'are'} {WORDS[self.status]}: {self.reason}"
-        )
-
-
-def listed(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return ", ".join(parts[:-1]) + (" and " if parts[1:] else "") + parts[-1]
+        verb = "is" if len(self.variants) == 1 else "are"
+        return f"{enumeration(self.variants)} {verb} {WORDS[self.status]}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,7 @@ def remarks(cell: Cell) -> list[str]:
             groups.setdefault(f"compiled by {result.build.compiler}", []).append(name)
         if result.build and result.build.log:
             groups.setdefault(result.build.log, []).append(name)
-    return [f"{listed(names)}: {log}" for log, names in groups.items()]
+    return [f"{enumeration(names)}: {log}" for log, names in groups.items()]
 
 
 def compilers(cell: Cell) -> list[str]:
@@ -123,7 +117,7 @@ def compilers(cell: Cell) -> list[str]:
     for name, result in cell.variants.items():
         if result.build and result.build.compiler and result.language != CUDA.name:
             groups.setdefault(result.build.compiler, []).append(name)
-    return [f"{listed(names)}: compiled by {compiler}." for compiler, names in groups.items()]
+    return [f"{enumeration(names)}: compiled by {compiler}." for compiler, names in groups.items()]
 
 
 def open_counts(executed: Mapping[str, ExecutedReport | None]) -> list[str]:
@@ -133,7 +127,7 @@ def open_counts(executed: Mapping[str, ExecutedReport | None]) -> list[str]:
         if report and report.reason:
             groups.setdefault((report.fit is None, report.reason), []).append(name)
     return [
-        f"{listed(names)}: {'no number' if unknown else 'a range'} of executed SASS: {reason}."
+        f"{enumeration(names)}: {'no number' if unknown else 'a range'} of executed SASS: {reason}."
         for (unknown, reason), names in groups.items()
     ]
 
@@ -213,7 +207,7 @@ def compare(cell: Cell, name: str, rival: Rival, noise: stats.Interval | None, *
         return f"has other machine code than {called}"
     if len(facts) == 2 and called != rival.name:  # the comma that ends what the rival is called
         return f"{facts[0]}, and {facts[1]}"
-    return listed(facts)
+    return enumeration(facts)
 
 
 def ties(leader: Leader) -> Iterator[str]:
@@ -221,19 +215,19 @@ def ties(leader: Leader) -> Iterator[str]:
     if not leader.certain:
         yield "There is no verdict on which CUDA C is the fastest."
     elif leader.tied and leader.metric == TIME:
-        yield f"{listed(leader.tied)} {are(leader.tied)} statistically tied with {leader.name}."
+        yield f"{enumeration(leader.tied)} {are(leader.tied)} statistically tied with {leader.name}."
     elif leader.tied:
         ranges = "their ranges meet" if len(leader.tied) == 1 else "the ranges meet"
-        yield f"{listed(leader.tied)} may execute fewer than {leader.name}: {ranges}."
+        yield f"{enumeration(leader.tied)} may execute fewer than {leader.name}: {ranges}."
     if leader.equal:
-        yield f"{listed(leader.equal)} {verb(leader.equal, leader.metric)} as few as {leader.name}."
+        yield f"{enumeration(leader.equal)} {verb(leader.equal, leader.metric)} as few as {leader.name}."
     if leader.twins:
-        yield f"{listed(leader.twins)} {are(leader.twins)} the {SAME_CODE} as {leader.name}."
+        yield f"{enumeration(leader.twins)} {are(leader.twins)} the {SAME_CODE} as {leader.name}."
     if leader.unknown and leader.metric == TIME:
-        yield f"{listed(leader.unknown)} {are(leader.unknown)} not timed and cannot be compared."
+        yield f"{enumeration(leader.unknown)} {are(leader.unknown)} not timed and cannot be compared."
     elif leader.unknown and leader.metric:
         has = "has" if len(leader.unknown) == 1 else "have"
-        yield f"{listed(leader.unknown)} {has} no number of executed instructions and cannot be compared."
+        yield f"{enumeration(leader.unknown)} {has} no number of executed instructions and cannot be compared."
 
 
 def fastest(leader: Leader, cell: Cell) -> Iterator[str]:
@@ -244,14 +238,14 @@ def fastest(leader: Leader, cell: Cell) -> Iterator[str]:
     what = "hand-written PTX"
     if leader.metric == TIME:
         if leader.tied:
-            yield f"{listed((leader.name, *leader.tied))} are statistically tied as the fastest {what}."
+            yield f"{enumeration((leader.name, *leader.tied))} are statistically tied as the fastest {what}."
         else:
             yield f"{leader.name} is the fastest {what}."
         return
     if leader.tied:
         yield f"{' or '.join((*best, *leader.tied))} executes the fewest of the {what}: their ranges meet."
     else:
-        yield f"{listed(best)} {verb(best, leader.metric)} the fewest of the {what}."
+        yield f"{enumeration(best)} {verb(best, leader.metric)} the fewest of the {what}."
 
 
 def are(names: Sequence[str]) -> str:
@@ -374,7 +368,7 @@ def time_fact(rival: Rival, noise: stats.Interval | None) -> Fact:
 def bit_differences(cell: Cell) -> list[str]:
     """For exact pairs: variants that agree in value but not in every bit."""
     names = [label.removeprefix(BITS_DIFFER) for label in cell.labels if label.startswith(BITS_DIFFER)]
-    return [f"{listed(names)} wrote different bits than the first variant, with equal values."] if names else []
+    return [f"{enumeration(names)} wrote different bits than the first variant, with equal values."] if names else []
 
 
 def nondeterministic(verified: Mapping[str, VariantResult]) -> list[str]:
@@ -383,7 +377,7 @@ def nondeterministic(verified: Mapping[str, VariantResult]) -> list[str]:
     if not names:
         return []
     writes = "writes" if len(names) == 1 else "write"
-    return [f"{listed(names)} {writes} different bits when launched again on the same data."]
+    return [f"{enumeration(names)} {writes} different bits when launched again on the same data."]
 
 
 def weaknesses(cell: Cell) -> list[str]:
@@ -391,7 +385,7 @@ def weaknesses(cell: Cell) -> list[str]:
     if not cell.oracle:
         return []
     compared = " No time is compared." if cell.rounds else ""
-    return [f"The pair's reference and tolerance would accept {listed(cell.oracle)}.{compared}"]
+    return [f"The pair's reference and tolerance would accept {enumeration(cell.oracle)}.{compared}"]
 
 
 def closing(cells: Sequence[Cell], noise: stats.Interval | None = None, reference: str | None = None) -> list[str]:

@@ -25,11 +25,11 @@ from ptxbench.verdict import (
     Row,
     comparable,
 )
-from ptxbench.verdict.comparable import ConditionDifference, Kind
+from ptxbench.verdict.comparable import ComparedKind, ConditionDifference
 from ptxbench.verdict.run_control import UNTRUSTED
 from ptxbench.verdict.verdicts import NOT_DETERMINISTIC
 
-KINDS: dict[Kind, str] = {
+KINDS: dict[ComparedKind, str] = {
     "ratio": "ratios", "time": "times", "tools": "counts of the tools", "emulator": "counts of the emulator",
 }  # fmt: skip
 CONSEQUENCES = {comparable.ADVISORY: " (verdicts are advice)", comparable.TOOLCHAIN: " (may be why)"}
@@ -65,7 +65,7 @@ def header(comparison: Comparison) -> Iterator[str]:
 
 def consequence(difference: ConditionDifference, mode: Mode) -> str:
     """The effect of a difference on the rows: ` (NOT-COMPARABLE: counts of the tools)`; "" if there is none."""
-    kinds: tuple[Kind, ...] = ("tools", "emulator") if mode == "counters" else (mode,)
+    kinds: tuple[ComparedKind, ...] = ("tools", "emulator") if mode == "counters" else (mode,)
     effects = {kind: getattr(difference.condition, kind) for kind in kinds}
     unlike = [KINDS[kind] for kind, effect in effects.items() if effect == comparable.DIFFERS]
     if unlike:

@@ -10,8 +10,7 @@ from ptxbench.model.runs import label
 from ptxbench.model.scores import ALIKE, LESS, MORE, ScoredClaim
 from ptxbench.result import Cell, Model
 from ptxbench.specifications import MODELS
-from ptxbench.units import ABSENT, fixed
-from ptxbench.wording.findings import listed
+from ptxbench.units import ABSENT, enumeration, fixed
 
 
 def floor_texts(model: Model, name: str) -> tuple[str, str, str, str]:
@@ -48,11 +47,11 @@ def claim_sentences(model: Model) -> list[str]:
     for name, recorded in model.claims.items():
         claim = Claim(str(recorded.get("verdict")), recorded.get("reason"))
         variants.setdefault(f"{claim}{'' if claim.reason else '; only a GPU can measure the times'}.", []).append(name)
-    sentences = [f"{listed(names)}: {claim}" for claim, names in variants.items()]
+    sentences = [f"{enumeration(names)}: {claim}" for claim, names in variants.items()]
     lacking: dict[str, list[str]] = {}
     for name, note in model.notes.items():
         lacking.setdefault(note, []).append(name)
-    return sentences + [f"{listed(names)}: {note}." for note, names in lacking.items()]
+    return sentences + [f"{enumeration(names)}: {note}." for note, names in lacking.items()]
 
 
 def model_lines(cell: Cell, scored: Sequence[ScoredClaim]) -> Iterator[str]:

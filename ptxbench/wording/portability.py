@@ -13,12 +13,11 @@ from ptxbench import architecture
 from ptxbench.languages import CUDA, LANGUAGES, title
 from ptxbench.portability.survey import Jit, Matrix, TargetResults
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial
-from ptxbench.units import ABSENT, column
-from ptxbench.wording.findings import listed
+from ptxbench.units import ABSENT, column, enumeration
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueKind:
     """The kinds of values in a cell of the matrix."""
 
     heading: str
@@ -28,10 +27,10 @@ class Kind:
 
 
 CELLS = {
-    "registers": Kind("registers of a thread", lambda trial, _: trial.registers),
-    "spills": Kind("bytes that a thread spills and reloads", lambda trial, _: trial.spill_bytes),
-    "sass": Kind("SASS instructions", lambda trial, _: trial.sass),
-    "occupancy": Kind("theoretical occupancy in %", lambda _, occupancy: occupancy, "%"),
+    "registers": ValueKind("registers of a thread", lambda trial, _: trial.registers),
+    "spills": ValueKind("bytes that a thread spills and reloads", lambda trial, _: trial.spill_bytes),
+    "sass": ValueKind("SASS instructions", lambda trial, _: trial.sass),
+    "occupancy": ValueKind("theoretical occupancy in %", lambda _, occupancy: occupancy, "%"),
 }
 """The choices of `--columns`."""
 
@@ -81,7 +80,7 @@ def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[CellText]]], 
     return [(forms(targets), cells) for targets, cells in rows], list(notes.values())
 
 
-def texts(reach: TargetResults, kind: Kind, notes: Mapping[str, CellNote]) -> list[CellText]:
+def texts(reach: TargetResults, kind: ValueKind, notes: Mapping[str, CellNote]) -> list[CellText]:
     trials = list(reach.trials.values())
     values = [kind.of(trial, reach.occupancy.get(trial.target)) for trial in trials]
     _, written = column(values, kind.unit)
@@ -255,7 +254,7 @@ def closing(matrix: Matrix) -> str:
     for variant, count in counts.items():
         if variant not in sides and count != counts.get(matrix.reaches[variant].source.language):
             others.setdefault(count, []).append(variant)
-    lines += [(listed(names), count) for count, names in others.items()]
+    lines += [(enumeration(names), count) for count, names in others.items()]
     parts = [f"{who} on {count}" for who, count in lines[1:]]
     if lines:
         (who, count), total = lines[0], len(matrix.targets)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from ptxbench.result import MUST_FAIL, Cell
 from ptxbench.rival import EXECUTED as SASS
 from ptxbench.rival import OTHER_GEOMETRY, Rival, bounds, code_of, has_number, other_geometry
-from ptxbench.units import ABSENT, size_words
+from ptxbench.units import ABSENT, enumeration, size_words
 from ptxbench.verdict.scoreboard import COUNTED, EXPECTED, GROUNDS, MEASURED, OWN, TRAFFIC, VERDICTS, Standing
-from ptxbench.wording.findings import listed
 from ptxbench.wording.table import Column, StyledText, Table
 
 STYLES = {"wins": "green", "only way": "green", "loses": "yellow", "wrong": "red"}
@@ -58,7 +57,7 @@ def evidence_words(standing: Standing) -> str:
         facts.append(ratios(standing.cell, standing.variant, standing.against))
     if standing.other_rows:
         has = "is a row" if len(standing.other_rows) == 1 else "are rows"
-        facts.append(f"PTX is not the only way: {listed(standing.other_rows)} {has} too, not compared here")
+        facts.append(f"PTX is not the only way: {enumeration(standing.other_rows)} {has} too, not compared here")
     return "; ".join(facts)
 
 

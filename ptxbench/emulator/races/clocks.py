@@ -47,7 +47,7 @@ def tick(env: Any, r: Any) -> None:
 
 
 @compiled
-def place(env: Any) -> Any:
+def cta_slot(env: Any) -> Any:
     """The current CTA's index among the resident CTAs."""
     return (env[context.CTA_STATE] - env[context.CTA_HEADERS]) // context.CTA_BYTES
 
@@ -55,26 +55,26 @@ def place(env: Any) -> Any:
 @compiled
 def thread_words(env: Any, r: Any, thread: Any) -> Any:
     """Address of the words of one thread of the current CTA."""
-    index = place(env) * env[context.WARP_COUNT] * LANES + thread
+    index = cta_slot(env) * env[context.WARP_COUNT] * LANES + thread
     return r[at.THREADS_AT] + index * 4 * at.THREAD_WORDS
 
 
 @compiled
 def cta_row(env: Any, r: Any) -> Any:
     """Address of the word with the number of the current CTA's row."""
-    return r[at.CTA_ROWS] + 4 * place(env)
+    return r[at.CTA_ROWS] + 4 * cta_slot(env)
 
 
 @compiled
 def cta_pending(env: Any, r: Any) -> Any:
     """Address of the number of the row with what the CTA's threads had read, but not acquired, at its last barriers."""
-    return r[at.CTA_PENDING] + 4 * place(env)
+    return r[at.CTA_PENDING] + 4 * cta_slot(env)
 
 
 @compiled
 def warp_row(env: Any, r: Any, warp: Any) -> Any:
     """Address of the word with the number of a warp's row."""
-    return r[at.WARP_ROWS] + 4 * (place(env) * env[context.WARP_COUNT] + warp)
+    return r[at.WARP_ROWS] + 4 * (cta_slot(env) * env[context.WARP_COUNT] + warp)
 
 
 @compiled

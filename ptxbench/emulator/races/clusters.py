@@ -13,11 +13,11 @@ from ptxbench.emulator.races.clocks import (
     LANES,
     allocated_row,
     cta_row,
+    cta_slot,
     far_first,
     join_all,
     knows,
     learn,
-    place,
     publish,
     release_row,
     row,
@@ -43,7 +43,7 @@ def open_cta(env: Any, r: Any) -> None:
     """The current CTA starts: no other has accessed its memory yet. The first one starts the cluster."""
     if r[at.TOUCHED]:
         count = env[context.CLUSTER_SIZE] * r[at.FAR_STRIDE]
-        touched = longs_at(r[at.TOUCHED] + 8 * place(env) * count)
+        touched = longs_at(r[at.TOUCHED] + 8 * cta_slot(env) * count)
         for i in range(count):
             touched[i] = 0
         release_row(r, init_row(env, r))
@@ -105,7 +105,7 @@ def wait(env: Any, r: Any, lanes: Any) -> None:
 def init_row(env: Any, r: Any) -> Any:
     """Address of the number of the row with the fences of initialised mbarriers that a relaxed arrival has shown to the
     current CTA: for all its threads, as soon as one has waited."""
-    return r[at.INIT_ROWS] + 4 * place(env)
+    return r[at.INIT_ROWS] + 4 * cta_slot(env)
 
 
 @compiled
@@ -137,7 +137,7 @@ def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, fla
         check_initialised_in_cluster(env, r, thing, target, lane, address, site)
         if flags & at.ARRIVAL_RELEASES or r[at.FENCED]:
             fence = -1 if flags & at.ARRIVAL_RELEASES else at.FENCE_CLUSTER
-            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, fence, target == place(env))
+            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, fence, target == cta_slot(env))
             tick(env, r)
         if flags & at.COMPLETES:
             complete_phase(env, r, thing, lane, address, site)
@@ -155,7 +155,7 @@ def close_cta(env: Any, r: Any) -> None:
     if r[at.TOUCHED] == 0 or r[at.OVERFLOW]:
         return
     stride, size = r[at.FAR_STRIDE], env[context.CLUSTER_SIZE]
-    touched = longs_at(r[at.TOUCHED] + 8 * place(env) * size * stride)
+    touched = longs_at(r[at.TOUCHED] + 8 * cta_slot(env) * size * stride)
     known, gathered = cta_row(env, r), False
     for index in range(size * stride):
         stamp = touched[index]

@@ -13,11 +13,11 @@ from ptxbench.emulator.races.clocks import (
     cluster_of,
     cta_pending,
     cta_row,
+    cta_slot,
     fence,
     learn,
     live_lanes,
     meet_at_barrier,
-    place,
     publish,
     release_row,
     sync_warp,
@@ -56,7 +56,7 @@ def open_cta(env: Any, r: Any) -> None:
     for barrier in range(16):
         release_row(r, barrier_row(env, r, barrier))
     if r[at.SHARED_OBJECTS]:
-        first = r[at.SHARED_OBJECTS] + place(env) * r[at.SHARED_OBJECT_STRIDE]
+        first = r[at.SHARED_OBJECTS] + cta_slot(env) * r[at.SHARED_OBJECT_STRIDE]
         for address in range(first, first + r[at.SHARED_OBJECT_STRIDE], 4):
             if words_at(address)[0]:
                 forget(r, address)
@@ -76,7 +76,7 @@ def choose_shared(env: Any, r: Any) -> None:
 @compiled
 def barrier_row(env: Any, r: Any, barrier: Any) -> Any:
     """Address of the number of a barrier's row: what the threads that have arrived know."""
-    return r[at.BARRIER_ROWS] + 4 * (16 * place(env) + barrier)
+    return r[at.BARRIER_ROWS] + 4 * (16 * cta_slot(env) + barrier)
 
 
 @compiled

@@ -12,11 +12,11 @@ from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
     allocated_row,
+    cta_slot,
     far_first,
     join_all,
     knows,
     learn,
-    place,
     publish,
     release_row,
     row,
@@ -174,7 +174,7 @@ def complete_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: A
             times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
         else:  # another CTA of the cluster has issued it
             times[far_first(env, r, env[context.CTA]) + (thread >> r[at.FAR_SHIFT])] = env[context.TIME]
-            note_touch(env, r, place(env), thread, stamp_of(env, site, thread))
+            note_touch(env, r, cta_slot(env), thread, stamp_of(env, site, thread))
         if completes:
             complete_phase(env, r, thing, lane, address, site)
         tick(env, r)

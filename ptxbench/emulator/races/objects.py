@@ -12,10 +12,10 @@ from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
     cluster_of,
+    cta_slot,
     join_all,
     join_scope,
     live_lanes,
-    place,
     publish,
     release_row,
     thread_words,
@@ -33,7 +33,7 @@ def object_slot(env: Any, r: Any, address: Any, in_cluster: Any) -> Any:
 
     `in_cluster`: an address in shared memory has the rank of its CTA.
     """
-    owner, offset = place(env), address - context.SHARED_WINDOW
+    owner, offset = cta_slot(env), address - context.SHARED_WINDOW
     if in_cluster and 0 <= offset < 1 << 32:
         owner = cta_of_address(env, offset)
         if owner < 0:

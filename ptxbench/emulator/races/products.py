@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, knows, place
+from ptxbench.emulator.races.clocks import LANES, cta_slot, knows
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.proxies import fenced
 from ptxbench.emulator.races.reports import accessing_cta, race_kind, report, report_race, reported, stamp_of
@@ -33,7 +33,7 @@ def piece_row(env: Any, r: Any, target: Any, piece: Any) -> Any:
 def forget_products(env: Any, r: Any) -> None:
     """The current CTA starts: its shared memory has not been read."""
     if r[at.PRODUCT_READS]:
-        words = words_at(piece_row(env, r, place(env), 0))
+        words = words_at(piece_row(env, r, cta_slot(env), 0))
         for i in range(r[at.PRODUCT_PIECES] * env[context.WARP_COUNT]):
             words[i] = 0
 
@@ -88,7 +88,7 @@ def read_operand(
         offset = piece_address(descriptor, transposed, first_row, pieces, i) - origin
         if offset < 0 or offset + PIECE > env[context.SHARED_BYTES]:
             continue
-        words = words_at(piece_row(env, r, place(env), offset >> at.PIECE_BITS))
+        words = words_at(piece_row(env, r, cta_slot(env), offset >> at.PIECE_BITS))
         pending = words[env[context.WARP]]
         if done:
             if pending < 0:

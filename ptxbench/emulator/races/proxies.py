@@ -16,9 +16,9 @@ from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
     allocated_row,
+    cta_slot,
     join,
     knows,
-    place,
     release_row,
     row,
     thread_words,
@@ -32,7 +32,7 @@ from ptxbench.emulator.runtime import context
 @compiled
 def last_fence(env: Any, r: Any, warp: Any) -> Any:
     """Address of the word with the number of the warp's last proxy fence."""
-    return r[at.WARP_FENCES] + 4 * (place(env) * env[context.WARP_COUNT] + warp)
+    return r[at.WARP_FENCES] + 4 * (cta_slot(env) * env[context.WARP_COUNT] + warp)
 
 
 @compiled

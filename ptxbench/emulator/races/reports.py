@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, cluster_of, knows, knows_start, may_see, place
+from ptxbench.emulator.races.clocks import LANES, cluster_of, cta_slot, knows, knows_start, may_see
 from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at, words_at
 from ptxbench.emulator.runtime import context, kinds
 
@@ -72,7 +72,7 @@ def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, 
 @compiled
 def check_start(env: Any, r: Any, target: Any, thread: Any, site: Any, address: Any) -> None:
     """A thread accesses an address of the cluster, in the CTA at the place `target`, which must have started."""
-    if target == place(env) or r[at.OVERFLOW]:
+    if target == cta_slot(env) or r[at.OVERFLOW]:
         return
     owner = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
     if not knows_start(env, r, thread, owner):

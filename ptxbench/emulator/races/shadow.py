@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, knows, place
+from ptxbench.emulator.races.clocks import LANES, cta_slot, knows
 from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at
 from ptxbench.emulator.races.products import check_overwrite, has_product_read
 from ptxbench.emulator.races.proxies import fenced
@@ -163,7 +163,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
     size, in_cluster = what >> at.BYTES_AT & 255, what >> at.FLAGS_AT & at.IN_CLUSTER
     addresses = longs_at(address_list)
     counters, now, warp = env[context.COUNTERS], env[context.TIME], env[context.WARP]
-    alone, own = env[context.CLUSTER_SIZE] == 1, place(env)
+    alone, own = env[context.CLUSTER_SIZE] == 1, cta_slot(env)
     r[at.TARGET] = own
     for lane in range(LANES):
         if not mask >> lane & 1:
@@ -251,7 +251,7 @@ def access_range(
     slot = site - env[context.COUNTERS] >> 3
     mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | marks
     proxy = at.PROXY_SHARED if in_shared else at.PROXY_GLOBAL
-    r[at.TARGET], r[at.FENCED_STAMP] = place(env), 0
+    r[at.TARGET], r[at.FENCED_STAMP] = cta_slot(env), 0
     if in_shared and r[at.SHARED_SKIPPED]:
         return
     if in_shared:
