@@ -34,7 +34,7 @@ from ptxbench.execution import (
 )
 from ptxbench.exit_status import ExitStatus
 from ptxbench.pair import EXACT, close
-from ptxbench.verify import errors, finite, flat_parts, judge, number
+from ptxbench.verify import errors, finite, flat_parts, number, output_errors
 
 SAME, DIFFERENT, NAN, NOTHING = "same", "different", "nan", "nothing compared"
 EXIT_STATUSES = {
@@ -194,7 +194,7 @@ def compare_arrays(a: Output, b: Output, closeness: Closeness) -> ArrayCompariso
         return ArrayComparison(name, a.type, left.shape, changed, bits, bits, None, None, 0.0, (0, 0))
     floating = is_float(left.dtype)
     expected = left.astype(np.float64) if floating else left
-    judged = judge(right, expected, closeness.bound(expected))
+    judged = output_errors(right, expected, closeness.bound(expected))
     worst = tuple(int(index) for index in np.unravel_index(judged.worst, left.shape)) if judged.outside else None
     return ArrayComparison(
         name,

@@ -279,13 +279,13 @@ def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdic
     for name, reference in expected.outputs.items():
         at = expected.samples.get(name)
         actual = outputs[name] if at is None else outputs[name].reshape(-1)[at]
-        judged = judge(actual, reference, expected.bounds[name])
-        if judged.outside:
-            index = np.unravel_index(judged.worst if at is None else int(at[judged.worst]), outputs[name].shape)
-            pair = actual.reshape(-1)[judged.worst], reference.reshape(-1)[judged.worst]
-            sentence = mismatch_sentence(name, index, *pair, judged.outside, actual.size, expected.tolerance)
-            return Verdict(finite(judged.greatest), f"{where}: {sentence}")
-        error = finite(judged.greatest)
+        differing = output_errors(actual, reference, expected.bounds[name])
+        if differing.outside:
+            index = np.unravel_index(differing.worst if at is None else int(at[differing.worst]), outputs[name].shape)
+            pair = actual.reshape(-1)[differing.worst], reference.reshape(-1)[differing.worst]
+            sentence = mismatch_sentence(name, index, *pair, differing.outside, actual.size, expected.tolerance)
+            return Verdict(finite(differing.greatest), f"{where}: {sentence}")
+        error = finite(differing.greatest)
         greatest = None if greatest is None or error is None else max(greatest, error)
     return Verdict(greatest)
 
@@ -303,7 +303,7 @@ def finite(error: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class OutputJudgement:
+class OutputErrors:
     """The greatest |error| of an output, how many elements are outside their bound, and the flat index of the worst."""
 
     greatest: float
@@ -311,7 +311,7 @@ class OutputJudgement:
     worst: int
 
 
-def judge(actual: Array, expected: Array, bounds: Array) -> OutputJudgement:
+def output_errors(actual: Array, expected: Array, bounds: Array) -> OutputErrors:
     """Judge one output, in chunks. ValueError if the shapes differ."""
     if not actual.shape == expected.shape == bounds.shape:
         raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bounds.shape}")
@@ -327,7 +327,7 @@ def judge(actual: Array, expected: Array, bounds: Array) -> OutputJudgement:
             at = int(np.argmax(np.where(wrong, error, -1.0)))
             if error[at] > worst_error:
                 worst, worst_error = start + at, float(error[at])
-    return OutputJudgement(greatest, outside, worst)
+    return OutputErrors(greatest, outside, worst)
 
 
 def flat_parts(*arrays: Array) -> Iterator[tuple[int, list[Array]]]:

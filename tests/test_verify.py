@@ -459,10 +459,10 @@ def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_reporte
     x = np.arange(35.0).reshape(5, 7)
     actual = np.ascontiguousarray(x.T).astype(f32)
     whole = np.broadcast_to(0.0, (7, 5))
-    assert verify_module.judge(actual, x.T, whole) == verify_module.OutputJudgement(0.0, 0, 0)
+    assert verify_module.output_errors(actual, x.T, whole) == verify_module.OutputErrors(0.0, 0, 0)
     actual[4, 3] = 99
     actual[6, 0] = 7
-    assert verify_module.judge(actual, x.T, whole) == verify_module.OutputJudgement(99 - x[3, 4], 2, 4 * 5 + 3)
+    assert verify_module.output_errors(actual, x.T, whole) == verify_module.OutputErrors(99 - x[3, 4], 2, 4 * 5 + 3)
 
 
 def test_a_large_reference_takes_little_memory_apart_from_its_result():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import log1p
 
 from ptxbench.audit.rate import AlarmRate
-from ptxbench.verdict.comparison import judge
+from ptxbench.verdict.comparison import judge_rows
 from ptxbench.verdict.rows import Mode, RoundLogs, Row
 from ptxbench.verdict.verdicts import INCONCLUSIVE, REGRESSED, SAME_CODE, Rule
 
@@ -57,7 +57,7 @@ class AuditTally:
         alarm."""
 
         def judged(suite: Suite) -> list[str]:
-            return [row.verdict for row in judge(suite, self.mode, self.rule, untrusted=untrusted)[0]]
+            return [row.verdict for row in judge_rows(suite, self.mode, self.rule, untrusted=untrusted)[0]]
 
         verdicts = judged(suite)
         self.suites += 1

@@ -37,7 +37,7 @@ def of_cell(cell: Cell, gpu: str, executions: Mapping[str, Executions | str]) ->
     counted = {name: known for name, known in executions.items() if isinstance(known, Executions)}
     least = {name: floors(known.executed, arch, specification) for name, known in counted.items()}
     claims = {
-        name: judge(cell, name, executions, least, ctas_wanted=specification.sms)
+        name: model_verdict(cell, name, executions, least, ctas_wanted=specification.sms)
         for name in cell.variants
         if name != REFERENCE and name in executions
     }
@@ -63,7 +63,7 @@ def notes(cell: Cell, executions: Mapping[str, Executions | str]) -> dict[str, s
     return result
 
 
-def judge(
+def model_verdict(
     cell: Cell,
     name: str,
     executions: Mapping[str, Executions | str],

@@ -111,7 +111,7 @@ def judge_runs(
     differences = run_differences(base, head)
     unjudged = [draft for match in match_cells(base, head) for draft in unjudged_rows(match, mode, differences)]
     rules = [floored(rule_of(row) if rule_of else rule) for row, _ in unjudged]
-    rows, controls = judge(unjudged, mode, rules, untrusted=untrusted_reason(base, head))
+    rows, controls = judge_rows(unjudged, mode, rules, untrusted=untrusted_reason(base, head))
     order = list(VERDICTS)
     # Changes of times have one measure and come by their size; those of counters by their kernel.
     rows = sorted(rows, key=lambda row: (order.index(row.verdict), 0.0 if mode == "counters" else -size_of(row)))
@@ -122,7 +122,7 @@ def size_of(row: Row) -> float:
     return row.change.value if row.change else 0.0
 
 
-def judge(
+def judge_rows(
     unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, untrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
     """Every row with its verdict, and the controls. A verdict that the clock cycles contradict is INCONCLUSIVE.

@@ -104,7 +104,8 @@ def test_a_rule_without_one_of_its_parts_alarms_more(part, instead, condition, b
 
     def alarms(rule):
         return sum(
-            "REGRESSED" in {row.verdict for row in comparison.judge(suite, condition.mode, rule)[0]} for suite in suites
+            "REGRESSED" in {row.verdict for row in comparison.judge_rows(suite, condition.mode, rule)[0]}
+            for suite in suites
         )
 
     whole = alarms(Rule(budget=budget))

@@ -9,7 +9,7 @@ import pytest
 from ptxbench.discovery import load
 from ptxbench.errors import PairError
 from ptxbench.floors import NO_CLAIM
-from ptxbench.model.cell import judge
+from ptxbench.model.cell import model_verdict
 from ptxbench.report.chips import chip, rival_chips
 from ptxbench.result import LaunchReport, from_json
 from ptxbench.rival import other_geometry, rival_of, verdict
@@ -152,7 +152,7 @@ def test_a_row_whose_compiler_chose_the_threads_is_no_twin_whatever_their_number
 
 def test_the_model_claims_nothing_about_another_geometry():
     outcome = timed(cuda=OTHER)
-    claim = judge(outcome, "ptx", {}, {}, ctas_wanted=1)
+    claim = model_verdict(outcome, "ptx", {}, {}, ctas_wanted=1)
     assert (claim.verdict, claim.reason) == (NO_CLAIM, "other geometry: the launches differ")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ptxbench.audit.noise import NOISY, draw_suite
 from ptxbench.verdict.code_changes import Moves
-from ptxbench.verdict.comparison import judge
+from ptxbench.verdict.comparison import judge_rows
 from ptxbench.verdict.rows import RoundLogs, Row
 from ptxbench.verdict.verdicts import INCONCLUSIVE, REGRESSED, Rule
 
@@ -17,7 +17,7 @@ def verdicts(base, head):
         (Row(f"k{i}", {}, "", "", "ptx", "ratio", "", moves=MOVED), RoundLogs(list(b), list(h), 100e-6))
         for i, (b, h) in enumerate(zip(base, head, strict=True))
     ]
-    return [row.verdict for row in judge(rows, "ratio", Rule())[0]]
+    return [row.verdict for row in judge_rows(rows, "ratio", Rule())[0]]
 
 
 def before_and_after(slowed):

@@ -5,7 +5,7 @@ import pytest
 
 from ptxbench.verdict import Rule
 from ptxbench.verdict.code_changes import Moves
-from ptxbench.verdict.comparison import judge
+from ptxbench.verdict.comparison import judge_rows
 from ptxbench.verdict.rows import RoundLogs, Row
 
 KERNELS = 24
@@ -20,7 +20,7 @@ def verdicts(rng, *, sd, rounds=5, slowdown=0.0, us=100.0):
         head = head + np.log1p(slowdown if i == 0 else 0)
         row = Row(f"k{i}", {"n": 1}, "sm_90", "cold", "ptx", "ratio", "", base=1.0, head=1.0, moves=MOVED)
         rows.append((row, RoundLogs(base.tolist(), head.tolist(), us / 1e6)))
-    return [row.verdict for row in judge(rows, "ratio", Rule())[0]]
+    return [row.verdict for row in judge_rows(rows, "ratio", Rule())[0]]
 
 
 def share(event, trials=200, seed=0, **settings):
