@@ -84,13 +84,19 @@ def new_code(text: str) -> str:
 
 
 def processor_seconds(judge: ptxbench.Judge) -> float:
-    """Of this process, and of the judge's processes that have ended."""
+    """Of this process, of the judge's, and of those that were forked from that one."""
     own = time.process_time()
     assert isinstance(judge.workers, LocalWorkers)
     if (server := judge.workers.server.process) is None:
         return own
-    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-    return own + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    running = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return own + sum(map(with_ended_children, [str(server.pid), *running]))
+
+
+def with_ended_children(pid: str) -> float:
+    """Seconds of the processor of a process, and of its child processes that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def forget(judge: ptxbench.Judge) -> None:

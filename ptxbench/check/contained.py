@@ -195,6 +195,8 @@ def from_process(
                 stages.append(StageResult(**event["done"]))
                 findings += [Finding(**document) for document in event["findings"]]
             elif "judgement" in event:
+                if event["reads_on"]:
+                    process.free()
                 return from_document(event["judgement"])
             elif "error" in event:
                 raise reported_error(event["error"], event["message"])

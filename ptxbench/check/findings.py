@@ -33,6 +33,9 @@ STAGES = {
 }
 """The stages in order, with what each does. The first that rejects ends the judgement."""
 
+AFTER_READING = "assembles"
+"""The first stage that does more than read a PTX text."""
+
 PAIR_NEEDED = "lint"
 """The first stage that needs the pair's own kernels; the stages before it need only the candidate's text."""
 

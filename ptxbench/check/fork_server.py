@@ -1,11 +1,11 @@
 """The process from which judgements are forked. It has loaded the modules, the pair, its data and its own kernels'
 results, so that a judgement starts in milliseconds; it never reads a candidate's text.
 
-`python -m ptxbench.check.fork_server HANDLE`: HANDLE is the descriptor of a socket. A message is the length of a JSON
-text in four bytes, and the text: a task, `CheckTask.document`. With it come four descriptors: the judgement's orders,
-its answers, its standard error, and its line, a socket to the process that wants the judgement. On the line, this
-process reports the judgement's process and its end, as JSON, one event a line; and it takes the orders below. When the
-other end of the line is closed, the judgement's processes are ended.
+`python -m ptxbench.check.fork_server HANDLE`: HANDLE is the descriptor of a socket that gets tasks, `CheckTask.to_json`
+(task_channel.py). With each come four descriptors: the judgement's orders, its answers, its standard error, and its
+line, a socket to the process that wants the judgement. On the line, this process reports the judgement's process and
+its end, as JSON, one event a line; and it takes the orders of judgement_process.py. When the other end of the line is
+closed, the judgement's processes are ended, unless the order before was FREE: then its process waits for another task.
 """
 
 from __future__ import annotations
@@ -22,24 +22,23 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ptxbench import cache
-from ptxbench.check import huge_pages, worker
-from ptxbench.check.judgement_process import END, HEADER_BYTES, NEED
+from ptxbench.check import huge_pages, task_channel, worker
+from ptxbench.check.judgement_process import END, FREE, NEED
 from ptxbench.check.pair_files import sources
 from ptxbench.check.preparation import is_warm, key, prepare, warm, warm_up_parsing
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.suite import CheckSuite
+from ptxbench.check.task_channel import SentTask
 from ptxbench.discovery import load
 from ptxbench.emulator import process
 from ptxbench.emulator import worker as emulator_worker  # noqa: F401  for the copies
 from ptxbench.errors import PtxbenchError
 from ptxbench.forks import Fork
-
-DESCRIPTORS = 4
 
 MOST_PAIRS = 4
 """The most pairs (with architecture and seed) that are kept loaded; the one that was used longest ago goes first."""
@@ -55,6 +54,22 @@ LOOK_SECONDS = 0.005
 
 
 @dataclass
+class JudgingProcess:
+    """A process that judges. `channel`: for further tasks."""
+
+    fork: Fork
+    channel: socket.socket
+
+    def end(self) -> None:
+        """End it and all processes that it has started."""
+        self.channel.close()
+        with contextlib.suppress(ProcessLookupError):  # it has not yet made its group, or all of it has ended
+            os.killpg(self.fork.pid, signal.SIGKILL)
+        self.fork.kill()
+        self.fork.wait()
+
+
+@dataclass
 class PreparedPair:
     """A loaded pair. `needed`: whether a candidate has come so far that it needs the pair's own kernels.
 
@@ -66,6 +81,8 @@ class PreparedPair:
     needed: bool = False
     warmed: bool | None = None
     done: bool = False
+    free: list[JudgingProcess] = field(default_factory=list)
+    """Processes that have only read texts, and wait for a task."""
 
     def warm(self) -> bool:
         if self.warmed is None:
@@ -75,25 +92,24 @@ class PreparedPair:
     def prepare(self) -> None:
         if not self.done:
             self.done = True
+            self.end_free()  # they lack what is prepared here
             if self.warm():
                 prepare(self.suite, self.settings)
+
+    def end_free(self) -> None:
+        for waiting in self.free:
+            waiting.end()
+        self.free.clear()
 
 
 @dataclass
 class RunningJudgement:
-    """A judgement's process. `until`: when it is ended by force, if its end was asked for."""
+    """A judgement in its process. `until`: when it is ended by force, if its end was asked for."""
 
-    fork: Fork
+    process: JudgingProcess
     task: Mapping[str, Any]
     pair: PreparedPair
     until: float | None = None
-
-    def end(self) -> None:
-        """End it and all processes that it has started."""
-        with contextlib.suppress(ProcessLookupError):  # it has not yet made its group, or all of it has ended
-            os.killpg(self.fork.pid, signal.SIGKILL)
-        self.fork.kill()
-        self.fork.wait()
 
 
 class ForkServer:
@@ -124,50 +140,51 @@ class ForkServer:
     def close(self) -> None:
         for line in list(self.running):
             self.drop(line)
+        for pair in self.pairs.values():
+            pair.end_free()
 
     # ---- tasks
 
     def take_task(self) -> bool:
-        """Fork the judgement of the next task; False at the end of the tasks."""
-        header, descriptors, _, _ = socket.recv_fds(self.control, HEADER_BYTES, DESCRIPTORS)
-        if len(header) < HEADER_BYTES or len(descriptors) < DESCRIPTORS:
+        """Start the judgement of the next task; False at the end of the tasks."""
+        sent = task_channel.receive(self.control)
+        if sent is None or len(sent.descriptors) < task_channel.MOST_DESCRIPTORS:
             return False
-        rest = bytearray()
-        length = int.from_bytes(header, "little")
-        while len(rest) < length:
-            if not (part := self.control.recv(length - len(rest))):
-                return False
-            rest += part
-        *pipes, handle = descriptors
+        *pipes, handle = sent.descriptors
         line = socket.socket(fileno=handle)
         try:
-            self.start(json.loads(rest), pipes, line)
+            self.start(SentTask(sent.task, pipes), line)
         finally:
             for pipe in pipes:
                 os.close(pipe)
         return True
 
-    def start(self, task: Mapping[str, Any], pipes: list[int], line: socket.socket) -> None:
-        """Fork a judgement, with the pair loaded, and prepared if a candidate before it has needed the pair."""
-        orders, answers, complaints = pipes
+    def start(self, sent: SentTask, line: socket.socket) -> None:
+        """Start a judgement, with the pair loaded, and prepared if a candidate before it has needed the pair."""
         try:
-            pair = self.pair(task)
+            pair = self.pair(sent.task)
         except PtxbenchError as error:
-            worker.send_event(answers, error=type(error).__name__, message=str(error))
+            worker.send_event(sent.descriptors[1], error=type(error).__name__, message=str(error))
             line.close()
             return
         if pair.needed and not pair.done:
             pair.prepare()
             self.forks = 0
+        process = with_task(pair.free, sent) or self.fork(pair, sent)
+        self.running[line] = RunningJudgement(process, sent.task, pair)
+        self.selector.register(line, selectors.EVENT_READ)
+        report(line, pid=process.fork.pid)
+
+    def fork(self, pair: PreparedPair, sent: SentTask) -> JudgingProcess:
         join_threads()
         gc.freeze()  # what the copies share is not looked through in each of them
         if self.forks % FORKS_BETWEEN == 0:
             huge_pages.collapse()
         self.forks += 1
-        copy = Fork(lambda: worker.main(task, pair.suite, orders, answers, complaints), pipes)
-        self.running[line] = RunningJudgement(copy, task, pair)
-        self.selector.register(line, selectors.EVENT_READ)
-        report(line, pid=copy.pid)
+        channel, theirs = socket.socketpair()
+        with theirs:
+            kept = [*sent.descriptors, theirs.fileno()]
+            return JudgingProcess(Fork(lambda: worker.main(sent, pair.suite, theirs), kept), channel)
 
     def pair(self, task: Mapping[str, Any]) -> PreparedPair:
         """The pair of a task, from the last ones unless its files have changed. Raises the errors of loading it."""
@@ -179,7 +196,8 @@ class ForkServer:
             self.pairs[known] = PreparedPair(suite, CheckOptions(**task["settings"]))
             warm_up_parsing(arch)
             while len(self.pairs) > MOST_PAIRS:
-                self.pairs.popitem(last=False)
+                _, pair = self.pairs.popitem(last=False)
+                pair.end_free()
             gc.unfreeze()  # what was loaded for a pair that went can be freed
             gc.collect()
         self.pairs.move_to_end(known)
@@ -197,6 +215,10 @@ class ForkServer:
         elif order == END:
             self.running[line].until = time.monotonic() + END_SECONDS
             self.report_end(line)
+        elif order == FREE:
+            running = self.running[line]
+            running.pair.free.append(running.process)
+            self.forget(line)
         else:
             self.drop(line)
 
@@ -212,18 +234,35 @@ class ForkServer:
         """Report the exit status of a judgement's process, if it has ended; end it if its time is over."""
         running = self.running[line]
         assert running.until is not None
-        alive = running.fork.poll() is None
+        fork = running.process.fork
+        alive = fork.poll() is None
         if alive and time.monotonic() < running.until:
             return
-        running.end()
-        report(line, status=running.fork.returncode, forced=alive)
-        self.drop(line)
+        running.process.end()
+        report(line, status=fork.returncode, forced=alive)
+        self.forget(line)
 
     def drop(self, line: socket.socket) -> None:
         """End a judgement whose result is no longer needed."""
+        self.running[line].process.end()
+        self.forget(line)
+
+    def forget(self, line: socket.socket) -> None:
         self.selector.unregister(line)
-        self.running.pop(line).end()
+        del self.running[line]
         line.close()
+
+
+def with_task(free: list[JudgingProcess], sent: SentTask) -> JudgingProcess | None:
+    """One of these processes, which is taken from the list and has got the task; None if none can take it."""
+    while free:
+        process = free.pop()
+        with contextlib.suppress(OSError):
+            if process.fork.poll() is None:
+                task_channel.send(process.channel, json.dumps(sent.task).encode(), sent.descriptors)
+                return process
+        process.end()
+    return None
 
 
 def report(line: socket.socket, **event: Any) -> None:

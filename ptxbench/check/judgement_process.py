@@ -19,14 +19,14 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from ptxbench import cache
+from ptxbench.check import task_channel
 from ptxbench.check.judged import Judgements
 from ptxbench.containment.compiler import HUGE_PAGES
 from ptxbench.errors import MachineError
 
-NEED, END = b"n", b"e"
-"""Orders on a line: make what the pair's own kernels need; report how the judgement's process has ended."""
-
-HEADER_BYTES = 4
+NEED, END, FREE = b"n", b"e", b"f"
+"""Orders on a line: make what the pair's own kernels need; report how the judgement's process has ended; give its
+process the next task, for it has only read a text."""
 
 MOST_ANSWER = 16 << 20
 """The most bytes that the process of a judgement may answer."""
@@ -53,7 +53,7 @@ class JudgementProcess:
         self.answers: IO[bytes] = os.fdopen(answers, "rb", buffering=0)
         self.deadline = time.monotonic() + seconds
         self.pid: int | None = None
-        self.ended_here = False
+        self.ended_here = self.is_free = False
         self.forked_from: subprocess.Popen[bytes] | None = None
 
     def events(self) -> Iterator[Mapping[str, Any]]:
@@ -117,12 +117,20 @@ class JudgementProcess:
             if self.pid is not None:
                 os.killpg(self.pid, signal.SIGKILL)
 
+    def free(self) -> None:
+        """Leave the process to the server, for other judgements: this one is complete."""
+        self.pid = None
+        with contextlib.suppress(OSError):
+            self.line.sendall(FREE)
+        self.is_free = True
+
     def close(self) -> None:
-        """End it and wait for that."""
-        self.kill()
-        self.line.settimeout(CLOSE_SECONDS)  # the server may prepare a pair
-        with contextlib.suppress(ServerLost, MachineError):
-            self.status()
+        """End it and wait for that, unless it is free."""
+        if not self.is_free:
+            self.kill()
+            self.line.settimeout(CLOSE_SECONDS)  # the server may prepare a pair
+            with contextlib.suppress(ServerLost, MachineError):
+                self.status()
         self.pid = None  # it may soon be another process's
         for channel in (self.reports, self.line, self.orders, self.answers):
             channel.close()
@@ -155,8 +163,7 @@ class ServerProcess:
                 self.run()
                 judgement.forked_from = self.process
                 descriptors = [read_orders, write_answers, complaints.fileno(), line.fileno()]
-                socket.send_fds(self.control, [len(content).to_bytes(HEADER_BYTES, "little")], descriptors)
-                self.control.sendall(content)
+                task_channel.send(self.control, content, descriptors)
         except BaseException as error:
             line.close()
             judgement.close()

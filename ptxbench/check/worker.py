@@ -1,4 +1,8 @@
-"""The process of one judgement, forked from `fork_server`: limits itself, then reads the candidate and judges it."""
+"""The process of a judgement, forked from `fork_server`: limits itself, then reads the candidate and judges it.
+
+A text that is rejected as soon as it is read leaves nothing behind but memory, so the process judges the next one too.
+Before it does anything else than read a text, it confines itself to the candidate's folders.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,23 @@ import gc
 import json
 import os
 import resource
+import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ptxbench import cache, containment
-from ptxbench.check.findings import PAIR_NEEDED, to_document
+from ptxbench.check.findings import AFTER_READING, PAIR_NEEDED, STAGES, to_document
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
+from ptxbench.check.task_channel import SentTask, receive
+from ptxbench.discovery import SUFFIXES
 from ptxbench.emulator.process import stay_in_this_process, stop_process
 from ptxbench.errors import PtxbenchError
+
+MOST_READ = 20
+"""The most texts that one process reads: each leaves some memory in use."""
 
 MOST_FILE = 4 << 30
 """Bytes of a written file; the memory that the emulator shares is one too."""
@@ -53,35 +63,39 @@ def send_event(answers: int, **event: Any) -> None:
         whole = whole[os.write(answers, whole) :]
 
 
-def main(task: Mapping[str, Any], suite: CheckSuite, orders: int, answers: int, complaints: int) -> None:
-    """Limit this process, then judge `task["path"]`.
-
-    `orders`, `answers`, `complaints`: descriptors; the last one is for standard error.
-    """
+def main(sent: SentTask, suite: CheckSuite, channel: socket.socket) -> None:
+    """Limit this process, then judge a candidate. As long as the candidates' texts were only read, which needs nothing
+    but this process's own code, it takes the next task from `channel`."""
     os.setsid()  # its child processes end with it
     gc.disable()  # it ends soon, and looking through its objects takes a twentieth of its time
+    limit(sent.task["limits"]["seconds"], sent.task["limits"]["memory_bytes"])
+    for number in range(1, MOST_READ + 1):
+        if not judge(sent, suite, last=number == MOST_READ) or (following := receive(channel)) is None:
+            return
+        sent = following
+
+
+def judge(sent: SentTask, suite: CheckSuite, *, last: bool) -> bool:
+    """Judge, and report each stage and the judgement, or an error that is not the candidate's. Returns whether this
+    process takes another task: not after the `last` one, and not if it did more than read a text.
+
+    The descriptors of the task: orders, answers, and standard error. Before the stages that need the pair's own
+    kernels, wait for a line of the orders: they are compiled elsewhere first.
+    """
+    task, (orders, answers, complaints) = sent
     os.dup2(complaints, 1)  # output of libraries must not mix with the answers
     os.dup2(complaints, 2)
-    folder, own = Path(task["folder"]), task["layer"]
+    folder, own, path = Path(task["folder"]), task["layer"], Path(task["path"])
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # it is removed; the judgement can write only there
-    if own:
-        os.environ[cache.LAYER] = own
-    path = Path(task["path"])
+    os.environ |= {cache.LAYER: own} if own else {}
     os.chdir(path.parent)
     if not task["separate"]:
         stay_in_this_process()
-    limit(task["limits"]["seconds"], task["limits"]["memory_bytes"])
-    confine([folder, *([Path(own)] if own else [])])
-    judge(path, suite, CheckOptions(**task["settings"]), orders, answers)
-
-
-def judge(path: Path, suite: CheckSuite, settings: CheckOptions, orders: int, answers: int) -> None:
-    """Judge, and report each stage and the judgement, or an error that is not the candidate's.
-
-    Before the stages that need the pair's own kernels, wait for a line of `orders`: they are compiled elsewhere first.
-    """
+    first_confined = next(iter(STAGES)) if path.suffix == SUFFIXES["cuda"] else AFTER_READING
 
     def begin(stage: str) -> None:
+        if stage == first_confined:
+            confine([folder, *([Path(own)] if own else [])])
         send_event(answers, begin=stage)
         if stage == PAIR_NEEDED:
             os.read(orders, 1)
@@ -91,11 +105,17 @@ def judge(path: Path, suite: CheckSuite, settings: CheckOptions, orders: int, an
             answers, done=dataclasses.asdict(result), findings=[dataclasses.asdict(finding) for finding in findings]
         )
 
+    reads_on = False
     try:
-        judgement = Checker(suite, path, settings).judge(begin, done)
+        judgement = Checker(suite, path, CheckOptions(**task["settings"])).judge(begin, done)
         stop_process()
-        send_event(answers, judgement=to_document(judgement))
+        stages = [result.stage for result in judgement.stages]
+        reads_on = not last and first_confined not in stages
+        send_event(answers, judgement=to_document(judgement), reads_on=reads_on)
     except PtxbenchError as error:
         send_event(answers, error=type(error).__name__, message=str(error))
     except MemoryError:
         send_event(answers, ended="memory-limit")
+    for descriptor in sent.descriptors:
+        os.close(descriptor)
+    return reads_on

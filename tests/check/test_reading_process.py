@@ -1,0 +1,89 @@
+"""The process of a text that was only read judges the next one; what does more than read has a process of its own."""
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from ptxbench import containment, discovery
+from ptxbench.check.contained import CheckTask, judge_candidate
+from ptxbench.check.inputs import Candidate, read
+from ptxbench.check.judgement_process import ServerProcess
+from ptxbench.check.worker import MOST_READ
+from tests.check.judging import SEED, outcome
+
+TASK = CheckTask("triad", discovery.default_kernels(), "sm_90", SEED)
+HOSTILE = Path(__file__).with_name("hostile")
+NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with contextlib.closing(ServerProcess()) as server:
+        yield server
+
+
+def cut(language="ptx"):
+    """A text that no one had before, and that is rejected as soon as it is read."""
+    return Candidate("cut", language, b"// %d\n.version 8.0\n.target sm_80\n{" % next(NUMBERS))
+
+
+def process_of(server, candidate, expected, begin=lambda stage, pid: None):
+    """The process that judges a candidate, with this outcome."""
+    processes = []
+    judgement = judge_candidate(
+        candidate, TASK, server, lambda stage: begin(stage, processes[-1].pid), lambda one: processes.append(one)
+    )
+    assert outcome(judgement) == expected
+    return processes
+
+
+def pids_of(server, *candidates, expected="parses syntax"):
+    pids = []
+    for candidate in candidates:
+        process_of(server, candidate, expected, lambda stage, pid: pids.append(pid) if stage == "parses" else None)
+    return pids
+
+
+def test_twenty_texts_are_read_in_one_process(server):
+    pids = pids_of(server, *(cut() for _ in range(2 * MOST_READ + 1)))
+    assert max(map(pids.count, pids)) == MOST_READ
+
+
+def test_a_text_that_is_compiled_has_its_own_process(server):
+    pids = pids_of(server, cut("cuda"), cut("cuda"), expected="parses does-not-compile")
+    assert len(set(pids)) == 2
+
+
+def test_a_kernel_that_runs_gets_a_process_that_has_only_read_confined_and_as_the_last(server):
+    status = {}
+
+    def look(stage, pid):
+        status[stage] = pid, "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
+
+    [reader] = pids_of(server, cut())
+    process_of(server, read(HOSTILE / "traps.ptx"), "results trap", look)
+    landlock = containment.mode() == containment.LANDLOCK
+    assert status["parses"][0] == reader
+    assert status["results"] == (reader, landlock)
+    assert pids_of(server, cut()) != [reader]
+
+
+def test_a_waiting_process_that_others_end_costs_nothing(server):
+    [reader] = pids_of(server, cut())
+    os.kill(reader, signal.SIGKILL)
+    assert pids_of(server, cut()) != [reader]
+
+
+def test_a_waiting_process_ends_with_the_judge():
+    with contextlib.closing(ServerProcess()) as server:
+        [reader] = pids_of(server, cut())
+        assert Path(f"/proc/{reader}").exists()
+    until = time.monotonic() + 5
+    while Path(f"/proc/{reader}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{reader}").exists()
