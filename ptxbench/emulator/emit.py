@@ -142,6 +142,13 @@ class Emitter:
         tokens = [literal(value) for place, value in enumerate(values) if place not in known]
         return Value(self.vector_line(found.shape, tokens), found.result.type, found.result.raw)
 
+    def together(
+        self, label: str, kept: dict[Any, Computation], key: Any, build: Callable[[Emitter, Sequence[Value]], Value],
+        values: Sequence[Value],
+    ) -> Value:  # fmt: skip
+        """`compute` in memory, else `build` in place."""
+        return self.compute(label, kept, key, build, values) if self.in_memory else build(self, values)
+
     def gather(self) -> None:
         """Add what the functions of `compute` need to the declarations and functions of this one."""
         for found in self.computations.values():
@@ -398,6 +405,12 @@ class Emitter:
         return Value(self.intrinsic(name, type.vector, (a.type.vector, a.ir)), type)
 
     # ---- bits
+
+    def permute(self, a: Value, lanes: Sequence[int]) -> Value:
+        """Lane i of the result is lane `lanes[i]` of `a`."""
+        vector = a.type.vector
+        order = ", ".join(f"i32 {lane}" for lane in lanes)
+        return self.result(f"shufflevector {vector} {a.ir}, {vector} poison, <{LANES} x i32> <{order}>", a.type)
 
     def unary(self, name: str, a: Value, *, raw: bool = False) -> Value:
         """llvm.NAME of one vector."""

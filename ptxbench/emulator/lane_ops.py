@@ -43,13 +43,6 @@ class LaneOps:
         call = f"call {V32} @{function}({V32} {bits.ir}, {V32} {sources.ir})"
         return self.e.as_type(Value(self.e.op(call), B32), a.type)
 
-    def permute_constant(self, a: Value, lanes: list[int]) -> Value:
-        """`permute` with lanes that are known at translation."""
-        bits = self.e.bits(a)
-        order = ", ".join(f"i32 {lane}" for lane in lanes)
-        shuffled = self.e.op(f"shufflevector {bits.type.vector} {bits.ir}, {bits.type.vector} poison, {V32} <{order}>")
-        return self.e.as_type(Value(shuffled, bits.type), a.type)
-
     def match(self, a: Value) -> Value:
         """For each active lane, the mask of the active lanes with the same value."""
         function = self.function(matching.match_any(a.type.bits))

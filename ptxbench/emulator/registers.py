@@ -5,6 +5,7 @@ Inside a block a register is an SSA value; between blocks it is in the warp's re
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 
 from ptxbench.emulator import predefined, register_pool, warpgroups
@@ -45,7 +46,8 @@ from ptxbench.emulator.variables import (
     lay_out_provided,
     lay_out_shared,
 )
-from ptxbench.emulator.vector_calls import PLACE, Line, shape, writing
+from ptxbench.emulator.vector_calls import PLACE, Computed, Line, shape
+from ptxbench.emulator.vector_functions import function, operand
 from ptxbench.emulator.warp_ops import WarpOps
 from ptxbench.errors import UnsupportedInstruction
 
@@ -461,6 +463,9 @@ class KernelState:
         A processor reads what it has just stored whole without a delay, but not what it has stored under a mask.
         """
         names = sorted(self.dirty & block.live_out & self.slots.keys())
+        if self.e.in_memory and not together:
+            self.store_in_memory(names)
+            return
         values = {name: self.e.bits(self.values[name]) for name in names}
         if not together:
             self.store_masked(values)
@@ -507,24 +512,38 @@ class KernelState:
                 chosen = self.e.op(f"select {MASK} {active}, {kind} {value.ir}, {kind} {old}")
                 self.e.line(f"store {kind} {chosen}, ptr {at}, align 64")
 
-    def store_in_memory(self, values: Mapping[str, Value]) -> None:
+    def store_in_memory(self, names: Iterable[str]) -> None:
         """`store_masked` by one call for each register."""
         mask = self.ops.mask
-        for name, value in values.items():
-            at = self.place(name)
+        for name in names:
+            at, value = self.place(name), self.values[name]
             if value.type is PRED:
                 write = self.ops.function(short.WRITE_PREDICATE)
                 self.e.line(f"call void @{write}(ptr {at}, i32 {mask}, i32 {self.e.lanes_where(value)})")
                 continue
             if value.ir[0] == "<":  # a number for each lane
                 value = self.e.result(f"freeze {value.type.vector} {value.ir}", value.type)
-            write_lanes = writing(value.type.vector, is_number=value.constant is not None)
-            self.e.lines.append(Line("", write_lanes, [at, mask, literal(value)]))
+            is_number = value.constant is not None
+            kind = value.type if value.raw or is_number else bits_of(value.type)
+            self.e.lines.append(Line("", writing(kind, raw=value.raw, is_number=is_number), [at, mask, literal(value)]))
 
     def merge(self, mask: str, new: str, old: str) -> str:
         """The bits of `new` where `mask` is set, of `old` elsewhere (i32 names)."""
         differs = self.e.op(f"xor i32 {new}, {old}")
         return self.e.op(f"xor i32 {self.e.op(f'and i32 {differs}, {mask}')}, {old}")
+
+
+@functools.cache
+def writing(kind: Type, *, raw: bool, is_number: bool) -> Computed:
+    """The write of some lanes of a register: its tokens are the place, the lanes, and the vector or the number."""
+    e = Emitter()
+    parameter, e.lines = operand(2, kind.vector, is_number=is_number)
+    new = e.bits(Value("%a2", kind, raw))
+    old = e.op(f"load {new.type.vector}, ptr %p0, align 64")
+    lanes = e.predicate("%p1")
+    chosen = e.select(lanes, new, Value(old, new.type))
+    e.line(f"store {new.type.vector} {chosen.ir}, ptr %p0, align 64")
+    return Computed(function("write", ["ptr", "i32", parameter], e.lines, "", ""), "write")
 
 
 def extended(e: Emitter, value: Value, kind: Type) -> Value:

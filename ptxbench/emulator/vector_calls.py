@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ptxbench.emulator.types import LANES
-from ptxbench.emulator.vector_functions import MASK, VECTOR, Form, Unknown, form, function, operand
+from ptxbench.emulator.vector_functions import MASK, VECTOR, Form, Unknown, form
 
 SLOT_BYTES = 16 * LANES
 """Room for the longest vector, of i128."""
@@ -101,20 +101,6 @@ class Computed(Shape):
     def __init__(self, form: Form, kind: str = "computed") -> None:
         super().__init__("", kind)
         self.__dict__["form"] = form
-
-
-@functools.cache
-def writing(vector: str, *, is_number: bool) -> Computed:
-    """The write of some lanes of a register: its tokens are the place, the lanes, and the vector or the number."""
-    kind, lines = operand(2, vector, is_number=is_number)
-    body = [
-        f"%old = load {vector}, ptr %p0, align 64",
-        f"%lanes = bitcast i32 %p1 to {MASK}",
-        *lines,
-        f"%new = select {MASK} %lanes, {vector} %a2, {vector} %old",
-        f"store {vector} %new, ptr %p0, align 64",
-    ]
-    return Computed(function("write", ["ptr", "i32", kind], body, "", ""), "write")
 
 
 class Line(NamedTuple):

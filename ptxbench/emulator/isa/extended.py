@@ -33,7 +33,9 @@ def subtract_carrying(e, a, b, carry=None):
 
 
 def half_product(e, ops, half, a, b):
-    return upper_product(e, ops, a, b) if half == "hi" else e.mul(a, b)
+    if half == "lo":
+        return e.mul(a, b)
+    return ops.multiply_high(a, b) if a.type.bits == 64 else upper_product(e, a, b)
 
 
 @instruction("add.cc.type d, a, b", type=TYPES, carry="out", section=SECTION + "add-cc")

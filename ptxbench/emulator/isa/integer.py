@@ -44,15 +44,18 @@ def mul_lo(e, a, b):
     return e.mul(a, b)
 
 
-@instruction("mul.hi.type d, a, b", type=INTS, section="integer-arithmetic-instructions-mul")
-def mul_hi(e, ops, a, b):
-    return upper_product(e, ops, a, b)
+@instruction("mul.hi.type d, a, b", type=NARROW, section="integer-arithmetic-instructions-mul")
+def mul_hi(e, a, b):
+    return upper_product(e, a, b)
 
 
-def upper_product(e, ops, a, b):
+@instruction("mul.hi.type d, a, b", type=WIDE, section="integer-arithmetic-instructions-mul")
+def mul_hi_wide(ops, a, b):
+    return ops.multiply_high(a, b)
+
+
+def upper_product(e, a, b):
     """Widened before multiplying: the sign of the full product reaches the upper half."""
-    if a.type.bits == 64:
-        return ops.multiply_high(a, b)
     return e.high_half(e.mul(e.widen(a), e.widen(b)), a.type)
 
 
@@ -66,14 +69,19 @@ def mad_lo(e, a, b, c):
     return e.add(e.mul(a, b), c)
 
 
-@instruction("mad.hi.type d, a, b, c", type=INTS, section="integer-arithmetic-instructions-mad")
-def mad_hi(e, ops, a, b, c):
-    return e.add(upper_product(e, ops, a, b), c)
+@instruction("mad.hi.type d, a, b, c", type=NARROW, section="integer-arithmetic-instructions-mad")
+def mad_hi(e, a, b, c):
+    return e.add(upper_product(e, a, b), c)
+
+
+@instruction("mad.hi.type d, a, b, c", type=WIDE, section="integer-arithmetic-instructions-mad")
+def mad_hi_wide(e, ops, a, b, c):
+    return e.add(ops.multiply_high(a, b), c)
 
 
 @instruction("mad.hi.sat.s32 d, a, b, c", section="integer-arithmetic-instructions-mad")
-def mad_hi_sat(e, ops, a, b, c):
-    return e.saturating("add", upper_product(e, ops, a, b), c)
+def mad_hi_sat(e, a, b, c):
+    return e.saturating("add", upper_product(e, a, b), c)
 
 
 @instruction("mad.wide.type d:wide, a, b, c:wide", type=NARROW, section="integer-arithmetic-instructions-mad")

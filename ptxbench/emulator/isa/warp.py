@@ -3,8 +3,11 @@
 An operand named `membermask` makes the lanes wait for each other (control.py) before the body runs.
 """
 
+import functools
+
+from ptxbench.emulator.emit import Computation
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.types import B32, LANES
+from ptxbench.emulator.types import B32, LANES, PRED
 
 instruction = Chapter("Parallel Synchronization Instructions: warp", counted="warp")
 
@@ -23,21 +26,31 @@ REDUX = "parallel-synchronization-and-communication-instructions-redux-sync"
 def shfl(e, ops, mode, a, b, c):
     """The source lane's value, and whether that lane is in the segment; else, or if it is inactive, the own value."""
     if b.constant is not None and c.constant is not None:
-        sources = [shuffle_source(mode, lane, b.constant, c.constant) for lane in range(LANES)]
-        moved = ops.permute_constant(a, [source for source, _ in sources])
-        partner = ops.permute_constant(active_bits(e, ops), [source for source, _ in sources])
-        inside = e.compare("ne", e.lanes([int(valid) for _, valid in sources], B32), e.constant(0, B32))
-    else:
-        source, inside = shuffle_lanes(e, mode, b, c)
-        moved = ops.permute(a, source)
-        partner = ops.permute(active_bits(e, ops), source)
-    there = e.compare("ne", partner, e.constant(0, B32))
-    return e.select(there, moved, a), inside
+        lanes, valid = zip(*(shuffle_source(mode, lane, b.constant, c.constant) for lane in range(LANES)), strict=True)
+        inside = e.constant(1, PRED)
+        if not all(valid):
+            inside = e.compare("ne", e.lanes([int(one) for one in valid], B32), e.constant(0, B32))
+        return e.together("shfl", SHUFFLES, lanes, functools.partial(shuffled, lanes), [a, ops.is_active()]), inside
+    source, inside = shuffle_lanes(e, mode, b, c)
+    moved = ops.permute(a, source)
+    partner = ops.permute(ones(e, ops.is_active()), source)
+    return e.select(e.compare("ne", partner, e.constant(0, B32)), moved, a), inside
 
 
-def active_bits(e, ops):
-    """1 in each active lane, 0 elsewhere."""
-    return e.select(ops.is_active(), e.constant(1, B32), e.constant(0, B32))
+SHUFFLES: dict[tuple[int, ...], Computation] = {}
+"""The functions for known source lanes, by these."""
+
+
+def shuffled(lanes, e, values):
+    """The value of each lane's source, or its own value if the source is not active."""
+    a, active = values
+    partner = e.permute(ones(e, active), lanes)
+    return e.select(e.compare("ne", partner, e.constant(0, B32)), e.permute(a, lanes), a)
+
+
+def ones(e, condition):
+    """1 in each lane where the condition is true, 0 elsewhere."""
+    return e.select(condition, e.constant(1, B32), e.constant(0, B32))
 
 
 def shuffle_source(mode, lane, b, c):
