@@ -6,13 +6,14 @@ A table body that asks for `ops` gets one of these, set to the current instructi
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator import predefined
 from ptxbench.emulator.async_copies import AsyncCopies
 from ptxbench.emulator.async_stores import AsyncStores
 from ptxbench.emulator.bulk_ops import BulkCopies
-from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.emit import Computation, Emitter, Value
 from ptxbench.emulator.lane_ops import LaneOps
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.ordering import MemoryOrder
@@ -51,6 +52,10 @@ DISCARDED = 0xF5F5F5F5F5F5F5F5
 
 MOST_ALIGNMENT = 1 << 23
 """The largest alignment of alloca, in bytes. (PTX ISA, "alloca".)"""
+
+
+DIFFERENCES: dict[tuple[str, str], Computation] = {}
+"""The functions for distances of addresses from an origin, by this and the type of the address."""
 
 
 @dataclass
@@ -288,11 +293,11 @@ class WarpOps(LaneOps):
                 limit = self.e.constant(0xFFFFFFFF, U64)
                 address = self.e.convert(self.e.min(self.e.as_type(address, U64), limit), B32)
             if space == "shared":  # the bytes below are not the kernel's: out of bounds
-                address = self.e.sub(address, self.shared_origin(address.type))
+                address = self.from_shared_origin(address)
             if space == "cluster" and not self.reserved_inside:
-                address = self.e.sub(address, self.e.condition(conditions.SHARED_ORIGIN, address.type))
+                address = self.behind(address, conditions.SHARED_ORIGIN)
             if space == "local" and self.local_moves:
-                address = self.e.sub(address, self.e.condition(conditions.LOCAL_ORIGIN, address.type))
+                address = self.behind(address, conditions.LOCAL_ORIGIN)
         else:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
@@ -406,6 +411,22 @@ class WarpOps(LaneOps):
         if not self.reserved_inside:
             origin = self.e.condition(conditions.SHARED_ORIGIN, type)
         return self.e.add(origin, self.own_rank(type)) if self.clustered else origin
+
+    def from_shared_origin(self, address: Value) -> Value:
+        """The bytes from there to an address."""
+        if self.clustered or self.reserved_inside:
+            return self.e.sub(address, self.shared_origin(address.type))
+        return self.behind(address, conditions.SHARED_ORIGIN)
+
+    def behind(self, address: Value, origin: conditions.Field) -> Value:
+        """The bytes from an origin of the launch to an address."""
+
+        def difference(e: Emitter, values: Sequence[Value]) -> Value:
+            return e.sub(values[0], e.condition(origin, values[0].type))
+
+        if address.constant is not None:
+            return difference(self.e, [address])
+        return self.e.together("behind", DIFFERENCES, (origin.load, address.type.name), difference, [address])
 
     def own_rank(self, type: Type) -> Value:
         """The CTA's rank in its cluster, where a shared::cluster address has it; 0 outside clusters."""
