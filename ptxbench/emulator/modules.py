@@ -28,12 +28,15 @@ def without_empty(own: str, shared: Iterable[str]) -> tuple[str, list[str]]:
     Events of a kernel that is not sanitized are such functions. Code without optimisation spends time on their calls.
     """
     texts = list(shared)
+    names: Counter[str] = Counter()
     kept: set[str] = set()  # a use other than a call, or one that is hard to read
     while empty := {match[1] for text in texts if (match := EMPTY.fullmatch(text))} - kept:
-        if called := frozenset(name for name in empty if f"@{name}(" in own):
+        names = names or Counter(NAME.findall(own))
+        if called := frozenset(empty & names.keys()):
             own = without_calls.__wrapped__(own, called)
+            names = Counter(NAME.findall(own))
         texts = [without_calls(text, frozenset(empty & names_in(text).keys())) for text in texts]
-        uses = Counter(NAME.findall(own) if any(f"@{name}" in own for name in empty) else ())
+        uses = Counter({name: names[name] for name in empty})
         for text in texts:
             uses.update({name: count for name, count in names_in(text).items() if name in empty})
         kept.update(name for name in empty if uses[name] > 1)
