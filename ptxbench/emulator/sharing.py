@@ -53,9 +53,9 @@ class Records:
             context.RECORD_PAGES: self.pages.ctypes.data - first // records.PAGE,
         }
 
-    def touched(self, lines: slice, tag: int) -> NDArray[np.bool]:
-        """Which of these lines the launch `tag` touched."""
-        return self.owners[lines] >= 2 * tag
+    def touched(self, pages: NDArray[np.int64], tag: int) -> NDArray[np.bool]:
+        """Which lines of these pages the launch `tag` touched, shape (pages, lines of a page)."""
+        return self.owners.reshape(-1, records.PAGE)[pages] >= 2 * tag
 
     def used(self, lines: NDArray[np.int64], tag: int) -> NDArray[np.uint32]:
         """The granules of these lines that the launch `tag` used, by use: shape (3, lines)."""
@@ -77,15 +77,16 @@ def zeroed(size: int) -> NDArray[np.uint8]:
 
 def shared(threads: Sequence[Records], tag: int) -> bool:
     """Whether CTAs of different host threads used the same bytes in the launch `tag`, one of them with a store."""
-    pages = np.flatnonzero(np.sum([thread.pages for thread in threads], axis=0) > 1)
-    size = PAGES_AT_ONCE * records.PAGE
-    for group in np.unique(pages // PAGES_AT_ONCE).tolist():
-        first, *others = (thread.touched(slice(group * size, (group + 1) * size), tag) for thread in threads)
+    all_pages = np.flatnonzero(np.sum([thread.pages for thread in threads], axis=0) > 1)
+    for start in range(0, all_pages.size, PAGES_AT_ONCE):
+        pages = all_pages[start : start + PAGES_AT_ONCE]
+        first, *others = (thread.touched(pages, tag) for thread in threads)
         any_of, several = first, np.zeros_like(first)
         for touched in others:
             several |= any_of & touched
             any_of = any_of | touched
-        lines = group * size + np.flatnonzero(several)
+        page_numbers, line_numbers = np.nonzero(several)
+        lines = pages[page_numbers] * records.PAGE + line_numbers
         before = np.zeros((len(records.USES), lines.size), np.uint32)
         for thread in threads:
             used = thread.used(lines, tag)

@@ -442,7 +442,7 @@ def reply_of(workers: Sequence[HostThread], kernel: native.NativeKernel, recorde
     unseen = kernel.translation.queues or kernel.translation.heap or workers[0].console.apply_pending_stores
     blocked = workers[first[1]] if first and first[2].kind == context.DEADLOCK else None
     return LaunchReply(
-        np.sum([worker.counters for worker in workers], axis=0),
+        added([worker.counters for worker in workers]),
         sum(int(worker.context[context.PHASES]) for worker in workers),
         sum(int(worker.context[context.MBARRIER_PHASES]) for worker in workers),
         first[2] if first else None,
@@ -457,8 +457,16 @@ def reply_of(workers: Sequence[HostThread], kernel: native.NativeKernel, recorde
         tuple(workers[0].console.heap.allocated),
         sum(len(worker.console.heap.blocks) for worker in workers),
         None if unseen else sharing.stored_buffers([worker.buffer_uses for worker in workers]),
-        np.sum([worker.trips for worker in workers], axis=0),
+        added([worker.trips for worker in workers]),
     )
+
+
+def added(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The sum of the arrays; a single one as it is, which takes no time."""
+    total, *others = arrays
+    for other in others:
+        total = total + other
+    return total
 
 
 def mixed_buffers(request: LaunchRequest, layout: Translation) -> set[int]:
