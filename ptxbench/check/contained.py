@@ -184,10 +184,13 @@ def from_process(
     findings: list[Finding] = []
     current = next(iter(STAGES))
     ending, status, by_others, by_itself = "crashed", 0, False, True
+    has_begun_more = candidate.language != "ptx"
     try:
         for event in process.events():
             if "begin" in event:
                 current = event["begin"]
+                # Seen here: a kernel that runs in the process could say that it was never launched.
+                has_begun_more |= current != next(iter(STAGES))
                 begin(current)
                 if current == PAIR_NEEDED:
                     process.go_on()
@@ -195,7 +198,7 @@ def from_process(
                 stages.append(StageResult(**event["done"]))
                 findings += [Finding(**document) for document in event["findings"]]
             elif "judgement" in event:
-                if event["reads_on"]:
+                if event.get("reads_on") and not has_begun_more:
                     process.free()
                 return from_document(event["judgement"])
             elif "error" in event:

@@ -2,17 +2,21 @@
 
 import contextlib
 import itertools
+import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
 from ptxbench import containment, discovery
+from ptxbench.check import contained
 from ptxbench.check.contained import CheckTask, judge_candidate
+from ptxbench.check.findings import to_document
 from ptxbench.check.inputs import Candidate, read
-from ptxbench.check.judgement_process import ServerProcess
+from ptxbench.check.judgement_process import FREE, JudgementProcess, ServerProcess
 from ptxbench.check.worker import MOST_READ
 from tests.check.judging import SEED, outcome
 
@@ -87,3 +91,23 @@ def test_a_waiting_process_ends_with_the_judge():
     while Path(f"/proc/{reader}").exists() and time.monotonic() < until:
         time.sleep(0.01)
     assert not Path(f"/proc/{reader}").exists()
+
+
+@pytest.mark.parametrize(
+    ("begun", "language", "free"), [("parses", "ptx", 1), ("results", "ptx", 0), ("parses", "cuda", 0)]
+)
+def test_a_process_in_which_a_kernel_may_have_run_is_not_used_again_whatever_it_says(server, begun, language, free):
+    """A kernel that has taken over its process can write any event."""
+    real = judge_candidate(cut(), TASK, server)
+    own, line = socket.socketpair()
+    orders, answers = os.pipe(), os.pipe()
+    taken_over = JudgementProcess(server, own, orders[1], answers[0], 10.0)
+    line.sendall(b'{"pid": null}\n')
+    for event in ({"begin": begun}, {"begin": "parses"}, {"judgement": to_document(real), "reads_on": True}):
+        os.write(answers[1], json.dumps(event).encode() + b"\n")
+    line.shutdown(socket.SHUT_WR)
+    candidate = Candidate("a", language, b"")
+    contained.from_process(taken_over, candidate, TASK, None, lambda stage: None, lambda one: None, separate=False)
+    assert line.recv(10).count(FREE) == free
+    for handle in (line.detach(), orders[0], answers[1]):
+        os.close(handle)
