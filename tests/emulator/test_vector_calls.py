@@ -8,6 +8,7 @@ import pytest
 from ptxbench import emulator
 from ptxbench.emulator import vector_calls, vector_functions
 from ptxbench.emulator.parse import choose, parsed
+from ptxbench.emulator.registers import joined
 from ptxbench.emulator.translate import translate
 from ptxbench.emulator.vector_calls import without_vectors
 from ptxbench.emulator.vector_functions import Unknown
@@ -208,3 +209,54 @@ def test_an_instruction_that_only_computes_is_one_call():
     functions = {opcode: {digest for name, digest in calls if name == opcode} for opcode in opcodes}
     assert len(functions["mad"]) == 1  # for every number
     assert len(functions["lop3"]) == 2  # one for each table
+
+
+@pytest.mark.parametrize("mode", ["plain", "sanitize"])
+@pytest.mark.parametrize("file", FILES[::12], ids=lambda file: file.stem)
+def test_a_launch_can_go_on_with_the_optimised_code(file, mode):
+    text = file.read_text()
+    module, arch = parsed(text), re.search(r"^\.target (\w+)", text, re.M)[1]
+    both = [translate(module, choose(module, None), arch=arch, mode=mode, vectors=vectors) for vectors in (True, False)]
+    first, second = ({**vars(translation), "ir": "", "functions": ()} for translation in both)
+    assert first == second  # the places of registers, counters and sites, and what is read of them
+
+
+WRITTEN = program("""
+.visible .entry written(.param .u64 x)
+{
+    .reg .u64 %x;
+    .reg .u32 %a, %b, %i;
+    .reg .pred %p;
+    ld.param.u64 %x, [x];
+    mov.u32 %i, 0;
+AGAIN:
+    setp.eq.u32 %p, %i, 1;
+    WRITES
+    add.u32 %b, %a, 1;
+    st.global.u32 [%x], %b;
+    mov.u32 %a, 2;
+    add.u32 %i, %i, 1;
+    setp.lt.u32 %p, %i, 3;
+    @%p bra AGAIN;
+    exit;
+}
+""")
+
+
+@pytest.mark.parametrize(
+    ("writes", "checks", "notes"),
+    [
+        ("", 1, 2),
+        ("@%p mov.u32 %a, 1;", 1, 3),  # some lanes may not have written it
+        ("mov.u32 %a, 1;", 0, 2),  # nor is the write after the read noted again
+    ],
+)
+def test_a_register_is_checked_until_all_lanes_of_a_block_have_written_it(writes, checks, notes):
+    module = parsed(WRITTEN.replace("WRITES", f"@%p mov.u32 %a, 3;\n{writes}"))
+    ir = translate(module, choose(module, None), mode="sanitize", vectors=False).ir
+    own = ir[ir.index("done:") :]
+    assert (own.count('@"check_written'), own.count('@"note_written')) == (checks, notes)
+
+
+def test_bytes_that_touch_are_cleared_together():
+    assert joined([(128, 4), (0, 64), (64, 32), (132, 4), (100, 4)]) == ((0, 96), (100, 4), (128, 8))
