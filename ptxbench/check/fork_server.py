@@ -49,6 +49,9 @@ END_SECONDS = 5.0
 FORKS_BETWEEN = 50
 """After how many judgements the memory is put into huge pages again, as what was written in the meantime is not."""
 
+FREE_SECONDS = 5.0
+"""How long processes that wait for a task are kept without any."""
+
 LOOK_SECONDS = 0.005
 """Between two looks at a process whose end is asked for."""
 
@@ -127,7 +130,10 @@ class ForkServer:
         """Until the other end of the socket is closed."""
         while True:
             waiting = [line for line, running in self.running.items() if running.until is not None]
-            for ready, _ in self.selector.select(LOOK_SECONDS if waiting else None):
+            readable = self.selector.select(LOOK_SECONDS if waiting else FREE_SECONDS)
+            if not readable and not waiting:
+                self.end_free()
+            for ready, _ in readable:
                 if ready.fileobj is self.control:
                     if not self.take_task():
                         return
@@ -140,6 +146,9 @@ class ForkServer:
     def close(self) -> None:
         for line in list(self.running):
             self.drop(line)
+        self.end_free()
+
+    def end_free(self) -> None:
         for pair in self.pairs.values():
             pair.end_free()
 

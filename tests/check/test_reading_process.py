@@ -15,6 +15,7 @@ from ptxbench import containment, discovery
 from ptxbench.check import contained
 from ptxbench.check.contained import CheckTask, judge_candidate
 from ptxbench.check.findings import to_document
+from ptxbench.check.fork_server import FREE_SECONDS
 from ptxbench.check.inputs import Candidate, read
 from ptxbench.check.judgement_process import FREE, JudgementProcess, ServerProcess
 from ptxbench.check.worker import MOST_READ
@@ -83,14 +84,26 @@ def test_a_waiting_process_that_others_end_costs_nothing(server):
     assert pids_of(server, cut()) != [reader]
 
 
+def ends(pid, seconds):
+    """Whether a process ends in this time."""
+    until = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    return not Path(f"/proc/{pid}").exists()
+
+
 def test_a_waiting_process_ends_with_the_judge():
     with contextlib.closing(ServerProcess()) as server:
         [reader] = pids_of(server, cut())
         assert Path(f"/proc/{reader}").exists()
-    until = time.monotonic() + 5
-    while Path(f"/proc/{reader}").exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not Path(f"/proc/{reader}").exists()
+    assert ends(reader, 5)
+
+
+@pytest.mark.long
+def test_a_waiting_process_ends_after_some_seconds_without_a_task(server):
+    [reader] = pids_of(server, cut())
+    assert ends(reader, 3 * FREE_SECONDS)
+    assert outcome(judge_candidate(cut(), TASK, server)) == "parses syntax"
 
 
 @pytest.mark.parametrize(
