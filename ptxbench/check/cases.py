@@ -74,6 +74,18 @@ class Cases:
             if (case := attempt(partial(self.with_arguments, size, arguments, words))) is not None:
                 yield case
 
+    def filled(
+        self, size: Size, values: Mapping[str, float], seed: int, kind: str | None = None
+    ) -> Iterator[CheckCase]:
+        """The pair's data, or data of a kind, with these values of scalars and in all elements of in-out arrays."""
+        ordinary = self.pair.make_arguments(size, seed)
+        of_kind = [ordinary] if kind is None else edged(self.pair, size, kind, seed, varied=False)
+        words = f", with {kind}" if kind else ""
+        for arguments in of_kind:
+            changed = {name: np.full_like(ordinary[name], value)[()] for name, value in values.items()}
+            if (case := attempt(partial(self.with_arguments, size, {**arguments, **changed}, words))) is not None:
+                yield case
+
     def with_peaks(self, size: Size, name: str, count: int, seed: int) -> Iterator[CheckCase]:
         """Cases whose input `name` has one element far above all others, at another position in each."""
         limits = next(limits for arg in self.pair.args if arg.name == name and (limits := range_of_element(arg)))

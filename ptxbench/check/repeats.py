@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
 from ptxbench.check.launching import POISON, CheckCase, LaunchOptions, LaunchResult
-from ptxbench.check.lint import reads_hardware
+from ptxbench.check.lint import lint, reads_hardware
 from ptxbench.check.variations import aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import KernelError
@@ -87,28 +88,46 @@ def has_nan(value: object) -> bool:
     return isinstance(value, np.ndarray) and is_float(value.dtype) and bool(np.isnan(value).any())
 
 
-def collisions(
-    launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
-) -> Iterator[Finding]:
+def collisions(launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: object) -> Iterator[Finding]:
     """Bytes that both the first and the last CTA write when they run alone: a race that no order of CTAs need show.
 
-    Not for kernels with atomics on global memory: there this may be correct.
+    Not for kernels with atomics on global memory: there this may be correct. If every CTA stores to one place, the
+    largest check size is tried too: at the other the last CTA may have nothing to add.
     """
-    if first.counters["ptx_atomic_global_requests"] or math.prod(case.launch.grid_xyz) < len(ALONE):
+    if first.counters["ptx_atomic_global_requests"]:
         return
+    if (collision := collision_at(launcher, case, first)) is None and stores_to_one_place(launcher):
+        with contextlib.suppress(KernelError):
+            largest = launcher.suite.largest
+            collision = collision_at(launcher, largest, launcher.launch(largest, LaunchOptions()))
+    if collision is not None:
+        yield finding("repeats", "depends-on-threads", collision)
+
+
+def stores_to_one_place(launcher: CandidateLauncher) -> bool:
+    """Whether the lint found a plain store to an address that is the same in every CTA."""
+    suite = launcher.suite
+    found = lint(launcher.text.module, suite.entry, suite.pair.args, suite.cluster)
+    return any(one.code == "same-place" for one in found)
+
+
+def collision_at(launcher: CandidateLauncher, case: CheckCase, usual: LaunchResult) -> str | None:
+    """A byte that both the first and the last CTA write if they run alone, in words. `usual`: what all CTAs leave."""
+    if math.prod(case.launch.grid_xyz) < len(ALONE):
+        return None
     try:
         one, other = (launcher.launch(case, LaunchOptions(ctas=order)) for order in ALONE)
     except KernelError:  # a CTA that waits for others; the orders of the CTAs test that
-        return
+        return None
     for name in launcher.suite.pair.outputs:
         before = case.arguments[name].tobytes() if name in launcher.suite.initialised else None
-        a, b, whole = (np.frombuffer(result.outputs[name].tobytes(), np.uint8) for result in (one, other, first))
+        a, b, whole = (np.frombuffer(result.outputs[name].tobytes(), np.uint8) for result in (one, other, usual))
         initial = np.full_like(a, POISON) if before is None else np.frombuffer(before, np.uint8)
         both = (a != initial) & (b != initial) & ((a != b) | (a != whole))
         if both.any():
-            message = f"{case.label}: the first and the last CTA both write byte {both.argmax()} of '{name}'"
-            yield finding("repeats", "depends-on-threads", f"{message}, without an atomic.")
-            return
+            words = f"the first and the last CTA both write byte {both.argmax()} of '{name}', without an atomic."
+            return f"{case.label}: {words}"
+    return None
 
 
 def kept_module(

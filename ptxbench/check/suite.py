@@ -28,13 +28,24 @@ from ptxbench.check.machine_code import derived
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
-from ptxbench.check.values import FAR, GREAT, data_kinds, edged, inputs_of, shared
+from ptxbench.check.values import (
+    FAR,
+    GREAT,
+    GREATEST,
+    PEAK,
+    data_kinds,
+    edged,
+    free_scalars,
+    inputs_of,
+    range_of_element,
+    shared,
+)
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.errors import EmulatorCrash, KernelError, ToolMissing, UsageError
 from ptxbench.executed import Executed
 from ptxbench.languages import REQUIRED
-from ptxbench.pair import Pair, Size
+from ptxbench.pair import InOut, Pair, Size
 from ptxbench.portability.survey import target_trials
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
@@ -51,7 +62,14 @@ WHOLE_NUMBERS = "whole numbers"
 
 EVEN = "even grid"
 
-AT_THE_LARGEST = ("one value throughout", "zeros but for short runs")
+ONE_VALUE = "one value throughout"
+
+NOT_FINITE = "infinities"
+
+ENDS = 4
+"""Check sizes with infinities, each with other ends of rows and tiles."""
+
+AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs")
 """Kinds of data that are also tried at the largest check size."""
 
 SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
@@ -168,7 +186,13 @@ class CheckSuite:
             if kind in AT_THE_LARGEST:
                 cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True)
                 questions.append(CaseSeries(kind, cases))
+        for size in drawn.sample(self.by_cost, min(ENDS, len(self.by_cost))):
+            if NOT_FINITE in data_kinds(self.pair):  # what lies behind an end shows if it is multiplied by zero
+                cases = self.cases.edged(size, NOT_FINITE, drawn.getrandbits(32), varied=False)
+                questions.append(CaseSeries(NOT_FINITE, cases))
+        questions += self.counters(drawn)
         questions += self.peaks(half[-1], drawn)
+        questions += self.scalars(half[-1], drawn)
         for size in reversed(self.by_cost):
             if (one := shared(self.pair, size, drawn.getrandbits(32))) is not None:
                 names = ", ".join(f"'{second}' and '{first}' one array" for second, first in one[1].items())
@@ -180,6 +204,25 @@ class CheckSuite:
                 break
         return tuple(questions)
 
+    def counters(self, drawn: random.Random) -> Iterator[CaseSeries]:
+        """The greatest whole numbers throughout, at long hidden sizes: a narrow counter or sum wraps."""
+        if not any(limits.whole for limits in map(range_of_element, self.pair.args) if limits):
+            return
+        # With one dimension long and the others short, one CTA counts most, or one sum is longest.
+        names = [series.name for series in self.hidden if series.name.startswith("long ")] or ["largest"]
+        for series in self.hidden:
+            if series.name in names and (case := next(iter(series), None)) is not None:
+                yield CaseSeries(GREATEST, self.cases.edged(case.size, GREATEST, drawn.getrandbits(32), varied=False))
+
+    def scalars(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
+        """0, 1 and -1 for each floating-point scalar without a restriction; with 0 also infinities, which it turns into
+        NaNs."""
+        for name in free_scalars(self.pair):
+            for value in (0.0, 1.0, -1.0):
+                yield CaseSeries(f"{name}={value:g}", self.cases.filled(size, {name: value}, drawn.getrandbits(32)))
+            cases = self.cases.filled(size, {name: 0.0}, drawn.getrandbits(32), NOT_FINITE)
+            yield CaseSeries(f"{name}=0, {NOT_FINITE}", cases)
+
     def peaks(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
         """A great element at many positions: of rows of each length that the pair names, or in launch after launch."""
         if not self.nonlinear:
@@ -190,6 +233,11 @@ class CheckSuite:
         for name in single_rows(self.pair, size, self.nonlinear):
             for case in self.cases.with_peaks(size, name, LAUNCHES, drawn.getrandbits(32)):
                 yield CaseSeries(GREAT, iter([case]))
+        for arg in self.pair.args:
+            if isinstance(arg, InOut) and is_float(arg.dtype) and arg.values is None:
+                for start in (PEAK, -PEAK):  # above and below whatever a maximum or a minimum adds to it
+                    cases = self.cases.filled(size, {arg.name: start}, drawn.getrandbits(32))
+                    yield CaseSeries(f"{arg.name}={start:g}", cases)
 
     def inputs_for(self, kind: str) -> Sequence[str] | None:
         """The inputs that get data of a kind, () for all; None if the kind shows no more than ordinary data."""
@@ -200,7 +248,7 @@ class CheckSuite:
     @cached_property
     def nonlinear(self) -> Sequence[str]:
         """The inputs of which the reference is no linear function, so that great elements show more than others."""
-        pair, size = self.pair, self.by_cost[len(self.by_cost) // 2]
+        pair, size = self.pair, self.by_cost[(len(self.by_cost) - 1) // 2]
         changed = next(edged(pair, size, GREAT, self.seed, varied=False))
         with silence():
             return nonlinear(pair, inputs_of(pair, GREAT), pair.make_arguments(size, self.seed), changed)

@@ -141,6 +141,12 @@ def one_value(value: float | None = None) -> Fill:
     return fill
 
 
+def greatest_throughout(array: Array, limits: ElementRange, draws: Draws) -> Array:
+    """The greatest magnitude everywhere, so that sums of products are as great as they can be."""
+    assert limits.whole is not None
+    return np.full_like(array, max(limits.whole, key=abs))
+
+
 def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
     """Numbers of either sign whose exponents are uniform from `low` to `high`, or between the type's own.
 
@@ -182,6 +188,9 @@ def short_runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
         flat[start : start + ALIVE] = ordinary[start : start + ALIVE]
     return flat.reshape(array.shape)
 
+
+GREATEST = "the greatest integer throughout"
+"""Whole numbers with which a counter or a sum in too few bits wraps, if there are many."""
 
 GREAT = "one great element in each row"
 """The kind of data that `peaks` makes, which is tried at more sizes than others."""
@@ -335,6 +344,7 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
     "equal neighbours": (runs,),
     "zero throughout": (one_value(0),),
     "one value throughout": (one_value(),),
+    GREATEST: (greatest_throughout,),
     GREAT: (peaks(1),),
     BELOW: (far(-1, 1),),
     ABOVE: (far(1, 1),),
@@ -383,21 +393,28 @@ def edged(
 def small_scalars(pair: Pair, seed: int) -> Mapping[str, Any]:
     """A small number for each floating-point scalar without a restriction."""
     rng = np.random.default_rng([seed, len(pair.args)])
+    return {name: dtype.type(rng.choice(SMALL)) for name, dtype in free_scalars(pair).items()}
+
+
+def free_scalars(pair: Pair) -> Mapping[str, np.dtype[Any]]:
+    """The floating-point scalars that may have any value, and their types."""
     return {
-        arg.name: arg.dtype.type(rng.choice(SMALL))
+        arg.name: arg.dtype
         for arg in pair.args
         if isinstance(arg, Scalar) and is_float(arg.dtype) and arg.values is None and not callable(arg.value)
     }
 
 
 def scattered(array: Array, values: Sequence[float], draws: Sequence[np.random.Generator], count: int) -> Array:
-    """`array` with `count` of its elements replaced by `values`, at places of each of `draws`."""
+    """`array` with `count` of its elements replaced by `values`, at places of each of `draws`, and the last one: it is
+    in the last row, which a kernel may read again in place of rows that do not exist."""
     changed = array.copy()
     flat = changed.reshape(-1)
     for rng in draws if flat.size else ():
         at = rng.choice(flat.size, min(count, flat.size), replace=False)
         with np.errstate(all="ignore"):
             flat[at] = np.resize(np.array(values).astype(array.dtype), at.size)
+            flat[-1] = flat[at[0]]
     return changed
 
 

@@ -13,6 +13,9 @@ SCALED = "*y = scale * *from * *w;"
 WHOLE = "const unsigned thread = 32 * threadIdx.y"
 TURNED = "if (y_column < rows && y_row + k < columns)"
 FIRST = "const unsigned i = BLOCK"
+SUM_X = "sum.x = fmaf("
+FROM_B = "float4 from_b = load4(b_from, b_row < k ? b_left : 0, aligned);"
+FROM_LAST = "float4 from_b = load4(b_from - (b_row < k ? 0 : size_t{b_row + 1 - k} * n), b_left, aligned);"
 
 # pair, replacements, the last stage that may reject it
 CHEATS = [
@@ -32,6 +35,13 @@ CHEATS = [
     ("q4q8_gemv",    "static_cast<float>(dot)", "static_cast<float>(x_0.x ? dot : 1)",         "values"),  # zeros
     ("bigint_mul256", "multiply(p, x, y);", "multiply(p, x, y); if (x[5] == 0 && x[4] != 0) p[2] ^= 1;", "values"),
     ("histogram256", "counts[thread]);", "counts[thread] & 0xffff0fff);",                      "values"),  # all alike
+    ("histogram256", "counts[thread]);", "counts[thread] & 0xffff);",                          "values"),  # and many
+    ("triad",        FIRST, f"if (s == 0.0f) b = c; {FIRST}",                                  "values"),
+    ("triad",        FIRST, f"if (s == -1.0f) s = 1.0f; {FIRST}",                              "values"),
+    ("triad",        SUM_X, f"if (s == 0.0f) sum.x = from_b.x; else {SUM_X}",                  "values"),  # 0 * inf
+    # more than two seconds each
+    pytest.param("sgemm_tiled", FROM_B, FROM_LAST, "values", marks=pytest.mark.long),  # 0 * inf
+    pytest.param("int8_gemm_mma", "4(sum.x *", "4(((sum.x << 8) >> 8) *", "values", marks=pytest.mark.long),
 ]  # fmt: skip
 
 STAGES = ("results", "hidden", "values")
@@ -46,3 +56,10 @@ def test_a_kernel_that_is_wrong_for_some_inputs_is_rejected(pair, right, wrong, 
     failed_stage, code = outcome(judgement).split()
     assert code in ("wrong-result", "output-unwritten")
     assert STAGES.index(failed_stage) <= STAGES.index(stage)
+
+
+def test_a_sum_without_atomics_is_rejected_even_if_the_last_cta_adds_nothing_at_the_size_that_is_repeated():
+    path = KERNELS / "cuda" / "reduce_sum.cu"
+    lost = "*(volatile float*)total = *(volatile float*)total + sum;"
+    text = path.read_text().replace("atomicAdd(total, sum);", lost)
+    assert outcome(judged(path, "reduce_sum", text.encode(), seed=12)) == "repeats depends-on-threads"

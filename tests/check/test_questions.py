@@ -9,7 +9,7 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.check.case_series import CaseSeries
-from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
+from ptxbench.check.launching import CheckKernel, LaunchOptions, launch, with_nans
 from ptxbench.check.sizes import hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
@@ -216,6 +216,13 @@ def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():
     assert (whole != 0).all()
     same = pair.make_arguments({"n": 64}, 1)["x"]
     assert same.tobytes() == varied[0]["x"].tobytes()
+
+
+def test_other_nans_have_the_payload_of_cudas_own_among_them():
+    bits = with_nans(np.full(1000, np.nan, np.float32), 3).view(np.uint32)
+    assert np.isnan(bits.view(np.float32)).all()
+    assert 0.15 < (bits & 0x7FFFFFFF == 0x7FFFFFFF).mean() < 0.35
+    assert len(set(bits.tolist())) > 500
 
 
 def test_two_inputs_of_one_kind_can_be_one_array_and_an_output_never():
