@@ -5,11 +5,12 @@ Whitespace, comments and the preprocessor's line markers are skipped. Nothing he
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from bisect import bisect_left
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from ptxbench.errors import PtxSyntaxError
 
@@ -53,6 +54,35 @@ def quoted(word: str) -> str:
     return f"'{word if len(word) <= QUOTED else word[:QUOTED] + '...'}'"
 
 
+class SplitText(NamedTuple):
+    """The words of a text, the offset of each, and the offsets of the line ends."""
+
+    words: Sequence[str]
+    starts: Sequence[int]
+    newlines: Sequence[int]
+
+
+@functools.lru_cache(maxsize=2)
+def split(text: str) -> SplitText:
+    """Split a text; the last ones are kept, because a text is read for its headers too. Raises as `Cursor` does."""
+    text = text.partition("\0")[0]
+    words: list[str] = []
+    starts: list[int] = []
+    newlines = [match.start() for match in re.finditer("\n", text)]
+    for match in TOKEN.finditer(text):
+        kind = match.lastgroup
+        assert kind is not None
+        start = match.start(kind)
+        if kind == "other":
+            raise syntax_error(bisect_left(newlines, start) + 1, unexpected(text, start))
+        words.append(sys.intern(match[kind]))
+        starts.append(start)
+        if kind == "end":
+            break
+    starts[-1] = starts[-2] if len(starts) > 1 else 0
+    return SplitText(words, starts, newlines)
+
+
 class Cursor:
     """A position among the words of a text. Raises PtxSyntaxError for characters that are not PTX.
 
@@ -60,21 +90,8 @@ class Cursor:
     """
 
     def __init__(self, text: str) -> None:
-        text = text.partition("\0")[0]
-        self.words: list[str] = []
-        self.starts: list[int] = []
-        self.newlines = [match.start() for match in re.finditer("\n", text)]
+        self.words, self.starts, self.newlines = split(text)
         self.at = 0
-        for match in TOKEN.finditer(text):
-            kind = match.lastgroup
-            assert kind is not None
-            if kind == "other":
-                raise syntax_error(self.line_of_offset(match.start(kind)), unexpected(text, match.start(kind)))
-            self.words.append(sys.intern(match[kind]))
-            self.starts.append(match.start(kind))
-            if kind == "end":
-                break
-        self.starts[-1] = self.starts[-2] if len(self.starts) > 1 else 0
 
     # ---- positions
 
