@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from ptxbench.emulator.isa import (
     async_copy,
     atomic,
@@ -33,7 +35,7 @@ from ptxbench.emulator.isa import (
     warpgroup,
 )
 from ptxbench.emulator.isa.table import TABLE, Entry
-from ptxbench.emulator.syntax import Address, Dual, Group, Instruction, Negated, Selected, Symbol, Vector
+from ptxbench.emulator.syntax import Address, Dual, Group, Instruction, Negated, Operand, Selected, Symbol, Vector
 
 CHAPTERS = (
     integer,
@@ -71,21 +73,27 @@ __all__ = ["CHAPTERS", "TABLE", "Entry", "find", "nearest"]
 
 def find(instruction: Instruction) -> Entry | None:
     """The entry with the instruction's opcode and operand shapes, or None."""
-    return next((entry for entry in TABLE.get(instruction.opcode, ()) if fits(entry, instruction)), None)
+    return entry_for(instruction.opcode, tuple(map(type, instruction.operands)))
 
 
-def fits(entry: Entry, instruction: Instruction) -> bool:
-    if len(entry.operands) != len(instruction.operands):
+@functools.lru_cache(maxsize=4096)
+def entry_for(opcode: str, shapes: tuple[type[Operand], ...]) -> Entry | None:
+    """The entry for operands of these classes; cached, because a kernel is searched several times."""
+    return next((entry for entry in TABLE.get(opcode, ()) if fits(entry, shapes)), None)
+
+
+def fits(entry: Entry, shapes: tuple[type[Operand], ...]) -> bool:
+    if len(entry.operands) != len(shapes):
         return False
     return all(
-        isinstance(operand, Vector) == form.vector
-        and not isinstance(operand, Group)
-        and (bool(form.predicate) or not isinstance(operand, Dual))
-        and (form.selector or not isinstance(operand, Selected))
-        and (form.sign or not isinstance(operand, Negated))
-        and (form.kind == "address") == isinstance(operand, Address)
-        and (form.kind != "label" or isinstance(operand, Symbol))
-        for form, operand in zip(entry.operands, instruction.operands, strict=True)
+        (shape is Vector) == form.vector
+        and shape is not Group
+        and (bool(form.predicate) or shape is not Dual)
+        and (form.selector or shape is not Selected)
+        and (form.sign or shape is not Negated)
+        and (form.kind == "address") == (shape is Address)
+        and (form.kind != "label" or shape is Symbol)
+        for form, shape in zip(entry.operands, shapes, strict=True)
     )
 
 
