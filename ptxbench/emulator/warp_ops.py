@@ -27,7 +27,6 @@ from ptxbench.emulator.runtime import (
     conditions,
     context,
     host,
-    integer,
     lanes,
     sanitize,
     short,
@@ -274,12 +273,6 @@ class WarpOps(LaneOps):
         both = self.e.op(f"call {{ {kind}, {kind} }} @{function}({kind} {a.ir}, {kind} {b.ir})")
         quotient, remainder = (self.e.op(f"extractvalue {{ {kind}, {kind} }} {both}, {k}") for k in (0, 1))
         return Value(quotient, a.type), Value(remainder, a.type)
-
-    def multiply_high(self, a: Value, b: Value) -> Value:
-        """The upper half of the product of two 64-bit integers."""
-        function = self.function(integer.multiply_high(a.type))
-        kind = a.type.vector
-        return Value(self.e.op(f"call {kind} @{function}({kind} {a.ir}, {kind} {b.ir})"), a.type)
 
     def memory_arguments(self, space: str, address: Value, kind: str, size: int) -> str:
         """The first arguments of every memory function; reserves a site for each space that the access may touch."""

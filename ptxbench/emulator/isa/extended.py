@@ -32,10 +32,8 @@ def subtract_carrying(e, a, b, carry=None):
     return add_carrying(e, a, e.not_(b), carry)
 
 
-def half_product(e, ops, half, a, b):
-    if half == "lo":
-        return e.mul(a, b)
-    return ops.multiply_high(a, b) if a.type.bits == 64 else upper_product(e, a, b)
+def half_product(e, half, a, b):
+    return upper_product(e, a, b) if half == "hi" else e.mul(a, b)
 
 
 @instruction("add.cc.type d, a, b", type=TYPES, carry="out", section=SECTION + "add-cc")
@@ -69,16 +67,16 @@ def subc_cc(e, a, b, carry):
 
 
 @instruction("mad.half.cc.type d, a, b, c", half=HALVES, type=TYPES, carry="out", section=SECTION + "mad-cc")
-def mad_cc(e, ops, half, a, b, c):
+def mad_cc(e, half, a, b, c):
     """The carry is that of the addition; the product's other half is dropped."""
-    return add_carrying(e, half_product(e, ops, half, a, b), c)
+    return add_carrying(e, half_product(e, half, a, b), c)
 
 
 @instruction("madc.half.type d, a, b, c", half=HALVES, type=TYPES, carry="in", section=SECTION + "madc")
-def madc(e, ops, half, a, b, c, carry):
-    return add_carrying(e, half_product(e, ops, half, a, b), c, carry)[0]
+def madc(e, half, a, b, c, carry):
+    return add_carrying(e, half_product(e, half, a, b), c, carry)[0]
 
 
 @instruction("madc.half.cc.type d, a, b, c", half=HALVES, type=TYPES, carry="both", section=SECTION + "madc")
-def madc_cc(e, ops, half, a, b, c, carry):
-    return add_carrying(e, half_product(e, ops, half, a, b), c, carry)
+def madc_cc(e, half, a, b, c, carry):
+    return add_carrying(e, half_product(e, half, a, b), c, carry)

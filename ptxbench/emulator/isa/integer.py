@@ -1,8 +1,10 @@
 """PTX ISA, Integer Arithmetic Instructions."""
 
+from dataclasses import replace
+
 from ptxbench.emulator.isa.outline import outlined
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.types import S32, U32
+from ptxbench.emulator.types import S32, U32, U64
 
 instruction = Chapter("Integer Arithmetic Instructions", counted="int")
 
@@ -44,19 +46,34 @@ def mul_lo(e, a, b):
     return e.mul(a, b)
 
 
-@instruction("mul.hi.type d, a, b", type=NARROW, section="integer-arithmetic-instructions-mul")
+@instruction("mul.hi.type d, a, b", type=INTS, section="integer-arithmetic-instructions-mul")
 def mul_hi(e, a, b):
     return upper_product(e, a, b)
 
 
-@instruction("mul.hi.type d, a, b", type=WIDE, section="integer-arithmetic-instructions-mul")
-def mul_hi_wide(ops, a, b):
-    return ops.multiply_high(a, b)
-
-
 def upper_product(e, a, b):
     """Widened before multiplying: the sign of the full product reaches the upper half."""
+    if a.type.bits == 64:
+        return replace(e.outline(upper_of_64, a, b, signed=a.type.signed), type=a.type)
     return e.high_half(e.mul(e.widen(a), e.widen(b)), a.type)
+
+
+def upper_of_64(e, a, b, signed):
+    """The upper 64 bits of 128, from four products of halves.
+
+    A signed product is the unsigned one minus b if a < 0, and minus a if b < 0. (Warren, "Hacker's Delight", 8-3.)
+    """
+    zero, half, low = (e.constant(number, U64) for number in (0, 32, 0xFFFFFFFF))
+    a, b = e.unsigned(a), e.unsigned(b)
+    (a0, a1), (b0, b1) = ((e.and_(factor, low), e.shr(factor, half)) for factor in (a, b))
+    p10 = e.mul(a1, b0)
+    middle = e.add(e.add(e.shr(e.mul(a0, b0), half), e.and_(p10, low)), e.mul(a0, b1))
+    high = e.add(e.add(e.mul(a1, b1), e.shr(p10, half)), e.shr(middle, half))
+    if signed:
+        for factor, other in ((a, b), (b, a)):
+            negative = e.compare("lt", e.signed(factor), e.signed(zero))
+            high = e.sub(high, e.select(negative, other, zero))
+    return high
 
 
 @instruction("mul.wide.type d:wide, a, b", type=NARROW, section="integer-arithmetic-instructions-mul")
@@ -69,14 +86,9 @@ def mad_lo(e, a, b, c):
     return e.add(e.mul(a, b), c)
 
 
-@instruction("mad.hi.type d, a, b, c", type=NARROW, section="integer-arithmetic-instructions-mad")
+@instruction("mad.hi.type d, a, b, c", type=INTS, section="integer-arithmetic-instructions-mad")
 def mad_hi(e, a, b, c):
     return e.add(upper_product(e, a, b), c)
-
-
-@instruction("mad.hi.type d, a, b, c", type=WIDE, section="integer-arithmetic-instructions-mad")
-def mad_hi_wide(e, ops, a, b, c):
-    return e.add(ops.multiply_high(a, b), c)
 
 
 @instruction("mad.hi.sat.s32 d, a, b, c", section="integer-arithmetic-instructions-mad")
