@@ -45,6 +45,10 @@ class Value:
     constant: int | None = None
 
 
+Build = Callable[["Emitter", Sequence[Value]], "Value | tuple[Value, Value]"]
+"""Appends the lines that compute a value of others, or a vector and a predicate."""
+
+
 class Emitter:
     """Collects the IR of one function's blocks."""
 
@@ -123,24 +127,32 @@ class Emitter:
         return self.result(f'call {result.type.vector} @"{name}"({arguments})', result.type, raw=result.raw)
 
     def compute(
-        self, label: str, kept: dict[Any, Computation], key: Any, build: Callable[[Emitter, Sequence[Value]], Value],
-        values: Sequence[Value], known: Collection[int] = (),
+        self, label: str, kept: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
+        known: Collection[int] = (),
     ) -> Value:  # fmt: skip
         """`build(e, values)` as one call of a function that kernels share, which is `kept` from then on.
 
         `label`: for its name. `key`: all that `build` depends on, other than vectors and numbers. `known`: the places
         of values whose numbers it depends on.
         """
+        return self.compute_both(label, kept, key, build, values, known)[0]
+
+    def compute_both(
+        self, label: str, kept: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
+        known: Collection[int] = (),
+    ) -> tuple[Value, Value | None]:  # fmt: skip
+        """The same for a vector and a predicate, if `build` returns both."""
         found = kept.get(key)
         if found is None:
             found = kept[key] = computation(label, build, values, known, hardware_fma=self.hardware_fma)
         if found.place is not None:
-            return replace(values[found.place], type=found.result.type, raw=found.result.raw)
-        if found.result.constant is not None:
-            return found.result
+            return replace(values[found.place], type=found.result.type, raw=found.result.raw), None
+        if found.result.constant is not None and not found.has_flag:
+            return found.result, None
         self.computations[found.shape.form.name] = found
         tokens = [literal(value) for place, value in enumerate(values) if place not in known]
-        return Value(self.vector_line(found.shape, tokens), found.result.type, found.result.raw)
+        name = self.vector_line(found.shape, tokens)  # of the vector in memory, and of the number that is returned
+        return Value(name, found.result.type, found.result.raw), Value(name, PRED) if found.has_flag else None
 
     def together(
         self, label: str, kept: dict[Any, Computation], key: Any, build: Callable[[Emitter, Sequence[Value]], Value],
@@ -460,10 +472,12 @@ class Emitter:
 
 @dataclass(frozen=True)
 class Computation:
-    """A function that computes `result`, and what it needs. `place`: of the argument that is the result, if one is."""
+    """A function that computes `result`, and a predicate if it `has_flag`, and what it needs. `place`: of the argument
+    that is the result, if one is."""
 
     shape: Computed
     result: Value
+    has_flag: bool
     place: int | None
     declarations: frozenset[str]
     functions: Mapping[str, str]
@@ -474,8 +488,7 @@ OF_NAN: dict[Any, Computation] = {}
 
 
 def computation(
-    label: str, build: Callable[[Emitter, Sequence[Value]], Value], values: Sequence[Value], known: Collection[int],
-    *, hardware_fma: bool,
+    label: str, build: Build, values: Sequence[Value], known: Collection[int], *, hardware_fma: bool,
 ) -> Computation:  # fmt: skip
     """See `Emitter.compute`."""
     e = Emitter(hardware_fma=hardware_fma)
@@ -493,10 +506,14 @@ def computation(
         parameters.append(kind)
         loads += lines
         inputs.append(Value(f"%a{number}", value.type, raw=value.raw))
-    result = build(e, inputs)
-    same = next((place for place, value in enumerate(inputs) if value.ir == result.ir), None)
-    form = function(label, parameters, [*loads, *e.lines], result.type.vector, result.ir)
-    return Computation(Computed(form), result, same, frozenset(e.declarations), e.functions)
+    built = build(e, inputs)
+    result, flag = built if isinstance(built, tuple) else (built, None)
+    same = (
+        None if flag is not None else next((place for place, value in enumerate(inputs) if value.ir == result.ir), None)
+    )
+    lines = [*loads, *e.lines]
+    form = function(label, parameters, lines, result.type.vector, result.ir, "" if flag is None else flag.ir)
+    return Computation(Computed(form), result, flag is not None, same, frozenset(e.declarations), e.functions)
 
 
 def literal(value: Value) -> str:

@@ -327,17 +327,20 @@ class Translator:
                 if isinstance(operand, Address) and not isinstance(value, tuple):
                     value = self.kernel.located(operand, value, entry, instruction.line)
                 arguments[form.name] = value
+        if "carry" in entry.asks:
+            arguments["carry"] = self.kernel.get(CARRY)
         if self.e.in_memory and entry.computes and len(targets) == 1:
             target = targets[0][1]
-            if isinstance(target, Register) and (only := self.computed(entry, arguments, target)) is not None:
+            if isinstance(target, Register) and (both := self.computed(entry, arguments, target)) is not None:
+                only, carry = both
+                if carry is not None:
+                    self.kernel.put(Register(CARRY), carry, guard, instruction.line)
                 self.kernel.put(target, only, guard, instruction.line)
                 return
         if "e" in entry.asks:
             arguments["e"] = self.e
         if "ops" in entry.asks:
             arguments["ops"] = self.ops
-        if "carry" in entry.asks:
-            arguments["carry"] = self.kernel.get(CARRY)
         if "count" in entry.asks:  # how many registers a vector operand is split into
             arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
         result = entry.body(**{**entry.arguments, **arguments})
@@ -349,9 +352,11 @@ class Translator:
         for form, operand in targets:
             self.deliver(form, operand, result, guard, instruction.line)
 
-    def computed(self, entry: Entry, operands: Mapping[str, Any], target: Register) -> Value | None:
-        """The first result of an instruction that only computes, with the bits of its register, by one call; None if
-        it is known at translation, or cannot be called."""
+    def computed(
+        self, entry: Entry, operands: Mapping[str, Any], target: Register
+    ) -> tuple[Value, Value | None] | None:
+        """The first result of an instruction that only computes, with the bits of its register, and its carry, by one
+        call; None if it is known at translation, or cannot be called."""
         held = self.kernel.held(target.name)
         key: list[Any] = [held.bits, self.e.hardware_fma]
         values: list[Value] = []
@@ -376,15 +381,17 @@ class Translator:
         if not varies:
             return None
 
-        def build(e: Emitter, inputs: Sequence[Value]) -> Value:
+        def build(e: Emitter, inputs: Sequence[Value]) -> Value | tuple[Value, Value]:
             rest = iter(inputs)
             given = {name: replaced(operand, rest) for name, operand in operands.items()}
             result = entry.body(e=e, **entry.arguments, **given)
             first: Value = result[0] if isinstance(result, tuple) else result
+            if entry.carry in ("out", "both"):
+                return first, result[1]
             return first if PRED in (first.type, held) else extended(e, first, held)
 
         label = entry.opcode.partition(".")[0]
-        return self.e.compute(label, entry.computations, tuple(key), build, values, known)
+        return self.e.compute_both(label, entry.computations, tuple(key), build, values, known)
 
     def deliver(self, form: OperandForm, operand: Operand, result: object, guard: Value | None, line: int) -> None:
         values = result if isinstance(result, tuple) else (result,)

@@ -98,8 +98,11 @@ def form(shape: str) -> Form:
     return function(operation.split()[0], arguments.parameters, lines, kind, "%result")
 
 
-def function(label: str, parameters: Sequence[str], lines: Sequence[str], kind: str, result: str) -> Form:
-    """A function with these parameters and this body, which computes `result` of type `kind`. Raises Unknown."""
+def function(
+    label: str, parameters: Sequence[str], lines: Sequence[str], kind: str, result: str, flag: str = ""
+) -> Form:  # fmt: skip
+    """A function with these parameters and this body, which computes `result` of type `kind`, and the predicate `flag`
+    besides if `result` is a vector. Raises Unknown."""
     vectors, structure = stored_types(kind), kind.startswith("{")
     ends = []
     for number, vector in enumerate(vectors):
@@ -107,9 +110,9 @@ def function(label: str, parameters: Sequence[str], lines: Sequence[str], kind: 
         if structure:
             ends.append(f"{part} = extractvalue {kind} {result}, {number}")
         ends.append(f"store {vector} {part}, ptr %r{number}, align 64")
-    if kind == MASK:
+    if kind == MASK or flag:
         returned, value = "i32", "i32 %lanes"
-        ends.append(f"%lanes = bitcast {MASK} {result} to i32")
+        ends.append(f"%lanes = bitcast {MASK} {flag or result} to i32")
     elif kind and not vectors:
         returned, value = kind, f"{kind} {result}"
     else:

@@ -113,8 +113,7 @@ class Entry:
     @functools.cached_property
     def computes(self) -> bool:
         """Whether it only computes values from values."""
-        others = {"ops", "carry", "count"}
-        return "e" in self.asks and not (self.flow or self.carry or self.asks & others)
+        return "e" in self.asks and not (self.flow or self.asks & {"ops", "count"})
 
     @functools.cached_property
     def computations(self) -> dict[Any, Any]:
