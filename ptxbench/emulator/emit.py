@@ -8,11 +8,11 @@ integer saturate, and there are no nsw, nuw or fast-math flags. (LLVM Language R
 from __future__ import annotations
 
 import operator
-import struct
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ptxbench.emulator.literals import float_literal, pattern
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.types import B32, LANES, PRED, TYPES, Type, bits_of, wide
 from ptxbench.emulator.vector_calls import Computed, Line, Shape
@@ -568,25 +568,3 @@ def whole(a: Value) -> int:
 def whole_range(type: Type) -> tuple[int, int]:
     """Least and greatest value of an integer type."""
     return (-(1 << type.bits - 1), (1 << type.bits - 1) - 1) if type.signed else (0, (1 << type.bits) - 1)
-
-
-def pattern(value: float, bits: int) -> int:
-    """The bit pattern of a Python float as f32 or f64; beyond f32, infinity."""
-    if bits == 64:
-        return int.from_bytes(struct.pack("<d", value), "little")
-    try:
-        return int.from_bytes(struct.pack("<f" if bits == 32 else "<e", value), "little")
-    except OverflowError:
-        return int.from_bytes(struct.pack("<f", float("inf") if value > 0 else float("-inf")), "little")
-
-
-def float_literal(bits: int, width: int) -> str:
-    """An LLVM float constant with exactly these bits: f32 is written as the f64 of the same value."""
-    if width == 64:
-        return f"0x{bits:016X}"
-    if width == 16:
-        return f"0xH{bits:04X}"
-    sign, exponent, fraction = bits >> 31, bits >> 23 & 0xFF, bits & 0x7FFFFF
-    if exponent == 0xFF:  # struct would quiet a signalling NaN; keep the payload by hand
-        return f"0x{sign << 63 | 0x7FF << 52 | fraction << 29:016X}"
-    return f"0x{int.from_bytes(struct.pack('<d', struct.unpack('<f', struct.pack('<I', bits))[0]), 'little'):016X}"
