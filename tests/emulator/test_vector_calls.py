@@ -14,7 +14,7 @@ from ptxbench.emulator.vector_calls import without_vectors
 from ptxbench.emulator.vector_functions import Unknown
 from tests import quick
 from tests.emulator import pairs
-from tests.emulator.harness import program
+from tests.emulator.harness import HEADER, program
 
 V32 = "<32 x i32>"
 LOAD = f"%a = load {V32}, ptr %register.128, align 64"
@@ -221,7 +221,7 @@ def test_a_launch_can_go_on_with_the_optimised_code(file, mode):
     assert first == second  # the places of registers, counters and sites, and what is read of them
 
 
-WRITTEN = program("""
+WRITTEN = """
 .visible .entry written(.param .u64 x)
 {
     .reg .u64 %x;
@@ -240,7 +240,7 @@ AGAIN:
     @%p bra AGAIN;
     exit;
 }
-""")
+"""
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ AGAIN:
     ],
 )
 def test_a_register_is_checked_until_all_lanes_of_a_block_have_written_it(writes, checks, notes):
-    module = parsed(WRITTEN.replace("WRITES", f"@%p mov.u32 %a, 3;\n{writes}"))
+    module = parsed(HEADER + WRITTEN.replace("WRITES", f"@%p mov.u32 %a, 3;\n    {writes}"))
     ir = translate(module, choose(module, None), mode="sanitize", vectors=False).ir
     own = ir[ir.index("done:") :]
     assert (own.count('@"check_written'), own.count('@"note_written')) == (checks, notes)
