@@ -54,7 +54,5 @@ def votes(flow: Flow, one: int, lines: frozenset[int], other: int | None, others
             continue
         other_side = 0 if opposite is None else flow.dominated_by(opposite)
         for index in dominance.members(flow.dominated_by(start) & ~other_side):
-            total += sum(
-                flow.lines.begin(operation.line) in wanted for operation in flow.graph.blocks[index].operations
-            )
+            total += sum(line in wanted for line in flow.begun[index])
     return total

@@ -40,6 +40,11 @@ class Flow:
     def calls(self) -> tuple[tuple[int, int], ...]:
         return tuple((block.index, target) for block in self.graph.blocks for target in block.callees)
 
+    @cached_property
+    def begun(self) -> list[list[int | None]]:
+        """For each block, the PTX lines on which the statements of its instructions begin."""
+        return [[self.lines.begin(operation.line) for operation in block.operations] for block in self.graph.blocks]
+
     @property
     def variables(self) -> int:
         return len(self.graph.blocks) + len(self.edges) + len(self.calls)
@@ -176,8 +181,7 @@ class Flow:
         head = min(around)[1]
         mask = self.loops[head]
         for member in dominance.members(mask):
-            begun = {self.lines.begin(operation.line) for operation in self.graph.blocks[member].operations}
-            if not begun - {None} <= body:
+            if not {*self.begun[member]} - {None} <= body:
                 return []
         first = len(self.graph.blocks)
         return [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,12 +39,18 @@ class PtxLines:
     def function(self) -> Function:
         return self.module.entries[self.entry]
 
-    def begin(self, line: int | None) -> int | None:
-        """The first line of the statement that ends on `line`: ptxas reports the last line, the emulator the first."""
-        if line is None:
-            return None
-        index = bisect_right(self.numbers, line)
-        return self.numbers[index - 1] if index and self.numbers[index - 1] in self.statements else None
+    @cached_property
+    def begin(self) -> Callable[[int | None], int | None]:
+        """The first line of the statement that ends on a line: ptxas reports the last line, the emulator the first."""
+
+        @functools.cache  # each instruction is asked for several times
+        def begin(line: int | None) -> int | None:
+            if line is None:
+                return None
+            index = bisect_right(self.numbers, line)
+            return self.numbers[index - 1] if index and self.numbers[index - 1] in self.statements else None
+
+        return begin
 
     def at(self, line: int) -> Sequence[Instruction]:
         return self.statements.get(line, ())

@@ -50,6 +50,8 @@ def from_others(code: list[Instruction]) -> frozenset[str]:
     """
     result: set[str] = set()
     shared = False
+    if not any(is_from_others(*instruction.opcode.split(".")) for instruction in code):
+        return frozenset()
     while True:
         before = len(result), shared
         for instruction in code:
@@ -61,13 +63,19 @@ def from_others(code: list[Instruction]) -> frozenset[str]:
             fed = fed or (instruction.guard is not None and instruction.guard.name in result)
             through = any(word.startswith("shared") for word in words)
             shared = shared or (root == "st" and fed and through)
-            own = root == "atom" or (root == "mbarrier" and any(word in WAITS for word in words))
-            own = own or (root == "ld" and any(word in STRONG for word in words))
-            own = own or (root == "ld" and shared and through)
+            own = is_from_others(root, *words) or (root == "ld" and shared and through)
             if root not in RESULTLESS and (own or (fed and root != "ld")):
                 result |= set(registers(instruction.operands[0]))
         if (len(result), shared) == before:
             return frozenset(result)
+
+
+def is_from_others(root: str, *words: str) -> bool:
+    """Whether the result of these instructions may depend on when other threads run, whatever their operands are."""
+    if root == "atom":
+        return True
+    asks = {"mbarrier": WAITS, "ld": STRONG}.get(root, ())
+    return any(word in asks for word in words)
 
 
 def registers(operand: Operand) -> list[str]:
