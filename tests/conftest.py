@@ -145,3 +145,19 @@ def ptxbench(capsys):
         return ran
 
     return ptxbench
+
+
+ENGINES = []
+"""Keeps the functions loaded that tests have made the process forget: LLVM's table of symbols has their addresses."""
+
+
+@pytest.fixture
+def forget_functions(monkeypatch):
+    """Forget the functions that kernels share, as in another process; until the end of the test."""
+    from ptxbench.emulator import native
+
+    def forget():
+        ENGINES.append({})
+        monkeypatch.setattr(native, "SHARED", ENGINES[-1])
+
+    return forget

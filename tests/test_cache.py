@@ -240,10 +240,10 @@ def test_with_a_layer_the_cache_is_only_read(folder, tmp_path, monkeypatch):
     assert len(entries(tmp_path / "layer")) == 1
 
 
-def test_entries_of_the_emulator_are_json_and_objects(folder, monkeypatch):
+def test_entries_of_the_emulator_are_json_and_objects(folder, forget_functions):
     from ptxbench.emulator import layout, native
 
-    monkeypatch.setattr(native, "SHARED", {})
+    forget_functions()
     ptx = (Path(__file__).parent / "check" / "hostile" / "honest.ptx").read_text()
     kernel = native.compile_kernel(ptx, "triad", "sm_90")
     level, described, own = kernel.split(b"\n", 2)

@@ -26,10 +26,10 @@ KERNEL = """\
 
 
 @pytest.fixture
-def compiled(monkeypatch, tmp_path):
+def compiled(monkeypatch, tmp_path, forget_functions):
     """The modules that were compiled, in a process without shared functions whose cache is empty."""
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr(native, "SHARED", {})
+    forget_functions()
     texts = []
     compile_module = native.compile_module
 
@@ -41,11 +41,11 @@ def compiled(monkeypatch, tmp_path):
     return texts
 
 
-def test_a_second_kernel_compiles_only_what_it_does_not_share(compiled, monkeypatch):
+def test_a_second_kernel_compiles_only_what_it_does_not_share(compiled, forget_functions):
     native.compile_kernel(KERNEL.replace("OPCODE", "add.u32"), None, "sm_90")
     first = list(compiled)
     assert len(first) > 10
-    monkeypatch.setattr(native, "SHARED", {})  # as in another process
+    forget_functions()
     native.compile_kernel(KERNEL.replace("OPCODE", "mul.lo.u32"), None, "sm_90")
     own, multiplication = compiled[len(first) :]
     assert "@warp(" in own
@@ -69,14 +69,14 @@ def test_a_process_loads_a_shared_function_once(compiled, monkeypatch):
     assert 1 <= len(second - first) <= 2
 
 
-def test_a_kernel_is_compiled_again_if_the_cache_has_lost_what_it_shares(compiled, monkeypatch):
+def test_a_kernel_is_compiled_again_if_the_cache_has_lost_what_it_shares(compiled, forget_functions, monkeypatch):
     text = KERNEL.replace("OPCODE", "add.u32")
     native.kernel.__wrapped__(text, None, "sm_90")
     before = len(compiled)
-    monkeypatch.setattr(native, "SHARED", {})
+    forget_functions()
     native.kernel.__wrapped__(text, None, "sm_90")
     assert len(compiled) == before  # all of it was in the cache
-    monkeypatch.setattr(native, "SHARED", {})
+    forget_functions()
     monkeypatch.setattr(native, "function_key", lambda name: ("lost", name))
     again = native.kernel.__wrapped__(text, None, "sm_90")
     assert len(compiled) == 2 * before
