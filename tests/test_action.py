@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ptxbench.result import to_json
-from ptxbench.verdict.baseline import make
+from ptxbench.verdict.baseline import baseline_text
 from tests.folders import changed
 from tests.quick import every
 
@@ -158,7 +158,7 @@ def job(tmp_path, recorded):
     (work / ".git").mkdir(parents=True)
     shutil.copytree(recorded.kernels, work / "kernels")
     (work / "baselines").mkdir()
-    (work / "baselines/emulator-sm_90.json").write_text(make(recorded.run, "the first", date(2026, 11, 1)))
+    (work / "baselines/emulator-sm_90.json").write_text(baseline_text(recorded.run, "the first", date(2026, 11, 1)))
     (tmp_path / "bin").mkdir()
     for name, text in (("python", PYTHON), ("gh", GH)):
         (tmp_path / "bin" / name).write_text(text)

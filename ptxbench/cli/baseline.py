@@ -41,13 +41,13 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     """
     from ptxbench.result import write
     from ptxbench.saved_runs import load_run
-    from ptxbench.verdict.baseline import make
+    from ptxbench.verdict.baseline import baseline_text
 
     if not reason.strip():
         raise UsageError("The reason is empty. Say why the baseline changes: its reviewers need the reason.")
     loaded = load_run(run, results)
     path = baseline_path(loaded, baselines)
-    text = make(loaded, reason, datetime.now(UTC).date())
+    text = baseline_text(loaded, reason, datetime.now(UTC).date())
     compared = changes(loaded, baselines) if path.exists() else "It is the first baseline of this device."
     write(text, path, replace=True)
     say(f"Wrote {path}. {compared}")
@@ -60,10 +60,10 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
 def check_command(run: str, results: Path, baselines: Path) -> None:
     """Report whether RUN could be the baseline of its device, and what would change; write nothing."""
     from ptxbench.saved_runs import load_run
-    from ptxbench.verdict.baseline import make
+    from ptxbench.verdict.baseline import baseline_text
 
     loaded = load_run(run, results)
-    make(loaded, "check", datetime.now(UTC).date())
+    baseline_text(loaded, "check", datetime.now(UTC).date())
     path = baseline_path(loaded, baselines)
     say(f"Run {loaded.run.id} can be {path}. {changes(loaded, baselines)}")
 

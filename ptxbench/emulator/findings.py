@@ -193,9 +193,9 @@ class Describer:
         who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(raw.cta, self.grid)}"
         kind = STRAY if site.kind == "prefetch" else KINDS.get(raw.kind, "race")
         between_ctas = raw.kind in RACES and raw.where >> 1 != raw.cta
-        return SanitizerFinding(kind, step.line, f"{who} {self.what(raw, site)}", between_ctas)
+        return SanitizerFinding(kind, step.line, f"{who} {self.sentence(raw, site)}", between_ctas)
 
-    def what(self, raw: RawFinding, site: Site) -> str:
+    def sentence(self, raw: RawFinding, site: Site) -> str:
         place = self.place(raw.address, site)
         if raw.kind in (context.OUT_OF_BOUNDS, context.MISALIGNED, context.LEFT):
             return bad_access(raw.kind, site, raw.address, self.buffers, self.sizes, self.reserved_bytes)

@@ -105,7 +105,7 @@ class CallStack:
                 half = self.e.op(f"trunc {value.type.vector} {shifted} to {V64}")
                 self.save(offset, more + CELL * k, Value(half, B64), lanes)
             return
-        held = self.held(value.type)
+        held = self.saved_type(value.type)
         bits = self.e.bits(value)
         if value.type is PRED:
             bits = Value(self.e.op(f"zext {MASK} {bits.ir} to {held.vector}"), held)
@@ -118,7 +118,7 @@ class CallStack:
         """Read a saved value; 0 in lanes outside `lanes`."""
         if type.bits == 128:
             return self.e.pair(*(self.restore(offset, more + CELL * k, B64, lanes) for k in (0, 1)))
-        held = self.held(type)
+        held = self.saved_type(type)
         parameters = f"ptr %registers, {V32} %offset, i32 %lanes"
         name = self.once(f"stack_restore_{held.bits}", held.vector, parameters, lambda inside: inside.gather(held))
         places = self.plus(offset, more)
@@ -161,7 +161,7 @@ class CallStack:
         return name
 
     @staticmethod
-    def held(type: Type) -> Type:
+    def saved_type(type: Type) -> Type:
         """The type in which a value of `type` is saved."""
         return TYPES["b8"] if type is PRED else bits_of(type)
 

@@ -204,7 +204,7 @@ class Tile:
     def registers(self) -> int:
         return len(self.fragment) * self.bits // max(WORD, self.bits)
 
-    def held(self) -> list[int]:
+    def element_indices(self) -> list[int]:
         """For each element in the registers (by register, lane and bit), its index among the elements of the requests,
         in the same order."""
         word = max(WORD, self.bits)
@@ -227,13 +227,13 @@ class Tile:
 
     @functools.cached_property
     def gather(self) -> tuple[int, ...]:
-        return tuple(self.held())
+        return tuple(self.element_indices())
 
     @functools.cached_property
     def scatter(self) -> tuple[int, ...]:
         """The inverse: for each element of the requests' words, its index in the registers; 0 for lanes without one."""
         size = len(self.requests) * self.piece_bytes * 8 * LANES // self.bits
         numbers = [0] * size
-        for register_number, place in enumerate(self.held()):
+        for register_number, place in enumerate(self.element_indices()):
             numbers[place] = register_number
         return tuple(numbers)

@@ -139,11 +139,11 @@ class Warpgroups:
         self.call(
             warpgroup_issue.issue(self.fragments.area, ops.register_bytes),
             f"ptr {PLACES}, i32 {ops.active}, {V64} {first.ir}, {V64} {b.ir}, i32 {wanted}, ptr {name}, "
-            f"ptr @{product}, i64 {origin}{self.kept(metadata) if self.fragments.area.sparse else ''}",
+            f"ptr @{product}, i64 {origin}{self.sparse_arguments(metadata) if self.fragments.area.sparse else ''}",
             site,
         )
 
-    def kept(self, metadata: Sequence[Value]) -> str:
+    def sparse_arguments(self, metadata: Sequence[Value]) -> str:
         """The last arguments of `issue` in a kernel with sparse products."""
         words = [word.ir for word in metadata]
         words += ["zeroinitializer"] * (warpgroup.METADATA_WORDS - len(words))

@@ -88,7 +88,7 @@ def refusals(run: RunDocument) -> list[str]:
     return reasons
 
 
-def make(run: RunDocument, reason: str, today: date) -> str:
+def baseline_text(run: RunDocument, reason: str, today: date) -> str:
     """The baseline of a run, as text. Raises UsageError if the run cannot be a baseline."""
     if why := refusals(run):
         raise UsageError(f"Run {run.run.id} cannot be a baseline. {' '.join(why)}")

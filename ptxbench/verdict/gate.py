@@ -27,7 +27,7 @@ from ptxbench.verdict.problems import (
     unmatched_rules,
 )
 from ptxbench.verdict.rows import VERIFICATION, CellMatch, Mode, Row, match_cells, without_numbers
-from ptxbench.verdict.rules import RULES, code_rows, held, opcode_row
+from ptxbench.verdict.rules import RULES, code_rows, opcode_row, within_allowance
 from ptxbench.verdict.run_control import CONTROL_OFF
 from ptxbench.verdict.verdicts import (
     BROKEN,
@@ -193,7 +193,7 @@ def compared(comparison: Comparison) -> Iterator[Row]:
         one_sided = row.verdict in (BROKEN, FIXED, BROKEN_BOTH, NEW, MISSING) and row.reason != "not_measured"
         if one_sided or (comparison.mode == "counters" and row.metric not in RULES):
             continue
-        yield held(row) if comparison.mode == "counters" else row
+        yield within_allowance(row) if comparison.mode == "counters" else row
 
 
 def of_code(match: CellMatch, base: RunDocument, head: RunDocument) -> Iterator[Row]:

@@ -111,7 +111,7 @@ RULES = {
 }  # fmt: skip
 
 
-def held(row: Row) -> Row:
+def within_allowance(row: Row) -> Row:
     """A compared count; NO-REGRESSION if it is worse by no more than its rule allows."""
     most = (row.base or 0.0) * (1 + RULES[row.metric].allowed)  # a metric with an allowed share is better if lower
     if row.verdict == REGRESSED and RULES[row.metric].allowed and row.head is not None and row.head <= most:

@@ -109,10 +109,12 @@ def init_row(env: Any, r: Any) -> Any:
 
 
 @compiled
-def check_initialised_in_cluster(env: Any, r: Any, thing: Any, target: Any, lane: Any, address: Any, site: Any) -> None:
+def check_initialised_in_cluster(
+    env: Any, r: Any, sync_object: Any, target: Any, lane: Any, address: Any, site: Any
+) -> None:
     """A lane uses an mbarrier (the address of its words) of the CTA at the place `target`, whose initialisation must be
     ordered before: by what orders all accesses, or by a fence of it and any arrival at the cluster's barrier."""
-    words = words_at(thing)
+    words = words_at(sync_object)
     if words[at.STARTED] == 0 or r[at.OVERFLOW] or r[at.FAR] == 0:
         return
     owner = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
@@ -132,15 +134,15 @@ def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, fla
         return
     check_start(env, r, target, thread, site, address)
     note_touch(env, r, target, thread, stamp_of(env, site, thread))
-    thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
-    if thing:
-        check_initialised_in_cluster(env, r, thing, target, lane, address, site)
+    sync_object = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
+    if sync_object:
+        check_initialised_in_cluster(env, r, sync_object, target, lane, address, site)
         if flags & at.ARRIVAL_RELEASES or r[at.FENCED]:
             fence = -1 if flags & at.ARRIVAL_RELEASES else at.FENCE_CLUSTER
-            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, fence, target == cta_slot(env))
+            publish(env, r, 1 << lane, sync_object + 4 * at.ARRIVED_ROW, fence, target == cta_slot(env))
             tick(env, r)
         if flags & at.COMPLETES:
-            complete_phase(env, r, thing, lane, address, site)
+            complete_phase(env, r, sync_object, lane, address, site)
 
 
 @compiled

@@ -43,13 +43,13 @@ def initialise(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
     slot = slot_of(env, r, address)
     if slot == 0:
         return
-    thing = known_object(r, slot)
-    if thing and words_at(thing)[at.STARTED]:
-        report(env, kinds.STARTED_AGAIN, site, lane, address, words_at(thing)[at.STARTER], env[context.CTA] << 1)
+    sync_object = known_object(r, slot)
+    if sync_object and words_at(sync_object)[at.STARTED]:
+        report(env, kinds.STARTED_AGAIN, site, lane, address, words_at(sync_object)[at.STARTER], env[context.CTA] << 1)
     forget(r, slot)
-    thing = ensure_object(r, slot)
-    if thing:
-        words_at(thing)[at.STARTED], words_at(thing)[at.STARTER] = (
+    sync_object = ensure_object(r, slot)
+    if sync_object:
+        words_at(sync_object)[at.STARTED], words_at(sync_object)[at.STARTER] = (
             env[context.TIME],
             stamp_of(env, site, env[context.WARP] * LANES + lane),
         )
@@ -59,11 +59,11 @@ def initialise(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
 def invalidate(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane invalidates an mbarrier: every thread's last use must be ordered before."""
     slot = slot_of(env, r, address)
-    thing = known_object(r, slot)
-    if thing == 0:
+    sync_object = known_object(r, slot)
+    if sync_object == 0:
         return
-    check_initialised(env, r, thing, lane, address, site)
-    uses = row(r, words_at(thing)[at.USES_ROW])
+    check_initialised(env, r, sync_object, lane, address, site)
+    uses = row(r, words_at(sync_object)[at.USES_ROW])
     if r[at.NEAR] > LANES:
         for other in range(env[context.WARP_COUNT] * LANES):
             time = uses[other]
@@ -74,12 +74,12 @@ def invalidate(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
 
 
 @compiled
-def check_initialised(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
+def check_initialised(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane uses an mbarrier (the address of its words), whose initialisation must be ordered before.
 
     In clusters a fence of it counts, whatever follows: a relaxed arrival at the barrier of the cluster is enough then.
     """
-    words = words_at(thing)
+    words = words_at(sync_object)
     if words[at.STARTED] == 0 or r[at.OVERFLOW]:
         return
     thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
@@ -87,17 +87,17 @@ def check_initialised(env: Any, r: Any, thing: Any, lane: Any, address: Any, sit
     if not released and not knows(env, r, thread, starter, env[context.CTA], False, words[at.STARTED]):
         report(env, kinds.START_UNORDERED, site, lane, address, words[at.STARTER], env[context.CTA] << 1)
     if r[at.NEAR] > LANES:
-        row(r, allocated_row(r, thing + 4 * at.USES_ROW))[thread] = env[context.TIME]
+        row(r, allocated_row(r, sync_object + 4 * at.USES_ROW))[thread] = env[context.TIME]
 
 
 @compiled
-def arrive_in_phase(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
+def arrive_in_phase(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane's arrival must be ordered after all arrivals of the phase before: else it may count for that phase too.
 
     Not known once arrivals that release nothing, or of `cp.async`, have ordered threads: they order them in time, but
     no clock shows it.
     """
-    words, thread = words_at(thing), env[context.WARP] * LANES + lane
+    words, thread = words_at(sync_object), env[context.WARP] * LANES + lane
     if words[at.EARLIER_ROW]:
         earlier = row(r, words[at.EARLIER_ROW])
         for other in range(env[context.WARP_COUNT] * LANES):
@@ -106,17 +106,17 @@ def arrive_in_phase(env: Any, r: Any, thing: Any, lane: Any, address: Any, site:
                 no_site = (1 << at.SITE_BITS) - 1 << at.THREAD_BITS
                 report(env, kinds.EARLY_ARRIVAL, site, lane, address, no_site | other, env[context.CTA] << 1)
                 break
-    row(r, allocated_row(r, thing + 4 * at.PHASE_ROW))[thread] = env[context.TIME]
+    row(r, allocated_row(r, sync_object + 4 * at.PHASE_ROW))[thread] = env[context.TIME]
 
 
 @compiled
-def complete_phase(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
+def complete_phase(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, site: Any) -> None:
     """Threads that wait from now on acquire what all arrivals so far have released. No copy may be left."""
-    words = words_at(thing)
+    words = words_at(sync_object)
     words[at.PHASE_ROW], words[at.EARLIER_ROW] = words[at.EARLIER_ROW], words[at.PHASE_ROW]
-    release_row(r, thing + 4 * at.PHASE_ROW)
+    release_row(r, sync_object + 4 * at.PHASE_ROW)
     if words[at.ARRIVED_ROW]:
-        join_all(r, thing + 4 * at.COMPLETE_ROW, words[at.ARRIVED_ROW])
+        join_all(r, sync_object + 4 * at.COMPLETE_ROW, words[at.ARRIVED_ROW])
     if words[at.UNDONE_BYTES] > 0:
         report(env, kinds.EARLY_PHASE, site, lane, address, words[at.EXPECTER], words[at.UNDONE_BYTES])
 
@@ -127,22 +127,22 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> 
 
     What does not release by itself releases what fences have published.
     """
-    thing = ensure_object(r, slot_of(env, r, address))
-    if thing == 0:
+    sync_object = ensure_object(r, slot_of(env, r, address))
+    if sync_object == 0:
         return
-    check_initialised(env, r, thing, lane, address, site)
+    check_initialised(env, r, sync_object, lane, address, site)
     if flags & at.EXPECTS:
-        words_at(thing)[at.EXPECTER] = stamp_of(env, site, env[context.WARP] * LANES + lane)
+        words_at(sync_object)[at.EXPECTER] = stamp_of(env, site, env[context.WARP] * LANES + lane)
     if flags & at.ARRIVAL_RELEASES == 0:
         r[at.LOOSE_ARRIVALS] = 1
     elif r[at.NEAR] > LANES and r[at.OVERFLOW] == 0 and r[at.LOOSE_ARRIVALS] == 0:
-        arrive_in_phase(env, r, thing, lane, address, site)
+        arrive_in_phase(env, r, sync_object, lane, address, site)
     if flags & at.ARRIVAL_RELEASES or r[at.FENCED]:
         fence = -1 if flags & at.ARRIVAL_RELEASES else at.FENCE_CTA
-        publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, fence, True)
+        publish(env, r, 1 << lane, sync_object + 4 * at.ARRIVED_ROW, fence, True)
         tick(env, r)
     if flags & at.COMPLETES:
-        complete_phase(env, r, thing, lane, address, site)
+        complete_phase(env, r, sync_object, lane, address, site)
 
 
 @compiled
@@ -150,11 +150,11 @@ def expect_copy(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any)
     """A lane issues a copy that will complete `size` bytes at an mbarrier, in the async proxy."""
     if address == NO_MBARRIER:
         return
-    thing = ensure_object(r, slot_of(env, r, address))
-    if thing == 0:
+    sync_object = ensure_object(r, slot_of(env, r, address))
+    if sync_object == 0:
         return
-    check_initialised(env, r, thing, lane, address, site)
-    words = words_at(thing)
+    check_initialised(env, r, sync_object, lane, address, site)
+    words = words_at(sync_object)
     words[at.UNDONE_BYTES] += size
     thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
     if words[at.STARTED] and not fenced(env, r, thread, starter, words[at.STARTED], at.PROXY_SHARED | at.OF_START):
@@ -164,19 +164,19 @@ def expect_copy(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any)
 @compiled
 def complete_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any, completes: Any) -> None:
     """A lane's copy has completed, and its mbarrier counts it."""
-    thing = ensure_object(r, slot_of(env, r, address))
+    sync_object = ensure_object(r, slot_of(env, r, address))
     if size == 0:
         r[at.LOOSE_ARRIVALS] = 1
-    if thing:
-        words_at(thing)[at.UNDONE_BYTES] = max(0, words_at(thing)[at.UNDONE_BYTES] - size)
-        times, thread = row(r, allocated_row(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
+    if sync_object:
+        words_at(sync_object)[at.UNDONE_BYTES] = max(0, words_at(sync_object)[at.UNDONE_BYTES] - size)
+        times, thread = row(r, allocated_row(r, sync_object + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
         if env[context.CTA] == longs_at(env[context.CTA_STATE] + context.CTA_RANK)[0]:
             times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
         else:  # another CTA of the cluster has issued it
             times[far_first(env, r, env[context.CTA]) + (thread >> r[at.FAR_SHIFT])] = env[context.TIME]
             note_touch(env, r, cta_slot(env), thread, stamp_of(env, site, thread))
         if completes:
-            complete_phase(env, r, thing, lane, address, site)
+            complete_phase(env, r, sync_object, lane, address, site)
         tick(env, r)
 
 
@@ -193,9 +193,9 @@ def wait(env: Any, r: Any, mask: Any, address_list: Any, site: Any) -> None:
             if rest >> lane & 1 and addresses[lane] == addresses[first]:
                 same |= 1 << lane
         rest &= ~same
-        thing = known_object(r, object_slot(env, r, addresses[first], False))
-        if thing:
+        sync_object = known_object(r, object_slot(env, r, addresses[first], False))
+        if sync_object:
             for lane in range(first, LANES):
                 if same >> lane & 1:
-                    check_initialised(env, r, thing, lane, addresses[first] - context.SHARED_WINDOW, site)
-            learn(env, r, env[context.WARP], same, words_at(thing)[at.COMPLETE_ROW])
+                    check_initialised(env, r, sync_object, lane, addresses[first] - context.SHARED_WINDOW, site)
+            learn(env, r, env[context.WARP], same, words_at(sync_object)[at.COMPLETE_ROW])

@@ -30,10 +30,10 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_pro
     r[at.MESSAGES_OPEN] += 1
     r[at.TARGET] = target
     barrier = what >> at.MESSAGE_BARRIER_AT
-    thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
-    if thing:
-        check_initialised_in_cluster(env, r, thing, target, lane, barrier, site)
-        words_at(thing)[at.UNDONE_BYTES] += size
+    sync_object = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
+    if sync_object:
+        check_initialised_in_cluster(env, r, sync_object, target, lane, barrier, site)
+        words_at(sync_object)[at.UNDONE_BYTES] += size
     if r[at.SHARED_SKIPPED] or offset < env[context.RESERVED_INSIDE]:
         return
     marks, proxy = (at.PROXY, at.PROXY_SHARED) if in_proxy else (at.ASYNC, 0)
@@ -115,15 +115,15 @@ def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) ->
         if stamps[index] == at.PENDING << 32 | low | at.ASYNC:
             stamps[index] = now << 32 | low | at.ASYNC
     owner = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
-    thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
-    if thing:
-        times, first = row(r, allocated_row(r, thing + 4 * at.ARRIVED_ROW)), far_first(env, r, sender)
+    sync_object = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
+    if sync_object:
+        times, first = row(r, allocated_row(r, sync_object + 4 * at.ARRIVED_ROW)), far_first(env, r, sender)
         if first >= 0:
             times[first + (thread >> r[at.FAR_SHIFT])] = now
         if sender == owner:
             times[thread if r[at.NEAR] > LANES else lane] = now
-        words_at(thing)[at.UNDONE_BYTES] = max(0, words_at(thing)[at.UNDONE_BYTES] - size)
+        words_at(sync_object)[at.UNDONE_BYTES] = max(0, words_at(sync_object)[at.UNDONE_BYTES] - size)
         if what & at.MESSAGE_COMPLETES:
-            complete_phase(env, r, thing, lane, barrier, site)
+            complete_phase(env, r, sync_object, lane, barrier, site)
     resume(env, r)
     env[context.CTA] = sender

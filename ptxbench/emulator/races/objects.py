@@ -85,23 +85,23 @@ def forget(r: Any, slot: Any) -> None:
 
 
 @compiled
-def clear_releases(r: Any, thing: Any) -> None:
+def clear_releases(r: Any, sync_object: Any) -> None:
     """Clear what was released to an object (the address of its words)."""
-    release_row(r, thing + 4 * at.WIDE_ROW)
-    release_row(r, thing + 4 * at.CLUSTER_ROW)
-    release_row(r, thing + 4 * at.CTA_ROW)
-    release_row(r, thing + 4 * at.USES_ROW)
-    release_row(r, thing + 4 * at.PHASE_ROW)
-    release_row(r, thing + 4 * at.EARLIER_ROW)
-    words_at(thing)[at.STARTED] = 0
-    words_at(thing)[at.UNDONE_BYTES] = 0
-    words_at(thing)[at.VERSION] += 1
+    release_row(r, sync_object + 4 * at.WIDE_ROW)
+    release_row(r, sync_object + 4 * at.CLUSTER_ROW)
+    release_row(r, sync_object + 4 * at.CTA_ROW)
+    release_row(r, sync_object + 4 * at.USES_ROW)
+    release_row(r, sync_object + 4 * at.PHASE_ROW)
+    release_row(r, sync_object + 4 * at.EARLIER_ROW)
+    words_at(sync_object)[at.STARTED] = 0
+    words_at(sync_object)[at.UNDONE_BYTES] = 0
+    words_at(sync_object)[at.VERSION] += 1
 
 
 @compiled
-def acquire_into(env: Any, r: Any, holder: Any, thing: Any, flags: Any) -> None:
+def acquire_into(env: Any, r: Any, holder: Any, sync_object: Any, flags: Any) -> None:
     """Acquire into the row of `holder` what was released to an object, as far as the scopes reach."""
-    words = words_at(thing)
+    words = words_at(sync_object)
     join_scope(env, r, holder, words[at.WIDE_ROW], flags)
     if cluster_of(r, words[at.HOME]) == cluster_of(r, env[context.CTA]):
         join_scope(env, r, holder, words[at.CLUSTER_ROW], flags & at.OF_CTA)
@@ -110,39 +110,41 @@ def acquire_into(env: Any, r: Any, holder: Any, thing: Any, flags: Any) -> None:
 
 
 @compiled
-def release_to(env: Any, r: Any, lanes: Any, thing: Any, flags: Any) -> None:
+def release_to(env: Any, r: Any, lanes: Any, sync_object: Any, flags: Any) -> None:
     """`lanes` release to an object what they know: all of it, or the part that fences have published."""
-    words, alone = words_at(thing), r[at.FAR] == 0
+    words, alone = words_at(sync_object), r[at.FAR] == 0
     if words[at.HOME] != env[context.CTA]:
-        release_row(r, thing + 4 * at.CTA_ROW)
+        release_row(r, sync_object + 4 * at.CTA_ROW)
         if cluster_of(r, words[at.HOME]) != cluster_of(r, env[context.CTA]):
-            release_row(r, thing + 4 * at.CLUSTER_ROW)
+            release_row(r, sync_object + 4 * at.CLUSTER_ROW)
     words[at.HOME] = env[context.CTA]
     if flags & at.RELEASES:
         if flags & at.OF_CTA:
-            publish(env, r, lanes, thing + 4 * at.CTA_ROW, -1, True)
+            publish(env, r, lanes, sync_object + 4 * at.CTA_ROW, -1, True)
         else:
-            publish(env, r, lanes, thing + 4 * (at.CLUSTER_ROW if flags & at.OF_CLUSTER else at.WIDE_ROW), -1, alone)
+            publish(
+                env, r, lanes, sync_object + 4 * (at.CLUSTER_ROW if flags & at.OF_CLUSTER else at.WIDE_ROW), -1, alone
+            )
     elif r[at.FENCED]:
-        publish(env, r, lanes, thing + 4 * at.CTA_ROW, at.FENCE_CTA, True)
+        publish(env, r, lanes, sync_object + 4 * at.CTA_ROW, at.FENCE_CTA, True)
         if not flags & at.OF_CTA:
-            publish(env, r, lanes, thing + 4 * at.CLUSTER_ROW, at.FENCE_CLUSTER, alone)
+            publish(env, r, lanes, sync_object + 4 * at.CLUSTER_ROW, at.FENCE_CLUSTER, alone)
         if not flags & (at.OF_CTA | at.OF_CLUSTER):
-            publish(env, r, lanes, thing + 4 * at.WIDE_ROW, at.FENCE_GPU, alone)
+            publish(env, r, lanes, sync_object + 4 * at.WIDE_ROW, at.FENCE_GPU, alone)
     words[at.VERSION] += 1
 
 
 @compiled
-def acquire(env: Any, r: Any, lane: Any, thing: Any, flags: Any) -> None:
+def acquire(env: Any, r: Any, lane: Any, sync_object: Any, flags: Any) -> None:
     """A lane reads an object: it acquires what was released there, immediately or at its next fence."""
     address = thread_words(env, r, env[context.WARP] * LANES + lane)
     words = words_at(address)
     if flags & at.ACQUIRES:
-        acquire_into(env, r, address + 4 * at.OWN_ROW, thing, flags)
-    version, which = words_at(thing)[at.VERSION], thing - r[at.OBJECTS]
+        acquire_into(env, r, address + 4 * at.OWN_ROW, sync_object, flags)
+    version, which = words_at(sync_object)[at.VERSION], sync_object - r[at.OBJECTS]
     if words[at.SEEN] != which or words[at.SEEN_VERSION] != version:  # else it is known already, or pending
         words[at.SEEN], words[at.SEEN_VERSION] = which, version
-        acquire_into(env, r, address + 4 * at.PENDING_ROW, thing, flags)
+        acquire_into(env, r, address + 4 * at.PENDING_ROW, sync_object, flags)
 
 
 @compiled
@@ -168,9 +170,9 @@ def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
     if acquires_only and mask == live_lanes(env, env[context.WARP]) and same_address(addresses, mask):
         for lane in range(LANES):
             if mask >> lane & 1:
-                thing = known_object(r, object_slot(env, r, addresses[lane], flags & at.IN_CLUSTER))
-                if thing:
-                    acquire_into(env, r, warp_row(env, r, env[context.WARP]), thing, flags)
+                sync_object = known_object(r, object_slot(env, r, addresses[lane], flags & at.IN_CLUSTER))
+                if sync_object:
+                    acquire_into(env, r, warp_row(env, r, env[context.WARP]), sync_object, flags)
                 return
     for lane in range(LANES):
         if not mask >> lane & 1:
@@ -178,17 +180,17 @@ def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
         slot = object_slot(env, r, addresses[lane], flags & at.IN_CLUSTER)
         if slot == 0:
             continue
-        thing = known_object(r, slot)
-        if thing and flags & at.READS:
-            acquire(env, r, lane, thing, flags)
+        sync_object = known_object(r, slot)
+        if sync_object and flags & at.READS:
+            acquire(env, r, lane, sync_object, flags)
         if flags & at.WRITES:
-            if thing and not flags & at.READS:
-                clear_releases(r, thing)
+            if sync_object and not flags & at.READS:
+                clear_releases(r, sync_object)
             if flags & at.RELEASES or r[at.FENCED]:
-                if thing == 0:
-                    thing = ensure_object(r, slot)
-                if thing:
-                    release_to(env, r, 1 << lane, thing, flags)
+                if sync_object == 0:
+                    sync_object = ensure_object(r, slot)
+                if sync_object:
+                    release_to(env, r, 1 << lane, sync_object, flags)
                     changed = True
     if changed:
         tick(env, r)

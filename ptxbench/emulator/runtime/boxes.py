@@ -61,13 +61,13 @@ COMPLAINTS = {
 }
 
 
-def put(index: int, value: str) -> str:
+def store_slot(index: int, value: str) -> str:
     """Lines that store the i64 `value` in slot `index` of %box."""
     return f"""%put.{index} = getelementptr i64, ptr %box, i64 {index}
   store i64 {value}, ptr %put.{index}"""
 
 
-def get(name: str, index: int) -> str:
+def load_slot(name: str, index: int) -> str:
     """Lines that load slot `index` of %box into %name."""
     return f"""%{name}.at = getelementptr i64, ptr %box, i64 {index}
   %{name} = load i64, ptr %{name}.at"""
@@ -134,10 +134,10 @@ def dimension(i: int) -> str:
   %hi{i}.last = sub i64 %hi{i}, 1
   %hi{i}.bytes = mul i64 %hi{i}.last, %step{i}
   %end.{i} = add i64 %end{before}, %hi{i}.bytes
-  {put(COUNT + i, f"%n{i}")}
-  {put(LO + i, f"%lo{i}")}
-  {put(HI + i, f"%hi{i}")}
-  {put(STEP + i, f"%step{i}")}"""
+  {store_slot(COUNT + i, f"%n{i}")}
+  {store_slot(LO + i, f"%lo{i}")}
+  {store_slot(HI + i, f"%hi{i}")}
+  {store_slot(STEP + i, f"%step{i}")}"""
 
 
 def nan_of_size() -> str:
@@ -225,20 +225,20 @@ entry:
   %narrow = select i1 %under, i64 {NARROW}, i64 0
   %bad = select i1 %broken, i64 {BAD_MAP}, i64 %narrow
   %box.mask = select i1 %swizzled, i64 %mask, i64 0
-  {put(RANK, "%rank")}
-  {put(TYPE, "%type")}
-  {put(SIZE, "%size")}
-  {put(ROW_BYTES, "%row.bytes")}
-  {put(ROWS, "%rows")}
-  {put(BYTES, "%total.bytes")}
-  {put(INSIDE, "%inside.bytes")}
-  {put(FIRST, f"%first.{LAST}")}
-  {put(LOW, "%low")}
-  {put(PAST, "%past")}
-  {put(SHIFT, "%shift")}
-  {put(MASK, "%box.mask")}
-  {put(FILL, "%fill.bits")}
-  {put(BAD, "%bad")}
+  {store_slot(RANK, "%rank")}
+  {store_slot(TYPE, "%type")}
+  {store_slot(SIZE, "%size")}
+  {store_slot(ROW_BYTES, "%row.bytes")}
+  {store_slot(ROWS, "%rows")}
+  {store_slot(BYTES, "%total.bytes")}
+  {store_slot(INSIDE, "%inside.bytes")}
+  {store_slot(FIRST, f"%first.{LAST}")}
+  {store_slot(LOW, "%low")}
+  {store_slot(PAST, "%past")}
+  {store_slot(SHIFT, "%shift")}
+  {store_slot(MASK, "%box.mask")}
+  {store_slot(FILL, "%fill.bits")}
+  {store_slot(BAD, "%bad")}
   ret void
 }}
 """, (), ("declare i64 @llvm.smax.i64(i64, i64)", "declare i64 @llvm.smin.i64(i64, i64)"))  # fmt: skip
@@ -248,10 +248,10 @@ def digit(i: int) -> str:
     """Lines that split the row's number: its index in dimension i, and whether that is inside."""
     rest = f"%rest.{i - 1}" if i > 1 else "%row"
     inside, address = (f"%inside.{i - 1}", f"%address.{i - 1}") if i > 1 else ("true", "%first")
-    return f"""{get(f"n{i}", COUNT + i)}
-  {get(f"lo{i}", LO + i)}
-  {get(f"hi{i}", HI + i)}
-  {get(f"step{i}", STEP + i)}
+    return f"""{load_slot(f"n{i}", COUNT + i)}
+  {load_slot(f"lo{i}", LO + i)}
+  {load_slot(f"hi{i}", HI + i)}
+  {load_slot(f"step{i}", STEP + i)}
   %index.{i} = urem i64 {rest}, %n{i}
   %rest.{i} = udiv i64 {rest}, %n{i}
   %from.{i} = icmp uge i64 %index.{i}, %lo{i}
@@ -265,10 +265,10 @@ def digit(i: int) -> str:
 ROW = RuntimeFunction("box_row", f"""
 define internal {{ i64, i64, i64 }} @box_row(ptr %box, i64 %row) noinline {{
   ; The global address of the first element of a row, and which of its bytes lie inside the tensor: from, and past.
-  {get("first", FIRST)}
-  {get("size", SIZE)}
-  {get("lo0", LO)}
-  {get("hi0", HI)}
+  {load_slot("first", FIRST)}
+  {load_slot("size", SIZE)}
+  {load_slot("lo0", LO)}
+  {load_slot("hi0", HI)}
   {chr(10).join("  " + digit(i) for i in range(1, DIMENSIONS))}
   %from.bytes = mul i64 %lo0, %size
   %past.bytes = mul i64 %hi0, %size
@@ -311,12 +311,12 @@ entry:
   br i1 %idle, label %finish, label %start
 start:
   call void @box_of(ptr %map, ptr %place, ptr %box)
-  {get("rows", ROWS)}
-  {get("row.bytes", ROW_BYTES)}
-  {get("shift", SHIFT)}
-  {get("mask", MASK)}
-  {get("fill", FILL)}
-  {get("type", TYPE)}
+  {load_slot("rows", ROWS)}
+  {load_slot("row.bytes", ROW_BYTES)}
+  {load_slot("shift", SHIFT)}
+  {load_slot("mask", MASK)}
+  {load_slot("fill", FILL)}
+  {load_slot("type", TYPE)}
   br i1 %leaves, label %take, label %settle
 take:
   call void @box_taken(ptr %env, ptr %site, i64 %lane.wide, i32 %near, i32 %moved)

@@ -84,8 +84,8 @@ class MatrixSums:
             for i, words, kind, lifted in ((1, operands[0], what.types[1], lift), (2, operands[1], what.types[2], 0))
         )
         if self.scales is not None and not self.grouped:
-            a = [with_scale(e, x, self.scales.of_rows(self.held(what.a, i, 1), 0)) for i, x in enumerate(a)]
-            b = [with_scale(e, x, self.scales.of_columns(self.held(what.b, i, 2), 0)) for i, x in enumerate(b)]
+            a = [with_scale(e, x, self.scales.of_rows(self.operand_index(what.a, i, 1), 0)) for i, x in enumerate(a)]
+            b = [with_scale(e, x, self.scales.of_columns(self.operand_index(what.b, i, 2), 0)) for i, x in enumerate(b)]
         self.special = any_special(e, [*a, *b]) if what.model and not self.grouped else ""
         self.rows = OperandArray(e, "%a.array", a, where(what.a))
         self.columns = OperandArray(e, "%b.array", b, where(what.b))
@@ -96,7 +96,7 @@ class MatrixSums:
     def decoded(self, x: Value, kind: str, lift: int) -> Planes:
         return (scales.doubled(self.e, x),) if self.grouped else decoded(self.e, x, kind, lift)
 
-    def held(self, fragment: Fragment, element: int, part: int) -> list[int]:
+    def operand_index(self, fragment: Fragment, element: int, part: int) -> list[int]:
         """The row (part 1) or column (part 2) of each lane's element."""
         return [place[part] for place in fragment[element]]
 

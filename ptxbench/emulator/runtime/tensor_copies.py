@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import boxes, bulk, changed_maps
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.boxes import BAD, BYTES, INSIDE, LOW, PAST, RANK, READ_ROW, ROWS, SIZE, TYPE, get
+from ptxbench.emulator.runtime.boxes import BAD, BYTES, INSIDE, LOW, PAST, RANK, READ_ROW, ROWS, SIZE, TYPE, load_slot
 from ptxbench.emulator.runtime.bulk_checks import (
     BOX_ALIGN,
     FAR,
@@ -136,11 +136,11 @@ decode:
   %map.host = add i64 %far, %delta
   %map = inttoptr i64 %map.host to ptr
   call void @box_of(ptr %map, ptr %place, ptr %box)
-  {get("bad", BAD)}
-  {get("rank", RANK)}
-  {get("type", TYPE)}
-  {get("near.bytes", BYTES)}
-  {get("inside", INSIDE)}
+  {load_slot("bad", BAD)}
+  {load_slot("rank", RANK)}
+  {load_slot("type", TYPE)}
+  {load_slot("near.bytes", BYTES)}
+  {load_slot("inside", INSIDE)}
   %size.bytes = trunc i64 %near.bytes to i32
   %stale = call i1 @map_is_stale(ptr %env, i64 %far, ptr %map)
   br i1 %stale, label %misused, label %bad.check
@@ -168,12 +168,12 @@ near.of.cta:
   {REACH}
   br i1 %near.fine, label %far.check, label %put
 far.check:
-  {get("low", LOW)}
-  {get("past.all", PAST)}
-  {get("rows", ROWS)}
-  {get("row.bytes", boxes.ROW_BYTES)}
-  {get("shift", boxes.SHIFT)}
-  {get("turned", boxes.MASK)}
+  {load_slot("low", LOW)}
+  {load_slot("past.all", PAST)}
+  {load_slot("rows", ROWS)}
+  {load_slot("row.bytes", boxes.ROW_BYTES)}
+  {load_slot("shift", boxes.SHIFT)}
+  {load_slot("turned", boxes.MASK)}
   %cut = icmp ne i64 %inside, %near.bytes
   %nothing = icmp eq i64 %inside, 0
   br i1 %nothing, label %put, label %search
@@ -242,8 +242,8 @@ measure:
   call void @llvm.memcpy.p0.p0.i64(ptr %map.kept, ptr %map.from, i64 {boxes.USED_BYTES}, i1 false)
   %place.kept = getelementptr i8, ptr %item, i64 {BULK_PLACE}
   call void @llvm.memcpy.p0.p0.i64(ptr %place.kept, ptr %place, i64 {4 * boxes.DIMENSIONS}, i1 false)
-  {get("its.bytes", BYTES)}
-  {get("its.inside", INSIDE)}
+  {load_slot("its.bytes", BYTES)}
+  {load_slot("its.inside", INSIDE)}
   %its.whole = icmp eq i64 %its.bytes, %its.inside
   %at.once = or i1 %its.whole, %loads                             ; else row_taken has told it
   br i1 %at.once, label %tell, label %told
@@ -252,7 +252,7 @@ tell:
                        i32 %barrier, i32 %ctas, i1 %own, i32 %moved, i1 %loads)
   br label %told
 told:
-  {get("its.size", SIZE)}
+  {load_slot("its.size", SIZE)}
   {targets("places")}
   %its.pieces = lshr i64 %its.bytes, 4
   %its.arrived = mul i64 %its.pieces, %places
