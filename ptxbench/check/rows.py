@@ -23,7 +23,7 @@ from ptxbench.verify import reference_of
 COST = 2.6
 """How many times CHEAP such a launch may cost: 40 rows of 8192 elements, in some 5 ms."""
 
-ROWS = (80, 40, 20)
+ROWS = (80, 40, 20, 5, 2)
 """Numbers of rows, of which the first that fits is used: a power of two for equal parts of a row, and a quarter more
 for its ends and the borders of tiles."""
 

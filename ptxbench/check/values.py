@@ -202,7 +202,10 @@ BELOW, ABOVE = "all far below zero", "all far above zero"
 """Data that show where a maximum, or a minimum, starts. Of several inputs only the first is below zero, so that the
 products of two are too."""
 
-FAR = (GREAT, HUGE, BELOW, ABOVE)
+NEAR = "all near one great value"
+"""Data whose differences are lost in a sum of squares: a variance needs two passes, or Welford's algorithm."""
+
+FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR)
 """Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
 
 CHUNKS = 64
@@ -291,6 +294,17 @@ def far(sign: int, height: float) -> Fill:
     return fill
 
 
+def near(value: float) -> Fill:
+    """The data, moved up by `value`."""
+
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        limit = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
+        moved: Array = np.minimum(array.astype(np.float64) + value, limit).astype(array.dtype)
+        return moved
+
+    return fill
+
+
 def peak_positions(rng: np.random.Generator, rows: int, length: int) -> Array:
     """A position for each of some rows of `length` elements, all different if possible, the ends first.
 
@@ -335,6 +349,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     HUGE: (peaks(2.0**96),),
     BELOW: (far(-1, 2.0**96), far(-1, 2.0**17), far(-1, 2.0**6)),
     ABOVE: (far(1, 2.0**96), far(1, 2.0**17), far(1, 2.0**6)),
+    NEAR: (near(2.0**10), near(2.0**6), near(2.0**4)),
 }
 """Kinds of floating-point data, each with milder forms; the first one that the pair's own kernels pass counts."""
 

@@ -5,8 +5,8 @@ import pytest
 
 from ptxbench.check.rows import sizes_with_rows
 from ptxbench.check.space import SizeSpace
-from ptxbench.check.values import FLOATS, GREAT, WHOLE, ElementRange, peak_positions
-from ptxbench.pair import f16, f32, s8, u32
+from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE, ElementRange, peak_positions
+from ptxbench.pair import bf16, f16, f32, s8, u32
 from tests.check.judging import KERNELS, judged, outcome, suite
 
 
@@ -48,6 +48,17 @@ def test_one_element_of_each_row_is_far_above_all_others_or_far_below_them(dtype
         assert (rows[:, 1] - rows[:, 0] > 50).all()
         assert (rows[:, -1] > -rows[:, 0]).sum() >= 20
         assert (-rows[:, 0] > rows[:, -1]).sum() >= 5
+
+
+@pytest.mark.parametrize("dtype", [f16, bf16, f32], ids=str)
+def test_data_far_from_zero_are_finite_and_of_one_sign(dtype):
+    ordinary = rng().uniform(-1, 1, (3, 50)).astype(dtype)
+    for kind, sign in ((BELOW, -1), (ABOVE, 1), (NEAR, 1)):
+        for fill in FLOATS[kind]:
+            data = fill(ordinary, ElementRange(np.dtype(dtype), None), (rng(2), rng(3))).astype(np.float64)
+            assert np.isfinite(data).all()
+            assert (sign * data > 10).all()
+            assert kind != NEAR or np.ptp(data) <= 8  # bf16 keeps multiples of 8 near 1024
 
 
 def test_whole_numbers_have_peaks_within_their_legal_range():
