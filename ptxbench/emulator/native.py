@@ -7,6 +7,7 @@ that kernels share has an entry of its own, and a process loads it once.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -16,7 +17,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +261,7 @@ def cpu_features() -> str:
 
 
 EVENT_LEVEL = 3
-"""LLVM's optimisation level for the function of a sanitized launch, which is compiled once; as in numba."""
+"""LLVM's optimisation level for the function of a sanitized launch, which is compiled once; as in numba by default."""
 
 ENGINES: list[Any] = []
 """Keeps the code of a sanitized launch's function loaded."""
@@ -293,16 +294,33 @@ def host() -> tuple[str, str]:
 
 def compile_events() -> bytes:
     """The name of the function and of numba's helpers that it refers to, as a line of JSON, and the object code."""
-    from ptxbench.emulator.races import events  # imports numba, which takes half a second
+    with without_numbas_passes():
+        from ptxbench.emulator.races import events  # imports numba, which takes half a second
 
     entry, text = events.compiled_event()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
     cpu, features = host()
-    ops = target.create_target_machine(cpu=cpu, features=features, opt=EVENT_LEVEL, jit=True)
-    needed = sorted(set(re.findall(r"^declare [^@]*@((?:numba|NRT)_\w+)", text, re.M)))
-    code: bytes = ops.emit_object(llvm.parse_assembly(text))
+    machine = target.create_target_machine(cpu=cpu, features=features, opt=EVENT_LEVEL, jit=True)
+    module = llvm.parse_assembly(text)
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=EVENT_LEVEL))
+    builder.getModulePassManager().run(module, builder)
+    needed = sorted(set(re.findall(r"^declare [^@]*@((?:numba|NRT)_\w+)", str(module), re.M)))
+    code: bytes = machine.emit_object(module)
     return json.dumps([entry, needed]).encode() + b"\n" + code
+
+
+@contextlib.contextmanager
+def without_numbas_passes() -> Iterator[None]:
+    """If numba is imported here, it optimises nothing: it would do so for each function, and again for its callers,
+    which took half the time. (NUMBA_OPT, which numba reads once.)"""
+    kept = os.environ.get("NUMBA_OPT")
+    os.environ["NUMBA_OPT"] = "0"
+    try:
+        yield
+    finally:
+        del os.environ["NUMBA_OPT"]
+        os.environ |= {} if kept is None else {"NUMBA_OPT": kept}
 
 
 def has_fma() -> bool:

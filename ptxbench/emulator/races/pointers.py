@@ -18,7 +18,18 @@ WITHOUT_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrappe
 
 def compiled(function: Some) -> Some:
     """Decorator: numba compiles the function when it is called from a compiled one."""
-    return cast("Some", njit(function, **WITHOUT_WRAPPERS))
+    dispatcher = njit(function, **WITHOUT_WRAPPERS)
+    template_for = dispatcher.get_call_template
+    dispatcher.get_call_template = lambda args, keywords: template_for(tuple(map(widened, args)), keywords)
+    return cast("Some", dispatcher)
+
+
+def widened(kind: Any) -> Any:
+    """The type for which a function is compiled, by the type of an argument: one for all integers, and one for truth
+    values, known or not. So most functions are compiled once."""
+    if isinstance(kind, types.Integer | types.IntegerLiteral):
+        return types.int64
+    return types.boolean if isinstance(kind, types.Boolean | types.BooleanLiteral) else kind
 
 
 def pointer_to(element: Any, bits: int) -> Any:
