@@ -143,8 +143,8 @@ class HostThread:
         parts.view(context.PARAMS)[: len(request.params)] = np.frombuffer(request.params, np.uint8)
         self.counters = parts.view(context.COUNTERS).view(np.int64)
         self.trips = parts.view(context.TRIPS).view(np.int64).reshape(-1, BINS)
-        for site in layout.sites:
-            self.counters[site.slot + context.USE] = records.use_of(site.kind)
+        use_slots, uses = uses_of_sites(layout)
+        self.counters[use_slots] = uses
         self.buffer_uses = parts.view(context.BUFFER_USES).view(np.int64).reshape(-1, records.BUFFER_SLOTS)
         for index in marked:
             self.buffer_uses[index, records.MARKED] = 1
@@ -331,6 +331,13 @@ class HostThread:
         header = self.blocked(context.CLUSTER_STATE, context.CLUSTER_HEADERS)[: context.CLUSTER_BYTES].view(np.int32)
         arrived, exited = (int(header[at // 4]) for at in (context.CLUSTER_ARRIVED, context.CLUSTER_EXITED))
         return arrived, int(self.context[context.CLUSTER_SIZE] * self.context[context.THREADS]) - exited
+
+
+@functools.lru_cache(maxsize=64)
+def uses_of_sites(layout: Translation) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The counter of each site that says which use of global memory it makes, and its value."""
+    slots = [site.slot + context.USE for site in layout.sites]
+    return np.array(slots, np.int64), np.array([records.use_of(site.kind) for site in layout.sites], np.int64)
 
 
 class MemoryParts:
