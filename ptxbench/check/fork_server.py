@@ -58,10 +58,15 @@ LOOK_SECONDS = 0.005
 
 @dataclass
 class JudgingProcess:
-    """A process that judges. `channel`: for further tasks."""
+    """A process that judges. `task`: the one for which it was forked; `channel`: for further tasks."""
 
+    task: Mapping[str, Any]
     fork: Fork
     channel: socket.socket
+
+    def suits(self, task: Mapping[str, Any]) -> bool:
+        """Whether it can take another task: its limits cannot be raised, and where the emulator runs is decided."""
+        return all(self.task[name] == task[name] for name in ("limits", "separate"))
 
     def end(self) -> None:
         """End it and all processes that it has started."""
@@ -193,7 +198,7 @@ class ForkServer:
         channel, theirs = socket.socketpair()
         with theirs:
             kept = [*sent.descriptors, theirs.fileno()]
-            return JudgingProcess(Fork(lambda: worker.main(sent, pair.suite, theirs), kept), channel)
+            return JudgingProcess(sent.task, Fork(lambda: worker.main(sent, pair.suite, theirs), kept), channel)
 
     def pair(self, task: Mapping[str, Any]) -> PreparedPair:
         """The pair of a task, from the last ones unless its files have changed. Raises the errors of loading it."""
@@ -264,13 +269,13 @@ class ForkServer:
 
 def with_task(free: list[JudgingProcess], sent: SentTask) -> JudgingProcess | None:
     """One of these processes, which is taken from the list and has got the task; None if none can take it."""
-    while free:
-        process = free.pop()
+    for suitable in [waiting for waiting in free if waiting.suits(sent.task)]:
+        free.remove(suitable)
         with contextlib.suppress(OSError):
-            if process.fork.poll() is None:
-                task_channel.send(process.channel, json.dumps(sent.task).encode(), sent.descriptors)
-                return process
-        process.end()
+            if suitable.fork.poll() is None:
+                task_channel.send(suitable.channel, json.dumps(sent.task).encode(), sent.descriptors)
+                return suitable
+        suitable.end()
     return None
 
 

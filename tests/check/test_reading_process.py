@@ -1,6 +1,7 @@
 """The process of a text that was only read judges the next one; what does more than read has a process of its own."""
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -13,9 +14,9 @@ import pytest
 
 from ptxbench import containment, discovery
 from ptxbench.check import contained
-from ptxbench.check.contained import CheckTask, judge_candidate
+from ptxbench.check.contained import CheckTask, ProcessLimits, judge_candidate
 from ptxbench.check.findings import to_document
-from ptxbench.check.fork_server import FREE_SECONDS
+from ptxbench.check.fork_server import FREE_SECONDS, JudgingProcess
 from ptxbench.check.inputs import Candidate, read
 from ptxbench.check.judgement_process import FREE, JudgementProcess, ServerProcess
 from ptxbench.check.worker import MOST_READ
@@ -37,20 +38,22 @@ def cut(language="ptx"):
     return Candidate("cut", language, b"// %d\n.version 8.0\n.target sm_80\n{" % next(NUMBERS))
 
 
-def process_of(server, candidate, expected, begin=lambda stage, pid: None):
+def process_of(server, candidate, expected, begin=lambda stage, pid: None, task=TASK):
     """The process that judges a candidate, with this outcome."""
     processes = []
     judgement = judge_candidate(
-        candidate, TASK, server, lambda stage: begin(stage, processes[-1].pid), lambda one: processes.append(one)
+        candidate, task, server, lambda stage: begin(stage, processes[-1].pid), lambda one: processes.append(one)
     )
     assert outcome(judgement) == expected
     return processes
 
 
-def pids_of(server, *candidates, expected="parses syntax"):
+def pids_of(server, *candidates, expected="parses syntax", task=TASK):
     pids = []
     for candidate in candidates:
-        process_of(server, candidate, expected, lambda stage, pid: pids.append(pid) if stage == "parses" else None)
+        process_of(
+            server, candidate, expected, lambda stage, pid: pids.append(pid) if stage == "parses" else None, task
+        )
     return pids
 
 
@@ -76,6 +79,22 @@ def test_a_kernel_that_runs_gets_a_process_that_has_only_read_confined_and_as_th
     assert status["parses"][0] == reader
     assert status["results"] == (reader, landlock)
     assert pids_of(server, cut()) != [reader]
+
+
+def test_a_task_with_other_limits_has_its_own_process(server):
+    [reader] = pids_of(server, cut())
+    longer = dataclasses.replace(TASK, limits=ProcessLimits(seconds=121.0))
+    assert pids_of(server, cut(), task=longer) != [reader]
+    assert pids_of(server, cut()) == [reader]
+
+
+@pytest.mark.parametrize(("name", "value"), [("separate", True), ("limits", {"seconds": 1.0})])
+def test_a_process_takes_no_task_that_needs_another_beginning(name, value):
+    """Whether the emulator runs in it is decided at its first task, and limits cannot be raised."""
+    first = {"limits": {"seconds": 120.0}, "separate": False, "path": "a"}
+    process = JudgingProcess(first, None, None)
+    assert process.suits({**first, "path": "b"})
+    assert not process.suits({**first, name: value})
 
 
 def test_a_waiting_process_that_others_end_costs_nothing(server):
