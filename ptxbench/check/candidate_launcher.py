@@ -17,11 +17,13 @@ from ptxbench.errors import (
     KernelTrap,
     LaunchError,
     MemoryFault,
+    PtxSyntaxError,
     UnsupportedInstruction,
 )
 
 FAULTS: tuple[tuple[type[KernelError], str], ...] = (
     (UnsupportedInstruction, "unsupported"),
+    (PtxSyntaxError, "unsupported"),  # of a text that ptxas has assembled
     (LaunchError, "launch-refused"),
     (MemoryFault, "memory-fault"),
     (KernelTrap, "trap"),

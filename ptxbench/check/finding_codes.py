@@ -181,7 +181,7 @@ CODES = {
              "The pair's own kernels fail every test that the candidate fails.",
              "Repair the pair first: ptxbench run reports what is wrong with it."),
         Code("unsupported", RUNS + " sanitizer", UNJUDGED,
-             "The emulator does not have an instruction of the kernel.",
+             "The emulator does not have an instruction of the kernel, or not with these operands.",
              "Judge the kernel on a GPU, or use another instruction."),
         Code("emulator-crash", RUNS + " sanitizer", UNJUDGED,
              "The emulator itself failed.",

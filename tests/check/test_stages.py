@@ -42,6 +42,15 @@ def test_ptx_that_ptxas_takes_and_the_emulator_cannot_read_is_left_without_a_ver
     assert judgement.decisive.line == 25
 
 
+def test_operands_that_ptxas_takes_and_the_emulator_does_not_are_left_without_a_verdict():
+    load = re.search(r"ld\.param\.u32\s+(%\w+), (\[\w+\]);", HONEST)
+    wide = f".reg .u64 %wide; ld.param.u64 %wide, {load[2]}; cvt.u32.u64 {load[1]}, %wide;"
+    judgement = honest(HONEST.replace(load[0], wide))
+    assert (outcome(judgement), judgement.verdict) == ("results unsupported", "unjudged")
+    assert judgement.decisive.line == HONEST[: load.start()].count("\n") + 1
+    assert judgement.decisive.message.endswith("reads 8 bytes, but the parameter has 4.")
+
+
 def test_inline_ptx_in_cuda_c_is_reported():
     text = HONEST_CU.replace("const unsigned i", 'asm volatile("nanosleep.u32 1;");\n        const unsigned i')
     judgement = judged(HOSTILE / "honest.cu", "triad", text.encode())
