@@ -60,7 +60,7 @@ def test_what_only_the_emulator_can_do_is_refused(load, data):
         kernel(args=[Pointer(x, 4), y, 2, 999], grid=8, block=128)
     with pytest.raises(UsageError, match="Two parameters get the same array"):
         kernel(args=[y, y, 2, 1000], grid=8, block=128)
-    with pytest.raises(UsageError, match="max_loop_iterations is of the emulator"):
+    with pytest.raises(UsageError, match="max_loop_iterations is an option of the emulator"):
         kernel(args=[x, y, 2, 1000], grid=8, block=128, max_loop_iterations=9)
 
 
