@@ -94,7 +94,7 @@ class DiffOfNames(click.Command):
 @click.option(
     "--tolerance",
     metavar="RTOL[,ATOL]",
-    help="Two FILEs: accept floats B of the second if |B - A| <= ATOL + RTOL * |A|, A of the first.  "
+    help="Two FILEs: accept floats B of the second if abs(B - A) <= ATOL + RTOL * abs(A), A of the first.  "
     "[default: not at all]",
 )
 @click.option(
