@@ -90,7 +90,7 @@ def single_rows(pair: Pair, size: Size, names: Iterable[str]) -> list[str]:
 
 
 def nonlinear(pair: Pair, names: Iterable[str], ordinary: Mapping[str, Any], changed: Mapping[str, Any]) -> list[str]:
-    """Those of the inputs `names` of which the reference is no linear function; those too for which it fails.
+    """Those of the inputs `names` of which the reference is not a linear function; those too for which it fails.
 
     Three values show it: `ordinary`, `changed`, and one as far beyond that."""
     return [name for name in names if not is_linear(pair, name, ordinary, changed)]

@@ -247,7 +247,7 @@ class CheckSuite:
 
     @cached_property
     def nonlinear(self) -> Sequence[str]:
-        """The inputs of which the reference is no linear function, so that great elements show more than others."""
+        """The inputs of which the reference is not a linear function, so that great elements show more than others."""
         pair, size = self.pair, self.by_cost[(len(self.by_cost) - 1) // 2]
         changed = next(edged(pair, size, GREAT, self.seed, varied=False))
         with silence():
