@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._dask import dask_option, dask_pool
+from ptxbench.cli._files import config_option, json_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._selection import pairs_option, variants_option
 from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
@@ -41,22 +43,14 @@ if TYPE_CHECKING:
     help="Draw N suites of 24 kernels with each kind of noise; 300 suites without an alarm show a rate below 1 %.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw the noise from this seed.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Test the budgets, alpha and rounds of this file's [gate].  [default: those of ptxbench]",
-)
-@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Edit only this pair, by name or glob; repeat.")
-@click.option(
-    "--variant", "variants", metavar="NAME", multiple=True, help="Edit only this variant, by name or glob; repeat."
-)
+@config_option("Test the budgets, alpha and rounds of this file's [gate].  [default: those of ptxbench]")
+@pairs_option("Edit only this pair, by name or glob; repeat.")
+@variants_option("Edit only this variant, by name or glob; repeat.")
 @click.option("--edit", "edits", metavar="NAME", multiple=True, help="Make only this edit, by name or glob; repeat.")
 @click.option("--arch", metavar="SM", help="Build the edited pairs for this architecture.  [default: sm_90]")
 @kernels_option("Edit the pairs of this folder.")
 @dask_option("edited files")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else, on stdout.")
+@json_option("Print what was found as JSON, and nothing else, on stdout.")
 def command(
     synthetic: bool,
     mutants: bool,

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from ptxbench.cli._files import json_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._selection import pairs_option
 from ptxbench.cli._terminal import say
 
 SEED = 1
@@ -30,7 +32,7 @@ class CheckCommand(click.Command):
 
 @click.command("audit")
 @click.argument("names", metavar="[PAIR]...", nargs=-1)
-@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Audit this pair alone, by name or glob; repeat.")
+@pairs_option("Audit this pair alone, by name or glob; repeat.")
 @click.option("--edit", "kinds", metavar="KIND", multiple=True, help="Plant bugs of this kind alone, by name; repeat.")
 @click.option(
     "--bugs", type=click.IntRange(1), default=BUGS, metavar="N", help="Bugs to plant in each of the two kernels."
@@ -45,7 +47,7 @@ class CheckCommand(click.Command):
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, metavar="N", help="Audit this many pairs at a time.")
 @kernels_option("Audit the pairs of this folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print every bug as JSON, and nothing else, on stdout.")
+@json_option("Print every bug as JSON, and nothing else, on stdout.")
 def command(
     names: tuple[str, ...],
     pairs: tuple[str, ...],

@@ -80,6 +80,11 @@ def timeout_option(help: str, usual: float = 60.0) -> Option:
     )
 
 
+def rounds_option(help: str, usual: int | None = 5) -> Option:
+    """--rounds N, as `rounds`."""
+    return click.option("--rounds", type=click.IntRange(1), default=usual, metavar="N", help=help)
+
+
 def seed_option(drawn: str) -> Option:
     """--seed N, as `seed`."""
     return click.option(

@@ -1,4 +1,4 @@
-"""The options that name files and folders, shared by all commands that have them."""
+"""The options for files, folders and JSON, shared by all commands that have them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,24 @@ def outputs_option(help: str) -> Option:
         multiple=True,
         metavar="FILE",
         help=help,
+    )
+
+
+def output_option(help: str, **settings: Any) -> Option:
+    """-o FILE, as `output`; `settings` override any of it."""
+    usual = {"type": click.Path(path_type=Path, dir_okay=False), "metavar": "FILE"}
+    return click.option("-o", "--output", help=help, **{**usual, **settings})
+
+
+def json_option(help: str) -> Option:
+    """--json, as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help)
+
+
+def config_option(help: str) -> Option:
+    """--config FILE, as `config_path`."""
+    return click.option(
+        "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=help
     )
 
 

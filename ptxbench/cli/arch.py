@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._dask import dask_option, dask_pool
-from ptxbench.cli._files import outputs_option
+from ptxbench.cli._files import json_option, outputs_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._selection import targets_option
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
@@ -25,12 +26,8 @@ if TYPE_CHECKING:
 
 @click.command("arch", short_help="Show for which targets each kernel can be built.")
 @click.argument("pairs", metavar="[PAIR|FILE]...", nargs=-1)
-@click.option(
-    "--target",
-    "patterns",
-    multiple=True,
-    metavar="GLOB",
-    help="Only these targets, such as sm_90a or 'sm_12*'; repeat.  [default: all that ptxas knows from sm_75 on]",
+@targets_option(
+    "Only these targets, such as sm_90a or 'sm_12*'; repeat.  [default: all that ptxas knows from sm_75 on]"
 )
 @click.option("--require-all", is_flag=True, help="Fail unless every kernel works on every one of the targets, for CI.")
 @click.option(
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
 @source_options("Only this kernel of each FILE")
 @dask_option("targets of each kernel")
 @outputs_option("Write the matrices to FILE too, in the format of its suffix: .json (all figures) or .md; repeat.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON with all figures, and nothing else, on stdout.")
+@json_option("Print JSON with all figures, and nothing else, on stdout.")
 @kernels_option("Take the pairs of this folder only: it holds pairs/, cuda/ and ptx/.")
 def command(
     pairs: tuple[str, ...],

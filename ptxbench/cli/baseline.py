@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._baselines import baseline_path, baselines_option, load_baseline
-from ptxbench.cli._files import results_option
+from ptxbench.cli._files import json_option, results_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 
@@ -69,7 +69,7 @@ def check_command(run: str, results: Path, baselines: Path) -> None:
 
 
 @command.command("show", short_help="List the baselines.")
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON, and nothing else, on stdout.")
+@json_option("Print them as JSON, and nothing else, on stdout.")
 @baselines_option()
 def show_command(as_json: bool, baselines: Path) -> None:
     """List the baselines: of which device, run, commit and tools, since when and why."""

@@ -11,9 +11,10 @@ import click
 
 from ptxbench.cli._bugs import CheckCommand
 from ptxbench.cli._dask import dask_option
-from ptxbench.cli._device import backend_option
-from ptxbench.cli._files import outputs_option
+from ptxbench.cli._device import backend_option, memory_option, rounds_option, timeout_option
+from ptxbench.cli._files import json_option, outputs_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._selection import targets_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 
@@ -41,29 +42,15 @@ from ptxbench.errors import UsageError
 @click.option(
     "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
 )
-@click.option(
-    "--target",
-    "patterns",
-    multiple=True,
-    metavar="GLOB",
-    help="Assemble for these targets too, such as 'sm_12*' or '*'; repeat.  [default: one of each generation]",
-)
+@targets_option("Assemble for these targets too, such as 'sm_12*' or '*'; repeat.  [default: one of each generation]")
 @click.option("--max-loop-iterations", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), default=120.0, metavar="SECONDS",
-    help="Stop the judgement of a FILE after this time; the FILE is then rejected.",
-)  # fmt: skip
-@click.option(
-    "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
-    help="Address space of each process of a judgement.",
-)  # fmt: skip
+@timeout_option("Stop the judgement of a FILE after this time; the FILE is then rejected.", usual=120.0)
+@memory_option
 @backend_option("auto: if there is a GPU, time accepted kernels on it. emulator: never use a GPU.")
 @click.option(
     "--size", "sizes", multiple=True, metavar="SIZE", help="Time at these sizes, in the notation of `ptxbench run`."
 )
-@click.option(
-    "--rounds", type=click.IntRange(1), default=5, metavar="N", help="Number of new processes to time in. GPU only."
-)
+@rounds_option("Number of new processes to time in. GPU only.")
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, metavar="N",
     help="Judge this many FILEs in parallel; each may use --memory.",
@@ -75,7 +62,7 @@ from ptxbench.errors import UsageError
 @click.option(
     "--watch", is_flag=True, help="Judge again whenever a FILE changes, with a new seed each time, until Ctrl-C."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+@json_option("Print a JSON object, and nothing else, on stdout.")
 @click.option(
     "--json-lines", "as_lines", is_flag=True, help="Print each verdict as a line of JSON as soon as it is known."
 )

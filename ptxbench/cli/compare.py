@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ptxbench.cli._files import outputs_option, results_option
+from ptxbench.cli._files import json_option, outputs_option, results_option
 from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def share(context: click.Context, option: click.Parameter, text: str) -> float:
     help="Ignore changes of a ratio or a time up to this share. Counts are compared exactly.",
 )
 @outputs_option("Write the comparison to FILE too, in the format of its suffix: .json, .csv or .md; repeat.")
-@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, and nothing else, on stdout.")
+@json_option("Print the comparison as JSON, and nothing else, on stdout.")
 @results_option()
 def command(
     base: str,

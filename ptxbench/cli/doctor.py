@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ptxbench.cli._files import results_option
+from ptxbench.cli._files import json_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing, UsageError
@@ -43,7 +43,7 @@ STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
     "Save the calibration below this folder as DEVICE/calibration.json, where runs find it, and the first run "
     "as DEVICE/first-run.json."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+@json_option("Print a JSON object, and nothing else, on stdout.")
 @click.pass_context
 def command(
     context: click.Context, kernels: Path, calibrating: bool, first: bool, results: Path, as_json: bool

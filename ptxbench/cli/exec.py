@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptxbench.cli._files import outputs_option
+from ptxbench.cli._files import json_option, outputs_option
 from ptxbench.cli._fill_in import no_arguments
 from ptxbench.cli._launches import LaunchFlags, launch_options
 from ptxbench.cli._sources import source_options
@@ -47,7 +47,7 @@ SOME_LINES = 10
     help="The order of these lines: the hottest first, or as in the file.",
 )
 @outputs_option("Write the result to FILE too, in the format of its suffix: .json or .sarif; repeat.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+@json_option("Print a JSON object, and nothing else, on stdout.")
 def command(
     file: Path,
     source: SourceOptions,

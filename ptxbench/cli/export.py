@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ptxbench.cli._files import results_option
+from ptxbench.cli._files import output_option, results_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters import FORMATS, NVBENCH, exporter
@@ -22,12 +22,10 @@ from ptxbench.exporters import FORMATS, NVBENCH, exporter
     required=True,
     help=" ".join(f"{name}: {words}." for name, words in FORMATS.items()),
 )
-@click.option(
-    "-o",
-    "--output",
+@output_option(
+    "Write to this file, or for nvbench into this folder.  [default: stdout; nvbench needs a folder]",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Write to this file, or for nvbench into this folder.  [default: stdout; nvbench needs a folder]",
 )
 @results_option()
 def command(run: str, form: str, output: Path | None, results: Path) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ptxbench.cli._baselines import BASELINE, baselines_option, load_baseline
-from ptxbench.cli._files import outputs_option, results_option
+from ptxbench.cli._files import config_option, json_option, outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._selection import pairs_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
 from ptxbench.exit_status import ExitStatus
@@ -63,13 +64,9 @@ class GateCommand(click.Command):
     help="What to gate; repeat. The gate fails (5) if a mode that you name gives no verdict.  [default: as "
     "the config says, else counters, and ratio where HEAD has times]",
 )
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Take the rules from this file, or from [tool.ptxbench] of a pyproject.toml.  [default: "
-    "ptxbench.toml or pyproject.toml, if it has rules]",
+@config_option(
+    "Take the rules from this file, or from [tool.ptxbench] of a pyproject.toml.  [default: "
+    "ptxbench.toml or pyproject.toml, if it has rules]"
 )
 @click.option(
     "--confirm",
@@ -80,8 +77,8 @@ class GateCommand(click.Command):
 )
 @click.option("--dump-config", is_flag=True, help="Print the rules in effect as a config, and judge nothing.")
 @outputs_option("Write the verdicts to FILE too: .json, .md, .xml (JUnit) or .sarif; repeat.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, and nothing else, on stdout.")
-@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Judge only this pair, by name or glob; repeat.")
+@json_option("Print the verdicts as JSON, and nothing else, on stdout.")
+@pairs_option("Judge only this pair, by name or glob; repeat.")
 @click.option("--arch", metavar="SM", help="Without HEAD: build for this architecture.  [default: sm_90]")
 @kernels_option("Run the pairs of this folder only, without HEAD and with --confirm.")
 @results_option("Look for runs below this folder, and save there.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ptxbench.cli._files import results_option
+from ptxbench.cli._files import json_option, results_option
 from ptxbench.cli._saved import saved, warn_unreadable
 from ptxbench.cli._terminal import say
 from ptxbench.exit_status import ExitStatus
@@ -22,7 +22,7 @@ from ptxbench.exit_status import ExitStatus
     "times, else the counters that the gate judges]",
 )
 @click.option("--last", type=click.IntRange(1), metavar="N", default=40, help="Show the last N values of each series.")
-@click.option("--json", "as_json", is_flag=True, help="Print every value as JSON, and nothing else, on stdout.")
+@json_option("Print every value as JSON, and nothing else, on stdout.")
 @results_option()
 def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool, results: Path) -> int:
     """Show each metric of PAIRs over all saved runs: by variant and by device.

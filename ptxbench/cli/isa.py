@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ptxbench.cli._files import json_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 from ptxbench.exit_status import ExitStatus
@@ -12,7 +13,7 @@ from ptxbench.exit_status import ExitStatus
 @click.command("isa", short_help="List the instructions that the emulator knows.")
 @click.argument("chapter", required=False, metavar="[CHAPTER]")
 @click.option("--opcode", metavar="OPCODE", help="Report whether this opcode, such as ld.global.v4.f32, is known.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+@json_option("Print a JSON object, and nothing else, on stdout.")
 def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
     """List the instructions that the emulator knows, by chapter of the PTX manual, and those that it does not support.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._baselines import baselines_option
-from ptxbench.cli._files import results_option
+from ptxbench.cli._files import json_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._saved import read, saved, warn_unreadable
 from ptxbench.cli._terminal import say, width
@@ -27,7 +27,7 @@ INDENT = 12
 @click.command("list", short_help="List pairs, their variants and their sizes.")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @kernels_option("List the pairs of this folder only: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
+@json_option("Print JSON, and nothing else, on stdout.")
 @click.option(
     "--verdicts",
     is_flag=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ptxbench.cli._files import results_option
+from ptxbench.cli._files import json_option, results_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
 
@@ -29,7 +29,7 @@ def command() -> None:
 
 
 @command.command("audit", short_help="Score floors by published times, and claims by measured runs.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, and nothing else, on stdout.")
+@json_option("Print everything as JSON, and nothing else, on stdout.")
 @results_option("Also score the claims of saved runs below this folder.")
 def audit(as_json: bool, results: Path) -> int:
     """Compare the floors with published times of kernels, and their claims with measured runs.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._device import arch_option, seed_option
+from ptxbench.cli._files import json_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--run", "run_here", is_flag=True, help="Run the command here, on a GPU with ncu, and read its counts.")
 @click.option("--launch", is_flag=True, help="Only launch the variant once on the GPU: the process that ncu profiles.")
-@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON, and nothing else, on stdout.")
+@json_option("Print the counts as JSON, and nothing else, on stdout.")
 def command(
     pair: str,
     variant: str,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptxbench.cli._files import results_option
+from ptxbench.cli._files import output_option, results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._selection import targets_option
 from ptxbench.cli._terminal import say
 from ptxbench.saved_runs import NEWEST
 
@@ -24,21 +25,10 @@ MOST_TOLD = 6
 
 @click.command("report", short_help="Write runs as one HTML page.")
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    default=Path("report.html"),
-    help="Write the page to this file; an existing file is replaced.",
-)
-@click.option(
-    "--target",
-    "patterns",
-    multiple=True,
-    metavar="GLOB",
-    help="Targets of the portability matrix, such as sm_90a or '*'; repeat.  [default: every architecture "
-    "from sm_75 on, with an a or f form where a run or a file is of it]",
+@output_option("Write the page to this file; an existing file is replaced.", default=Path("report.html"))
+@targets_option(
+    "Targets of the portability matrix, such as sm_90a or '*'; repeat.  [default: every architecture "
+    "from sm_75 on, with an a or f form where a run or a file is of it]"
 )
 @results_option()
 @kernels_option(

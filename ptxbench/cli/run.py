@@ -19,11 +19,13 @@ from ptxbench.cli._device import (
     cache_option,
     model_option,
     open_backend,
+    rounds_option,
     seed_option,
     timeout_option,
 )
-from ptxbench.cli._files import outputs_option, replay_option, results_option
+from ptxbench.cli._files import json_option, outputs_option, replay_option, results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._selection import variants_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError, suggestion
 
@@ -36,12 +38,8 @@ if TYPE_CHECKING:
 
 @click.command("run", short_help="Build, verify and measure pairs.")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-@click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    metavar="NAME",
-    help="Only this variant, by name or glob; repeat. By default all but those that `ptxbench list` marks with a star.",
+@variants_option(
+    "Only this variant, by name or glob; repeat. By default all but those that `ptxbench list` marks with a star."
 )
 @click.option(
     "--size",
@@ -77,22 +75,14 @@ if TYPE_CHECKING:
     "each size: the fastest, or without times the one that executes the fewest machine instructions. The findings of "
     "--json compare with this row too, by default with cuda. The columns `... / cuda` do not change.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=5,
-    metavar="N",
-    help="Number of new processes to measure in; more give a narrower interval. GPU only.",
-)
+@rounds_option("Number of new processes to measure in; more give a narrower interval. GPU only.")
 @dask_option("cells, or with GPUs the pairs,")
 @timeout_option(
     "Abort a kernel after this time without progress in its build or on the GPU. It is marked broken and "
     "the run continues. GPU only."
 )
 @replay_option("print a recorded run again, with all numbers derived from its samples")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the run document with its findings, and nothing else, on stdout."
-)
+@json_option("Print the run document with its findings, and nothing else, on stdout.")
 @outputs_option("Write the results to FILE too, in the format of its suffix: .json, .csv or .md; repeat.")
 @results_option("Save the run below this folder.")
 @click.option("--no-save", is_flag=True, help="Do not save the run.")

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.backends import BACKENDS, DEFAULT_ARCH
-from ptxbench.cli._device import open_backend
+from ptxbench.cli._device import open_backend, rounds_option
 from ptxbench.cli._emit import FORMS
+from ptxbench.cli._files import json_option, output_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._launches import LaunchFlags, launch_options
+from ptxbench.cli._selection import variants_option
 from ptxbench.cli._show_files import SUFFIXES, Extras, Launches, TwoKernels, listing_of, of_file, of_two, one_build
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
@@ -49,13 +51,7 @@ class DiffOfNames(click.Command):
 
 @click.command("show", cls=DiffOfNames, short_help="Show CUDA C, PTX and SASS, aligned by line.")
 @click.argument("names", metavar="PAIR|FILE [FILE]", nargs=-1, required=True)
-@click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    metavar="NAME",
-    help="Show this variant, by name or glob; repeat.  [default: cuda and ptx]",
-)
+@variants_option("Show this variant, by name or glob; repeat.  [default: cuda and ptx]")
 @click.option(
     "--side-by-side",
     "view",
@@ -103,26 +99,15 @@ class DiffOfNames(click.Command):
     help="Two FILEs: after the emulator, time both on a GPU too. auto: if there is one; emulator: never.  "
     "[default: auto]",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Two FILEs: number of new processes to time in. GPU only.  [default: 5]",
-)
+@rounds_option("Two FILEs: number of new processes to time in. GPU only.  [default: 5]", usual=None)
 @click.option(
     "--emit",
     type=click.Choice(FORMS),
     help="Print nothing but this form of the one kernel, or save it as -o says.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="The file for --emit; an existing file is replaced.",
-)
+@output_option("The file for --emit; an existing file is replaced.")
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
-@click.option("--json", "as_json", is_flag=True, help="Print the texts and their links as JSON, and nothing else.")
+@json_option("Print the texts and their links as JSON, and nothing else.")
 def command(
     names: tuple[str, ...],
     variants: tuple[str, ...],

@@ -17,11 +17,13 @@ from ptxbench.cli._device import (
     cache_of,
     cache_option,
     open_backend,
+    rounds_option,
     seed_option,
     timeout_option,
 )
-from ptxbench.cli._files import outputs_option, replay_option, results_option
+from ptxbench.cli._files import json_option, outputs_option, replay_option, results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._selection import variants_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 from ptxbench.exit_status import ExitStatus
@@ -40,13 +42,7 @@ if TYPE_CHECKING:
     help="Sweep a knob or a dimension: values and ranges, such as 0,4,8..64 or 4096..65536*2 or 32..1024+32; "
     "repeat for a second one.  [default: what the pair declares]",
 )
-@click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    metavar="NAME",
-    help="Sweep these variants, by name or glob; repeat.  [default: cuda and ptx]",
-)
+@variants_option("Sweep these variants, by name or glob; repeat.  [default: cuda and ptx]")
 @click.option("--size", "size", metavar="N=V,..", help="Fixed dimensions of every point, such as n=65536.")
 @click.option(
     "--metric",
@@ -59,16 +55,12 @@ if TYPE_CHECKING:
 @assembler_option("As in ptxbench run.")
 @cache_option()
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
-@click.option(
-    "--rounds", type=click.IntRange(1), default=5, metavar="N", help="How often to visit every point. GPU only."
-)
+@rounds_option("How often to visit every point. GPU only.")
 @dask_option("points")
 @timeout_option("Abort a kernel after this time without progress. GPU only.")
 @click.option("--no-resume", is_flag=True, help="Start again, even if the same sweep was interrupted.")
 @replay_option("draw a recorded sweep of PAIR again")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print points, values and the best point as JSON, and nothing else."
-)
+@json_option("Print points, values and the best point as JSON, and nothing else.")
 @outputs_option("Write the curves to FILE, in the format of its suffix: .svg or .json; repeat.")
 @results_option("Save the sweep below this folder, and look there for an interrupted one.")
 @click.option("--no-save", is_flag=True, help="Do not save the sweep.")
