@@ -35,6 +35,9 @@ VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "
 MUST_FAIL = "wrong as expected"
 """The status of a variant that the pair lists in `must_fail`, and whose result is wrong."""
 
+SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL)
+"""The statuses of variants that are not verified, the most severe first."""
+
 COLD, WARM = "cold", "warm"
 """What a timed launch finds in L2: none of its data, or what a launch of the same kernel left there."""
 

@@ -7,20 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ptxbench.documents import json_text
+from ptxbench.model import scores
 from ptxbench.model.points import ModelPoint
-from ptxbench.model.scores import (
-    CLAIMS,
-    DISTANCES,
-    FACTOR,
-    MEASURED,
-    OUTCOMES,
-    ScoredClaim,
-    by_distance,
-    confusion,
-    of_points,
-    refutable,
-    spreads,
-)
+from ptxbench.model.scores import ScoredClaim
 
 SCHEMA = "ptxbench.model/1"
 
@@ -42,12 +31,12 @@ def to_json(points: Sequence[ModelPoint], measured: Sequence[ScoredClaim]) -> st
             }
             for point in points
         ],
-        "spreads": [dataclasses.asdict(spread) for spread in spreads(points)],
-        "published": claims(of_points(points)),
-        "factor": FACTOR,
+        "spreads": [dataclasses.asdict(spread) for spread in scores.spreads(points)],
+        "published": claims(scores.of_points(points)),
+        "factor": scores.FACTOR,
         "rates": [
-            {"arch": arch, "resource": resource, "least_over_floor": least, "refuted": least < 1 / FACTOR}
-            for (arch, resource), least in refutable(points).items()
+            {"arch": arch, "resource": resource, "least_over_floor": least, "refuted": least < 1 / scores.FACTOR}
+            for (arch, resource), least in scores.refutable(points).items()
         ],
         "measured": claims(measured),
     }
@@ -56,11 +45,13 @@ def to_json(points: Sequence[ModelPoint], measured: Sequence[ScoredClaim]) -> st
 
 def claims(scored: Sequence[ScoredClaim]) -> dict[str, Any]:
     """How often each sentence had each outcome; and every claim."""
-    table, distances = confusion(scored), by_distance(scored)
+    table, distances = scores.confusion(scored), scores.by_distance(scored)
     return {
         "pairs": len(scored),
-        "confusion": {claim: {name: table[claim, name] for name in MEASURED} for claim in CLAIMS},
-        "by_distance": {name: {outcome: distances[name, outcome] for outcome in OUTCOMES} for name, _ in DISTANCES},
+        "confusion": {claim: {name: table[claim, name] for name in scores.MEASURED} for claim in scores.CLAIMS},
+        "by_distance": {
+            name: {outcome: distances[name, outcome] for outcome in scores.OUTCOMES} for name, _ in scores.DISTANCES
+        },
         "claims": [
             {
                 "name": score.name,

@@ -11,11 +11,9 @@ from ptxbench.pair import Size
 from ptxbench.result import (
     BIASED,
     BROKEN,
-    MUST_FAIL,
+    SEVERITY,
     SKIPPED,
-    UNSUPPORTED,
     VERIFIED,
-    WRONG,
     Cell,
     CheckReport,
     LaunchReport,
@@ -28,7 +26,7 @@ from ptxbench.runner.session import steps
 from ptxbench.runner.worker import WorkerDied, WorkItem
 from ptxbench.units import size_words
 
-SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL, VERIFIED)
+STATUSES = (*SEVERITY, VERIFIED)
 """The status of a variant over several rounds is the first of these that it had."""
 
 NamedValues = tuple[tuple[str, int], ...]
@@ -261,7 +259,7 @@ def at(step: Step) -> str:
 
 def merge_results(results: Sequence[VariantResult]) -> VariantResult:
     """The worst of a variant's results, with the greatest error of all and any build that is known."""
-    worst = min(results, key=lambda result: SEVERITY.index(result.status))
+    worst = min(results, key=lambda result: STATUSES.index(result.status))
     build = worst.build or next((result.build for result in results if result.build), None)
     return dataclasses.replace(
         worst, build=build, check=merge_checks([result.check for result in results if result.check])

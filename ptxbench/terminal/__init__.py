@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.constrain import Constrain
 
 from ptxbench import cycles, roofline
-from ptxbench.result import MUST_FAIL, VERIFIED, Cell
+from ptxbench.result import MUST_FAIL, SEVERITY, VERIFIED, Cell
 from ptxbench.run_info import TimedOn
 from ptxbench.stats import Interval
 from ptxbench.terminal.cell import CellTable, OmittedColumns
@@ -19,7 +19,7 @@ from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST
 from ptxbench.units import plural
 from ptxbench.wording.cells import COUNTS_NOTICE
-from ptxbench.wording.findings import SEVERITY, closing
+from ptxbench.wording.findings import closing
 from ptxbench.wording.limits import limits_words
 
 __all__ = [

@@ -14,29 +14,19 @@ from ptxbench.terminal.forest import NARROWEST, axis_of, bar, ticks
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import size_words
-from ptxbench.verdict import (
-    BROKEN,
-    BROKEN_BOTH,
-    FIXED,
-    IMPROVED,
-    INCONCLUSIVE,
-    MISSING,
-    NO_REGRESSION,
-    NOT_COMPARABLE,
-    REFERENCE_CHANGED,
-    REGRESSED,
-    SAME_CODE,
-    Comparison,
-    Row,
-)
+from ptxbench.verdict import Comparison, Row, verdicts
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, percent, remarks, total, values
 from ptxbench.wording.sparkline import sparkline
 from ptxbench.wording.table import Column, StyledText, Table, numbers, texts
 
 STYLES = {
-    BROKEN: "bold red", REGRESSED: "bold red", BROKEN_BOTH: "red", MISSING: "yellow", INCONCLUSIVE: "yellow",
-    NOT_COMPARABLE: "yellow", REFERENCE_CHANGED: "yellow", IMPROVED: "green", FIXED: "green", SAME_CODE: "dim",
-}  # fmt: skip
+    **dict.fromkeys((verdicts.BROKEN, verdicts.REGRESSED), "bold red"),
+    verdicts.BROKEN_BOTH: "red",
+    **dict.fromkeys((verdicts.MISSING, verdicts.INCONCLUSIVE), "yellow"),
+    **dict.fromkeys((verdicts.NOT_COMPARABLE, verdicts.REFERENCE_CHANGED), "yellow"),
+    **dict.fromkeys((verdicts.IMPROVED, verdicts.FIXED), "green"),
+    verdicts.SAME_CODE: "dim",
+}
 
 WIDEST_PICTURE = 40
 GAP = 2
@@ -71,7 +61,9 @@ class ComparisonTable:
 
 def compared_rows(comparison: Comparison) -> list[Row]:
     """The rows with numbers to compare; rows with equal code, and unchanged counts, are only counted."""
-    idle = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
+    idle = {verdicts.SAME_CODE, verdicts.NOT_COMPARABLE}
+    if comparison.mode == "counters":
+        idle.add(verdicts.NO_REGRESSION)
     return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
 
 

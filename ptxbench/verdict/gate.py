@@ -34,8 +34,9 @@ from ptxbench.verdict.verdicts import (
     BROKEN_BOTH,
     CHANGED,
     FIXED,
-    IMPROVED,
+    GATE_ORDER,
     INCONCLUSIVE,
+    JUDGED,
     MISSING,
     NEW,
     NO_REGRESSION,
@@ -44,16 +45,8 @@ from ptxbench.verdict.verdicts import (
     OTHER_TOOLS,
     REFERENCE_CHANGED,
     REGRESSED,
-    SAME_CODE,
     WAIVED,
 )
-
-ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, INCONCLUSIVE, NOT_COMPARABLE, CHANGED,
-         REFERENCE_CHANGED, WAIVED, FIXED, IMPROVED, NEW, NO_REGRESSION, SAME_CODE)  # fmt: skip
-"""Verdicts of a gate, in the order in which rows are shown."""
-
-JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_CHANGED, IMPROVED, NO_REGRESSION, SAME_CODE})
-"""Verdicts about the numbers."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +102,7 @@ class Gate:
     @property
     def counts(self) -> dict[str, int]:
         verdicts = [row.row.verdict for row in self.rows]
-        return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
+        return {verdict: verdicts.count(verdict) for verdict in GATE_ORDER if verdict in verdicts}
 
 
 def gate(head: RunDocument, base: RunDocument | None, config: GateConfig) -> Gate:
@@ -152,7 +145,7 @@ def gate(head: RunDocument, base: RunDocument | None, config: GateConfig) -> Gat
 
 def in_order(rows: Sequence[JudgedRow]) -> list[JudgedRow]:
     """The rows; failing ones come first."""
-    return sorted(rows, key=lambda row: (not row.exit_status, not row.warns, ORDER.index(row.row.verdict)))
+    return sorted(rows, key=lambda row: (not row.exit_status, not row.warns, GATE_ORDER.index(row.row.verdict)))
 
 
 def counts_as_judged(judged: JudgedRow, base: RunDocument | None, modes: Sequence[Mode]) -> bool:

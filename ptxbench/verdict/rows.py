@@ -14,9 +14,9 @@ from typing import Literal
 
 from ptxbench import cycles, stats
 from ptxbench.metrics import METRICS, REFERENCE, Metric
-from ptxbench.result import BROKEN as BROKE
-from ptxbench.result import LIBRARY, MUST_FAIL, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, RunDocument
+from ptxbench.result import BROKEN, LIBRARY, MUST_FAIL, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, RunDocument
 from ptxbench.stats import Interval
+from ptxbench.verdict import verdicts
 from ptxbench.verdict.code_changes import Moves, move, same_ptx
 from ptxbench.verdict.comparable import (
     COMPILER,
@@ -27,19 +27,7 @@ from ptxbench.verdict.comparable import (
     ConditionDifference,
     cell_differences,
 )
-from ptxbench.verdict.verdicts import (
-    BROKEN,
-    BROKEN_BOTH,
-    FIXED,
-    INCONCLUSIVE,
-    MISSING,
-    NEW,
-    NO_REGRESSION,
-    OTHER_TOOLS,
-    SAME_CODE,
-    judge_exact,
-)
-from ptxbench.verdict.verdicts import NOT_COMPARABLE as NOT_ALIKE
+from ptxbench.verdict.verdicts import BY_STATES, OTHER_TOOLS, State, judge_exact
 
 Mode = Literal["ratio", "time", "counters"]
 
@@ -178,38 +166,17 @@ def unjudged_rows(match: CellMatch, mode: Mode, differences: Sequence[ConditionD
 def without_numbers(row: Row, match: CellMatch, needed: Sequence[str]) -> list[Row] | None:
     """The row if a side fails or is missing, no row if both are missing; None if both can be compared."""
     (base_state, base_why), (head_state, head_why) = (state(cell, needed) for cell in (match.base, match.head))
-    verdict = {
-        ("good", "good"): None,
-        ("absent", "absent"): None,
-        ("failed", "failed"): BROKEN_BOTH,
-        ("failed", "good"): FIXED,
-        ("good", "failed"): BROKEN,
-        ("absent", "failed"): BROKEN,
-        ("failed", "absent"): MISSING,
-        ("good", "absent"): MISSING,
-        ("absent", "good"): NEW,
-        # a variant that must be wrong: its row is judged like any other, and has no numbers
-        ("must fail", "must fail"): None,
-        ("absent", "must fail"): NEW,
-        ("must fail", "absent"): MISSING,
-        ("good", "must fail"): MISSING,
-        ("must fail", "good"): NEW,
-        ("must fail", "failed"): BROKEN,
-        ("failed", "must fail"): FIXED,
-    }[base_state, head_state]
+    verdict = BY_STATES[base_state][head_state]
     if verdict:
         return [dataclasses.replace(row, verdict=verdict, detail=head_why or base_why)]
     return None if base_state == "good" else []
-
-
-State = Literal["good", "failed", "absent", "must fail"]
 
 
 def state(cell: Cell | None, needed: Sequence[str]) -> tuple[State, str | None]:
     """Whether all these variants of the cell are verified, and if not, why."""
     results = [(name, cell.variants.get(name) if cell else None) for name in needed]
     for name, result in results:
-        if result and result.status in (WRONG, BROKE):
+        if result and result.status in (WRONG, BROKEN):
             return "failed", f"{name} is {result.status}: {result.reason or 'no reason was recorded.'}"
     for name, result in results:
         if result and result.status == MUST_FAIL:
@@ -237,7 +204,8 @@ def apply(row: Row, kind: ComparedKind, base: Cell, head: Cell, differences: Seq
             notes.append(f"{difference.name} ({effect})")
     if unlike:
         reason = OTHER_TOOLS if all(unequal.condition.toolchain for unequal in unlike) else None
-        return dataclasses.replace(row, verdict=NOT_ALIKE, reason=reason, detail="; ".join(map(str, unlike)))
+        detail = "; ".join(map(str, unlike))
+        return dataclasses.replace(row, verdict=verdicts.NOT_COMPARABLE, reason=reason, detail=detail)
     return dataclasses.replace(row, notes=notes)
 
 
@@ -279,16 +247,16 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
     if row.verdict:
         return row
     if before is None or after is None:
-        verdict = NEW if before is None else MISSING
+        verdict = verdicts.NEW if before is None else verdicts.MISSING
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN)
     builds = base.variants[row.variant].build, head.variants[row.variant].build
     same = (row.moves.nothing or (metric.counted_by == "emulator" and same_ptx(*builds))) and (
         base.launch_of(row.variant) == head.launch_of(row.variant)
     )
     assert metric.better != "neither"
-    verdict = SAME_CODE if same else judge_exact(before, after, metric.better).verdict
+    verdict = verdicts.SAME_CODE if same else judge_exact(before, after, metric.better).verdict
     if not same and before != after and overlapping(metric, base, head, row.variant):
-        verdict = NO_REGRESSION
+        verdict = verdicts.NO_REGRESSION
     return dataclasses.replace(row, verdict=verdict, change=exact_change(before, after))
 
 
@@ -331,7 +299,7 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDiffe
     if not before and not after:
         return None
     if ORACLE_WEAK in (*base.labels, *head.labels):  # possibly wrong results have no time
-        return dataclasses.replace(row, verdict=INCONCLUSIVE, reason=ORACLE_WEAK), None
+        return dataclasses.replace(row, verdict=verdicts.INCONCLUSIVE, reason=ORACLE_WEAK), None
     row = dataclasses.replace(
         row,
         base=exp(median(before)) if before else None,
@@ -343,7 +311,7 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDiffe
     if row.verdict:
         return row, None
     if not before or not after:
-        verdict = MISSING if before else NEW
+        verdict = verdicts.MISSING if before else verdicts.NEW
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN), None
     scale = 1.0 if kind == "time" else (stats.median_ns(head.rounds, REFERENCE) or 0.0) / 1e9
     counted = [cycles_rounds(kind, cell.rounds, row.variant) for cell in (base, head)]

@@ -22,6 +22,17 @@ NOT_DETERMINISTIC = "not_deterministic"
 OTHER_TOOLS = "other_tools"
 """Reason of a row that is NOT-COMPARABLE only because other tools built it."""
 
+State = Literal["good", "failed", "absent", "must fail"]
+"""The state of a variant in one run. `must fail`: it must be wrong and is; its row has no numbers."""
+
+BY_STATES: dict[State, dict[State, str | None]] = {
+    "good": {"good": None, "failed": BROKEN, "absent": MISSING, "must fail": MISSING},
+    "failed": {"good": FIXED, "failed": BROKEN_BOTH, "absent": MISSING, "must fail": FIXED},
+    "absent": {"good": NEW, "failed": BROKEN, "absent": None, "must fail": NEW},
+    "must fail": {"good": NEW, "failed": BROKEN, "absent": MISSING, "must fail": None},
+}
+"""The verdict on a variant by its state in base, then by its state in head; None if the states decide nothing."""
+
 VERDICTS = {
     BROKEN: "fails only in head",
     REGRESSED: "worse by more than the budget",
@@ -37,6 +48,13 @@ VERDICTS = {
     SAME_CODE: "the same machine code in both; a control",
 }
 """Every verdict with its meaning, in the order in which rows are shown: what needs attention first."""
+
+GATE_ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, INCONCLUSIVE, NOT_COMPARABLE, CHANGED,
+              REFERENCE_CHANGED, WAIVED, FIXED, IMPROVED, NEW, NO_REGRESSION, SAME_CODE)  # fmt: skip
+"""Verdicts of a gate, in the order in which rows are shown."""
+
+JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_CHANGED, IMPROVED, NO_REGRESSION, SAME_CODE})
+"""Verdicts about the numbers."""
 
 BETTER_OR_WORSE = frozenset({REGRESSED, IMPROVED, REFERENCE_CHANGED})
 """Verdicts that claim a difference, which both times and clock cycles must show."""

@@ -18,6 +18,7 @@ from ptxbench.result import (
     BROKEN,
     MUST_FAIL,
     ORACLE_WEAK,
+    SEVERITY,
     SKIPPED,
     UNSUPPORTED,
     VERIFIED,
@@ -41,9 +42,6 @@ from ptxbench.rival import (
     verified_rows,
 )
 from ptxbench.units import enumeration, size_words
-
-SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL)
-"""Statuses of unverified variants, the most severe first."""
 
 WORDS = {
     WRONG: "wrong",

@@ -21,10 +21,10 @@ from ptxbench.verdict import (
     Row,
 )
 from ptxbench.verdict.comparable import run_differences
-from ptxbench.verdict.gate import ORDER, Gate, JudgedRow
+from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.limits import MAX_RATIO, MIN_SPEEDUP
 from ptxbench.verdict.rules import RULES
-from ptxbench.verdict.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
+from ptxbench.verdict.verdicts import CHANGED, GATE_ORDER, NOT_MEASURABLE, WAIVED
 from ptxbench.wording import judgement
 from ptxbench.wording.judgement import MOST_NAMED, REASONS, consequence, describe, percent
 from ptxbench.wording.remedies import location, next_step
@@ -122,7 +122,9 @@ def steps(gate: Gate) -> list[GateRow]:
             continue  # the failure of its variant says the same
         group = judged.outcome, judged.row.verdict, why(judged, gate), next_step(judged, gate)
         groups.setdefault(group, []).append(judged)
-    worst_first = sorted(groups.items(), key=lambda item: (ORDER.index(item[0][1]), -max(map(change_size, item[1]))))
+    worst_first = sorted(
+        groups.items(), key=lambda item: (GATE_ORDER.index(item[0][1]), -max(map(change_size, item[1])))
+    )
     for (outcome, verdict, reason, remedy), rows in worst_first:
         counted = [judged.row.metric for judged in rows if verdict == REGRESSED and judged.row.metric in RULES]
         happened = "".join(f"{words}; " for words in dict.fromkeys(RULES[metric].words for metric in counted))

@@ -14,7 +14,8 @@ from ptxbench.exporters.gate import MEANINGS
 from ptxbench.exporters.sarif import Alert, AlertRule, repository, to_log
 from ptxbench.toolchain import locate
 from ptxbench.verdict.config import GateConfig
-from ptxbench.verdict.gate import ORDER, JudgedRow, gate, with_exit_status
+from ptxbench.verdict.gate import JudgedRow, gate, with_exit_status
+from ptxbench.verdict.verdicts import GATE_ORDER
 from tests.cli.test_exec import RACY, UNKNOWN
 from tests.cli.test_gate import BASE, BEFORE, after, counted, judged
 from tests.folders import CUDA, PTX, changed
@@ -191,7 +192,8 @@ def test_gate_names_the_line_of_the_kernel(ptxbench, emulated, folder):
 def test_each_verdict_that_fails_or_warns_is_a_rule_with_a_meaning():
     row = gate(BASE, BASE, GateConfig()).rows[0].row
     outcomes = {
-        verdict: with_exit_status(JudgedRow(replace(row, verdict=verdict)), GateConfig()).outcome for verdict in ORDER
+        verdict: with_exit_status(JudgedRow(replace(row, verdict=verdict)), GateConfig()).outcome
+        for verdict in GATE_ORDER
     }
     assert {verdict for verdict, outcome in outcomes.items() if outcome != "pass"} | {""} == set(MEANINGS)
 

@@ -12,10 +12,10 @@ from ptxbench.verdict.causes import instructions
 from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.config import GateConfig, Waiver, parse
 from ptxbench.verdict.confirmation import pooled
-from ptxbench.verdict.gate import ORDER, JudgedRow, gate
+from ptxbench.verdict.gate import JudgedRow, gate
 from ptxbench.verdict.rows import COUNTERS
 from ptxbench.verdict.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
-from ptxbench.verdict.verdicts import VERDICTS
+from ptxbench.verdict.verdicts import GATE_ORDER, VERDICTS
 from ptxbench.wording.remedies import next_step
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
 from tests.runs import Kernel, Sampling, cell, timed_run
@@ -244,7 +244,7 @@ def test_failures_come_first_then_warnings():
 
 
 def test_every_verdict_has_its_place():
-    assert set(VERDICTS) <= set(ORDER)
+    assert set(VERDICTS) <= set(GATE_ORDER)
 
 
 PRECEDENCE = [
