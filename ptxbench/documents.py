@@ -42,6 +42,14 @@ def display_value(value: Any) -> str:
 # ---- reading
 
 
+def read_bytes(path: Path, error: type[PtxbenchError] = ResultError) -> bytes:
+    """The content of a file. Raises `error`."""
+    try:
+        return path.read_bytes()
+    except OSError as failure:
+        raise error(f"Cannot read {path}: {failure.strerror}.") from None
+
+
 def read_text(path: Path, error: type[PtxbenchError] = ResultError) -> str:
     """The text of a file in UTF-8, with or without a byte-order mark. Raises `error`."""
     try:

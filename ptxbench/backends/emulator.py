@@ -17,7 +17,6 @@ from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, LaunchUnavailable, ReadOnlyArray, WrongResult
 from ptxbench.languages import is_compiled
 from ptxbench.pair import Launch
-from ptxbench.result import COLD
 from ptxbench.run_info import EMULATOR, Device
 from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build
@@ -96,20 +95,10 @@ class EmulatorBackend:
         """One more launch with another number of host threads, which must not change the result."""
         yield self.run(build, launch, arguments, outputs, threads=2 if os.cpu_count() == 1 else 1)
 
-    def clock(
-        self,
-        build: Build,
-        launch: Launch,
-        arguments: Mapping[str, Any],
-        outputs: tuple[str, ...],
-        *,
-        updated: tuple[str, ...] = (),
-        scratch: tuple[str, ...] = (),
-        cache: str = COLD,
-    ) -> None:
+    def clock(self, *_: Any, **__: Any) -> None:
         return None
 
-    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> None:
+    def floor(self, *_: Any) -> None:
         return None
 
     def release(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ptxbench import architecture
+from ptxbench.documents import read_bytes
 from ptxbench.errors import PairError
 
 TARGET = re.compile(rb"^\s*\.target\s+(\w+)", re.MULTILINE)
@@ -23,10 +24,7 @@ def target(path: Path) -> str | None:
 
     Raises PairError if the file cannot be read.
     """
-    try:
-        match = TARGET.search(path.read_bytes())
-    except OSError as error:
-        raise PairError(f"Cannot read {path}: {error.strerror}.") from None
+    match = TARGET.search(read_bytes(path, PairError))
     return match[1].decode("ascii") if match else None
 
 

@@ -74,12 +74,10 @@ def axis_of(values: Sequence[float]) -> ChartAxis:
 
 @dataclass(frozen=True)
 class ChartMark:
-    """One ratio. `kind`: what is compared; `low`, `high`: its interval, if any; `rounds`: the ratio of each round."""
+    """One ratio. `kind`: what is compared; `rounds`: the ratio of each round. The interval of a count has no width."""
 
     kind: str
-    value: float
-    low: float | None = None
-    high: float | None = None
+    ratio: stats.Interval
     rounds: tuple[float, ...] = ()
 
 
@@ -114,8 +112,8 @@ def chart(cells: Sequence[Cell], noise: stats.Interval | None) -> Chart | None:
     if not lines:
         return None
     marks = [mark for line in lines for mark in line.marks]
-    values = [value for mark in marks for value in (mark.value, mark.low, mark.high, *mark.rounds) if value]
-    return Chart(timed, axis_of(values), lines)
+    ends = [end for mark in marks for end in (mark.ratio.low, mark.ratio.value, mark.ratio.high, *mark.rounds) if end]
+    return Chart(timed, axis_of(ends), lines)
 
 
 def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator[ChartLine]:
@@ -124,7 +122,7 @@ def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator
         style = SAME_CODE if same_code(cell, variant) else word
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
         rounds = [exp(round_log_ratio) for round_log_ratio in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]
-        mark = ChartMark("time", ratio.value, ratio.low, ratio.high, tuple(rounds) if len(rounds) > 1 else ())
+        mark = ChartMark("time", ratio, tuple(rounds) if len(rounds) > 1 else ())
         yield ChartLine(cell.pair, size_words(cell.point, cell.cache), variant, (mark,), style_of(style), (figure,))
 
 
@@ -141,7 +139,7 @@ def counted_lines(cells: Sequence[Cell]) -> Iterator[ChartLine]:
             }
             if ratios:
                 figures = tuple(f"{ratios[kind]:.3f}" if kind in ratios else "-" for kind in compared)
-                marks = tuple(ChartMark(kind, value) for kind, value in ratios.items())
+                marks = tuple(ChartMark(kind, stats.Interval(value, value, value)) for kind, value in ratios.items())
                 style = "same-code" if same_code(cell, variant) else ""
                 yield ChartLine(cell.pair, size_words(cell.point, cell.cache), variant, marks, style, figures)
 

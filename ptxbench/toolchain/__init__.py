@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ptxbench import architecture, cache
+from ptxbench.documents import read_bytes
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
 from ptxbench.languages import CUDA, NUMBA, TILE, TRITON, has_own_threads
 from ptxbench.launch import OwnCta
@@ -122,10 +123,7 @@ def build(
     know `arch`; PairError if the file or a flag is invalid. Without ptxas or nvdisasm, the report lacks their figures.
     """
     architecture.require(arch)
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise PairError(f"Cannot read {source}: {error.strerror}.") from None
+    content = read_bytes(source, PairError)
     if language == TILE.name:
         options = (*flags, *(f"-D{name}={value}" for name, value in defines))
         return build_tile(content, source, variant, entry, arch, options, contained=contained)

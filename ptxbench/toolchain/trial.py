@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ptxbench import architecture, cache, toolchain
 from ptxbench.discovery import select
+from ptxbench.documents import read_bytes
 from ptxbench.errors import KernelError, PairError, SignatureMismatch, ToolMissing, UsageError
 from ptxbench.languages import TILE, TRITON
 from ptxbench.toolchain import cubin as elf
@@ -132,10 +133,7 @@ def attempt(
     A refusal is a result. Raises PairError if the file or a flag is invalid; ToolMissing without ptxas.
     """
     tool = assembler()
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise PairError(f"Cannot read {source}: {error.strerror}.") from None
+    content = read_bytes(source, PairError)
     try:
         if language == TILE.name:
             return tile_trial(content, source, entry, target, flags, contained=contained)
