@@ -259,15 +259,18 @@ def equal(actual: Array, expected: Array) -> Array:
         same = actual == expected  # not cast: 2**32 must not become the 0 of a u32
     else:
         with np.errstate(over="ignore"):
-            same = (actual == expected.astype(actual.dtype)) | (np.isnan(actual) & np.isnan(expected))
+            same = actual == expected.astype(actual.dtype)
+        if not same.all():
+            same |= np.isnan(actual) & np.isnan(expected)
     return same
 
 
 def distance(actual: Array, expected: Array) -> Array:
     """|actual - expected| in float64: NaN where one of them is NaN, and where both are the same infinity."""
     with np.errstate(over="ignore", invalid="ignore"):
-        result: Array = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
-    return result
+        result: Array = actual.astype(np.float64)
+        result -= expected.astype(np.float64, copy=False)
+        return np.abs(result, out=result)
 
 
 def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdict:
@@ -317,6 +320,9 @@ def output_errors(actual: Array, expected: Array, bounds: Array) -> OutputErrors
         raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bounds.shape}")
     greatest, outside, worst, worst_error = 0.0, 0, 0, -1.0
     for start, part in flat_parts(actual, expected, bounds):
+        if (close := greatest_if_close(*part)) is not None:
+            greatest = max(greatest, close)
+            continue
         error = errors(*part[:2])
         wrong = ~within(part[0], part[1], part[2], error)
         if not part[2].any():  # must be exact: the reference, rounded to a narrower type, is not an error
@@ -330,6 +336,20 @@ def output_errors(actual: Array, expected: Array, bounds: Array) -> OutputErrors
     return OutputErrors(greatest, outside, worst)
 
 
+def greatest_if_close(actual: Array, expected: Array, bound: Array) -> float | None:
+    """The greatest |error| if all numbers are within finite bounds. None says nothing: then each element is judged.
+
+    Nearly all results are right, and this takes less than half as long.
+    """
+    most = bound.max()
+    if most == 0:
+        return 0.0 if equal(actual, expected).all() else None
+    if not is_float(actual.dtype) or not most < np.inf:
+        return None
+    error = distance(actual, expected)
+    return float(error.max()) if (error <= bound).all() else None  # the error 0 is equality, also where the bound is 0
+
+
 def flat_parts(*arrays: Array) -> Iterator[tuple[int, list[Array]]]:
     """Arrays of one shape in flat chunks of about CHUNK elements, each with the flat index of its first.
 
@@ -340,11 +360,18 @@ def flat_parts(*arrays: Array) -> Iterator[tuple[int, list[Array]]]:
     if 0 < row < CHUNK and not all(array.flags.c_contiguous or not any(array.strides) for array in arrays):
         most = CHUNK // row
         for start in range(0, shape[0], most):
-            yield start * row, [array[start : start + most].reshape(-1) for array in arrays]
+            yield start * row, [flattened(array[start : start + most]) for array in arrays]
         return
-    flat = [array.reshape(-1) for array in arrays]
+    flat = [flattened(array) for array in arrays]
     for start in range(0, size, CHUNK):
         yield start, [array[start : start + CHUNK] for array in flat]
+
+
+def flattened(array: Array) -> Array:
+    """The array with one dimension; not copied if it is one number, broadcast to a shape."""
+    if array.size and not any(array.strides):
+        return np.broadcast_to(array[(0,) * array.ndim], array.size)
+    return array.reshape(-1)
 
 
 def errors(actual: Array, expected: Array) -> Array:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ptxbench import verify as verify_module
 from ptxbench.arrays import poison
@@ -195,6 +197,27 @@ def test_chunks_give_the_same_result_as_one_piece(monkeypatch):
     monkeypatch.setattr(verify_module, "CHUNK", 7)
     assert verify({"y": y}, expected, "") == whole
     assert "y[500] is 9" in whole.worst
+
+
+NUMBERS = st.sampled_from([0.0, -0.0, 1.0, 1 + 2.0**-30, -1.5, 7.0, 1e-8, 2.0**53 + 2, NAN, INF, -INF])
+
+
+@given(
+    rows=st.lists(st.tuples(NUMBERS, NUMBERS, st.sampled_from([0.0, 1e-8, 0.5, INF])), min_size=1),
+    dtype=st.sampled_from([np.float32, np.float64, np.uint64]),
+    alike=st.booleans(),
+    one_bound=st.booleans(),
+)
+def test_an_output_is_right_exactly_if_each_element_agrees(rows, dtype, alike, one_bound):
+    actual, expected, bounds = np.array(rows).T
+    with np.errstate(invalid="ignore"):
+        actual = (expected if alike else actual).astype(dtype)
+    bounds = np.broadcast_to(bounds[0], bounds.shape) if one_bound else bounds
+    judged = verify_module.output_errors(actual, expected, bounds)
+    agreeing = agrees(actual, expected, bounds)
+    assert judged.outside == (~agreeing).sum()
+    errors = verify_module.errors(actual, expected)
+    assert judged.greatest == max(errors[~agreeing | bounds.any()], default=0.0)
 
 
 def test_an_empty_output_agrees():
