@@ -152,7 +152,7 @@ def run(
     if answer.fault is not None:
         raise explain(answer, answer.fault, image.layout, job, describer.findings(answer.findings))
     raw, translation = answer.counters, answer.translation
-    totals = counters.total(counters.summed(raw, translation), answer.phases, answer.mbarrier_phases)
+    totals = Deferred(lambda: counters.total(counters.summed(raw, translation), answer.phases, answer.mbarrier_phases))
     findings: tuple[SanitizerFinding, ...] = ()
     unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -177,7 +177,7 @@ def run(
         findings,
         notes,
         Deferred(lambda: counters.approximate(raw, translation)),
-        counters.models(raw, translation, arch),
+        Deferred(lambda: counters.models(raw, translation, arch)),
         unchecked,
         reason,
         remarks,
