@@ -112,7 +112,7 @@ def stored_buffers(buffer_uses: Sequence[NDArray[np.int64]]) -> frozenset[int]:
     """
     changes = records.USE_BITS[records.STORE] | records.USE_BITS[records.UPDATE]
     return frozenset(
-        index for uses in buffer_uses for index in np.flatnonzero(uses[:, records.USED] & changes).tolist()
+        index for uses in buffer_uses for index, use in enumerate(uses[:, records.USED].tolist()) if use & changes
     )
 
 

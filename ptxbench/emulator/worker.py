@@ -355,9 +355,10 @@ class MemoryParts:
             end += -(-size // LINE) * LINE
         # NumPy clears small arrays fastest, and maps large ones in pages of 2 MB, of which only a corner is touched.
         raw = np.zeros(end + LINE, np.uint8) if end < MAPPED_FROM else sharing.zeroed(end + LINE)
-        start = -raw.ctypes.data % LINE
+        allocated = raw.ctypes.data
+        start = -allocated % LINE
         self.memory = raw[start:]
-        first = raw.ctypes.data + start
+        first = allocated + start
         self.addresses = {name: first + offset for name, offset in self.offsets.items()}
 
     def view(self, name: int) -> NDArray[np.uint8]:

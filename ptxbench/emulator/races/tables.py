@@ -19,6 +19,8 @@ from ptxbench.emulator.races import layout as at
 
 MOST_SHADOW = 4 << 30
 """The most bytes of global shadow memory: six per byte of the arrays (24 if a kernel accesses single bytes)."""
+SURELY_FREE = 16 << 20
+"""Bytes for which the system is not asked how much memory is free."""
 ROW_BYTES = 512 << 20
 """The most bytes of rows; they are touched only where threads synchronize in special ways."""
 MOST_TIMES = 1 << 26
@@ -136,9 +138,11 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
     notes: list[str] = []
 
     def array(slot: int, size: int) -> NDArray[np.uint8]:
-        arrays.append(np.zeros(max(size, 8) + 64, np.uint8) if size < MUCH else sharing.zeroed(size + 64))
-        table[slot] = arrays[-1].ctypes.data + -arrays[-1].ctypes.data % 64
-        return arrays[-1][-arrays[-1].ctypes.data % 64 :]
+        memory = np.zeros(max(size, 8) + 64, np.uint8) if size < MUCH else sharing.zeroed(size + 64)
+        arrays.append(memory)
+        first = memory.ctypes.data
+        table[slot] = first + -first % 64
+        return memory[-first % 64 :]
 
     table[at.NEAR] = 32 * warps if translation.rows else 32
     notes += lay_out_far(table, request, translation.messages, warps, ctas)
@@ -185,7 +189,7 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
     table[at.GLOBAL_BITS], table[at.GLOBAL_GRANULES] = bits, pages * page_granules
     step = 1 << ((pages * page_granules - 1) // MOST_GRANULES).bit_length()
     size = 8 * at.SHADOW_ARRAYS * pages * page_granules
-    if size > min(MOST_SHADOW, available_memory() // 2):
+    if size > SURELY_FREE and size > min(MOST_SHADOW, available_memory() // 2):
         notes.append(
             f"races in global memory not checked: the arrays of {request.arena_bytes / 1e6:,.0f} MB need "
             f"{size / 1e6:,.0f} MB to track accesses; use a smaller size"
