@@ -70,7 +70,7 @@ def warm_up(suite: CheckSuite, settings: CheckOptions) -> None:
         suite.assembling(settings.targets)
     for build in suite.builds.values():
         suite.report(build)
-    _ = suite.executed
+    _ = suite.executed, suite.lint_codes, suite.keeps_heap
     for kernel in suite.kernels.values():
         for sanitize in (False, True):
             with contextlib.suppress(KernelError):
