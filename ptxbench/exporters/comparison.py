@@ -11,8 +11,17 @@ from ptxbench.result import RunDocument
 from ptxbench.safe_text import markdown_text
 from ptxbench.stats import Interval
 from ptxbench.units import size_words
-from ptxbench.verdict import NO_REGRESSION, NOT_COMPARABLE, SAME_CODE, Comparison, Row
-from ptxbench.wording.judgement import change_words, footer, header, interval_words, remarks, total, values
+from ptxbench.verdict import Comparison, Row
+from ptxbench.wording.judgement import (
+    change_words,
+    deserves_attention,
+    footer,
+    header,
+    interval_words,
+    remarks,
+    total,
+    values,
+)
 from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 SCHEMA = "ptxbench.compare/2"
@@ -104,8 +113,7 @@ def csv_row(row: Row) -> list[object]:
 def to_markdown(comparison: Comparison) -> str:
     """To paste into an issue: the rows that need attention, the reasons, the totals."""
     lines = [markdown_text(total(comparison)), "", *(f"- {markdown_text(line)}" for line in header(comparison)), ""]
-    idle = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
-    if rows := [row for row in comparison.rows if row.verdict not in idle]:
+    if rows := [row for row in comparison.rows if deserves_attention(row, comparison)]:
         lines += [*markdown_lines(table(rows)), ""]
     if reasons := [f"- {verdict} {markdown_text(words)}" for verdict, words in remarks(comparison)]:
         lines += [*reasons, ""]

@@ -12,7 +12,16 @@ from ptxbench.exporters.sarif import Alert, AlertRule, to_log
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.safe_text import markdown_text, plain
 from ptxbench.units import size_words
-from ptxbench.verdict import BROKEN, BROKEN_BOTH, INCONCLUSIVE, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED
+from ptxbench.verdict import (
+    BROKEN,
+    BROKEN_BOTH,
+    INCONCLUSIVE,
+    MISSING,
+    NOT_COMPARABLE,
+    REFERENCE_CHANGED,
+    REGRESSED,
+    SAME_CODE,
+)
 from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.wording.gating import GateRow, change_words, describe_rows, footer, header, steps, total, values, why
@@ -34,6 +43,7 @@ MEANINGS = {
     NOT_COMPARABLE: "The run and the baseline cannot be compared.",
     CHANGED: "Accesses have other modifiers. No count shows what that costs.",
     REFERENCE_CHANGED: "The code of the CUDA side changed, and that of the PTX side did not.",
+    SAME_CODE: "The code is that of the baseline, but the saved counts differ.",
     "": "The gate cannot judge a part of the run.",
 }
 """What each verdict that fails or warns means; "": a problem of the whole run."""

@@ -15,7 +15,17 @@ from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import size_words
 from ptxbench.verdict import Comparison, Row, verdicts
-from ptxbench.wording.judgement import change_words, footer, header, interval_words, percent, remarks, total, values
+from ptxbench.wording.judgement import (
+    change_words,
+    deserves_attention,
+    footer,
+    header,
+    interval_words,
+    percent,
+    remarks,
+    total,
+    values,
+)
 from ptxbench.wording.sparkline import sparkline
 from ptxbench.wording.table import Column, StyledText, Table, numbers, texts
 
@@ -61,10 +71,8 @@ class ComparisonTable:
 
 def compared_rows(comparison: Comparison) -> list[Row]:
     """The rows with numbers to compare; rows with equal code, and unchanged counts, are only counted."""
-    idle = {verdicts.SAME_CODE, verdicts.NOT_COMPARABLE}
-    if comparison.mode == "counters":
-        idle.add(verdicts.NO_REGRESSION)
-    return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
+    rows = [row for row in comparison.rows if deserves_attention(row, comparison)]
+    return [row for row in rows if row.base is not None and row.head is not None]
 
 
 def counters(rows: Sequence[Row], plain: bool) -> DrawnTable:

@@ -42,6 +42,7 @@ from ptxbench.verdict.verdicts import (
     NO_REGRESSION,
     NOT_COMPARABLE,
     NOT_MEASURABLE,
+    OTHER_COUNTS,
     OTHER_TOOLS,
     REFERENCE_CHANGED,
     REGRESSED,
@@ -237,7 +238,7 @@ def with_exit_status(judged: JudgedRow, config: GateConfig) -> JudgedRow:
         return dataclasses.replace(judged, exit_status=ExitStatus.WRONG_KERNEL)
     if row.verdict in (BROKEN_BOTH, NOT_MEASURABLE) or policies.get(row.verdict) == "fail":
         return dataclasses.replace(judged, exit_status=ExitStatus.NO_VERDICT)
-    return dataclasses.replace(judged, warns=row.verdict in policies)
+    return dataclasses.replace(judged, warns=row.verdict in policies or row.reason == OTHER_COUNTS)
 
 
 def waiver_of(row: Row, config: GateConfig) -> Waiver | None:

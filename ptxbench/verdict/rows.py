@@ -27,7 +27,7 @@ from ptxbench.verdict.comparable import (
     ConditionDifference,
     cell_differences,
 )
-from ptxbench.verdict.verdicts import BY_STATES, OTHER_TOOLS, State, judge_exact
+from ptxbench.verdict.verdicts import BY_STATES, OTHER_COUNTS, OTHER_TOOLS, State, judge_exact
 
 Mode = Literal["ratio", "time", "counters"]
 
@@ -255,9 +255,12 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
     )
     assert metric.better != "neither"
     verdict = verdicts.SAME_CODE if same else judge_exact(before, after, metric.better).verdict
-    if not same and before != after and overlapping(metric, base, head, row.variant):
+    differs = before != after and not overlapping(metric, base, head, row.variant)
+    if not same and before != after and not differs:
         verdict = verdicts.NO_REGRESSION
-    return dataclasses.replace(row, verdict=verdict, change=exact_change(before, after))
+    contradicts = same and differs and same_ptx(*builds)  # other PTX of the same machine code may have other counts
+    reason = OTHER_COUNTS if contradicts and (metric.counted_by == "emulator" or not differences) else None
+    return dataclasses.replace(row, verdict=verdict, reason=reason, change=exact_change(before, after))
 
 
 def exact_change(before: float, after: float) -> Interval | None:

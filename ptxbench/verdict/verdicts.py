@@ -19,6 +19,9 @@ NOT_MEASURABLE, WAIVED, CHANGED = "NOT-MEASURABLE", "WAIVED", "CHANGED"  # of a 
 NOT_DETERMINISTIC = "not_deterministic"
 """Reason of a row whose counts differ between two runs of the same sources with the same tools."""
 
+OTHER_COUNTS = "other_counts"
+"""Reason of a SAME-CODE row whose counts differ, though the same code, launched alike, always gives the same counts."""
+
 OTHER_TOOLS = "other_tools"
 """Reason of a row that is NOT-COMPARABLE only because other tools built it."""
 

@@ -24,7 +24,7 @@ from ptxbench.verdict.comparable import run_differences
 from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.limits import MAX_RATIO, MIN_SPEEDUP
 from ptxbench.verdict.rules import RULES
-from ptxbench.verdict.verdicts import CHANGED, GATE_ORDER, NOT_MEASURABLE, WAIVED
+from ptxbench.verdict.verdicts import CHANGED, GATE_ORDER, NOT_MEASURABLE, OTHER_COUNTS, WAIVED
 from ptxbench.wording import judgement
 from ptxbench.wording.judgement import MOST_NAMED, REASONS, consequence, describe, percent
 from ptxbench.wording.remedies import location, next_step
@@ -152,7 +152,8 @@ def describe_rows(rows: Sequence[JudgedRow]) -> str:
     for judged in rows:
         row = judged.row
         metrics.setdefault(f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}", []).append(row.metric)
-    with_metrics = rows[0].row.verdict in (REGRESSED, WAIVED, INCONCLUSIVE) or rows[0].row.reason == "not_measured"
+    first = rows[0].row
+    with_metrics = first.verdict in (REGRESSED, WAIVED, INCONCLUSIVE) or first.reason in ("not_measured", OTHER_COUNTS)
     names = [f"{name} ({', '.join(of)})" if with_metrics else name for name, of in metrics.items()]
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
@@ -161,7 +162,7 @@ def describe_rows(rows: Sequence[JudgedRow]) -> str:
 def why(judged: JudgedRow, gate: Gate) -> str:
     """The reason, as the end of a sentence."""
     row = judged.row
-    if row.verdict in (INCONCLUSIVE, NOT_MEASURABLE):
+    if row.verdict in (INCONCLUSIVE, NOT_MEASURABLE) or row.reason == OTHER_COUNTS:
         return f"{REASONS[row.reason or '']}."
     if row.verdict == REFERENCE_CHANGED:
         return f"the CUDA side got better and its code changed ({row.moves}); the PTX side's did not."

@@ -27,7 +27,7 @@ from ptxbench.verdict import (
 )
 from ptxbench.verdict.comparable import ComparedKind, ConditionDifference
 from ptxbench.verdict.run_control import UNTRUSTED
-from ptxbench.verdict.verdicts import NOT_DETERMINISTIC
+from ptxbench.verdict.verdicts import NOT_DETERMINISTIC, OTHER_COUNTS
 
 KINDS: dict[ComparedKind, str] = {
     "ratio": "ratios", "time": "times", "tools": "counts of the tools", "emulator": "counts of the emulator",
@@ -47,6 +47,7 @@ REASONS = {
     FEW_BLOCKS: "a round ended before it had enough blocks",
     ORACLE_WEAK: "the pair's reference and tolerance accept a wrong result",
     NOT_DETERMINISTIC: "two runs of the same source with the same tools found different counts",
+    OTHER_COUNTS: "the code is the same, but other counts are saved: another version of ptxbench, or an edited file",
     CLOCK_DEPENDENT: f"times and clock cycles disagree; {LOCK} for both runs",
     **UNTRUSTED,
 }
@@ -122,6 +123,12 @@ def interval_words(row: Row) -> str:
     return f"{signed(row.change.low)} .. {percent(row.change.high)}"
 
 
+def deserves_attention(row: Row, comparison: Comparison) -> bool:
+    """Whether a row is listed, not only counted: it has no equal code or unchanged counts, or contradicts that."""
+    idle = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
+    return row.verdict not in idle or row.reason == OTHER_COUNTS
+
+
 def remarks(comparison: Comparison) -> list[tuple[str, str]]:
     """Verdict and reason of every row that the numbers do not explain, grouped by reason."""
     groups: dict[tuple[str, str], list[Row]] = {}
@@ -146,7 +153,7 @@ def reason(row: Row) -> str | None:
         return f": {row.detail}"
     if row.verdict in (NEW, MISSING):
         return f": {row.detail}" if row.detail else "."
-    if row.verdict == NO_REGRESSION and row.reason:
+    if (row.verdict == NO_REGRESSION and row.reason) or row.reason == OTHER_COUNTS:
         return f": {REASONS[row.reason]}."
     return None
 
@@ -203,7 +210,7 @@ def footer(comparison: Comparison) -> Iterator[str]:
     """The rule of the judgement, and the changes of unchanged code."""
     if comparison.mode == "counters":
         yield "Counts are compared exactly."
-        other = sum(row.verdict == SAME_CODE and row.base != row.head for row in comparison.rows)
+        other = sum(row.verdict == SAME_CODE and row.base != row.head and row.reason is None for row in comparison.rows)
         if other:
             rows = "row of unchanged code has" if other == 1 else "rows of unchanged code have"
             yield f"{other:,} {rows} different counts: the tools count differently."

@@ -16,7 +16,7 @@ from ptxbench.verdict.baseline import device_name
 from ptxbench.verdict.config import GateConfig, toml
 from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.rules import RULES
-from ptxbench.verdict.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
+from ptxbench.verdict.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, OTHER_COUNTS, WAIVED
 
 WAIVED_DAYS = 30
 """The duration of a proposed waiver."""
@@ -47,6 +47,8 @@ def next_step(judged: JudgedRow, gate: Gate) -> str:
         return f"Time both on a GPU if you can. If intended: {update}."
     if verdict == NOT_COMPARABLE:
         return f"Make the runs comparable. If intended: {update}."
+    if row.reason == OTHER_COUNTS:
+        return f"Run it again: {again}. If that gives the same counts as this run: {update}."
     if verdict == REFERENCE_CHANGED:
         return f"Look at {again}. Then: {update}."
     if row.reason == NOT_DETERMINISTIC:

@@ -13,6 +13,7 @@ from ptxbench.execution import ExecProgram
 from ptxbench.exporters.gate import MEANINGS
 from ptxbench.exporters.sarif import Alert, AlertRule, repository, to_log
 from ptxbench.toolchain import locate
+from ptxbench.verdict import verdicts
 from ptxbench.verdict.config import GateConfig
 from ptxbench.verdict.gate import JudgedRow, gate, with_exit_status
 from ptxbench.verdict.verdicts import GATE_ORDER
@@ -191,8 +192,11 @@ def test_gate_names_the_line_of_the_kernel(ptxbench, emulated, folder):
 
 def test_each_verdict_that_fails_or_warns_is_a_rule_with_a_meaning():
     row = gate(BASE, BASE, GateConfig()).rows[0].row
+    other_counts = {verdicts.SAME_CODE: "other_counts"}
     outcomes = {
-        verdict: with_exit_status(JudgedRow(replace(row, verdict=verdict)), GateConfig()).outcome
+        verdict: with_exit_status(
+            JudgedRow(replace(row, verdict=verdict, reason=other_counts.get(verdict))), GateConfig()
+        ).outcome
         for verdict in GATE_ORDER
     }
     assert {verdict for verdict, outcome in outcomes.items() if outcome != "pass"} | {""} == set(MEANINGS)

@@ -15,7 +15,7 @@ from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.comparable import CELL_CONDITIONS, RUN_CONDITIONS
 from ptxbench.verdict.comparison import reference_moved
 from ptxbench.verdict.rows import COUNTERS, Row
-from ptxbench.wording.judgement import reason
+from ptxbench.wording.judgement import deserves_attention, reason, remarks
 from tests.runs import Kernel, Noise, Sampling, cell, run_of, timed_run
 
 APART = "NOT-COMPARABLE"
@@ -506,6 +506,18 @@ def test_other_ptx_that_becomes_the_same_machine_code_is_the_same_code_if_it_is_
 
     assert verdict(head) == "SAME-CODE"
     assert verdict(with_cell(head, launch=LaunchReport((64, 1, 1), (128, 1, 1)))) == "REGRESSED"
+
+
+def test_a_count_that_contradicts_the_same_code_is_shown():
+    counts = {**COUNTED_RUN.cells[0].variants["ptx"].counts, "ptx_warp_instructions": 12345}
+    comparison = compare(COUNTED_RUN, with_ptx(COUNTED_RUN, counts=counts))
+    [row] = [row for row in comparison.rows if row.reason]
+    assert (row.verdict, row.reason, row.metric, row.head) == (
+        "SAME-CODE", "other_counts", "ptx_warp_instructions", 12345,
+    )  # fmt: skip
+    [(_, words)] = remarks(comparison)
+    assert "the code is the same, but other counts are saved" in words
+    assert deserves_attention(row, comparison)
 
 
 def test_only_values_that_both_runs_have_are_compared():

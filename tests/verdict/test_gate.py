@@ -16,6 +16,7 @@ from ptxbench.verdict.gate import JudgedRow, gate
 from ptxbench.verdict.rows import COUNTERS
 from ptxbench.verdict.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
 from ptxbench.verdict.verdicts import GATE_ORDER, VERDICTS
+from ptxbench.wording.gating import steps
 from ptxbench.wording.remedies import next_step
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
 from tests.runs import Kernel, Sampling, cell, timed_run
@@ -226,6 +227,17 @@ def test_figures_of_the_tools_fail_or_warn(change, code):
 def test_counts_of_the_same_code_never_fail():
     head = counted({"triad": replace(BEFORE, registers=99, counts={**COUNTS, "ptx_barriers": 999}), "scan": BEFORE})
     assert gate(head, BASE, GateConfig()).exit_status == 0  # the tool counts otherwise
+
+
+def test_counts_that_contradict_the_same_code_warn():
+    """Nobody but another version of ptxbench, or an editor, saves other counts for the same PTX."""
+    doubled = {**COUNTS, "ptx_barriers": 2 * COUNTS["ptx_barriers"]}
+    outcome = gate(counted({"triad": replace(BEFORE, counts=doubled), "scan": BEFORE}), BASE, GateConfig())
+    [row] = outcome.warning
+    assert (row.row.verdict, row.row.reason, row.row.metric) == ("SAME-CODE", "other_counts", "ptx_barriers")
+    [step] = steps(outcome)
+    assert step.words.startswith("triad ptx n=64 (ptx_barriers): the code is the same, but other counts are saved: ")
+    assert step.remedy.startswith("Run it again: ptxbench run triad --variant ptx ")
 
 
 def test_the_verdict_does_not_depend_on_the_order_of_cells_or_on_a_second_look():
