@@ -13,7 +13,7 @@ from itertools import chain
 
 from ptxbench.check.roots import FETCHED, NO_RESULT, BlockStates, Roots, ends_block, written_registers
 from ptxbench.emulator.dominators import Dominators
-from ptxbench.emulator.syntax import Function, Instruction, Operand, Special, registers
+from ptxbench.emulator.syntax import Function, Instruction, Module, Operand, Special, registers
 
 WEAK = re.compile(r"ld(?!u)(?!.*\.(volatile|relaxed|acquire|mmio)\b)(?!.*\.(shared|local|const|param)\b)")
 STORES = re.compile(r"(st|atom|red)\b(?!.*\.(shared|local|param)\b)|cp\.(reduce\.)?async\.bulk")
@@ -23,10 +23,20 @@ UNKNOWN = re.compile(r"(ld|ldu|atom|ldmatrix|alloca|mma|wmma|tex|suld)\b(?!\.par
 """Their results may change although their operands do not."""
 COMPARES = re.compile(r"(setp|testp)\b")
 CHANGING = ("%clock", "%globaltimer", "%pm")
+ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
 
 
 MOST_BLOCKS, MOST_READ = 200, 5_000
 """The largest loops that are examined, in blocks and in instructions: waiting loops are small."""
+
+
+def announces(module: Module) -> bool:
+    """Whether a kernel stores a value that another CTA may wait for."""
+    return any(
+        ANNOUNCEMENT.match(instruction.opcode)
+        for function in module.functions.values()
+        for instruction in function.instructions
+    )
 
 
 def polls(blocks: BlockStates, addresses: Sequence[Roots]) -> Iterator[int]:

@@ -15,7 +15,8 @@ from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
 from ptxbench.check.launching import POISON, CheckCase, LaunchOptions, LaunchResult
 from ptxbench.check.lint import lint, reads_hardware
-from ptxbench.check.variations import aspects, outcome, unlike, varied
+from ptxbench.check.polls import announces
+from ptxbench.check.variations import ORDERS, Aspect, aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import KernelError
 from ptxbench.pair import In
@@ -45,7 +46,7 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
         first = result if repeated_case is case else first
     assert first is not None
     findings: list[Finding] = []
-    for find in (everything_varied, on_other_hardware, with_nans, collisions, kept_module):
+    for find in (everything_varied, stores_first, on_other_hardware, with_nans, collisions, kept_module):
         findings += find(launcher, first, case, other, small)
         if any(difference.severity == ERROR for difference in findings):
             break
@@ -62,6 +63,14 @@ def everything_varied(
     drawn = launcher.suite.drawn("variations")
     for number, order in enumerate(ROUNDS):
         yield from varied(launcher, case, first, aspects(drawn, number, order, approximate=number == 0))
+
+
+def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
+    """The largest check size with little stored before others wait for it, if the kernel has such stores: a wait that
+    looks at the sums of many CTAs then finds none that includes those before."""
+    if announces(launcher.text.module):
+        aspect = Aspect("depends-on-threads", ORDERS["stores first"], LaunchOptions(ctas="stores first"))
+        yield from varied(launcher, launcher.suite.largest, None, [aspect])
 
 
 def on_other_hardware(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:

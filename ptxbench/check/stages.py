@@ -38,11 +38,11 @@ from ptxbench.check.findings import (
 from ptxbench.check.launching import FUEL, CheckCase, LaunchOptions, LaunchResult
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
+from ptxbench.check.polls import announces
 from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
 from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import Source
-from ptxbench.emulator.syntax import Module
 from ptxbench.errors import (
     KernelError,
     SignatureMismatch,
@@ -365,15 +365,3 @@ def counted_words(stage: str, counted: Sequence[CheckCase]) -> str:
         return f"{len(counted)} kinds of data"
     most = max(counted, key=lambda case: sum(np.size(argument) for argument in case.arguments.values()), default=None)
     return f"{len(counted)} sizes, such as {size_words(most.size)}" if most else "no usable size"
-
-
-ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
-
-
-def announces(module: Module) -> bool:
-    """Whether a kernel stores a value that another CTA may wait for."""
-    return any(
-        ANNOUNCEMENT.match(instruction.opcode)
-        for function in module.functions.values()
-        for instruction in function.instructions
-    )

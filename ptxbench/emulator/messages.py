@@ -15,10 +15,11 @@ from ptxbench.emulator.layout import BINS, Translation
 from ptxbench.emulator.pending_stores import PendingStore
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
-CtaOrder = Literal["usual", "last first", "by turns", "first alone", "last alone"]
+CtaOrder = Literal["usual", "last first", "by turns", "stores first", "first alone", "last alone"]
 """usual: CTAs in rank order, all at once if they may wait for each other. last first: one after the other, from the
 last. by turns: all in one host thread, which switches when all warps of a CTA wait or end, or when an even CTA reaches
-a loop after a store that others may wait for. first alone, last alone: only that CTA runs."""
+a loop after a store that others may wait for. stores first: the same, but all CTAs except that of rank 1 do, so that
+those that wait find what others store first, and little else. first alone, last alone: only that CTA runs."""
 
 
 @dataclass(frozen=True)

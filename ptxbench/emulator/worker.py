@@ -68,6 +68,11 @@ CHUNKS = 32
 which mostly touch neighbouring bytes, so few cache lines move between cores."""
 
 
+BY_TURNS = {"by turns": 1, "stores first": -1}
+"""The orders in which CTAs take turns, with the mask of the bits of which one must be set in a CTA's rank, after its
+lowest bit is inverted, so that the CTA gives way after a store that others may wait for (runtime/turns.py)."""
+
+
 class CtaQueue:
     """How host threads share `count` CTAs or clusters: a thread takes runs of `chunk` neighbours, one after the other.
 
@@ -107,7 +112,7 @@ class HostThread:
             + shadow_bytes
             + local_shadow_bytes
         )
-        at_once = request.ctas == "by turns" or (layout.order_reason is not None and request.ctas == "usual")
+        at_once = request.ctas in BY_TURNS or (layout.order_reason is not None and request.ctas == "usual")
         size = request.cluster_size if layout.clustered else 1
         slots = max(size, min(count, MOST_ALIVE, ALIVE_BYTES // cta_bytes) // size * size) if at_once else size
         units = count // size
@@ -172,7 +177,7 @@ class HostThread:
             context.CHUNK: queue.chunk,
             context.NEXT_CHUNK: queue.next.ctypes.data,
             context.CTA_STEP: {"last first": -1, "first alone": units, "last alone": units}.get(request.ctas, 1),
-            context.BY_TURNS: request.ctas == "by turns",
+            context.BY_TURNS: BY_TURNS.get(request.ctas, 0),
             context.WARP_COUNT: warps,
             context.THREADS: request.block[0] * request.block[1] * request.block[2],
             context.CTA_SLOTS: slots,

@@ -1,9 +1,14 @@
 """A flag that one CTA sets twice: the data announced by the first store are visible and judged too."""
 
-from ptxbench.check.stages import Checker, announces
+from pathlib import Path
+
+import pytest
+
+from ptxbench.check.polls import announces
+from ptxbench.check.stages import Checker
 from ptxbench.emulator.parse import parse
-from tests.check.judging import KERNELS, suite
-from tests.folders import PTX
+from tests.check.judging import KERNELS, judged, outcome, suite
+from tests.folders import PTX, changed
 
 STORE = "st.relaxed.gpu.global.u64  [%state_at], %word;"
 
@@ -18,6 +23,21 @@ def test_a_sum_for_the_own_cta_alone_is_a_race_although_the_prefix_follows(tmp_p
     assert all("st.relaxed.cta" in finding.message for finding in sanitized.findings)
     line = wrong.read_text()[: text.index(STORE)].count("\n") + 1
     assert all(finding.line == line or f"line {line}" in finding.message for finding in sanitized.findings)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("sub.s32               %look, %look, 32;", "sub.s32               %look, %look, 31;"),
+        ("@%none bra.uni        WINDOW;", ""),
+        ("add.rn.f32            %exclusive, %exclusive, %value;", "mov.f32               %exclusive, %value;"),
+    ],
+)
+def test_a_look_back_over_more_ctas_than_a_warp_has_lanes_is_executed(right, wrong):
+    """32 tiles and more before this one have stored only their own sums."""
+    text = changed((KERNELS / "ptx" / "scan.ptx").read_text(), right, wrong)
+    judgement = judged(Path("wrong.ptx"), "scan", text.encode(), stages=("parses", "repeats"))
+    assert outcome(judgement) == "repeats depends-on-threads"
 
 
 def test_which_kernels_announce():

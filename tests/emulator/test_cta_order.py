@@ -101,3 +101,11 @@ def test_ctas_that_take_turns_see_what_another_announces_before_it_goes_on(store
     text = ANNOUNCER.replace("st.release.gpu", store)
     emulator.run(text, grid=2, block=1, args=[flag, out], ctas=ctas)
     assert (out[0], flag[0]) == (seen, 2)
+
+
+@pytest.mark.parametrize(("ctas", "seen"), [("by turns", 2), ("stores first", 1)])
+def test_ctas_of_odd_rank_give_way_too_where_all_store_first(ctas, seen):
+    flag, out = np.zeros(1, np.uint32), np.zeros(1, np.uint32)
+    text = ANNOUNCER.replace("setp.ne.u32 %looks, %cta, 0;", "setp.ne.u32 %looks, %cta, 3;")
+    emulator.run(text, grid=5, block=1, args=[flag, out], ctas=ctas)  # CTA 4 is the last that looks
+    assert (out[0], flag[0]) == (seen, 2)
