@@ -137,7 +137,7 @@ def ordered(function: Function) -> Function:
     """The function with the modifiers of each instruction in the manual's order, which the rules expect."""
     entries = [find(instruction) for instruction in function.instructions]
     instructions = [
-        replace(instruction, opcode=entry.opcode) if entry else instruction
+        replace(instruction, opcode=entry.opcode) if entry and entry.opcode != instruction.opcode else instruction
         for instruction, entry in zip(function.instructions, entries, strict=True)
     ]
     return replace(function, instructions=instructions)

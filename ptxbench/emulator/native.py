@@ -323,6 +323,7 @@ def without_numbas_passes() -> Iterator[None]:
         os.environ |= {} if kept is None else {"NUMBA_OPT": kept}
 
 
+@functools.cache
 def has_fma() -> bool:
     """Whether the CPU fuses in hardware; on ARM it always does."""
     if "PTXBENCH_EMULATOR_CPU" in os.environ:
