@@ -28,7 +28,7 @@ from ptxbench.emulator import layout
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.modules import defined_by, unquoted
 from ptxbench.emulator.parse import choose, parsed
-from ptxbench.emulator.runtime.access import INLINED
+from ptxbench.emulator.runtime.access import INLINED, MOST_INLINED
 from ptxbench.emulator.runtime.conditions import ALIGNMENT, BYTES, SYMBOL
 from ptxbench.emulator.translate import translate
 
@@ -37,10 +37,6 @@ QUICK, OPTIMISED = 0, 1
 vectors, takes a fifth to two fifths of the time; its code is two to four times slower, six times where a kernel only
 computes."""
 
-
-MOST_INLINED = 16
-"""Calls of loads and stores up to which optimised code has none: half as much time again for triad. With over a
-hundred, sgemm_tiled was slower, and took twice as long to compile."""
 
 SCHEDULER = "run_ctas."
 """The start of the name of the function that runs a kernel (runtime/scheduler.py)."""
@@ -150,6 +146,7 @@ def compile_inlined(translation: Translation) -> bytes:
     machine = compiler(OPTIMISED)
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
+    passes.add_dead_code_elimination_pass()  # of vectors that only interleaved.py made needless
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
     code: bytes = machine.emit_object(module)
     return code

@@ -14,11 +14,12 @@ from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.emit import Emitter, Value, literal
 from ptxbench.emulator.flow import CARRY, Block, FlowStep, orders_partly
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
+from ptxbench.emulator.interleaved import InterleavedVectors
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, ParamAddress, StepReport
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.parse import float_bits, syntax_error
-from ptxbench.emulator.runtime import short
+from ptxbench.emulator.runtime import access, short
 from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
 from ptxbench.emulator.runtime.context import HALVES, MASK
 from ptxbench.emulator.stack import CallStack, StackLayout
@@ -92,6 +93,9 @@ class KernelState:
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.ops.mergeable = analysis.mergeable
         opcodes = [step.entry.opcode for step in self.steps]
+        accesses = sum(opcode.startswith(("ld.", "ldu.", "st.")) and ".param" not in opcode for opcode in opcodes)
+        if vectors and mode == PLAIN and accesses <= access.MOST_INLINED:
+            self.ops.interleaved = InterleavedVectors(self.e)
         self.ops.clustered = clustered or any(
             opcode.startswith(OF_CLUSTERS) or bulk_to_ctas(opcode) for opcode in opcodes
         )

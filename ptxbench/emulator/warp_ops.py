@@ -14,6 +14,7 @@ from ptxbench.emulator.async_copies import AsyncCopies
 from ptxbench.emulator.async_stores import AsyncStores
 from ptxbench.emulator.bulk_ops import BulkCopies
 from ptxbench.emulator.emit import Computation, Emitter, Value
+from ptxbench.emulator.interleaved import InterleavedVectors
 from ptxbench.emulator.lane_ops import LaneOps
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.ordering import MemoryOrder
@@ -114,6 +115,8 @@ class WarpOps(LaneOps):
     """The registers of wgmma, if the kernel has any."""
     register_bytes: int = 0
     """Bytes of the registers of a warp, with what lies behind them."""
+    interleaved: InterleavedVectors | None = None
+    """The vectors of loads in the order of memory, if stores of the kernel may use them."""
     mergeable: frozenset[int] = frozenset()
     """The steps whose shared accesses ptxas may merge (merging.py)."""
 
@@ -166,11 +169,17 @@ class WarpOps(LaneOps):
             space = "generic" if self.calls else "global"
             address = self.generic_parameter(address) if self.calls else address
         named, space = space, self.stored_in(space)
+        interleaves = self.interleaved is not None and count > 1 and space != "generic"
         chosen = (
             access.load_generic(type.bytes, count, recorded=self.parallel, clustered=self.clustered)
             if space == "generic"
             else access.load(
-                SPACES[space], type.bytes, count, recorded=self.parallel, mergeable=self.is_mergeable(space)
+                SPACES[space],
+                type.bytes,
+                count,
+                recorded=self.parallel,
+                mergeable=self.is_mergeable(space),
+                interleaves=interleaves,
             )
         )
         function = self.function(chosen)
@@ -185,6 +194,9 @@ class WarpOps(LaneOps):
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
         parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
+        if interleaves:
+            assert self.interleaved is not None
+            parts = self.interleaved.sorted(parts, kind)
         return tuple(self.e.as_type(Value(part, kind), type) for part in parts)
 
     def is_mergeable(self, space: str) -> bool:
@@ -221,13 +233,24 @@ class WarpOps(LaneOps):
         space = self.stored_in(space)
         size = values[0].type.bytes
         count = len(values)
+        vectors = [self.e.bits(value).ir for value in values]
+        interleaved = None
+        if self.interleaved is not None and count > 1 and space != "generic":
+            interleaved = self.interleaved.of(vectors)
         chosen = (
             access.store_generic(size, count, recorded=self.parallel, clustered=self.clustered)
             if space == "generic"
-            else access.store(SPACES[space], size, count, recorded=self.parallel, mergeable=self.is_mergeable(space))
+            else access.store(
+                SPACES[space],
+                size,
+                count,
+                recorded=self.parallel,
+                mergeable=self.is_mergeable(space),
+                interleaves=interleaved is not None,
+            )
         )
         function = self.function(chosen)
-        bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
+        bits = "".join(f", {bits_of(values[0].type).vector} {vector}" for vector in interleaved or vectors)
         arguments = self.memory_arguments(space, address, kind, size * count)
         self.watching.access("store", space, size, count, bits)
         self.e.line(f"call void @{function}({arguments}{bits})")

@@ -24,11 +24,18 @@ from ptxbench.emulator.runtime.context import (
     splat,
     vector,
 )
+from ptxbench.emulator.runtime.interleaving import (
+    concatenated,
+    deinterleaved,
+    in_pieces,
+    interleaved,
+    joined_pieces,
+    piece_width,
+)
 from ptxbench.emulator.runtime.records import LOAD, STORE, planned
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE, GLOBAL, LOCAL_SPACE, MERGING_SPACE, SHARED_SPACE, Space
 from ptxbench.emulator.types import LANES
 
-REGISTER_BYTES = 64
 CACHE_LINE = 64
 AHEAD = 2048
 """Bytes; the next warps of a CTA mostly load there. The processor's own prefetching ends at each page of 4 KiB, and
@@ -38,14 +45,15 @@ PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
 @functools.cache
 def load(
-    space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False
-) -> RuntimeFunction:
+    space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False,
+    interleaves: bool = False,
+) -> RuntimeFunction:  # fmt: skip
     """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes return 0.
 
-    `recorded`: with the records of global memory (records.py).
+    `recorded`: with the records of global memory (records.py). `interleaves`: the vectors are interleaved.
     """
     recorded = recorded and space is GLOBAL
-    function = f"load_{space.name}_{element_bytes}_{count}"
+    function = f"load_{space.name}_{element_bytes}_{count}{'_interleaved' * interleaves}"
     if mergeable and element_bytes * count < 16:
         space, function = MERGING_SPACE, f"{function}_mergeable"
     size = element_bytes * count
@@ -61,9 +69,12 @@ def load(
             f"{full} zeroinitializer)"
         )
 
-    def apart(pieces: list[str], prefix: str) -> list[str]:
-        """Return the elements of all lanes, in the order of the lanes, as `count` vectors."""
-        lines, names = taken_apart(pieces, count, element, prefix)
+    def finish(pieces: list[str], prefix: str) -> list[str]:
+        """Return the elements of all lanes, which are in `pieces` in the order of memory, as `count` vectors."""
+        if interleaves:
+            lines, names = joined_pieces(pieces, count, element)
+        else:
+            lines, names = deinterleaved(pieces, count, element, prefix)
         return [*lines, pack(names)]
 
     def pack(names: Sequence[str]) -> str:
@@ -86,19 +97,25 @@ def load(
             joins, joined = concatenated([f"%w{i + j}" for j in range(width // count)], count, element)
             everyone += joins
             pieces.append(joined)
-        everyone += apart(pieces, "h")
+        everyone += finish(pieces, "h")
     run = []
     for i in range(LANES * count // width):
         run.append(f"%run{i} = getelementptr i8, ptr %first, i64 {i * width * element_bytes}")
         run.append(f"%all{i} = load {piece}, ptr %run{i}, align {element_bytes}")
     before_run, before = record_load(size) if recorded else ("", "")
+    gathered = [f"%g{k}" for k in range(count)]
+    if interleaves:
+        mixed, pieces = interleaved(gathered, element_bytes, "mixed")
+        gathers += [*mixed, *finish(pieces, "m")]
+    else:
+        gathers.append(pack(gathered))
     text = access(
         rest_name(function, space),
         returns,
         space,
         size,
         everyone="\n".join(everyone),
-        per_lane="\n".join([*gathers, pack([f"%g{k}" for k in range(count)])]),
+        per_lane="\n".join(gathers),
         nothing=f"ret {returns} zeroinitializer",
         before=before,
     )
@@ -109,7 +126,7 @@ def load(
         before_run,
         *(fetched_ahead(size) if space is GLOBAL else ()),
         *run,
-        *apart([f"%all{i}" for i in range(LANES * count // width)], "t"),
+        *finish([f"%all{i}" for i in range(LANES * count // width)], "t"),
     ]
     return quick(function, returns, space, size, "\n  ".join(together), rest)
 
@@ -131,80 +148,17 @@ def gathers_slowly(element_bytes: int, count: int) -> bool:
     return count > 1 or element_bytes < 4
 
 
-def piece_width(element_bytes: int) -> int:
-    """Elements of a vector that fits a register of today's processors. LLVM reorders the elements of longer vectors
-    with several times as many instructions."""
-    return min(LANES, REGISTER_BYTES // element_bytes)
-
-
-def taken_apart(pieces: list[str], count: int, element: str, prefix: str) -> tuple[list[str], list[str]]:
-    """Lines that sort the elements of `pieces`, vectors in a row, and the results: vectors of the elements k, `count` +
-    k, 2 `count` + k ..., for each k below `count`."""
-    lines: list[str] = []
-    width = LANES * count // len(pieces)
-    kind = f"<{width} x {element}>"
-    parts, step = {0: pieces}, 1
-    while step < count:  # every second element of the parts
-        finer = {}
-        for first, part in parts.items():
-            for odd in (0, 1):
-                order = ", ".join(f"i32 {2 * i + odd}" for i in range(width))
-                names = [f"%{prefix}{first + step * odd}.by{2 * step}.{j}" for j in range(len(part) // 2)]
-                finer[first + step * odd] = names
-                for name, a, b in zip(names, part[::2], part[1::2], strict=True):
-                    lines.append(f"{name} = shufflevector {kind} {a}, {kind} {b}, <{width} x i32> <{order}>")
-        parts, step = finer, 2 * step
-    results = []
-    for k in range(count):
-        joins, joined = concatenated(parts[k], width, element)
-        lines += joins
-        results.append(joined)
-    return lines, results
-
-
-def interleaved(values: Sequence[str], element_bytes: int, prefix: str) -> tuple[list[str], list[str]]:
-    """The reverse: lines that mix vectors, so that an element of each follows one of the vector before, and the
-    results, vectors in a row."""
-    element, width = f"i{8 * element_bytes}", piece_width(element_bytes)
-    kind, full = f"<{width} x {element}>", vector(8 * element_bytes)
-    lines: list[str] = []
-    if len(values) == 1:
-        names = [f"%{prefix}.{i}" for i in range(LANES // width)]
-        for i, name in enumerate(names):
-            order = ", ".join(f"i32 {i * width + j}" for j in range(width))
-            lines.append(f"{name} = shufflevector {full} {values[0]}, {full} poison, <{width} x i32> <{order}>")
-        return lines, names
-    (even, first), (odd, second) = (interleaved(values[i::2], element_bytes, f"{prefix}.{i}") for i in (0, 1))
-    results = []
-    for i, (a, b) in enumerate(zip(first, second, strict=True)):
-        for half in (0, 1):
-            start = half * width // 2
-            order = ", ".join(f"i32 {start + j}, i32 {width + start + j}" for j in range(width // 2))
-            results.append(f"%{prefix}.m{2 * i + half}")
-            lines.append(f"{results[-1]} = shufflevector {kind} {a}, {kind} {b}, <{width} x i32> <{order}>")
-    return [*even, *odd, *lines], results
-
-
-def concatenated(parts: Sequence[str], width: int, element: str) -> tuple[list[str], str]:
-    """Lines that join vectors of `width` elements, a power of two of them, and the name of the result."""
-    lines, joined = [], list(parts)
-    while len(joined) > 1:
-        kind, order = f"<{width} x {element}>", ", ".join(f"i32 {i}" for i in range(2 * width))
-        pairs = list(zip(joined[::2], joined[1::2], strict=True))
-        joined = [f"{a}.j{width}" for a, _ in pairs]
-        for name, (a, b) in zip(joined, pairs, strict=True):
-            lines.append(f"{name} = shufflevector {kind} {a}, {kind} {b}, <{2 * width} x i32> <{order}>")
-        width *= 2
-    return lines, joined[0]
-
-
 @functools.cache
 def store(
-    space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False
-) -> RuntimeFunction:
-    """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins."""
+    space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False,
+    interleaves: bool = False,
+) -> RuntimeFunction:  # fmt: skip
+    """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins.
+
+    `interleaves`: the vectors are interleaved.
+    """
     recorded = recorded and space is GLOBAL
-    function = f"store_{space.name}_{element_bytes}_{count}"
+    function = f"store_{space.name}_{element_bytes}_{count}{'_interleaved' * interleaves}"
     if mergeable and element_bytes * count < 16:
         space, function = MERGING_SPACE, f"{function}_mergeable"
     size = element_bytes * count
@@ -213,20 +167,26 @@ def store(
     scatter = f"llvm.masked.scatter.v{LANES}{element}.v{LANES}p0"
     width = piece_width(element_bytes)
     piece = f"<{width} x {element}>"
-    together, pieces = interleaved([f"%v{k}" for k in range(count)], element_bytes, "all")
+    in_memory_order = in_pieces if interleaves else interleaved
+    given = [f"%v{k}" for k in range(count)]
+    together, pieces = in_memory_order(given, element_bytes, "all")
     for i, name in enumerate(pieces):
         together.append(f"%run{i} = getelementptr i8, ptr %first, i64 {i * width * element_bytes}")
         together.append(f"store {piece} {name}, ptr %run{i}, align {element_bytes}")
-    per_lane = []
-    for k in range(count):
+    per_lane, of_lanes = [], given
+    if interleaves:
+        split, apart = in_pieces(given, element_bytes, "lanes")
+        sorted_, of_lanes = deinterleaved(apart, count, element, "l")
+        per_lane += [*split, *sorted_]
+    for k, name in enumerate(of_lanes):
         per_lane.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
         per_lane.append(
-            f"call void @{scatter}({full} %v{k}, <{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active)"
+            f"call void @{scatter}({full} {name}, <{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active)"
         )
     everyone: list[str] = []
     record_lanes = ""
     if gathers_slowly(element_bytes, count):
-        everyone, pieces = interleaved([f"%v{k}" for k in range(count)], element_bytes, "every")
+        everyone, pieces = in_memory_order(given, element_bytes, "every")
         for i in range(LANES):
             name, start = pieces[count * i // width], count * i % width
             order = ", ".join(f"i32 {start + k}" for k in range(count))
@@ -274,6 +234,9 @@ def record_load(size: int) -> tuple[str, str]:
 
 INLINED = " inlinehint {"
 """Ends the head of a function that optimised code has in the place of its calls."""
+MOST_INLINED = 16
+"""Calls of loads and stores up to which optimised code has none: half as much time again for triad. With over a
+hundred, sgemm_tiled was slower, and took twice as long to compile."""
 
 
 def rest_name(name: str, space: Space) -> str:

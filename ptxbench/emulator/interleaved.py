@@ -1,0 +1,109 @@
+"""Values that stay in the order of memory from a vector load to a vector store.
+
+A kernel that is bound by memory often loads four floats a thread, computes with each, and stores four. As vectors of
+lanes they are sorted by element after the load and mixed again before the store, which takes longer than all the rest.
+What is done to each element in the same way gives the same bits in the order of memory too (runtime/interleaving.py).
+So a store looks for such operations between loads and itself, and repeats them on the interleaved vectors. LLVM drops
+the operations on vectors of lanes if nothing else uses them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ptxbench.emulator.runtime import conditions
+from ptxbench.emulator.runtime.interleaving import deinterleaved, in_pieces
+from ptxbench.emulator.types import LANES, Type
+
+if TYPE_CHECKING:
+    from ptxbench.emulator.emit import Emitter
+
+NAME = re.compile(r"%v[\w.]+")
+LANE_CONSTANTS = re.compile(r"<(?:i\d+|half|float|double) ")
+"""The start of a constant with a value for each lane."""
+VECTOR = rf"<{LANES} x \w+>"
+UNIFORM = re.compile(
+    rf"shufflevector {VECTOR} %\S+, {VECTOR} poison, <{LANES} x i32> zeroinitializer"
+    rf"|load {VECTOR}, ptr getelementptr \(i8, ptr @{conditions.SYMBOL}, .*"
+)
+"""A vector with one value in all lanes."""
+ELEMENTWISE = re.compile(
+    rf"(?:f?(?:add|sub|mul|div)|fneg|and|or|xor|shl|lshr|ashr|[if]cmp \w+) {VECTOR} .*"
+    rf"|select {VECTOR} .*"
+    rf"|(?:bitcast|trunc|zext|sext|fptrunc|fpext) {VECTOR} %\S+ to {VECTOR}"
+    rf"|call {VECTOR} @llvm\.(?:fma|fabs|sqrt|[su](?:min|max))\.v{LANES}\w+\(.*"
+    rf'|call {VECTOR} @"[^"]+"\({VECTOR} %\S+(?:, {VECTOR} %\S+)*\)'
+)
+"""An operation whose result in each lane depends on the operands in that lane alone. The last form are the calls of
+Emitter.outline."""
+
+
+class InterleavedVectors:
+    """The interleaved vectors of a kernel's loads, and what stores make of them."""
+
+    def __init__(self, e: Emitter) -> None:
+        self.e = e
+        self.loaded: dict[str, tuple[tuple[str, ...], int]] = {}
+        """For each vector of lanes that was loaded: the interleaved ones of that load, and its number among them."""
+        self.definitions: dict[str, str] = {}
+        self.read = 0
+
+    def sorted(self, vectors: Sequence[str], kind: Type) -> list[str]:
+        """The vectors of lanes with the elements of a load's interleaved `vectors`."""
+        prefix = self.e.label("v")
+        cuts, pieces = in_pieces(vectors, kind.bytes, f"{prefix}.p")
+        lines, of_lanes = deinterleaved(pieces, len(vectors), kind.element, f"{prefix}.t")
+        for line in (*cuts, *lines):
+            self.e.line(line)
+        for number, name in enumerate(of_lanes):
+            self.loaded[name] = (tuple(vectors), number)
+        return of_lanes
+
+    def of(self, values: Sequence[str]) -> tuple[str, ...] | None:
+        """The interleaved vectors with the elements of `values`, vectors of lanes; None if they are not known to come
+        from loads by the same operations."""
+        for line in self.e.lines[self.read :]:
+            name, _, text = line.partition(" = ")
+            self.definitions[name] = text
+        self.read = start = len(self.e.lines)
+        found = self.search(tuple(values), {})
+        if found is None:
+            del self.e.lines[start:]
+        return found
+
+    def search(
+        self, values: tuple[str, ...], known: dict[tuple[str, ...], tuple[str, ...] | None]
+    ) -> tuple[str, ...] | None:
+        """`of`, which appends lines although it may fail. `known`: what it has found in this search."""
+        if values not in known:
+            known[values] = self.of_load(values) or self.of_uniform(values) or self.of_operation(values, known)
+        return known[values]
+
+    def of_load(self, values: tuple[str, ...]) -> tuple[str, ...] | None:
+        vectors, _ = self.loaded.get(values[0], ((), 0))
+        complete = [self.loaded.get(value) for value in values] == [(vectors, k) for k in range(len(vectors))]
+        return vectors if vectors and complete else None
+
+    def of_uniform(self, values: tuple[str, ...]) -> tuple[str, ...] | None:
+        first, *others = (self.definitions.get(value, "") for value in values)
+        same = all(other == first for other in others) and UNIFORM.fullmatch(first)
+        return (values[0],) * len(values) if same else None
+
+    def of_operation(
+        self, values: tuple[str, ...], known: dict[tuple[str, ...], tuple[str, ...] | None]
+    ) -> tuple[str, ...] | None:
+        texts = [self.definitions.get(value, "") for value in values]
+        if len({NAME.sub("%", text) for text in texts}) > 1:
+            return None
+        if not ELEMENTWISE.fullmatch(texts[0]) or LANE_CONSTANTS.search(texts[0]):
+            return None
+        operands = []
+        for same_place in zip(*map(NAME.findall, texts), strict=True):
+            vectors = self.search(same_place, known)
+            if vectors is None:
+                return None
+            operands.append(vectors)
+        form = NAME.sub("{}", texts[0].replace("{", "{{").replace("}", "}}"))
+        return tuple(self.e.op(form.format(*same_vector)) for same_vector in zip(*operands, strict=True))
