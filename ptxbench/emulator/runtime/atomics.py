@@ -11,7 +11,6 @@ from ptxbench.emulator.runtime.context import (
     CTPOP,
     CTTZ,
     EXTRA,
-    NEXT_LANE,
     RECORDED,
     REQUESTS,
     V32,
@@ -19,6 +18,8 @@ from ptxbench.emulator.runtime.context import (
     WORK,
     RuntimeFunction,
     bump,
+    lane_loop,
+    lane_of,
     vector,
 )
 from ptxbench.emulator.runtime.counting import GROUPS, SECTORS_OF
@@ -192,14 +193,9 @@ go:
   {COUNT_SECTORS if space.name == "global" else ""}
   {space.host}
   store {V64} %host, ptr %addresses
-  br label %next
-next:
-  %rest = phi i32 [ %mask, %onward ], [ %rest.less, %lane ]
-{NEXT_LANE}
-  %address.at = getelementptr ptr, ptr %addresses, i64 %number.wide
-  %address = load ptr, ptr %address.at
-  %c.at = getelementptr {t}, ptr %cs, i64 %number.wide
-  %c = load {t}, ptr %c.at
+{lane_loop("%mask", before="onward")}
+  {lane_of("address", "ptr", "%addresses")}
+  {lane_of("c", t, "%cs")}
   {lines(steps)}
   br label %next
 done:

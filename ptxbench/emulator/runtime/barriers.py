@@ -14,7 +14,9 @@ from ptxbench.emulator.runtime.context import (
     MASK,
     V32,
     RuntimeFunction,
+    end_with,
     field,
+    lane_of,
     loop,
     next_bit,
     next_group,
@@ -156,12 +158,7 @@ next:
   br label %next
 judge:
   %enough = icmp uge i32 %total, %expected
-  br i1 %enough, label %complete, label %done
-complete:
-  call void @release_barrier(ptr %env, i32 %id)
-  br label %done
-done:
-  ret void
+  {end_with("call void @release_barrier(ptr %env, i32 %id)", "%enough", "complete")}
 }}
 """, (RELEASE,), (CTPOP, CTTZ))  # fmt: skip
 
@@ -242,8 +239,7 @@ entry:
 next:
   %rest = phi i32 [ %arriving, %entry ], [ %rest.less, %known ], [ %rest.less, %wrong ]
 {next_group("%ids", "%ids.list", "id", 32, "group")}
-  %count.at = getelementptr i32, ptr %counts.list, i64 %number.wide
-  %count = load i32, ptr %count.at
+  {lane_of("count", "i32", "%counts.list")}
   %beyond = icmp ugt i32 %id, 15
   br i1 %beyond, label %wrong, label %known
 wrong:

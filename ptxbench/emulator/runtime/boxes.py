@@ -6,9 +6,11 @@ elements with an index from LO up to HI lie inside the tensor. (PTX ISA, "Tensor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP
-from ptxbench.emulator.runtime.context import RuntimeFunction, field, slot
+from ptxbench.emulator.runtime.context import RuntimeFunction, end_with, field, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
     BULK_LANE,
@@ -61,16 +63,20 @@ COMPLAINTS = {
 }
 
 
-def store_slot(index: int, value: str) -> str:
-    """Lines that store the i64 `value` in slot `index` of %box."""
-    return f"""%put.{index} = getelementptr i64, ptr %box, i64 {index}
-  store i64 {value}, ptr %put.{index}"""
+def store_slots(values: Mapping[int, str]) -> str:
+    """Lines that store i64 values in %box, by the index of their slot."""
+    return "\n  ".join(
+        f"%put.{index} = getelementptr i64, ptr %box, i64 {index}\n  store i64 {value}, ptr %put.{index}"
+        for index, value in values.items()
+    )
 
 
-def load_slot(name: str, index: int) -> str:
-    """Lines that load slot `index` of %box into %name."""
-    return f"""%{name}.at = getelementptr i64, ptr %box, i64 {index}
-  %{name} = load i64, ptr %{name}.at"""
+def load_slots(indices: Mapping[str, int]) -> str:
+    """Lines that load slots of %box into %NAME, by name."""
+    return "\n  ".join(
+        f"%{name}.at = getelementptr i64, ptr %box, i64 {index}\n  %{name} = load i64, ptr %{name}.at"
+        for name, index in indices.items()
+    )
 
 
 def bits(name: str, word: int, first: int, width: int) -> str:
@@ -134,10 +140,7 @@ def dimension(i: int) -> str:
   %hi{i}.last = sub i64 %hi{i}, 1
   %hi{i}.bytes = mul i64 %hi{i}.last, %step{i}
   %end.{i} = add i64 %end{before}, %hi{i}.bytes
-  {store_slot(COUNT + i, f"%n{i}")}
-  {store_slot(LO + i, f"%lo{i}")}
-  {store_slot(HI + i, f"%hi{i}")}
-  {store_slot(STEP + i, f"%step{i}")}"""
+  {store_slots({COUNT + i: f"%n{i}", LO + i: f"%lo{i}", HI + i: f"%hi{i}", STEP + i: f"%step{i}"})}"""
 
 
 def nan_of_size() -> str:
@@ -151,6 +154,13 @@ def nan_of_size() -> str:
 
 
 LAST = DIMENSIONS - 1
+
+BOX = {
+    RANK: "%rank", TYPE: "%type", SIZE: "%size", ROW_BYTES: "%row.bytes", ROWS: "%rows", BYTES: "%total.bytes",
+    INSIDE: "%inside.bytes", FIRST: f"%first.{LAST}", LOW: "%low", PAST: "%past", SHIFT: "%shift", MASK: "%box.mask",
+    FILL: "%fill.bits", BAD: "%bad",
+}  # fmt: skip
+"""The values of the scalar slots of a decoded box."""
 DECODE = RuntimeFunction("box_of", f"""
 define internal void @box_of(ptr %map, ptr %place, ptr %box) noinline {{
   ; Decode the box of the tensor map %map at the five coordinates %place.
@@ -225,20 +235,7 @@ entry:
   %narrow = select i1 %under, i64 {NARROW}, i64 0
   %bad = select i1 %broken, i64 {BAD_MAP}, i64 %narrow
   %box.mask = select i1 %swizzled, i64 %mask, i64 0
-  {store_slot(RANK, "%rank")}
-  {store_slot(TYPE, "%type")}
-  {store_slot(SIZE, "%size")}
-  {store_slot(ROW_BYTES, "%row.bytes")}
-  {store_slot(ROWS, "%rows")}
-  {store_slot(BYTES, "%total.bytes")}
-  {store_slot(INSIDE, "%inside.bytes")}
-  {store_slot(FIRST, f"%first.{LAST}")}
-  {store_slot(LOW, "%low")}
-  {store_slot(PAST, "%past")}
-  {store_slot(SHIFT, "%shift")}
-  {store_slot(MASK, "%box.mask")}
-  {store_slot(FILL, "%fill.bits")}
-  {store_slot(BAD, "%bad")}
+  {store_slots(BOX)}
   ret void
 }}
 """, (), ("declare i64 @llvm.smax.i64(i64, i64)", "declare i64 @llvm.smin.i64(i64, i64)"))  # fmt: skip
@@ -248,10 +245,7 @@ def digit(i: int) -> str:
     """Lines that split the row's number: its index in dimension i, and whether that is inside."""
     rest = f"%rest.{i - 1}" if i > 1 else "%row"
     inside, address = (f"%inside.{i - 1}", f"%address.{i - 1}") if i > 1 else ("true", "%first")
-    return f"""{load_slot(f"n{i}", COUNT + i)}
-  {load_slot(f"lo{i}", LO + i)}
-  {load_slot(f"hi{i}", HI + i)}
-  {load_slot(f"step{i}", STEP + i)}
+    return f"""{load_slots({f"n{i}": COUNT + i, f"lo{i}": LO + i, f"hi{i}": HI + i, f"step{i}": STEP + i})}
   %index.{i} = urem i64 {rest}, %n{i}
   %rest.{i} = udiv i64 {rest}, %n{i}
   %from.{i} = icmp uge i64 %index.{i}, %lo{i}
@@ -265,10 +259,7 @@ def digit(i: int) -> str:
 ROW = RuntimeFunction("box_row", f"""
 define internal {{ i64, i64, i64 }} @box_row(ptr %box, i64 %row) noinline {{
   ; The global address of the first element of a row, and which of its bytes lie inside the tensor: from, and past.
-  {load_slot("first", FIRST)}
-  {load_slot("size", SIZE)}
-  {load_slot("lo0", LO)}
-  {load_slot("hi0", HI)}
+  {load_slots({"first": FIRST, "size": SIZE, "lo0": LO, "hi0": HI})}
   {chr(10).join("  " + digit(i) for i in range(1, DIMENSIONS))}
   %from.bytes = mul i64 %lo0, %size
   %past.bytes = mul i64 %hi0, %size
@@ -311,12 +302,7 @@ entry:
   br i1 %idle, label %finish, label %start
 start:
   call void @box_of(ptr %map, ptr %place, ptr %box)
-  {load_slot("rows", ROWS)}
-  {load_slot("row.bytes", ROW_BYTES)}
-  {load_slot("shift", SHIFT)}
-  {load_slot("mask", MASK)}
-  {load_slot("fill", FILL)}
-  {load_slot("type", TYPE)}
+  {load_slots({"rows": ROWS, "row.bytes": ROW_BYTES, "shift": SHIFT, "mask": MASK, "fill": FILL, "type": TYPE})}
   br i1 %leaves, label %take, label %settle
 take:
   call void @box_taken(ptr %env, ptr %site, i64 %lane.wide, i32 %near, i32 %moved)
@@ -396,12 +382,7 @@ row.done:
   %row.next = add i64 %row, 1
   br label %next
 finish:
-  br i1 %leaves, label %return, label %complete
-complete:
-  call void @complete_bulk(ptr %env, ptr %item)
-  br label %return
-return:
-  ret void
+  {end_with("call void @complete_bulk(ptr %env, ptr %item)", "%leaves", "complete", unless=True, done="return")}
 }}
 """, (DECODE, ROW, SETTLE, COMPLETE, NOTHING["box_taken"], NOTHING["row_stored"]),
     ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip

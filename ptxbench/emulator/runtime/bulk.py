@@ -21,13 +21,23 @@ from ptxbench.emulator.runtime.bulk_checks import (
     aligned,
     count,
     find_buffer,
-    lane_of,
     lists,
     targets,
     units_spanned,
 )
 from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, WHAT, keep
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, POISON, V32, V64, RuntimeFunction, field, loop, slot
+from ptxbench.emulator.runtime.context import (
+    CTTZ,
+    NEXT_LANE,
+    POISON,
+    V32,
+    V64,
+    RuntimeFunction,
+    field,
+    lane_of,
+    loop,
+    slot,
+)
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
     BULK_FAR,

@@ -212,12 +212,6 @@ def count(site: str, index: int, amount: str) -> str:
   store i64 %{name}.new, ptr %{name}.at"""
 
 
-def lane_of(name: str, kind: str) -> str:
-    """Lines that load the lane's element of the list %name.all into %name."""
-    return f"""%{name}.at = getelementptr {kind}, ptr %{name}.all, i64 %number.wide
-  %{name} = load {kind}, ptr %{name}.at"""
-
-
 def lists(*names: tuple[str, str, str]) -> str:
     """Lines that store vectors as the lists that `lane_of` reads: (name, element type, vector)."""
     lines = []

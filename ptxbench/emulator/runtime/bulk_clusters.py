@@ -12,21 +12,21 @@ from dataclasses import replace
 
 from ptxbench.emulator.runtime import bulk_queue
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.bulk_checks import (
-    BAD_TARGET,
-    NEAR,
-    OWN,
-    OWN_CTA,
-    PIECE,
-    SOURCE_GONE,
-    TOLD,
-    count,
-    lane_of,
-    lists,
-)
+from ptxbench.emulator.runtime.bulk_checks import BAD_TARGET, NEAR, OWN, OWN_CTA, PIECE, SOURCE_GONE, TOLD, count, lists
 from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, OF_ITS_CLUSTER, PUT, WHAT, copy_at
 from ptxbench.emulator.runtime.clusters import OFFSET_MASK, host_of
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, RuntimeFunction, field, loop, next_bit, slot
+from ptxbench.emulator.runtime.context import (
+    CTTZ,
+    NEXT_LANE,
+    V32,
+    RuntimeFunction,
+    field,
+    lane_loop,
+    lane_of,
+    loop,
+    next_bit,
+    slot,
+)
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
     BULK_COUNT,
@@ -43,7 +43,7 @@ from ptxbench.emulator.runtime.copies import (
     QUEUE_BYTES,
     SETTLE,
 )
-from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.faults import FAULT, as_issuer
 from ptxbench.emulator.runtime.mbarriers import BAD_SIZE
 from ptxbench.emulator.runtime.messages import ELSEWHERE
 from ptxbench.emulator.runtime.watch import NOTHING
@@ -126,10 +126,7 @@ entry:
   %all = select i1 %own, i32 %own.bit, i32 %targets
   %grouped = icmp eq i32 %barrier, {GROUP}
   %here = select i1 %grouped, i32 {GROUP}, i32 %place
-  br label %next
-next:
-  %rest = phi i32 [ %all, %entry ], [ %rest.less, %tell ], [ %rest.less, %send ]
-{NEXT_LANE}
+{lane_loop("%all", "tell", "send")}
   %at.home = icmp eq i32 %number, %rank
   br i1 %at.home, label %tell, label %send
 tell:
@@ -235,13 +232,7 @@ judge:
   %bad = or i1 %lost, %drained
   br i1 %bad, label %tell, label %after
 tell:
-  {field("item", "site", BULK_SITE, "ptr")}
-  {field("item", "lane", BULK_LANE)}
-  {field("item", "issuer", BULK_WARP, "i64")}
-  {field("item", "sender", BULK_CTA, "i64")}
-  store i64 %issuer, ptr %warp.at                 ; the fault names the issuer
-  store i64 %sender, ptr %cta.at
-  %lane.wide = zext i32 %lane to i64
+  {as_issuer("item", site=BULK_SITE, lane=BULK_LANE, warp=BULK_WARP, cta=BULK_CTA)}
   %near.wide = zext i32 %near to i64
   %with.rank = or i64 %rank.high, %near.wide
   %with.line = or i64 %with.rank, %line.high

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.clusters import OFFSET_MASK
-from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, field, loop, slot
+from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, field, keeping_loop, loop, slot
 from ptxbench.emulator.runtime.copies import (
     BULK,
     BULK_BARRIER,
@@ -137,6 +137,13 @@ WORD_AT_BARRIER = f"""{slot("shared", at.SHARED)}
 """Lines that load %now from the mbarrier at %barrier in the CTA's shared memory."""
 
 
+def move_to(index: str) -> str:
+    """Lines that copy the entry %item to the entry number %INDEX."""
+    return f"""{copy_at(index, "place")}
+  %words = load {WORDS}, ptr %item, align 8
+  store {WORDS} %words, ptr %place, align 8"""
+
+
 def finish(clustered: bool) -> RuntimeFunction:
     """`finish_bulk(env, queue, barrier, word, lanes, keep)`."""
     kept = "[ %kept, %act ], [ %kept, %others ]" if clustered else "[ %kept, %act ]"
@@ -148,13 +155,7 @@ entry:
   %count.at = getelementptr i8, ptr %queue, i64 {BULK_COUNT}
   %count = load i32, ptr %count.at
   %grouped = icmp eq i32 %barrier, {GROUP}
-  br label %next
-next:
-  %index = phi i32 [ 0, %entry ], [ %index.next, %after ]
-  %kept = phi i32 [ 0, %entry ], [ %kept.new, %after ]
-  %over = icmp eq i32 %index, %count
-  br i1 %over, label %done, label %look
-look:
+{keeping_loop("i32")}
   {copy_at("index", "item")}
   {field("item", "its", BULK_BARRIER)}
   {FOR_THIS_CTA if clustered else ITS_BARRIER}
@@ -184,9 +185,7 @@ act:
   call void @do_bulk(ptr %env, ptr %item)
   {AND_LOOK if clustered else AND_GO}
 hold:
-  {copy_at("kept", "place")}
-  %words = load {WORDS}, ptr %item, align 8
-  store {WORDS} %words, ptr %place, align 8
+  {move_to("kept")}
   %kept.more = add i32 %kept, 1
   br label %after
 after:
@@ -220,9 +219,7 @@ move:
 moving:
   {copy_at("index", "item")}
   %before = sub i32 %index, 1
-  {copy_at("before", "place")}
-  %words = load {WORDS}, ptr %item, align 8
-  store {WORDS} %words, ptr %place, align 8
+  {move_to("before")}
   %index.next = add i32 %index, 1
   br label %move
 done:

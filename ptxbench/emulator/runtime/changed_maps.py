@@ -9,7 +9,7 @@ between. A CTA knows the changes of others only by the bytes. (PTX ISA, "membar,
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V64, RuntimeFunction, loop, slot
+from ptxbench.emulator.runtime.context import CTTZ, V64, RuntimeFunction, lane_loop, lane_of, loop, loop_end, slot
 from ptxbench.emulator.runtime.copies import MAP_COUNT, MAP_ENTRY_BYTES, MAPS, MOST_MAPS
 
 # An entry: byte offsets. The address, what is known of it, the bytes that were used.
@@ -108,12 +108,8 @@ define internal void @change_maps(ptr %env, {V64} %addresses, i32 %asked, i64 %s
 entry:
   %list = alloca {V64}, align 64
   store {V64} %addresses, ptr %list
-  br label %next
-next:
-  %rest = phi i32 [ %asked, %entry ], [ %rest.less, %lane ]
-{NEXT_LANE}
-  %address.at = getelementptr i64, ptr %list, i64 %number.wide
-  %address = load i64, ptr %address.at
+{lane_loop("%asked")}
+  {lane_of("address", "i64", "%list")}
   %item = call ptr @find_map(ptr %env, i64 %address, i1 true)
   %state.at = getelementptr i8, ptr %item, i64 {STATE}
   store i64 %state, ptr %state.at
@@ -122,6 +118,11 @@ done:
   ret void
 }}
 """, (FIND,), (CTTZ,))  # fmt: skip
+
+IS_CHANGED = f"""%state.at = getelementptr i8, ptr %item, i64 {STATE}
+  %state = load i64, ptr %state.at
+  %changed = icmp eq i64 %state, {CHANGED}"""
+"""Lines that set %changed: whether the map of the entry %item is changed and not released."""
 
 RELEASE = RuntimeFunction("release_maps", f"""
 define internal void @release_maps(ptr %env, i32 %asked) noinline {{
@@ -132,18 +133,12 @@ entry:
   br i1 %idle, label %done, label %next
 {loop("next", "i", "%count", "look", after="on", kind="i32")}
   {entry_at("i", "item")}
-  %state.at = getelementptr i8, ptr %item, i64 {STATE}
-  %state = load i64, ptr %state.at
-  %changed = icmp eq i64 %state, {CHANGED}
+  {IS_CHANGED}
   br i1 %changed, label %release, label %on
 release:
   store i64 {RELEASED}, ptr %state.at
   br label %on
-on:
-  %i.next = add i32 %i, 1
-  br label %next
-done:
-  ret void
+{loop_end("next", "i", after="on", kind="i32")}
 }}
 """)  # fmt: skip
 
@@ -153,20 +148,14 @@ define internal void @acquire_maps(ptr %env, {V64} %addresses, i32 %asked) noinl
 entry:
   %list = alloca {V64}, align 64
   store {V64} %addresses, ptr %list
-  br label %next
-next:
-  %rest = phi i32 [ %asked, %entry ], [ %rest.less, %lane ], [ %rest.less, %look ], [ %rest.less, %acquire ]
-{NEXT_LANE}
-  %address.at = getelementptr i64, ptr %list, i64 %number.wide
-  %address = load i64, ptr %address.at
+{lane_loop("%asked", "lane", "look", "acquire")}
+  {lane_of("address", "i64", "%list")}
   %item = call ptr @find_map(ptr %env, i64 %address, i1 false)
   %unknown = icmp eq ptr %item, null
   br i1 %unknown, label %next, label %look
 look:
-  %state.at = getelementptr i8, ptr %item, i64 {STATE}
-  %state = load i64, ptr %state.at
-  %unreleased = icmp eq i64 %state, {CHANGED}
-  br i1 %unreleased, label %next, label %acquire
+  {IS_CHANGED}
+  br i1 %changed, label %next, label %acquire
 acquire:
   store i64 {ACQUIRED}, ptr %state.at
   br label %next

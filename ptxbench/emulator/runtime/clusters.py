@@ -10,8 +10,20 @@ phase is over if the header has the other parity. (PTX ISA, "barrier.cluster".)
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, RuntimeFunction, field, loop, slot, splat
-from ptxbench.emulator.runtime.faults import FAULT, fault_of_lowest, resolve_window
+from ptxbench.emulator.runtime.context import (
+    CTPOP,
+    CTTZ,
+    MASK,
+    V32,
+    V64,
+    RuntimeFunction,
+    field,
+    loop,
+    loop_end,
+    slot,
+    splat,
+)
+from ptxbench.emulator.runtime.faults import FAULT, fault_if_any, fault_of_lowest, resolve_window
 
 OFFSET_MASK = (1 << at.RANK_BITS) - 1
 
@@ -137,6 +149,12 @@ done:
 }}
 """)  # fmt: skip
 
+CHECK_AND_END = """call void @check_cluster(ptr %env)
+  br label %done
+done:
+  ret void"""
+"""The end of a function after which the barrier may be complete."""
+
 ARRIVE = RuntimeFunction("arrive_cluster", f"""
 define internal void @arrive_cluster(ptr %env, ptr %warp, ptr %site, i32 %lanes) noinline {{
   ; %lanes arrive at the cluster's barrier.
@@ -152,10 +170,7 @@ come:
   %again = and i32 %pending, %lanes
   %twice = icmp ne i32 %again, 0
   br i1 %twice, label %wrong, label %right
-wrong:
-  {fault_of_lowest("%again", at.MISUSED, TWICE)}
-  br label %right
-right:
+{fault_if_any("%again", at.MISUSED, TWICE, block="wrong", after="right")}
   %pending.not = xor i32 %pending, -1
   %fresh = and i32 %lanes, %pending.not
   %pending.new = or i32 %pending, %fresh
@@ -172,10 +187,7 @@ right:
   %count = call i32 @llvm.ctpop.i32(i32 %fresh)
   %arrived.new = add i32 %arrived, %count
   store i32 %arrived.new, ptr %arrived.at
-  call void @check_cluster(ptr %env)
-  br label %done
-done:
-  ret void
+  {CHECK_AND_END}
 }}
 """, (CHECK, FAULT), (CTPOP, CTTZ))  # fmt: skip
 
@@ -240,11 +252,7 @@ wake:
   %parked.new = and i32 %parked, %freed.not
   store i32 %parked.new, ptr %parked.at
   br label %skip
-skip:
-  %k.next = add i64 %k, 1
-  br label %next
-done:
-  ret void
+{loop_end("next", "k", after="skip")}
 }}
 """)  # fmt: skip
 
@@ -279,10 +287,7 @@ go:
   %more = call i32 @llvm.ctpop.i32(i32 %lanes)
   %exited.new = add i32 %exited, %more
   store i32 %exited.new, ptr %exited.at
-  call void @check_cluster(ptr %env)
-  br label %done
-done:
-  ret void
+  {CHECK_AND_END}
 }}
 """, (CHECK,), (CTPOP,))  # fmt: skip
 

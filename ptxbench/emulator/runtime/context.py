@@ -169,6 +169,32 @@ def next_bit(number: str, body: str, *, done: str = "done") -> str:
 NEXT_LANE = next_bit("number", "lane")
 
 
+def lane_loop(lanes: str, *after: str, before: str = "entry") -> str:
+    """The head of a loop over the lanes of the mask `lanes`, up to NEXT_LANE.
+
+    The loop is entered from the block `before`. The blocks `after`, by default the first one, branch to `next`.
+    """
+    back = "".join(f", [ %rest.less, %{block} ]" for block in after or ("lane",))
+    return f"""  br label %next
+next:
+  %rest = phi i32 [ {lanes}, %{before} ]{back}
+{NEXT_LANE}"""
+
+
+def lane_of(name: str, kind: str, array: str | None = None) -> str:
+    """Lines that load the lane's element of `array`, by default of the list %name.all, into %name."""
+    return f"""%{name}.at = getelementptr {kind}, ptr {array or f"%{name}.all"}, i64 %number.wide
+  %{name} = load {kind}, ptr %{name}.at"""
+
+
+def put_fields(base: str, *fields: tuple[str, int, str, str]) -> str:
+    """Lines that store values behind the pointer %BASE: (name, byte offset, type, value)."""
+    return "\n  ".join(
+        f"%p.{name} = getelementptr i8, ptr %{base}, i64 {offset}\n  store {kind} {value}, ptr %p.{name}"
+        for name, offset, kind, value in fields
+    )
+
+
 def next_group(values: str, memory: str, value: str, bits: int, body: str, *, done: str = "done") -> str:
     """The head of a loop over the groups of lanes of the mask %rest with one element of the vector `values`, of `bits`.
 
@@ -202,3 +228,34 @@ def loop(
   %{index}.over = icmp eq {kind} %{index}, {count}
   br i1 %{index}.over, label %{done}, label %{body}
 {body}:"""
+
+
+def loop_end(label: str, index: str, *, after: str, done: str = "done", kind: str = "i64") -> str:
+    """The block `after` of a loop over %index whose head is `label`, and the function's end, the block `done`."""
+    return f"""{after}:
+  %{index}.next = add {kind} %{index}, 1
+  br label %{label}
+{done}:
+  ret void"""
+
+
+def keeping_loop(kind: str) -> str:
+    """The head of a loop over the %count entries of a list that some leave: %kept of the entries before %index stay."""
+    return f"""  br label %next
+next:
+  %index = phi {kind} [ 0, %entry ], [ %index.next, %after ]
+  %kept = phi {kind} [ 0, %entry ], [ %kept.new, %after ]
+  %over = icmp eq {kind} %index, %count
+  br i1 %over, label %done, label %look
+look:"""
+
+
+def end_with(call: str, condition: str, block: str, *, unless: bool = False, done: str = "done") -> str:
+    """The end of a function that makes one more call, in the block `block`, if `condition` holds, or unless it does."""
+    targets = f"label %{done}, label %{block}" if unless else f"label %{block}, label %{done}"
+    return f"""br i1 {condition}, {targets}
+{block}:
+  {call}
+  br label %{done}
+{done}:
+  ret void"""

@@ -17,7 +17,9 @@ from ptxbench.emulator.runtime.context import (
     V64,
     RuntimeFunction,
     bump,
+    lane_of,
     loop,
+    loop_end,
     next_bit,
     slot,
     splat,
@@ -103,8 +105,7 @@ next:
   %rest = phi i32 [ %asked, %slow ], [ %rest.less, %odd ], [ %rest.less, %seen ]
   %good = phi i32 [ 0, %slow ], [ %good, %odd ], [ %good.more, %seen ]
 {next_bit("number", "lane", done="resolved")}
-  %address.at = getelementptr i64, ptr %addresses, i64 %number.wide
-  %address = load i64, ptr %address.at
+  {lane_of("address", "i64", "%addresses")}
   %ragged.bits = and i64 %address, {size - 1}
   %is.odd = icmp ne i64 %ragged.bits, 0
   br i1 %is.odd, label %odd, label %inside
@@ -112,8 +113,7 @@ odd:
   call void @fault(ptr %env, i64 {at.MISALIGNED}, ptr %site, i64 %number.wide, i64 %address)
   br label %next
 inside:
-  %count.at = getelementptr i32, ptr %bytes.of, i64 %number.wide
-  %count = load i32, ptr %count.at
+  {lane_of("count", "i32", "%bytes.of")}
   %count.wide = zext i32 %count to i64
   {splat("address.all", "i64", "%address")}
   %found = call i32 @resolve_global({V64} %address.all, i32 %bit, i64 %count.wide, ptr %env, ptr %site)
@@ -211,12 +211,10 @@ lane.next:
   %rest = phi i32 [ %due, %look ], [ %rest.less, %lane.done ]
 {next_bit("number", "lane", done="item.done")}
   %targets = getelementptr i8, ptr %item, i64 {TARGETS}
-  %target.at = getelementptr i32, ptr %targets, i64 %number.wide
-  %target = load i32, ptr %target.at
+  {lane_of("target", "i32", "%targets")}
   %target.wide = zext i32 %target to i64
   %counts = getelementptr i8, ptr %item, i64 {COUNTS}
-  %count.at = getelementptr i32, ptr %counts, i64 %number.wide
-  %count = load i32, ptr %count.at
+  {lane_of("count", "i32", "%counts")}
   br i1 %arrival, label %arrive, label %copy
 arrive:
   %site.at = getelementptr i8, ptr %item, i64 {SITE}
@@ -227,8 +225,7 @@ copy:
   %to.host = add i64 %shared, %target.wide
   %to = inttoptr i64 %to.host to ptr
   %sources = getelementptr i8, ptr %item, i64 {SOURCES}
-  %source.at = getelementptr i64, ptr %sources, i64 %number.wide
-  %source = load i64, ptr %source.at
+  {lane_of("source", "i64", "%sources")}
   %from.host = add i64 %source, %delta
   %from = inttoptr i64 %from.host to ptr
   call void @settle_copy(ptr %env, i32 %target, i32 %size)
@@ -301,6 +298,14 @@ done:
 }}
 """, (ARRIVE_ONE, SETTLE), (CTTZ,))  # fmt: skip
 
+ENDS_OF_QUEUE = f"""{slot("queue", at.QUEUE, "ptr")}
+  %head.at = getelementptr i8, ptr %queue, i64 {HEAD}
+  %tail.at = getelementptr i8, ptr %queue, i64 {TAIL}
+  %head = load i32, ptr %head.at
+  %tail = load i32, ptr %tail.at
+  %held = sub i32 %tail, %head"""
+"""Lines that load the numbers of the first entry and of the one to come, %head and %tail, and how many are %held."""
+
 ISSUE = RuntimeFunction("issue_copy", f"""
 define internal void @issue_copy(ptr %env, ptr %site, i32 %lanes, i32 %size, {V32} %targets, {V64} %sources,
                                  {V32} %counts) noinline {{
@@ -309,19 +314,14 @@ entry:
   %idle = icmp eq i32 %lanes, 0
   br i1 %idle, label %done, label %look
 look:
-  {slot("queue", at.QUEUE, "ptr")}
-  %head.at = getelementptr i8, ptr %queue, i64 {HEAD}
-  %tail.at = getelementptr i8, ptr %queue, i64 {TAIL}
-  %head = load i32, ptr %head.at
-  %index = load i32, ptr %tail.at
-  %held = sub i32 %index, %head
+  {ENDS_OF_QUEUE}
   %full = icmp eq i32 %held, {CAPACITY}
   br i1 %full, label %make.room, label %put
 make.room:
   call void @finish_copies(ptr %env, ptr %queue, i32 -1, i32 {EVERYTHING}, i32 1)
   br label %put
 put:
-  {entry_at("index", "item")}
+  {entry_at("tail", "item")}
   store i32 %lanes, ptr %item
   %size.at = getelementptr i8, ptr %item, i64 {SIZE}
   store i32 %size, ptr %size.at
@@ -342,7 +342,7 @@ put:
   %arrivals = load i32, ptr %arrivals.at
   %arrivals.more = add i32 %arrivals, %one
   store i32 %arrivals.more, ptr %arrivals.at
-  %tail.new = add i32 %index, 1
+  %tail.new = add i32 %tail, 1
   store i32 %tail.new, ptr %tail.at
   br label %done
 done:
@@ -393,12 +393,7 @@ define internal void @commit_group(ptr %env, i32 %mask) noinline {{
 WAIT = RuntimeFunction("wait_copies", f"""
 define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
   ; What %mask waits for: all but the last %keep groups of each lane.
-  {slot("queue", at.QUEUE, "ptr")}
-  %head.at = getelementptr i8, ptr %queue, i64 {HEAD}
-  %tail.at = getelementptr i8, ptr %queue, i64 {TAIL}
-  %head = load i32, ptr %head.at
-  %tail = load i32, ptr %tail.at
-  %held = sub i32 %tail, %head
+  {ENDS_OF_QUEUE}
   call void @finish_copies(ptr %env, ptr %queue, i32 %mask, i32 %keep, i32 %held)
   ret void
 }}
@@ -446,10 +441,6 @@ finish:
   call void @finish_copies(ptr %env, ptr %queue, i32 %lanes, i32 {EVERYTHING}, i32 %depth)
   store i64 %warp, ptr %warp.at
   br label %skip
-skip:
-  %k.next = add i64 %k, 1
-  br label %next
-done:
-  ret void
+{loop_end("next", "k", after="skip")}
 }}
 """, (FINISH,))  # fmt: skip

@@ -19,6 +19,7 @@ from ptxbench.emulator.runtime.context import (
     WORK,
     RuntimeFunction,
     bump,
+    lane_of,
     next_group,
     slot,
     splat,
@@ -95,8 +96,7 @@ next:
 unit:
   %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
   %number.wide = zext i32 %number to i64
-  %key.at = getelementptr i32, ptr %lanes, i64 %number.wide
-  %key = load i32, ptr %key.at
+  {lane_of("key", "i32", "%lanes")}
   {splat("key.all", "i32", "%key")}
   %equal = icmp eq {V32} %units, %key.all
   %equal.mask = bitcast {MASK} %equal to i32

@@ -30,6 +30,8 @@ from ptxbench.emulator.runtime.context import (
     V64,
     WARP,
     RuntimeFunction,
+    field,
+    lane_of,
     loop,
     slot,
 )
@@ -69,11 +71,38 @@ define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %addr
 """)  # fmt: skip
 
 
+EACH_ADDRESS = f"""next:
+  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
+  %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
+{NEXT_LANE}"""
+"""The head of a loop over the lanes of %mask, where %good are those that went on at the block `found`."""
+
+
 def fault_of_lowest(lanes: str, kind: int, reason: int | str) -> str:
     """Lines that report a fault of the lowest of these lanes."""
     return f"""%lane = call i32 @llvm.cttz.i32(i32 {lanes}, i1 true)
   %lane.wide = zext i32 %lane to i64
   call void @fault(ptr %env, i64 {kind}, ptr %site, i64 %lane.wide, i64 {reason})"""
+
+
+def fault_if_any(lanes: str, kind: int, reason: int | str, *, block: str, after: str) -> str:
+    """The block `block` with a fault of the lowest of these lanes, and the beginning of the block `after`."""
+    return f"""{block}:
+  {fault_of_lowest(lanes, kind, reason)}
+  br label %{after}
+{after}:"""
+
+
+def as_issuer(base: str, *, site: int, lane: int, warp: int, cta: int) -> str:
+    """Lines that load %site and %lane.wide of the copy or message at %BASE, from these byte offsets, and let the next
+    fault name its issuer: %warp.at and %cta.at point to the current warp and CTA."""
+    return f"""{field(base, "site", site, "ptr")}
+  {field(base, "lane", lane)}
+  {field(base, "issuer", warp, "i64")}
+  {field(base, "sender", cta, "i64")}
+  store i64 %issuer, ptr %warp.at                 ; the fault names the issuer
+  store i64 %sender, ptr %cta.at
+  %lane.wide = zext i32 %lane to i64"""
 
 
 RESOLVE_GLOBAL = RuntimeFunction("resolve_global", f"""
@@ -90,12 +119,8 @@ entry:
   %recorded.at = getelementptr i64, ptr %site, i64 {RECORDED}
   %low = sub i64 %size, 1
   br label %next
-next:
-  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
-  %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
-{NEXT_LANE}
-  %address.at = getelementptr i64, ptr %lanes, i64 %number.wide
-  %address = load i64, ptr %address.at
+{EACH_ADDRESS}
+  {lane_of("address", "i64", "%lanes")}
   %end = add i64 %address, %size
   %whole = icmp uge i64 %end, %address            ; not so for the last bytes of all, whose end is 0
   %ragged = and i64 %address, %low
@@ -178,12 +203,8 @@ entry:
   %size.wide = zext i32 %size to i64
   %low = sub i32 %size, 1
   br label %next
-next:
-  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
-  %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
-{NEXT_LANE}
-  %address.at = getelementptr i32, ptr %lanes, i64 %number.wide
-  %address = load i32, ptr %address.at
+{EACH_ADDRESS}
+  {lane_of("address", "i32", "%lanes")}
   %address.wide = zext i32 %address to i64
   {ending}
   br i1 %outside, label %bad, label %inside

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.bulk_checks import OWN, count, lane_of, lists
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, splat
+from ptxbench.emulator.runtime.bulk_checks import OWN, count, lists
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, lane_of, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.types import LANES
 

@@ -13,7 +13,7 @@ import re
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
 from ptxbench.emulator.runtime.clusters import host_of
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import CTTZ, V32, V64, RuntimeFunction, end_with, lane_loop, lane_of, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE, SHARED_SPACE, Space
 from ptxbench.emulator.runtime.watch import BYTES_AT, MARK_AT, NOTHING, RELAXED
@@ -85,13 +85,18 @@ define internal i64 @mbarrier_settled(ptr %env, i64 %word) noinline {{
 }}
 """)  # fmt: skip
 
+MISUSE = f"call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)"
+
+IS_KNOWN = f"""%mark.far = lshr i64 %word, {MARK_AT}
+  %mark = and i64 %mark.far, 3
+  %known = icmp eq i64 %mark, {MARK}"""
+"""Lines that set %known: whether the word %word is that of an mbarrier."""
+
 ARRIVAL = RuntimeFunction("mbarrier_arrival", f"""
 define internal i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %lane, i64 %word, i32 %count, i32 %flags) noinline {{
   ; The word after %count arrivals.
 entry:
-  %mark.far = lshr i64 %word, {MARK_AT}
-  %mark = and i64 %mark.far, 3
-  %known = icmp eq i64 %mark, {MARK}
+  {IS_KNOWN}
   br i1 %known, label %check, label %wrong
 check:
   %count.wide = zext i32 %count to i64
@@ -120,7 +125,7 @@ settle:
 wrong:
   %why = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_COUNT}, %check ], [ {TOO_MANY}, %pending.check ],
                  [ {COMPLETES}, %count.down ]
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)
+  {MISUSE}
   ret i64 %word
 }}
 """, (FAULT, SETTLED_WORD))  # fmt: skip
@@ -132,9 +137,7 @@ TRANSACT = RuntimeFunction("mbarrier_transact", f"""
 define internal i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change) noinline {{
   ; The word with %change more bytes to come, which may complete the phase: that is for mbarrier_settled to see.
 entry:
-  %mark.far = lshr i64 %word, {MARK_AT}
-  %mark = and i64 %mark.far, 3
-  %known = icmp eq i64 %mark, {MARK}
+  {IS_KNOWN}
   br i1 %known, label %add, label %wrong
 add:
   %high = shl i64 %word, {64 - MARK_AT}
@@ -151,7 +154,7 @@ put:
   ret i64 %new
 wrong:
   %why = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_BYTES}, %add ]
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)
+  {MISUSE}
   ret i64 %word
 }}
 """, (FAULT, SETTLED_WORD))  # fmt: skip
@@ -194,12 +197,8 @@ entry:
   {before}
   {slot("shared", at.SHARED)}
   %mask = call i32 @touch_mbarrier({V32} %a, i32 %asked, ptr %env, ptr %site)
-  br label %next
-next:
-  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %lane ]
-{NEXT_LANE}
-  %address.at = getelementptr i32, ptr %addresses, i64 %number.wide
-  %address = load i32, ptr %address.at
+{lane_loop("%mask")}
+  {lane_of("address", "i32", "%addresses")}
   {OWN_HOST}
   %object = inttoptr i64 %host to ptr
   %word = load i64, ptr %object
@@ -250,19 +249,12 @@ INIT = each_lane("mbarrier_init", "void", f", {V32} %counts", COUNT_BEFORE, f"""
 COMPLAIN = RuntimeFunction("mbarrier_complain", f"""
 define internal void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %lane, i64 %why) noinline {{
 entry:
-  br i1 %fine, label %done, label %bad
-bad:
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)
-  br label %done
-done:
-  ret void
+  {end_with(MISUSE, "%fine", "bad", unless=True)}
 }}
 """, (FAULT,))  # fmt: skip
 INIT = RuntimeFunction(INIT.name, INIT.text, (*INIT.needs, COMPLAIN), INIT.declarations)
 
-KNOWN = f"""%mark.far = lshr i64 %word, {MARK_AT}
-  %mark = and i64 %mark.far, 3
-  %known = icmp eq i64 %mark, {MARK}
+KNOWN = f"""{IS_KNOWN}
   call void @mbarrier_complain(i1 %known, ptr %env, ptr %site, i64 %number.wide, i64 {NOT_INITIALISED})"""
 
 INVALIDATE = each_lane("mbarrier_inval", "void", "", "", f"""{KNOWN}

@@ -10,9 +10,22 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
 from ptxbench.emulator.runtime.atomics import update
 from ptxbench.emulator.runtime.clusters import host_of
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, NEXT_LANE, V32, WORK, RuntimeFunction, bump, field, slot
+from ptxbench.emulator.runtime.context import (
+    CTPOP,
+    CTTZ,
+    V32,
+    WORK,
+    RuntimeFunction,
+    bump,
+    field,
+    keeping_loop,
+    lane_loop,
+    lane_of,
+    put_fields,
+    slot,
+)
 from ptxbench.emulator.runtime.counting import GROUPS
-from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.faults import FAULT, as_issuer
 from ptxbench.emulator.runtime.mbarriers import TRANSACT
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE
 from ptxbench.emulator.runtime.watch import NOTHING
@@ -117,13 +130,7 @@ complete:
 }}
 """, (TRANSACT, NOTHING["message_done"]), ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
 
-NEXT_MESSAGE = f"""  br label %next
-next:
-  %index = phi i64 [ 0, %entry ], [ %index.next, %after ]
-  %kept = phi i64 [ 0, %entry ], [ %kept.new, %after ]
-  %over = icmp eq i64 %index, %count
-  br i1 %over, label %done, label %look
-look:
+NEXT_MESSAGE = f"""{keeping_loop("i64")}
   %item.offset = mul i64 %index, {MESSAGE_BYTES}
   %item = getelementptr i8, ptr %messages, i64 %item.offset"""
 """The head of a loop over the messages, which ends in KEEP and `after_message`: %item, and %kept messages before it."""
@@ -174,12 +181,8 @@ entry:
   %list.of = alloca {V32}, align 64
   store {V32} %addresses, ptr %list.of
   {slot("own", at.CLUSTER_OWN, "i32")}
-  br label %next
-next:
-  %rest = phi i32 [ %lanes, %entry ], [ %rest.less, %lane ]
-{NEXT_LANE}
-  %address.at = getelementptr i32, ptr %list.of, i64 %number.wide
-  %address = load i32, ptr %address.at
+{lane_loop("%lanes")}
+  {lane_of("address", "i32", "%list.of")}
   %barrier = or i32 %address, %own
   call void @deliver_messages(ptr %env, i32 %barrier, i1 false)
   br label %next
@@ -207,13 +210,7 @@ entry:
   br i1 %same, label %lost, label %hold
 {KEEP}
 lost:
-  {field("item", "site", SITE, "ptr")}
-  {field("item", "lane", LANE)}
-  {field("item", "issuer", WARP, "i64")}
-  {field("item", "sender", CTA, "i64")}
-  store i64 %issuer, ptr %warp.at                 ; the fault names the issuer
-  store i64 %sender, ptr %cta.at
-  %lane.wide = zext i32 %lane to i64
+  {as_issuer("item", site=SITE, lane=LANE, warp=WARP, cta=CTA)}
   %where = or i64 %target.wide, %line.high
   call void @fault(ptr %env, i64 {at.LEFT}, ptr %site, i64 %lane.wide, i64 %where)
   store i64 %warp, ptr %warp.at
@@ -238,6 +235,16 @@ def send(size: int, parts: int, bits: int) -> RuntimeFunction:
         f"  store i{bits} %v{k}.one, ptr %v{k}.to"
         for k in range(parts)
     )
+    fields = (
+        ("site", SITE, "ptr", "%site"),
+        ("target", TARGET, "i32", "%target"),
+        ("barrier", BARRIER, "i32", "%barrier"),
+        ("size", SIZE, "i32", str(size)),
+        ("lane", LANE, "i32", "%number"),
+        ("warp", WARP, "i64", "%warp"),
+        ("cta", CTA, "i64", "%cta"),
+        ("combine", COMBINE, "ptr", "%combine"),
+    )
     text = f"""
 define internal void @{name}({V32} %targets, {V32} %barriers, i32 %asked, ptr %env, ptr %site, ptr %combine
                              {"".join(f", {full} %v{k}" for k in range(parts))}) noinline {{
@@ -249,14 +256,9 @@ entry:
   {lists}
   {slot("warp", at.WARP)}
   {slot("cta", at.CTA)}
-  br label %next
-next:
-  %rest = phi i32 [ %asked, %entry ], [ %rest.less, %apart ], [ %rest.less, %put ]
-{NEXT_LANE}
-  %target.at = getelementptr i32, ptr %targets.list, i64 %number.wide
-  %target = load i32, ptr %target.at
-  %barrier.at = getelementptr i32, ptr %barriers.list, i64 %number.wide
-  %barrier = load i32, ptr %barrier.at
+{lane_loop("%asked", "apart", "put")}
+  {lane_of("target", "i32", "%targets.list")}
+  {lane_of("barrier", "i32", "%barriers.list")}
   %between = xor i32 %target, %barrier
   %distance = lshr i32 %between, {at.RANK_BITS}
   %together = icmp eq i32 %distance, 0
@@ -277,22 +279,7 @@ put:
   %item = getelementptr i8, ptr %messages, i64 %item.offset
   %index.more = add i64 %index, 1
   store i64 %index.more, ptr %count.at
-  %p.site = getelementptr i8, ptr %item, i64 {SITE}
-  store ptr %site, ptr %p.site
-  %p.target = getelementptr i8, ptr %item, i64 {TARGET}
-  store i32 %target, ptr %p.target
-  %p.barrier = getelementptr i8, ptr %item, i64 {BARRIER}
-  store i32 %barrier, ptr %p.barrier
-  %p.size = getelementptr i8, ptr %item, i64 {SIZE}
-  store i32 {size}, ptr %p.size
-  %p.lane = getelementptr i8, ptr %item, i64 {LANE}
-  store i32 %number, ptr %p.lane
-  %p.warp = getelementptr i8, ptr %item, i64 {WARP}
-  store i64 %warp, ptr %p.warp
-  %p.cta = getelementptr i8, ptr %item, i64 {CTA}
-  store i64 %cta, ptr %p.cta
-  %p.combine = getelementptr i8, ptr %item, i64 {COMBINE}
-  store ptr %combine, ptr %p.combine
+  {put_fields("item", *fields)}
   {values}
   %updates = icmp ne ptr %combine, null
   call void @message_sent(ptr %env, ptr %site, i64 %number.wide, i32 %target, i32 %barrier, i32 {size}, i1 %updates)

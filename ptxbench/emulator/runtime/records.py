@@ -20,7 +20,7 @@ import functools
 from collections.abc import Iterable
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, next_group, slot, splat
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, end_with, next_group, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.types import LANES
 
@@ -117,12 +117,7 @@ keep:
   store i64 %used.wide, ptr %p.use
   {slot("stop", at.STOP_AT_CONFLICT)}
   %stops = icmp ne i64 %stop, 0
-  br i1 %stops, label %end, label %done
-end:
-  call void @fault(ptr %env, i64 {at.CONFLICTED}, ptr %site, i64 0, i64 0)
-  br label %done
-done:
-  ret void
+  {end_with(f"call void @fault(ptr %env, i64 {at.CONFLICTED}, ptr %site, i64 0, i64 0)", "%stops", "end")}
 }}
 """, (FAULT,), (CTTZ,))  # fmt: skip
 
@@ -148,6 +143,7 @@ def record_line(use: str) -> RuntimeFunction:
     """`record_line_USE(env, site, line, granules)`: this CTA uses granules (a mask) of a line."""
     number = USES.index(use)
     chosen = ", ".join("i32 -1" if other in CONFLICTS[use] else "i32 0" for other in (*USES, ""))
+    found = f"call void @conflict(ptr %env, ptr %site, i64 %line, i32 %conflicting, {USES_VECTOR} %others)"
     text = f"""
 define internal void @record_line_{use}(ptr %env, ptr %site, i64 %line, i32 %granules) noinline {{
 entry:
@@ -200,12 +196,7 @@ more:
   %taken = call i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR} %others)
   %conflicting = and i32 %taken, %granules
   %conflicts = icmp ne i32 %conflicting, 0
-  br i1 %conflicts, label %tell, label %done
-tell:
-  call void @conflict(ptr %env, ptr %site, i64 %line, i32 %conflicting, {USES_VECTOR} %others)
-  br label %done
-done:
-  ret void
+  {end_with(found, "%conflicts", "tell")}
 }}
 """
     reduce_or = f"declare i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR})"

@@ -39,6 +39,12 @@ from ptxbench.emulator.runtime.lane_lines import LaneLines
 from ptxbench.emulator.runtime.warpgroup import REGISTERS_MISUSED
 from ptxbench.emulator.types import LANES
 
+FINDING_FIELDS = "\n  ".join(
+    f"%p{i} = getelementptr i64, ptr %p0, i64 {i}\n  store i64 %{name}, ptr %p{i}"
+    for i, name in enumerate(("offset", "lane", "address", "cta", "warp", "other"), start=1)
+)
+"""Lines that store the slots of a finding behind its kind, which is at %p0 (kinds.FINDING_SLOTS)."""
+
 FINDING = RuntimeFunction("finding", f"""
 define internal void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address, i64 %other) noinline cold {{
   {slot("counters", COUNTERS)}
@@ -66,18 +72,7 @@ store:
   %place = mul i64 %count, {kinds.FINDING_SLOTS}
   %p0 = getelementptr i64, ptr %findings, i64 %place
   store i64 %kind, ptr %p0
-  %p1 = getelementptr i64, ptr %p0, i64 1
-  store i64 %offset, ptr %p1
-  %p2 = getelementptr i64, ptr %p0, i64 2
-  store i64 %lane, ptr %p2
-  %p3 = getelementptr i64, ptr %p0, i64 3
-  store i64 %address, ptr %p3
-  %p4 = getelementptr i64, ptr %p0, i64 4
-  store i64 %cta, ptr %p4
-  %p5 = getelementptr i64, ptr %p0, i64 5
-  store i64 %warp, ptr %p5
-  %p6 = getelementptr i64, ptr %p0, i64 6
-  store i64 %other, ptr %p6
+  {FINDING_FIELDS}
   br label %done
 done:
   ret void

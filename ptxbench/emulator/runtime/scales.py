@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import V32, RuntimeFunction, splat
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction, end_with, splat
 from ptxbench.emulator.runtime.dot_products import STEP, dot_integer
 from ptxbench.emulator.runtime.elements import SPECIAL, Planes, decoded_float, replaced
 from ptxbench.emulator.runtime.faults import FAULT
@@ -189,12 +189,7 @@ entry:
   %wrong = or i1 %other, %unknown
   %executed = icmp ne i32 %lanes, 0
   %bad = and i1 %wrong, %executed
-  br i1 %bad, label %report, label %done
-report:
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 0, i64 {NOT_A_SELECTOR})
-  br label %done
-done:
-  ret void
+  {end_with(f"call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 0, i64 {NOT_A_SELECTOR})", "%bad", "report")}
 }}
 """
     return RuntimeFunction(name, text, (FAULT,))

@@ -14,7 +14,7 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import CTTZ, V32, RuntimeFunction
 from ptxbench.emulator.runtime.dot_products import STEP
 from ptxbench.emulator.runtime.elements import replaced
-from ptxbench.emulator.runtime.faults import FAULT, fault_of_lowest
+from ptxbench.emulator.runtime.faults import FAULT, fault_if_any
 from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.runtime.rearrange import gathered
 from ptxbench.emulator.types import LANES, S32, U32
@@ -157,10 +157,7 @@ entry:
   %wrong = and i32 {mask}, %lanes
   %some = icmp ne i32 %wrong, 0
   br i1 %some, label %report, label %done
-report:
-  {fault_of_lowest("%wrong", at.MISUSED, reason)}
-  br label %done
-done:
+{fault_if_any("%wrong", at.MISUSED, reason, block="report", after="done")}
   ret void
 }}
 """

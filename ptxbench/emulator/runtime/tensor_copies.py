@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import boxes, bulk, changed_maps
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.boxes import BAD, BYTES, INSIDE, LOW, PAST, RANK, READ_ROW, ROWS, SIZE, TYPE, load_slot
+from ptxbench.emulator.runtime.boxes import BAD, BYTES, INSIDE, LOW, PAST, RANK, READ_ROW, ROWS, SIZE, TYPE, load_slots
 from ptxbench.emulator.runtime.bulk_checks import (
     BOX_ALIGN,
     FAR,
@@ -18,13 +18,12 @@ from ptxbench.emulator.runtime.bulk_checks import (
     TOLD,
     aligned,
     count,
-    lane_of,
     lists,
     targets,
     units_spanned,
 )
 from ptxbench.emulator.runtime.bulk_queue import PUT, WHAT
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, loop, slot
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, lane_of, loop, slot
 from ptxbench.emulator.runtime.copies import BULK_MAP, BULK_PLACE
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.records import NO_RECORD
@@ -136,11 +135,7 @@ decode:
   %map.host = add i64 %far, %delta
   %map = inttoptr i64 %map.host to ptr
   call void @box_of(ptr %map, ptr %place, ptr %box)
-  {load_slot("bad", BAD)}
-  {load_slot("rank", RANK)}
-  {load_slot("type", TYPE)}
-  {load_slot("near.bytes", BYTES)}
-  {load_slot("inside", INSIDE)}
+  {load_slots({"bad": BAD, "rank": RANK, "type": TYPE, "near.bytes": BYTES, "inside": INSIDE})}
   %size.bytes = trunc i64 %near.bytes to i32
   %stale = call i1 @map_is_stale(ptr %env, i64 %far, ptr %map)
   br i1 %stale, label %misused, label %bad.check
@@ -168,12 +163,8 @@ near.of.cta:
   {REACH}
   br i1 %near.fine, label %far.check, label %put
 far.check:
-  {load_slot("low", LOW)}
-  {load_slot("past.all", PAST)}
-  {load_slot("rows", ROWS)}
-  {load_slot("row.bytes", boxes.ROW_BYTES)}
-  {load_slot("shift", boxes.SHIFT)}
-  {load_slot("turned", boxes.MASK)}
+  {load_slots({"low": LOW, "past.all": PAST, "rows": ROWS})}
+  {load_slots({"row.bytes": boxes.ROW_BYTES, "shift": boxes.SHIFT, "turned": boxes.MASK})}
   %cut = icmp ne i64 %inside, %near.bytes
   %nothing = icmp eq i64 %inside, 0
   br i1 %nothing, label %put, label %search
@@ -242,8 +233,7 @@ measure:
   call void @llvm.memcpy.p0.p0.i64(ptr %map.kept, ptr %map.from, i64 {boxes.USED_BYTES}, i1 false)
   %place.kept = getelementptr i8, ptr %item, i64 {BULK_PLACE}
   call void @llvm.memcpy.p0.p0.i64(ptr %place.kept, ptr %place, i64 {4 * boxes.DIMENSIONS}, i1 false)
-  {load_slot("its.bytes", BYTES)}
-  {load_slot("its.inside", INSIDE)}
+  {load_slots({"its.bytes": BYTES, "its.inside": INSIDE})}
   %its.whole = icmp eq i64 %its.bytes, %its.inside
   %at.once = or i1 %its.whole, %loads                             ; else row_taken has told it
   br i1 %at.once, label %tell, label %told
@@ -252,7 +242,7 @@ tell:
                        i32 %barrier, i32 %ctas, i1 %own, i32 %moved, i1 %loads)
   br label %told
 told:
-  {load_slot("its.size", SIZE)}
+  {load_slots({"its.size": SIZE})}
   {targets("places")}
   %its.pieces = lshr i64 %its.bytes, 4
   %its.arrived = mul i64 %its.pieces, %places

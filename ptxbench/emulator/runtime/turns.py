@@ -14,6 +14,7 @@ from ptxbench.emulator.runtime.context import (
     V32,
     WARP_TESTED,
     RuntimeFunction,
+    end_with,
     slot,
 )
 from ptxbench.emulator.runtime.faults import FAULT, fault_of_lowest
@@ -52,12 +53,7 @@ entry:
   %even = xor i64 %cta, 1
   %gives.way = and i64 %even, %by.turns
   %goes.on = icmp eq i64 %gives.way, 0
-  br i1 %goes.on, label %done, label %end
-end:
-  call void @end_turn(ptr %env, i32 %mask)
-  br label %done
-done:
-  ret void
+  {end_with("call void @end_turn(ptr %env, i32 %mask)", "%goes.on", "end", unless=True)}
 }}
 """, (END_TURN,))  # fmt: skip
 

@@ -68,6 +68,15 @@ def descriptor(which: str, origin: str) -> str:
   %{which}.outside = icmp uge i64 %{which}.place, %bytes"""
 
 
+def refuse(condition: str, reason: int, block: str, after: str) -> str:
+    """Lines that end the function with a fault, in the block `block`, if `condition` holds; else `after` begins."""
+    return f"""br i1 {condition}, label %{block}, label %{after}
+{block}:
+  {fault(reason)}
+  ret void
+{after}:"""
+
+
 def issue(area: WarpgroupArea, register_bytes: int) -> RuntimeFunction:
     """`NAME(env, site, registers, places, active, a, b, scale, table, product, origin)`: check and queue a product.
 
@@ -115,25 +124,13 @@ various:
   ret void
 based:
   %any.based = or i1 %a.based, %b.based
-  br i1 %any.based, label %is.based, label %inside
-is.based:
-  {fault(BASED)}
-  ret void
-inside:
+  {refuse("%any.based", BASED, "is.based", "inside")}
   %a.out = and i1 %a.outside, %in.memory
   %any.out = or i1 %a.out, %b.outside
-  br i1 %any.out, label %is.outside, label %fenced
-is.outside:
-  {fault(OUTSIDE)}
-  ret void
-fenced:
+  {refuse("%any.out", OUTSIDE, "is.outside", "fenced")}
   {field("fence.seen", "area", FENCED)}
   %unfenced = icmp eq i32 %fence.seen, 0
-  br i1 %unfenced, label %is.unfenced, label %compare
-is.unfenced:
-  {fault(UNFENCED)}
-  ret void
-compare:
+  {refuse("%unfenced", UNFENCED, "is.unfenced", "compare")}
   ; The same product, as far as it is known, in the other warps of the group.
   {field("issued", "area", ISSUED, "i64")}
   %number = add i64 %issued, 1
