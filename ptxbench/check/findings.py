@@ -106,6 +106,9 @@ class TimingGpu:
     host: str
     device: Device
 
+    def __str__(self) -> str:
+        return f"{self.device.name} of {self.host}"
+
 
 @dataclass(frozen=True)
 class Judgement:

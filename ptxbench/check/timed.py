@@ -161,5 +161,5 @@ def time_words(cells: Sequence[Cell], variant: str, gpu: TimingGpu) -> str:
         ends = interval(cell, variant, cell.variants[variant]) if interval else None
         if seconds is not None and ratio is not None:
             between = f" [{ends[0]:.3f} to {ends[1]:.3f}]" if ends else ""
-            return f"{si(seconds, 's')}, {si(ratio, '×')} cuda{between}, on {gpu.device.name} of {gpu.host}"
+            return f"{si(seconds, 's')}, {si(ratio, '×')} cuda{between}, on {gpu}"
     return "no time"

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.emit import Value
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import bulk_queue, context, copies, mbarriers, turns, watch, watches
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.types import LANES, U32, U64
-
-if TYPE_CHECKING:
-    from ptxbench.emulator.warp_ops import WarpOps
+from ptxbench.emulator.warp_emitter import WarpEmitter
 
 
-class AsyncCopies:
-    """Emits operations of the current instruction's active lanes; `ops` knows the lanes and reserves the sites."""
-
-    def __init__(self, ops: WarpOps) -> None:
-        self.ops = ops
-
-    @property
-    def e(self) -> Emitter:
-        return self.ops.e
+class AsyncCopies(WarpEmitter):
+    """Emits asynchronous copies, and operations on mbarriers."""
 
     def issue(self, target: Value | ParamAddress, source: Value | ParamAddress, size: int, counts: Value) -> None:
         """Issue an asynchronous copy of `size` bytes per lane; `counts` of them come from global memory."""

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.layout import ParamAddress
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runtime import mbarriers, messages
 from ptxbench.emulator.runtime.context import RuntimeFunction
 from ptxbench.emulator.types import U32, U64, bits_of
-
-if TYPE_CHECKING:
-    from ptxbench.emulator.warp_ops import WarpOps
+from ptxbench.emulator.warp_emitter import WarpEmitter
 
 
-class AsyncStores:
-    """Emits messages of the current instruction's active lanes to CTAs of their cluster."""
-
-    def __init__(self, ops: WarpOps) -> None:
-        self.ops = ops
+class AsyncStores(WarpEmitter):
+    """Emits messages to CTAs of the cluster."""
 
     def send(
         self,
@@ -30,7 +23,7 @@ class AsyncStores:
         operation: str = "",
     ) -> None:
         """Send `values`, all of one type, to consecutive addresses; `operation`: how they update the target."""
-        ops, e = self.ops, self.ops.e
+        ops, e = self.ops, self.e
         kind = values[0].type
         size = kind.bytes * len(values)
         use, touch = "atomic" if operation else "store", messages.touch(size, updates=bool(operation))
@@ -65,4 +58,4 @@ class AsyncStores:
 
     def arrived(self, addresses: str, lanes: str) -> None:
         """`lanes` (i32) have tested mbarriers at these addresses (typed) of their CTA without success."""
-        self.ops.e.line(f"call void @{self.ops.function(messages.ARRIVED)}(ptr %env, {addresses}, i32 {lanes})")
+        self.e.line(f"call void @{self.ops.function(messages.ARRIVED)}(ptr %env, {addresses}, i32 {lanes})")

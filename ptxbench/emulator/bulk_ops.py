@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.emit import Value
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
@@ -13,9 +12,7 @@ from ptxbench.emulator.runtime import bulk, bulk_clusters, bulk_queue, context, 
 from ptxbench.emulator.runtime.bulk_checks import PIECE
 from ptxbench.emulator.runtime.context import V32
 from ptxbench.emulator.types import U32, Type
-
-if TYPE_CHECKING:
-    from ptxbench.emulator.warp_ops import WarpOps
+from ptxbench.emulator.warp_emitter import WarpEmitter
 
 Address = Value | ParamAddress
 OWN, CLUSTER = "shared", "cluster"
@@ -43,15 +40,8 @@ class SharedSide:
         return f"i1 {str(self.own).lower()}, i1 {str(self.several).lower()}"
 
 
-class BulkCopies:
-    """Emits bulk copies of the current instruction's active lanes."""
-
-    def __init__(self, ops: WarpOps) -> None:
-        self.ops = ops
-
-    @property
-    def e(self) -> Emitter:
-        return self.ops.e
+class BulkCopies(WarpEmitter):
+    """Emits bulk copies."""
 
     def target(self, space: str, address: Address, barrier: Address, ctas: Value | None = None) -> SharedSide:
         """Where a load goes: an address in the CTA (OWN) or the cluster (CLUSTER), and the mbarrier that it completes.

@@ -28,8 +28,8 @@ class SanitizerFinding:
 
 
 @dataclass(frozen=True)
-class RawFinding:
-    """A finding as the generated code stores it; `slot` is its site's index in the raw counters."""
+class RawReport:
+    """What the generated code stores about an error. `slot`: the index of its site in the raw counters."""
 
     kind: int
     slot: int
@@ -37,6 +37,12 @@ class RawFinding:
     address: int
     cta: int
     warp: int
+
+
+@dataclass(frozen=True)
+class RawFinding(RawReport):
+    """A finding as the generated code stores it."""
+
     other: int
     """For a race: the lower half of the other access's stamp (races/layout.py)."""
     where: int = 0

@@ -10,7 +10,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.emulator.findings import RawFinding
+from ptxbench.emulator.findings import RawFinding, RawReport
 from ptxbench.emulator.layout import BINS, Translation
 from ptxbench.emulator.pending_stores import PendingStore
 from ptxbench.emulator.variation import NO_VARIATION, Variation
@@ -56,16 +56,8 @@ class LaunchRequest:
         return math.prod(self.cluster or (1,))
 
 
-@dataclass(frozen=True)
-class Fault:
-    """The first fault, by CTA rank. `slot`: its counter's index in the raw counters."""
-
-    kind: int
-    slot: int
-    lane: int
-    address: int
-    cta: int
-    warp: int
+class Fault(RawReport):
+    """The first fault, by CTA rank."""
 
 
 @dataclass(frozen=True)

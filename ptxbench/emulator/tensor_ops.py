@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ptxbench.emulator.bulk_ops import Address, SharedSide
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.layout import ParamAddress
@@ -12,16 +10,11 @@ from ptxbench.emulator.runtime import boxes, bulk_checks, changed_maps, tensor_c
 from ptxbench.emulator.runtime.context import V32, V64
 from ptxbench.emulator.runtime.tensor_copies import LOADS, PREFETCHES, STORES
 from ptxbench.emulator.types import S32, U32, U64
-
-if TYPE_CHECKING:
-    from ptxbench.emulator.warp_ops import WarpOps
+from ptxbench.emulator.warp_emitter import WarpEmitter
 
 
-class TensorCopies:
-    """Emits tensor copies of the current instruction's active lanes."""
-
-    def __init__(self, ops: WarpOps) -> None:
-        self.ops = ops
+class TensorCopies(WarpEmitter):
+    """Emits tensor copies."""
 
     def load(self, near: SharedSide, map: Address, place: tuple[Value, ...]) -> None:
         """Copy a box into shared memory, and complete its bytes at an mbarrier."""
@@ -38,7 +31,7 @@ class TensorCopies:
     def issue(
         self, near: SharedSide, map: Address, place: tuple[Value, ...], mode: int, operation: str | None = None
     ) -> None:  # fmt: skip
-        ops, e = self.ops, self.ops.e
+        ops, e = self.ops, self.e
         function = ops.function(tensor_copies.ISSUE)
         use = "atomic" if operation else "load" if mode == LOADS else "store"
         maps = ops.memory_arguments("global", self.in_memory(map), use, bulk_checks.PIECE).split(", ")
@@ -66,16 +59,16 @@ class TensorCopies:
         """The active lanes have changed maps."""
         if self.ops.bulk:
             function = self.ops.function(changed_maps.CHANGE)
-            self.ops.e.line(f"call void @{function}(ptr %env, {self.generic(map)}, i32 {self.ops.active}, i64 {state})")
+            self.e.line(f"call void @{function}(ptr %env, {self.generic(map)}, i32 {self.ops.active}, i64 {state})")
 
     def release(self) -> None:
         if self.ops.bulk:
-            self.ops.e.line(f"call void @{self.ops.function(changed_maps.RELEASE)}(ptr %env, i32 {self.ops.active})")
+            self.e.line(f"call void @{self.ops.function(changed_maps.RELEASE)}(ptr %env, i32 {self.ops.active})")
 
     def acquire(self, map: Address) -> None:
         if self.ops.bulk:
             function = self.ops.function(changed_maps.ACQUIRE)
-            self.ops.e.line(f"call void @{function}(ptr %env, {self.generic(map)}, i32 {self.ops.active})")
+            self.e.line(f"call void @{function}(ptr %env, {self.generic(map)}, i32 {self.ops.active})")
 
     def generic(self, map: Address) -> str:
         """The addresses of maps, with their type."""

@@ -36,34 +36,24 @@ def half_product(e, half, a, b):
     return upper_product(e, a, b) if half == "hi" else e.mul(a, b)
 
 
-@instruction("add.cc.type d, a, b", type=TYPES, carry="out", section=SECTION + "add-cc")
-def add_cc(e, a, b):
-    return add_carrying(e, a, b)
+def carrying(name, result):
+    """The three forms of an instruction that computes `result(e, a, b, carry)`, a value and its carry."""
+
+    @instruction(f"{name}.cc.type d, a, b", type=TYPES, carry="out", section=f"{SECTION}{name}-cc")
+    def gives(e, a, b):
+        return result(e, a, b)
+
+    @instruction(f"{name}c.type d, a, b", type=TYPES, carry="in", section=f"{SECTION}{name}c")
+    def takes(e, a, b, carry):
+        return result(e, a, b, carry)[0]
+
+    @instruction(f"{name}c.cc.type d, a, b", type=TYPES, carry="both", section=f"{SECTION}{name}c")
+    def takes_and_gives(e, a, b, carry):
+        return result(e, a, b, carry)
 
 
-@instruction("addc.type d, a, b", type=TYPES, carry="in", section=SECTION + "addc")
-def addc(e, a, b, carry):
-    return add_carrying(e, a, b, carry)[0]
-
-
-@instruction("addc.cc.type d, a, b", type=TYPES, carry="both", section=SECTION + "addc")
-def addc_cc(e, a, b, carry):
-    return add_carrying(e, a, b, carry)
-
-
-@instruction("sub.cc.type d, a, b", type=TYPES, carry="out", section=SECTION + "sub-cc")
-def sub_cc(e, a, b):
-    return subtract_carrying(e, a, b)
-
-
-@instruction("subc.type d, a, b", type=TYPES, carry="in", section=SECTION + "subc")
-def subc(e, a, b, carry):
-    return subtract_carrying(e, a, b, carry)[0]
-
-
-@instruction("subc.cc.type d, a, b", type=TYPES, carry="both", section=SECTION + "subc")
-def subc_cc(e, a, b, carry):
-    return subtract_carrying(e, a, b, carry)
+carrying("add", add_carrying)
+carrying("sub", subtract_carrying)
 
 
 @instruction("mad.half.cc.type d, a, b, c", half=HALVES, type=TYPES, carry="out", section=SECTION + "mad-cc")

@@ -236,34 +236,24 @@ def named(value):
     return str(value)
 
 
-for layouts, shapes, kinds in (*OPERANDS, (("row",), ("m8n8k32",), ("s4", "u4")), (("row",), ("m8n8k128",), ("b1",))):
+def wmma_loads(use, layouts, shapes, kinds):
+    """The instructions that load A, B or C."""
+    loaded = f"wmma.load.{use}.sync.aligned.layout.shape{{.space}}.type {{d}}, [a]"
 
-    @instruction("wmma.load.a.sync.aligned.layout.shape{.space}.type {d}, [a]", layout=layouts, shape=shapes,
-                 space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    @instruction("wmma.load.a.sync.aligned.layout.shape{.space}.type {d}, [a], stride:u32", layout=layouts,
-                 shape=shapes, space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    def wmma_load_a(e, ops, layout, shape, space, type, a, stride=None):
-        return wmma_load(e, ops, "a", shape, named(type), layout, space, a, stride)
+    @instruction(loaded, layout=layouts, shape=shapes, space=SPACES, type=kinds, flow="aligned",
+                 section=LOAD)  # fmt: skip
+    @instruction(f"{loaded}, stride:u32", layout=layouts, shape=shapes, space=SPACES, type=kinds, flow="aligned",
+                 section=LOAD)  # fmt: skip
+    def load(e, ops, layout, shape, space, type, a, stride=None):
+        return wmma_load(e, ops, use, shape, named(type), layout, space, a, stride)
 
 
-for layouts, shapes, kinds in (*OPERANDS, (("col",), ("m8n8k32",), ("s4", "u4")), (("col",), ("m8n8k128",), ("b1",))):
-
-    @instruction("wmma.load.b.sync.aligned.layout.shape{.space}.type {d}, [a]", layout=layouts, shape=shapes,
-                 space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    @instruction("wmma.load.b.sync.aligned.layout.shape{.space}.type {d}, [a], stride:u32", layout=layouts,
-                 shape=shapes, space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    def wmma_load_b(e, ops, layout, shape, space, type, a, stride=None):
-        return wmma_load(e, ops, "b", shape, named(type), layout, space, a, stride)
-
+for use, only in (("a", ("row",)), ("b", ("col",))):
+    for operands in (*OPERANDS, (only, ("m8n8k32",), ("s4", "u4")), (only, ("m8n8k128",), ("b1",))):
+        wmma_loads(use, *operands)
 
 for shapes, kinds in ADDENDS:
-
-    @instruction("wmma.load.c.sync.aligned.layout.shape{.space}.type {d}, [a]", layout=LAYOUTS, shape=shapes,
-                 space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    @instruction("wmma.load.c.sync.aligned.layout.shape{.space}.type {d}, [a], stride:u32", layout=LAYOUTS,
-                 shape=shapes, space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    def wmma_load_c(e, ops, layout, shape, space, type, a, stride=None):
-        return wmma_load(e, ops, "c", shape, named(type), layout, space, a, stride)
+    wmma_loads("c", LAYOUTS, shapes, kinds)
 
     stored = "wmma.store.d.sync.aligned.layout.shape{.space}.type [a], {b}:" + ("b64" if "f64" in kinds else "b32")
 

@@ -18,6 +18,9 @@ class Scales:
     kind: str
     count: int
 
+    def __str__(self) -> str:
+        return f"{self.kind}_{self.count}"
+
 
 @dataclass(frozen=True)
 class Sparsity:
@@ -68,7 +71,7 @@ class Multiply:
         if self.model:
             parts.append(f"{self.model.block}_{self.model.frac}" + "_halves" * self.model.halves)
         if self.scales:
-            parts.append(f"{self.scales.kind}_{self.scales.count}_of_{self.packing or 8}")
+            parts.append(f"{self.scales}_of_{self.packing or 8}")
         if self.sparse:
             parts.append("sparse")
         return "_".join(filter(None, parts))

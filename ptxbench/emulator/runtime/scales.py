@@ -147,7 +147,7 @@ def dot_grouped(what: Multiply) -> RuntimeFunction:
     result = to_f32_toward_zero(e, value, what.model.kept)
     result = e.select(infinite, Value("%c", U32), result)
     result = e.select(nan, e.constant(NAN32, U32), result)
-    name = f"dot_grouped_{what.scales.kind}_{what.scales.count}_{count}_{size}_{frac}"
+    name = f"dot_grouped_{what.scales}_{count}_{size}_{frac}"
     arguments = ", ".join(f"{V32} %{argument}" for argument in names)
     text = f"""
 define internal {V32} @{name}(ptr %a, ptr %b, {V32} %c, {arguments}) noinline {{
