@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench.audit.audit import Audit
 from ptxbench.audit.outcome import AuditOutcome
 from ptxbench.audit.tally import RateTarget, TallyLine
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.terminal.tables import DrawnTable, Section, draw, paragraphs
 from ptxbench.units import ABSENT
 from ptxbench.wording.judgement import MOST_NAMED
 from ptxbench.wording.table import StyledText, Table, numbers, texts
@@ -31,13 +31,13 @@ ASSUMED = "The noise is simulated, not measured: this tests the rule, not a GPU.
 
 
 @dataclass(frozen=True)
-class AuditTable:
+class AuditTable(Section):
     """The parts of an audit, one after the other, each with its targets."""
 
     audit: Audit
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        audit, width = self.audit, min(options.max_width, WIDEST)
+    def parts(self, width: int, plain: bool) -> RenderResult:
+        audit = self.audit
         if audit.synthetic is not None:
             yield Constrain(Text(f"Seeded suites: {audit.suites:,} of each noise, seed {audit.seed}. {ASSUMED}"), width)
             yield Text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
@@ -13,7 +13,7 @@ from ptxbench.bugs.audit import VARIANTS, TrialOrder
 from ptxbench.bugs.bug import KINDS
 from ptxbench.bugs.outcome import EXPLAINED, MISSED, UNJUDGED, BugOutcome, BugTally, exit_status, tally
 from ptxbench.languages import title
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.terminal.tables import DrawnTable, Section, draw, paragraphs
 from ptxbench.units import ABSENT
 from ptxbench.wording.table import StyledText, Table, numbers, texts
 
@@ -26,14 +26,13 @@ LEGEND = (
 
 
 @dataclass(frozen=True)
-class BugTable:
+class BugTable(Section):
     """A row per pair, a row per kind of bug, the bugs that were not caught, and the total."""
 
     order: TrialOrder
     outcomes: Sequence[BugOutcome]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = min(options.max_width, WIDEST)
+    def parts(self, width: int, plain: bool) -> RenderResult:
         order = self.order
         text = f"Up to {order.bugs} bugs in each kernel, {order.arch}, seed {order.seed}"
         yield Constrain(Text(text, "bold"), width)

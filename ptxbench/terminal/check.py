@@ -22,7 +22,7 @@ from ptxbench.discovery import display_path
 from ptxbench.languages import title
 from ptxbench.result import ExecutedReport
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
+from ptxbench.terminal.tables import WIDEST, DrawnTable, Section, draw, paragraphs, symbol
 from ptxbench.wording.findings import open_counts
 from ptxbench.wording.table import Column, Mark, StyledText, Table, numbers, texts
 
@@ -54,13 +54,12 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class JudgementReport:
+class JudgementReport(Section):
     """One candidate: one line per stage, the findings, the figures, the verdict."""
 
     judgement: Judgement
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, plain = min(options.max_width, WIDEST), options.ascii_only
+    def parts(self, width: int, plain: bool) -> RenderResult:
         judgement = self.judgement
         language = title(judgement.language) if judgement.language else "not judged"
         yield Text.assemble(

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench.terminal.forest import NARROWEST, axis_of, bar, ticks
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.terminal.tables import DrawnTable, Section, draw, paragraphs
 from ptxbench.units import size_words
 from ptxbench.verdict import Comparison, Row, verdicts
 from ptxbench.wording.judgement import (
@@ -44,14 +44,12 @@ GAP = 2
 
 
 @dataclass(frozen=True)
-class ComparisonTable:
+class ComparisonTable(Section):
     """The differences of two runs, a row for each result that needs attention, and the totals."""
 
     comparison: Comparison
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, plain = min(options.max_width, WIDEST), options.ascii_only
-
+    def parts(self, width: int, plain: bool) -> RenderResult:
         yield Constrain(Prose("\n".join(header(self.comparison))), width)
         yield Text()
         rows = compared_rows(self.comparison)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench import units
 from ptxbench.result import BROKEN, SKIPPED, UNSUPPORTED, WRONG
 from ptxbench.terminal.plot import BEST, PLAIN_BEST, pictures
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.terminal.tables import DrawnTable, Section, draw, paragraphs
 from ptxbench.tune import Curves
 from ptxbench.tune.curve import FEWEST_ROUNDS, Best, unbuildable
 from ptxbench.tune.panels import PanelLine, panels, value_words
@@ -25,13 +25,12 @@ COUNTS_NOTE = "Counts are not times: only a GPU can show which point is the fast
 
 
 @dataclass(frozen=True)
-class CurveReport:
+class CurveReport(Section):
     """A sweep: its picture, the table of its main quantity, and the findings in words."""
 
     curves: Curves
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        plain, width = options.ascii_only, min(options.max_width, WIDEST)
+    def parts(self, width: int, plain: bool) -> RenderResult:
         yield self.heading()
         for quantity in self.curves.quantities:
             yield Text()

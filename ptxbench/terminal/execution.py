@@ -18,7 +18,7 @@ from ptxbench import kernel_names, units
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, Output, SkippedKernel
 from ptxbench.metrics import BY_NAME
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, symbol
+from ptxbench.terminal.tables import WIDEST, DrawnTable, Section, draw, symbol
 from ptxbench.wording.cells import trimmed
 from ptxbench.wording.machine import sentence
 from ptxbench.wording.table import Mark, StyledText, Table, numbers, texts
@@ -352,15 +352,13 @@ def cost(counts: Mapping[str, int]) -> str:
 
 
 @dataclass(frozen=True)
-class FolderReport:
+class FolderReport(Section):
     """The kernels of a folder, one per row; then the errors, and what was not launched."""
 
     outcomes: Sequence[ExecOutcome]
     left_out: Sequence[SkippedKernel]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = min(options.max_width, WIDEST)
-        plain = options.ascii_only
+    def parts(self, width: int, plain: bool) -> RenderResult:
         if self.outcomes:
             yield Constrain(self.table(plain), width)
             yield Text()

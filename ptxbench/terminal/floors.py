@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
@@ -12,22 +12,21 @@ from ptxbench.metrics import REFERENCE
 from ptxbench.result import Cell
 from ptxbench.specifications import MODELS
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST, draw
+from ptxbench.terminal.tables import Section, draw
 from ptxbench.wording.model import claim_sentences, floor_texts
 from ptxbench.wording.table import Table, numbers, texts
 
 
 @dataclass(frozen=True)
-class ModelBlock:
+class ModelBlock(Section):
     """One row per variant: its highest floor, the next one, and its claim. Nothing without a model."""
 
     cell: Cell
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def parts(self, width: int, plain: bool) -> RenderResult:
         model = self.cell.model
         if model is None or model.gpu not in MODELS:
             return
-        width = min(options.max_width, WIDEST)
         arch, specification = MODELS[model.gpu]
         title = f"Model of {specification.name}, {arch}, {specification.boost_mhz} MHz: floors, not times"
         yield Constrain(Prose(title, "bold"), width)

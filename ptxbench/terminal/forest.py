@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +16,7 @@ from ptxbench.metrics import REFERENCE
 from ptxbench.result import Cell
 from ptxbench.stats import Interval
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST
+from ptxbench.terminal.tables import Section
 from ptxbench.units import size_words
 from ptxbench.wording.cells import ratio_intervals
 from ptxbench.wording.sparkline import sparkline
@@ -76,7 +76,7 @@ def ticks(axis: Axis, width: int, words: Callable[[float], str] = plain_ratio) -
 
 
 @dataclass(frozen=True)
-class Forest:
+class Forest(Section):
     """The ratios of a pair's cells to the reference: interval as a picture and in figures, and the rounds.
 
     Nothing if there is a single ratio of a single round, which its table shows too.
@@ -84,8 +84,7 @@ class Forest:
 
     cells: Sequence[Cell]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        plain, width = options.ascii_only, min(options.max_width, WIDEST)
+    def parts(self, width: int, plain: bool) -> RenderResult:
         rows = list(ratio_intervals(self.cells))
         rounds = [rounds_of(cell, variant, plain) for cell, variant, _ in rows]
         if len(rows) < 2 and not any(rounds):

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench.terminal.comparison import STYLES
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.terminal.tables import DrawnTable, Section, draw, paragraphs
 from ptxbench.units import size_words
 from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.verdicts import WAIVED
@@ -30,13 +30,12 @@ MOST_WAIVERS = 4
 
 
 @dataclass(frozen=True)
-class GateTable:
+class GateTable(Section):
     """The result of a gate: the rows that are not green, what to do about each, and the exit status."""
 
     gate: Gate
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = min(options.max_width, WIDEST)
+    def parts(self, width: int, plain: bool) -> RenderResult:
         yield Constrain(Text("\n".join(header(self.gate))), width)
         yield Text()
         rows = numbered(self.gate)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import median
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench import units
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.terminal.tables import DrawnTable, Section, draw, paragraphs
 from ptxbench.verdict.history import Series
 from ptxbench.wording.history import footer, has_changed, series_size, span, step_lines
 from ptxbench.wording.sparkline import sparkline
@@ -24,15 +24,14 @@ LONGEST, SHORTEST = 40, 10
 
 
 @dataclass(frozen=True)
-class HistoryTable:
+class HistoryTable(Section):
     """Every series, by device, with its steps in words; `quiet`: of exact ones only those that ever changed."""
 
     series: Sequence[Series]
     unjudged: int
     quiet: bool
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, plain = min(options.max_width, WIDEST), options.ascii_only
+    def parts(self, width: int, plain: bool) -> RenderResult:
         for device, group in groupby(self.series, key=lambda series: series.place.device):
             of_device = list(group)
             visible = [series for series in of_device if has_changed(series) or not self.quiet]

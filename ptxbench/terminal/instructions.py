@@ -13,19 +13,18 @@ from rich.text import Text
 
 from ptxbench.emulator.isa.unsupported import UNSUPPORTED, Missing
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST
+from ptxbench.terminal.tables import WIDEST, Section
 from ptxbench.wording.instructions import MANUAL, InstructionLine, Lookup
 
 
 @dataclass(frozen=True)
-class Chapters:
+class Chapters(Section):
     """Chapters of the table; `detailed` adds the choices for each place of a line."""
 
     chapters: dict[str, list[InstructionLine]]
     detailed: bool
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = min(options.max_width, WIDEST)
+    def parts(self, width: int, plain: bool) -> RenderResult:
         for title, of in self.chapters.items():
             yield Text.assemble((title, "bold cyan"), (f"  {counted(of)}", "dim"))
             yield Text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
@@ -26,7 +26,7 @@ from ptxbench.model.scores import (
     refutable,
     spreads,
 )
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw
+from ptxbench.terminal.tables import DrawnTable, Section, draw
 from ptxbench.units import fixed, plural
 from ptxbench.wording.table import Column, Table, numbers, texts
 
@@ -35,14 +35,13 @@ TIMES = dict(zip(MEASURED, ("less", "within 2 %", "more"), strict=True))
 
 
 @dataclass(frozen=True)
-class ModelAudit:
+class ModelAudit(Section):
     """Every published point, the summary of the points, and the claims of saved runs that a GPU measured."""
 
     points: Sequence[ModelPoint]
     measured: Sequence[ScoredClaim]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = min(options.max_width, WIDEST)
+    def parts(self, width: int, plain: bool) -> RenderResult:
         claims = of_points(self.points)
         sections = (
             ("Published times over the highest floor", point_table(self.points)),

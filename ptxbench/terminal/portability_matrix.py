@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench.portability.survey import Matrix
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.terminal.tables import DrawnTable, Section, draw, paragraphs
 from ptxbench.wording import portability as matrix_words
 from ptxbench.wording.table import Mark, StyledText, Table, numbers, texts
 
@@ -20,14 +20,13 @@ FOLDED = 9
 
 
 @dataclass(frozen=True)
-class MatrixTable:
+class MatrixTable(Section):
     """One pair: its name, a row per target, why cells are empty, what a driver's JIT needs, and the total."""
 
     matrix: Matrix
     cell: str = "registers"
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, plain = min(options.max_width, WIDEST), options.ascii_only
+    def parts(self, width: int, plain: bool) -> RenderResult:
         rows, notes = matrix_words.table(self.matrix, self.cell)
         names = list(self.matrix.reaches)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,6 +20,17 @@ from ptxbench.wording.table import Column, Mark, StyledText, Table, entry
 
 WIDEST = 100
 """Columns of text: the width of a table that fits in a mail or an issue."""
+
+
+class Section(ABC):
+    """What is printed in at most WIDEST columns."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        return self.parts(min(options.max_width, WIDEST), options.ascii_only)
+
+    @abstractmethod
+    def parts(self, width: int, plain: bool) -> RenderResult:
+        """What to print, one below the other, in `width` columns. `plain`: in ASCII."""
 
 
 @dataclass(frozen=True)
