@@ -12,18 +12,8 @@ from ptxbench.exporters.sarif import Alert, AlertRule, to_log
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.safe_text import markdown_text, plain
 from ptxbench.units import size_words
-from ptxbench.verdict import (
-    BROKEN,
-    BROKEN_BOTH,
-    INCONCLUSIVE,
-    MISSING,
-    NOT_COMPARABLE,
-    REFERENCE_CHANGED,
-    REGRESSED,
-    SAME_CODE,
-)
+from ptxbench.verdict import verdicts
 from ptxbench.verdict.gate import Gate, JudgedRow
-from ptxbench.verdict.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.wording.gating import GateRow, change_words, describe_rows, footer, header, steps, total, values, why
 from ptxbench.wording.judgement import interval_words
 from ptxbench.wording.remedies import location, next_step, waivers
@@ -34,16 +24,16 @@ SCHEMA = "ptxbench.gate/2"
 FENCE = "```"
 
 MEANINGS = {
-    BROKEN: "The kernel is wrong or broken, and was not so in the baseline.",
-    BROKEN_BOTH: "The kernel is wrong or broken, as it was in the baseline.",
-    REGRESSED: "A ratio, a time or a count is worse than its budget or its limit allows.",
-    MISSING: "A kernel of the baseline is not in the run.",
-    INCONCLUSIVE: "The data do not allow a verdict.",
-    NOT_MEASURABLE: "The kernel cannot be measured on this device.",
-    NOT_COMPARABLE: "The run and the baseline cannot be compared.",
-    CHANGED: "Accesses have other modifiers. No count shows what that costs.",
-    REFERENCE_CHANGED: "The code of the CUDA side changed, and that of the PTX side did not.",
-    SAME_CODE: "The code is that of the baseline, but the saved counts differ.",
+    verdicts.BROKEN: "The kernel is wrong or broken, and was not so in the baseline.",
+    verdicts.BROKEN_BOTH: "The kernel is wrong or broken, as it was in the baseline.",
+    verdicts.REGRESSED: "A ratio, a time or a count is worse than its budget or its limit allows.",
+    verdicts.MISSING: "A kernel of the baseline is not in the run.",
+    verdicts.INCONCLUSIVE: "The data do not allow a verdict.",
+    verdicts.NOT_MEASURABLE: "The kernel cannot be measured on this device.",
+    verdicts.NOT_COMPARABLE: "The run and the baseline cannot be compared.",
+    verdicts.CHANGED: "Accesses have other modifiers. No count shows what that costs.",
+    verdicts.REFERENCE_CHANGED: "The code of the CUDA side changed, and that of the PTX side did not.",
+    verdicts.SAME_CODE: "The code is that of the baseline, but the saved counts differ.",
     "": "The gate cannot judge a part of the run.",
 }
 """What each verdict that fails or warns means; "": a problem of the whole run."""
@@ -97,7 +87,7 @@ def judged_object(judged: JudgedRow, gate: Gate) -> Mapping[str, Any]:
 
 def is_listed(judged: JudgedRow) -> bool:
     """Whether a row must be listed."""
-    return judged.outcome != "pass" or judged.row.verdict == WAIVED
+    return judged.outcome != "pass" or judged.row.verdict == verdicts.WAIVED
 
 
 def to_markdown(gate: Gate) -> str:
@@ -195,7 +185,8 @@ def rule_of(verdict: str) -> AlertRule:
 
 def skipped(judged: JudgedRow) -> bool:
     """Whether a row neither passes nor fails."""
-    return not judged.exit_status and is_listed(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
+    worse = judged.row.verdict in (verdicts.BROKEN, verdicts.REGRESSED)
+    return not judged.exit_status and is_listed(judged) and not worse
 
 
 EXPORTERS: dict[str, Callable[[Gate], str]] = {
