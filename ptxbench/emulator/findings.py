@@ -12,6 +12,18 @@ from ptxbench.emulator.runtime import context, kinds, warpgroup
 
 
 @dataclass(frozen=True)
+class RawReport:
+    """What the generated code stores about an error. `slot`: the index of its site in the raw counters."""
+
+    kind: int
+    slot: int
+    lane: int
+    address: int
+    cta: int
+    warp: int
+
+
+@dataclass(frozen=True)
 class SanitizerFinding:
     """One error in a kernel, found at the first thread that made it, by line and kind.
 
@@ -25,18 +37,6 @@ class SanitizerFinding:
     message: str
     between_ctas: bool = False
     """For a race: whether threads of two CTAs took part."""
-
-
-@dataclass(frozen=True)
-class RawReport:
-    """What the generated code stores about an error. `slot`: the index of its site in the raw counters."""
-
-    kind: int
-    slot: int
-    lane: int
-    address: int
-    cta: int
-    warp: int
 
 
 @dataclass(frozen=True)

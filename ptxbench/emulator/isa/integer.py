@@ -14,14 +14,16 @@ WIDE = ("u64", "s64")
 WORDS = ("u32", "s32")
 
 
-@instruction("add.type d, a, b", type=INTS, section="integer-arithmetic-instructions-add")
-def add(e, a, b):
-    return e.add(a, b)
+def of_two(name):
+    """An instruction of two numbers, which is the emitter's operation of the same name."""
+
+    @instruction(f"{name}.type d, a, b", type=INTS, section=f"integer-arithmetic-instructions-{name}")
+    def result(e, a, b):
+        return getattr(e, name)(a, b)
 
 
-@instruction("sub.type d, a, b", type=INTS, section="integer-arithmetic-instructions-sub")
-def sub(e, a, b):
-    return e.sub(a, b)
+of_two("add")
+of_two("sub")
 
 
 @instruction("add.sat.s32 d, a, b", section="integer-arithmetic-instructions-add")
@@ -148,14 +150,8 @@ def sad(e, a, b, c):
     return e.add(c, e.select(e.compare("lt", a, b), e.sub(b, a), e.sub(a, b)))
 
 
-@instruction("min.type d, a, b", type=INTS, section="integer-arithmetic-instructions-min")
-def minimum(e, a, b):
-    return e.min(a, b)
-
-
-@instruction("max.type d, a, b", type=INTS, section="integer-arithmetic-instructions-max")
-def maximum(e, a, b):
-    return e.max(a, b)
+of_two("min")
+of_two("max")
 
 
 def positive(e, a):

@@ -43,6 +43,10 @@ ENTRY = f"""{slot("header", at.CTA_STATE, "ptr")}
   %barrier.offset = add i64 %entry.offset, {at.CTA_BARRIERS}
   %barrier = getelementptr i8, ptr %header, i64 %barrier.offset"""
 
+EXPECTED = f"""{field("barrier", "expected", at.BARRIER_EXPECTED)}
+  %everyone = icmp eq i32 %expected, {EVERYONE}"""
+"""Lines that load the number of lanes that the barrier expects, and set %everyone: whether it is every thread."""
+
 RELEASE = RuntimeFunction("release_barrier", f"""
 define internal void @release_barrier(ptr %env, i32 %id) noinline {{
   ; The lanes that wait at barrier %id go on; those of a reduction get its answer.
@@ -50,8 +54,7 @@ entry:
   {ENTRY}
   {field("barrier", "trues", at.BARRIER_TRUES)}
   {field("barrier", "asked", at.BARRIER_ASKED)}
-  {field("barrier", "expected", at.BARRIER_EXPECTED)}
-  %everyone = icmp eq i32 %expected, {EVERYONE}
+  {EXPECTED}
   %all = icmp eq i32 %trues, %asked
   %flag = select i1 %all, i32 {ALL_TRUE}, i32 0
   %answer = or i32 %trues, %flag
@@ -123,8 +126,7 @@ entry:
   {ENTRY}
   {field("barrier", "lanes", at.BARRIER_LANES)}
   {field("barrier", "arrived.warps", at.BARRIER_WARPS)}
-  {field("barrier", "expected", at.BARRIER_EXPECTED)}
-  %everyone = icmp eq i32 %expected, {EVERYONE}
+  {EXPECTED}
   br i1 %everyone, label %all, label %some
 all:
   {slot("threads", at.THREADS, "i32")}

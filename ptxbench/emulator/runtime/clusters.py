@@ -10,19 +10,7 @@ phase is over if the header has the other parity. (PTX ISA, "barrier.cluster".)
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import (
-    CTPOP,
-    CTTZ,
-    MASK,
-    V32,
-    V64,
-    RuntimeFunction,
-    field,
-    loop,
-    loop_end,
-    slot,
-    splat,
-)
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, RuntimeFunction, field, loop, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT, fault_if_any, fault_of_lowest, resolve_window
 
 OFFSET_MASK = (1 << at.RANK_BITS) - 1
@@ -149,6 +137,15 @@ done:
 }}
 """)  # fmt: skip
 
+
+def count_lanes(name: str, offset: int, operation: str, lanes: str) -> str:
+    """Lines that add the number of `lanes` to the count at `offset` bytes of %cluster, or subtract it (sub)."""
+    return f"""{field("cluster", name, offset)}
+  %{name}.lanes = call i32 @llvm.ctpop.i32(i32 {lanes})
+  %{name}.new = {operation} i32 %{name}, %{name}.lanes
+  store i32 %{name}.new, ptr %{name}.at"""
+
+
 CHECK_AND_END = """call void @check_cluster(ptr %env)
   br label %done
 done:
@@ -183,10 +180,7 @@ come:
   %cleared = and i32 %parity, %fresh.not
   %parity.new = select i1 %odd, i32 %set, i32 %cleared
   store i32 %parity.new, ptr %parity.at
-  {field("cluster", "arrived", at.CLUSTER_ARRIVED)}
-  %count = call i32 @llvm.ctpop.i32(i32 %fresh)
-  %arrived.new = add i32 %arrived, %count
-  store i32 %arrived.new, ptr %arrived.at
+  {count_lanes("arrived", at.CLUSTER_ARRIVED, "add", "%fresh")}
   {CHECK_AND_END}
 }}
 """, (CHECK, FAULT), (CTPOP, CTTZ))  # fmt: skip
@@ -252,7 +246,7 @@ wake:
   %parked.new = and i32 %parked, %freed.not
   store i32 %parked.new, ptr %parked.at
   br label %skip
-{loop_end("next", "k", after="skip")}
+{at.loop_end("next", "k", after="skip")}
 }}
 """)  # fmt: skip
 
@@ -279,14 +273,8 @@ go:
   %now = and i32 %mine, %same
   %pending.new = xor i32 %pending, %mine
   store i32 %pending.new, ptr %pending.at
-  {field("cluster", "arrived", at.CLUSTER_ARRIVED)}
-  %less = call i32 @llvm.ctpop.i32(i32 %now)
-  %arrived.new = sub i32 %arrived, %less
-  store i32 %arrived.new, ptr %arrived.at
-  {field("cluster", "exited", at.CLUSTER_EXITED)}
-  %more = call i32 @llvm.ctpop.i32(i32 %lanes)
-  %exited.new = add i32 %exited, %more
-  store i32 %exited.new, ptr %exited.at
+  {count_lanes("arrived", at.CLUSTER_ARRIVED, "sub", "%now")}
+  {count_lanes("exited", at.CLUSTER_EXITED, "add", "%lanes")}
   {CHECK_AND_END}
 }}
 """, (CHECK,), (CTPOP,))  # fmt: skip

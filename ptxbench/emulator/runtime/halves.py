@@ -7,9 +7,7 @@ from collections.abc import Callable
 from ptxbench.emulator.runtime.context import RuntimeFunction
 from ptxbench.emulator.types import Type
 
-WIDEN_F16 = RuntimeFunction(
-    "widen_f16",
-    """
+WIDEN_F16 = RuntimeFunction("widen_f16", """
 define internal float @widen_f16(i16 %h) noinline {
   %wide = zext i16 %h to i32
   %magnitude = and i32 %wide, 32767
@@ -26,11 +24,9 @@ define internal float @widen_f16(i16 %h) noinline {
   %result = bitcast i32 %signed to float
   ret float %result
 }
-""",
-)
-NARROW_F16 = RuntimeFunction(
-    "narrow_f16",
-    """
+""")  # fmt: skip
+
+NARROW_F16 = RuntimeFunction("narrow_f16", """
 define internal i16 @narrow_f16(float %f) noinline {
   ; To nearest even. Below 2^-14 adding 1/2 leaves multiples of 2^-24 in the low bits.
   %bits = bitcast float %f to i32
@@ -57,22 +53,18 @@ define internal i16 @narrow_f16(float %f) noinline {
   %short = trunc i32 %result to i16
   ret i16 %short
 }
-""",
-)
-WIDEN_BF16 = RuntimeFunction(
-    "widen_bf16",
-    """
+""")  # fmt: skip
+
+WIDEN_BF16 = RuntimeFunction("widen_bf16", """
 define internal float @widen_bf16(i16 %h) noinline {
   %wide = zext i16 %h to i32
   %bits = shl i32 %wide, 16
   %result = bitcast i32 %bits to float
   ret float %result
 }
-""",
-)
-NARROW_BF16 = RuntimeFunction(
-    "narrow_bf16",
-    """
+""")  # fmt: skip
+
+NARROW_BF16 = RuntimeFunction("narrow_bf16", """
 define internal i16 @narrow_bf16(float %f) noinline {
   %bits = bitcast float %f to i32
   %magnitude = and i32 %bits, 2147483647
@@ -86,8 +78,8 @@ define internal i16 @narrow_bf16(float %f) noinline {
   %short = trunc i32 %result to i16
   ret i16 %short
 }
-""",
-)
+""")  # fmt: skip
+
 CONVERSIONS = {"f16": (WIDEN_F16, NARROW_F16), "bf16": (WIDEN_BF16, NARROW_BF16)}
 
 
