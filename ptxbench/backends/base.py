@@ -11,6 +11,11 @@ from ptxbench.result import COLD
 from ptxbench.run_info import Device
 from ptxbench.toolchain import Build
 
+Arguments = Mapping[str, Any]
+"""The arguments of a kernel by name, in the order of its signature."""
+Names = tuple[str, ...]
+"""Names of arguments."""
+
 
 @dataclass(frozen=True)
 class LaunchOutcome:
@@ -67,7 +72,7 @@ class Clock(Protocol):
         """
         ...
 
-    def refill(self, arguments: Mapping[str, Any]) -> None:
+    def refill(self, arguments: Arguments) -> None:
         """Replace the content of the arguments by other data of the same shapes, also for clocks that share them.
 
         Called only if no sample is running, as `reload` is.
@@ -129,9 +134,7 @@ class Backend(Protocol):
         """Raise LaunchUnavailable if this backend does not support such a launch; called before its data is made."""
         ...
 
-    def run(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> LaunchOutcome:
+    def run(self, build: Build, launch: Launch, arguments: Arguments, outputs: Names) -> LaunchOutcome:
         """Launch `build` once on copies of `arguments` (in signature order) and return what it wrote to `outputs`.
 
         Raises LaunchUnavailable as `require` does, and KernelError: MemoryFault, FuelExhausted, WrongResult for a write
@@ -139,9 +142,7 @@ class Backend(Protocol):
         """
         ...
 
-    def again(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[LaunchOutcome]:
+    def again(self, build: Build, launch: Launch, arguments: Arguments, outputs: Names) -> Iterator[LaunchOutcome]:
         """Repeat the launch under different conditions: if the result changes, the kernel is the cause."""
         ...
 
@@ -149,11 +150,11 @@ class Backend(Protocol):
         self,
         build: Build,
         launch: Launch,
-        arguments: Mapping[str, Any],
-        outputs: tuple[str, ...],
+        arguments: Arguments,
+        outputs: Names,
         *,
-        updated: tuple[str, ...] = (),
-        scratch: tuple[str, ...] = (),
+        updated: Names = (),
+        scratch: Names = (),
         cache: str = COLD,
     ) -> Clock | None:
         """A clock for this kernel on these arguments, or None if this backend has no times (the emulator).
@@ -164,7 +165,7 @@ class Backend(Protocol):
         """
         ...
 
-    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
+    def floor(self, launch: Launch, arguments: Arguments) -> Clock | None:
         """The clock of an empty kernel with the same launch, or one of a chain: the cost of a launch itself."""
         ...
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.arrays import Array
+from ptxbench.backends.base import Arguments, Names
 from ptxbench.errors import LaunchError, WrongResult
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TiledMap
 
@@ -79,9 +80,7 @@ def first_change(original: Array, now: Array) -> int | None:
     return int(different[0]) // item if different.size else None
 
 
-def check_untouched(
-    kernel: str, arguments: Mapping[str, Any], outputs: tuple[str, ...], left: Mapping[str, ReadBack]
-) -> None:
+def check_untouched(kernel: str, arguments: Arguments, outputs: Names, left: Mapping[str, ReadBack]) -> None:
     """Raise WrongResult if the launch wrote anything but `outputs`: a guard zone, or an input.
 
     `kernel`: its name in the message; `left`: every array of `arguments` after the launch, in the same order.
@@ -104,7 +103,7 @@ def check_untouched(
 
 
 def pack(
-    arguments: Mapping[str, Any],
+    arguments: Arguments,
     addresses: Mapping[str, int],
     encode: Callable[[TiledMap, int], np.void] = lambda tiled, address: np.void(bytes(MAP_BYTES)),
 ) -> tuple[np.generic[Any], ...]:
@@ -168,7 +167,7 @@ MOST_COPIES = 64
 """Limited because making a set takes time too."""
 
 
-def names_of_arrays(arguments: Mapping[str, Any]) -> list[str]:
+def names_of_arrays(arguments: Arguments) -> list[str]:
     return [name for name, value in arguments.items() if isinstance(value, np.ndarray)]
 
 

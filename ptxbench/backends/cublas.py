@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ptxbench.backends.base import Arguments
 from ptxbench.errors import LaunchUnavailable, MachineError
 from ptxbench.libraries import Gemm
 
@@ -54,7 +55,7 @@ class Cublas:
         self.check("cublasSetStream_v2", library.cublasSetStream_v2(self.handle, ctypes.c_void_p(stream)))
         self.check("cublasSetMathMode", library.cublasSetMathMode(self.handle, DEFAULT_MATH))
 
-    def gemm(self, gemm: Gemm, arguments: Mapping[str, Any], addresses: Mapping[str, int]) -> Callable[[], None]:
+    def gemm(self, gemm: Gemm, arguments: Arguments, addresses: Mapping[str, int]) -> Callable[[], None]:
         """Returns the function that enqueues the product.
 
         cuBLAS stores matrices by columns and so reads a matrix of rows as its transpose: the call computes c^T = b^T

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
 
 from ptxbench.arrays import Array
 from ptxbench.backends import buffers
+from ptxbench.backends.base import Arguments, Names
 
 
-def contiguous(arguments: Mapping[str, Any]) -> dict[str, Array]:
+def contiguous(arguments: Arguments) -> dict[str, Array]:
     """The arrays of one list of arguments."""
     return {name: np.ascontiguousarray(value) for name, value in arguments.items() if isinstance(value, np.ndarray)}
 
@@ -27,7 +28,7 @@ class DeviceBuffers:
         self,
         cuda: Any,
         stream: Any,
-        arguments: Mapping[str, Any],
+        arguments: Arguments,
         outputs: Collection[str] = (),
         checksum: Callable[[int, int], int] | None = None,
     ) -> None:
@@ -37,8 +38,8 @@ class DeviceBuffers:
         self.arrays: dict[str, Array] = contiguous(arguments)
         self.memory: dict[str, Any] = {}
         self.masters: dict[str, Any] = {}
-        self.updated: tuple[str, ...] = ()
-        self.scratch: tuple[str, ...] = ()
+        self.updated: Names = ()
+        self.scratch: Names = ()
         self.outputs = frozenset(outputs)
         self.checksum = checksum
         self.sums: dict[str, int] = {}
@@ -57,7 +58,7 @@ class DeviceBuffers:
         duplicate.remember(tuple(self.masters), self.updated, self.scratch)
         return duplicate
 
-    def refill(self, arguments: Mapping[str, Any]) -> None:
+    def refill(self, arguments: Arguments) -> None:
         """Wait for the stream, then replace the arrays' content by other data of the same shapes."""
         self.stream.synchronize()
         self.arguments, self.arrays = arguments, contiguous(arguments)
@@ -114,7 +115,7 @@ class DeviceBuffers:
         runtime = self.cuda.runtime
         runtime.memcpyAsync(array.ctypes.data, address, array.nbytes, runtime.memcpyDeviceToHost, self.stream.ptr)
 
-    def remember(self, outputs: tuple[str, ...], updated: tuple[str, ...] = (), scratch: tuple[str, ...] = ()) -> None:
+    def remember(self, outputs: Names, updated: Names = (), scratch: Names = ()) -> None:
         """Prepare to restore `outputs`: by a fill if all bytes are equal, else from a master copy on the device.
 
         `updated`, `scratch`: the outputs that `restore_updated` and `restore_scratch` restore. A master copy stays at

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ptxbench import architecture
 from ptxbench.arrays import Array
-from ptxbench.backends.base import LaunchOutcome
+from ptxbench.backends.base import Arguments, LaunchOutcome, Names
 from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.counters import EXACT
@@ -48,13 +48,7 @@ class EmulatorBackend:
             raise LaunchUnavailable(f"{build.source.name}: {lacks}")
 
     def run(
-        self,
-        build: Build,
-        launch: Launch,
-        arguments: Mapping[str, Any],
-        outputs: tuple[str, ...],
-        *,
-        threads: int | None = None,
+        self, build: Build, launch: Launch, arguments: Arguments, outputs: Names, *, threads: int | None = None
     ) -> LaunchOutcome:
         """One launch on copies of the outputs, and on the inputs themselves, which it cannot change.
 
@@ -89,9 +83,7 @@ class EmulatorBackend:
             wide_wavefronts=execution.wide_wavefronts,
         )
 
-    def again(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[LaunchOutcome]:
+    def again(self, build: Build, launch: Launch, arguments: Arguments, outputs: Names) -> Iterator[LaunchOutcome]:
         """One more launch with another number of host threads, which must not change the result."""
         yield self.run(build, launch, arguments, outputs, threads=2 if os.cpu_count() == 1 else 1)
 

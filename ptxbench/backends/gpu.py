@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench.backends import buffers
-from ptxbench.backends.base import Clock, LaunchOutcome, Watch
+from ptxbench.backends.base import Arguments, Clock, LaunchOutcome, Names, Watch
 from ptxbench.backends.checksum import Checksum
 from ptxbench.backends.cublas import Cublas, find_cublas
 from ptxbench.backends.device_buffers import DeviceBuffers
@@ -140,9 +140,7 @@ class GpuBackend:
             **management(bus_id),
         )
 
-    def run(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> LaunchOutcome:
+    def run(self, build: Build, launch: Launch, arguments: Arguments, outputs: Names) -> LaunchOutcome:
         """Launch once on copies of `arguments`; see base.Backend.
 
         Raises WrongResult if anything but `outputs` was written, DeviceError or MachineError for a failure that the
@@ -154,9 +152,7 @@ class GpuBackend:
             left = self.fetch(build, memory, arguments, outputs)
         return LaunchOutcome(left, approximate=accuracy.opcodes(build.ptx))
 
-    def again(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[LaunchOutcome]:
+    def again(self, build: Build, launch: Launch, arguments: Arguments, outputs: Names) -> Iterator[LaunchOutcome]:
         """See base.Backend: each launch has its own buffers, and its CTAs run in whatever order the GPU chooses."""
         for _ in range(LAUNCHES - 1):
             yield self.run(build, launch, arguments, outputs)
@@ -165,11 +161,11 @@ class GpuBackend:
         self,
         build: Build,
         launch: Launch,
-        arguments: Mapping[str, Any],
-        outputs: tuple[str, ...],
+        arguments: Arguments,
+        outputs: Names,
         *,
-        updated: tuple[str, ...] = (),
-        scratch: tuple[str, ...] = (),
+        updated: Names = (),
+        scratch: Names = (),
         cache: str = COLD,
     ) -> Clock:
         """A clock by events. Clocks on one and the same `arguments` object share one set of device buffers.
@@ -241,19 +237,17 @@ class GpuBackend:
             return Preparation(*restoring, self.empty_l2, hold).cold
         return Preparation(*restoring, self.reset_persisting_lines, hold).warm
 
-    def buffers(self, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> DeviceBuffers:
+    def buffers(self, arguments: Arguments, outputs: Names) -> DeviceBuffers:
         """The arrays on the device; all except `outputs` must stay unchanged."""
         return DeviceBuffers(self.cuda, self.stream, arguments, outputs, self.checksum)
 
-    def fetch(
-        self, build: Build, memory: DeviceBuffers, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Mapping[str, Any]:
+    def fetch(self, build: Build, memory: DeviceBuffers, arguments: Arguments, outputs: Names) -> Mapping[str, Any]:
         """The content of `outputs` after launches. Raises WrongResult if they wrote anything else."""
         left = memory.download()
         buffers.check_untouched(kernel_name(build), arguments, outputs, left)
         return {name: left[name].data for name in outputs}
 
-    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
+    def floor(self, launch: Launch, arguments: Arguments) -> Clock | None:
         """The clock of an empty kernel with the same grid, block and size of parameters; not of a chain."""
         packed = buffers.pack(arguments, dict.fromkeys(buffers.names_of_arrays(arguments), 0))
         with self.reporting(EMPTY):
@@ -346,9 +340,7 @@ class GpuBackend:
     def launcher(self) -> Launcher:
         return Launcher(self.cuda, find_driver(), LaunchLimits.of(self.cuda.runtime), self.stream)
 
-    def prepare(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
-    ) -> Callable[[], None]:
+    def prepare(self, build: Build, launch: Launch, arguments: Arguments, memory: DeviceBuffers) -> Callable[[], None]:
         """Everything up to the launch, which the returned function enqueues."""
         function = self.function(build, launch)
         return self.bound(function, build.enqueued(launch), build.arguments(arguments), memory)
@@ -363,9 +355,7 @@ class GpuBackend:
         self.set_aside.require(self.launcher.limits.set_aside_bytes * launch.set_aside // 100)
         return function
 
-    def bound(
-        self, function: Any, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
-    ) -> Callable[[], None]:
+    def bound(self, function: Any, launch: Launch, arguments: Arguments, memory: DeviceBuffers) -> Callable[[], None]:
         """Returns the function that enqueues a launch of `function`, or a call of a library."""
         if isinstance(function, Gemm):
             return self.cublas.gemm(function, arguments, memory.addresses)

@@ -7,9 +7,10 @@ have evicted them from L2 by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ptxbench.backends.base import Arguments
 from ptxbench.backends.device_buffers import DeviceBuffers
 
 Launch = Callable[[], None]
@@ -38,7 +39,7 @@ class TimedKernel:
         self.refills = 0
         self.kernel = load(False)
 
-    def refill(self, arguments: Mapping[str, Any]) -> Sequence[Launch]:
+    def refill(self, arguments: Arguments) -> Sequence[Launch]:
         """Put other data into the arrays, which clocks may share; return the next launch.
 
         The old data go to the next of the copies, so that these have different data.
