@@ -5,27 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ptxbench.emulator import syntax
 from ptxbench.emulator.constants import expression, signed, starts_expression, whole_expression
 from ptxbench.emulator.scopes import Scopes
-from ptxbench.emulator.syntax import (
-    Address,
-    Dual,
-    Element,
-    Function,
-    Group,
-    Immediate,
-    Negated,
-    Not,
-    Operand,
-    Register,
-    Selected,
-    Sink,
-    Special,
-    Sum,
-    Symbol,
-    Variable,
-    Vector,
-)
 from ptxbench.emulator.tokens import Cursor, is_name, syntax_error
 from ptxbench.emulator.types import PRED
 
@@ -48,8 +30,8 @@ class Operands:
         self,
         cursor: Cursor,
         scopes: Scopes,
-        variables: Mapping[str, Variable],
-        functions: Mapping[str, Function],
+        variables: Mapping[str, syntax.Variable],
+        functions: Mapping[str, syntax.Function],
     ) -> None:
         """`variables`: of the module and of the function, by their unique names."""
         self.cursor = cursor
@@ -59,7 +41,7 @@ class Operands:
         self.calls = False
         """Whether the current instruction is a call, which may name a function that is not declared."""
 
-    def of(self, opcode: str) -> tuple[Operand, ...]:
+    def of(self, opcode: str) -> tuple[syntax.Operand, ...]:
         """The operands up to the `;` that ends the instruction."""
         cursor = self.cursor
         if cursor.accept(";"):
@@ -71,36 +53,39 @@ class Operands:
             raise cursor.error("';'")
         if "tensor" in opcode.split("."):
             operands = self.with_coordinates(operands)
-        if any(isinstance(operand, Vector) for operand in operands) or opcode.startswith("mov.v4"):
+        if any(isinstance(operand, syntax.Vector) for operand in operands) or opcode.startswith("mov.v4"):
             operands = [self.shaped(operand, opcode) for operand in operands]
         return tuple(operands)
 
-    def with_coordinates(self, operands: list[Operand]) -> list[Operand]:
+    def with_coordinates(self, operands: list[syntax.Operand]) -> list[syntax.Operand]:
         """The operands of a tensor copy: `[map, {coordinates}]` as an address and a vector."""
-        if any(isinstance(operand, Vector) for operand in operands):
+        if any(isinstance(operand, syntax.Vector) for operand in operands):
             raise syntax_error(self.cursor.last_line, "coordinates go into the brackets of the map: [map, {c0, c1}].")
-        flat: list[Operand] = []
+        flat: list[syntax.Operand] = []
         for operand in operands:
-            flat += operand.parts if isinstance(operand, Group) else (operand,)
+            flat += operand.parts if isinstance(operand, syntax.Group) else (operand,)
         return flat
 
-    def shaped(self, operand: Operand, opcode: str) -> Operand:
+    def shaped(self, operand: syntax.Operand, opcode: str) -> syntax.Operand:
         """`{r}` as `r` if they are equivalent; the elements of a predefined vector such as %tid."""
-        if isinstance(operand, Vector) and len(operand.parts) == 1 and ONE_ELEMENT.match(opcode):
+        if isinstance(operand, syntax.Vector) and len(operand.parts) == 1 and ONE_ELEMENT.match(opcode):
             return operand.parts[0]
-        if opcode.startswith("mov.v4") and isinstance(operand, Special) and PREDEFINED_VECTOR.fullmatch(operand.name):
-            return Vector((*(Special(f"{operand.name}.{selector}") for selector in "xyz"), Immediate(0)))
-        return operand
+        if not opcode.startswith("mov.v4") or not isinstance(operand, syntax.Special):
+            return operand
+        if not PREDEFINED_VECTOR.fullmatch(operand.name):
+            return operand
+        selected = (syntax.Special(f"{operand.name}.{selector}") for selector in "xyz")
+        return syntax.Vector((*selected, syntax.Immediate(0)))
 
-    def call_operand(self) -> Operand:
+    def call_operand(self) -> syntax.Operand:
         """`(a, b)`, the parameters of a call, or any other operand."""
         if not self.cursor.accept("("):
             return self.operand()
         parts = tuple(self.cursor.separated(self.operand)) if self.cursor.next != ")" else ()
         self.cursor.expect(")")
-        return Group(parts)
+        return syntax.Group(parts)
 
-    def operand(self) -> Operand:
+    def operand(self) -> syntax.Operand:
         cursor = self.cursor
         word = cursor.next
         if is_name(word) and word != "WARP_SZ":
@@ -111,41 +96,41 @@ class Operands:
             cursor.take()
             parts = cursor.separated(self.vector_part)
             cursor.expect("}")
-            return Vector(tuple(parts))
+            return syntax.Vector(tuple(parts))
         if word in ("!", "-") and is_name(cursor.following) and cursor.following != "WARP_SZ":
             cursor.take()
             operand = self.named(cursor.take())
-            return Not(operand) if word == "!" else Negated(operand)
+            return syntax.Not(operand) if word == "!" else syntax.Negated(operand)
         if starts_expression(cursor):
             return expression(cursor)
         raise cursor.error("an operand")
 
-    def named_operand(self) -> Operand:
+    def named_operand(self) -> syntax.Operand:
         """`%r`, `%r + 4`, `name[2]`, `%p|%q`."""
         cursor = self.cursor
         operand = self.named(cursor.take())
         following = cursor.next
-        if following == "+" and isinstance(operand, Register | Symbol):
+        if following == "+" and isinstance(operand, syntax.Register | syntax.Symbol):
             cursor.take()
             return self.plus(operand, signed(whole_expression(cursor)))
-        if following == "[" and isinstance(operand, Symbol):
+        if following == "[" and isinstance(operand, syntax.Symbol):
             return self.element(operand)
         if following == "|":
             cursor.take()
-            return Dual(operand, self.named(cursor.name("a register")))
+            return syntax.Dual(operand, self.named(cursor.name("a register")))
         return operand
 
-    def plus(self, base: Register | Symbol, offset: int) -> Operand:
-        if isinstance(base, Symbol):
-            return Symbol(base.name, base.offset + offset)
+    def plus(self, base: syntax.Register | syntax.Symbol, offset: int) -> syntax.Operand:
+        if isinstance(base, syntax.Symbol):
+            return syntax.Symbol(base.name, base.offset + offset)
         kind = self.scopes.registers[base.name]
         if kind.floating or kind is PRED:
             raise syntax_error(
                 self.cursor.last_line, f"'{base.name}' is .{kind}; a constant can only be added to an integer register."
             )
-        return Sum(base, offset) if offset else base
+        return syntax.Sum(base, offset) if offset else base
 
-    def element(self, symbol: Symbol) -> Operand:
+    def element(self, symbol: syntax.Symbol) -> syntax.Operand:
         """`name[2]` and `name[r + 1]`: the address of an element."""
         cursor = self.cursor
         variable = self.variables.get(symbol.name)
@@ -153,74 +138,74 @@ class Operands:
             raise syntax_error(cursor.line, f"'{symbol.name}' is not an array.")
         cursor.expect("[")
         scale = variable.type.bytes
-        operand: Operand
+        operand: syntax.Operand
         if is_name(cursor.next) and cursor.next != "WARP_SZ":
             index = self.named_operand()
-            if not isinstance(index, Register | Sum):
+            if not isinstance(index, syntax.Register | syntax.Sum):
                 raise syntax_error(
                     cursor.last_line, f"expected a register or a number as the index of '{symbol.name}'."
                 )
-            operand = Element(symbol, index, scale)
+            operand = syntax.Element(symbol, index, scale)
         else:
-            operand = Symbol(symbol.name, scale * signed(whole_expression(cursor)))
+            operand = syntax.Symbol(symbol.name, scale * signed(whole_expression(cursor)))
         cursor.expect("]")
         return operand
 
-    def address(self) -> Operand:
+    def address(self) -> syntax.Operand:
         """`[base + offset]`, or `[texture, {place}]` and similar."""
         cursor = self.cursor
         cursor.expect("[")
-        base: Register | Symbol | Immediate
+        base: syntax.Register | syntax.Symbol | syntax.Immediate
         offset = 0
         if starts_expression(cursor):
-            base = Immediate(whole_expression(cursor))
+            base = syntax.Immediate(whole_expression(cursor))
         else:
             name = cursor.name("a register or a variable")
             operand = self.named(name)
-            if not isinstance(operand, Register | Symbol):
+            if not isinstance(operand, syntax.Register | syntax.Symbol):
                 raise syntax_error(cursor.last_line, f"expected a register or a variable, found '{name}'.")
             base = operand
             if cursor.accept("+"):
                 offset = signed(whole_expression(cursor))
-        address = Address(base, offset)
+        address = syntax.Address(base, offset)
         rest = cursor.separated(self.operand) if cursor.accept(",") else []
         cursor.expect("]")
         cursor.accept(".unified")  # a promise that all lanes have the same address; not needed here
-        return Group((address, *rest)) if rest else address
+        return syntax.Group((address, *rest)) if rest else address
 
-    def vector_part(self) -> Operand:
+    def vector_part(self) -> syntax.Operand:
         cursor = self.cursor
         if starts_expression(cursor):
             return expression(cursor)
         operand = self.named(cursor.name("a register or a number"))
-        if isinstance(operand, Vector):
+        if isinstance(operand, syntax.Vector):
             raise syntax_error(cursor.last_line, "a vector cannot have a vector as an element.")
         return operand
 
-    def named(self, name: str) -> Operand:
+    def named(self, name: str) -> syntax.Operand:
         """The meaning of a bare name: a name of a scope, a predefined register, a part of a register, or a symbol."""
         if name == "_":
-            return Sink()
+            return syntax.Sink()
         operand = self.scopes.find(name)
         if operand is not None:
             return operand
         if PREDEFINED.fullmatch(name):
-            return Special(name) if not name.endswith(".w") else Immediate(0)  # the fourth element is always 0
+            return syntax.Immediate(0) if name.endswith(".w") else syntax.Special(name)  # the fourth is always 0
         whole, _, selector = name.partition(".")
         register = self.scopes.find(whole) if selector else None
-        if isinstance(register, Register):
-            return Selected(register, selector)
+        if isinstance(register, syntax.Register):
+            return syntax.Selected(register, selector)
         if name.startswith("%") or selector:
             raise syntax_error(self.cursor.last_line, f"'{name}' is not declared; add it to a .reg line.")
         if not (name in self.functions or self.calls):
             raise syntax_error(self.cursor.last_line, f"'{name}' is not defined.")
-        return Symbol(name)
+        return syntax.Symbol(name)
 
-    def guard(self) -> tuple[Register, bool]:
+    def guard(self) -> tuple[syntax.Register, bool]:
         """The predicate after `@`, and whether it is negated."""
         negated = self.cursor.accept("!")
         name = self.cursor.name("a predicate")
         operand = self.scopes.find(name)
-        if not isinstance(operand, Register) or self.scopes.registers[operand.name] is not PRED:
+        if not isinstance(operand, syntax.Register) or self.scopes.registers[operand.name] is not PRED:
             raise syntax_error(self.cursor.last_line, f"the guard '{name}' is not a declared predicate register.")
         return operand, negated
