@@ -37,7 +37,11 @@ class CheckKernel:
 
     def launch_in(self, case: CheckCase) -> Launch:
         """Its own launch at the size of a case, or that of the case."""
-        return self.launch(**case.size) if self.launch else case.launch
+        return self.launch_at(case.size, case.launch)
+
+    def launch_at(self, size: Size, usual: Launch) -> Launch:
+        """Its own launch at a size, or the usual one."""
+        return self.launch(**size) if self.launch else usual
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ process with limits.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from ptxbench import architecture, toolchain
 from ptxbench.check.candidate_launcher import MEMORY_LIMIT, WRONG, CandidateLauncher
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.comparison import COMPARED, figures, figures_of, heavier, resource_words, slower
+from ptxbench.check.cut_indices import probe
 from ptxbench.check.finding_codes import ERROR, OF_THE_PAIR
 from ptxbench.check.findings import (
     NO_VERDICT,
@@ -35,7 +37,7 @@ from ptxbench.check.findings import (
     limited,
     verdict_of,
 )
-from ptxbench.check.launching import FUEL, CheckCase, LaunchOptions, LaunchResult
+from ptxbench.check.launching import FUEL, CheckCase, CheckKernel, LaunchOptions, LaunchResult
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
 from ptxbench.check.polls import announces
@@ -191,7 +193,26 @@ class Checker:
         groups = [*self.suite.hidden, *(self.suite.bench if self.settings.thorough else ())]
         if not groups:
             raise Skip("the pair accepts no other sizes")
-        return self.run_series("hidden", groups)
+        outcome = self.run_series("hidden", groups)
+        return outcome if outcome.findings else self.cut_indices(outcome)
+
+    def cut_indices(self, outcome: StageOutcome) -> StageOutcome:
+        """`outcome`, or what a launch at a size at which an index loses bits finds: a warning if that is too large."""
+        kernel = CheckKernel(self.text.ptx, self.suite.entry, self.suite.arch)
+        if (found := probe(self.suite.pair, self.text.module, kernel)) is None:
+            return outcome
+        size, cut = found
+        words = f"{size_words(size)}: an index is cut to {cut.bits} bits, and loses some of them"
+        with contextlib.suppress(MemoryError):
+            series = self.suite.beyond_indices(size)
+            if next(iter(series), None) is not None:
+                larger = self.run_series("hidden", [series])
+                return larger if larger.findings else outcome
+            if left := self.suite.never_written(kernel, size):
+                message = f"{words}; {left}, are never written."
+                found_at = self.text.locations.at("hidden", "output-unwritten", message, cut.line)
+                return StageOutcome(size_words(size), [found_at])
+        return StageOutcome(outcome.words, [self.text.locations.at("hidden", "narrow-index", f"{words}.", cut.line)])
 
     def values(self) -> StageOutcome:
         if not self.suite.special:

@@ -22,12 +22,13 @@ from ptxbench.arrays import is_float
 from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import Cases, silence
+from ptxbench.check.cut_indices import unwritten
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import derived
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
-from ptxbench.check.space import SizeSpace
+from ptxbench.check.space import SizeSpace, costs
 from ptxbench.check.values import (
     FAR,
     GREAT,
@@ -71,6 +72,13 @@ ENDS = 4
 
 AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs")
 """Kinds of data that are also tried at the largest check size."""
+
+MOST_BYTES, MOST_ELEMENTS, MOST_FLOPS = 1 << 28, 1 << 27, 1 << 31
+"""The most for a launch at a size at which an index loses bits, which takes some seconds: of bytes, of elements, and of
+flops if each thread made an output."""
+
+ON_ZEROS = 4
+"""How many times as large a launch may be that is on zeros, and without a reference."""
 
 SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
 """The kinds of hidden sizes that are also launched under the sanitizer."""
@@ -165,6 +173,29 @@ class CheckSuite:
         sizes = [size for size in self.pair.bench_sizes if not is_too_large(self.pair, size)][:1]
         seed = self.drawn("bench").getrandbits(32)
         return tuple(CaseSeries("bench size", self.cases.at(iter([size]), seed, varied=False)) for size in sizes)
+
+    def beyond_indices(self, size: Size) -> CaseSeries:
+        """A size larger than the hidden ones, at which an index of the candidate loses bits; empty if it is too large
+        to be launched."""
+        sizes = [size] if self.can_launch(size) else []
+        seed = self.drawn("beyond").getrandbits(32)
+        return CaseSeries("long index", self.cases.at(iter(sizes), seed, varied=False))
+
+    def can_launch(self, size: Size, times: int = 1) -> bool:
+        """Whether a size costs no more than MOST_BYTES and the like, or so many times as much."""
+        bytes_, elements, _, padded = costs(self.pair, size)
+        return bytes_ <= times * MOST_BYTES and elements <= times * MOST_ELEMENTS and padded <= times * MOST_FLOPS
+
+    def never_written(self, kernel: CheckKernel, size: Size) -> str | None:
+        """What a kernel leaves unwritten at a size, in words, if a kernel of the pair writes everything; None too if
+        the size is too large to be launched."""
+        if not self.can_launch(size, ON_ZEROS):
+            return None
+        with contextlib.suppress(KernelError):
+            left = unwritten(self.pair, kernel, size)
+            if left and unwritten(self.pair, next(iter(self.reference_kernels.values())), size) is None:
+                return left
+        return None
 
     @cached_property
     def special(self) -> tuple[CaseSeries, ...]:

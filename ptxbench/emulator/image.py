@@ -34,6 +34,12 @@ class ImageArray:
     encoded: Array
 
     @property
+    def content(self) -> Bytes:
+        """Its bytes before the launch."""
+        is_zero = isinstance(self.array, memory.ZeroArray)
+        return memory.zeros(self.array.nbytes) if is_zero else as_bytes(self.encoded)
+
+    @property
     def span(self) -> tuple[int, int]:
         """The range of its bytes on the host."""
         start = self.array.__array_interface__["data"][0]
@@ -63,7 +69,7 @@ class Image:
         left = [
             (held, result)
             for held, result, (offset, _) in zip(self.arrays, results[first:], self.contents[first:], strict=True)
-            if self.may_differ(offset, stored)
+            if self.may_differ(offset, stored) and not isinstance(held.array, memory.ZeroArray)
         ]
         for held, result in left:
             if not held.array.flags.writeable:
@@ -175,9 +181,6 @@ def build(
     contents = (
         *starting,
         *initialised,
-        *(
-            (addresses[id(tensor_map.array)] - context.GLOBAL_BASE, as_bytes(tensor_map.encoded))
-            for tensor_map in encoded
-        ),
+        *((addresses[id(one.array)] - context.GLOBAL_BASE, one.content) for one in encoded),
     )
     return Image(layout, contents, params, tuple(variable.name for variable in variables), encoded)

@@ -132,6 +132,11 @@ def is_same(frozen: Bytes, content: Bytes) -> bool:
     return frozen.size == content.size and frozen.ctypes.data == content.ctypes.data
 
 
+class ZeroArray(np.ndarray[Any, np.dtype[Any]]):
+    """An array of zeros, made by `np.zeros(...).view(ZeroArray)`, that costs a launch no memory: it is not read, and
+    what the launch stores to it is lost."""
+
+
 class Arena:
     """Memory shared with the emulator's process; it grows as launches need it."""
 
