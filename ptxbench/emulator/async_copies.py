@@ -9,11 +9,13 @@ from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import bulk_queue, context, copies, mbarriers, turns, watch, watches
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.types import LANES, U32, U64
-from ptxbench.emulator.warp_emitter import WarpEmitter
+from ptxbench.emulator.warp_emitter import GroupedCopies
 
 
-class AsyncCopies(WarpEmitter):
+class AsyncCopies(GroupedCopies):
     """Emits asynchronous copies, and operations on mbarriers."""
+
+    COMMIT, WAIT = copies.COMMIT, copies.WAIT
 
     def issue(self, target: Value | ParamAddress, source: Value | ParamAddress, size: int, counts: Value) -> None:
         """Issue an asynchronous copy of `size` bytes per lane; `counts` of them come from global memory."""
@@ -37,14 +39,6 @@ class AsyncCopies(WarpEmitter):
             far = watches.name_of(*key)
             some = self.ops.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # other lanes get zeros
             self.e.line(f"call void @{far}({loads[0]}, i32 {some}, {loads[2]}, {loads[3]})")
-
-    def commit(self) -> None:
-        self.e.line(f"call void @{self.ops.function(copies.COMMIT)}(ptr %env, i32 {self.ops.active})")
-
-    def wait(self, keep: int) -> None:
-        """Complete the copies of the active lanes, except their last `keep` groups."""
-        self.e.line(f"call void @{self.ops.function(copies.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
-        self.ops.watching.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
     def arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
         """Make the copies that the active lanes have issued arrive at an mbarrier when they are done."""

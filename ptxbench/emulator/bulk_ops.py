@@ -12,7 +12,7 @@ from ptxbench.emulator.runtime import bulk, bulk_clusters, bulk_queue, context, 
 from ptxbench.emulator.runtime.bulk_checks import PIECE
 from ptxbench.emulator.runtime.context import V32
 from ptxbench.emulator.types import U32, Type
-from ptxbench.emulator.warp_emitter import WarpEmitter
+from ptxbench.emulator.warp_emitter import GroupedCopies
 
 Address = Value | ParamAddress
 OWN, CLUSTER = "shared", "cluster"
@@ -40,8 +40,10 @@ class SharedSide:
         return f"i1 {str(self.own).lower()}, i1 {str(self.several).lower()}"
 
 
-class BulkCopies(WarpEmitter):
+class BulkCopies(GroupedCopies):
     """Emits bulk copies."""
+
+    COMMIT, WAIT = bulk_queue.COMMIT, bulk_queue.WAIT
 
     def target(self, space: str, address: Address, barrier: Address, ctas: Value | None = None) -> SharedSide:
         """Where a load goes: an address in the CTA (OWN) or the cluster (CLUSTER), and the mbarrier that it completes.
@@ -166,11 +168,3 @@ class BulkCopies(WarpEmitter):
             watch = watches.name_of(*key)
         function = self.ops.function(fill.fill(watch))
         self.e.line(f"call void @{function}({addresses}, {V32} {size.ir}, {lanes}, {env}, {site})")
-
-    def commit(self) -> None:
-        self.e.line(f"call void @{self.ops.function(bulk_queue.COMMIT)}(ptr %env, i32 {self.ops.active})")
-
-    def wait(self, keep: int) -> None:
-        """Complete the bulk copies of the active lanes, except the last `keep` groups of each."""
-        self.e.line(f"call void @{self.ops.function(bulk_queue.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
-        self.ops.watching.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
