@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,15 +78,12 @@ def zeroed(size: int) -> NDArray[np.uint8]:
 
 def shared(threads: Sequence[Records], tag: int) -> bool:
     """Whether CTAs of different host threads used the same bytes in the launch `tag`, one of them with a store."""
-    all_pages = np.flatnonzero(np.sum([thread.pages for thread in threads], axis=0) > 1)
+    (all_pages,) = in_several([thread.pages for thread in threads]).nonzero()
     for start in range(0, all_pages.size, PAGES_AT_ONCE):
         pages = all_pages[start : start + PAGES_AT_ONCE]
-        first, *others = (thread.touched(pages, tag) for thread in threads)
-        any_of, several = first, np.zeros_like(first)
-        for touched in others:
-            several |= any_of & touched
-            any_of = any_of | touched
-        page_numbers, line_numbers = np.nonzero(several)
+        page_numbers, line_numbers = in_several([thread.touched(pages, tag) for thread in threads]).nonzero()
+        if not page_numbers.size:  # mostly: runs of CTAs store to lines of their own
+            continue
         lines = pages[page_numbers] * records.PAGE + line_numbers
         before = np.zeros((len(records.USES), lines.size), np.uint32)
         for thread in threads:
@@ -94,6 +92,16 @@ def shared(threads: Sequence[Records], tag: int) -> bool:
                 return True
             before |= used
     return False
+
+
+def in_several(masks: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """What more than one of these masks has."""
+    first, *others = masks
+    any_of, several = first, np.zeros_like(first)
+    for mask in others:
+        several |= any_of & mask
+        any_of = any_of | mask
+    return several
 
 
 def conflicting(

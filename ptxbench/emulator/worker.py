@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -122,7 +122,7 @@ class HostThread:
                 f"resident at once; the emulator can hold {slots:,} of this size. Use a smaller grid."
             )
         ranges = len(request.buffers) + (MOST_CHECKED if layout.heap else 0)
-        self.kernel, self.queue, self.units = kernel, queue, units
+        self.kernel, self.queue, self.units, self.records = kernel, queue, units, records_
         sanitized = request.mode == SANITIZE
         parts = self.parts = MemoryParts({  # memory of CTAs that never start is not touched, and so costs nothing
             context.FIRST_REGISTERS: slots * warps * layout.register_bytes,
@@ -391,12 +391,21 @@ class ProcessHost:
             record.prepare(request.arena_bytes, shift)
         return ctypes.addressof(ctypes.c_char.from_buffer(self.arena))
 
-    def run_together(self, workers: Sequence[HostThread]) -> None:
-        """Run the first worker on this host thread, and the others on threads that start before it has ended."""
-        others = [self.pool.submit(worker.run) for worker in workers[1:]]
-        workers[0].run()
-        for other in [future for future in others if not future.cancel()]:
-            other.result()
+    def run_together(self, first: HostThread, others: Sequence[Callable[[], HostThread]]) -> list[HostThread]:
+        """Run `first` on this host thread, and `others` on threads that start before it has ended. Each of these makes
+        its own, so that `first` does not wait for it. Returns all that ran."""
+        futures = [self.pool.submit(made_and_run, other) for other in others]
+        first.run()
+        started = [future for future in futures if not future.cancel()]
+        for future in started:
+            future.exception()  # waits for all of them, even if one lacks memory
+        return [first, *(future.result() for future in started)]
+
+
+def made_and_run(make: Callable[[], HostThread]) -> HostThread:
+    worker = make()
+    worker.run()
+    return worker
 
 
 def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryReply:
@@ -424,21 +433,23 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
     native.set_conditions(
         conditions(request.variation, request.placement, request.arch, layout.reserved_bytes, threads_of_block)
     )
+    makers = [
+        functools.partial(HostThread, request, kernel, base, record, tag, marked, queue)
+        for record in host.records[:threads]
+    ]
     workers: list[HostThread] = []
     try:
-        workers.append(HostThread(request, kernel, base, host.records[0], tag, marked, queue))
+        workers = [first := makers[0]()]
         began = time.process_time()
-        if threads > 1 and (request.all_threads or workers[0].begin()):
-            for record in host.records[1:threads]:
-                workers.append(HostThread(request, kernel, base, record, tag, marked, queue))
+        parallel = threads > 1 and (request.all_threads or first.begin())
         if request.pending_stores:  # then there is one worker
             apply = functools.partial(apply_stores, request.pending_stores, np.frombuffer(host.arena, np.uint8))
-            workers[0].console.apply_pending_stores = functools.partial(apply, over=False)
-        host.run_together(workers)
-        if request.pending_stores and workers[0].context[context.UNFINISHED]:
+            first.console.apply_pending_stores = functools.partial(apply, over=False)
+        workers = host.run_together(first, makers[1:] if parallel else ())
+        if request.pending_stores and first.context[context.UNFINISHED]:
             apply(over=True)
         kernel.ran_for(time.process_time() - began)
-        if recorded and not is_conclusive(workers, kernel, host, tag):
+        if recorded and not is_conclusive(workers, kernel, tag, parallel):
             return RetryReply()
         return reply_of(workers, kernel, recorded)
     finally:
@@ -497,20 +508,23 @@ def mixed_buffers(request: LaunchRequest, layout: Translation) -> set[int]:
     }
 
 
-def is_conclusive(workers: Sequence[HostThread], kernel: native.NativeKernel, host: ProcessHost, tag: int) -> bool:
+def is_conclusive(workers: Sequence[HostThread], kernel: native.NativeKernel, tag: int, parallel: bool) -> bool:
     """Whether the launch `tag` gave the result of CTAs run by rank, and it is known whether CTAs shared bytes.
+    `parallel`: whether several threads were to run them, even if only one has come to it.
 
     If not, the kernel remembers what the next launch must do differently. A launch that lacked records it needed counts
     only if it ran by rank and failed: then sharing does not matter.
     """
     unmarked = sharing.unmarked([worker.buffer_uses for worker in workers])
-    if unmarked and not (len(workers) == 1 and workers[0].fault()):
+    if unmarked and (parallel or not workers[0].fault()):
         kernel.marked |= unmarked
         return False
-    if len(workers) == 1:
+    if not parallel:
         kernel.shares = workers[0].conflict() is not None
         return True
-    kernel.shares = any(worker.conflict() for worker in workers) or sharing.shared(host.records[: len(workers)], tag)
+    kernel.shares = any(worker.conflict() for worker in workers) or sharing.shared(
+        [worker.records for worker in workers], tag
+    )
     return not kernel.shares
 
 

@@ -1,6 +1,7 @@
 """No result of a launch depends on the number of host threads, even if CTAs access each other's bytes."""
 
 import os
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -227,7 +228,9 @@ class SameProcess:
         self.host = worker.ProcessHost(self.arena.handle)
         together = self.host.run_together
         monkeypatch.setattr(
-            self.host, "run_together", lambda workers: self.threads.append(len(workers)) or together(workers)
+            self.host,
+            "run_together",
+            lambda first, others: self.threads.append(1 + len(others)) or together(first, others),
         )
         monkeypatch.setattr(emulator.launch, "emulator_process", lambda: self)
 
@@ -263,6 +266,14 @@ def test_a_launch_gets_more_threads_if_the_rest_takes_long(monkeypatch, body, gr
             outcomes.append(str(error))
         assert process.threads == threads
     assert outcomes[0] == outcomes[1]
+
+
+def test_a_thread_that_stops_where_others_never_start_is_launched_again_by_rank(monkeypatch):
+    process = SameProcess(monkeypatch)
+    monkeypatch.setattr(process.host.pool, "submit", lambda *arguments: Future())  # can only be cancelled
+    x = np.zeros(WORDS, np.uint32)
+    done = emulator.run(text("st.global.u32 [%x], %cta;"), grid=8 * CTAS, block=BLOCK, args=[x, x[:0]], threads=3)
+    assert (x[0], done.order, process.threads) == (8 * CTAS - 1, "ascending", [3, 1])
 
 
 def test_one_array_under_two_names_is_shared():
