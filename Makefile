@@ -2,7 +2,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Without bytecode of all modules, which takes pip half a minute: what is imported gets it then.
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 
 # The Python for .venv; by default the newest of 3.11 to 3.14 that works.
 PYTHON ?=
@@ -78,11 +79,11 @@ $(BIN)/python:
 $(VENV)/ready-to-run: pyproject.toml tools/cuda_extra.py | $(BIN)/python
 	@extra="$(EXTRA)"; extra="$${extra:-$$($(BIN)/python tools/cuda_extra.py)}"; \
 	echo "Installing ptxbench $${extra:+with $$extra }into $(VENV). The first time downloads the CUDA wheels."; \
-	$(PIP) install --quiet --editable ".$${extra:+[$$extra]}"
+	$(PIP_INSTALL) --editable ".$${extra:+[$$extra]}"
 	@touch $@
 
 $(VENV)/ready-to-test: $(VENV)/ready-to-run
 	@echo "Installing the tools of development into $(VENV)."
-	@$(PIP) install --quiet 'pip>=25.1'  # the first that knows dependency groups
-	@$(PIP) install --quiet --group dev
+	@$(PIP_INSTALL) 'pip>=25.1'  # the first that knows dependency groups
+	@$(PIP_INSTALL) --group dev
 	@touch $@
