@@ -11,9 +11,9 @@ from typing import Any
 from ptxbench.backends.base import Backend
 from ptxbench.backends.flush import Flush
 from ptxbench.calibration.assessment import Calibration, CheckResult, forbids_timing
-from ptxbench.documents import json_text, read_as
+from ptxbench.calibration.record_file import RecordFile
+from ptxbench.documents import json_text
 from ptxbench.errors import ResultError
-from ptxbench.result import write
 from ptxbench.run_info import Device, ToolInfo, info_document
 from ptxbench.runner.plan import RunPlan
 
@@ -51,23 +51,15 @@ def to_json(record: CalibrationRecord) -> str:
     return json_text(document)
 
 
-def save(record: CalibrationRecord, folder: Path) -> Path:
-    """Replace an older record atomically. Raises ResultError."""
-    path = folder / NAME
-    write(to_json(record), path, replace=True)
-    return path
+FILE = RecordFile(NAME, SCHEMA, "a calibration", CalibrationRecord, to_json)
 
 
 def load(folder: Path) -> CalibrationRecord | None:
     """The record of a folder of results; None if there is none. Raises ResultError for a damaged one."""
-    path = folder / NAME
-    if not path.exists():
-        return None
     try:
-        record: CalibrationRecord = read_as(CalibrationRecord, path, SCHEMA, "a calibration")
+        return FILE.load(folder)
     except ResultError as error:
         raise ResultError(f"{error} {AGAIN}") from None
-    return record
 
 
 def fits(record: CalibrationRecord, device: Device) -> bool:

@@ -32,7 +32,7 @@ def gpu_calibration_suite(option: str = "--calibrate") -> CalibrationSuite:
 
 def calibrate(results: Path, *, as_json: bool) -> int:
     """Make the checklist, save it below `results` and print it; return the exit status."""
-    from ptxbench.calibration.record import save, to_json
+    from ptxbench.calibration.record import FILE, to_json
     from ptxbench.runner.document import folder_name
 
     suite = gpu_calibration_suite()
@@ -44,7 +44,7 @@ def calibrate(results: Path, *, as_json: bool) -> int:
         say(to_json(record), nl=False)
     else:
         show(record.lines)
-    say(f"Saved {save(record, folder)}", err=True)
+    say(f"Saved {FILE.save(record, folder)}", err=True)
     if record.forbids_timing:
         say("A check failed: do not trust times of this device until it is fixed.", err=True)
     return ExitStatus.NO_VERDICT if record.forbids_timing else ExitStatus.GOOD

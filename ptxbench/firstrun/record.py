@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ptxbench.calibration.assessment import FAIL, CheckResult
-from ptxbench.documents import json_text, read_as
-from ptxbench.errors import ResultError
+from ptxbench.calibration.record_file import RecordFile
+from ptxbench.documents import json_text
 from ptxbench.profiling.counters import Agreement
-from ptxbench.result import write
 from ptxbench.run_info import Device, ToolInfo, info_document
 
 SCHEMA = "ptxbench.first-run/1"
@@ -74,20 +72,4 @@ def to_json(first: FirstRun) -> str:
     return json_text(document)
 
 
-def save(first: FirstRun, folder: Path) -> Path:
-    """Replace an older record atomically. Raises ResultError."""
-    path = folder / NAME
-    write(to_json(first), path, replace=True)
-    return path
-
-
-def load(folder: Path) -> FirstRun | None:
-    """The record of a folder of results; None if there is none, or if it cannot be read: then it is made again."""
-    path = folder / NAME
-    if not path.exists():
-        return None
-    try:
-        first: FirstRun = read_as(FirstRun, path, SCHEMA, "a first run")
-    except ResultError:
-        return None
-    return first
+FILE = RecordFile(NAME, SCHEMA, "a first run", FirstRun, to_json)

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 
 from ptxbench import environment, toolchain
-from ptxbench.firstrun.record import COMPLETE, UNFINISHED, FirstRun, StepDone, load, save
+from ptxbench.errors import ResultError
+from ptxbench.firstrun.record import COMPLETE, FILE, UNFINISHED, FirstRun, StepDone
 from ptxbench.firstrun.steps import STEPS, FirstRunSetup, run_step
 from ptxbench.runner.document import now
 
@@ -17,7 +18,10 @@ SECONDS = 600.0
 def begin(bench: FirstRunSetup) -> FirstRun:
     """The unfinished first run of this device if there is one, else a new one."""
     fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), bench.suite.device, toolchain.versions())
-    saved = load(bench.folder)
+    try:
+        saved = FILE.load(bench.folder)
+    except ResultError:  # it is made again
+        saved = None
     return saved if saved and saved.continues(fresh) else fresh
 
 
@@ -30,7 +34,7 @@ def run_steps(first: FirstRun, bench: FirstRunSetup) -> Iterator[FirstRun]:
         if bench.late():
             return
         first = with_step(first, run_step(take, bench))
-        save(first, bench.folder)
+        FILE.save(first, bench.folder)
         yield first
 
 

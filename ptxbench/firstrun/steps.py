@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ptxbench import stats, toolchain
 from ptxbench.backends.base import Backend
+from ptxbench.calibration import record
 from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, CheckResult
 from ptxbench.calibration.record import calibrated
-from ptxbench.calibration.record import save as save_calibration
 from ptxbench.calibration.suite import CalibrationSuite
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import Source, find_pairs
@@ -106,7 +106,7 @@ def calibrate(bench: FirstRunSetup) -> StepDone:
     for number, check in enumerate(checks, 1):
         bench.on_action(f"calibration: {check.subject}, {number} of {len(checks)}")
         bench.suite.run_check(check)
-    path = save_calibration(bench.suite.record(), bench.folder)
+    path = record.FILE.save(bench.suite.record(), bench.folder)
     return StepDone("calibration", 0.0, list(bench.suite.lines), (path.name,))
 
 

@@ -10,7 +10,7 @@ from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.backends.flush import Flush
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, CheckResult
-from ptxbench.calibration.record import NAME, CalibrationRecord, calibrated, fits, load, save, to_json
+from ptxbench.calibration.record import FILE, NAME, CalibrationRecord, calibrated, fits, load, to_json
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import ResultError
 from ptxbench.run_info import ToolInfo
@@ -38,16 +38,16 @@ RECORD = CalibrationRecord("2026-01-31T12:00:00Z", ToolInfo("1"), GPU, {"ptxas":
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
-    path = save(RECORD, tmp_path / "nvidia-h100")
+    path = FILE.save(RECORD, tmp_path / "nvidia-h100")
     assert path == tmp_path / "nvidia-h100" / NAME
     assert load(path.parent) == RECORD
     assert [file.name for file in path.parent.iterdir()] == [NAME]  # nothing temporary is left
 
 
 def test_a_record_takes_the_place_of_an_older_one(tmp_path):
-    save(RECORD, tmp_path)
+    FILE.save(RECORD, tmp_path)
     newer = dataclasses.replace(RECORD, made="2026-02-01T12:00:00Z")
-    save(newer, tmp_path)
+    FILE.save(newer, tmp_path)
     assert load(tmp_path) == newer
 
 
@@ -128,7 +128,7 @@ def plan_of(backend, tmp_path):
 
 
 def test_a_run_takes_its_flush_and_its_documents_calibration_from_the_record(tmp_path):
-    save(RECORD, tmp_path)
+    FILE.save(RECORD, tmp_path)
     plan = calibrated(plan_of(Gpu(), tmp_path), tmp_path)
     assert vars(plan.backend)["flush"] == Flush(3.0, 18_048)
     written = document(RunFrame(plan, GPU), [], "complete").calibration
@@ -142,7 +142,7 @@ ANOTHER = dataclasses.replace(RECORD, device=dataclasses.replace(GPU, driver="59
 @pytest.mark.parametrize("record", [FORBIDS, ANOTHER, None])
 def test_a_run_is_as_ever_without_a_record_that_can_be_used(tmp_path, record):
     if record:
-        save(record, tmp_path)
+        FILE.save(record, tmp_path)
     plan = plan_of(Gpu(), tmp_path)
     assert calibrated(plan, tmp_path) is plan
     assert document(RunFrame(plan, GPU), [], "complete").calibration == {}
