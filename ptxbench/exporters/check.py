@@ -11,7 +11,7 @@ from ptxbench.check.finding_codes import CODES, WARNING
 from ptxbench.check.findings import Judgement, exit_status, to_document
 from ptxbench.check.ranking import places
 from ptxbench.documents import json_text
-from ptxbench.exporters.sarif import Alert, AlertRule, to_log
+from ptxbench.exporters.sarif import Alert, AlertRule, Place, to_log
 
 SCHEMA = "ptxbench.check/2"
 """A newer major has other keys; keys may be added within one."""
@@ -59,7 +59,7 @@ def alerts_of(judgement: Judgement) -> Iterator[Alert]:
         rule = rule_of(finding.code)
         advice = "" if finding.hint == rule.advice else f" {finding.hint}"  # the rule has its own
         words = f"{finding.stage}: {finding.message}{advice}"
-        yield Alert(rule, finding.severity != WARNING, words, judgement.file, finding.line, finding.column)
+        yield Alert(rule, finding.severity != WARNING, words, Place(judgement.file, finding.line, finding.column))
 
 
 def rule_of(code: str) -> AlertRule:

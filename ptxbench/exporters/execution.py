@@ -19,7 +19,7 @@ from ptxbench.errors import (
 from ptxbench.execution import ExecOutcome, SkippedKernel, exit_status
 from ptxbench.exporters.check import rule_of
 from ptxbench.exporters.outcome import to_json
-from ptxbench.exporters.sarif import Alert, AlertRule, to_log
+from ptxbench.exporters.sarif import Alert, AlertRule, Place, to_log
 
 CODES: tuple[tuple[type[KernelError], str], ...] = (
     (CompileError, "does-not-compile"),
@@ -50,14 +50,15 @@ def alerts_of(outcome: ExecOutcome) -> Iterator[Alert]:
         code = BETWEEN_CTAS if finding.between_ctas else finding.kind
         message = re.sub(rf"^{re.escape(program.path.name)}:\d+( \(PTX line \d+\))?: ", "", finding.message)
         line = finding.line if program.language == "ptx" else program.cuda_lines.get(finding.line)
-        yield Alert(rule_of(code), True, message, str(program.path), line)
+        yield Alert(rule_of(code), True, message, Place(str(program.path), line))
 
 
 def error_alert(path: Path, error: KernelError) -> Alert:
     """An error, at the line of the file that its message names."""
     code = next((code for kind, code in CODES if isinstance(error, kind)), None)
     named = re.search(rf"(?<![\w.]){re.escape(path.name)}:(\d{{1,7}})\b", str(error))
-    return Alert(rule_of(code) if code else OTHER, True, str(error), str(path), int(named[1]) if named else None)
+    place = Place(str(path), int(named[1]) if named else None)
+    return Alert(rule_of(code) if code else OTHER, True, str(error), place)
 
 
 EXPORTERS: Mapping[str, Callable[[Sequence[ExecOutcome], Sequence[SkippedKernel]], str]] = {

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from ptxbench.documents import json_text
 from ptxbench.exporters.comparison import identity, kernel, row_object
-from ptxbench.exporters.sarif import Alert, AlertRule, to_log
+from ptxbench.exporters.sarif import Alert, AlertRule, Place, to_log
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.safe_text import markdown_text, plain
 from ptxbench.units import size_words
@@ -172,8 +172,7 @@ def alert_of(step: GateRow, gate: Gate) -> Alert:
         rule_of(step.verdict),
         step.outcome == "FAIL",
         f"{step.words} Next: {step.remedy}",
-        file,
-        line,
+        Place(file, line),
         identity=" ".join(rows) or step.words,
     )
 

@@ -39,19 +39,38 @@ class AlertRule:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A place in a file. `line` and `column` count from 1; None for a line that is not known."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    @property
+    def region(self) -> dict[str, int]:
+        """The place in its file, in the words of SARIF."""
+        return {"startLine": self.line or 1, **({"startColumn": self.column} if self.line and self.column else {})}
+
+    @property
+    def text(self) -> str:
+        """The text of the line, without blanks at its ends; empty if it cannot be read."""
+        if self.line is None:
+            return ""
+        linecache.checkcache(self.file)
+        return linecache.getline(self.file, self.line).strip()
+
+
+@dataclass(frozen=True)
 class Alert:
     """One finding. `fails`: whether it makes the command fail; if not, it is a warning.
 
-    `line` and `column` count from 1; None for a line that is not known. `identity`: what distinguishes the finding
-    from others of its rule in its file; by default the text of its line.
+    `identity`: what distinguishes the finding from others of its rule in its file; by default the text of its line.
     """
 
     rule: AlertRule
     fails: bool
     message: str
-    file: str
-    line: int | None = None
-    column: int | None = None
+    place: Place
     identity: str = ""
 
 
@@ -98,9 +117,8 @@ def descriptor(rule: AlertRule) -> dict[str, Any]:
 
 def result(alert: Alert, index: int, root: Path, seen: Counter[str]) -> dict[str, Any]:
     """One result. `seen` counts the results that are alike, so that each has a fingerprint of its own."""
-    artifact = location(alert.file, root)
-    region = {"startLine": alert.line or 1, **({"startColumn": alert.column} if alert.line and alert.column else {})}
-    identity = alert.identity or line_text(alert) or f"line {alert.line}"
+    artifact = location(alert.place.file, root)
+    identity = alert.identity or alert.place.text or f"line {alert.place.line}"
     key = "\0".join((alert.rule.id, artifact["uri"], identity))
     seen[key] += 1
     fingerprint = hashlib.sha256(f"{key}\0{seen[key]}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -109,17 +127,9 @@ def result(alert: Alert, index: int, root: Path, seen: Counter[str]) -> dict[str
         "ruleIndex": index,
         "level": "error" if alert.fails else "warning",
         "message": {"text": sarif_text(alert.message)},
-        "locations": [{"physicalLocation": {"artifactLocation": artifact, "region": region}}],
+        "locations": [{"physicalLocation": {"artifactLocation": artifact, "region": alert.place.region}}],
         "partialFingerprints": {FINGERPRINT: fingerprint},
     }
-
-
-def line_text(alert: Alert) -> str:
-    """The text of the line of the file, without blanks at its ends; empty if it cannot be read."""
-    if alert.line is None:
-        return ""
-    linecache.checkcache(alert.file)
-    return linecache.getline(alert.file, alert.line).strip()
 
 
 def location(file: str, root: Path) -> dict[str, str]:

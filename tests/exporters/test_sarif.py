@@ -11,7 +11,7 @@ import pytest
 
 from ptxbench.execution import ExecProgram
 from ptxbench.exporters.gate import MEANINGS
-from ptxbench.exporters.sarif import Alert, AlertRule, repository, to_log
+from ptxbench.exporters.sarif import Alert, AlertRule, Place, repository, to_log
 from ptxbench.toolchain import locate
 from ptxbench.verdict import verdicts
 from ptxbench.verdict.config import GateConfig
@@ -222,18 +222,18 @@ def fingerprints(*alerts):
 
 def test_a_finding_is_the_same_after_its_line_moved_and_another_after_it_changed():
     Path("a.ptx").write_text("one\nbar.sync 0;\n")
-    before = fingerprints(Alert(RULE, True, "x", "a.ptx", 2))
+    before = fingerprints(Alert(RULE, True, "x", Place("a.ptx", 2)))
     Path("a.ptx").write_text("one\ntwo\n  bar.sync 0;\nbar.sync 1;\n")
-    assert fingerprints(Alert(RULE, True, "y", "a.ptx", 3)) == before
-    assert fingerprints(Alert(RULE, True, "x", "a.ptx", 4)) != before
-    first, second = fingerprints(Alert(RULE, True, "x", "a.ptx", 3), Alert(RULE, True, "x", "a.ptx", 3))
+    assert fingerprints(Alert(RULE, True, "y", Place("a.ptx", 3))) == before
+    assert fingerprints(Alert(RULE, True, "x", Place("a.ptx", 4))) != before
+    first, second = fingerprints(Alert(RULE, True, "x", Place("a.ptx", 3)), Alert(RULE, True, "x", Place("a.ptx", 3)))
     assert ([first], second in before) == (before, False)
 
 
 def test_paths_are_relative_to_the_repository_and_addresses_outside_it(folder, monkeypatch):
     monkeypatch.chdir(folder / "my kernels")
     names = ["ä b.ptx", str(folder / "x.ptx"), "../y.ptx", str(folder.parent / "z.ptx")]
-    run = read(to_log("exec", [Alert(RULE, True, "x", name) for name in names], 4))
+    run = read(to_log("exec", [Alert(RULE, True, "x", Place(name)) for name in names], 4))
     uris = [result["locations"][0]["physicalLocation"]["artifactLocation"] for result in run["results"]]
     assert uris == [
         {"uri": "my%20kernels/%C3%A4%20b.ptx", "uriBaseId": "%SRCROOT%"},
@@ -245,12 +245,12 @@ def test_paths_are_relative_to_the_repository_and_addresses_outside_it(folder, m
 
 
 def test_the_text_of_a_message_is_no_placeholder_no_link_and_hides_nothing():
-    [result] = read(to_log("exec", [Alert(RULE, True, "{%a}, x[0](1)\x1b[2J", "a.ptx")], 4))["results"]
+    [result] = read(to_log("exec", [Alert(RULE, True, "{%a}, x[0](1)\x1b[2J", Place("a.ptx"))], 4))["results"]
     assert result["message"]["text"] == "{{%a}}, x[0] (1)\\x1b[2J"
 
 
 def test_a_log_without_a_location_is_refused_by_the_schema_that_is_used():
-    log = json.loads(to_log("exec", [Alert(RULE, True, "x", "a.ptx")], 4))
+    log = json.loads(to_log("exec", [Alert(RULE, True, "x", Place("a.ptx"))], 4))
     log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] = 0
     del log["runs"][0]["tool"]
     assert len(list(validator().iter_errors(log))) == 2
