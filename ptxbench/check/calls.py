@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from ptxbench.check.roots import FETCHED, OperandRoots, Roots, State, merge, rooted, roots_of_operand
+from ptxbench.check.roots import FETCHED, OperandRoots, Roots, State, merge, names_of, rooted
 from ptxbench.emulator.callgraph import Call, CallGraph, addressed, is_call, is_provided, read_call, symbols
 from ptxbench.emulator.syntax import Function, Instruction, Masked, Module, Operand, Register, Symbol, Variable
 from ptxbench.errors import PtxbenchError
@@ -22,6 +22,8 @@ def reachable(module: Module, entry: Function) -> dict[str, Function]:
         if function.name in functions or not function.defined:
             continue
         functions[function.name] = function
+        if len(module.functions) == 1:
+            continue
         for instruction in function.instructions:
             names = [name for operand in instruction.operands for name in symbols(operand)]
             if is_call(instruction) and isinstance(read_call(instruction).target, Register):
@@ -116,7 +118,7 @@ def passed(operands: Sequence[Operand], params: Sequence[Variable], state: State
         if isinstance(operand, Symbol):
             for rest, roots in parts(state, operand.name):
                 yield f"{param.name}{rest}", roots
-        elif roots := roots_of_operand(operand, state):
+        elif roots := names_of(operand).roots(state):
             yield (param.name if param.space == "reg" else f"{param.name}+0"), roots
 
 

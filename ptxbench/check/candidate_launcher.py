@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import POISON, CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
+from ptxbench.check.lint import LintFinding, lint
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
 from ptxbench.errors import (
@@ -51,6 +54,11 @@ class CandidateLauncher:
     text: CandidateText
     fuel: int
     launches: int = 0
+
+    @cached_property
+    def complaints(self) -> Sequence[LintFinding]:
+        """What the lint finds in the candidate."""
+        return lint(self.text.module, self.suite.entry, self.suite.pair.args, self.suite.cluster)
 
     def launch(self, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
         """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""

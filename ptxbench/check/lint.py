@@ -79,6 +79,10 @@ class LintSubject:
         return [(instruction, address_roots(instruction, used)) for instruction, used in self.rooted]
 
     @cached_property
+    def specials(self) -> list[tuple[int, str]]:
+        return list(specials(self.function))
+
+    @cached_property
     def constants(self) -> dict[str, int]:
         return constants(self.function)
 
@@ -250,9 +254,11 @@ def common_places(subject: LintSubject) -> Iterator[LintFinding]:
     """A plain store of every CTA to the same element, so that only one of them remains."""
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
     for instruction, used in subject.rooted:
+        if not instruction.opcode.startswith("st."):
+            continue
         roots = address_roots(instruction, used)
         varies = any(root.startswith(PLACES) for root in roots | used.guard)
-        if instruction.opcode.startswith("st.") and roots & outputs and not varies:
+        if roots & outputs and not varies:
             array = subject.named(roots & outputs)
             message = f"{instruction.opcode} to an address in '{array}' that is the same in every CTA."
             yield LintFinding("same-place", instruction.line, message)
@@ -312,23 +318,24 @@ def special(code: str, names: tuple[str, ...], words: str) -> Callable[[LintSubj
     """A rule about predefined registers."""
 
     def rule(subject: LintSubject) -> Iterator[LintFinding]:
-        for instruction in subject.function.instructions:
-            for operand in (part for own in instruction.operands for part in parts(own)):
-                if isinstance(operand, Special) and operand.name.startswith(names):
-                    yield LintFinding(code, instruction.line, f"{operand.name} {words}.")
+        for line, name in subject.specials:
+            if name.startswith(names):
+                yield LintFinding(code, line, f"{name} {words}.")
 
     return rule
 
 
+def specials(function: Function) -> Iterator[tuple[int, str]]:
+    """The predefined registers that a function reads, with the lines."""
+    for instruction in function.instructions:
+        for operand in instruction.operands:
+            if not isinstance(operand, Register | Immediate):  # most operands
+                yield from ((instruction.line, part.name) for part in parts(operand) if isinstance(part, Special))
+
+
 def reads_hardware(module: Module) -> bool:
     """Whether the module reads registers that depend on the hardware."""
-    return any(
-        isinstance(part, Special) and part.name.startswith(HARDWARE)
-        for function in module.functions.values()
-        for instruction in function.instructions
-        for own in instruction.operands
-        for part in parts(own)
-    )
+    return any(name.startswith(HARDWARE) for function in module.functions.values() for _, name in specials(function))
 
 
 MASKED = re.compile(r"(shfl\.sync|vote\.sync|match\.(any|all)\.sync|redux\.sync|elect\.sync)\b|bar\.warp\.sync")

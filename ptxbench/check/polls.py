@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 
 from ptxbench.check.roots import FETCHED, NO_RESULT, BlockStates, Roots, ends_block, written_registers
@@ -70,15 +71,21 @@ class PollLoop:
     def __init__(self, function: Function, blocks: BlockStates, body: frozenset[int]) -> None:
         self.indices = [index for block in sorted(body) for index in blocks.indices(block)]
         self.function = function
-        self.writers: dict[str, list[int]] = {}
-        self.readers: dict[str, list[int]] = {}
-        self.reads = {index: self.read(index) for index in self.indices}
-        for index in self.indices:
-            for name in written(function.instructions[index]):
-                self.writers.setdefault(name, []).append(index)
-            for name in self.reads[index]:
-                self.readers.setdefault(name, []).append(index)
         self.exits = [blocks.indices(block)[-1] for block in sorted(body) if leaves(function, blocks, block, body)]
+
+    @cached_property
+    def reads(self) -> dict[int, frozenset[str]]:
+        return {index: self.read(index) for index in self.indices}
+
+    @cached_property
+    def readers(self) -> dict[str, list[int]]:
+        """By register, the instructions that read it."""
+        return by_register((index, self.reads[index]) for index in self.indices)
+
+    @cached_property
+    def writers(self) -> dict[str, list[int]]:
+        """By register, the instructions that write it."""
+        return by_register((index, self.results(index)) for index in self.indices)
 
     def read(self, index: int) -> frozenset[str]:
         """The registers that an instruction reads, with its guard."""
@@ -124,6 +131,15 @@ class PollLoop:
 
     def results(self, index: int) -> Iterator[str]:
         return written(self.function.instructions[index])
+
+
+def by_register(uses: Iterable[tuple[int, Iterable[str]]]) -> dict[str, list[int]]:
+    """The instructions that use a register, by its name. `uses`: instructions, by index, with their registers."""
+    indices: dict[str, list[int]] = {}
+    for index, names in uses:
+        for name in names:
+            indices.setdefault(name, []).append(index)
+    return indices
 
 
 def polling_loads(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roots]) -> Iterator[int]:

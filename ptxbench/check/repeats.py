@@ -14,7 +14,7 @@ from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
 from ptxbench.check.launching import POISON, CheckCase, LaunchOptions, LaunchResult
-from ptxbench.check.lint import lint, reads_hardware
+from ptxbench.check.lint import reads_hardware
 from ptxbench.check.polls import announces
 from ptxbench.check.variations import ORDERS, Aspect, aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
@@ -115,9 +115,7 @@ def collisions(launcher: CandidateLauncher, first: LaunchResult, case: CheckCase
 
 def stores_to_one_place(launcher: CandidateLauncher) -> bool:
     """Whether the lint found a plain store to an address that is the same in every CTA."""
-    suite = launcher.suite
-    found = lint(launcher.text.module, suite.entry, suite.pair.args, suite.cluster)
-    return any(one.code == "same-place" for one in found)
+    return any(complaint.code == "same-place" for complaint in launcher.complaints)
 
 
 def collision_at(launcher: CandidateLauncher, case: CheckCase, usual: LaunchResult) -> str | None:

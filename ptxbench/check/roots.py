@@ -33,6 +33,7 @@ State = dict[str, Roots]
 NOTHING: Roots = frozenset()
 FETCHED = "*"
 """The root of a value from memory or from other lanes."""
+JUST_FETCHED: Roots = frozenset({FETCHED})
 
 NO_RESULT = (
     "st.",
@@ -90,7 +91,7 @@ def rooted(
             continue
         state = dict(before[block])
         for index in blocks.indices(block):
-            passing.step(state, function.instructions[index])
+            passing.step(state, index)
         if function.returns:
             merge(end, state)
         for successor in blocks.successors(block):
@@ -103,11 +104,8 @@ def rooted(
     for block, start in before.items():
         state = dict(start)
         for index in blocks.indices(block):
-            instruction = function.instructions[index]
-            guard = NOTHING if instruction.guard is None else roots_of_operand(instruction.guard, state)
-            operands = tuple(roots_of_operand(operand, state) for operand in instruction.operands)
-            uses[index] = OperandRoots(operands, guard)
-            passing.step(state, instruction)
+            uses[index] = passing.uses(state, index)
+            passing.step(state, index)
     returned = {variable.name for variable in function.returns}
     return uses, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
 
@@ -129,6 +127,43 @@ class AccessPlace(NamedTuple):
         return [f"{self.name}+{word}" for word in range(first // WORD, (first + self.size - 1) // WORD + 1)]
 
 
+class OperandNames(NamedTuple):
+    """The registers in an operand, and the roots that it has itself: predefined registers and variables."""
+
+    registers: Sequence[str]
+    own: Roots
+
+    def roots(self, state: Mapping[str, Roots]) -> Roots:
+        if not self.registers:
+            return self.own
+        first, *others = [state.get(name, NOTHING) for name in self.registers]
+        return first.union(self.own, *others) if others or self.own else first
+
+
+def names_of(operand: Operand) -> OperandNames:
+    """The names in an operand."""
+    if isinstance(operand, Register):
+        return OperandNames((operand.name,), NOTHING)
+    if isinstance(operand, Symbol | Special):
+        return OperandNames((), frozenset({operand.name}))
+    inside = [names_of(part) for part in parts(operand)]
+    names = tuple(name for part in inside for name in part.registers)
+    return OperandNames(names, NOTHING.union(*(part.own for part in inside)))
+
+
+class Transfer(NamedTuple):
+    """What the analysis reads of an instruction, which it may visit several times. `written`: registers."""
+
+    instruction: Instruction
+    place: AccessPlace | None
+    operands: Sequence[OperandNames]
+    written: Sequence[str]
+    computed: bool
+    """Whether the result depends only on the operands."""
+    holds: bool
+    """Whether it may load an address from a variable."""
+
+
 class TransferFunction:
     """The effect of instructions on a state, with the parameters of calls."""
 
@@ -137,30 +172,61 @@ class TransferFunction:
         own = () if function.entry else (*function.params, *function.returns)
         self.slots = {variable.name for variable in (*own, *function.variables.values()) if variable.space == "param"}
         self.calls = calls
+        self.transfers = [self.transfer(instruction) for instruction in function.instructions]
 
-    def step(self, state: State, instruction: Instruction) -> None:
+    def transfer(self, instruction: Instruction) -> Transfer:
+        opcode, operands = instruction.opcode, instruction.operands
+        has_result = operands and not opcode.startswith(NO_RESULT)
+        return Transfer(
+            instruction,
+            self.place(instruction),
+            [names_of(operand) for operand in operands],
+            tuple(written_registers(operands[0])) if has_result else (),
+            not opcode.startswith(LOADS) or opcode.startswith("ld.param"),
+            bool(self.pointers) and opcode.startswith("ld.") and "64" in opcode,
+        )
+
+    def uses(self, state: State, index: int) -> OperandRoots:
+        """The roots of an instruction's operands and of its guard."""
+        transfer = self.transfers[index]
+        guard = transfer.instruction.guard
+        roots = tuple([names.roots(state) for names in transfer.operands])
+        return OperandRoots(roots, NOTHING if guard is None else state.get(guard.name, NOTHING))
+
+    def step(self, state: State, index: int) -> None:
         """The effect of an instruction on the roots."""
-        family = instruction.opcode.split(".")[0]
-        if family == "call":
+        transfer = self.transfers[index]
+        instruction, place = transfer.instruction, transfer.place
+        if instruction.opcode.startswith("call"):
             state.update(self.calls(instruction, state))
-        elif (place := self.place(instruction)) is None:
-            step(state, instruction, self.pointed_to(state, instruction))
-        elif family == "st":
+        elif place is None:
+            self.compute(state, transfer)
+        elif instruction.opcode.startswith("st."):
             for number, operand in enumerate(vector_parts(instruction.operands[1])):
                 for name in place.keys(number):
-                    state[name] = state.get(name, NOTHING) | roots_of_operand(operand, state)
+                    state[name] = state.get(name, NOTHING) | names_of(operand).roots(state)
         else:
             for number, operand in enumerate(vector_parts(instruction.operands[0])):
                 roots = NOTHING.union(*(state.get(name, NOTHING) for name in place.keys(number)))
                 for name in written_registers(operand):
                     state[name] = roots
 
-    def pointed_to(self, state: State, instruction: Instruction) -> Roots:
-        """The roots of addresses that an instruction loads from a variable that holds them from the start."""
-        if not self.pointers or not instruction.opcode.startswith("ld.") or "64" not in instruction.opcode:
-            return NOTHING
-        roots = NOTHING.union(*(roots_of_operand(operand, state) for operand in instruction.operands[1:]))
-        return NOTHING.union(*(self.pointers[name] for name in roots & self.pointers.keys()))
+    def compute(self, state: State, transfer: Transfer) -> None:
+        """The effect of an instruction that computes or loads a result, unless it has none."""
+        if not transfer.written:
+            return
+        new = JUST_FETCHED
+        if transfer.computed or transfer.holds:
+            used = NOTHING.union(*[names.roots(state) for names in transfer.operands[1:]])
+            new = used if transfer.computed else new
+            if transfer.holds:
+                new = new.union(*(self.pointers[name] for name in used & self.pointers.keys()))
+        for name in transfer.written:
+            roots = new | state.get(name, NOTHING) if transfer.instruction.guard is not None else new
+            if roots:
+                state[name] = roots
+            else:
+                state.pop(name, None)
 
     def place(self, instruction: Instruction) -> AccessPlace | None:
         """The place of a load or store of a call's parameter; None for other instructions."""
@@ -177,22 +243,6 @@ def vector_parts(operand: Operand) -> Sequence[Operand]:
     return operand.parts if isinstance(operand, Vector) else (operand,)
 
 
-def step(state: State, instruction: Instruction, more: Roots = NOTHING) -> None:
-    """The effect of an instruction on the roots; its result also has the roots `more`."""
-    if not instruction.operands or instruction.opcode.startswith(NO_RESULT):
-        return
-    target, *sources = instruction.operands
-    computed = not instruction.opcode.startswith(LOADS) or instruction.opcode.startswith("ld.param")
-    new = NOTHING.union(*(roots_of_operand(source, state) for source in sources)) if computed else frozenset({FETCHED})
-    new |= more
-    for name in written_registers(target):
-        roots = new | state.get(name, NOTHING) if instruction.guard is not None else new
-        if roots:
-            state[name] = roots
-        else:
-            state.pop(name, None)
-
-
 def merge(into: State, other: Mapping[str, Roots]) -> bool:
     """Add the roots of another path; whether that adds anything new."""
     grown = False
@@ -202,15 +252,6 @@ def merge(into: State, other: Mapping[str, Roots]) -> bool:
             into[name] = known | roots
             grown = True
     return grown
-
-
-def roots_of_operand(operand: Operand, state: Mapping[str, Roots]) -> Roots:
-    """The roots of an operand."""
-    if isinstance(operand, Register):
-        return state.get(operand.name, NOTHING)
-    if isinstance(operand, Symbol | Special):
-        return frozenset({operand.name})
-    return NOTHING.union(*(roots_of_operand(part, state) for part in parts(operand)))
 
 
 def written_registers(operand: Operand) -> Iterator[str]:

@@ -38,7 +38,6 @@ from ptxbench.check.findings import (
     verdict_of,
 )
 from ptxbench.check.launching import FUEL, CheckCase, CheckKernel, LaunchOptions, LaunchResult
-from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
 from ptxbench.check.polls import announces
 from ptxbench.check.reading import CandidateText, one_line
@@ -175,7 +174,7 @@ class Checker:
     def lint(self) -> StageOutcome:
         findings = [
             self.text.locations.at("lint", complaint.code, complaint.message, complaint.line)
-            for complaint in lint(self.text.module, self.suite.entry, self.suite.pair.args, self.suite.cluster)
+            for complaint in self.launcher.complaints
             if complaint.code not in OF_THE_PAIR or complaint.code not in self.suite.lint_codes
         ]
         if self.text.language == "cuda" and "// begin inline asm" in self.text.ptx:

@@ -165,6 +165,8 @@ class CallGraph:
 def addressed(module: Module) -> Iterator[str]:
     """The functions whose address is taken by an initialiser or an instruction."""
     named = {name for name, function in module.functions.items() if function.defined and not function.entry}
+    if not named:
+        return
     for variable in module.variables.values():
         for value in variable.initial:
             if isinstance(value, Symbol) and value.name in named:
