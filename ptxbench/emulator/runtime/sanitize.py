@@ -8,32 +8,9 @@ from __future__ import annotations
 
 import functools
 
+from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime import kinds
-from ptxbench.emulator.runtime.context import (
-    COUNTERS,
-    CTA,
-    CTTZ,
-    FINDING_COUNT,
-    FINDINGS,
-    FLAGS,
-    LEFT,
-    LOCAL_BYTES,
-    LOCAL_SHADOW,
-    MASK,
-    MISALIGNED,
-    MISUSED,
-    OUT_OF_BOUNDS,
-    TIME,
-    TIME_OF_START,
-    V32,
-    V64,
-    WARP,
-    RuntimeFunction,
-    multiples,
-    slot,
-    splat,
-    vector,
-)
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, multiples, slot, splat, vector
 from ptxbench.emulator.runtime.faults import END_LAUNCH
 from ptxbench.emulator.runtime.lane_lines import LaneLines
 from ptxbench.emulator.runtime.warpgroup import REGISTERS_MISUSED
@@ -47,8 +24,8 @@ FINDING_FIELDS = "\n  ".join(
 
 FINDING = RuntimeFunction("finding", f"""
 define internal void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address, i64 %other) noinline cold {{
-  {slot("counters", COUNTERS)}
-  {slot("flags", FLAGS)}
+  {slot("counters", at.COUNTERS)}
+  {slot("flags", at.FLAGS)}
   %site.int = ptrtoint ptr %site to i64
   %offset = sub i64 %site.int, %counters
   %flag.int = add i64 %flags, %offset
@@ -57,7 +34,7 @@ define internal void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %ad
   %bit = shl i64 1, %kind
   %known = and i64 %flag, %bit
   %new = icmp eq i64 %known, 0
-  {slot("count", FINDING_COUNT)}
+  {slot("count", at.FINDING_COUNT)}
   %room = icmp ult i64 %count, {kinds.MOST_FINDINGS}
   %keep = and i1 %new, %room
   br i1 %keep, label %store, label %done
@@ -66,9 +43,9 @@ store:
   store i64 %flag.new, ptr %flag.at
   %count.new = add i64 %count, 1
   store i64 %count.new, ptr %count.at
-  {slot("findings", FINDINGS, "ptr")}
-  {slot("cta", CTA)}
-  {slot("warp", WARP)}
+  {slot("findings", at.FINDINGS, "ptr")}
+  {slot("cta", at.CTA)}
+  {slot("warp", at.WARP)}
   %place = mul i64 %count, {kinds.FINDING_SLOTS}
   %p0 = getelementptr i64, ptr %findings, i64 %place
   store i64 %kind, ptr %p0
@@ -93,14 +70,14 @@ FAULT = RuntimeFunction("fault", f"""
 define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{
   ; A bad access is a finding and the launch goes on without it, and so is a product whose registers or fence are
   ; wrong; anything else ends the launch, as it always does.
-  %outside = icmp eq i64 %kind, {OUT_OF_BOUNDS}
-  %odd = icmp eq i64 %kind, {MISALIGNED}
-  %left = icmp eq i64 %kind, {LEFT}
+  %outside = icmp eq i64 %kind, {at.OUT_OF_BOUNDS}
+  %odd = icmp eq i64 %kind, {at.MISALIGNED}
+  %left = icmp eq i64 %kind, {at.LEFT}
   %bad = or i1 %outside, %odd
   %access = or i1 %bad, %left
   br i1 %access, label %collect, label %other
 other:
-  %misused = icmp eq i64 %kind, {MISUSED}
+  %misused = icmp eq i64 %kind, {at.MISUSED}
   {registers_misused()}
   %registers = and i1 %misused, %reason
   br i1 %registers, label %product, label %end
@@ -178,10 +155,10 @@ def in_bounds(bytes_slot: int, size: int) -> str:
 
 def times() -> str:
     """Lines that broadcast the current time and the CTA's start time to every lane."""
-    return f"""{slot("time.wide", TIME)}
+    return f"""{slot("time.wide", at.TIME)}
   %time = trunc i64 %time.wide to i32
   {splat("time.all", "i32", "%time")}
-  {slot("start.wide", TIME_OF_START)}
+  {slot("start.wide", at.TIME_OF_START)}
   %start = trunc i64 %start.wide to i32
   {splat("start.all", "i32", "%start")}"""
 
@@ -194,20 +171,20 @@ def watch_local(kind: str, element_bytes: int, count: int, granule: int) -> Runt
     lines = SiteLines()
     for j in range(max(1, size // granule)):
         index = lines.op(f"add {V64} %index, splat (i64 {j})")
-        at = lines.op(f"getelementptr i32, ptr %shadow, {V64} {index}")
+        shadow = lines.op(f"getelementptr i32, ptr %shadow, {V64} {index}")
         if kind == "load":
-            written = lines.gather(at, "%active")
+            written = lines.gather(shadow, "%active")
             never = lines.op(f"icmp ult {V32} {written}, %start.all")
             lines.report(kinds.UNINITIALISED, lines.both("%active", never), written)
         else:
-            lines.scatter("%time.all", at, "%active")
+            lines.scatter("%time.all", shadow, "%active")
     values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
     name = f"watch_{kind}_local_{element_bytes}_{count}"
     text = f"""
 define internal void @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
-  {in_bounds(LOCAL_BYTES, size)}
-  {slot("shadow", LOCAL_SHADOW, "ptr")}
-  {slot("warp.wide", WARP)}
+  {in_bounds(at.LOCAL_BYTES, size)}
+  {slot("shadow", at.LOCAL_SHADOW, "ptr")}
+  {slot("warp.wide", at.WARP)}
   %thread.first = shl i64 %warp.wide, 5
   {splat("thread.all", "i64", "%thread.first")}
   %thread = or {V64} %thread.all, {multiples("i64", 1)}
