@@ -6,7 +6,7 @@ triad(float* a, const float* b, const float* c, float s, unsigned n)
 {
     for (unsigned k = 0; k < 4; ++k) {
         const unsigned i = 1024 * blockIdx.x + 256 * k + threadIdx.x;
-        const unsigned j = (unsigned)__fdividef(3.0f * i, 3.0f);
+        const unsigned j = i - threadIdx.x + (unsigned)__fdividef(3.0f * threadIdx.x, 3.0f);
         if (i < n)
             a[i] = fmaf(s, c[j], b[j]);
     }
