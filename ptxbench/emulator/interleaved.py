@@ -13,22 +13,15 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ptxbench.emulator.runtime import conditions
+from ptxbench.emulator.definitions import NAME, VECTOR, Definitions
 from ptxbench.emulator.runtime.interleaving import deinterleaved, in_pieces
 from ptxbench.emulator.types import LANES, Type
 
 if TYPE_CHECKING:
     from ptxbench.emulator.emit import Emitter
 
-NAME = re.compile(r"%v[\w.]+")
 LANE_CONSTANTS = re.compile(r"<(?:i\d+|half|float|double) ")
 """The start of a constant with a value for each lane."""
-VECTOR = rf"<{LANES} x \w+>"
-UNIFORM = re.compile(
-    rf"shufflevector {VECTOR} %\S+, {VECTOR} poison, <{LANES} x i32> zeroinitializer"
-    rf"|load {VECTOR}, ptr getelementptr \(i8, ptr @{conditions.SYMBOL}, .*"
-)
-"""A vector with one value in all lanes."""
 ELEMENTWISE = re.compile(
     rf"(?:f?(?:add|sub|mul|div)|fneg|and|or|xor|shl|lshr|ashr|[if]cmp \w+) {VECTOR} .*"
     rf"|select {VECTOR} .*"
@@ -43,12 +36,10 @@ Emitter.outline."""
 class InterleavedVectors:
     """The interleaved vectors of a kernel's loads, and what stores make of them."""
 
-    def __init__(self, e: Emitter) -> None:
-        self.e = e
+    def __init__(self, e: Emitter, definitions: Definitions) -> None:
+        self.e, self.definitions = e, definitions
         self.loaded: dict[str, tuple[tuple[str, ...], int]] = {}
         """For each vector of lanes that was loaded: the interleaved ones of that load, and its number among them."""
-        self.definitions: dict[str, str] = {}
-        self.read = 0
 
     def sorted(self, vectors: Sequence[str], kind: Type) -> list[str]:
         """The vectors of lanes with the elements of a load's interleaved `vectors`."""
@@ -64,10 +55,8 @@ class InterleavedVectors:
     def of(self, values: Sequence[str]) -> tuple[str, ...] | None:
         """The interleaved vectors with the elements of `values`, vectors of lanes; None if they are not known to come
         from loads by the same operations."""
-        for line in self.e.lines[self.read :]:
-            name, _, text = line.partition(" = ")
-            self.definitions[name] = text
-        self.read = start = len(self.e.lines)
+        self.definitions.update()
+        start = len(self.e.lines)
         found = self.search(tuple(values), {})
         if found is None:
             del self.e.lines[start:]
@@ -87,14 +76,13 @@ class InterleavedVectors:
         return vectors if vectors and complete else None
 
     def of_uniform(self, values: tuple[str, ...]) -> tuple[str, ...] | None:
-        first, *others = (self.definitions.get(value, "") for value in values)
-        same = all(other == first for other in others) and UNIFORM.fullmatch(first)
+        same = len({self.definitions.text(value) for value in values}) == 1 and self.definitions.is_uniform(values[0])
         return (values[0],) * len(values) if same else None
 
     def of_operation(
         self, values: tuple[str, ...], known: dict[tuple[str, ...], tuple[str, ...] | None]
     ) -> tuple[str, ...] | None:
-        texts = [self.definitions.get(value, "") for value in values]
+        texts = [self.definitions.text(value) for value in values]
         if len({NAME.sub("%", text) for text in texts}) > 1:
             return None
         if not ELEMENTWISE.fullmatch(texts[0]) or LANE_CONSTANTS.search(texts[0]):

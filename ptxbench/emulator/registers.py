@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.analysis import analyse
 from ptxbench.emulator.callgraph import NO_BODY, allocates
+from ptxbench.emulator.definitions import Definitions
 from ptxbench.emulator.emit import Emitter, Value, literal
 from ptxbench.emulator.flow import CARRY, Block, FlowStep, orders_partly
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
@@ -19,6 +20,7 @@ from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, ParamAddress, StepReport
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.parse import float_bits, syntax_error
+from ptxbench.emulator.runs import Runs
 from ptxbench.emulator.runtime import access, short
 from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
 from ptxbench.emulator.runtime.context import HALVES, MASK
@@ -95,7 +97,9 @@ class KernelState:
         opcodes = [step.entry.opcode for step in self.steps]
         accesses = sum(opcode.startswith(("ld.", "ldu.", "st.")) and ".param" not in opcode for opcode in opcodes)
         if vectors and mode == PLAIN and accesses <= access.MOST_INLINED:
-            self.ops.interleaved = InterleavedVectors(self.e)
+            definitions = Definitions(self.e)
+            self.ops.interleaved = InterleavedVectors(self.e, definitions)
+            self.ops.runs = Runs(self.e, definitions)
         self.ops.clustered = clustered or any(
             opcode.startswith(OF_CLUSTERS) or bulk_to_ctas(opcode) for opcode in opcodes
         )

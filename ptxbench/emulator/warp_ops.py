@@ -20,6 +20,7 @@ from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.ordering import MemoryOrder
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
+from ptxbench.emulator.runs import Runs
 from ptxbench.emulator.runtime import (
     access,
     atomics,
@@ -106,6 +107,7 @@ class WarpOps(LaneOps):
     relaxed: bool = False
     """Whether the current instruction is `.relaxed`: it does not order other accesses."""
     last_arguments: str = ""
+    last_address: Value = field(default_factory=lambda: Value("", B64))
     sends: bool = False
     """Whether the kernel has asynchronous stores to the cluster (runtime/messages.py)."""
     instruction: Instruction | None = None
@@ -117,6 +119,8 @@ class WarpOps(LaneOps):
     """Bytes of the registers of a warp, with what lies behind them."""
     interleaved: InterleavedVectors | None = None
     """The vectors of loads in the order of memory, if stores of the kernel may use them."""
+    runs: Runs | None = None
+    """Which addresses are runs, if the kernel's own code compares them."""
     mergeable: frozenset[int] = frozenset()
     """The steps whose shared accesses ptxas may merge (merging.py)."""
 
@@ -180,13 +184,13 @@ class WarpOps(LaneOps):
                 recorded=self.parallel,
                 mergeable=self.is_mergeable(space),
                 interleaves=interleaves,
+                ordered=self.knows_runs(space),
             )
         )
         function = self.function(chosen)
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
-        result = self.e.op(
-            f"call {returns} @{function}({self.memory_arguments(space, address, 'load', type.bytes * count)})"
-        )
+        arguments = self.memory_arguments(space, address, "load", type.bytes * count)
+        result = self.e.op(f"call {returns} @{function}({arguments}{self.in_order(space, type.bytes * count)})")
         if named == "const":  # in the arena, but not a load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named)
         elif (named, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
@@ -247,13 +251,24 @@ class WarpOps(LaneOps):
                 recorded=self.parallel,
                 mergeable=self.is_mergeable(space),
                 interleaves=interleaved is not None,
+                ordered=self.knows_runs(space),
             )
         )
         function = self.function(chosen)
         bits = "".join(f", {bits_of(values[0].type).vector} {vector}" for vector in interleaved or vectors)
         arguments = self.memory_arguments(space, address, kind, size * count)
         self.watching.access("store", space, size, count, bits)
-        self.e.line(f"call void @{function}({arguments}{bits})")
+        self.e.line(f"call void @{function}({arguments}{bits}{self.in_order(space, size * count)})")
+
+    def knows_runs(self, space: str) -> bool:
+        """Whether accesses are told that their addresses are a run, instead of comparing them."""
+        return self.runs is not None and space != "generic" and SPACES[space].unit_stride is not None
+
+    def in_order(self, space: str, size: int) -> str:
+        """The last argument of a load or store that is told, for the last `memory_arguments`."""
+        if self.runs is None or not self.knows_runs(space):
+            return ""
+        return f", i1 {self.runs.in_order(self.last_address, size)}"
 
     def discard(self, space: str, address: Value | ParamAddress) -> None:
         """A weak write of 128 bytes with unspecified values, as the manual says. It does not count as a store."""
@@ -317,6 +332,7 @@ class WarpOps(LaneOps):
         else:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        self.last_address = address
         self.last_arguments = f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
         return self.last_arguments
 

@@ -68,7 +68,7 @@ def module(name, body, type="f32", count=4, stride=1, element_bytes=4):
 def is_interleaved(text):
     translation = translate(parsed(text), choose(parsed(text), None))
     return any(
-        re.match(r"store_(global|shared)_\d_\d_interleaved\b", defined_by(f).strip('"')) for f in translation.functions
+        re.match(r"store_(global|shared)_\d_\d_interleaved", defined_by(f).strip('"')) for f in translation.functions
     )
 
 

@@ -46,11 +46,12 @@ PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 @functools.cache
 def load(
     space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False,
-    interleaves: bool = False,
+    interleaves: bool = False, ordered: bool = False,
 ) -> RuntimeFunction:  # fmt: skip
     """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes return 0.
 
-    `recorded`: with the records of global memory (records.py). `interleaves`: the vectors are interleaved.
+    `recorded`: with the records of global memory (records.py). `interleaves`: the vectors are interleaved. `ordered`:
+    the last argument says whether each lane's bytes follow those of the lane before.
     """
     recorded = recorded and space is GLOBAL
     function = f"load_{space.name}_{element_bytes}_{count}{'_interleaved' * interleaves}"
@@ -128,7 +129,7 @@ def load(
         *run,
         *finish([f"%all{i}" for i in range(LANES * count // width)], "t"),
     ]
-    return quick(function, returns, space, size, "\n  ".join(together), rest)
+    return quick(function, returns, space, size, "\n  ".join(together), rest, ordered=ordered)
 
 
 def fetched_ahead(size: int) -> list[str]:
@@ -151,11 +152,11 @@ def gathers_slowly(element_bytes: int, count: int) -> bool:
 @functools.cache
 def store(
     space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False,
-    interleaves: bool = False,
+    interleaves: bool = False, ordered: bool = False,
 ) -> RuntimeFunction:  # fmt: skip
     """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins.
 
-    `interleaves`: the vectors are interleaved.
+    `interleaves`, `ordered`: as of loads.
     """
     recorded = recorded and space is GLOBAL
     function = f"store_{space.name}_{element_bytes}_{count}{'_interleaved' * interleaves}"
@@ -210,7 +211,7 @@ def store(
     scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
     needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
     rest = RuntimeFunction(rest_name(function, space), text, needs, (scatter_declaration, CTPOP))
-    return quick(function, "void", space, size, "\n  ".join([*together, "ret void"]), rest, values)
+    return quick(function, "void", space, size, "\n  ".join([*together, "ret void"]), rest, values, ordered)
 
 
 def record_load(size: int) -> tuple[str, str]:
@@ -245,16 +246,24 @@ def rest_name(name: str, space: Space) -> str:
 
 
 def quick(
-    name: str, returns: str, space: Space, size: int, together: str, rest: RuntimeFunction, values: str = ""
-) -> RuntimeFunction:
+    name: str, returns: str, space: Space, size: int, together: str, rest: RuntimeFunction, values: str = "",
+    ordered: bool = False,
+) -> RuntimeFunction:  # fmt: skip
     """A load or store of `size` bytes per lane by all 32 lanes. A run (spaces.UnitStrideAccess) is done here, by the
     lines `together`, where %first points to lane 0's bytes; anything else by the function `rest`, with the same
-    arguments. Without runs in this space, it is `rest` itself.
+    arguments. Without runs in this space, it is `rest` itself. `ordered`: as of `load`.
     """
     if space.unit_stride is None:
         return rest
     parameters = f"{space.vector} %a, i32 %asked, ptr %env, ptr %site{values}"
     called = f"call {returns} @{rest.name}({parameters})"
+    compare = f"""{splat("first.all", space.element, "%a.first")}
+  %expected = add {space.vector} %first.all, {multiples(space.element, size)}
+  %consecutive = icmp eq {space.vector} %a, %expected
+  %consecutive.mask = bitcast {MASK} %consecutive to i32
+  %in.order = icmp eq i32 %consecutive.mask, {ALL}"""
+    if ordered:
+        name, parameters, compare = f"{name}_ordered", f"{parameters}, i1 %in.order", ""
     otherwise = f"{called}\n  ret void" if returns == "void" else f"%rest = {called}\n  ret {returns} %rest"
     text = f"""
 define internal {returns} @{name}({parameters}){INLINED}
@@ -263,11 +272,7 @@ entry:
   br i1 %whole, label %look, label %other
 look:
   %a.first = extractelement {space.vector} %a, i64 0
-  {splat("first.all", space.element, "%a.first")}
-  %expected = add {space.vector} %first.all, {multiples(space.element, size)}
-  %consecutive = icmp eq {space.vector} %a, %expected
-  %consecutive.mask = bitcast {MASK} %consecutive to i32
-  %in.order = icmp eq i32 %consecutive.mask, {ALL}
+  {compare}
   {space.unit_stride.check(size)}
   %is.run = and i1 %in.order, %fits
   br i1 %is.run, label %run, label %other
