@@ -22,6 +22,7 @@ from ptxbench.arrays import bf16, is_float
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError
 from ptxbench.executed import Executed
+from ptxbench.execution import EXIT_STATUSES as STATUSES_OF_ONE
 from ptxbench.execution import (
     FAULT,
     FINDING,
@@ -38,12 +39,10 @@ from ptxbench.verify import errors, finite, flat_parts, number, output_errors
 
 SAME, DIFFERENT, NAN, NOTHING = "same", "different", "nan", "nothing compared"
 EXIT_STATUSES = {
+    **STATUSES_OF_ONE,
     SAME: ExitStatus.GOOD,
     DIFFERENT: ExitStatus.WRONG_KERNEL,
     NAN: ExitStatus.WRONG_KERNEL,
-    FINDING: ExitStatus.WRONG_KERNEL,
-    FAULT: ExitStatus.WRONG_KERNEL,
-    UNSUPPORTED: ExitStatus.NO_VERDICT,
     NOTHING: ExitStatus.NO_VERDICT,
 }
 
