@@ -12,12 +12,12 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptxbench import cache
 from ptxbench.backends import DEFAULT_ARCH
+from ptxbench.checklist import ChecklistLine
 from ptxbench.discovery import KERNELS_VARIABLE
 from ptxbench.errors import PtxbenchError, ToolMissing
 
@@ -82,14 +82,8 @@ PTX = """\
 """The same kernel, for a machine without NVRTC."""
 
 
-@dataclass(frozen=True)
-class PartStatus:
-    """One part: its name, WORKS, ABSENT or BROKEN, the details, and what to do if it does not work."""
-
-    subject: str
-    status: str
-    found: str
-    advice: str = ""
+class PartStatus(ChecklistLine):
+    """One part of the machine, which is WORKS, ABSENT or BROKEN."""
 
 
 def examine(kernels: Path) -> Iterator[PartStatus]:

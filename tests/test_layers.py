@@ -22,9 +22,9 @@ LAYERS = [
     {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "wrong_outputs", "stats", "cycles",
      "environment", "discovery", "template", "rival", "fingerprint"},
     {"pair", "arrays", "device_shape", "launch", "tensor_map", "libraries", "opcodes", "knobs", "substitution",
-     "result", "run_info", "specifications", "pipes", "units", "errors", "exit_status", "saved_runs", "cache",
-     "containment", "documents", "architecture", "safe_text", "kernel_names", "languages", "interrupts", "__init__",
-     "forks", "pool", "extras"},
+     "result", "run_info", "specifications", "pipes", "units", "errors", "exit_status", "saved_runs", "checklist",
+     "cache", "containment", "documents", "architecture", "safe_text", "kernel_names", "languages", "interrupts",
+     "__init__", "forks", "pool", "extras"},
 ]  # fmt: skip
 """Highest first: a part may import from its own layer and from those below."""
 
@@ -48,6 +48,7 @@ ALONE = {
     "pair": {"arrays", "device_shape", "knobs", "launch", "libraries", "tensor_map"},
     "launch": set(),
     "run_info": set(),
+    "checklist": set(),
     "device_shape": {"run_info"},
     "knobs": set(),
     "libraries": set(),

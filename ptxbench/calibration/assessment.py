@@ -13,6 +13,7 @@ from typing import Any
 from ptxbench import roofline, stats
 from ptxbench.backends import flush
 from ptxbench.backends.hold import smallest_step
+from ptxbench.checklist import ChecklistLine
 from ptxbench.measure.contrast import apart
 from ptxbench.result import Round
 from ptxbench.units import si
@@ -48,13 +49,9 @@ CLOCK_SETTLED = 0.01
 
 
 @dataclass(frozen=True)
-class CheckResult:
-    """One line of the checklist. `values`: what it adds to the Calibration."""
+class CheckResult(ChecklistLine):
+    """One line about a GPU. `values`: what it adds to the Calibration."""
 
-    subject: str
-    status: str
-    found: str
-    advice: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
