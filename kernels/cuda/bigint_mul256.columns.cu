@@ -1,13 +1,13 @@
-// bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512, a thread a product, column by column.
+// bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512, one product per thread, column by column.
 // Paired with ../ptx/bigint_mul256.ptx; shapes and launch are in ../pairs/bigint_mul256.py.
 // The order of ../ptx/bigint_mul256.columns.ptx without a carry: halves of products add up to 35 bits at most.
 
-// A product's limbs are its own: nothing here is shared between threads.
+// Each thread has the limbs of its own product; threads share nothing.
 __device__ void multiply(unsigned* product, const unsigned* a, const unsigned* b)
 {
     unsigned long long sum = 0, highs = 0;              // of the low halves of this column, of the high halves
     for (int column = 0; column < 15; ++column) {
-        sum += highs;                                   // which belong to this column if they are of the one before
+        sum += highs;                                   // the high halves of the previous column
         highs = 0;
         for (int i = 0; i < 8; ++i)
             if (0 <= column - i && column - i < 8) {
@@ -41,7 +41,7 @@ bigint_mul256(const uint4* __restrict__ a, const uint4* __restrict__ b, uint4* _
     unsigned p[16];
     do {
         multiply(p, x, y);
-        if (reps > 1)                   // not needed, but up to sm_90 ptxas makes 60 instructions less of it
+        if (reps > 1)                   // not needed, but with it ptxas generates 60 instructions fewer up to sm_90
             for (int k = 0; k < 8; ++k)
                 x[k] = p[k] ^ p[k + 8]; // the next factor: the low half xor the high half
     } while (--reps > 0);

@@ -1,9 +1,9 @@
-// bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512, a thread a product, column by column.
+// bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512, one product per thread, column by column.
 // Paired with ../ptx/bigint_mul256.ptx; shapes and launch are in ../pairs/bigint_mul256.py.
 
 typedef unsigned long long u64;
 
-// A product's limbs are its own: nothing here is shared between threads.
+// Each thread has the limbs of its own product; threads share nothing.
 #ifdef __CUDACC_RTC_INT128__            // with --device-int128: 64 products of 32-bit limbs, a column's sum in 128 bits
 __device__ void multiply(unsigned* product, const unsigned* a, const unsigned* b)
 {
@@ -32,7 +32,7 @@ __device__ void multiply(unsigned* product, const unsigned* a, const unsigned* b
         x[k] = limb_of_30(a, k);
         y[k] = limb_of_30(b, k);
     }
-    unsigned limbs[18];                 // 30 bits of the product each, with anything above them
+    unsigned limbs[18];                 // each has 30 bits of the product, and any bits above them
     u64 sum = 0;
     for (int column = 0; column < 17; ++column) {
         for (int i = 0; i < 9; ++i)
@@ -69,7 +69,7 @@ bigint_mul256(const uint4* __restrict__ a, const uint4* __restrict__ b, uint4* _
     unsigned p[16];
     do {
         multiply(p, x, y);
-        if (reps > 1)                   // not needed, but up to sm_90 ptxas makes fewer instructions of it
+        if (reps > 1)                   // not needed, but with it ptxas generates fewer instructions up to sm_90
             for (int k = 0; k < 8; ++k)
                 x[k] = p[k] ^ p[k + 8]; // the next factor: the low half xor the high half
     } while (--reps > 0);

@@ -1,7 +1,7 @@
-// bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512, a thread a product, row by row.
+// bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512, one product per thread, row by row.
 // Paired with ../ptx/bigint_mul256.ptx; shapes and launch are in ../pairs/bigint_mul256.py.
 
-// A product's limbs are its own: nothing here is shared between threads.
+// Each thread has the limbs of its own product; threads share nothing.
 #ifdef __CUDACC_RTC_INT128__            // with --device-int128: 16 products of 64-bit limbs
 __device__ void multiply(unsigned* product, const unsigned* a, const unsigned* b)
 {
@@ -61,7 +61,7 @@ bigint_mul256(const uint4* __restrict__ a, const uint4* __restrict__ b, uint4* _
     unsigned p[16];
     do {
         multiply(p, x, y);
-        if (reps > 1)                   // not needed, but up to sm_90 ptxas makes 60 instructions less of it
+        if (reps > 1)                   // not needed, but with it ptxas generates 60 instructions fewer up to sm_90
             for (int k = 0; k < 8; ++k)
                 x[k] = p[k] ^ p[k + 8]; // the next factor: the low half xor the high half
     } while (--reps > 0);

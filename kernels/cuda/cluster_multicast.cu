@@ -1,7 +1,7 @@
-// cluster_multicast: c = a bT in f16, c in f32, by wmma in tiles of 64 x 64 x 64 a CTA, 32 x 32 a warp. Paired with
+// cluster_multicast: c = a bT in f16, c in f32, by wmma in tiles of 64 x 64 x 64 per CTA, 32 x 32 per warp. Paired with
 // ../ptx/cluster_multicast.sm_90a.ptx; shapes and launch are in ../pairs/cluster_multicast.py. n and k are multiples of
-// 8. CUDA C has no copy that several CTAs get: each CTA copies all that it needs. It is launched in clusters of two as
-// the PTX is, and does not use them.
+// 8. CUDA C has no copy to several CTAs: each CTA copies all that it needs. It is launched in clusters of two, like the
+// PTX, but does not use them.
 
 #include <cuda_fp16.h>
 #include <cuda_pipeline_primitives.h>
@@ -12,8 +12,8 @@ using namespace nvcuda;
 // A tensor map, which only the PTX uses.
 struct __align__(64) Map { char bytes[128]; };
 
-// 8 halves behind each row put the next one 4 banks further, so that a fragment and a copy find eight rows in different
-// banks. A fragment begins at a multiple of 32 bytes, as wmma requires it.
+// 8 unused halves after each row shift the next row by 4 banks, so that a fragment and a copy find eight rows in
+// different banks. A fragment begins at a multiple of 32 bytes, as wmma requires it.
 constexpr unsigned STAGES = 4, SLAB = 64, TILE = 64, ROW = SLAB + 8, STAGE = 2 * TILE * ROW;
 extern __shared__ __align__(128) __half stages[];
 
@@ -25,13 +25,13 @@ cluster_multicast(const __half* __restrict__ a, const __half* __restrict__ b, fl
     const unsigned thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     const unsigned first_row = TILE * blockIdx.y, first_column = TILE * blockIdx.x;
 
-    // What the thread copies: of both tiles rows copy_row + 16 i, 8 halves of each. Eight lanes have one row.
+    // The thread copies 8 halves of rows copy_row + 16 i of both tiles. Eight lanes share a row.
     const unsigned copy_row = thread / 8, copy_column = 8 * (thread % 8);
     const __half* a_from = a + static_cast<size_t>(first_row + copy_row) * k + copy_column;
     const __half* b_from = b + static_cast<size_t>(first_column + copy_row) * k + copy_column;
     const unsigned to = copy_row * ROW + copy_column;
 
-    // Starts to copy columns k0 to k0 + 63 of a and of b into a stage. What is outside is zero.
+    // Starts to copy columns k0 to k0 + 63 of a and of b into a stage. Elements outside are zero.
     auto fetch = [&](unsigned stage, unsigned k0) {
         if (k0 < k) {
             const bool in_slab = k0 + copy_column < k;
@@ -47,7 +47,7 @@ cluster_multicast(const __half* __restrict__ a, const __half* __restrict__ b, fl
             a_from += SLAB;
             b_from += SLAB;
         }
-        __pipeline_commit();            // after the last slab an empty one, so that the waits count alike
+        __pipeline_commit();            // after the last slab an empty group, so that all waits count the same
     };
 
     const unsigned y = 32 * (warp / 2), x = 32 * (warp % 2);    // of the warp in the tile
@@ -62,7 +62,7 @@ cluster_multicast(const __half* __restrict__ a, const __half* __restrict__ b, fl
     #pragma unroll 1
     for (unsigned k0 = 0; k0 < k; k0 += SLAB) {
         __pipeline_wait_prior(STAGES - 2);
-        __syncthreads();                // the pieces of all threads are there, and all are done with the stage before
+        __syncthreads();                // all threads' pieces have arrived, and all have finished the previous stage
         fetch(stage == 0 ? STAGES - 1 : stage - 1, k0 + SLAB * (STAGES - 1));
         const __half* a_tile = stages + stage * STAGE;
         const __half* b_tile = a_tile + TILE * ROW;

@@ -22,7 +22,7 @@ cluster_rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float*
     const unsigned pieces = columns / 32;               // of four elements, in an eighth of the row
 
     // No CTA may store to another one that has not started. The wait is below, after the work before it.
-    // relaxed: nothing written before is for the other CTAs. cooperative_groups has no such arrival.
+    // relaxed: the other CTAs need nothing that was written before. cooperative_groups has no such arrival.
     __cluster_barrier_arrive_relaxed();
 
     const size_t first = static_cast<size_t>(blockIdx.x) * pieces;  // blockIdx.x is 8 row + rank
@@ -30,7 +30,7 @@ cluster_rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float*
     const float4* w_4 = reinterpret_cast<const float4*>(w) + rank * pieces + thread;
     float4* y_4 = reinterpret_cast<float4*>(y) + first + thread;
 
-    // Pointers walk along the row: x_4[i] costs a 64-bit addition and shift for each piece.
+    // Pointers move along the row: an index, x_4[i], costs a 64-bit addition and shift for each piece.
     float squares = 0.0f;
     for (unsigned i = thread; i < pieces; i += 256, x_4 += 256) {
         const float4 v = *x_4;
@@ -50,12 +50,12 @@ cluster_rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float*
             squares += __shfl_xor_sync(0xff, squares, distance);
         static_cast<float*>(__cluster_map_shared_rank(cta_sums, thread))[rank] = squares;
     }
-    __cluster_barrier_arrive();         // it releases what was stored before
+    __cluster_barrier_arrive();         // the arrival releases the earlier stores
     __cluster_barrier_wait();           // all sums have arrived
 
     const float total = ((cta_sums[0] + cta_sums[1]) + (cta_sums[2] + cta_sums[3]))
                       + ((cta_sums[4] + cta_sums[5]) + (cta_sums[6] + cta_sums[7]));
-    // __fdividef needs no flag and is one MUFU.RCP; 1.0f / columns is a call.
+    // __fdividef needs no option and is one MUFU.RCP; 1.0f / columns is a call.
     const float scale = rsqrtf(fmaf(total, __fdividef(1.0f, columns), eps));
     for (unsigned i = thread; i < pieces; i += 256, w_4 += 256, y_4 += 256) {
         const float4 v = kept[i];

@@ -7,7 +7,7 @@ extern "C" __global__ void __cluster_dims__(8) __launch_bounds__(256)
 cluster_rmsnorm_s32(const int* __restrict__ x, const float* __restrict__ w, float* __restrict__ y, float eps,
                     unsigned columns)
 {
-    __shared__ unsigned long long total;    // of the squares of the row, to which all warps of the cluster add
+    __shared__ unsigned long long total;    // sum of the squares of the row; all warps of the cluster add to it
     const unsigned thread = threadIdx.x;
     const unsigned rank = __clusterRelativeBlockRank();
     const unsigned pieces = columns / 32;               // of four elements, in an eighth of the row
@@ -22,7 +22,7 @@ cluster_rmsnorm_s32(const int* __restrict__ x, const float* __restrict__ w, floa
     const float4* w_4 = reinterpret_cast<const float4*>(w) + rank * pieces + thread;
     float4* y_4 = reinterpret_cast<float4*>(y) + first + thread;
 
-    // Pointers walk along the row: x_4[i] costs a 64-bit addition and shift for each piece.
+    // Pointers move along the row: an index, x_4[i], costs a 64-bit addition and shift for each piece.
     long long squares = 0;
     for (unsigned i = thread; i < pieces; i += 256, x_4 += 256) {
         const int4 v = *x_4;
@@ -40,10 +40,10 @@ cluster_rmsnorm_s32(const int* __restrict__ x, const float* __restrict__ w, floa
     const unsigned lane = thread % 32;
     if (lane < 8)
         atomicAdd(static_cast<unsigned long long*>(__cluster_map_shared_rank(&total, lane)), squares);
-    __cluster_barrier_arrive();         // it releases what was added before
+    __cluster_barrier_arrive();         // the arrival releases the earlier additions
     __cluster_barrier_wait();           // all sums have arrived
 
-    // __fdividef needs no flag and is one MUFU.RCP; 1.0f / columns is a call.
+    // __fdividef needs no option and is one MUFU.RCP; 1.0f / columns is a call.
     const float scale = rsqrtf(fmaf(static_cast<float>(total), __fdividef(1.0f, columns), eps));
     for (unsigned i = thread; i < pieces; i += 256, w_4 += 256, y_4 += 256) {
         const int4 v = kept[i];

@@ -21,7 +21,7 @@ cluster_rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float*
     const float4* w_4 = reinterpret_cast<const float4*>(w) + thread;
     float4* y_4 = reinterpret_cast<float4*>(y) + first + thread;
 
-    // Pointers walk along the row: x_4[i] costs a 64-bit addition and shift for each piece.
+    // Pointers move along the row: an index, x_4[i], costs a 64-bit addition and shift for each piece.
     float squares = 0.0f;
     const float4* from = x_4;
     for (unsigned i = thread; i < pieces; i += 1024, from += 1024) {
@@ -32,9 +32,9 @@ cluster_rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float*
     if (thread % 32 == 0)
         warp_sums[thread / 32] = squares;
     __syncthreads();
-    const float total = warp_sum(warp_sums[thread % 32]);   // every warp adds them again: cheaper than a barrier
+    const float total = warp_sum(warp_sums[thread % 32]);   // every warp repeats it: cheaper than a barrier
 
-    // __fdividef needs no flag and is one MUFU.RCP; 1.0f / columns is a call.
+    // __fdividef needs no option and is one MUFU.RCP; 1.0f / columns is a call.
     const float scale = rsqrtf(fmaf(total, __fdividef(1.0f, columns), eps));
     for (unsigned i = thread; i < pieces; i += 1024, x_4 += 1024, w_4 += 1024, y_4 += 1024) {
         const float4 v = *x_4;

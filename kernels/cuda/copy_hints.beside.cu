@@ -1,4 +1,4 @@
-// copy_hints.beside: y[i] = x[i] + table[hash(x)], a stream beside a table, the stream first to leave the caches.
+// copy_hints.beside: y[i] = x[i] + table[hash(x)], a stream and a table, the stream evicted first from the caches.
 // Paired with ../ptx/copy_hints.beside.ptx; shapes and launch are in ../pairs/copy_hints.beside.py.
 
 __device__ uint4 sum(uint4 a, uint4 b)
@@ -15,7 +15,7 @@ copy_hints_beside(const uint4* __restrict__ x, const uint4* __restrict__ table, 
     y += i;
 
     if (i + 768 < vectors) {
-        // All loads before the first store, for a load that follows a store may have to wait for it.
+        // All loads before the first store, because a load after a store may have to wait for it.
         const uint4 v0 = __ldcs(&x[0]);
         const uint4 v1 = __ldcs(&x[256]);
         const uint4 v2 = __ldcs(&x[512]);

@@ -1,15 +1,15 @@
-// copy_hints: y = x, four 16-byte accesses a thread, without a hint.
+// copy_hints: y = x, four 16-byte accesses per thread, without a hint.
 // Paired with ../ptx/copy_hints.ptx; shapes and launch are in ../pairs/copy_hints.py.
 
 extern "C" __global__ void __launch_bounds__(256)
 copy_hints(const uint4* __restrict__ x, uint4* __restrict__ y, unsigned vectors)
 {
     const unsigned i = 1024 * blockIdx.x + threadIdx.x;
-    x += i;                             // one address each, for an index that may wrap costs one for each access
+    x += i;                             // one address for each array: an index that may wrap needs one for each access
     y += i;
 
     if (i + 768 < vectors) {
-        // All loads before the first store, for a load that follows a store may have to wait for it.
+        // All loads before the first store, because a load after a store may have to wait for it.
         const uint4 v0 = x[0];
         const uint4 v1 = x[256];
         const uint4 v2 = x[512];

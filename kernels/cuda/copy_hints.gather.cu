@@ -1,4 +1,4 @@
-// copy_hints.gather: y[r] = x[r * step], records of 32 bytes, two lanes a record, without a hint.
+// copy_hints.gather: y[r] = x[r * step], records of 32 bytes, two lanes per record, without a hint.
 // Paired with ../ptx/copy_hints.gather.ptx; shapes and launch are in ../pairs/copy_hints.gather.py.
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -13,7 +13,7 @@ copy_hints_gather(const uint4* __restrict__ x, uint4* __restrict__ y, unsigned v
     y += i;
 
     if (i + 768 < vectors) {
-        // All loads before the first store, for a load that follows a store may have to wait for it.
+        // All loads before the first store, because a load after a store may have to wait for it.
         const uint4 v0 = *x0;
         const uint4 v1 = *x1;
         const uint4 v2 = *x2;

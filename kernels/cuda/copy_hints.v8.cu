@@ -1,7 +1,7 @@
-// copy_hints.v8: y = x, two 32-byte accesses a thread, without a hint.
+// copy_hints.v8: y = x, two 32-byte accesses per thread, without a hint.
 // Paired with ../ptx/copy_hints.v8.ptx; shapes and launch are in ../pairs/copy_hints.v8.py.
 
-struct alignas(32) Vector {     // one access of 32 bytes where the target has one, and two of 16 where it has not
+struct alignas(32) Vector {     // one access of 32 bytes where the target has one, otherwise two of 16
     unsigned at[8];
 };
 

@@ -1,5 +1,5 @@
 // fp8_gemm_promoted: d = the sum over slabs of 128 of k of (a bT) a_scale b_scale, a m x k and b n x k of e4m3, d of
-// bf16, by wmma in tiles of 128 x 128 a CTA, 32 x 64 a warp. wmma has no e4m3: a and b become halves, which is exact.
+// bf16, by wmma in tiles of 128 x 128 per CTA, 32 x 64 per warp. wmma has no e4m3: a and b become halves, exactly.
 // Paired with ../ptx/fp8_gemm_promoted.sm_90a.ptx; shapes and launch are in ../pairs/fp8_gemm_promoted.py. k is a
 // multiple of 128, m of 4, n of 8.
 
@@ -13,7 +13,7 @@ using namespace nvcuda;
 // A tensor map, which only the PTX uses.
 struct __align__(64) Map { char bytes[128]; };
 
-// 8 halves behind each row put the next one 4 banks further, so that a fragment and a store find eight rows in
+// 8 unused halves after each row shift the next row by 4 banks, so that a fragment and a store find eight rows in
 // different banks. A fragment begins at a multiple of 32 bytes, as wmma requires it.
 constexpr unsigned SLAB = 128, TILE = 128, ROW = SLAB + 8;
 extern __shared__ __align__(128) __half tiles[];
@@ -41,12 +41,12 @@ fp8_gemm_promoted(const unsigned char* __restrict__ a, const unsigned char* __re
 {
     __half* a_tile = tiles;
     __half* b_tile = tiles + TILE * ROW;
-    float* scales = reinterpret_cast<float*>(tiles + 2 * TILE * ROW);     // 16 columns, all alike, for each row of a
+    float* scales = reinterpret_cast<float*>(tiles + 2 * TILE * ROW);     // 16 equal columns for each row of a
     const unsigned thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     const unsigned first_row = TILE * blockIdx.y, first_column = TILE * blockIdx.x, slabs = k / SLAB;
 
-    // What the thread copies: of both tiles rows copy_row + 32 i, 16 bytes of each. Eight lanes have eight rows, and a
-    // warp still has whole sectors.
+    // The thread copies 16 bytes of rows copy_row + 32 i of both tiles. Eight lanes have eight rows, and a warp still
+    // copies whole sectors.
     const unsigned copy_row = thread % 8 + 8 * (thread / 64), copy_column = 16 * (thread / 8 % 8);
     uint4 a_next[4], b_next[4];
     auto load = [&](unsigned slab) {
@@ -70,14 +70,14 @@ fp8_gemm_promoted(const unsigned char* __restrict__ a, const unsigned char* __re
     load(0);
     #pragma unroll 1
     for (unsigned slab = 0; slab < slabs; ++slab) {
-        __syncthreads();                // all have read the slab before
+        __syncthreads();                // all have read the previous slab
         #pragma unroll
         for (unsigned i = 0; i < 4; ++i) {
             store_halves(a_tile + (copy_row + 32 * i) * ROW + copy_column, a_next[i]);
             store_halves(b_tile + (copy_row + 32 * i) * ROW + copy_column, b_next[i]);
         }
-        // A fragment hides which rows a lane has, but fragments of one kind are all alike. So the scales become a
-        // fragment too: a matrix whose columns are the scales of the rows.
+        // A fragment hides which rows a lane has, but all fragments of one kind have the same layout. So the scales
+        // become a fragment too: a matrix in which each column has the scales of the rows.
         const float of_b = b_scale[static_cast<size_t>(blockIdx.x) * slabs + slab];
         #pragma unroll
         for (unsigned i = thread; i < 4 * TILE; i += 256) {     // four at a time
@@ -87,7 +87,7 @@ fp8_gemm_promoted(const unsigned char* __restrict__ a, const unsigned char* __re
         }
         __syncthreads();
         if (slab + 1 < slabs)
-            load(slab + 1);             // these arrive while the tensor cores are busy
+            load(slab + 1);             // these loads arrive while the tensor cores are busy
 
         Sums sums[2][4];
         #pragma unroll
@@ -116,7 +116,7 @@ fp8_gemm_promoted(const unsigned char* __restrict__ a, const unsigned char* __re
         }
     }
 
-    // To store d in rows, it goes through shared memory, 16 x 16 at a time.
+    // d goes through shared memory, 16 x 16 at a time, so that it can be stored in rows.
     __syncthreads();
     float* patch = reinterpret_cast<float*>(tiles) + 16 * 20 * warp;      // rows of 20, 16 of them in use
     const unsigned r = lane / 2, q = 8 * (lane % 2);

@@ -1,6 +1,6 @@
-// fp8_mma_sync: d = a bT, a m x k and b n x k of e4m3, d of f32, by wmma in tiles of 128 x 128 x 64 a CTA, 64 x 64 a
-// warp. wmma has no e4m3: a and b become halves, which is exact. Paired with ../ptx/fp8_mma_sync.ptx; shapes and launch
-// are in ../pairs/fp8_mma_sync.py. k is a multiple of 16, n of 4.
+// fp8_mma_sync: d = a bT, a m x k and b n x k of e4m3, d of f32, by wmma in tiles of 128 x 128 x 64 per CTA, 64 x 64
+// per warp. wmma has no e4m3: a and b are converted to halves, which is exact. Paired with ../ptx/fp8_mma_sync.ptx;
+// shapes and launch are in ../pairs/fp8_mma_sync.py. k is a multiple of 16, n of 4.
 
 #include <cuda_fp16.h>
 #include <cuda_fp8.h>
@@ -8,7 +8,7 @@
 
 using namespace nvcuda;
 
-// 8 halves behind each row put the next one 4 banks further, so that a fragment and a store find eight rows in
+// 8 unused halves after each row shift the next row by 4 banks, so that a fragment and a store find eight rows in
 // different banks. A fragment begins at a multiple of 32 bytes, as wmma requires it.
 constexpr unsigned SLAB = 64, TILE = 128, ROW = SLAB + 8;
 extern __shared__ __align__(128) __half tiles[];
@@ -36,8 +36,8 @@ fp8_mma_sync(const unsigned char* __restrict__ a, const unsigned char* __restric
     const unsigned thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     const unsigned first_row = TILE * blockIdx.y, first_column = TILE * blockIdx.x;
 
-    // What the thread copies: of both tiles rows copy_row + 32 i, 16 bytes of each. Eight lanes have eight rows, and a
-    // warp still has whole sectors. What is outside is zero.
+    // The thread copies 16 bytes of rows copy_row + 32 i of both tiles. Eight lanes have eight rows, and a warp still
+    // copies whole sectors. Elements outside are zero.
     const unsigned copy_row = thread % 8 + 8 * (thread / 32), copy_column = 16 * (thread / 8 % 4);
     uint4 a_next[4], b_next[4];
     auto load = [&](unsigned k0) {
@@ -60,7 +60,7 @@ fp8_mma_sync(const unsigned char* __restrict__ a, const unsigned char* __restric
     load(0);
     #pragma unroll 1
     for (unsigned k0 = 0; k0 < k; k0 += SLAB) {
-        __syncthreads();                // all have read the slab before
+        __syncthreads();                // all have read the previous slab
         #pragma unroll
         for (unsigned i = 0; i < 4; ++i) {
             store_halves(a_tile + (copy_row + 32 * i) * ROW + copy_column, a_next[i]);
@@ -68,7 +68,7 @@ fp8_mma_sync(const unsigned char* __restrict__ a, const unsigned char* __restric
         }
         __syncthreads();
         if (k0 + SLAB < k)
-            load(k0 + SLAB);            // these arrive while the tensor cores are busy
+            load(k0 + SLAB);            // these loads arrive while the tensor cores are busy
         #pragma unroll
         for (unsigned step = 0; step < SLAB; step += 16) {
             wmma::fragment<wmma::matrix_a, 16, 16, 16, __half, wmma::row_major> a_part[4];
@@ -86,7 +86,7 @@ fp8_mma_sync(const unsigned char* __restrict__ a, const unsigned char* __restric
     // A fragment does not say where its elements belong: it goes through shared memory, 16 x 16 at a time.
     __syncthreads();
     float* patch = reinterpret_cast<float*>(tiles) + 256 * warp;
-    const unsigned r = lane / 4, q = 4 * (lane % 4);                    // four elements a lane: n is a multiple of 4
+    const unsigned r = lane / 4, q = 4 * (lane % 4);                    // four elements per lane: n is a multiple of 4
     #pragma unroll
     for (unsigned i = 0; i < 4; ++i)
         #pragma unroll

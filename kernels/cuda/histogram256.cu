@@ -1,9 +1,9 @@
-// histogram256: bins[v] += how often byte v occurs in x, counted in shared memory first.
+// histogram256: bins[v] += the number of bytes v in x, counted in shared memory first.
 // Paired with ../ptx/histogram256.ptx; shapes and launch are in ../pairs/histogram256.py.
 
 __device__ void count_bytes(unsigned* counts, unsigned word)
 {
-    // Four times a byte, its counter's place in bytes: one dot product in place of a shift and a mask.
+    // Four times a byte is the offset of its counter in bytes: one dot product instead of a shift and a mask.
     char* const first = reinterpret_cast<char*>(counts);
     atomicAdd(reinterpret_cast<unsigned*>(first + __dp4a(word, 0x4u, 0u)), 1);
     atomicAdd(reinterpret_cast<unsigned*>(first + __dp4a(word, 0x400u, 0u)), 1);
@@ -31,7 +31,7 @@ histogram256(const unsigned char* __restrict__ x, unsigned* bins, unsigned n)
         }
     }
     for (unsigned i = n / 16384 * 16384 + 256 * blockIdx.x + thread; i < n; i += 256 * gridDim.x)
-        atomicAdd(&counts[x[i]], 1);    // what is no whole tile
+        atomicAdd(&counts[x[i]], 1);    // bytes after the last whole tile
     __syncthreads();
 
     atomicAdd(&bins[thread], counts[thread]);

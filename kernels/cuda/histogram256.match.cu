@@ -1,16 +1,16 @@
-// histogram256: bins[v] += how often byte v occurs in x, counted in shared memory first; lanes with one byte add once.
+// histogram256: bins[v] += the number of bytes v in x, counted in shared memory first; equal bytes are added once.
 // Paired with ../ptx/histogram256.ptx; shapes and launch are in ../pairs/histogram256.py.
 
 __device__ void count_once(unsigned* counts, unsigned below, unsigned place)
 {
     const unsigned same = __match_any_sync(0xffffffff, place);  // the lanes that have this byte
-    if ((same & below) == 0)                                    // their first
+    if ((same & below) == 0)                                    // the first of them
         atomicAdd(reinterpret_cast<unsigned*>(reinterpret_cast<char*>(counts) + place), __popc(same));
 }
 
 __device__ void count_bytes(unsigned* counts, unsigned below, unsigned word)
 {
-    // Four times a byte, its counter's place in bytes: one dot product in place of a shift and a mask.
+    // Four times a byte is the offset of its counter in bytes: one dot product instead of a shift and a mask.
     count_once(counts, below, __dp4a(word, 0x4u, 0u));
     count_once(counts, below, __dp4a(word, 0x400u, 0u));
     count_once(counts, below, __dp4a(word, 0x40000u, 0u));
@@ -26,7 +26,7 @@ histogram256(const unsigned char* __restrict__ x, unsigned* bins, unsigned n)
     counts[thread] = 0;
     __syncthreads();
 
-    const unsigned below = (1u << thread % 32) - 1;     // the lanes before this one
+    const unsigned below = (1u << thread % 32) - 1;     // the lanes with lower numbers
     for (unsigned tile = blockIdx.x; tile < n / 16384; tile += gridDim.x) {
         const uint4* const from = reinterpret_cast<const uint4*>(x) + 1024 * static_cast<size_t>(tile) + thread;
         const uint4 v[4] = {from[0], from[256], from[512], from[768]};
@@ -38,7 +38,7 @@ histogram256(const unsigned char* __restrict__ x, unsigned* bins, unsigned n)
         }
     }
     for (unsigned i = n / 16384 * 16384 + 256 * blockIdx.x + thread; i < n; i += 256 * gridDim.x)
-        atomicAdd(&counts[x[i]], 1);    // what is no whole tile
+        atomicAdd(&counts[x[i]], 1);    // bytes after the last whole tile
     __syncthreads();
 
     atomicAdd(&bins[thread], counts[thread]);

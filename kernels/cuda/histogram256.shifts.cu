@@ -1,4 +1,4 @@
-// histogram256: bins[v] += how often byte v occurs in x, counted in shared memory first; each byte by a shift and a mask.
+// histogram256: bins[v] += the number of bytes v in x, counted in shared memory first; each byte by a shift and a mask.
 // Paired with ../ptx/histogram256.ptx; shapes and launch are in ../pairs/histogram256.py.
 
 __device__ void count_bytes(unsigned* counts, unsigned word)
@@ -29,7 +29,7 @@ histogram256(const unsigned char* __restrict__ x, unsigned* bins, unsigned n)
         }
     }
     for (unsigned i = n / 16384 * 16384 + 256 * blockIdx.x + thread; i < n; i += 256 * gridDim.x)
-        atomicAdd(&counts[x[i]], 1);    // what is no whole tile
+        atomicAdd(&counts[x[i]], 1);    // bytes after the last whole tile
     __syncthreads();
 
     atomicAdd(&bins[thread], counts[thread]);

@@ -1,9 +1,9 @@
-// histogram256: bins[v] += how often byte v occurs in x, counted in shared memory first, by each warp for itself.
+// histogram256: bins[v] += the number of bytes v in x, counted in shared memory first, separately by each warp.
 // Paired with ../ptx/histogram256.ptx; shapes and launch are in ../pairs/histogram256.py.
 
 __device__ void count_bytes(unsigned (*counts)[256], unsigned own, unsigned word)
 {
-    // Four times a byte, its counter's place in bytes behind `own`: one dot product in place of a shift and a mask.
+    // Four times a byte, its counter's offset in bytes from `own`: one dot product instead of a shift and a mask.
     char* const first = reinterpret_cast<char*>(counts);
     atomicAdd(reinterpret_cast<unsigned*>(first + __dp4a(word, 0x4u, own)), 1);
     atomicAdd(reinterpret_cast<unsigned*>(first + __dp4a(word, 0x400u, own)), 1);
@@ -21,7 +21,7 @@ histogram256(const unsigned char* __restrict__ x, unsigned* bins, unsigned n)
         counts[k][thread] = 0;
     __syncthreads();
 
-    const unsigned own = 1024 * (thread / 32);      // where the warp's counters lie, in bytes
+    const unsigned own = 1024 * (thread / 32);      // the offset of the warp's counters, in bytes
     for (unsigned tile = blockIdx.x; tile < n / 16384; tile += gridDim.x) {
         const uint4* const from = reinterpret_cast<const uint4*>(x) + 1024 * static_cast<size_t>(tile) + thread;
         const uint4 v[4] = {from[0], from[256], from[512], from[768]};
@@ -33,7 +33,7 @@ histogram256(const unsigned char* __restrict__ x, unsigned* bins, unsigned n)
         }
     }
     for (unsigned i = n / 16384 * 16384 + 256 * blockIdx.x + thread; i < n; i += 256 * gridDim.x)
-        atomicAdd(&counts[thread / 32][x[i]], 1);    // what is no whole tile
+        atomicAdd(&counts[thread / 32][x[i]], 1);    // bytes after the last whole tile
     __syncthreads();
 
     unsigned count = 0;

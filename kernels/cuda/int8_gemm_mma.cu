@@ -1,5 +1,5 @@
-// int8_gemm_mma: d = (a bT) a_scale b_scale, a m x k and b n x k of s8, d of f32, by wmma in tiles of 128 x 128 x 64 a
-// CTA, 64 x 64 a warp. Paired with ../ptx/int8_gemm_mma.ptx; shapes and launch are in ../pairs/int8_gemm_mma.py.
+// int8_gemm_mma: d = (a bT) a_scale b_scale, a m x k and b n x k of s8, d of f32, by wmma in tiles of 128 x 128 x 64
+// per CTA, 64 x 64 per warp. Paired with ../ptx/int8_gemm_mma.ptx; shapes and launch are in ../pairs/int8_gemm_mma.py.
 // k is a multiple of 16, n of 4.
 
 #include <cuda_pipeline_primitives.h>
@@ -9,9 +9,9 @@ using namespace nvcuda;
 
 constexpr unsigned STAGES = 3, SLAB = 64;
 
-// Both tiles have 128 rows of 64 bytes a stage. They lie in 16 rows of shared memory: rows r, r + 16, r + 32 .. of all
-// stages side by side. 16 bytes behind each row put the next one 4 banks further, so that a fragment and a copy find
-// eight rows in different banks. A fragment begins at a multiple of 32 bytes, as wmma requires it.
+// Both tiles have 128 rows of 64 bytes per stage. They are in 16 rows of shared memory: rows r, r + 16, r + 32 .. of
+// all stages are next to each other. 16 unused bytes after each row shift the next row by 4 banks, so that a fragment
+// and a copy find eight rows in different banks. A fragment begins at a multiple of 32 bytes, as wmma requires it.
 constexpr unsigned ROW = 8 * STAGES * SLAB + 16;
 extern __shared__ __align__(128) signed char tiles[];
 
@@ -25,14 +25,14 @@ int8_gemm_mma(const signed char* __restrict__ a, const signed char* __restrict__
     const unsigned warp = thread / 32, lane = thread % 32;
     const unsigned first_row = 128 * blockIdx.y, first_column = 128 * blockIdx.x;
 
-    // What the thread copies: of both tiles rows copy_row + 32 i, 16 bytes of each. Eight lanes have eight rows, in
-    // eight different places of 128 bytes, and a warp still has whole sectors.
+    // The thread copies 16 bytes of rows copy_row + 32 i of both tiles. Eight lanes have eight rows, in eight different
+    // places of 128 bytes, and a warp still copies whole sectors.
     const unsigned copy_row = thread % 8 + 8 * (thread / 32), copy_column = 16 * (thread / 8 % 4);
     const signed char* a_from = a + static_cast<size_t>(first_row + copy_row) * k + copy_column;
     const signed char* b_from = b + static_cast<size_t>(first_column + copy_row) * k + copy_column;
     const unsigned to = copy_row % 16 * ROW + copy_row / 16 * STAGES * SLAB + copy_column;
 
-    // Starts to copy columns k0 to k0 + 63 of a and of b into a stage. What is outside is zero.
+    // Starts to copy columns k0 to k0 + 63 of a and of b into a stage. Elements outside are zero.
     auto fetch = [&](unsigned stage, unsigned k0) {
         if (k0 < k) {
             const bool in_slab = k0 + copy_column < k;
@@ -47,7 +47,7 @@ int8_gemm_mma(const signed char* __restrict__ a, const signed char* __restrict__
             a_from += SLAB;
             b_from += SLAB;
         }
-        __pipeline_commit();            // after the last slab an empty one, so that the waits count alike
+        __pipeline_commit();            // after the last slab an empty group, so that all waits count the same
     };
 
     const unsigned y = 64 * (warp / 2), x = 64 * (warp % 2);    // of the warp in the tile
@@ -62,7 +62,7 @@ int8_gemm_mma(const signed char* __restrict__ a, const signed char* __restrict__
     #pragma unroll 1
     for (unsigned k0 = 0; k0 < k; k0 += SLAB) {
         __pipeline_wait_prior(STAGES - 2);
-        __syncthreads();                // the pieces of all threads are there, and all are done with the stage before
+        __syncthreads();                // all threads' pieces have arrived, and all have finished the previous stage
         fetch(stage == 0 ? STAGES - 1 : stage - 1, k0 + SLAB * (STAGES - 1));
         for (unsigned step = 0; step < SLAB / 16; ++step) {
             wmma::fragment<wmma::matrix_a, 16, 16, 16, signed char, wmma::row_major> a_part[4];
@@ -79,11 +79,11 @@ int8_gemm_mma(const signed char* __restrict__ a, const signed char* __restrict__
         stage = stage == STAGES - 1 ? 0 : stage + 1;
     }
 
-    // A fragment does not say where its elements belong, and a sum needs the scales of its row and column: so it goes
-    // through shared memory, 16 x 16 at a time.
+    // A fragment does not say where its elements belong, but a sum needs the scales of its row and column. So the sums
+    // go through shared memory, 16 x 16 at a time.
     __syncthreads();
     int* patch = reinterpret_cast<int*>(tiles) + 256 * warp;
-    const unsigned r = lane / 4, q = 4 * (lane % 4);                    // four elements a lane: n is a multiple of 4
+    const unsigned r = lane / 4, q = 4 * (lane % 4);                    // four elements per lane: n is a multiple of 4
     #pragma unroll
     for (unsigned j = 0; j < 4; ++j) {
         const unsigned column = first_column + x + 16 * j + q;

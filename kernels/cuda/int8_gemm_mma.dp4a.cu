@@ -1,7 +1,7 @@
 // int8_gemm_mma.dp4a: d = (a bT) a_scale b_scale by __dp4a, four products of bytes and their sum in one instruction of
-// each thread: what s8 products were before tensor cores. Kept to show what these gain. By request.
-// Paired with ../ptx/int8_gemm_mma.dp4a.ptx. Tiles of 128 x 128 x 64 a CTA; a thread computes 8 x 16 elements, rows
-// y + 16 i and columns x + 8 j. Pieces of 16 bytes are swizzled by an xor with their row, so no bank is used twice.
+// a thread, as before tensor cores. Kept to show what tensor cores gain. By request.
+// Paired with ../ptx/int8_gemm_mma.dp4a.ptx. Tiles of 128 x 128 x 64 per CTA; a thread computes 8 x 16 elements, rows y
+// + 16 i and columns x + 8 j. Pieces of 16 bytes are swizzled by an xor with their row, so that no bank is used twice.
 
 #include <cuda_pipeline_primitives.h>
 
@@ -19,7 +19,7 @@ int8_gemm_mma(const signed char* __restrict__ a, const signed char* __restrict__
     const signed char* b_from = b + static_cast<size_t>(first_column + copy_row) * k + copy_column;
     const unsigned to = copy_row * SLAB + 16 * (thread % 4 ^ copy_row / 2 % 4);
 
-    // Starts to copy columns k0 to k0 + 63 of a and of b into a stage. What is outside is zero.
+    // Starts to copy columns k0 to k0 + 63 of a and of b into a stage. Elements outside are zero.
     auto fetch = [&](unsigned stage, unsigned k0) {
         if (k0 < k) {
             const bool in_slab = k0 + copy_column < k;
@@ -34,7 +34,7 @@ int8_gemm_mma(const signed char* __restrict__ a, const signed char* __restrict__
             a_from += SLAB;
             b_from += SLAB;
         }
-        __pipeline_commit();            // after the last slab an empty one, so that the waits count alike
+        __pipeline_commit();            // after the last slab an empty group, so that all waits count the same
     };
 
     const unsigned y = thread / 8, x = thread % 8;
@@ -46,7 +46,7 @@ int8_gemm_mma(const signed char* __restrict__ a, const signed char* __restrict__
     #pragma unroll 1
     for (unsigned k0 = 0; k0 < k; k0 += SLAB) {
         __pipeline_wait_prior(STAGES - 2);
-        __syncthreads();                // the pieces of all threads are there, and all are done with the stage before
+        __syncthreads();                // all threads' pieces have arrived, and all have finished the previous stage
         fetch(stage == 0 ? STAGES - 1 : stage - 1, k0 + SLAB * (STAGES - 1));
         const signed char* slab = tiles + 2 * TILE_BYTES * stage;
         #pragma unroll 1

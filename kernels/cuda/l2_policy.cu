@@ -1,7 +1,7 @@
-// l2_policy: y[i] = x[i] + a row of a table, chosen by a hash of i / 32: x and y stream, the table is used again.
+// l2_policy: y[i] = x[i] + a row of a table, chosen by a hash of i / 32: x and y are streams, the table is reused.
 // Paired with ../ptx/l2_policy.ptx; shapes and launch are in ../pairs/l2_policy.py.
 
-// The row of 32 elements that goes with elements 32 * group to 32 * group + 31. Its high bits choose, hence mulhi.
+// The row of 32 elements that is added to elements 32 * group to 32 * group + 31. The high bits of the hash select it.
 __device__ unsigned row_of(unsigned group, unsigned rows)
 {
     unsigned hash = group * 0x9e3779b1;
@@ -16,7 +16,7 @@ l2_policy(const float* __restrict__ x, const float* __restrict__ table, float* _
 {
     const unsigned i = 256 * blockIdx.x + threadIdx.x;
 
-    // __ldcs and __stcs: x and y are to leave the caches first. That the table is to leave them last, C cannot say.
+    // __ldcs and __stcs: x and y are to be evicted first. C cannot request that the table is evicted last.
     if (i < n / 4) {
         const unsigned from = 8 * row_of(i / 8, rows) + i % 8;      // in vectors of four
         const float4 a = __ldcs(reinterpret_cast<const float4*>(x) + i);

@@ -1,7 +1,7 @@
-// l2_policy: y[i] = x[i] + a row of a table, chosen by a hash of i / 32: no hint at all.
+// l2_policy: y[i] = x[i] + a row of a table, chosen by a hash of i / 32: without a hint.
 // Paired with ../ptx/l2_policy.ptx; shapes and launch are in ../pairs/l2_policy.py.
 
-// The row of 32 elements that goes with elements 32 * group to 32 * group + 31. Its high bits choose, hence mulhi.
+// The row of 32 elements that is added to elements 32 * group to 32 * group + 31. The high bits of the hash select it.
 __device__ unsigned row_of(unsigned group, unsigned rows)
 {
     unsigned hash = group * 0x9e3779b1;

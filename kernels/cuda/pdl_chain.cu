@@ -1,15 +1,15 @@
 // pdl_chain: y[k] = v + w[k] (v / sqrt(mean(v^2) + eps)), v = y[k - 1] or x: a chain of launches, one for each layer.
 // Paired with ../ptx/pdl_chain.ptx; shapes and launch are in ../pairs/pdl_chain.py.
 //
-// A warp makes one row of y: it multiplies its row of w by v, and adds up the squares of v by the way.
+// A warp computes one element of y[k]: it multiplies its row of w by v, and adds up the squares of v in the same loop.
 
-#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__  // as cuda_runtime.h does, which NVRTC lacks: else a warning
+#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__  // as in cuda_runtime.h, which NVRTC lacks: avoids a warning
 #include <cuda_device_runtime_api.h>
 
 extern "C" __global__ void __launch_bounds__(256)
 pdl_chain(const float* x, const float* w, float* y, float share, float eps, unsigned n, unsigned layer)
 {
-    cudaTriggerProgrammaticLaunchCompletion();  // the next layer may start: it loads weights, and waits for this one
+    cudaTriggerProgrammaticLaunchCompletion();  // the next layer may start: it loads weights and waits for this one
 
     const unsigned lane = threadIdx.x % 32;
     const unsigned row = 8 * blockIdx.x + threadIdx.x / 32;
@@ -18,8 +18,8 @@ pdl_chain(const float* x, const float* w, float* y, float share, float eps, unsi
     const float4* values = (const float4*)v + lane;
     const float4* weights = (const float4*)(w + (size_t)of_row * n) + lane;
 
-    // Weights do not depend on the layer before: they are on their way during the wait. Without __restrict__: else they
-    // are loads of constant data, which ptxas moves behind the wait (pdl_chain.restrict.cu).
+    // Weights do not depend on the previous layer: their loads are in flight during the wait. No __restrict__: it would
+    // make them loads of constant data, which ptxas moves behind the wait (pdl_chain.restrict.cu).
     float4 ahead[2];
     for (unsigned k = 0; k < 2; k++)
         ahead[k] = weights[32 * k];

@@ -1,7 +1,7 @@
 // pdl_chain: y[k] = v + w[k] (v / sqrt(mean(v^2) + eps)), v = y[k - 1] or x: a chain of launches, one for each layer.
-// As pdl_chain.cu, but each layer is launched in the usual way: it starts when the one before has ended.
+// As pdl_chain.cu, but each layer is launched in the usual way: it starts when the previous one has ended.
 //
-// A warp makes one row of y: it multiplies its row of w by v, and adds up the squares of v by the way.
+// A warp computes one element of y[k]: it multiplies its row of w by v, and adds up the squares of v in the same loop.
 
 extern "C" __global__ void __launch_bounds__(256)
 pdl_chain(const float* x, const float* w, float* y, float share, float eps, unsigned n, unsigned layer)

@@ -1,15 +1,15 @@
 // pdl_chain: y[k] = v + w[k] (v / sqrt(mean(v^2) + eps)), v = y[k - 1] or x: a chain of launches, one for each layer.
 // As pdl_chain.cu, but w is __restrict__: its loads are of constant data, and ptxas moves them behind the wait.
 //
-// A warp makes one row of y: it multiplies its row of w by v, and adds up the squares of v by the way.
+// A warp computes one element of y[k]: it multiplies its row of w by v, and adds up the squares of v in the same loop.
 
-#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__  // as cuda_runtime.h does, which NVRTC lacks: else a warning
+#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__  // as in cuda_runtime.h, which NVRTC lacks: avoids a warning
 #include <cuda_device_runtime_api.h>
 
 extern "C" __global__ void __launch_bounds__(256)
 pdl_chain(const float* x, const float* __restrict__ w, float* y, float share, float eps, unsigned n, unsigned layer)
 {
-    cudaTriggerProgrammaticLaunchCompletion();  // the next layer may start: it loads weights, and waits for this one
+    cudaTriggerProgrammaticLaunchCompletion();  // the next layer may start: it loads weights and waits for this one
 
     const unsigned lane = threadIdx.x % 32;
     const unsigned row = 8 * blockIdx.x + threadIdx.x / 32;

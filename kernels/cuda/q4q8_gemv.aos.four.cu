@@ -11,10 +11,10 @@ __constant__ unsigned HIGH = 0xf0f0f0f0;
 struct BlockQ4 { half scale; unsigned short nibbles[8]; };      // 32 weights in 18 bytes, at even addresses
 struct BlockQ8 { half scale; unsigned short elements[16]; };    // 32 elements in 34 bytes, at even addresses
 
-// Word k of an array that lies at an even address: two loads, since a load must be aligned to its size.
+// Word k of an array at an even address: two loads, because a load must be aligned to its size.
 __device__ unsigned word(const unsigned short* halves, int k) { return halves[2 * k] | halves[2 * k + 1] << 16; }
 
-// What a lane has of two rows after the lane `distance` away, which keeps the other one.
+// Adds up one of two rows with the lane `distance` away, which keeps the other row.
 __device__ float halve(float here, float there, bool upper, int distance)
 {
     return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
@@ -27,11 +27,11 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
     const unsigned lane = threadIdx.x % 32;
     const unsigned row = 8 * blockIdx.x + ROWS * (threadIdx.x / 32);
     if (row >= rows)
-        return;                                                 // the whole warp: no shuffle below lacks a lane
+        return;                                                 // the whole warp, so that no shuffle below lacks a lane
 
     const unsigned part = lane % 4;                             // of the four lanes that share a block
     const BlockQ4* w_at[ROWS];
-    for (int r = 0; r < ROWS; ++r)                              // beyond the last row: that again
+    for (int r = 0; r < ROWS; ++r)                              // beyond the last row: the last row again
         w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane / 4;
     x += lane / 4;
 
@@ -46,17 +46,17 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
             const unsigned nibbles = word(w_at[r]->nibbles, part);
             const int low = __dp4a(static_cast<int>(nibbles & 0x0f0f0f0f), x_0, eights);
             const int high = __dp4a(static_cast<int>((nibbles & HIGH) ^ 0x80808080), x_16, 0);
-            const float scale = __half2float(w_at[r]->scale) * x_factor;        // exact: 11 times 11 bits
+            const float scale = __half2float(w_at[r]->scale) * x_factor;        // exact: a product of 11 and 11 bits
             sums[r] = fmaf(static_cast<float>(16 * low + high), scale, sums[r]);
         }
     }
 
-    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with the sum of row r.
     const float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
     const float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
     float sum = halve(sum_0, sum_1, lane & 8, 8);
     for (unsigned distance = 4; distance > 0; distance /= 2)
         sum += __shfl_xor_sync(0xffffffff, sum, distance);
     if (lane % 8 == 0 && row + lane / 8 < rows)
-        y[row + lane / 8] = 0.0625f * sum;                      // exact: the 16 of the nibbles
+        y[row + lane / 8] = 0.0625f * sum;                      // exact: the high nibbles are times 16
 }

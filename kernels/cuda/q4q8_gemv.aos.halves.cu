@@ -1,4 +1,4 @@
-// q4q8_gemv.aos: y[r] = the dot product of row r of W and x, from ggml's blocks of 18 and 34 bytes, by halves.
+// q4q8_gemv.aos: y[r] = the dot product of row r of W and x, from ggml's blocks of 18 and 34 bytes, by 16-bit loads.
 // Paired with ../ptx/q4q8_gemv.aos.ptx; shapes, nibble order and launch are in ../pairs/q4q8_gemv.aos.py.
 
 #include <cuda_fp16.h>
@@ -11,7 +11,7 @@ __constant__ unsigned HIGH = 0xf0f0f0f0;
 struct BlockQ4 { half scale; unsigned short nibbles[8]; };      // 32 weights in 18 bytes, at even addresses
 struct BlockQ8 { half scale; unsigned short elements[16]; };    // 32 elements in 34 bytes, at even addresses
 
-// Loads a block by halves, as its alignment allows: WORDS words behind its scale. Returns the scale.
+// Loads a block by 16 bits, as its alignment allows: the WORDS words after its scale. Returns the scale.
 template <int WORDS>
 __device__ float load(const void* block, unsigned* payload)
 {
@@ -21,7 +21,7 @@ __device__ float load(const void* block, unsigned* payload)
     return __half2float(__ushort_as_half(halves[0]));
 }
 
-// What a lane has of two rows after the lane `distance` away, which keeps the other one.
+// Adds up one of two rows with the lane `distance` away, which keeps the other row.
 __device__ float halve(float here, float there, bool upper, int distance)
 {
     return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
@@ -34,15 +34,15 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
     const unsigned lane = threadIdx.x % 32;
     const unsigned row = 8 * blockIdx.x + ROWS * (threadIdx.x / 32);
     if (row >= rows)
-        return;                                                 // the whole warp: no shuffle below lacks a lane
+        return;                                                 // the whole warp, so that no shuffle below lacks a lane
 
     const BlockQ4* w_at[ROWS];
-    for (int r = 0; r < ROWS; ++r)                              // beyond the last row: that again
+    for (int r = 0; r < ROWS; ++r)                              // beyond the last row: the last row again
         w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;
     x += lane;
 
     float sums[ROWS] = {};
-#pragma unroll 1                                                // a round has loads enough under way
+#pragma unroll 1                                                // one round has enough loads in flight
     for (unsigned b = lane; b < blocks; b += 32, x += 32) {
         unsigned elements[8];
         const float x_factor = load<8>(x, elements);
@@ -52,8 +52,8 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
 #pragma unroll
         for (int r = 0; r < ROWS; ++r, w_at[r - 1] += 32) {
             unsigned nibbles[4];
-            const float scale = load<4>(w_at[r], nibbles) * x_factor;           // exact: 11 times 11 bits
-            int low = eights, high = 0;                         // a nibble q stands for q - 8
+            const float scale = load<4>(w_at[r], nibbles) * x_factor;           // exact: a product of 11 and 11 bits
+            int low = eights, high = 0;                         // a nibble q means q - 8
             for (int k = 0; k < 4; ++k) {
                 // In the upper half of a byte, q with its top bit flipped is the signed 16 (q - 8).
                 const int of_low = static_cast<int>(nibbles[k] & 0x0f0f0f0f);
@@ -65,12 +65,12 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
         }
     }
 
-    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with the sum of row r.
     const float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
     const float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
     float sum = halve(sum_0, sum_1, lane & 8, 8);
     for (unsigned distance = 4; distance > 0; distance /= 2)
         sum += __shfl_xor_sync(0xffffffff, sum, distance);
     if (lane % 8 == 0 && row + lane / 8 < rows)
-        y[row + lane / 8] = 0.0625f * sum;                      // exact: the 16 of the nibbles
+        y[row + lane / 8] = 0.0625f * sum;                      // exact: the high nibbles are times 16
 }

@@ -1,4 +1,4 @@
-// q4q8_gemv: y[r] = the dot product of row r of W, 4 bits a weight, and x, 8 bits an element; element by element.
+// q4q8_gemv: y[r] = the dot product of row r of W, 4 bits per weight, and x, 8 bits per element; element by element.
 // Paired with ../ptx/q4q8_gemv.ptx; shapes, nibble order and launch are in ../pairs/q4q8_gemv.py.
 
 #include <cuda_fp16.h>
@@ -17,8 +17,8 @@ __device__ int dot_of_8(unsigned v, int x_k, int x_k16)
     return dot;
 }
 
-// What the lane has of one row, plus what the lane `distance` away has of it; of `here` and `there` it is that lane's
-// turn to keep the other.
+// The sum of one row in this lane and in the lane `distance` away, which keeps the other of `here` and
+// `there`.
 __device__ float halve(float here, float there, bool upper, int distance)
 {
     return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
@@ -31,12 +31,12 @@ q4q8_gemv(const uint4* __restrict__ w, const half* __restrict__ w_scale, const i
     const unsigned lane = threadIdx.x % 32;
     const unsigned row = 8 * blockIdx.x + ROWS * (threadIdx.x / 32);
     if (row >= rows)
-        return;                                                 // the whole warp: no shuffle below lacks a lane
+        return;                                                 // the whole warp, so that no shuffle below lacks a lane
 
     float sums[ROWS] = {};
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
-        const size_t first = static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;   // beyond the last: again
+        const size_t first = static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;   // beyond the last: it again
         const uint4* w_at = w + first;
         const half* w_scale_at = w_scale + first;
         const int4* x_at = x + 2 * lane;
@@ -47,12 +47,12 @@ q4q8_gemv(const uint4* __restrict__ w, const half* __restrict__ w_scale, const i
             const uint4 q = *w_at;
             const int dot = dot_of_8(q.x, x_0.x, x_16.x) + dot_of_8(q.y, x_0.y, x_16.y)
                           + dot_of_8(q.z, x_0.z, x_16.z) + dot_of_8(q.w, x_0.w, x_16.w);
-            const float scale = __half2float(*w_scale_at) * __half2float(*x_scale_at);  // exact: 11 times 11 bits
+            const float scale = __half2float(*w_scale_at) * __half2float(*x_scale_at);  // exact: 11 bits times 11
             sums[r] = fmaf(static_cast<float>(dot), scale, sums[r]);
         }
     }
 
-    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with the sum of row r.
     float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
     float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
     float sum = halve(sum_0, sum_1, lane & 8, 8);

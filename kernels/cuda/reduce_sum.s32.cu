@@ -1,4 +1,4 @@
-// reduce_sum.s32: total += the sum of x, by a grid-stride loop, warp reductions and one atomic addition a CTA.
+// reduce_sum.s32: total += the sum of x, by a grid-stride loop, warp reductions and one atomic addition per CTA.
 // Paired with ../ptx/reduce_sum.s32.ptx; shapes and launch are in ../pairs/reduce_sum.s32.py.
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -8,9 +8,9 @@ reduce_sum_s32(const int* __restrict__ x, int* total, unsigned n)
     const unsigned thread = threadIdx.x;
     const unsigned first = 256 * blockIdx.x + thread;
 
-    // A CTA takes 4096 elements at a time, a thread four vectors of four: all four loads are under way at once.
+    // A CTA takes 4096 elements at a time, each thread four vectors of four: all four loads are in flight at once.
     int sum = 0;
-    #pragma unroll 1                    // four loads are enough; for sm_100 NVRTC would make sixteen of them
+    #pragma unroll 1                    // four loads are enough; for sm_100 NVRTC would unroll to sixteen
     for (unsigned chunk = blockIdx.x; chunk < n / 4096; chunk += gridDim.x) {
         const int4* at = reinterpret_cast<const int4*>(x) + (1024 * chunk + thread);
         const int4 a = at[0], b = at[256], c = at[512], d = at[768];
@@ -27,7 +27,7 @@ reduce_sum_s32(const int* __restrict__ x, int* total, unsigned n)
     __syncthreads();
 
     if (thread < 8) {
-        sum = __reduce_add_sync(0xff, warp_sums[thread]);   // the mask names the lanes that come here: 8, not 32
+        sum = __reduce_add_sync(0xff, warp_sums[thread]);   // the mask names the lanes that arrive here: 8, not 32
         if (thread == 0)
             atomicAdd(total, sum);
     }

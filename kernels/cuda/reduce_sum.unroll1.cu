@@ -1,4 +1,4 @@
-// reduce_sum: total += the sum of x, as in reduce_sum.cu, but with one load of a thread under way at a time.
+// reduce_sum: total += the sum of x, as in reduce_sum.cu, but with one load of a thread in flight at a time.
 // Paired with ../ptx/reduce_sum.unroll1.ptx; shapes and launch are in ../pairs/reduce_sum.py.
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -12,7 +12,7 @@ reduce_sum(const float* __restrict__ x, float* total, unsigned n)
     float sum = first < n % 4 ? x[n - 1 - first] : 0.0f;
     for (unsigned i = first; i < n / 4; i += 256 * gridDim.x) {
         const float4 v = reinterpret_cast<const float4*>(x)[i];
-        sum += (v.x + v.y) + (v.z + v.w);           // one addition that waits for the round before, not four
+        sum += (v.x + v.y) + (v.z + v.w);           // one addition that waits for the previous round, not four
     }
 
     for (unsigned distance = 16; distance > 0; distance /= 2)
@@ -24,7 +24,7 @@ reduce_sum(const float* __restrict__ x, float* total, unsigned n)
     if (thread < 8) {
         sum = warp_sums[thread];
         for (unsigned distance = 4; distance > 0; distance /= 2)
-            sum += __shfl_xor_sync(0xff, sum, distance);    // the mask names the lanes that come here: 8, not 32
+            sum += __shfl_xor_sync(0xff, sum, distance);    // the mask names the lanes that arrive here: 8, not 32
         if (thread == 0)
             atomicAdd(total, sum);
     }

@@ -13,7 +13,7 @@ reduce_sum(const float* __restrict__ x, float* total, unsigned n)
     #pragma unroll 4                    // four copies of the body, each behind its own test: still one load at a time
     for (unsigned i = first; i < n / 4; i += 256 * gridDim.x) {
         const float4 v = reinterpret_cast<const float4*>(x)[i];
-        sum += (v.x + v.y) + (v.z + v.w);           // one addition that waits for the round before, not four
+        sum += (v.x + v.y) + (v.z + v.w);           // one addition that waits for the previous round, not four
     }
 
     for (unsigned distance = 16; distance > 0; distance /= 2)
@@ -25,7 +25,7 @@ reduce_sum(const float* __restrict__ x, float* total, unsigned n)
     if (thread < 8) {
         sum = warp_sums[thread];
         for (unsigned distance = 4; distance > 0; distance /= 2)
-            sum += __shfl_xor_sync(0xff, sum, distance);    // the mask names the lanes that come here: 8, not 32
+            sum += __shfl_xor_sync(0xff, sum, distance);    // the mask names the lanes that arrive here: 8, not 32
         if (thread == 0)
             atomicAdd(total, sum);
     }

@@ -1,4 +1,4 @@
-// reduce_sum.v8: total += the sum of x, by loads of 32 bytes, warp shuffles and one atomic addition a CTA.
+// reduce_sum.v8: total += the sum of x, by loads of 32 bytes, warp shuffles and one atomic addition per CTA.
 // Paired with ../ptx/reduce_sum.v8.ptx; shapes and launch are in ../pairs/reduce_sum.v8.py.
 
 struct alignas(32) Eight {              // one load of 32 bytes where the target has one
@@ -17,9 +17,9 @@ reduce_sum_v8(const float* __restrict__ x, float* total, unsigned n)
     const unsigned thread = threadIdx.x;
     const unsigned first = 256 * blockIdx.x + thread;
 
-    // A CTA takes 4096 elements at a time, a thread two vectors of eight: both loads are under way at once.
+    // A CTA takes 4096 elements at a time, each thread two vectors of eight: both loads are in flight at once.
     float sum = 0.0f;
-    #pragma unroll 1                    // two loads are enough; NVRTC would make eight of them
+    #pragma unroll 1                    // two loads are enough; NVRTC would unroll to eight
     for (unsigned chunk = blockIdx.x; chunk < n / 4096; chunk += gridDim.x) {
         const Eight* at = reinterpret_cast<const Eight*>(x) + (512 * chunk + thread);
         const Eight a = at[0], b = at[256];
@@ -38,7 +38,7 @@ reduce_sum_v8(const float* __restrict__ x, float* total, unsigned n)
     if (thread < 8) {
         sum = warp_sums[thread];
         for (unsigned distance = 4; distance > 0; distance /= 2)
-            sum += __shfl_xor_sync(0xff, sum, distance);    // the mask names the lanes that come here: 8, not 32
+            sum += __shfl_xor_sync(0xff, sum, distance);    // the mask names the lanes that arrive here: 8, not 32
         if (thread == 0)
             atomicAdd(total, sum);
     }

@@ -1,4 +1,4 @@
-// rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps), a CTA a row, which stays in registers.
+// rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps), one CTA per row, which stays in registers.
 // Paired with ../ptx/rmsnorm.ptx; shapes and launch are in ../pairs/rmsnorm.py.
 
 // The sum of the CTA's 256 values of v, which every thread returns.
@@ -10,13 +10,13 @@ __device__ float block_sum(float v)
     if (threadIdx.x % 32 == 0)
         warp_sums[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warp_sums[threadIdx.x % 8];     // every warp adds the eight again: cheaper than a second barrier
+    v = warp_sums[threadIdx.x % 8];     // every warp repeats the addition, which is cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v += __shfl_xor_sync(0xffffffff, v, distance);
     return v;
 }
 
-// 1 over the root of the mean square. __fdividef needs no flag and is one MUFU.RCP; 1.0f / columns is a call.
+// 1 over the root of the mean square. __fdividef needs no option and is one MUFU.RCP; 1.0f / columns is a call.
 __device__ float scale_of(float squares, float eps, unsigned columns)
 {
     return rsqrtf(fmaf(squares, __fdividef(1.0f, columns), eps));
@@ -66,7 +66,7 @@ rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float* __restr
     if (columns == 8192)
         return held_row<8>(x_4, w_4, y_4, eps);
 
-    // Any other row is read twice. A pointer walks along it: x[c], indexed, costs a 64-bit multiplication an element.
+    // Any other row is read twice, by a pointer: an index, x[c], costs a 64-bit multiplication for each element.
     x += thread;
     y += thread;
     w += thread;

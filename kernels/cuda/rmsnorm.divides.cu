@@ -1,5 +1,5 @@
-// rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps), a CTA a row, which it reads twice.
-// As rmsnorm.passes.cu, with a division that is rounded to the last bit; shapes and launch are in ../pairs/rmsnorm.py.
+// rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps), one CTA per row, which it reads twice.
+// As rmsnorm.passes.cu, with a correctly rounded division; shapes and launch are in ../pairs/rmsnorm.py.
 
 // The sum of the CTA's 256 values of v, which every thread returns.
 __device__ float block_sum(float v)
@@ -10,7 +10,7 @@ __device__ float block_sum(float v)
     if (threadIdx.x % 32 == 0)
         warp_sums[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warp_sums[threadIdx.x % 8];     // every warp adds the eight again: cheaper than a second barrier
+    v = warp_sums[threadIdx.x % 8];     // every warp repeats the addition, which is cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v += __shfl_xor_sync(0xffffffff, v, distance);
     return v;
@@ -24,7 +24,7 @@ rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float* __restr
     y += static_cast<size_t>(blockIdx.x) * columns + thread;
     w += thread;
 
-    // A pointer walks along the row: x[c], indexed, costs a 64-bit multiplication an element.
+    // A pointer moves along the row: an index, x[c], costs a 64-bit multiplication for each element.
     float squares = 0.0f;
     const float* from = x;
     for (unsigned c = thread; c < columns; c += 256, from += 256)

@@ -1,4 +1,4 @@
-// scan.s32: y[i] = x[0] + .. + x[i], in integers, in one pass: tiles of 2048, and a look back at the sums before.
+// scan.s32: y[i] = x[0] + .. + x[i], in integers, in one pass: tiles of 2048, and a look-back at earlier sums.
 // Paired with ../ptx/scan.s32.ptx; shapes and launch are in ../pairs/scan.s32.py.
 
 #ifndef BLOCK
@@ -11,7 +11,7 @@ constexpr unsigned VECTORS = 4;         // a thread's, of four elements
 constexpr unsigned RAKE = BLOCK / 32;   // int4s of vector totals that a lane of the first warp adds up
 enum Flag : unsigned { EMPTY, AGGREGATE, PREFIX };
 
-// A tile's state is one word, flag above value, so that no CTA can see the one without the other.
+// A tile's state is one word, flag above value, so that no CTA can see one without the other.
 using State = unsigned long long;
 
 __device__ State state_of(Flag flag, int value)
@@ -24,7 +24,7 @@ __device__ unsigned flag_of(State state)
     return static_cast<unsigned>(state >> 32);
 }
 
-// Relaxed, for nothing but the word passes between CTAs.
+// Relaxed, because CTAs exchange only this word.
 #if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1209
 __device__ State load(State* at)
 {
@@ -55,14 +55,14 @@ __device__ int look_back(State* states, unsigned tile, unsigned lane)
     int look = tile - lane - 1;
     do {
         State state;
-        for (;;) {                      // before the first tile lies a known sum of 0
+        for (;;) {                      // before the first tile there is a known sum of 0
             state = look >= 0 ? load(&states[look]) : state_of(PREFIX, 0);
             if (!__any_sync(ALL, flag_of(state) == EMPTY))
                 break;
-            __nanosleep(64);            // so that those who wait leave L2 to those who work
+            __nanosleep(64);            // so that waiting CTAs leave L2 to the others
         }
 
-        // Lanes beyond the nearest prefix, those that have one in a lane below them, have nothing to add.
+        // Lanes beyond the nearest prefix (a lower lane has one) have nothing to add.
         prefixes = __ballot_sync(ALL, flag_of(state) == PREFIX);
         const unsigned nearer = prefixes & ((1u << lane) - 1);
         exclusive += __reduce_add_sync(ALL, nearer == 0 ? static_cast<int>(state) : 0);     // needs sm_80
@@ -78,15 +78,15 @@ scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State
     __shared__ int4 totals[36 * RAKE];
     const unsigned thread = threadIdx.x;
     const unsigned lane = thread % 32;
-    const unsigned warp = __shfl_sync(ALL, thread / 32, 0);     // the same in all lanes, which the compiler now knows
+    const unsigned warp = __shfl_sync(ALL, thread / 32, 0);     // the same in all lanes, as the compiler now knows
 
-    // Not blockIdx.x: a CTA waits for the tiles before its own, so these must belong to CTAs that run already.
+    // Not blockIdx.x: a CTA waits for the tiles before its own, so CTAs that already run must have those.
     if (thread == 0)
         drawn = atomicAdd(ticket, 1);
     __syncthreads();
     const unsigned tile = drawn;
 
-    // A thread has four vectors of four, 128 elements apart: each load of a warp is 512 bytes in a row.
+    // A thread has four vectors of four, 128 elements apart: each load of a warp is 512 consecutive bytes.
     const unsigned i = TILE * tile + 512 * warp + 4 * lane;
     const int4* from = reinterpret_cast<const int4*>(x + i);
     int4* to = reinterpret_cast<int4*>(y + i);
@@ -106,8 +106,8 @@ scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State
         }
     }
 
-    // Sums within each vector, whose last is its total. The totals lie in the order of the elements, 32 in 36 words:
-    // the four spare ones keep these stores, and the loads of int4 below, without bank conflicts.
+    // Sums within each vector; the last one is its total. The totals are in the order of the elements, 32 in 36 words:
+    // the four unused words keep these stores, and the int4 loads below, free of bank conflicts.
     int* own = reinterpret_cast<int*>(totals) + 144 * warp + lane;
     for (unsigned k = 0; k < VECTORS; k++) {
         v[k].y += v[k].x;
@@ -117,7 +117,7 @@ scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State
     }
     __syncthreads();
 
-    // The first warp scans the totals, 4 * RAKE in a row a lane, and puts what lies before each vector in their place.
+    // The first warp scans the totals, 4 * RAKE per lane, and replaces each by the sum of all before it.
     if (warp == 0) {
         int4* rake = totals + RAKE * lane + RAKE * lane / 8;
         int sum = 0;

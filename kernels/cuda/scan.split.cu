@@ -1,4 +1,4 @@
-// scan: y[i] = x[0] + .. + x[i], in one pass, as in scan.cu, but the compiler cannot know that a warp has one number.
+// scan: y[i] = x[0] + .. + x[i], in one pass, as in scan.cu, but the compiler does not know that a warp has one number.
 // Paired with ../ptx/scan.ptx; shapes and launch are in ../pairs/scan.py.
 
 #ifndef BLOCK
@@ -11,7 +11,7 @@ constexpr unsigned VECTORS = 4;         // a thread's, of four elements
 constexpr unsigned RAKE = BLOCK / 32;   // float4s of vector totals that a lane of the first warp adds up
 enum Flag : unsigned { EMPTY, AGGREGATE, PREFIX };
 
-// A tile's state is one word, flag above value, so that no CTA can see the one without the other.
+// A tile's state is one word, flag above value, so that no CTA can see one without the other.
 using State = unsigned long long;
 
 __device__ State state_of(Flag flag, float value)
@@ -24,7 +24,7 @@ __device__ unsigned flag_of(State state)
     return static_cast<unsigned>(state >> 32);
 }
 
-// Relaxed, for nothing but the word passes between CTAs.
+// Relaxed, because CTAs exchange only this word.
 #if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1209
 __device__ State load(State* at)
 {
@@ -55,14 +55,14 @@ __device__ float look_back(State* states, unsigned tile, unsigned lane)
     int look = tile - lane - 1;
     do {
         State state;
-        for (;;) {                      // before the first tile lies a known sum of 0
+        for (;;) {                      // before the first tile there is a known sum of 0
             state = look >= 0 ? load(&states[look]) : state_of(PREFIX, 0.0f);
             if (!__any_sync(ALL, flag_of(state) == EMPTY))
                 break;
-            __nanosleep(64);            // so that those who wait leave L2 to those who work
+            __nanosleep(64);            // so that waiting CTAs leave L2 to the others
         }
 
-        // Lanes beyond the nearest prefix, those that have one in a lane below them, have nothing to add.
+        // Lanes beyond the nearest prefix (a lower lane has one) have nothing to add.
         prefixes = __ballot_sync(ALL, flag_of(state) == PREFIX);
         const unsigned nearer = prefixes & ((1u << lane) - 1);
         float value = nearer == 0 ? __uint_as_float(static_cast<unsigned>(state)) : 0.0f;
@@ -83,13 +83,13 @@ scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, State
     const unsigned lane = thread % 32;
     const unsigned warp = thread / 32;
 
-    // Not blockIdx.x: a CTA waits for the tiles before its own, so these must belong to CTAs that run already.
+    // Not blockIdx.x: a CTA waits for the tiles before its own, so CTAs that already run must have those.
     if (thread == 0)
         drawn = atomicAdd(ticket, 1);
     __syncthreads();
     const unsigned tile = drawn;
 
-    // A thread has four vectors of four, 128 elements apart: each load of a warp is 512 bytes in a row.
+    // A thread has four vectors of four, 128 elements apart: each load of a warp is 512 consecutive bytes.
     const unsigned i = TILE * tile + 512 * warp + 4 * lane;
     const float4* from = reinterpret_cast<const float4*>(x + i);
     float4* to = reinterpret_cast<float4*>(y + i);
@@ -109,8 +109,8 @@ scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, State
         }
     }
 
-    // Sums within each vector, whose last is its total. The totals lie in the order of the elements, 32 in 36 words:
-    // the four spare ones keep these stores, and the loads of float4 below, without bank conflicts.
+    // Sums within each vector; the last one is its total. The totals are in the order of the elements, 32 in 36 words:
+    // the four unused words keep these stores, and the float4 loads below, free of bank conflicts.
     float* own = reinterpret_cast<float*>(totals) + 144 * warp + lane;
     for (unsigned k = 0; k < VECTORS; k++) {
         v[k].y += v[k].x;
@@ -120,7 +120,7 @@ scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, State
     }
     __syncthreads();
 
-    // The first warp scans the totals, 4 * RAKE in a row a lane, and puts what lies before each vector in their place.
+    // The first warp scans the totals, 4 * RAKE per lane, and replaces each by the sum of all before it.
     if (warp == 0) {
         float4* rake = totals + RAKE * lane + RAKE * lane / 8;
         float scan;
@@ -140,7 +140,7 @@ scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, State
         if (lane == 31)
             store(&states[tile], state_of(PREFIX, exclusive + scan));
 
-        // From the lane to the left; not scan minus its own sum, which would round and lose what that absorbed.
+        // From the lane to the left; not scan minus the lane's own sum, because that difference would be rounded.
         const float left = __shfl_up_sync(ALL, scan, 1);
         float base = lane >= 1 ? exclusive + left : exclusive;
         for (unsigned k = 0; k < RAKE; k++) {

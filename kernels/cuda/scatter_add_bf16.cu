@@ -1,7 +1,7 @@
-// scatter_add_bf16: out[idx[k, t]] += x[t], row by row, in bf16: eight values a thread, by four additions of two.
+// scatter_add_bf16: out[idx[k, t]] += x[t], row by row, in bf16: eight values per thread, by four additions of two.
 // Paired with ../ptx/scatter_add_bf16.ptx; shapes and launch are in ../pairs/scatter_add_bf16.py.
 //
-// Lane t of a warp takes pairs t, t + 256, ...: a warp loads, and adds to, 128 bytes in a row at a time.
+// Lane t of a warp takes pairs t, t + 256, ...: a warp loads, and adds to, 128 consecutive bytes at a time.
 
 #include <cuda_bf16.h>
 
@@ -15,7 +15,7 @@ scatter_add_bf16(const __nv_bfloat162* __restrict__ x, const unsigned* __restric
     out += static_cast<size_t>(row) * pairs + first;
 
     if (first + 768 < pairs) {
-        // All loads before the first addition: of atomicAdd the compiler knows no more than that it changes memory.
+        // All loads before the first addition: the compiler only knows that atomicAdd changes memory.
         const __nv_bfloat162 v0 = x[0];
         const __nv_bfloat162 v1 = x[256];
         const __nv_bfloat162 v2 = x[512];
@@ -25,7 +25,7 @@ scatter_add_bf16(const __nv_bfloat162* __restrict__ x, const unsigned* __restric
         atomicAdd(&out[512], v2);
         atomicAdd(&out[768], v3);
     } else {
-#pragma unroll 1                        // from sm_100 on NVRTC writes it out 29 times
+#pragma unroll 1                        // from sm_100 on NVRTC would unroll it 29 times
         for (unsigned i = first; i < pairs; i += 256, x += 256, out += 256)     // the end of a row: up to four
             atomicAdd(out, *x);
     }

@@ -1,4 +1,4 @@
-// scatter_add_bf16.f32: out[idx[k, t]] += x[t], row by row, in f32: four values a thread, by one atomic addition.
+// scatter_add_bf16.f32: out[idx[k, t]] += x[t], row by row, in f32: four values per thread, by one atomic addition.
 // Paired with ../ptx/scatter_add_bf16.f32.ptx; shapes and launch are in ../pairs/scatter_add_bf16.f32.py.
 
 extern "C" __global__ void __launch_bounds__(256)

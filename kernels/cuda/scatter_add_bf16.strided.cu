@@ -1,7 +1,7 @@
-// scatter_add_bf16: out[idx[k, t]] += x[t], row by row, in bf16: eight values in a row a thread, by four additions of two.
+// scatter_add_bf16: out[idx[k, t]] += x[t], row by row, in bf16: eight adjacent values a thread, by four additions of two.
 // Paired with ../ptx/scatter_add_bf16.ptx; shapes and launch are in ../pairs/scatter_add_bf16.py.
 //
-// Lane t of a warp takes 16 bytes in a row, by one load; its four additions then lie 16 bytes from those of the next
+// Lane t of a warp takes 16 consecutive bytes, by one load. Its four additions are then 16 bytes from those of the next
 // lane, so that each touches all 16 sectors of the warp, four times as many as in scatter_add_bf16.cu.
 
 #include <cuda_bf16.h>

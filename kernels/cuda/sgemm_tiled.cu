@@ -1,8 +1,8 @@
-// sgemm_tiled: c = a b for f32 matrices, a m x k, b k x n: tiles of 128 x 128 a CTA, slabs of 8, 8 x 8 sums a thread.
+// sgemm_tiled: c = a b for f32 matrices, a m x k, b k x n: tiles of 128 x 128 per CTA, slabs of 8, 8 x 8 sums a thread.
 // Paired with ../ptx/sgemm_tiled.ptx; shapes and launch are in ../pairs/sgemm_tiled.py.
 
-// from[0..3], and 0 for what is not among the first `left` of them, which may be none or less than none.
-// With `aligned`, `from` is a multiple of 16 bytes and `left` a multiple of 4: then four floats are there, or none.
+// from[0..3], and 0 for all but the first `left` of them; `left` may be 0 or negative.
+// If `aligned`, `from` is a multiple of 16 bytes and `left` a multiple of 4: there are four floats, or none.
 __device__ float4 load4(const float* __restrict__ from, int left, bool aligned)
 {
     float4 v = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -32,15 +32,15 @@ extern "C" __global__ void __launch_bounds__(256, 2)
 sgemm_tiled(const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ c, unsigned m, unsigned n,
             unsigned k)
 {
-    // Two slabs of each: one is read while the next is written. a's is turned, so that a thread finds its rows side by
-    // side. 132, not 128: a warp stores 16 rows of a at a time, the halves of each 4 rows of the slab apart.
+    // Two slabs of each: one is read while the next is written. a's is transposed, so that a thread's rows are
+    // adjacent. 132, not 128: a warp stores 16 rows of a at a time, and their halves are 4 rows of the slab apart.
     __shared__ __align__(16) float a_slab[2][8][132];
     __shared__ __align__(16) float b_slab[2][8][132];
     const unsigned thread = threadIdx.x;
     const unsigned warp = thread / 32, lane = thread % 32;
     const bool aligned = (n | k) % 4 == 0;      // every row of a, b and c begins at a multiple of 16 bytes
 
-    // What the thread copies of a slab: four floats of a row of a, and four of a row of b.
+    // The thread copies four floats of a row of a, and four of a row of b, of each slab.
     const unsigned a_row = thread / 2, a_column = 4 * (thread % 2);
     const unsigned b_row = thread / 32, b_column = 4 * (thread % 32);
     const float* a_from = a + static_cast<size_t>(128 * blockIdx.y + a_row) * k + a_column;
@@ -48,8 +48,8 @@ sgemm_tiled(const float* __restrict__ a, const float* __restrict__ b, float* __r
     const int a_left = 128 * blockIdx.y + a_row < m ? k - a_column : 0;     // floats to the end of the row
     const int b_left = n - (128 * blockIdx.x + b_column);
 
-    // What it adds up: rows y to y + 3 and y + 16 to y + 19, columns x to x + 3 and x + 32 to x + 35. A warp has 32
-    // rows of 64, its lanes are 4 rows of 8: eight lanes read 128 bytes of b_slab side by side.
+    // Its sums: rows y to y + 3 and y + 16 to y + 19, columns x to x + 3 and x + 32 to x + 35. A warp has 32 rows of
+    // 64, its lanes are 4 rows of 8: eight lanes read 128 consecutive bytes of b_slab.
     const unsigned y = 32 * (warp / 2) + 4 * (lane / 8);
     const unsigned x = 64 * (warp % 2) + 4 * (lane % 8);
 
@@ -63,9 +63,9 @@ sgemm_tiled(const float* __restrict__ a, const float* __restrict__ b, float* __r
         a_slab[buffer][a_column + 2][a_row] = from_a.z;
         a_slab[buffer][a_column + 3][a_row] = from_a.w;
         *reinterpret_cast<float4*>(&b_slab[buffer][b_row][b_column]) = from_b;
-        __syncthreads();                        // one a slab: who writes this buffer again has passed the next
+        __syncthreads();                        // one per slab: a thread that writes it again has passed the next
 
-        // The next slab is under way while this one is used.
+        // The next slab is in flight while this one is used.
         a_from += 8;
         b_from += 8 * static_cast<size_t>(n);
         from_a = load4(a_from, a_left - static_cast<int>(slab + 8), aligned);
@@ -85,7 +85,7 @@ sgemm_tiled(const float* __restrict__ a, const float* __restrict__ b, float* __r
     const int left = n - (128 * blockIdx.x + x);
     for (unsigned i = 0; i < 8; ++i) {
         if (row >= m)
-            return;                             // and so are the rows that would follow
+            return;                             // the rows after it are outside too
         store4(to, &sums[i][0], left, aligned);
         store4(to + 32, &sums[i][4], left - 32, aligned);
         const unsigned rows = i == 3 ? 13 : 1;  // y + 3 is followed by y + 16

@@ -1,8 +1,8 @@
 // sm_partition: the first CTAs copy source to target, the others compute tiles of result, all at the same time.
 // Paired with ../ptx/sm_partition.ptx; shapes and launch are in ../pairs/sm_partition.py.
 
-// What thread 0 drew, for every thread of the CTA. The two places take turns: who is slow may still read the last number
-// while the next one is written, so that one barrier a number is enough.
+// The ticket that thread 0 drew, for every thread of the CTA. Two places alternate: a slow thread may still read the
+// last number while the next one is written, so that one barrier per number is enough.
 __device__ unsigned share(unsigned next, unsigned turn)
 {
     __shared__ unsigned drawn[2];
@@ -12,7 +12,7 @@ __device__ unsigned share(unsigned next, unsigned turn)
     return drawn[turn];
 }
 
-// Vectors i, i + 256, ... before end: four loads before the first store, while there are four.
+// Vectors i, i + 256, ... before end: four loads before the first store, as long as there are four.
 __device__ void copy(const uint4* __restrict__ source, uint4* __restrict__ target, unsigned i, unsigned end)
 {
     for (; i + 768 < end; i += 1024) {
@@ -32,8 +32,8 @@ __device__ void copy(const uint4* __restrict__ source, uint4* __restrict__ targe
         __stcs(target + i, __ldcs(source + i));
 }
 
-// Of each of depth panels, steps times the outer product of two float4, in 16 sums of which none waits for another; then
-// the sum of them all. wrap is one less than the panels of the table, a power of two.
+// For each of depth panels, adds steps times the outer product of two float4 to 16 independent sums; returns the sum of
+// them all. wrap is one less than the panels of the table, a power of two.
 __device__ float multiply(const float4* __restrict__ table, unsigned panel, unsigned wrap, unsigned depth,
                           unsigned steps)
 {
@@ -65,13 +65,13 @@ sm_partition(const uint4* __restrict__ source, uint4* __restrict__ target, const
     const unsigned thread = threadIdx.x;
     const unsigned role = blockIdx.x < copiers ? 1 : 2;     // a bit of roles
     if (thread == 0)
-        taken[blockIdx.x] = role;       // of those too that then return
+        taken[blockIdx.x] = role;       // also for CTAs that then return
     if (!(roles & role))
         return;
     if (thread == 0)
         clocks[2 * blockIdx.x] = clock64();
 
-    // Thread 0 draws the next number while the last one is worked on. The tickets lie in cache lines of their own.
+    // Thread 0 draws the next number while the current one is being processed. Each ticket has its own cache line.
     unsigned* ticket = &tickets[role == 1 ? 0 : 32];
     unsigned next = thread == 0 ? atomicAdd(ticket, 1) : 0;
     if (role == 1) {

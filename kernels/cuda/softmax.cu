@@ -1,10 +1,10 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which stays in registers or is read twice.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), one CTA per row, which stays in registers or is read twice.
 // Paired with ../ptx/softmax.ptx; shapes and launch are in ../pairs/softmax.py.
 
 constexpr float LOG2_E = 1.44269504f;
-constexpr float LEAST = -1e38f;     // below any logit; finite, so that LEAST - LEAST is 0
+constexpr float LEAST = -1e38f;     // below any logit, and finite, so that LEAST - LEAST is 0
 
-// The CTA's 256 values of v folded into one, which every thread returns; those of a warp, if it is alone.
+// The CTA's 256 values of v combined into one, which every thread returns; only those of a warp, if it is alone.
 template <bool ALONE, class Fold>
 __device__ float block_fold(float v, float* warps, Fold fold)
 {
@@ -15,7 +15,7 @@ __device__ float block_fold(float v, float* warps, Fold fold)
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warps[threadIdx.x % 8];         // every warp folds the eight again: cheaper than a second barrier
+    v = warps[threadIdx.x % 8];         // every warp repeats this step, which is cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v = fold(v, __shfl_xor_sync(0xffffffff, v, distance));
     return v;
@@ -57,7 +57,7 @@ __device__ float4 scaled(float4 v, float scale)
     return make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
 }
 
-// A row of 4 CHUNKS elements a thread, of 256 threads or of one warp.
+// A row of 4 CHUNKS elements per thread, of 256 threads or of one warp.
 template <unsigned CHUNKS, bool ALONE>
 __device__ void held_row(const float4* x, float4* y)
 {
@@ -78,14 +78,14 @@ __device__ void held_row(const float4* x, float4* y)
         held[k] = powers_of(held[k], base);
         sum = sum_of(held[k], sum);
     }
-    // __fdividef needs no flag and is one MUFU.RCP; 1.0f / sum is a call.
+    // __fdividef needs no option and is one MUFU.RCP; 1.0f / sum is a call.
     const float scale = __fdividef(1.0f, block_sum<ALONE>(sum));
 #pragma unroll
     for (unsigned k = CHUNKS; k-- > 0;)
         y[256 * k] = scaled(held[k], scale);
 }
 
-// 4 N elements more of a row, whose largest so far and sum of exp(x - largest) follow.
+// 4 N more elements of a row: updates the maximum so far and the sum of exp(x - maximum).
 template <unsigned N>
 __device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
 {
@@ -101,7 +101,7 @@ __device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
         sum = sum_of(powers_of(v[k], base), sum);
 }
 
-// A row of any length, which is read twice: by 16 bytes, but for the up to 3 elements before and behind those.
+// A row of any length, read twice: by 16 bytes, except for up to 3 elements before and 3 after the aligned part.
 __device__ void any_row(const float* x, float* y, unsigned columns, unsigned misaligned)
 {
     const unsigned thread = threadIdx.x;

@@ -1,10 +1,10 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which is read twice.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), one CTA per row, which is read twice.
 // As softmax.cu, where no row stays in registers; shapes and launch are in ../pairs/softmax.py.
 
 constexpr float LOG2_E = 1.44269504f;
-constexpr float LEAST = -1e38f;     // below any logit; finite, so that LEAST - LEAST is 0
+constexpr float LEAST = -1e38f;     // below any logit, and finite, so that LEAST - LEAST is 0
 
-// The CTA's 256 values of v folded into one, which every thread returns.
+// The CTA's 256 values of v combined into one, which every thread returns.
 template <class Fold>
 __device__ float block_fold(float v, float* warps, Fold fold)
 {
@@ -13,7 +13,7 @@ __device__ float block_fold(float v, float* warps, Fold fold)
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warps[threadIdx.x % 8];         // every warp folds the eight again: cheaper than a second barrier
+    v = warps[threadIdx.x % 8];         // every warp repeats this step, which is cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v = fold(v, __shfl_xor_sync(0xffffffff, v, distance));
     return v;
@@ -53,7 +53,7 @@ __device__ float4 scaled(float4 v, float scale)
     return make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
 }
 
-// 4 N elements more of a row, whose largest so far and sum of exp(x - largest) follow.
+// 4 N more elements of a row: updates the maximum so far and the sum of exp(x - maximum).
 template <unsigned N>
 __device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
 {
@@ -69,7 +69,7 @@ __device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
         sum = sum_of(powers_of(v[k], base), sum);
 }
 
-// A row of any length, which is read twice: by 16 bytes, but for the up to 3 elements before and behind those.
+// A row of any length, read twice: by 16 bytes, except for up to 3 elements before and 3 after the aligned part.
 __device__ void any_row(const float* x, float* y, unsigned columns, unsigned misaligned)
 {
     const unsigned thread = threadIdx.x;
@@ -98,7 +98,7 @@ __device__ void any_row(const float* x, float* y, unsigned columns, unsigned mis
     const float row_largest = block_max(largest);
     const float base = -row_largest * LOG2_E;
     sum *= exp2f((largest - row_largest) * LOG2_E);
-    // __fdividef needs no flag and is one MUFU.RCP; 1.0f / sum is a call.
+    // __fdividef needs no option and is one MUFU.RCP; 1.0f / sum is a call.
     const float scale = __fdividef(1.0f, block_sum(sum));
 #pragma unroll 4
     for (i = thread; i < vectors; i += 256)

@@ -1,7 +1,7 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which it reads three times.
-// Beside it ../ptx/softmax.passes.ptx; shapes and launch are in ../pairs/softmax.py.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), one CTA per row, which it reads three times.
+// Next to ../ptx/softmax.passes.ptx; shapes and launch are in ../pairs/softmax.py.
 
-// The CTA's 256 values of v folded into one, which every thread returns.
+// The CTA's 256 values of v combined into one, which every thread returns.
 template <class Fold>
 __device__ float block_fold(float v, float* warps, Fold fold)
 {
@@ -10,7 +10,7 @@ __device__ float block_fold(float v, float* warps, Fold fold)
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warps[threadIdx.x % 8];         // every warp folds the eight again: cheaper than a second barrier
+    v = warps[threadIdx.x % 8];         // every warp repeats this step, which is cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v = fold(v, __shfl_xor_sync(0xffffffff, v, distance));
     return v;
@@ -25,7 +25,7 @@ softmax(const float* __restrict__ x, float* __restrict__ y, unsigned columns)
     x += static_cast<size_t>(blockIdx.x) * columns + thread;
     y += static_cast<size_t>(blockIdx.x) * columns + thread;
 
-    // A pointer walks along the row: x[c], indexed, costs a 64-bit multiplication an element.
+    // A pointer moves along the row: an index, x[c], costs a 64-bit multiplication for each element.
     float largest = __int_as_float(0xff800000);     // -infinity, for which NVRTC has no name
     const float* from = x;
     for (unsigned c = thread; c < columns; c += 256, from += 256)

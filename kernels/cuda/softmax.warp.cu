@@ -1,4 +1,4 @@
-// softmax.warp: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), for rows of 128 columns, a warp a row.
+// softmax.warp: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), for rows of 128 columns, one warp per row.
 // Paired with ../ptx/softmax.warp.ptx; shapes and launch are in ../pairs/softmax.warp.py.
 
 constexpr unsigned ALL = 0xffffffff;
@@ -10,7 +10,7 @@ softmax_warp(const float* __restrict__ x, float* __restrict__ y, unsigned rows)
     const unsigned row = 8 * blockIdx.x + threadIdx.x / 32;
     if (row >= rows)
         return;
-    const unsigned at = 256 * blockIdx.x + threadIdx.x;     // 32 float4s a row: the grid's rows lie side by side
+    const unsigned at = 256 * blockIdx.x + threadIdx.x;     // 32 float4s per row: the grid's rows follow one another
     float4 v = reinterpret_cast<const float4*>(x)[at];
 
     float largest = fmaxf(fmaxf(fmaxf(v.x, v.y), v.z), v.w);

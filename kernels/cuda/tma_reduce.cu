@@ -9,7 +9,7 @@ tma_reduce(const float4* __restrict__ x, float4* out, unsigned vectors)
     out += first + threadIdx.x;
 
     if (vectors - first >= 1024) {
-        // All loads before the first addition: of atomicAdd the compiler knows no more than that it changes memory.
+        // All loads before the first addition: the compiler only knows that atomicAdd changes memory.
         float4 v[8];
 #pragma unroll
         for (unsigned k = 0; k < 8; ++k)

@@ -1,7 +1,7 @@
 // tma_reduce: out[i] += x[0][i] + x[1][i] + ..: a CTA adds 16 KiB of a slice, by atomic additions of 4 bytes.
-// Beside ../ptx/tma_reduce.ptx; shapes and launch are in ../pairs/tma_reduce.py.
+// Next to ../ptx/tma_reduce.ptx; shapes and launch are in ../pairs/tma_reduce.py.
 //
-// Lane t of a warp takes values t, t + 128, ...: a warp loads, and adds to, 128 bytes in a row at a time.
+// Lane t of a warp takes values t, t + 128, ...: a warp loads, and adds to, 128 consecutive bytes at a time.
 
 extern "C" __global__ void __launch_bounds__(128)
 tma_reduce(const float* __restrict__ x, float* out, unsigned vectors)
@@ -12,7 +12,7 @@ tma_reduce(const float* __restrict__ x, float* out, unsigned vectors)
     out += first + threadIdx.x;
 
     if (n - first >= 4096) {
-        // All loads before the first addition: of atomicAdd the compiler knows no more than that it changes memory.
+        // All loads before the first addition: the compiler only knows that atomicAdd changes memory.
         float v[32];
 #pragma unroll
         for (unsigned k = 0; k < 32; ++k)

@@ -1,4 +1,4 @@
-// tma_transpose: y[c][r] = x[r][c], in 64 x 64 tiles through shared memory, 16 bytes an access.
+// tma_transpose: y[c][r] = x[r][c], in 64 x 64 tiles through shared memory, 16 bytes per access.
 // Paired with ../ptx/tma_transpose.ptx; shapes and launch are in ../pairs/tma_transpose.py.
 //
 // The tensor maps are for the PTX: CUDA C has no tensor copies.
@@ -13,14 +13,14 @@ tma_transpose(const float* __restrict__ x, float* __restrict__ y, const __grid_c
               unsigned columns)
 {
     // Row c of the tile is column c of x's tile: 16 chunks of four floats. The chunks of a row are exchanged by an
-    // exclusive or with the number of its group of four rows: chunks that are stored at once meet different banks.
+    // exclusive or with the number of its group of four rows: chunks that are stored at once are in different banks.
     __shared__ float4 tile[64][16];
     const unsigned first_column = 64 * blockIdx.x;
     const unsigned first_row = 64 * blockIdx.y;
     const unsigned fast = threadIdx.x % 16;
     const unsigned slow = threadIdx.x / 16;
 
-    // A thread turns a block of 4 x 4: rows 4 * slow .. and columns 4 * fast .. of the tile. It is inside as a whole.
+    // A thread transposes 4 x 4 floats: rows 4 * slow .., columns 4 * fast .. of the tile, all inside or all outside.
     const unsigned x_row = first_row + 4 * slow;
     const unsigned x_column = first_column + 4 * fast;
     if (x_row < rows && x_column < columns) {
@@ -43,7 +43,7 @@ tma_transpose(const float* __restrict__ x, float* __restrict__ y, const __grid_c
     if (y_column >= rows)
         return;
     float4* to = reinterpret_cast<float4*>(y + static_cast<size_t>(y_row) * rows + y_column);
-    const unsigned place = fast ^ slow / 4;         // k / 4 changes it in another bit, because slow is less than 16
+    const unsigned place = fast ^ slow / 4;         // k / 4 is in another bit, because slow is less than 16
 #pragma unroll
     for (unsigned k = 0; k < 64; k += 16)
         if (y_row + k < columns)

@@ -1,5 +1,5 @@
 // tma_transpose: y[c][r] = x[r][c], in 64 x 64 tiles that cuda::memcpy_async of libcu++ brings, row by row.
-// Beside ../ptx/tma_transpose.ptx; shapes and launch are in ../pairs/tma_transpose.py.
+// Next to ../ptx/tma_transpose.ptx; shapes and launch are in ../pairs/tma_transpose.py.
 //
 // The tensor maps are for the PTX. Of these copies, libcu++ makes bulk copies (cp.async.bulk) from sm_90 on.
 

@@ -1,5 +1,5 @@
 // transpose.copy: y[r][c] = x[r][c], in the 32 x 32 tiles of transpose, without a transposition.
-// Paired with ../ptx/transpose.copy.ptx; shapes and launch are in ../pairs/transpose.copy.py. For less than 2^32 elements.
+// Paired with ../ptx/transpose.copy.ptx; shapes and launch are in ../pairs/transpose.copy.py. Below 2^32 elements.
 
 extern "C" __global__ void __launch_bounds__(256)
 transpose_copy(const float* __restrict__ x, float* __restrict__ y, unsigned rows, unsigned columns)

@@ -1,11 +1,11 @@
-// transpose: y[c][r] = x[r][c], in 32 x 32 tiles through shared memory, 16 bytes an access.
-// Paired with ../ptx/transpose.ptx; shapes and launch are in ../pairs/transpose.py. For less than 2^32 elements.
+// transpose: y[c][r] = x[r][c], in 32 x 32 tiles through shared memory, 16 bytes per access.
+// Paired with ../ptx/transpose.ptx; shapes and launch are in ../pairs/transpose.py. For fewer than 2^32 elements.
 
 extern "C" __global__ void __launch_bounds__(256)
 transpose(const float* __restrict__ x, float* __restrict__ y, unsigned rows, unsigned columns)
 {
-    // Row c of the tile is column c of x's tile. No padding, so that a row can be read by 16 bytes; instead what is
-    // stored side by side is turned from row to row, by exclusive or, and meets 32 different banks.
+    // Row c of the tile is column c of x's tile. No padding, so that a row can be read by 16 bytes. Instead an
+    // exclusive or with the row moves the elements that are stored at once to 32 different banks.
     __shared__ __align__(16) float tile[32][32];
     const unsigned first_column = 32 * blockIdx.x;
     const unsigned first_row = 32 * blockIdx.y;

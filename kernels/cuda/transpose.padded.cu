@@ -1,10 +1,10 @@
 // transpose: y[c][r] = x[r][c], in 32 x 32 tiles through shared memory, 4 bytes an access: a padded row allows no more.
-// Beside it ../ptx/transpose.padded.ptx; shapes and launch are in ../pairs/transpose.py. For less than 2^32 elements.
+// Next to ../ptx/transpose.padded.ptx; shapes and launch are in ../pairs/transpose.py. For fewer than 2^32 elements.
 
 extern "C" __global__ void __launch_bounds__(256)
 transpose(const float* __restrict__ x, float* __restrict__ y, unsigned rows, unsigned columns)
 {
-    __shared__ float tile[32][33];      // 33, not 32: a column of the tile lies in 32 different banks
+    __shared__ float tile[32][33];      // 33, not 32: a column of the tile is in 32 different banks
     const unsigned lane = threadIdx.x;
     const unsigned warp = threadIdx.y;
 

@@ -1,4 +1,4 @@
-// triad: a[i] = b[i] + s * c[i], four elements a thread.
+// triad: a[i] = b[i] + s * c[i], four elements per thread.
 // Paired with ../ptx/triad.ptx; shapes and launch are in ../pairs/triad.py.
 
 #ifndef BLOCK                   // a knob: ptxbench tune
@@ -11,7 +11,7 @@ triad(float* __restrict__ a, const float* __restrict__ b, const float* __restric
     const unsigned i = BLOCK * blockIdx.x + threadIdx.x;
 
     if (i < n / 4) {
-        // One 16-byte access in place of four: four scalar ones would stay four, neighbours or not.
+        // One 16-byte access instead of four: the compiler does not join four scalar accesses.
         const float4 from_b = reinterpret_cast<const float4*>(b)[i];
         const float4 from_c = reinterpret_cast<const float4*>(c)[i];
         float4 sum;

@@ -1,7 +1,7 @@
-// triad.v8: a[i] = b[i] + s * c[i], eight elements a thread.
+// triad.v8: a[i] = b[i] + s * c[i], eight elements per thread.
 // Paired with ../ptx/triad.v8.ptx; shapes and launch are in ../pairs/triad.v8.py.
 
-struct alignas(32) Eight {      // one access of 32 bytes where the target has one, and two of 16 where it has not
+struct alignas(32) Eight {      // one access of 32 bytes where the target has one, otherwise two of 16
     float at[8];
 };
 

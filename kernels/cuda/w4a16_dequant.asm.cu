@@ -1,4 +1,4 @@
-// w4a16_dequant: y = scale * (W x), weights of 4 bits unpacked to half2 by lop3 in inline assembly, a warp four rows.
+// w4a16_dequant: y = scale * (W x), weights of 4 bits unpacked to half2 by lop3 in inline assembly, four rows per warp.
 // Paired with ../ptx/w4a16_dequant.ptx; shapes, nibble order and launch are in ../pairs/w4a16_dequant.py.
 
 #include <cuda_fp16.h>
@@ -11,7 +11,7 @@ __device__ half2 as_half2(unsigned bits) { return *reinterpret_cast<const half2*
 __device__ float dot_of_2(unsigned nibbles, unsigned x)
 {
     // 0x6400 is 1024, and with q in its low bits 1024 + q; 0x6408 is 1024 + 8.
-    unsigned raised_bits;               // what C cannot say of its own: both constants in one instruction
+    unsigned raised_bits;               // C alone cannot express this: both constants in one instruction
     asm("lop3.b32 %0, %1, 0x000f000f, 0x64006400, 0xea;" : "=r"(raised_bits) : "r"(nibbles));
     const half2 raised = as_half2(raised_bits);
     const float2 products = __half22float2(__hmul2(__hsub2(raised, as_half2(0x64086408)), as_half2(x)));
@@ -24,7 +24,7 @@ __device__ float dot_of_8(unsigned word, uint4 x)
          + (dot_of_2(word >> 8, x.z) + dot_of_2(word >> 12, x.w));
 }
 
-// What a lane has of two rows after the lane `distance` away, which keeps the other one.
+// Adds up one of two rows with the lane `distance` away, which keeps the other row.
 __device__ float halve(float here, float there, bool upper, int distance)
 {
     return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
@@ -38,12 +38,12 @@ w4a16_dequant(const unsigned* __restrict__ w, const float* __restrict__ scale, c
     const unsigned vector = blockIdx.x;
     const unsigned row = 8 * blockIdx.y + ROWS * (threadIdx.x / 32);
     if (row >= rows)
-        return;                                                 // the whole warp: no shuffle below lacks a lane
+        return;                                                 // the whole warp, so that no shuffle below lacks a lane
 
     const unsigned* w_at[ROWS];
     for (int r = 0; r < ROWS; ++r)
-        w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * words + lane;       // beyond the last: that again
-    x += static_cast<size_t>(vector) * words + lane;            // 8 halves of x to a word of W
+        w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * words + lane;       // beyond the last row: that row
+    x += static_cast<size_t>(vector) * words + lane;            // 8 halves of x for a word of W
 
     float sums[ROWS] = {};
 #pragma unroll 4
@@ -54,7 +54,7 @@ w4a16_dequant(const unsigned* __restrict__ w, const float* __restrict__ scale, c
             sums[r] += dot_of_8(*w_at[r], elements);
     }
 
-    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with the sum of row r.
     const float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
     const float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
     float sum = halve(sum_0, sum_1, lane & 8, 8);

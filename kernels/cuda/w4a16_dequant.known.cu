@@ -1,4 +1,4 @@
-// w4a16_dequant: y = scale * (W x), weights of 4 bits unpacked to half2 by & and | of constants, a warp four rows.
+// w4a16_dequant: y = scale * (W x), weights of 4 bits unpacked to half2 by & and | of constants, four rows per warp.
 // Paired with ../ptx/w4a16_dequant.ptx; shapes, nibble order and launch are in ../pairs/w4a16_dequant.py.
 
 #include <cuda_fp16.h>
@@ -22,7 +22,7 @@ __device__ float dot_of_8(unsigned word, uint4 x)
          + (dot_of_2(word >> 8, x.z) + dot_of_2(word >> 12, x.w));
 }
 
-// What a lane has of two rows after the lane `distance` away, which keeps the other one.
+// Adds up one of two rows with the lane `distance` away, which keeps the other row.
 __device__ float halve(float here, float there, bool upper, int distance)
 {
     return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
@@ -36,12 +36,12 @@ w4a16_dequant(const unsigned* __restrict__ w, const float* __restrict__ scale, c
     const unsigned vector = blockIdx.x;
     const unsigned row = 8 * blockIdx.y + ROWS * (threadIdx.x / 32);
     if (row >= rows)
-        return;                                                 // the whole warp: no shuffle below lacks a lane
+        return;                                                 // the whole warp, so that no shuffle below lacks a lane
 
     const unsigned* w_at[ROWS];
     for (int r = 0; r < ROWS; ++r)
-        w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * words + lane;       // beyond the last: that again
-    x += static_cast<size_t>(vector) * words + lane;            // 8 halves of x to a word of W
+        w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * words + lane;       // beyond the last row: that row
+    x += static_cast<size_t>(vector) * words + lane;            // 8 halves of x for a word of W
 
     float sums[ROWS] = {};
 #pragma unroll 4
@@ -52,7 +52,7 @@ w4a16_dequant(const unsigned* __restrict__ w, const float* __restrict__ scale, c
             sums[r] += dot_of_8(*w_at[r], elements);
     }
 
-    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with the sum of row r.
     const float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
     const float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
     float sum = halve(sum_0, sum_1, lane & 8, 8);

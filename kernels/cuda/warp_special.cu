@@ -2,7 +2,7 @@
 // Paired with ../ptx/warp_special.sm_90a.ptx; shapes and launch are in ../pairs/warp_special.py.
 //
 // The first warpgroup copies tiles into a ring of two stages, the other two compute. Every thread has the 168 registers
-// that 384 threads leave, so a computing thread keeps 48 elements and their results, and takes a tile in two halves.
+// that 384 threads leave, so a computing thread keeps 48 elements and 48 results, and takes a tile in two halves.
 
 #include <cuda/barrier>
 
@@ -53,7 +53,7 @@ warp_special(const float4* x, const float* __restrict__ c, float4* y, unsigned v
         if (threadIdx.x != 0)
             return;
         for (unsigned first = TILE * blockIdx.x; first < vectors; first += TILE * gridDim.x) {
-            empty[stage].wait_parity(phase ^ 1);        // of the phase before the first, it ends at once
+            empty[stage].wait_parity(phase ^ 1);        // a wait for the phase before the first, which ends at once
             const auto bytes = cuda::aligned_size_t<16>(16 * min(vectors - first, TILE));
             cuda::memcpy_async(&stages[TILE * stage], &x[first], bytes, full[stage]);
             (void)full[stage].arrive();
@@ -76,7 +76,7 @@ warp_special(const float4* x, const float* __restrict__ c, float4* y, unsigned v
                 for (unsigned j = 0; j < KEPT; ++j)
                     v[j] = tile[from + COMPUTING * j];
                 if (half == 1)
-                    (void)empty[stage].arrive();        // while the elements are computed, the stage is filled again
+                    (void)empty[stage].arrive();        // the stage is filled again while the elements are computed
                 evaluate(sum, v, c, k);
 #pragma unroll
                 for (unsigned j = 0; j < KEPT; ++j)

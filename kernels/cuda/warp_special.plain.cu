@@ -1,8 +1,8 @@
 // warp_special: y = c[0] + c[1] x + .. + c[k - 1] x^(k - 1) for each element, without roles and without a ring.
-// Beside ../ptx/warp_special.sm_90a.ptx; its own launch is in ../pairs/warp_special.py.
+// Next to ../ptx/warp_special.sm_90a.ptx; its own launch is in ../pairs/warp_special.py.
 //
 // Each thread loads 16 elements, computes and stores them. While a warp waits for memory, the other warps of an SM
-// compute: what the ring does by hand, the scheduler does here, and a CTA needs no shared memory.
+// compute: here the scheduler does what the ring does by hand, and a CTA needs no shared memory.
 
 constexpr unsigned THREADS = 256;
 constexpr unsigned KEPT = 4;            // vectors of 16 bytes that a thread keeps
