@@ -6,7 +6,7 @@ PtxbenchError                     exit status 2 unless said otherwise
 │   └── IncompletePair            a pair lacks one of its files
 ├── ResultError                   a result file that cannot be read or written
 ├── ToolMissing                   NVRTC, ptxas, nvdisasm or a GPU is not there
-├── TooLittle                     5: too little was measured for a verdict
+├── TooFewRuns                    5: too little was measured for a verdict
 ├── MachineError                  5: the GPU, its driver or another process is at fault, not the kernel
 │   └── LaunchUnavailable         the device, or the emulator, lacks what the launch needs
 └── KernelError                   4: the kernel is at fault, and only its variant is lost

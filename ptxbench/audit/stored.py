@@ -59,7 +59,7 @@ def rounds_in(run: RunDocument) -> int:
 
 
 def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
-    """The timed runs by GPU model, in the order of their start. Raises TooLittle if no model has enough of them."""
+    """The timed runs by GPU model, in the order of their start. Raises TooFewRuns if no model has enough of them."""
     timed = sorted((run for run in runs if is_timed(run)), key=lambda run: run.run.started)
     names = dict.fromkeys(run.device.name for run in timed)
     known = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
@@ -73,7 +73,7 @@ def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
 
 
 def audit_runs(device: StoredDevice, config: GateConfig, report: Reporter = lambda *_: None) -> list[TallyLine]:
-    """Every condition, over every two runs. Raises TooLittle if no two have the same code."""
+    """Every condition, over every two runs. Raises TooFewRuns if no two have the same code."""
     pairs = list(combinations(range(len(device.runs)), 2))
     tallies = {key: AuditTally(key.mode, rule_for(config, key.mode)) for key in CONDITIONS}
     apart = {key: AlarmRate(0, 0) for key in CONDITIONS}

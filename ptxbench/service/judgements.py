@@ -56,7 +56,7 @@ class Cancelled(Exception):
 
 @dataclass(eq=False)
 class JudgementEntry:
-    """One judgement. At its end `hear` is called and `done` is set."""
+    """One judgement. At its end `on_change` is called and `done` is set."""
 
     client: Hashable
     candidate: Candidate

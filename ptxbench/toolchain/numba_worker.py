@@ -58,7 +58,7 @@ def compiled(
 
 
 def imported() -> Any:
-    """numba with numba.cuda. Raises Unusable."""
+    """numba with numba.cuda. Raises CompilerUnusable."""
     warnings.simplefilter("ignore")  # numba-cuda's own, about NumPy
     try:
         import numpy as np

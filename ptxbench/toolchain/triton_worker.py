@@ -68,7 +68,7 @@ def compiled(
 
 
 def imported() -> Any:
-    """Triton, which leaves the machine code to others. Raises Unusable."""
+    """Triton, which leaves the machine code to others. Raises CompilerUnusable."""
     try:
         import triton
         import triton.backends.compiler

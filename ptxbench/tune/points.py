@@ -183,7 +183,7 @@ def points_of(swept: PairSweep, knobs: set[str], dimensions: set[str]) -> Iterat
 
 
 def why_not(loaded: LoadedPair, pair: Pair, size: Size) -> str | None:
-    """Why `pair`, which is that of `found` with changed knobs, has no launch of that size; None if it has one."""
+    """Why `pair`, which is that of `loaded` with changed knobs, has no launch of that size; None if it has one."""
     if min(size.values(), default=0) < 0:
         return "No dimension can be below 0."
     if pair.restriction is not None and (reason := call_pair_function(loaded, "restriction", pair.restriction, **size)):
