@@ -27,12 +27,12 @@ TILE = 64  # rows and columns of c that a CTA computes: few, so that L2 limits t
 SLAB = 64  # columns of a and of b that are multiplied at a time: rows of 128 bytes, which are all banks
 STAGES = 4  # slabs in shared memory
 STAGE_BYTES = 2 * 2 * TILE * SLAB
-ALIGNMENT = 1024  # a swizzle of 128 bytes needs stages at multiples of it, which dynamic shared memory may not be
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of c, not all
+ALIGNMENT = 1024  # a swizzle of 128 bytes needs stages at multiples of 1024; dynamic shared memory may start elsewhere
+WHOLE = 2048**3  # above this number of multiply-adds, the reference has one of every 32 elements of c
 
 
 def product(a, b, m, n, k):
-    """c, or some of it: of large matrices."""
+    """c; of large matrices only some of its elements."""
     return wide(a) @ wide(b).T if int(m) * int(n) * int(k) <= WHOLE else Sample(*some_of_product(a, b.T))
 
 
@@ -56,7 +56,7 @@ PAIR = Pair(
         In("a", f16, lambda m, n, k: (m, k), widened=False),
         In("b", f16, lambda m, n, k: (n, k), widened=False),
         Out("c", f32, lambda m, n, k: (m, n)),
-        # Boxes of half a tile: so much of it does each CTA of a cluster of two ask for.
+        # Boxes of half a tile: each CTA of a cluster of two copies that much of it.
         TensorMap("map_a", of="a", box=(SLAB, TILE // 2), swizzle=128),
         TensorMap("map_b", of="b", box=(SLAB, TILE // 2), swizzle=128),
         Scalar("m", u32, lambda m, n, k: m),
@@ -72,7 +72,7 @@ PAIR = Pair(
     reference=lambda a, b, m, n, k: {"c": product(a, b, m, n, k)},
     tolerance=Tolerance("3e-8 K^1.5, K = k up to a multiple of 64", bound),
     exact_on_integers=True,  # sums of k products of at most 64
-    # The first has more slabs than stages, twice over, and ends within a tile and a slab in each direction. In the
+    # The first has more than twice as many slabs as stages, and ends within a tile and a slab in each direction. In the
     # others m and n end in different groups of eight that a warp stores, or a whole CTA of a cluster is beyond c.
     check_sizes=[
         {"m": m, "n": n, "k": k}

@@ -27,12 +27,12 @@ TILE = 128  # rows and columns of d that a CTA computes, and rows of b with one 
 SLAB = 128  # columns of a and of b that are multiplied before their sums are scaled
 STAGES = 4  # slabs in shared memory
 STAGE_BYTES = 2 * TILE * SLAB
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of d, not all
+WHOLE = 2048**3  # above this number of multiply-adds, the reference has one of every 32 elements of d
 ONE_SIGN = 1024  # the k at which all numbers are positive
 
 
 def sums(a, b, a_scale, b_scale, m, n, k):
-    """d, or some of it: of large matrices. A slab at a time, in float64."""
+    """d, a slab at a time, in float64; of large matrices only some of its elements."""
     columns = np.arange(int(n)) // TILE
     whole = int(m) * int(n) * int(k) <= WHOLE
     at, total = None, 0.0

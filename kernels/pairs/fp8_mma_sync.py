@@ -24,11 +24,11 @@ TILE = 128  # rows and columns of d that a CTA computes
 SLAB = 64  # columns of a and of b that are multiplied at a time, of one byte each
 STAGES = 3  # slabs in shared memory: one is multiplied while the others are being copied
 STAGE_BYTES = 2 * TILE * SLAB  # of e4m3; one slab of halves, padded, takes less than three of these
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of d, not all
+WHOLE = 2048**3  # above this number of multiply-adds, the reference has one of every 32 elements of d
 
 
 def product(a, b, m, n, k):
-    """d, or some of it: of large matrices."""
+    """d; of large matrices only some of its elements."""
     return wide(a) @ wide(b).T if int(m) * int(n) * int(k) <= WHOLE else Sample(*some_of_product(a, b.T))
 
 

@@ -21,14 +21,14 @@ from ptxbench.pair import (
 BLOCK = 128
 TILE = 128  # rows and columns of c that a CTA computes
 SLAB = 32  # columns of a, and rows of b, that are multiplied at a time
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of c, not all
+WHOLE = 2048**3  # above this number of multiply-adds, the reference has one of every 32 elements of c
 STAGES = 3  # slabs in shared memory: one is multiplied while the others are being copied
 STAGE_BYTES = 2 * (TILE * SLAB + SLAB * TILE)
 PAD_BYTES = 2 * 16 * 16  # the CUDA C pads 16 rows of a and of b; does not depend on STAGES
 
 
 def product(a, b, m, n, k):
-    """a b, or some of it: of large matrices."""
+    """a b; of large matrices only some of its elements."""
     return wide(a) @ wide(b) if int(m) * int(n) * int(k) <= WHOLE else Sample(*some_of_product(a, b))
 
 
@@ -58,7 +58,7 @@ PAIR = Pair(
     exact_on_integers=True,  # sums of k products of at most 64
     # Together the sizes let m end in each group of eight rows that a warp stores and in each of the four rows that a
     # thread copies, n in each group of eight columns, and k in each group of eight of the first and of a later slab.
-    # Whole tiles and ragged ones have more slabs than stages once; 264 x 264 x 72 has tiles that are ragged only in k.
+    # A whole tile and a ragged one have more slabs than stages; 264 x 264 x 72 has tiles that are ragged only in k.
     check_sizes=[
         {"m": m, "n": n, "k": k}
         for m, n, k in (

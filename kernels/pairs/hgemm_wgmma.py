@@ -28,12 +28,12 @@ SLAB = 64  # columns of a, and rows of b, that are multiplied at a time
 WARPGROUP = 128  # threads of four warps
 STAGES = 4  # slabs in shared memory
 STAGE_BYTES = 2 * (TILE * SLAB + SLAB * TILE)
-ALIGNMENT = 1024  # a swizzle of 128 bytes needs stages at multiples of it, which dynamic shared memory may not be
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of c, not all
+ALIGNMENT = 1024  # a swizzle of 128 bytes needs stages at multiples of 1024; dynamic shared memory may start elsewhere
+WHOLE = 2048**3  # above this number of multiply-adds, the reference has one of every 32 elements of c
 
 
 def product(a, b, m, n, k):
-    """a b, or some of it: of large matrices."""
+    """a b; of large matrices only some of its elements."""
     return wide(a) @ wide(b) if int(m) * int(n) * int(k) <= WHOLE else Sample(*some_of_product(a, b))
 
 
@@ -102,9 +102,9 @@ PAIR = Pair(
     reference=lambda a, b, m, n, k: {"c": product(a, b, m, n, k)},
     tolerance=Tolerance("3e-8 K^1.5, K = k up to a multiple of 64", bound),
     exact_on_integers=True,  # sums of k products of at most 64
-    # The first has more slabs than stages, twice over, and ends within a tile and a slab in each direction. Together
-    # the sizes let n end in each group of eight columns that a warp stores, m in both groups of eight rows, and k in
-    # each group of eight of a slab. In (127, 128, 32) only m is ragged.
+    # The first has more than twice as many slabs as stages, and ends within a tile and a slab in each direction.
+    # Together the sizes let n end in each group of eight columns that a warp stores, m in both groups of eight rows,
+    # and k in each group of eight of a slab. In (127, 128, 32) only m is ragged.
     check_sizes=[
         {"m": m, "n": n, "k": k}
         for m, n, k in (

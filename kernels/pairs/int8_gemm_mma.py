@@ -27,11 +27,11 @@ SLAB = 64  # columns of a and of b that are multiplied at a time, of one byte ea
 STAGES = 3  # slabs in shared memory: one is multiplied while the others are being copied
 STAGE_BYTES = 2 * TILE * SLAB
 PAD_BYTES = 2 * 16 * 16  # the CUDA C pads 16 rows of a and of b
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of d, not all
+WHOLE = 2048**3  # above this number of multiply-adds, the reference has one of every 32 elements of d
 
 
 def product(a, b, a_scale, b_scale, m, n, k):
-    """d, or some of it: of large matrices. The sums are integers below 2**53, so they are exact in float64."""
+    """d; of large matrices only some of its elements. The sums are integers below 2**53, exact in float64."""
     if int(m) * int(n) * int(k) <= WHOLE:
         return wide(a).astype(np.float64) @ wide(b).T.astype(np.float64) * a_scale[:, np.newaxis] * b_scale
     at, sums = some_of_product(a, b.T)

@@ -31,7 +31,7 @@ def errors(x, w, eps):
     """The greatest error of each output to the first order, in units of 2^-24.
 
     A layer adds its own roundings to the errors of its input. A lane adds n / 32 terms, and five additions join the
-    lanes: of w v, and of the squares, of which the root halves the error. The multiplication by 1 / n, the addition of
+    lanes: of w v, and of the squares, whose root halves the error. The multiplication by 1 / n, the addition of
     eps and rsqrt.approx (2 ulp, 4 units) add 5; the last fma adds 1, of y.
     """
     error, layer_errors = np.zeros_like(x), []
@@ -45,7 +45,7 @@ def errors(x, w, eps):
 
 
 def weights(rng, shape, n, layers):
-    """So small that an error of a layer's input grows by less than a half in it."""
+    """So small that a layer increases an error of its input by less than half."""
     return rng.uniform(-0.5, 0.5, shape) / n
 
 
@@ -59,7 +59,7 @@ def chain(n, layers, dependent=True):
 
 
 def plain(n, layers):
-    """Launches that start when the one before has ended."""
+    """Launches that start when the previous one has ended."""
     return chain(n, layers, dependent=False)
 
 

@@ -25,19 +25,19 @@ VECTORS = 4  # of four elements each, for each thread
 ALL_UP_TO = 1 << 22  # elements; of larger arrays one element in 32 is checked
 
 
-def places(n):
+def checked_indices(n):
     """The indices of the sums that are checked, in order: all, or one in 32 and the last."""
     return np.arange(n) if n <= ALL_UP_TO else one_of_each(n)
 
 
 def sums(x, term=lambda piece: piece):
-    """The sum of the terms of x up to each index of `places`."""
-    at = places(x.size)
+    """The sum of the terms of x up to each index of `checked_indices`."""
+    indices = checked_indices(x.size)
     total, totals = 0.0, []
     for start, piece in pieces(x):
         running = total + np.cumsum(term(piece))
-        first, last = np.searchsorted(at, (start, start + piece.size))
-        totals.append(running[at[first:last] - start])
+        first, last = np.searchsorted(indices, (start, start + piece.size))
+        totals.append(running[indices[first:last] - start])
         total = running[-1]
     return np.concatenate(totals)
 
@@ -81,7 +81,7 @@ PAIR = Pair(
         Scalar("n", u32, lambda n: n),
     ],
     launch=launch,
-    reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
+    reference=lambda x, n: {"y": Sample(checked_indices(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
     # Each addition has a relative error of at most 2**-24, and an element goes through `additions` of them.
     tolerance=relative(
         lambda x, n, **knobs: (1 + 2**-24) ** additions(int(n), **knobs) - 1,

@@ -5,11 +5,11 @@ from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, Tolerance, ceil
 
 BLOCK = 256
 TILE = 128  # rows and columns of c that a CTA computes
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of c, not all
+WHOLE = 2048**3  # above this number of multiply-adds, the reference has one of every 32 elements of c
 
 
 def product(a, b, m, n, k):
-    """a b, or some of it: of large matrices."""
+    """a b; of large matrices only some of its elements."""
     return wide(a) @ wide(b) if int(m) * int(n) * int(k) <= WHOLE else Sample(*some_of_product(a, b))
 
 

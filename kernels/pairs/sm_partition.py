@@ -19,14 +19,14 @@ SHARED_BYTES = 116 << 10
 fits on an SM, and not more than a CTA may have."""
 
 
-def held(panels):
+def power_of_two(panels):
     """The greatest power of two up to `panels`, so that a tile finds its panel with a mask."""
     return 1 << panels.bit_length() - 1
 
 
 def panels_of(tiles):
     """Panels of the table, a power of two: half as many as tiles, so that each is read again; at most MOST_PANELS."""
-    return min(MOST_PANELS, held(max(tiles // 2, 1)))
+    return min(MOST_PANELS, power_of_two(max(tiles // 2, 1)))
 
 
 def sums(table, result, depth, steps, tiles, roles):
@@ -70,11 +70,11 @@ def restriction(sms, copiers, n, chunk, tiles, panels, depth, steps, roles):
 # ---- what a launch observes, and the figures of a sweep (docs/sm-partition.md)
 
 
-def observe(left, size):
-    """From the arrays after a launch: the CTAs of each role, working or not, and the clocks of the slowest CTA."""
-    began, ended = left["clocks"].astype(np.int64).T
-    longest = [int((ended - began)[left["taken"] == role].max(initial=0)) for role in (COPY, COMPUTE)]
-    counts = [int((left["taken"] == role).sum()) for role in (COPY, COMPUTE)]
+def observe(arrays, size):
+    """From the arrays after a launch: how many CTAs had each role, and the clocks of the slowest CTA of each role."""
+    began, ended = arrays["clocks"].astype(np.int64).T
+    longest = [int((ended - began)[arrays["taken"] == role].max(initial=0)) for role in (COPY, COMPUTE)]
+    counts = [int((arrays["taken"] == role).sum()) for role in (COPY, COMPUTE)]
     return {
         "copiers": counts[0], "computers": counts[1], "copy_clocks": longest[0], "compute_clocks": longest[1]
     }  # fmt: skip
@@ -87,8 +87,8 @@ def role_seconds(launch, role):
     """
     seen, size = launch.observed, launch.size
     slowest = max(seen["copy_clocks"], seen["compute_clocks"])
-    as_asked = (seen["copiers"], seen.get("computers")) == (size["copiers"], size["sms"] - size["copiers"])
-    return launch.time * seen[f"{role}_clocks"] / slowest if as_asked and slowest else None
+    as_requested = (seen["copiers"], seen.get("computers")) == (size["copiers"], size["sms"] - size["copiers"])
+    return launch.time * seen[f"{role}_clocks"] / slowest if as_requested and slowest else None
 
 
 def copy_bandwidth(both):
@@ -102,8 +102,8 @@ def compute_rate(both):
 
 
 def interference(both, compute):
-    beside, alone = role_seconds(both, "compute"), role_seconds(compute, "compute")
-    return beside / alone - 1 if beside and alone else None
+    during_copy, alone = role_seconds(both, "compute"), role_seconds(compute, "compute")
+    return during_copy / alone - 1 if during_copy and alone else None
 
 
 def of_limit(both):
@@ -243,7 +243,7 @@ PAIR = Pair(
         In("source", u64, lambda n, **_: (n // 8,), integers=(0, (1 << 24) - 1), widened=False),
         # Starts at 0, not poison: without the copy role it must stay unchanged.
         InOut("target", u64, lambda n, **_: (n // 8,)),
-        In("table", f32, lambda panels, **_: (held(panels), 2, BLOCK, 4)),
+        In("table", f32, lambda panels, **_: (power_of_two(panels), 2, BLOCK, 4)),
         InOut("result", f32, lambda tiles, **_: (tiles, BLOCK)),
         Scratch("tickets", u32, lambda **_: (3 * LINE,)),
         Scratch("clocks", u64, lambda sms, **_: (sms, 2)),
@@ -252,7 +252,7 @@ PAIR = Pair(
         Scalar("chunk", u32, lambda chunk, **_: chunk // VECTOR),
         Scalar("chunks", u32, lambda n, chunk, **_: ceil_div(n, chunk)),
         Scalar("tiles", u32, lambda tiles, **_: tiles),
-        Scalar("panels", u32, lambda panels, **_: held(panels)),
+        Scalar("panels", u32, lambda panels, **_: power_of_two(panels)),
         Scalar("depth", u32, lambda depth, **_: depth),
         Scalar("steps", u32, lambda steps, **_: steps),
         Scalar("copiers", u32, lambda copiers, **_: copiers),
@@ -276,7 +276,7 @@ PAIR = Pair(
     flops=lambda tiles, depth, steps, roles, **_: tiles * BLOCK * (32 * depth * steps + 15) if roles & COMPUTE else 0,
     bytes=lambda n, tiles, panels, depth, roles, **_: (
         (2 * n if roles & COPY else 0)
-        + (min(held(panels), tiles * depth) * PANEL_BYTES + 4 * tiles * BLOCK if roles & COMPUTE else 0)
+        + (min(power_of_two(panels), tiles * depth) * PANEL_BYTES + 4 * tiles * BLOCK if roles & COMPUTE else 0)
     ),
     exact_on_integers=True,
     by_request=("ptx.bulk", "ptx.plain", "ptx.spread"),

@@ -12,7 +12,7 @@ VECTOR = 4  # elements in 16 bytes
 TILE = 96 * 256  # elements in a stage of the ring: 96 of each computing thread
 STAGES = 2
 PLAIN = 16 * 256  # elements of a CTA of cuda.plain, which has no ring
-WHOLE = 1 << 22  # beyond so many multiply-adds, the reference is one of each 32 elements, not all
+WHOLE = 1 << 22  # above this number of multiply-adds, the reference has one of every 32 elements
 
 
 def horner(x, c):
@@ -24,7 +24,7 @@ def horner(x, c):
 
 
 def polynomial(x, c):
-    """y, or one of each 32 elements of a large y."""
+    """y; of a large y one of every 32 elements."""
     if x.size * c.size <= WHOLE:
         return horner(wide(x), c)
     at = one_of_each(x.size)
@@ -64,8 +64,8 @@ PAIR = Pair(
         of=lambda x, c, vectors, k: magnitude(x, c),
         describe="k 2^-24 of the sum of |terms|",
     ),
-    # Less than a half of a tile; less than a tile, and a vector too many for a half; a whole tile; tiles for each stage
-    # twice and more, the last of them with one vector or without one.
+    # Less than half a tile; one vector more than half a tile; a whole tile; tiles for each stage twice and more, the
+    # last of them with a single vector, or with all but one.
     check_sizes=[
         {"n": n, "k": k, "ctas": ctas}
         for n, k, ctas in (
