@@ -139,12 +139,12 @@ class DaskPool:
                     future.add_done_callback(lambda done: happened.put((numbers.pop(done.key), done)))
                 if intake.complete:
                     return
-                number, what = self.next(happened, gpu)
+                number, answer = self.next(happened, gpu)
                 if number < 0:
-                    on_report(*what)
+                    on_report(*answer)
                     continue
                 intake.finish(number)
-                result = self.result(what)
+                result = self.result(answer)
                 futures.pop(number).release()
                 yield number, result
         finally:
@@ -207,8 +207,8 @@ class DaskPool:
                 raise MachineError("The connection to the Dask scheduler is lost.")
             alone = 0.0 if workers(self.client, gpu=gpu) else alone + LOOK_SECONDS
             if alone > WORKERS_SECONDS:
-                which = f" with the resource {GPU}" if gpu else ""
-                raise MachineError(f"The Dask cluster has had no worker{which} for {WORKERS_SECONDS:g} s.")
+                resource = f" with the resource {GPU}" if gpu else ""
+                raise MachineError(f"The Dask cluster has had no worker{resource} for {WORKERS_SECONDS:g} s.")
 
     def result(self, future: Any) -> Any:
         """The result of a task that has ended. Raises its error."""
@@ -240,9 +240,9 @@ def perform(call: SentTask) -> Any:
 
     worker = get_worker()
 
-    def report(what: Any) -> None:
+    def report(event: Any) -> None:
         if call.wants_reports:
-            worker.log_event(call.session, pickle.dumps((call.number, what)))
+            worker.log_event(call.session, pickle.dumps((call.number, event)))
 
     with ONE_AT_A_TIME, folder(call.home):
         try:

@@ -73,13 +73,13 @@ def host() -> HostInfo:
 def memory_bytes() -> int | None:
     """The main memory of this machine, or the limit of its container; None if the system does not report it."""
     try:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
     try:
-        return min(there, int(CONTAINER_LIMIT.read_text()))
+        return min(physical, int(CONTAINER_LIMIT.read_text()))
     except (OSError, ValueError):  # no such file, or `max`
-        return there
+        return physical
 
 
 def processor() -> str:

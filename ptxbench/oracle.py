@@ -38,9 +38,9 @@ def weaknesses(pair: Pair, seed: int, errors: Mapping[str, ErrorOf] | None = Non
         if all(WrongOutputResult.REJECTED in outcomes for outcomes in outcomes_by_kind.values()):
             break
     return tuple(
-        what
-        for what, outcomes in outcomes_by_kind.items()
-        if WrongOutputResult.REJECTED not in outcomes and outcomes & counted[what]
+        description
+        for description, outcomes in outcomes_by_kind.items()
+        if WrongOutputResult.REJECTED not in outcomes and outcomes & counted[description]
     )
 
 

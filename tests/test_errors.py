@@ -1,6 +1,5 @@
 """The tree of errors, which the docstring of ptxbench/errors.py draws."""
 
-import inspect
 import re
 
 from ptxbench import errors
@@ -20,6 +19,10 @@ def drawn_classes():
 
 
 def test_the_tree_of_errors_has_every_class_below_its_base_with_its_exit_status():
-    classes = [error for _, error in inspect.getmembers(errors, inspect.isclass) if error.__module__ == errors.__name__]
-    defined = {(error.__name__, error.__bases__[0].__name__, int(error.exit_status)) for error in classes}
+    classes = [error for error in vars(errors).values() if isinstance(error, type)]
+    defined = {
+        (error.__name__, error.__bases__[0].__name__, int(error.exit_status))
+        for error in classes
+        if issubclass(error, errors.PtxbenchError)
+    }
     assert set(drawn_classes()) == defined

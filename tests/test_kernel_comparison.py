@@ -136,17 +136,18 @@ SENTENCES = [
     (executed(100, 110), executed(200, 220),
      "a executes 45 % to 55 % fewer machine instructions than b: 100 to 110 against 200 to 220."),
     (executed(100, 110), executed(105, 120),
-     "Which kernel executes fewer machine instructions is not known: the ranges meet, 100 to 110 of a and 105 to 120 "
-     "of b."),
+     "Which kernel executes fewer machine instructions is not known: the ranges overlap, 100 to 110 of a and 105 to "
+     "120 of b."),
     (executed(100, 110), executed(110),
-     "Which kernel executes fewer machine instructions is not known: the ranges meet, 100 to 110 of a and 110 of b."),
+     "Which kernel executes fewer machine instructions is not known: the ranges overlap, 100 to 110 of a and 110 of "
+     "b."),
     (executed(100), Executed(reason="ptxas is not installed"),
      "Which kernel executes fewer machine instructions is not known: b: ptxas is not installed."),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("left", "right", "sentence"), SENTENCES)
-def test_the_sentence_names_a_kernel_only_if_the_ranges_do_not_meet(left, right, sentence):
+def test_the_sentence_names_a_kernel_only_if_the_ranges_do_not_overlap(left, right, sentence):
     assert instructions(("a", "b"), (left, right)) == sentence
 
 

@@ -170,32 +170,32 @@ def check(bound: BoundArguments) -> None:
     """Raise UsageError if the argument cannot be passed as the parameter. Files are checked later."""
     param, argument = bound.param, bound.argument
     text = quoted(argument.text)
-    what = f"parameter '{bound.name}' is {bound.type}"
+    parameter = f"parameter '{bound.name}' is {bound.type}"
     if isinstance(argument, TensorMapArgument):
         if not (param.array and param.size_bytes == MAP_BYTES):
-            raise UsageError(f"'{text}': {what}, not a tensor map of {MAP_BYTES} bytes, passed by value.")
+            raise UsageError(f"'{text}': {parameter}, not a tensor map of {MAP_BYTES} bytes, passed by value.")
     elif isinstance(argument, Structure) and not argument.by_address:
         check_struct(bound, argument)
     elif isinstance(argument, Argument) and argument.by_value and not bound.in_struct:
         check_number(bound, argument)
     elif bound.in_struct and not bound.takes_address and (not isinstance(argument, Argument) or not argument.is_array):
         raise UsageError(
-            f"'{text}': {what}, a struct passed by value. Give its {param.size_bytes} bytes as its members, such as "
-            f"'{{f32[1024]=random, u32=1024}}', as an array, such as 'b8[{param.size_bytes}]=zeros', or as FILE.npy."
+            f"'{text}': {parameter}, a struct passed by value. Give its {param.size_bytes} bytes as its members, such "
+            f"as '{{f32[1024]=random, u32=1024}}', as an array, such as 'b8[{param.size_bytes}]=zeros', or as FILE.npy."
         )
     elif bound.in_struct and isinstance(argument, Argument) and argument.by_value:
-        raise UsageError(f"'{text}': {what}, a struct passed by value. Write '{{{text}}}'.")
+        raise UsageError(f"'{text}': {parameter}, a struct passed by value. Write '{{{text}}}'.")
     elif not bound.in_struct and not bound.takes_address:
-        raise UsageError(f"'{text}': {what}, passed by value. Write {bound.example}.")
+        raise UsageError(f"'{text}': {parameter}, passed by value. Write {bound.example}.")
 
 
 def check_struct(bound: BoundArguments, argument: Structure) -> None:
     """Raise UsageError unless a structure passed by value fits the parameter."""
     text, param = quoted(argument.text), bound.param
-    what = f"parameter '{bound.name}' is {bound.type}"
+    parameter = f"parameter '{bound.name}' is {bound.type}"
     if not bound.in_struct:
         address = f" Write '&{text}' to pass the address of one." if bound.takes_address else ""
-        raise UsageError(f"'{text}': {what}, not a struct.{address}")
+        raise UsageError(f"'{text}': {parameter}, not a struct.{address}")
     if (size := argument.dtype.itemsize) != param.size_bytes:
         raise UsageError(
             f"'{text}': expected {param.size_bytes} bytes for '{bound.name}', found {size}: {argument.described()}."
@@ -209,26 +209,29 @@ def check_members(path: str, argument: Structure, type: CudaType) -> None:
     fields = argument.dtype.fields
     assert fields is not None
     for field, member in argument.fields():
-        here = [other for other in type.members if other.offset == fields[field][1] and other.name]
-        if here and member.name and not member.name.isdigit() and member.name not in [other.name for other in here]:
-            order = ", ".join(other.name for other in type.members)
+        expected = [declared for declared in type.members if declared.offset == fields[field][1] and declared.name]
+        if not expected:
+            continue
+        has_name = member.name and not member.name.isdigit()
+        if has_name and member.name not in [declared.name for declared in expected]:
+            order = ", ".join(declared.name for declared in type.members)
             raise UsageError(
-                f"'{quoted(member.text)}': expected member '{here[0].name}' of '{path}' there, found '{member.name}'. "
-                f"Members are given in the order of the struct: {order}."
+                f"'{quoted(member.text)}': expected member '{expected[0].name}' of '{path}' there, found "
+                f"'{member.name}'. Members are given in the order of the struct: {order}."
             )
-        if here and isinstance(member, Structure) and not member.by_address:
-            check_members(f"{path}.{here[0].name}", member, here[0].type)
+        if isinstance(member, Structure) and not member.by_address:
+            check_members(f"{path}.{expected[0].name}", member, expected[0].type)
 
 
 def check_number(bound: BoundArguments, argument: Argument) -> None:
     """Raise UsageError unless a number has the parameter's size and kind."""
-    param, what = bound.param, f"parameter '{bound.name}' is {bound.type}"
+    param, parameter = bound.param, f"parameter '{bound.name}' is {bound.type}"
     assert argument.type is not None
     bits = argument.type.dtype.itemsize * 8
     kinds_differ = param.type.kind != "b" and param.type.floating != argument.type.floating
     if bits != param.type.bits or (kinds_differ and argument.type.name[0] != "b"):
         array = f", or for an address '{argument.type.name}[1024]=random'" if bound.takes_address else ""
-        raise UsageError(f"'{quoted(argument.text)}': {what}. Write {bound.example}{array}.")
+        raise UsageError(f"'{quoted(argument.text)}': {parameter}. Write {bound.example}{array}.")
 
 
 def written(param: Variable) -> str:

@@ -64,10 +64,10 @@ def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
     names = dict.fromkeys(run.device.name for run in timed)
     known = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
     if not any(device.enough for device in known):
-        there = "; ".join(map(str, known)) or f"{len(runs)} runs without times"
+        counts = "; ".join(map(str, known)) or f"{len(runs)} runs without times"
         raise TooFewRuns(
             f"An audit of stored runs takes {FEWEST_RUNS} runs and {FEWEST_ROUNDS} rounds on {FEWEST_DAYS} days, of "
-            f"one GPU model and the same code. Found: {there}. Run more: ptxbench run --backend gpu --rounds 10."
+            f"one GPU model and the same code. Found: {counts}. Run more: ptxbench run --backend gpu --rounds 10."
         )
     return known
 

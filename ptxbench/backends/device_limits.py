@@ -70,9 +70,9 @@ class LaunchLimits:
 def check_launch(launch: Launch) -> None:
     """Raise LaunchError for a launch that no GPU can make."""
     extents = {"grid": launch.grid_xyz, "block": launch.block_xyz, "cluster": launch.cluster_xyz or (1, 1, 1)}
-    for what, extent in extents.items():
+    for name, extent in extents.items():
         if min(extent) < 1:
-            raise LaunchError(f"The {what} is {extent}; every extent must be at least 1. Check the pair's launch.")
+            raise LaunchError(f"The {name} is {extent}; every extent must be at least 1. Check the pair's launch.")
     if launch.cluster_xyz is None:
         return
     grid, cluster = launch.grid_xyz, launch.cluster_xyz

@@ -203,14 +203,14 @@ def with_nans(value: Any, nans: int | None) -> Any:
     if nans is None or not isinstance(value, np.ndarray) or not is_float(value.dtype):
         return value
     fraction = FRACTIONS.get(value.dtype.name)
-    if fraction is None or not (which := np.isnan(value)).any():
+    if fraction is None or not (is_nan := np.isnan(value)).any():
         return value
     copy: Array = value.copy()
     bits = copy.reshape(-1).view(f"u{value.itemsize}")
     rng = np.random.default_rng(nans)
-    payloads = rng.integers(0, 1 << fraction - 1, which.sum(), np.uint64)
+    payloads = rng.integers(0, 1 << fraction - 1, is_nan.sum(), np.uint64)
     payloads[rng.random(payloads.size) < 0.25] = (1 << fraction - 1) - 1  # as in the NaN of CUDA's own arithmetic
-    signs = rng.integers(0, 2, which.sum(), np.uint64) << np.uint64(8 * value.itemsize - 1)
+    signs = rng.integers(0, 2, is_nan.sum(), np.uint64) << np.uint64(8 * value.itemsize - 1)
     quiet = ((1 << 8 * value.itemsize - 1) - 1) >> fraction - 1 << fraction - 1
-    bits[which.reshape(-1)] = (payloads | signs | np.uint64(quiet)).astype(bits.dtype)
+    bits[is_nan.reshape(-1)] = (payloads | signs | np.uint64(quiet)).astype(bits.dtype)
     return copy

@@ -37,17 +37,17 @@ MOST_FILE = 4 << 30
 def limit(seconds: float, memory_bytes: int) -> None:
     """Set the limits of this process and of all that it starts."""
     processor = int(seconds * (os.cpu_count() or 1)) + 1
-    wanted = {
+    limits = {
         resource.RLIMIT_AS: memory_bytes,
         resource.RLIMIT_CPU: processor,
         resource.RLIMIT_FSIZE: MOST_FILE,
         resource.RLIMIT_CORE: 0,
     }
-    for what, most in wanted.items():
-        _, hard = resource.getrlimit(what)
-        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    for name, limit_value in limits.items():
+        _, hard = resource.getrlimit(name)
+        allowed = limit_value if hard == resource.RLIM_INFINITY else min(limit_value, hard)
         with contextlib.suppress(ValueError, OSError):  # a system without such a limit
-            resource.setrlimit(what, (allowed, allowed))
+            resource.setrlimit(name, (allowed, allowed))
 
 
 def confine(writable: Sequence[Path]) -> None:

@@ -118,8 +118,8 @@ def require_words(arguments: Sequence[str]) -> None:
     """Raise UsageError for an empty word. No command needs one, and as a path it would mean the current folder."""
     for number, word in enumerate(arguments, 1):
         if word == "" or re.fullmatch(r"--[\w-]+=", word):
-            what = f"'{word}' has no value" if word else f"Argument {number} is empty"
-            raise UsageError(f"{what}. Is a variable of the shell not set?")
+            problem = f"'{word}' has no value" if word else f"Argument {number} is empty"
+            raise UsageError(f"{problem}. Is a variable of the shell not set?")
 
 
 def ended(error: BaseException) -> int:
@@ -197,14 +197,14 @@ def discard_unread() -> bool:
     if not hasattr(select, "poll"):
         discard(sys.stdout)
         return True
-    gone = False
+    reader_gone = False
     for stream in (sys.stdout, sys.stderr):
         poll = select.poll()
         poll.register(stream.fileno(), 0)
         if any(state & select.POLLERR for _, state in poll.poll(0)):
             discard(stream)
-            gone = True
-    return gone
+            reader_gone = True
+    return reader_gone
 
 
 def discard(stream: TextIO) -> None:

@@ -48,8 +48,8 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
         )
     series = collection.series(pairs, last)
     if not series:
-        what = f"the metric '{metric}'" if metric else "a verified kernel"
-        return no_saved_runs(f"No saved run has {what}{of_pairs(pairs)}.")
+        missing = f"the metric '{metric}'" if metric else "a verified kernel"
+        return no_saved_runs(f"No saved run has {missing}{of_pairs(pairs)}.")
     if as_json:
         say(to_json(series, collection.unjudged, unreadable), nl=False)
     else:

@@ -193,6 +193,6 @@ def prctl(option: int, *arguments: object) -> int:
     return int(LIBC.prctl(option, *padded))
 
 
-def kernel_error(what: str) -> OSError:
+def kernel_error(operation: str) -> OSError:
     code = ctypes.get_errno()
-    return OSError(code, f"{what}: {os.strerror(code)}")
+    return OSError(code, f"{operation}: {os.strerror(code)}")

@@ -53,12 +53,12 @@ class Library:
         text: bytes = self.functions.nvrtcGetErrorString(status)
         return text.decode()
 
-    def text(self, program: ctypes.c_void_p, what: str) -> str:
+    def text(self, program: ctypes.c_void_p, output: str) -> str:
         """The program's log or PTX, through NVRTC's two calls: its size, then its bytes."""
         size = ctypes.c_size_t()
-        self.check(getattr(self.functions, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+        self.check(getattr(self.functions, f"nvrtcGet{output}Size")(program, ctypes.byref(size)))
         buffer = ctypes.create_string_buffer(size.value)
-        self.check(getattr(self.functions, f"nvrtcGet{what}")(program, buffer))
+        self.check(getattr(self.functions, f"nvrtcGet{output}")(program, buffer))
         return buffer.value.decode("utf-8", "replace")
 
     def tile_ir(self, program: ctypes.c_void_p) -> str:

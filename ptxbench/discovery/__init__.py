@@ -144,8 +144,8 @@ def find_pairs(kernels: Path) -> tuple[str, ...]:
     there is nothing to find.
     """
     if not kernels.is_dir():
-        what = f"{kernels} is not a folder" if kernels.exists() else f"Folder {kernels} does not exist"
-        raise UsageError(f"{what}. Choose one that holds pairs/, cuda/ and ptx/.")
+        problem = f"{kernels} is not a folder" if kernels.exists() else f"Folder {kernels} does not exist"
+        raise UsageError(f"{problem}. Choose one that holds pairs/, cuda/ and ptx/.")
     pairs = set(stems(kernels / "pairs", ".py"))
     files = [stem for language in LANGUAGES.values() for stem in stems(kernels / language.name, language.suffix)]
     orphans = {stem.partition(".")[0] for stem in files if owner(stem, pairs) is None}

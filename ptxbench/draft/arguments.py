@@ -68,10 +68,10 @@ def draft_of(
         question = f"the array that {name} describes, by its name, and the box of a copy, such as (64, 128)"
         return DraftArgument(name, "TensorMap", f'TensorMap("{name}", of={OPEN}, box={OPEN})', question, declared, None)
     if cuda_type.number is None:
-        what = (
+        reason = (
             f"a structure of {cuda_type.bytes} bytes. A pair passes numbers and arrays. Pass its members as parameters"
         )
-        raise refusal(number, declared, what)
+        raise refusal(number, declared, reason)
     if is_whole(cuda_type):
         call = f'Scalar("{name}", {cuda_type.number}, lambda {", ".join(dimensions)}: {name})'
         note = f"{declared}. A proposal: a dimension of the size"
@@ -89,8 +89,8 @@ def is_whole(cuda_type: CudaType) -> bool:
     return cuda_type.pointee is None and number[0] in "us" and cuda_type.text.split()[-1] not in ("bool", "char")
 
 
-def refusal(number: int, declared: str, what: str) -> UsageError:
-    return UsageError(f"Parameter {number}, '{declared}', is {what}.")
+def refusal(number: int, declared: str, reason: str) -> UsageError:
+    return UsageError(f"Parameter {number}, '{declared}', is {reason}.")
 
 
 def draft_array(
@@ -101,13 +101,15 @@ def draft_array(
     parameters = ", ".join(dimensions)
     example = ", ".join(dimensions) + ("," if len(dimensions) == 1 else "")
     if dtype is None:
-        what = f"the dtype and the shape of {name}, whose elements are {element.text.removeprefix('const ') or 'void'}"
+        request = (
+            f"the dtype and the shape of {name}, whose elements are {element.text.removeprefix('const ') or 'void'}"
+        )
         size = f" of {element.bytes} bytes" if element.bytes else ""
-        question = f"{what}{size}: one type of number, such as u32, and lambda {parameters}: ({example})"
+        question = f"{request}{size}: one type of number, such as u32, and lambda {parameters}: ({example})"
     elif length > 1:
         example = f"{', '.join(dimensions)}, {length}"
-        what = f"the shape of {name} in {dtype}, {length} for each {element.text}"
-        question = f"{what}, such as lambda {parameters}: ({example})"
+        request = f"the shape of {name} in {dtype}, {length} for each {element.text}"
+        question = f"{request}, such as lambda {parameters}: ({example})"
     else:
         question = f"the shape of {name}, such as lambda {parameters}: ({example})"
     if reason:

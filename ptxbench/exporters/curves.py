@@ -126,9 +126,9 @@ def title(curves: Curves) -> str:
 
 
 def subtitle(curves: Curves, run: RunDocument) -> tuple[str, str]:
-    what = "counts of the emulator, no times" if curves.swept.kind == "counts" else "99 % intervals"
+    quantity = "counts of the emulator, no times" if curves.swept.kind == "counts" else "99 % intervals"
     marks = f"; dashed: {units.size_words(curves.marks)}" if curves.marks else ""
-    return f"{run.device.name}, {run.run.started}, run {run.run.id}", f"{what}; a ring: the best{marks}"
+    return f"{run.device.name}, {run.run.started}, run {run.run.id}", f"{quantity}; a ring: the best{marks}"
 
 
 def drawn(panel: Panel, quantity: Quantity, scale: PanelScale | None, left: float, top: float) -> Iterator[str]:

@@ -168,15 +168,15 @@ def summary(tag: str, name: str, hint: str, value: float) -> Json:
     return {"tag": f"nv/cold/{tag}", "name": name, "hint": hint, "data": data}
 
 
-def sidecar(kind: str, what: str, path: str, array: Array) -> Json:
+def sidecar(kind: str, name: str, path: str, array: Array) -> Json:
     """The path of a state's samples."""
     data = [
         {"name": "filename", "type": "string", "value": path},
         {"name": "size", "type": "int64", "value": str(len(array))},
     ]
     return {
-        "tag": f"nv/json/{kind}:nv/cold/{what}",
-        "name": what.replace("_", " "),
-        "hint": f"file/{what}",
+        "tag": f"nv/json/{kind}:nv/cold/{name}",
+        "name": name.replace("_", " "),
+        "hint": f"file/{name}",
         "data": data,
     }

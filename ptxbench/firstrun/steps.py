@@ -88,8 +88,8 @@ class FirstRunSetup:
 
     def pair_plans(self, *names: str) -> tuple[PairPlan, ...]:
         """The named pairs that exist, or all pairs if none of them does, at a bench size of some milliseconds."""
-        there = list(find_pairs(self.kernels))
-        chosen = [name for name in names if name in there] or there
+        existing = list(find_pairs(self.kernels))
+        chosen = [name for name in names if name in existing] or existing
         pair_plans, _ = plan_pairs(self.kernels, chosen, variants=("cuda", "ptx"), sizes=(ALL,), device=self.shape)
         return tuple(
             dataclasses.replace(pair_plan.for_architecture(self.arch, any_gpu=False), sizes=pair_plan.sizes[-1:])

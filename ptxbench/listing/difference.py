@@ -89,16 +89,16 @@ class Difference:
 
     def rows(self) -> Iterator[tuple[AlignedInstruction | None, AlignedInstruction | None]]:
         """Both sides in order, with equal instructions on one row."""
-        there = dict(self.moved)
-        back = {b: a for a, b in self.moved}
+        partner_of_left = dict(self.moved)
+        partner_of_right = {b: a for a, b in self.moved}
 
         def side(index: int, partners: Mapping[int, int]) -> AlignedInstruction:
             return AlignedInstruction(index, MOVED if index in partners else DIFFERS, partners.get(index))
 
         a = b = 0
         for next_a, next_b in (*self.equal, (len(self.left.sass), len(self.right.sass))):
-            lefts = [side(index, there) for index in range(a, next_a)]
-            rights = [side(index, back) for index in range(b, next_b)]
+            lefts = [side(index, partner_of_left) for index in range(a, next_a)]
+            rights = [side(index, partner_of_right) for index in range(b, next_b)]
             yield from zip_longest(lefts, rights)
             if next_a < len(self.left.sass):
                 yield AlignedInstruction(next_a, EQUAL, next_b), AlignedInstruction(next_b, EQUAL, next_a)

@@ -96,14 +96,14 @@ def rival_chips(cell: Cell, noise: Interval | None) -> Iterator[Chip]:
 
 
 def counted_chip(cell: Cell, name: str, rival: Rival, metric: str) -> Chip:
-    """Fewer, more or as many executed instructions; `not known` if the ranges meet, or one has no number."""
-    what = "SASS executed" if metric == EXECUTED else "PTX instr."
+    """Fewer, more or as many executed instructions; `not known` if the ranges overlap, or one has no number."""
+    noun = "SASS executed" if metric == EXECUTED else "PTX instr."
     if BY_NAME[metric].of(cell, name) is None:
-        return Chip("unsure", f"{what} not known")
+        return Chip("unsure", f"{noun} not known")
     own, base = bounds(cell, name, metric), bounds(cell, rival.name, metric)
     if own[1] < base[0]:
-        return Chip("fewer", f"fewer {what}")
+        return Chip("fewer", f"fewer {noun}")
     if own[0] > base[1]:
-        return Chip("more", f"more {what}")
+        return Chip("more", f"more {noun}")
     equal = own == base and own[0] == own[1]
-    return Chip("as-many", f"as many {what}") if equal else Chip("unsure", f"{what} not known")
+    return Chip("as-many", f"as many {noun}") if equal else Chip("unsure", f"{noun} not known")

@@ -106,16 +106,16 @@ def collect(
         else:
             yield replace(event, done=event.done + builds, total=total)
     for done, (name, pair) in enumerate(pairs.items(), builds + trials):
-        there = name in opened
+        is_open = name in opened
         yield Step(done, total, name, "", "compare")
         yield Material(
             name,
-            opened[name].summary if there else "",
+            opened[name].summary if is_open else "",
             tuple(listings[name]),
             tuple(explanations(listings[name], pair.cell)),
             matrices.get(name),
             (*omitted[name], *changed_variants(listings[name], pair.builds)),
-            size_of(opened[name]) if there and any(listing.counted for listing in listings[name]) else None,
+            size_of(opened[name]) if is_open and any(listing.counted for listing in listings[name]) else None,
         )
 
 
@@ -190,9 +190,11 @@ def open_pairs(pairs: Mapping[str, BuiltPair], kernels: Path) -> tuple[dict[str,
         except PtxbenchError as error:
             omitted[name].append(f"{NOTHING} {error}")
             continue
-        there = [source for source in loaded.sources if source.variant in pair.builds]
-        same = [source for source in there if unchanged(source.on(pair.cell.arch), pair.builds[source.variant])]
-        if others := [source.variant for source in there if source not in same]:
+        sources_of_run = [source for source in loaded.sources if source.variant in pair.builds]
+        same = [
+            source for source in sources_of_run if unchanged(source.on(pair.cell.arch), pair.builds[source.variant])
+        ]
+        if others := [source.variant for source in sources_of_run if source not in same]:
             omitted[name].append(
                 f"No listing of {', '.join(others)}, and no portability: the source has changed since the run."
             )
@@ -219,8 +221,8 @@ def changed_variants(listings: Sequence[Listing], builds: Mapping[str, BuildRepo
         )
 
 
-def differs(here: BuildReport, there: BuildReport) -> bool:
-    return None not in (here.sass_sha256, there.sass_sha256) and here.sass_sha256 != there.sass_sha256
+def differs(installed: BuildReport, recorded: BuildReport) -> bool:
+    return None not in (installed.sass_sha256, recorded.sass_sha256) and installed.sass_sha256 != recorded.sass_sha256
 
 
 def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[ExplainedVariant]:

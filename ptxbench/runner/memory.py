@@ -53,22 +53,22 @@ def arrays_of(pair: Pair) -> list[ArrayArgument]:
 
 def host_lacks(pair: Pair, size: Size) -> str | None:
     """Why this machine cannot hold that size; None if it can, or if its memory is unknown."""
-    needed, there = host_bytes(pair, size), environment.memory_bytes()
-    if there is None or needed <= there:
+    needed, available = host_bytes(pair, size), environment.memory_bytes()
+    if available is None or needed <= available:
         return None
     return (
         f"The arrays at {size_words(size)} and their reference take {si(needed, 'B')}, and this machine has "
-        f"{si(there, 'B')} of memory."
+        f"{si(available, 'B')} of memory."
     )
 
 
 def device_lacks(pair: Pair, size: Size, device: Device) -> str | None:
     """Why the device cannot hold it; None if it can, or if its memory is unknown."""
-    there = device.memory_bytes
+    available = device.memory_bytes
     needed = device_bytes(pair, size, device.l2_bytes or 0)
-    if there is None or needed <= there:
+    if available is None or needed <= available:
         return None
     return (
         f"The arrays at {size_words(size)} take {si(needed, 'B')} with the buffer that empties L2, and "
-        f"{device.name} has {si(there, 'B')} of memory."
+        f"{device.name} has {si(available, 'B')} of memory."
     )

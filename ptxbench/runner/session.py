@@ -179,7 +179,7 @@ class Session:
             return None
         with self.plan.host_work(), pair_errors(pair_plan, largest(pair_plan)):
             accepted = oracle.weaknesses(pair_plan.loaded.pair, self.plan.seed, errors_of(approximate(alive)))
-        return tuple(f"{what} at every check size" for what in accepted)
+        return tuple(f"{wrong_output} at every check size" for wrong_output in accepted)
 
     def oracle_weaknesses_at(
         self, pair_plan: PairPlan, candidates: Sequence[VariantRun], case: CaseData
@@ -191,7 +191,7 @@ class Session:
         with self.plan.host_work(), pair_errors(pair_plan, case.size):
             expected = case.expected.widened(errors_of(approximate(alive)))
             accepted = oracle.accepted(pair_plan.loaded.pair, case.size, case.arguments, expected, self.plan.seed)
-        return tuple(f"{what} at {case.where}" for what in accepted)
+        return tuple(f"{wrong_output} at {case.where}" for wrong_output in accepted)
 
     def verify(
         self, pair_plan: PairPlan, candidates: Sequence[VariantRun], case: CaseData

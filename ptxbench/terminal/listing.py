@@ -260,9 +260,9 @@ class ListingView:
 
 def heading(listing: Listing) -> Text:
     """`cuda  triad.cu  sm_90, 42 SASS instructions, 22 registers`; for a name that has the file, the kernel."""
-    what = kernel_names.short(listing.entry) if listing.path.name in listing.variant else listing.path.name
+    name = kernel_names.short(listing.entry) if listing.path.name in listing.variant else listing.path.name
     text = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.report.registers} registers"
-    return Text.assemble((listing.variant, "bold cyan"), "  ", what, (text, "dim"), overflow="fold")
+    return Text.assemble((listing.variant, "bold cyan"), "  ", name, (text, "dim"), overflow="fold")
 
 
 # ---- two listings

@@ -190,9 +190,9 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     for _ in range(ROUNDS):
         answer = plain.by_nvrtc(*encoded(texts, table), extra)
         errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
-        gone = set().union(*(text.names_left_out for text in texts.values()))
+        names_left_out = set().union(*(text.names_left_out for text in texts.values()))
         edits = {
-            name: text.edits([error for error in errors if error.file == (name or job.path.name)], gone)
+            name: text.edits([error for error in errors if error.file == (name or job.path.name)], names_left_out)
             for name, text in texts.items()
         }
         if not any(edits.values()):
@@ -227,19 +227,19 @@ def left_out(texts: Mapping[str, SourceText]) -> str:
         if len(shown) > RANGES_SHOWN:
             shown[RANGES_SHOWN:] = [f"{len(shown) - RANGES_SHOWN} more"]
         if shown:
-            what = "line" if shown == [str(ranges[0][0])] else "lines"
-            words.append(f"{f'{name}: ' if name else ''}{what} {', '.join(shown)}")
+            noun = "line" if shown == [str(ranges[0][0])] else "lines"
+            words.append(f"{f'{name}: ' if name else ''}{noun} {', '.join(shown)}")
     return f" ({'; '.join(words)})" if words else ""
 
 
 def explained(job: Job, answer: Compilation, texts: Mapping[str, SourceText]) -> Compilation:
     """The same with a short sentence for host code; if kernels use what was left out, with these errors alone."""
-    gone = set().union(*(text.names_left_out for text in texts.values()))
+    names_left_out = set().union(*(text.names_left_out for text in texts.values()))
     causes = []
     for error in host_code.errors(answer.log):
         text = texts.get("" if error.file == job.path.name else error.file)
         unknown = NO_NAME.match(error.text)
-        if not (text and unknown and unknown[1] in gone):
+        if not (text and unknown and unknown[1] in names_left_out):
             continue
         if any(text.of_device(declaration) and not text.fixed(declaration) for declaration in text.path_to(error)):
             message = f'"{unknown[1]}" is host code, and a kernel uses it: {MARK_IT}'

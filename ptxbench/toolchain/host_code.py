@@ -71,11 +71,13 @@ def shortened(log: str) -> str:
     return re.sub(rf"(\): error: )[^\n]*(?:{HOST.pattern})[^\n]*", rf"\1{HOST_CODE}", log)
 
 
-def due_to_host(error: CompilerError, gone: Collection[str]) -> bool:
-    """Whether an error is due to the lack of the host's libraries, or of the names `gone`, which were left out."""
+def due_to_host(error: CompilerError, names_left_out: Collection[str]) -> bool:
+    """Whether an error is due to the lack of the host's libraries, or of `names_left_out`."""
     unknown = NAMES_NOTHING.match(error.text)
     return bool(
-        (unknown and (unknown[1] or unknown[2]) in gone) or HOST_WORDS.search(error.text) or FOLLOWING.match(error.text)
+        (unknown and (unknown[1] or unknown[2]) in names_left_out)
+        or HOST_WORDS.search(error.text)
+        or FOLLOWING.match(error.text)
     )
 
 
@@ -309,8 +311,8 @@ class SourceText:
     def contains(self, declaration: Declaration, place: int) -> bool:
         return self.spans[declaration.first][0] <= place < self.spans[declaration.last][1]
 
-    def edits(self, errors: Sequence[CompilerError], gone: Collection[str] = ()) -> list[TextEdit]:
-        """What to do about the errors of this text that are about host code. `gone`: names that were left out."""
+    def edits(self, errors: Sequence[CompilerError], names_left_out: Collection[str] = ()) -> list[TextEdit]:
+        """What to do about the errors of this text that are about host code."""
         by_place: dict[tuple[int, int], list[CompilerError]] = {}
         paths = {}
         for error in errors:
@@ -318,11 +320,11 @@ class SourceText:
                 place = (path[-1].first, path[-1].last)
                 by_place.setdefault(place, []).append(error)
                 paths[place] = path
-        edits = (self.edit(paths[place][0], paths[place][-1], own, gone) for place, own in by_place.items())
+        edits = (self.edit(paths[place][0], paths[place][-1], own, names_left_out) for place, own in by_place.items())
         return [edit for edit in edits if edit]
 
     def edit(
-        self, outer: Declaration, inner: Declaration, errors: Sequence[CompilerError], gone: Collection[str]
+        self, outer: Declaration, inner: Declaration, errors: Sequence[CompilerError], names_left_out: Collection[str]
     ) -> TextEdit | None:
         """What to do about the errors in `inner`, which is `outer` or a member of it; None if nothing."""
         words = self.words[inner.first : inner.last + 1]
@@ -340,7 +342,7 @@ class SourceText:
                 return self.blank(inner)
         # The first error that is not about the host decides: those after it may follow from it.
         first = next((error for error in errors if not error.of_host), None)
-        if first and not due_to_host(first, gone):
+        if first and not due_to_host(first, names_left_out):
             return None
         for declaration in (inner, outer):
             if declaration.of_class and (declaration.kind != "function" or self.special(declaration)):

@@ -39,8 +39,8 @@ def kernel_templates(content: bytes, folder: Path, searched: Sequence[Path] = ()
 def missing_instantiation(templates: Sequence[KernelTemplate]) -> str:
     """The templates of a file without another kernel, and what to do."""
     names = ", ".join(template.name for template in templates)
-    which = "the template " if len(templates) == 1 else "the templates "
-    return f"it has {which}{names}. Name an instantiation, such as --entry '{templates[0].example}'"
+    noun = "the template " if len(templates) == 1 else "the templates "
+    return f"it has {noun}{names}. Name an instantiation, such as --entry '{templates[0].example}'"
 
 
 def templates_in(contents: Sequence[bytes]) -> list[KernelTemplate]:

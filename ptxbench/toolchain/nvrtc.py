@@ -211,8 +211,8 @@ def refusal(answer: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequ
         )
     if only_instantiation_fails(answer.log):
         wanted = split(flags)[1][0]
-        what = "; ".join(text for where, _, text in DIAGNOSIS.findall(answer.log)[:-1])
-        return UsageError(f"{path.name}: cannot instantiate '{wanted}': {what}.")
+        messages = "; ".join(text for where, _, text in DIAGNOSIS.findall(answer.log)[:-1])
+        return UsageError(f"{path.name}: cannot instantiate '{wanted}': {messages}.")
     lacks = NO_HEADER.search(answer.log)
     if lacks and not locate.headers():
         return ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not installed: {locate.INSTALL}.")
@@ -236,7 +236,9 @@ def only_instantiation_fails(log: str) -> bool:
 
 def diagnosis(log: str, name: str, compiler: str, arch: str) -> str:
     """The message of a failed compilation: its first errors, each with file and line. `compiler`: with its version."""
-    errors = [f"{where}:{line}: {what}" for where, line, what in DIAGNOSIS.findall(log) if where != BAD_EXPRESSION]
+    errors = [
+        f"{where}:{line}: {message}" for where, line, message in DIAGNOSIS.findall(log) if where != BAD_EXPRESSION
+    ]
     if not errors:
         return f"{name}: {compiler} refuses it: {log}"
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""

@@ -190,9 +190,9 @@ def refusal(printed: str, name: str, target: str, tool: str) -> AssembleError | 
     """The error for what tileiras printed about the file `name`: its first error, with the line."""
     at, error = PLACE.search(printed), ERROR.search(printed)
     place = f"{at['file']}:{at['line']}" if at else name
-    what = error["message"] if error else printed
-    message = f"{place}: {UNSUPPORTED.sub('', what)}. {tool} makes no code of it for {target}."
-    return TargetMismatch(message) if UNSUPPORTED.match(what) else AssembleError(message)
+    reason = error["message"] if error else printed
+    message = f"{place}: {UNSUPPORTED.sub('', reason)}. {tool} makes no code of it for {target}."
+    return TargetMismatch(message) if UNSUPPORTED.match(reason) else AssembleError(message)
 
 
 def text(cubin: elf.Cubin, entry: str, name: str) -> str:

@@ -12,13 +12,13 @@ from ptxbench.errors import PairError
 
 
 def call_pair_function(
-    loaded: LoadedPair, what: str, function: Callable[..., Any], *arguments: Any, **named: Any
+    loaded: LoadedPair, function_name: str, function: Callable[..., Any], *arguments: Any, **named: Any
 ) -> Any:
-    """The result of a `function` of the pair. Raises PairError for any exception; `what` names the function in it."""
+    """The result of a `function` of the pair. Raises PairError, with `function_name`, for any exception."""
     try:
         return function(*arguments, **named)
     except Exception as error:
         text = PairText.read(loaded.path)
         line = line_of(error, loaded.path)
         where = text.at(line) if line else text.at_function(function, ())
-        raise PairError(f"{where}: {what} fails: {describe(error)}") from error
+        raise PairError(f"{where}: {function_name} fails: {describe(error)}") from error

@@ -215,7 +215,7 @@ def ties(leader: Leader) -> Iterator[str]:
     elif leader.tied and leader.metric == TIME:
         yield f"{enumeration(leader.tied)} {are(leader.tied)} statistically tied with {leader.name}."
     elif leader.tied:
-        ranges = "their ranges meet" if len(leader.tied) == 1 else "the ranges meet"
+        ranges = "their ranges overlap" if len(leader.tied) == 1 else "the ranges overlap"
         yield f"{enumeration(leader.tied)} may execute fewer than {leader.name}: {ranges}."
     if leader.equal:
         yield f"{enumeration(leader.equal)} {verb(leader.equal, leader.metric)} as few as {leader.name}."
@@ -233,17 +233,17 @@ def fastest(leader: Leader, cell: Cell) -> Iterator[str]:
     if not leader.selected or not leader.certain:
         return
     best = (leader.name, *leader.equal)
-    what = "hand-written PTX"
+    group = "hand-written PTX"
     if leader.metric == TIME:
         if leader.tied:
-            yield f"{enumeration((leader.name, *leader.tied))} are statistically tied as the fastest {what}."
+            yield f"{enumeration((leader.name, *leader.tied))} are statistically tied as the fastest {group}."
         else:
-            yield f"{leader.name} is the fastest {what}."
+            yield f"{leader.name} is the fastest {group}."
         return
     if leader.tied:
-        yield f"{' or '.join((*best, *leader.tied))} executes the fewest of the {what}: their ranges meet."
+        yield f"{' or '.join((*best, *leader.tied))} executes the fewest of the {group}: their ranges overlap."
     else:
-        yield f"{enumeration(best)} {verb(best, leader.metric)} the fewest of the {what}."
+        yield f"{enumeration(best)} {verb(best, leader.metric)} the fewest of the {group}."
 
 
 def are(names: Sequence[str]) -> str:

@@ -144,7 +144,7 @@ def agreement(comparison: LaunchComparison) -> str:
 
 
 def instructions(names: tuple[str, str], executed: tuple[Executed, Executed]) -> str:
-    """Which kernel executes fewer machine instructions, if their ranges do not meet."""
+    """Which kernel executes fewer machine instructions, if their ranges do not overlap."""
     left, right = map(range_of, executed)
     if left is None or right is None:
         name, lacking = (names[0], executed[0]) if left is None else (names[1], executed[1])
@@ -158,7 +158,7 @@ def instructions(names: tuple[str, str], executed: tuple[Executed, Executed]) ->
             share = least if least == most else f"{least} to {most}"
             return f"{few} executes {share} fewer machine instructions than {many}: {fewer} against {more}."
     return (
-        f"Which kernel executes fewer machine instructions is not known: the ranges meet, {left} of {names[0]} and "
+        f"Which kernel executes fewer machine instructions is not known: the ranges overlap, {left} of {names[0]} and "
         f"{right} of {names[1]}."
     )
 

@@ -255,11 +255,11 @@ def closing(matrix: Matrix) -> str:
         if variant not in sides and count != counts.get(matrix.reaches[variant].source.language):
             others.setdefault(count, []).append(variant)
     lines += [(enumeration(names), count) for count, names in others.items()]
-    parts = [f"{who} on {count}" for who, count in lines[1:]]
+    parts = [f"{subject} on {count}" for subject, count in lines[1:]]
     if lines:
-        (who, count), total = lines[0], len(matrix.targets)
-        verb = "run" if " and " in who else "runs"
-        parts.insert(0, f"{who} {verb} on {count} of {total} target{'' if total == 1 else 's'}")
+        (subject, count), total = lines[0], len(matrix.targets)
+        verb = "run" if " and " in subject else "runs"
+        parts.insert(0, f"{subject} {verb} on {count} of {total} target{'' if total == 1 else 's'}")
     parts += [f"{words} was not tried" for name, words in sides.items() if name not in counts]
     return f"{', '.join(parts) or 'Nothing was tried'}."
 

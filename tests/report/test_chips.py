@@ -17,7 +17,7 @@ TILES = [
     ("each row of PTX, and no CUDA C",   {**CUDA, **SLOW, "ptx": ran(90), "p.b": ran(110)},  ["1 fewer", "1 more"]),
     ("exactly as many",                  {**CUDA, "ptx": ran(100)},                          ["1 as many"]),
     ("the same machine code",            {**CODE, "ptx": ran(9, code="A")},                  ["1 same code"]),
-    ("ranges that meet",                 {**CUDA, "ptx": ran(99, 101)},                      ["1 SASS executed not"]),
+    ("ranges that overlap",              {**CUDA, "ptx": ran(99, 101)},                      ["1 SASS executed not"]),
     ("no number of its own",             {**CUDA, "ptx": unknown()},                         ["1 SASS executed not"]),
     ("no number of any CUDA C",          {"cuda": unknown("cuda"), "ptx": ran(90)},          []),
     ("PTX counts of an older run",       {**OLD, "ptx": counted("B", warp_instructions=9)},  ["1 fewer PTX instr."]),

@@ -311,10 +311,10 @@ RIVALS = [
     ("the same machine code is one rival",
      {"cuda": ran(80, language="cuda", code="A"), "cuda@x": ran(80, language="cuda", code="A"), "ptx": ran(90)},
      f"ptx executes 12 % more machine instructions than cuda and {SAME}. cuda@x is the same machine code as cuda."),
-    ("ranges that meet are said",
+    ("ranges that overlap are said",
      {"cuda": ran(1000, 1010, "cuda"), "cuda.b": ran(1005, 1020, "cuda"), "ptx": ran(900)},
      f"ptx executes 10 % fewer machine instructions than cuda, the CUDA C that likely executes the fewest, and {SAME}. "
-     "cuda.b may execute fewer than cuda: their ranges meet."),
+     "cuda.b may execute fewer than cuda: their ranges overlap."),
     ("so is the range of the PTX itself",
      {"cuda": ran(1000, language="cuda"), "cuda.b": ran(1100, language="cuda"), "ptx": ran(990, 1010)},
      "ptx may execute more or fewer machine instructions than cuda, the CUDA C that executes the fewest, and "
@@ -334,7 +334,7 @@ RIVALS = [
     ("unless ranges leave it open",
      {"cuda": ran(2000, language="cuda"), "ptx": ran(1000, 1010), "ptx.a": ran(1005, 1030)},
      f"ptx executes 50 % fewer machine instructions than cuda and {SAME}. "
-     "ptx.a: as ptx. ptx or ptx.a executes the fewest of the hand-written PTX: their ranges meet."),
+     "ptx.a: as ptx. ptx or ptx.a executes the fewest of the hand-written PTX: their ranges overlap."),
     ("a library is not CUDA C",
      {"library.x": ran(10, language="library"), "cuda": ran(100, language="cuda"), "ptx": ran(90)},
      f"ptx executes 10 % fewer machine instructions than cuda and {SAME}."),
