@@ -107,14 +107,14 @@ def command(
     \b
     Exit status; if several apply, the first of 2, 4, 3, 5, 0:
       0  at least one row was judged, and all that is gated is within its limits, or waived
-      1  ptxbench crashed: never a verdict
+      1  ptxbench crashed; this is not a verdict
       2  usage, a faulty config, an expired waiver, a file that cannot be read or is too new
       3  a regression: a ratio, a time or a counter beyond its budget or limit
-      4  a kernel is wrong or broken, and was not in the baseline
+      4  a kernel is wrong or broken, and was not so in the baseline
       5  no verdict: a row is missing, not comparable, wrong in both or not measurable; nothing was
          judged; a row is INCONCLUSIVE or has no baseline, and the config says fail
       130  interrupted
-      141  the reader of the output closed the pipe: never a verdict
+      141  the reader of the output closed the pipe; this is not a verdict
     """
     from dataclasses import replace
 

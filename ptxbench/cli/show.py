@@ -103,7 +103,7 @@ class DiffOfNames(click.Command):
 @click.option(
     "--emit",
     type=click.Choice(FORMS),
-    help="Print nothing but this form of the one kernel, or save it as -o says.",
+    help="Print only this form of one kernel, or save it to the file of -o.",
 )
 @output_option("The file for --emit; an existing file is replaced.")
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
