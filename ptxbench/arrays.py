@@ -53,17 +53,21 @@ def wide(array: Array) -> Array:
 
 
 def pieces(array: Array, size: int = CHUNK) -> Iterator[tuple[int, Array]]:
-    """The elements in order, as pieces of `size` in wide types, each with the index of its first element."""
+    """The elements of an array of any shape, in order, in pieces: the flat index of the first element, and the piece.
+
+    A piece has the shape (size,), the last one may be shorter, and the type that `wide` gives.
+    """
     flat = array.reshape(-1)
     for start in range(0, flat.size, size):
         yield start, wide(flat[start : start + size])
 
 
 def one_of_each(size: int, group: int = WARP) -> Array:
-    """Indices into `size` elements for a Sample: one of each `group` neighbours, the first element, and the last.
+    """Indices into `size` elements for a Sample: one of every `group` neighbours, the first element, and the last.
 
-    With the default group a sample covers each access of a warp. The place inside the group changes from group to
-    group, so that every lane and every place of a tile is sampled.
+    `size`: at least 1. The indices are int64 and ascending. With the default group a sample covers each access of a
+    warp. The place inside the group changes from group to group, so that every lane and every place of a tile is
+    sampled.
     """
     first = np.arange(0, size, group, dtype=np.int64)
     places = (np.arange(first.size, dtype=np.uint64) * np.uint64(GOLDEN) & np.uint64(0xFFFFFFFF)) * np.uint64(group)
@@ -74,8 +78,9 @@ def one_of_each(size: int, group: int = WARP) -> Array:
 def some_of_product(a: Array, b: Array) -> tuple[Array, Array]:
     """Some elements of the matrix a @ b, for a Sample: their flat indices, and their values.
 
-    One of each 32 neighbours of a row and of a column, so each warp computes at least one of them, and each square of 8
-    contains two. They cost a thirty-second of the product.
+    `a`: shape (m, k); `b`: shape (k, n), both in any type, which `wide` widens. Both results have one shape, (count,).
+    There is one of every 32 neighbours of a row and of a column, so each warp computes at least one of them, and each
+    square of 8 contains two. They cost a thirty-second of the product.
     """
     n = b.shape[1]
     at, values = [], []

@@ -11,11 +11,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Chain:
-    """Launches of one kernel in one stream, each after the one before, which are verified, counted and timed as one.
+    """Launches of one kernel in one stream, one after the other, which are verified, counted and timed as one.
 
     `launches`: how many. `number`: the Scalar that says which one it is: 0, 1, ... `dependent`: whether they are
-    programmatic dependent launches: each but the first may start before the one before has ended, and sees what that
-    one stores only after griddepcontrol.wait (cudaGridDependencySynchronize).
+    programmatic dependent launches: each except the first may start before the previous one has ended, and sees the
+    stores of the previous one only after griddepcontrol.wait (cudaGridDependencySynchronize).
     """
 
     launches: int
@@ -53,14 +53,17 @@ class Launch:
 
     @property
     def grid_xyz(self) -> tuple[int, int, int]:
+        """The grid in CTAs along x, y and z."""
         return xyz(self.grid)
 
     @property
     def block_xyz(self) -> tuple[int, int, int]:
+        """The block in threads along x, y and z."""
         return xyz(self.block)
 
     @property
     def cluster_xyz(self) -> tuple[int, int, int] | None:
+        """The cluster in CTAs along x, y and z; None for a launch without clusters."""
         return None if self.cluster is None else xyz(self.cluster)
 
     @property
@@ -83,7 +86,7 @@ class Launch:
 
     @property
     def dependent(self) -> bool:
-        """Whether a launch may start before the one before it in the chain has ended."""
+        """Whether a launch may start before the previous one in the chain has ended."""
         return self.chain is not None and self.chain.dependent
 
     @property

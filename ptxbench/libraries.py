@@ -26,8 +26,10 @@ class Gemm:
 
     @property
     def arrays(self) -> tuple[str, str, str]:
+        """The names of the arguments a, b and c."""
         return self.a, self.b, self.c
 
     @property
     def dimensions(self) -> tuple[str, str, str]:
+        """The names of the dimensions m, n and k."""
         return self.m, self.n, self.k

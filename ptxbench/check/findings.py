@@ -56,6 +56,7 @@ class Finding:
 
     @property
     def severity(self) -> str:
+        """`error`, `warning` or `unjudged`, as the code of the finding defines it."""
         return CODES[self.code].severity
 
 
@@ -145,6 +146,7 @@ class Judgement:
 
     @property
     def accepted(self) -> bool:
+        """Whether the verdict is `accepted`."""
         return self.verdict == ACCEPTED
 
     @property

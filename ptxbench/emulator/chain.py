@@ -21,9 +21,9 @@ Name = TypeVar("Name")
 def chain(launches: Sequence[Mapping[str, Any]], *, dependent: bool = True) -> list[Execution]:
     """Run launches of one stream; each element has the arguments of `run`, by name.
 
-    `dependent`: they are programmatic dependent launches. A launch then sees its arrays as they were before the launch
-    before it, until one of its threads executes griddepcontrol.wait: so a missing wait reads old data. The CTAs of all
-    but the first launch run one after the other.
+    `dependent`: they are programmatic dependent launches. A launch then does not see the stores of the previous one
+    until one of its threads executes griddepcontrol.wait: so a missing wait reads old data. The CTAs of all launches
+    except the first run one after the other.
     """
     return list(in_order(launches, dependent=dependent))
 
