@@ -146,6 +146,7 @@ def compile_inlined(translation: Translation) -> bytes:
     machine = compiler(OPTIMISED)
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
+    passes.add_sroa_pass()  # the masks of lanes become registers
     passes.add_dead_code_elimination_pass()  # of vectors that only interleaved.py made needless
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
     code: bytes = machine.emit_object(module)
