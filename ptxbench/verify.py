@@ -369,6 +369,8 @@ def flat_parts(*arrays: Array) -> Iterator[tuple[int, list[Array]]]:
 
 def flattened(array: Array) -> Array:
     """The array with one dimension; not copied if it is one number, broadcast to a shape."""
+    if array.ndim == 1:
+        return array
     if array.size and not any(array.strides):
         return np.broadcast_to(array[(0,) * array.ndim], array.size)
     return array.reshape(-1)
