@@ -84,7 +84,11 @@ def row(r: Any, number: Any) -> Any:
 
 @compiled
 def allocated_row(r: Any, holder: Any) -> Any:
-    """The row number in the word at address `holder`; if it is 0, a new row of zeros is allocated."""
+    """The row number in the word at address `holder`; if it is 0, a new row of zeros is allocated.
+
+    The free rows are a stack of numbers. A 0 in it is a row that was never used: place p was empty at the start, and
+    stands for row ROW_COUNT - 1 - p. So the stack takes no memory until rows are freed.
+    """
     word = words_at(holder)
     if word[0] == 0:
         left = r[at.FREE_COUNT]
@@ -92,7 +96,8 @@ def allocated_row(r: Any, holder: Any) -> Any:
             r[at.OVERFLOW] = 1
             return 1  # the row for everything that does not fit
         r[at.FREE_COUNT] = left - 1
-        word[0] = words_at(r[at.FREE])[left - 1]
+        freed = words_at(r[at.FREE])[left - 1]
+        word[0] = freed if freed else r[at.ROW_COUNT] - left
         times = row(r, word[0])
         for i in range(r[at.WIDTH]):
             times[i] = 0

@@ -159,7 +159,7 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
     rows = min(ROW_BYTES // (4 * width), holders + (3 * MOST_OBJECTS if translation.rows else 0))
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
     array(at.ROWS, 4 * width * rows)
-    array(at.FREE, 4 * rows).view(np.int32)[: rows - 2] = np.arange(rows - 1, 1, -1)
+    array(at.FREE, 4 * rows)
     table[at.LOG_SIZE] = MOST_TIMES
     table[at.SHARED_BUDGET] = SHARED_BUDGET
     array(at.LOG, 4 * MOST_TIMES).view(np.int32)[at.EARLIER_TIME] = at.EARLIER
