@@ -121,7 +121,7 @@ def say_steps_of_draft(name: str, files: Sequence[str], option: str, draft: Draf
     say_wrapped(f"1. {first} the questions in {files[0]}: each `...`, as the TODO above it says.", 3)
     say_wrapped("2. Run it. Both sides are verified; a question that is still open is named:", 3)
     say(f"       ptxbench run {name}{option}")
-    say_wrapped("3. Change the PTX step by step, and run it after each step. What differs by then:", 3)
+    say_wrapped("3. Change the PTX step by step, and run it after each step. This shows how they differ:", 3)
     say(f"       ptxbench show {name} --diff cuda ptx{option}")
 
 

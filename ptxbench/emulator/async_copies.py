@@ -89,7 +89,7 @@ class AsyncCopies(GroupedCopies):
     def in_shared(self, space: str, address: Value | ParamAddress) -> Value:
         """An address in shared memory, from one or from a generic address."""
         if isinstance(address, ParamAddress):
-            raise syntax_error(self.ops.line, "an mbarrier lies in shared memory.")
+            raise syntax_error(self.ops.line, "an mbarrier must be in shared memory.")
         if space != "generic":
             return address
         wide_address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, U64)

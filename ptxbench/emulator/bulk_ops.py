@@ -72,7 +72,7 @@ class BulkCopies(GroupedCopies):
     def mbarrier(self, space: str, address: Address) -> tuple[str, str]:
         """The lanes whose mbarrier may be used, and its addresses."""
         if isinstance(address, ParamAddress):
-            raise syntax_error(self.ops.line, "an mbarrier lies in shared memory.")
+            raise syntax_error(self.ops.line, "an mbarrier must be in shared memory.")
         touch = self.ops.function(mbarriers.TOUCH if space == OWN else mbarriers.TOUCH_CLUSTER)
         touched = self.ops.memory_arguments(space, address, "mbarrier", 8)
         return self.e.op(f"call i32 @{touch}({touched})"), touched.split(", ")[0]

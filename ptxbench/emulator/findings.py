@@ -223,7 +223,7 @@ class Describer:
             )
         if raw.kind in RACES and raw.where >> 1 == layout.EARLIER:
             return (
-                f"{VERBS[site.kind]} {place}, which the launch before stores, and nothing orders the two. Wait for "
+                f"{VERBS[site.kind]} {place}, which the previous launch stores, and nothing orders the two. Wait for "
                 f"that launch (griddepcontrol.wait) first."
             )
         if raw.kind == kinds.PRODUCT_MISUSED:
@@ -308,7 +308,7 @@ def bad_access(
             return f"{verb} {where}, which has no CTA of that rank."
         where += f", which has {sizes['shared']}"
     elif site.space == "shared" and 1 << context.RANK_BITS <= address < (1 << 32) - context.RESERVED_BYTES:
-        where = f"an address outside the own CTA ({site.space}::cta); use {site.space}::cluster for that of another"
+        where = f"an address outside its own CTA ({site.space}::cta); use {site.space}::cluster for that of another"
         return f"{verb} {where}, if the instruction has it."
     else:
         byte = own_byte(site.space, address, reserved_bytes)

@@ -190,7 +190,7 @@ def why(machine_graph: Graph, flow: Flow) -> str:
     if machine_graph.lent:
         return "how often a slow path, such as that of a division, runs depends on the data"
     if flow.lines.diverges or flow.diverging_blocks:
-        return "lanes of a warp part, and no count says how often each side ran"
+        return "lanes of a warp diverge, and no count says how often each side ran"
     return "ptxas unrolled a loop, and no count says how often each copy ran"
 
 

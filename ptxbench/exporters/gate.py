@@ -101,8 +101,9 @@ def to_markdown(gate: Gate) -> str:
         lines += ["<details><summary>Rows that did not pass</summary>", "", *markdown_lines(table(rows))]
         lines += ["", "</details>", ""]
     if blocks := [plain(block).replace(FENCE, "") for block in waivers(gate.failing, gate.config)]:
+        file = markdown_text(gate.config.file)
         lines += [
-            f"<details><summary>For a while, in {markdown_text(gate.config.file)}, with the reason</summary>",
+            f"<details><summary>To waive it for a while, in {file}, with the reason</summary>",
             "",
             f"{FENCE}toml",
         ]

@@ -22,7 +22,7 @@ AGAIN = "ptx"
 PATH = Path(__file__).with_suffix(".ptx")
 
 PAIR = Pair(
-    purpose="What the measurement itself makes of nothing.",
+    purpose="What the measurement reports if nothing differs.",
     args=[
         In("x", u32, lambda n: (n,)),
         Out("y", u32, lambda n: (n,)),

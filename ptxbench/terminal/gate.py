@@ -60,7 +60,7 @@ class GateTable(Section):
         blocks = list(waivers(self.gate.failing, self.gate.config))
         if not blocks:
             return
-        yield Text(f"For a while, in {self.gate.config.file}, with the reason:\n", "dim")
+        yield Text(f"To waive it for a while, in {self.gate.config.file}, with the reason:\n", "dim")
         yield Text("\n\n".join(blocks[:MOST_WAIVERS]))
         if len(blocks) > MOST_WAIVERS:
             yield Text(f"\nand {len(blocks) - MOST_WAIVERS:,} more; -o FILE.md has them all", "dim")

@@ -315,7 +315,7 @@ def test_rules_in_a_pyproject_judge_and_what_is_proposed_can_be_pasted_there(ptx
     assert ran.status == 3
     assert "The [[tool.ptxbench.pair]] 'traid' matches no kernel of either run." in ran.out
     assert "Correct its name in pyproject.toml, or remove it." in " ".join(ran.out.split())
-    assert "For a while, in pyproject.toml, with the reason:" in ran.out
+    assert "To waive it for a while, in pyproject.toml, with the reason:" in ran.out
     waiver = ran.out[ran.out.index("\n[[tool.ptxbench.waive]]") :].split("\n\n")[0]
     project.write_text(project.read_text() + waiver)
     assert judged(ptxbench, WORSE).status == 0

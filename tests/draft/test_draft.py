@@ -100,7 +100,7 @@ kernels/ptx/mine.ptx   the compiler's PTX of it, as a start, with names
 1. Answer the questions in kernels/pairs/mine.py: each `...`, as the TODO above it says.
 2. Run it. Both sides are verified; a question that is still open is named:
        ptxbench run mine --kernels kernels
-3. Change the PTX step by step, and run it after each step. What differs by then:
+3. Change the PTX step by step, and run it after each step. This shows how they differ:
        ptxbench show mine --diff cuda ptx --kernels kernels
 
 To use this folder without --kernels, set:

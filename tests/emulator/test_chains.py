@@ -130,7 +130,7 @@ def test_an_access_that_the_wait_does_not_order_after_the_launch_before_is_a_rac
     assert kinds == ({"race"} if races else set())
     if races:
         first = result.findings[0]
-        assert "which the launch before stores" in first.message
+        assert "which the previous launch stores" in first.message
         assert "[%from]" in ptx.splitlines()[first.line - 1]
 
 

@@ -113,7 +113,7 @@ MISTAKES = {
     ),
     "another CTA's memory without ::cluster": (
         "mapa.shared::cluster.u32 %far, %mine, 1;\n ld.shared.u32 %value, [%far];",
-        "reads an address outside the own CTA .*; use shared::cluster",
+        "reads an address outside its own CTA .*; use shared::cluster",
     ),
     "a second arrival": (
         "barrier.cluster.arrive;\n barrier.cluster.arrive;\n barrier.cluster.wait;",

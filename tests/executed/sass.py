@@ -2,7 +2,7 @@
 
 An oracle for small kernels whose branches depend on launch parameters and thread numbers alone. It knows integer
 arithmetic, comparisons and moves of sm_90; what it does not know gives a value that no branch may depend on. Lanes that
-are behind run first, so that a warp whose lanes part meets again where the code does.
+are behind run first, so that a warp whose lanes diverge converges again where the code does.
 """
 
 import re

@@ -273,4 +273,4 @@ def test_without_a_bound_on_diverging_lanes_there_is_no_number(launched):
     arrays = [np.zeros(4096, np.int32), np.zeros(4096, np.int32)]
     derived = launched(PARTED, [*arrays, np.int32(9), np.int32(3)], grid=2, block=64).executed
     assert derived.least is derived.fit is derived.most is None
-    assert derived.reason == "lanes of a warp part, and no count says how often each side ran"
+    assert derived.reason == "lanes of a warp diverge, and no count says how often each side ran"

@@ -117,7 +117,7 @@ def findings(right, wrong, size):
         block=launch.block_xyz,
         sanitize=True,
     )
-    return {(finding.kind, "which the launch before stores" in finding.message) for finding in execution.findings}
+    return {(finding.kind, "which the previous launch stores" in finding.message) for finding in execution.findings}
 
 
 WAIT = "griddepcontrol.wait;"

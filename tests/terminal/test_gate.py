@@ -52,7 +52,7 @@ FAIL REGRESSED triad ptx n=64 (ptx_barriers): warps wait at more barriers; code 
                --base ba5e0001. If intended: ptxbench baseline set 4ead0001 --reason TEXT, and
                commit baselines/emulator-sm_90.json. For a while: a [[waive]].
 
-For a while, in ptxbench.toml, with the reason:
+To waive it for a while, in ptxbench.toml, with the reason:
 
 [[waive]]
 pair = "triad"

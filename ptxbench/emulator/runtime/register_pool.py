@@ -22,7 +22,7 @@ COMPLAINTS = {
     SOME_THREADS: "is not executed by all threads of the warp",
     GROWS: "asks for more registers than the warp has; .dec needs at most as many",
     SHRINKS: "asks for fewer registers than the warp has; .inc needs at least as many",
-    AHEAD: "changes the registers again before every warp of the warpgroup has executed the setmaxnreg before it",
+    AHEAD: "changes the registers again before every warp of the warpgroup has executed the previous setmaxnreg",
     UNLIKE: "asks for another number of registers than another warp of the warpgroup, which must execute the same one",
     UNEQUAL: "exits, but another warp of the warpgroup has not executed as many setmaxnreg as this one",
 }

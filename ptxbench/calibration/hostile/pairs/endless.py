@@ -2,4 +2,4 @@
 
 from ptxbench.calibration.hostile_pair import hostile_pair
 
-PAIR = hostile_pair("That a kernel which never ends costs its own row and nothing else.")
+PAIR = hostile_pair("A kernel that never ends must lose only its own row.")
