@@ -22,7 +22,7 @@ from ptxbench.executed.ptx import PtxLines
 from ptxbench.toolchain import Build, lines, locate
 from ptxbench.toolchain.lines import MachineInstruction
 
-VERSION = "5"
+VERSION = "6"
 """Part of the cache key; incremented when the derivation changes."""
 
 WHOLE = 1e-3
