@@ -56,7 +56,13 @@ PAIR = Pair(
     ),
     check_sizes=[
         {"tokens": tokens, "targets": targets, "columns": columns, "rows": rows}
-        for tokens, targets, columns, rows in ((1, 1, 8, 1), (5, 2, 24, 3), (3, 3, 2056, 2), (191, 1, 1544, 64))
+        for tokens, targets, columns, rows in (
+            (1, 1, 8, 1),
+            (5, 2, 24, 3),
+            (1, 4, 2056, 2),
+            (3, 3, 2056, 2),
+            (191, 1, 1544, 64),
+        )
     ],
     bench_sizes=[
         {"tokens": tokens, "targets": targets, "columns": columns, "rows": rows}

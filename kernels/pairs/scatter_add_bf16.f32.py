@@ -51,7 +51,13 @@ PAIR = Pair(
     ),
     check_sizes=[
         {"tokens": tokens, "targets": targets, "columns": columns, "rows": rows}
-        for tokens, targets, columns, rows in ((1, 1, 4, 1), (5, 2, 12, 3), (3, 3, 1028, 2), (127, 1, 1032, 64))
+        for tokens, targets, columns, rows in (
+            (1, 1, 4, 1),
+            (5, 2, 12, 3),
+            (1, 4, 1028, 2),
+            (3, 3, 1028, 2),
+            (127, 1, 1032, 64),
+        )
     ],
     bench_sizes=[
         {"tokens": tokens, "targets": targets, "columns": columns, "rows": rows}

@@ -271,6 +271,8 @@ PAIR = Pair(
         sizes(4, 1, 16, 4096, 9, 1, COMPUTE),
         sizes(4, 4, 16400, 4096, 2, 1, COPY),
         sizes(4, 0, 16, 4096, 9, 1, COMPUTE),
+        sizes(4, 1, 16, 4096, 5, 2, COMPUTE, depth=3, panels=1),
+        sizes(4, 1, 16, 4096, 33, 1, COMPUTE, depth=9),
     ],
     bench_sizes=bench_sizes,
     flops=lambda tiles, depth, steps, roles, **_: tiles * BLOCK * (32 * depth * steps + 15) if roles & COMPUTE else 0,

@@ -9,7 +9,7 @@ every length that the pair names gets many rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,10 @@ from ptxbench.verify import reference_of
 
 COST = 2.6
 """How many times CHEAP such a launch may cost: 40 rows of 8192 elements, in some 5 ms."""
+
+LONG_ROWS, COST_OF_LONG_ROWS = 20, 3 * COST
+"""So many rows may cost more if they are so long, such as 50,000 elements, that only fewer would fit, which leave most
+of a row without a great element: some 15 ms."""
 
 ROWS = (80, 40, 20, 5, 2)
 """Numbers of rows, of which the first that fits is used: a power of two for equal parts of a row, and a quarter more
@@ -39,23 +43,33 @@ ROUNDING = 1e-6
 
 def sizes_with_rows(pair: Pair) -> Iterator[Size]:
     """The check sizes and bench sizes with as many rows as the cost allows, the cheapest first, without duplicates."""
-    space = SizeSpace.of(pair, cheap=COST)
-    # The flops of a result, times all threads, say nothing about reductions, whose threads share them.
-    space = replace(space, most=(*space.most[:-1], math.inf), _shares={})
+    space, larger = (space_of_rows(pair, cost) for cost in (COST, COST_OF_LONG_ROWS))
     named = [(size, size) for size in pair.check_sizes] + [(size, {}) for size in pair.bench_sizes]
     sizes: dict[tuple[int, ...], Size] = {}
     for size, least in named:
-        size = with_rows(space, size, least)
-        if space.fits(size) and space.takes(size):
-            sizes.setdefault(tuple(size.values()), size)
+        grown = with_rows(space, size, least, ROWS)
+        if 0 < max(rows_by(pair, name, grown) for name in space.steps) < LONG_ROWS:
+            grown = with_rows(larger, grown, least, (LONG_ROWS,))
+        elif not space.fits(grown):
+            continue
+        if larger.fits(grown) and space.takes(grown):
+            sizes.setdefault(tuple(grown.values()), grown)
     yield from sorted(sizes.values(), key=pair.compulsory_bytes)
 
 
-def with_rows(space: SizeSpace, size: Size, least: Mapping[str, int]) -> Size:
-    """`size` with as many of ROWS as fit in each input of several axes, no dimension below that of `least`."""
+def space_of_rows(pair: Pair, cost: float) -> SizeSpace:
+    """The sizes that cost up to so many times CHEAP."""
+    space = SizeSpace.of(pair, cheap=cost)
+    # The flops of a result, times all threads, say nothing about reductions, whose threads share them.
+    return replace(space, most=(*space.most[:-1], math.inf), _shares={})
+
+
+def with_rows(space: SizeSpace, size: Size, least: Mapping[str, int], numbers: Sequence[int]) -> Size:
+    """`size` with the first of these numbers of rows that fits, in each input of several axes; no dimension below that
+    of `least`."""
     for name, step in space.steps.items():
         more = rows_by(space.pair, name, size)
-        for wanted in ROWS if more else ():
+        for wanted in numbers if more else ():
             value = max(math.ceil(wanted * size[name] / more / step) * step, least.get(name, step))
             grown = {**size, name: value}
             if space.fits(grown) and space.takes(grown):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from ptxbench.check.space import SizeSpace, power_of_two
@@ -46,6 +47,7 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
     }
     if len(space.steps) > 1:
         draws |= {f"long {name}": partial(long, space, name) for name in sorted(chosen)}
+        draws |= {f"short {name}": partial(short, moderate, name) for name in sorted(chosen)}
     for name in sorted(chosen):
         values = sorted({size[name] for size in pair.bench_sizes}, reverse=True)
         fitting = [value for value in values if space.fits({**space.low, name: value})]
@@ -83,8 +85,8 @@ def any_size(space: SizeSpace, drawn: random.Random) -> Size | None:
 
 
 def odd(space: SizeSpace, drawn: random.Random) -> Size | None:
-    """Odd multiples in each dimension."""
-    return filled(space, drawn, 0.3, odd=True)
+    """Odd multiples in each dimension; near the greatest cost if there is only one, which no other kind makes long."""
+    return filled(space, drawn, 0.3 if len(space.steps) > 1 else NEAR, odd=True)
 
 
 def largest(space: SizeSpace, drawn: random.Random) -> Size | None:
@@ -112,6 +114,12 @@ def long(space: SizeSpace, name: str, drawn: random.Random) -> Size | None:
     size = dict(space.low)
     most = space.largest(size, name)
     return {**size, name: space.drawn(name, 0.9 * most, most, drawn, odd=True)}
+
+
+def short(space: SizeSpace, name: str, drawn: random.Random) -> Size | None:
+    """One dimension as short as possible, the others drawn."""
+    size = filled(replace(space, high={**space.high, name: space.low[name]}), drawn, 0.3)
+    return {**size, name: space.low[name]}
 
 
 def powers_of_two(space: SizeSpace, drawn: random.Random) -> Size | None:

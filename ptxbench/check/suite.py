@@ -68,7 +68,8 @@ ONE_VALUE = "one value throughout"
 NOT_FINITE = "infinities"
 
 ENDS = 4
-"""Check sizes with infinities, each with other ends of rows and tiles."""
+"""Check sizes with infinities, each with other ends of rows and tiles: so many of the cheapest, which end within their
+first tile, and as many drawn ones."""
 
 AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs")
 """Kinds of data that are also tried at the largest check size."""
@@ -217,7 +218,8 @@ class CheckSuite:
             if kind in AT_THE_LARGEST:
                 cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True)
                 questions.append(CaseSeries(kind, cases))
-        for size in drawn.sample(self.by_cost, min(ENDS, len(self.by_cost))):
+        some = [*self.by_cost[:ENDS], *drawn.sample(self.by_cost, min(ENDS, len(self.by_cost)))]
+        for size in (size for number, size in enumerate(some) if size not in some[:number]):
             if NOT_FINITE in data_kinds(self.pair):  # what lies behind an end shows if it is multiplied by zero
                 cases = self.cases.edged(size, NOT_FINITE, drawn.getrandbits(32), varied=False)
                 questions.append(CaseSeries(NOT_FINITE, cases))

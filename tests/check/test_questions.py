@@ -292,3 +292,19 @@ def test_the_poison_of_outputs_and_the_places_of_arrays_can_be_chosen():
     assert set(left.outputs["a"].tobytes()) == {0x5A}
     assert triad.unwritten(left, case, 0x5A) == "a"
     assert triad.unwritten(left, case, 0xFF) is None
+
+
+def test_each_dimension_is_short_once_and_a_single_one_is_long_and_odd():
+    for seed in range(5):
+        sizes = first_sizes(suite("scatter_add_bf16").pair, seed)
+        assert sizes["short tokens"]["tokens"] == sizes["short rows"]["rows"] == 1
+        n = first_sizes(suite("triad").pair, seed)["odd"]["n"]
+        assert n % 2
+        assert n >= 80_000  # 79 CTAs, and a ragged end
+
+
+def test_infinities_are_tried_at_the_cheapest_check_sizes_whatever_the_seed():
+    """Where k is below 8, rows of b behind the last are not to be multiplied by zero."""
+    for seed in (1, 2):
+        cases = [case for series in suite("sgemm_tiled", seed).special for case in series.cases or series]
+        assert any(case.size["k"] < 8 and "infinities" in case.label for case in cases)

