@@ -9,6 +9,7 @@ only a launch at such a size can reject it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,9 @@ from ptxbench.pair import ArrayArgument, Out, Pair, Scalar, Scratch, Size, decla
 
 LEAST_BITS = 8
 """An index of fewer bits is too narrow for the check sizes too, or the low bits of a number that is used whole."""
+
+MOST_BITS = 31
+"""No array that the pairs name has more elements than indices of so many bits can tell apart."""
 
 FUEL = 1 << 16
 """Loop iterations of a warp in such a launch: a CTA that loops over much of the array does so elsewhere too."""
@@ -77,23 +81,33 @@ class Cut:
 def cuts_of(module: Module, entry: str) -> list[Cut]:
     """The instructions of a kernel that cut what an address in global memory is computed from."""
     function = module.functions.get(entry)
-    if function is None or not any(CUTS.fullmatch(instruction.opcode) for instruction in function.instructions):
+    if function is None:
         return []
-    known, used = constants(function), addressing(function)
-    high = high_parts(function, known)
-    found = []
-    for instruction in function.instructions:
-        match = CUTS.fullmatch(instruction.opcode)
-        if match is None or used.isdisjoint(written_registers(instruction.operands[0])):
-            continue
-        cut = cut_of(instruction, match, known)
-        if cut is None or not LEAST_BITS <= cut.bits < 31:
-            continue
-        source = instruction.operands[1]
-        with_rest = isinstance(source, Register) and any(shift <= cut.bits for shift in high.get(source.name, ()))
-        if not (with_rest and KEEPS.match(instruction.opcode)):
-            found.append(cut)
-    return found
+    matches = [(instruction, kind_of_cut(instruction.opcode)) for instruction in function.instructions]
+    known = constants(function) if any(match for _, match in matches) else {}
+    every = [cut_of(instruction, match, known) for instruction, match in matches if match]
+    cuts = [cut for cut in every if cut is not None and LEAST_BITS <= cut.bits < MOST_BITS]
+    if not cuts:
+        return []
+    used, high = addressing(function), high_parts(function, known)
+
+    return [
+        cut
+        for cut in cuts
+        if not used.isdisjoint(written_registers(cut.instruction.operands[0])) and not has_rest(cut, high)
+    ]
+
+
+def has_rest(cut: Cut, high: Mapping[str, Sequence[int]]) -> bool:
+    """Whether the bits that are cut off are used elsewhere; `high`: as from `high_parts`."""
+    source = cut.instruction.operands[1]
+    shifts = high.get(source.name, ()) if isinstance(source, Register) else ()
+    return bool(KEEPS.match(cut.instruction.opcode)) and any(shift <= cut.bits for shift in shifts)
+
+
+@functools.cache
+def kind_of_cut(opcode: str) -> re.Match[str] | None:
+    return CUTS.fullmatch(opcode)
 
 
 def addressing(function: Function) -> set[str]:
