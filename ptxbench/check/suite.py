@@ -26,6 +26,7 @@ from ptxbench.check.cut_indices import unwritten
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import derived
+from ptxbench.check.rounding import is_rounding
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace, costs
@@ -504,6 +505,10 @@ class CheckSuite:
             if wrong.size and (total < greatest(wrong.dtype) or np.isfinite(wrong).any()):
                 return False
         return True
+
+    def rounds(self, result: LaunchResult, case: CheckCase) -> bool:
+        """Whether what is wrong is only another rounding than the reference's, if its terms add up linearly."""
+        return not self.nonlinear and is_rounding(self.pair, case, result.outputs, self.seed)
 
     def unwritten(self, result: LaunchResult, case: CheckCase, poison: int) -> str | None:
         """The output whose wrong elements all still have their value from before the launch; None if there is none."""

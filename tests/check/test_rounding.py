@@ -1,0 +1,46 @@
+"""Results on data of other magnitudes that differ from the reference by another rounding, or by more than that."""
+
+import numpy as np
+import pytest
+
+from ptxbench.check.launching import LaunchOptions, launch
+from ptxbench.check.rounding import is_rounding
+from tests.check.judging import SEED, suite
+
+
+def huge_case(pair):
+    """A case with huge values, of which the expected results are finite or not."""
+    cases = (case for series in suite(pair).special for case in series.cases or series)
+    return next(case for case in cases if "with huge values" in case.label)
+
+
+def narrow(expected, factor=1.0):
+    """Results as f32, those that it can hold times a factor."""
+    with np.errstate(over="ignore"):
+        return np.where(np.abs(expected) < 1e38, factor * expected, expected).astype(np.float32)
+
+
+@pytest.mark.parametrize(("share", "is_right"), [(2**-23, True), (2**-12, False)])
+def test_an_error_in_proportion_to_its_terms_is_a_rounding(share, is_right):
+    pair, case = suite("sgemm_tiled").pair, huge_case("sgemm_tiled")
+    moved = narrow(case.expected.outputs["c"], 1 + share)
+    assert (np.abs(moved - case.expected.outputs["c"])[np.isfinite(moved)] > 1e-6 * 2**6).any()
+    assert is_rounding(pair, case, {"c": moved}, SEED) is is_right
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_an_infinity_is_no_rounding(value):
+    pair, case = suite("sgemm_tiled").pair, huge_case("sgemm_tiled")
+    changed = narrow(case.expected.outputs["c"])
+    changed[np.unravel_index(np.abs(changed).argmin(), changed.shape)] = value
+    assert not is_rounding(pair, case, {"c": changed}, SEED)
+
+
+def test_a_result_that_must_be_exact_and_one_that_is_no_sum_have_no_rounding():
+    for name in ("transpose", "softmax"):
+        own = suite(name)
+        case = huge_case(name) if name == "transpose" else own.check[0]
+        result = launch(own.kernels["ptx"], own.pair, case, LaunchOptions())
+        for output in result.outputs.values():
+            output.reshape(-1)[0] += np.float32(2**-20) * max(abs(output.reshape(-1)[0]), 1)
+        assert not own.rounds(result, case)
