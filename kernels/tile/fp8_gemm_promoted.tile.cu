@@ -1,5 +1,5 @@
 // fp8_gemm_promoted: d = the sum over slabs of 128 of k of (a bT) a_scale b_scale, a m x k and b n x k of e4m3, d of
-// bf16, in tiles of 128 x 128. CUDA Tile C++: no threads, and no instruction is chosen here. Of the pair
+// bf16, in tiles of 128 x 128. CUDA Tile C++: no threads, and no instruction is chosen here. For the pair
 // ../pairs/fp8_gemm_promoted.py, with its own launch: a CTA for each tile of d, whose threads and shared memory the
 // compiler chooses. k is a multiple of 128, m of 4, n of 8.
 //

@@ -1,5 +1,5 @@
 // hgemm_wgmma: c = a b, a m x k and b k x n of f16, c of f32, in tiles of 128 x 128 x 64. CUDA Tile C++: no threads, and
-// no instruction is chosen here. Of the pair ../pairs/hgemm_wgmma.py, with its own launch: a CTA for each tile of c,
+// no instruction is chosen here. For the pair ../pairs/hgemm_wgmma.py, with its own launch: a CTA for each tile of c,
 // whose threads and shared memory the compiler chooses. n and k are multiples of 8.
 //
 // The pair's tensor maps are no parameters of it: where the compiler wants tensor maps, it adds its own.
@@ -24,7 +24,7 @@ extern "C" __tile_global__ void hgemm_wgmma(const __half* __restrict__ a, const 
 
     const auto row = ct::bid().y, column = ct::bid().x;     // of the tile of c
     auto sums = ct::full<ct::tile<float, ct::shape<128, 128>>>(0.0f);
-    for (int slab = 0; slab < (k + 63) / 64; ++slab)        // what lies outside of a and b is zero
+    for (int slab = 0; slab < (k + 63) / 64; ++slab)        // elements outside a and b are zero
         sums = ct::mma(a_tiles.load_masked(row, slab), b_tiles.load_masked(slab, column), sums);
     c_tiles.store_masked(sums, row, column);
 }

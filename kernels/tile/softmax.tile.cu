@@ -1,5 +1,5 @@
 // softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, in CUDA Tile C++: no threads, no instruction chosen.
-// Of the pair ../pairs/softmax.py, with its own launch. A row of a known length is one tile, and is read once.
+// For the pair ../pairs/softmax.py, with its own launch. A row of a known length is one tile, and is read once.
 
 #include <cuda_tile.h>
 

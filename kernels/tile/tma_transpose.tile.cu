@@ -1,5 +1,5 @@
 // tma_transpose: y[c][r] = x[r][c], in 64 x 64 tiles. CUDA Tile C++: no threads, and no instruction is chosen here.
-// Of the pair ../pairs/tma_transpose.py, with its own launch: a CTA for each tile, whose threads the compiler chooses.
+// For the pair ../pairs/tma_transpose.py, with its own launch: a CTA for each tile, whose threads the compiler chooses.
 //
 // The pair's tensor maps are no parameters of it: where the compiler wants tensor maps, it adds its own.
 

@@ -1,5 +1,5 @@
 // triad: a[i] = b[i] + s * c[i], in tiles of 1024 elements. CUDA Tile C++: no threads, and no instruction is chosen here.
-// Of the pair ../pairs/triad.py, with its own launch: a CTA for each tile.
+// For the pair ../pairs/triad.py, with its own launch: a CTA for each tile.
 
 #include <cuda_tile.h>
 
@@ -17,7 +17,7 @@ extern "C" __tile_global__ void triad(float* __restrict__ a, const float* __rest
     const unsigned first = TILE * ct::bid().x;
     const auto i = first + ct::iota<ct::tile<unsigned, ct::shape<TILE>>>();
 
-    // A whole tile is a case of its own, because its accesses then have 16 bytes. One element of a mask has four.
+    // A whole tile is a case of its own, so that its accesses have 16 bytes. Accesses under a mask have four.
     if (n - first >= TILE) {
         ct::store(a + i, ct::fma(ct::load(c + i), s, ct::load(b + i)));
     } else {

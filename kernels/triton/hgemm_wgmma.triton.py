@@ -1,6 +1,6 @@
 """hgemm_wgmma: c = a b, a m x k and b k x n of f16, c of f32, in tiles of 128 x 128 x 64, by tl.dot, in Triton.
 
-Of the pair ../pairs/hgemm_wgmma.py, with its own launch: a program for each tile of c. n and k are multiples of 8.
+For the pair ../pairs/hgemm_wgmma.py, with its own launch: a program for each tile of c. n and k are multiples of 8.
 """
 
 import triton

@@ -1,6 +1,6 @@
 """histogram256: bins[v] += how often byte v occurs in x, by tl.histogram, in Triton: no threads, no instruction chosen.
 
-Of the pair ../pairs/histogram256.py, with its own launch: each program counts tile after tile, and then adds its bins.
+For the pair ../pairs/histogram256.py, with its own launch: each program counts tile after tile, and then adds its bins.
 """
 
 import triton

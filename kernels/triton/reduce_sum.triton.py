@@ -1,6 +1,6 @@
 """reduce_sum: total += the sum of x, in tiles of 4096 elements, in Triton: no threads, no instruction chosen here.
 
-Of the pair ../pairs/reduce_sum.py, with its own launch: each program adds up tile after tile, and then its elements.
+For the pair ../pairs/reduce_sum.py, with its own launch: each program adds up tile after tile, and then its elements.
 """
 
 import triton

@@ -1,6 +1,6 @@
 """rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps), a program a row, in Triton.
 
-Of the pair ../pairs/rmsnorm.py, with its own launch. A row of at most 8192 elements is one tile, and is read once.
+For the pair ../pairs/rmsnorm.py, with its own launch. A row of at most 8192 elements is one tile, and is read once.
 """
 
 import triton
@@ -34,7 +34,7 @@ def long_row(x, w, y, eps, columns, TILE: tl.constexpr):  # noqa: N803
 @triton.autotune(configs=[triton.Config({}, num_warps=8)], key=[])
 @triton.jit
 def rmsnorm(x, w, y, eps, columns):
-    # Of a multiple of 16 Triton knows that it is one, and makes accesses of 16 bytes. Its own launch would compile this
+    # Triton sees that `whole` is a multiple of 16, and makes accesses of 16 bytes. Its own launch would compile this
     # kernel once more for such an argument; here it is compiled once.
     whole = columns // 16 * 16
     if (columns == whole) & (columns <= 1024):

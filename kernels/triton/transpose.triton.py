@@ -1,6 +1,6 @@
 """transpose: y[c][r] = x[r][c], in 32 x 32 tiles, in Triton: no threads, no shared memory, no barrier is written here.
 
-Of the pair ../pairs/transpose.py, with its own launch: a program for each tile.
+For the pair ../pairs/transpose.py, with its own launch: a program for each tile.
 """
 
 import triton
@@ -19,7 +19,7 @@ def move(x, y, rows, columns, TILE: tl.constexpr):  # noqa: N803  constants are 
 @triton.autotune(configs=[triton.Config({"TILE": 32}, num_warps=4)], key=[])
 @triton.jit
 def transpose(x, y, rows, columns, TILE: tl.constexpr):  # noqa: N803
-    # Of a multiple of 16 Triton knows that it is one, and makes accesses of 16 bytes. Its own launch would compile this
+    # Triton sees that these are multiples of 16, and makes accesses of 16 bytes. Its own launch would compile this
     # kernel once more for such arguments; here it is compiled once.
     if (rows % 16 == 0) & (columns % 16 == 0):
         move(x, y, rows // 16 * 16, columns // 16 * 16, TILE)

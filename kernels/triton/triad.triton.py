@@ -1,6 +1,6 @@
 """triad: a[i] = b[i] + s * c[i], in tiles of 1024 elements, in Triton: no threads, and no instruction is chosen here.
 
-Of the pair ../pairs/triad.py, with its own launch: a program for each tile.
+For the pair ../pairs/triad.py, with its own launch: a program for each tile.
 """
 
 import triton
@@ -13,7 +13,7 @@ def triad(a, b, c, s, n, TILE: tl.constexpr):  # noqa: N803  constants are in ca
     first = tl.program_id(0) * TILE
     i = first + tl.arange(0, TILE)
 
-    # A whole tile is a case of its own, because its accesses then have 16 bytes. One element of a mask has four.
+    # A whole tile is a case of its own, so that its accesses have 16 bytes. Accesses under a mask have four.
     if first + TILE <= n:
         tl.store(a + i, tl.fma(s, tl.load(c + i), tl.load(b + i)))
     else:
