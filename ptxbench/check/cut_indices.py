@@ -48,8 +48,8 @@ CUTS = re.compile(
     r"|cvt\.r[nzmp]i\.[us](?:32|64)\.(?P<float>f32)"
 )
 ADDRESSED = re.compile(r"(?:ld|st|atom|red|cp|prefetch)\b(?!.*\.(?:shared|param|const|local)\b)")
-ALONE = re.compile(r"\s*(?:@!?\s*[%\w$]+\s+)?(?P<opcode>[a-z][\w.:]*)\s[^;:{}]*;\s*(?://.*)?")
-"""A line with one instruction and nothing else."""
+STATEMENT = re.compile(r"(?:^|(?<=[;:{}]))\s*(?=(?:@!?\s*[%\w$]+\s+)?(?P<opcode>[a-z][\w.:]*)\s)")
+"""The start of an instruction in a line."""
 
 
 @dataclass(frozen=True)
@@ -184,13 +184,14 @@ def above(instruction: Instruction, sources: Sequence[str], bits: int, width: st
 
 
 def with_checks(ptx: str, cuts: Sequence[Cut]) -> str | None:
-    """The text with a check before each cut, in the same lines; None if a cut is not alone in its line."""
+    """The text with a check before each cut, in the same lines; None if it is not clear where a cut is in its line."""
     lines = ptx.split("\n")
     for cut in cuts:
-        match = ALONE.fullmatch(lines[cut.line - 1]) if cut.line <= len(lines) else None
-        if match is None or match["opcode"] != cut.instruction.opcode:
+        line = lines[cut.line - 1]
+        starts = [match.end() for match in STATEMENT.finditer(line) if match["opcode"] == cut.instruction.opcode]
+        if len(starts) != 1:
             return None
-        lines[cut.line - 1] = cut.inserted() + lines[cut.line - 1]
+        lines[cut.line - 1] = line[: starts[0]] + cut.inserted() + line[starts[0] :]
     return "\n".join(lines)
 
 

@@ -42,7 +42,9 @@ LINE
         ("and.b32 %i, %i, 0xffff;", 16, 0x10000),
         ("and.b32 %i, %i, 0xfff0;", 16, 0x10000),
         ("@%some and.b32 %i, 0xffff, %i;", 16, 0x10000),
-        ("mov.u32 %high, 0xfff; and.b32 %i, %i, %high;", None, None),  # not alone in its line
+        ("mov.u32 %high, 0xfff; and.b32 %i, %i, %high;", 12, 0x1000),
+        ("CUT: @%some and.b32 %i, %i, 0xffff; // and.b32", 16, 0x10000),
+        ("and.b32 %i, %i, 0xfff; and.b32 %i, %i, 0xfff;", None, None),  # which of the two is not clear
         ("cvt.u16.u32 %half, %i;\n cvt.u32.u16 %i, %half;", 16, 0x10000),
         ("cvt.s16.s32 %half, %i;\n cvt.s32.s16 %i, %half;", 16, 0x8000),
         ("bfe.u32 %i, %i, 0, 20;", 20, 0x100000),
