@@ -21,6 +21,9 @@ DRAWS = 40
 NEAR = 0.93
 """From this share of the greatest cost on, a size counts as near it."""
 
+RESTS = 4
+"""Elements of the vectors that most kernels read: what is left behind them differs with the rest of a division."""
+
 MODERATE = 0.1
 """The share of CHEAP up to which sizes are drawn that are launched often."""
 
@@ -48,6 +51,8 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
     if len(space.steps) > 1:
         draws |= {f"long {name}": partial(long, space, name) for name in sorted(chosen)}
         draws |= {f"short {name}": partial(short, moderate, name) for name in sorted(chosen)}
+    else:
+        draws |= {f"long, rest {rest}": partial(long_with_rest, space, rest) for rest in range(RESTS)}
     for name in sorted(chosen):
         values = sorted({size[name] for size in pair.bench_sizes}, reverse=True)
         fitting = [value for value in values if space.fits({**space.low, name: value})]
@@ -85,8 +90,8 @@ def any_size(space: SizeSpace, drawn: random.Random) -> Size | None:
 
 
 def odd(space: SizeSpace, drawn: random.Random) -> Size | None:
-    """Odd multiples in each dimension; near the greatest cost if there is only one, which no other kind makes long."""
-    return filled(space, drawn, 0.3 if len(space.steps) > 1 else NEAR, odd=True)
+    """Odd multiples in each dimension."""
+    return filled(space, drawn, 0.3, odd=True)
 
 
 def largest(space: SizeSpace, drawn: random.Random) -> Size | None:
@@ -114,6 +119,14 @@ def long(space: SizeSpace, name: str, drawn: random.Random) -> Size | None:
     size = dict(space.low)
     most = space.largest(size, name)
     return {**size, name: space.drawn(name, 0.9 * most, most, drawn, odd=True)}
+
+
+def long_with_rest(space: SizeSpace, rest: int, drawn: random.Random) -> Size | None:
+    """The only dimension almost as long as fits, a multiple with this rest when it is divided by RESTS."""
+    (name,) = space.low
+    step, most = space.steps[name], space.largest(dict(space.low), name)
+    times = drawn.randint(int(NEAR * most) // step, most // step)
+    return {name: step * max(times - (times - rest) % RESTS, rest)}
 
 
 def short(space: SizeSpace, name: str, drawn: random.Random) -> Size | None:

@@ -32,6 +32,13 @@ def costs(pair: Pair, size: Size) -> tuple[float, ...]:
     return pair.compulsory_bytes(size), elements, flops, threads * (1 + flops / max(outputs, 1))
 
 
+def has_fixed_outputs(pair: Pair) -> bool:
+    """Whether all sizes have outputs of the same shapes, as of a reduction: threads share its flops, so that the last
+    of the costs says nothing."""
+    outputs = [arg for arg in pair.args if isinstance(arg, Out | InOut)]
+    return len({tuple(arg.shape(**size) for arg in outputs) for size in (*pair.check_sizes, *pair.bench_sizes)}) == 1
+
+
 @dataclass
 class SizeSpace:
     """The sizes of a pair whose launch costs no more than `most`: (bytes, elements, flops, padded flops).
@@ -52,6 +59,8 @@ class SizeSpace:
         sizes = [*pair.check_sizes, *pair.bench_sizes]
         of_checks = [max(amounts) for amounts in zip(*(costs(pair, size) for size in pair.check_sizes), strict=True)]
         most = tuple(max(HEADROOM * own, cheap * least) for own, least in zip(of_checks, CHEAP, strict=True))
+        if has_fixed_outputs(pair):
+            most = (*most[:-1], math.inf)
         names = list(sizes[0])
         steps = {name: math.gcd(*(size[name] for size in sizes)) or 1 for name in names}
         high = {name: max(size[name] for size in sizes) for name in names}

@@ -133,3 +133,10 @@ def test_a_size_that_can_be_launched_costs_no_more_than_the_limits(monkeypatch):
     assert triad.can_launch({"n": 1 << 20})
     assert list(triad.beyond_indices({"n": 1 << 28})) == []
     assert not triad.can_launch({"n": 1 << 28}, times=4)
+
+
+def test_a_long_sum_has_whole_numbers_whose_sum_is_exact():
+    """The tolerance of a sum of millions of real numbers would hide that some are added twice."""
+    [case] = suite("reduce_sum").beyond_indices({"n": 1 << 16, "ctas": 3})
+    assert case.label.endswith(" (whole numbers)")
+    assert not np.any(case.expected.bounds["total"])

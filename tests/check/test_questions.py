@@ -294,13 +294,21 @@ def test_the_poison_of_outputs_and_the_places_of_arrays_can_be_chosen():
     assert triad.unwritten(left, case, 0xFF) is None
 
 
-def test_each_dimension_is_short_once_and_a_single_one_is_long_and_odd():
+def test_each_dimension_is_short_once_and_a_single_one_is_long_with_each_rest():
     for seed in range(5):
         sizes = first_sizes(suite("scatter_add_bf16").pair, seed)
         assert sizes["short tokens"]["tokens"] == sizes["short rows"]["rows"] == 1
-        n = first_sizes(suite("triad").pair, seed)["odd"]["n"]
-        assert n % 2
-        assert n >= 80_000  # 79 CTAs, and a ragged end
+        of_triad = first_sizes(suite("triad").pair, seed)
+        long = [of_triad[f"long, rest {rest}"]["n"] for rest in range(4)]
+        assert [n % 4 for n in long] == [0, 1, 2, 3]
+        assert min(long) >= 80_000  # 79 CTAs
+
+
+def test_a_reduction_is_tried_with_many_ctas():
+    """The flops of its one result are shared by all threads, however many there are."""
+    pair = suite("reduce_sum").pair
+    most = [math.prod(pair.launch(**first_sizes(pair, seed)["powers of two"]).grid_xyz) for seed in range(4)]
+    assert min(most) >= 16
 
 
 def test_infinities_are_tried_at_the_cheapest_check_sizes_whatever_the_seed():
