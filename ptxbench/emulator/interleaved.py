@@ -76,8 +76,8 @@ class InterleavedVectors:
         return vectors if vectors and complete else None
 
     def of_uniform(self, values: tuple[str, ...]) -> tuple[str, ...] | None:
-        same = len({self.definitions.text(value) for value in values}) == 1 and self.definitions.is_uniform(values[0])
-        return (values[0],) * len(values) if same else None
+        alike = {self.definitions.text(value) or value for value in values}
+        return (values[0],) * len(values) if len(alike) == 1 and self.definitions.is_uniform(values[0]) else None
 
     def of_operation(
         self, values: tuple[str, ...], known: dict[tuple[str, ...], tuple[str, ...] | None]

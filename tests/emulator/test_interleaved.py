@@ -120,6 +120,7 @@ APART = {
     "another_operation": each("add.rn.f32 %x#, %a#, %b#;", 3) + "sub.rn.f32 %x3, %a3, %b3;",
     "operands_exchanged": each("sub.rn.f32 %x#, %a#, %b#;", 3) + "sub.rn.f32 %x3, %b3, %a3;",
     "another_constant": each("add.rn.f32 %x#, %a#, 0f3f800000;", 3) + "add.rn.f32 %x3, %a3, 0f40000000;",
+    "numbers": "mov.f32 %x0, 0f3f800000; mov.f32 %x1, 0f40000000; mov.f32 %x2, 0f40400000; mov.f32 %x3, 0f40800000;",
     "two_loads": "mov.f32 %x0, %a0; mov.f32 %x1, %a1; mov.f32 %x2, %b2; mov.f32 %x3, %b3;",
     "neighbour": "add.rn.f32 %x0, %a0, %b1; add.rn.f32 %x1, %a1, %b0; add.rn.f32 %x2, %a2, %b3;"
     "add.rn.f32 %x3, %a3, %b2;",
