@@ -93,5 +93,7 @@ class InterleavedVectors:
             if vectors is None:
                 return None
             operands.append(vectors)
+        if not operands:  # the same numbers for each element
+            return (values[0],) * len(values)
         form = NAME.sub("{}", texts[0].replace("{", "{{").replace("}", "}}"))
         return tuple(self.e.op(form.format(*same_vector)) for same_vector in zip(*operands, strict=True))

@@ -103,6 +103,7 @@ TOGETHER = [
     ("scaled_sum",  F32X4, "fma.rn.f32 %x#, %s, %b#, %a#;"),
     ("one_constant", F32X4, "mul.rn.f32 %x#, %a#, 0f40400000;"),
     ("in_steps",    F32X4, "add.rn.f32 %c#, %a#, %b#; neg.f32 %c#, %c#; mul.rn.f32 %x#, %c#, %c#;"),
+    ("of_numbers",  F32X4, "mov.f32 %c#, 0f3f800000; add.rn.f32 %c#, %c#, 0f3f800000; mul.rn.f32 %x#, %a#, %c#;"),
     ("greater",     F32X4, "max.f32 %x#, %a#, %b#;"),
     ("chosen",      F32X4, "setp.lt.f32 %p#, %a#, %b#; selp.f32 %x#, %b#, %s, %p#;"),
     ("root",        F32X4, "sqrt.rn.f32 %x#, %a#;"),
