@@ -23,8 +23,9 @@ from ptxbench.check.roots import LOADS, NO_RESULT, constants, written_registers
 from ptxbench.check.space import SizeSpace
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.memory import ZeroArray
+from ptxbench.emulator.process import stop_process
 from ptxbench.emulator.syntax import Address, Function, Immediate, Instruction, Module, Operand, Register, registers
-from ptxbench.errors import KernelError, KernelTrap
+from ptxbench.errors import KernelError, KernelTrap, LaunchError
 from ptxbench.pair import ArrayArgument, Out, Pair, Scalar, Scratch, Size, declared
 
 LEAST_BITS = 8
@@ -219,11 +220,13 @@ class CutProbe:
     kernel: CheckKernel
 
     def lost_at(self, size: Size) -> int | None:
-        """The line of a cut that loses bits at a size, in the last CTA; None if none does, or if that is not known."""
+        """The line of a cut that loses bits at a size, in the last CTA; None if none does, or if that is not known.
+
+        Raises MemoryError if the arrays take more memory than this process may have."""
         launch = self.pair.launch(**size)
         draws = any(isinstance(arg, Scratch) for arg in self.pair.args)
         for tickets in (0, math.prod(launch.grid_xyz) - 1) if draws else (0,):
-            with contextlib.suppress(KernelError, MemoryError):
+            with contextlib.suppress(KernelError):
                 try:
                     run_steps(
                         self.kernel.ptx,
@@ -234,6 +237,8 @@ class CutProbe:
                         fuel=FUEL,
                         ctas="last alone",
                     )
+                except LaunchError as error:
+                    raise MemoryError(str(error)) from None
                 except KernelTrap as trap:
                     if line := re.match(r"line (\d+): ", str(trap)):
                         return int(line[1])
@@ -242,9 +247,22 @@ class CutProbe:
     def smallest_losing(self) -> tuple[Size, int] | None:
         """A size at which bits are lost, and the line; the smallest that halving a bench size gives."""
         for size in sorted(self.pair.bench_sizes, key=self.pair.compulsory_bytes):
-            if (line := self.lost_at(size)) is not None:
+            size, line = self.lost_at_or_below(size)
+            if line is not None:
                 return self.halved(size, line)
         return None
+
+    def lost_at_or_below(self, size: Size) -> tuple[Size, int | None]:
+        """As `lost_at`, at half of the size, or half of that, if the memory is not enough for it; and that size."""
+        space = SizeSpace.of(self.pair)
+        while True:
+            with contextlib.suppress(MemoryError):
+                return size, self.lost_at(size)
+            halves = [{**size, name: int(size[name]) // 2 // step * step} for name, step in space.steps.items()]
+            smaller = [half for half in halves if half != size and space.takes(half)]
+            if not smaller:
+                return size, None
+            size = min(smaller, key=self.pair.compulsory_bytes)
 
     def halved(self, size: Size, line: int) -> tuple[Size, int]:
         """A size with dimensions halved in turn as often as bits are still lost, then perhaps a little less, and the
@@ -290,6 +308,17 @@ def unwritten(pair: Pair, kernel: CheckKernel, size: Size) -> str | None:
 def probe(pair: Pair, module: Module, kernel: CheckKernel) -> tuple[Size, Cut] | None:
     """A size that the pair allows at which an index loses bits, and where; None if none is found."""
     by_line = {cut.line: cut for cut in cuts_of(module, kernel.entry)}
+    try:
+        return probed(pair, kernel, by_line)
+    except MemoryError:
+        return None
+    finally:
+        if by_line:
+            stop_process()  # it keeps as much memory as the largest launch took
+
+
+def probed(pair: Pair, kernel: CheckKernel, by_line: dict[int, Cut]) -> tuple[Size, Cut] | None:
+    """`probe`, for the cuts by their lines."""
     while by_line and (checked := with_checks(kernel.ptx, [*by_line.values()])) is not None:
         launches = CutProbe(pair, replace(kernel, ptx=checked))
         # What is lost at the largest check size already is of no use: that launch has the right results.

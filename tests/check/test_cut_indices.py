@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.check import cut_indices
 from ptxbench.check import suite as suites
 from ptxbench.check.cut_indices import cuts_of, with_checks
 from ptxbench.check.suite import CheckSuite
@@ -140,3 +141,15 @@ def test_a_long_sum_has_whole_numbers_whose_sum_is_exact():
     [case] = suite("reduce_sum").beyond_indices({"n": 1 << 16, "ctas": 3})
     assert case.label.endswith(" (whole numbers)")
     assert not np.any(case.expected.bounds["total"])
+
+
+def test_sizes_for_which_memory_is_lacking_are_halved(monkeypatch):
+    zeros_for = cut_indices.zeros_for
+
+    def limited(pair, size, tickets):
+        if size["n"] > 1 << 21:
+            raise MemoryError
+        return zeros_for(pair, size, tickets)
+
+    monkeypatch.setattr(cut_indices, "zeros_for", limited)
+    assert outcome(of_triad("and.b32 %i, %i, 0x1ffff;")) == "hidden output-unwritten"
