@@ -29,7 +29,7 @@ from ptxbench.check.machine_code import derived
 from ptxbench.check.rounding import is_rounding
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
-from ptxbench.check.space import SizeSpace, costs, has_fixed_outputs
+from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs
 from ptxbench.check.values import (
     FAR,
     GREAT,
@@ -66,11 +66,11 @@ EVEN = "even grid"
 
 ONE_VALUE = "one value throughout"
 
-NOT_FINITE = "infinities"
+NOT_FINITE, NAN, WHOLE_RANGE = "infinities", "NaN", "magnitudes of the whole range"
 
 ENDS = 4
-"""Check sizes with infinities, each with other ends of rows and tiles: so many of the cheapest, which end within their
-first tile, and as many drawn ones."""
+"""Check sizes with infinities and with NaN, each with other ends of rows and tiles: so many of the cheapest, which end
+within their first tile, and as many drawn ones."""
 
 AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs")
 """Kinds of data that are also tried at the largest check size."""
@@ -223,11 +223,17 @@ class CheckSuite:
             if kind in AT_THE_LARGEST:
                 cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True)
                 questions.append(CaseSeries(kind, cases))
-        some = [*self.by_cost[:ENDS], *drawn.sample(self.by_cost, min(ENDS, len(self.by_cost)))]
-        for size in (size for number, size in enumerate(some) if size not in some[:number]):
-            if NOT_FINITE in data_kinds(self.pair):  # what lies behind an end shows if it is multiplied by zero
-                cases = self.cases.edged(size, NOT_FINITE, drawn.getrandbits(32), varied=False)
-                questions.append(CaseSeries(NOT_FINITE, cases))
+        cheapest, others = self.by_cost[:ENDS], drawn.sample(self.by_cost, min(ENDS, len(self.by_cost)))
+        is_cheap = self.pair.flops(**self.by_cost[-1]) <= CHEAP[-1]
+        for size in (*cheapest, *(other for other in others if other not in cheapest)):
+            # What lies behind an end shows if it is multiplied by zero; a path for some sizes may treat NaN otherwise.
+            kinds = [NOT_FINITE]
+            kinds += [NAN] if is_cheap or size in others[:1] else []
+            kinds += [WHOLE_RANGE] if (is_cheap and size in others) or size in others[:1] else []
+            for kind in kinds:
+                if kind in data_kinds(self.pair):
+                    cases = self.cases.edged(size, kind, drawn.getrandbits(32), varied=False)
+                    questions.append(CaseSeries(kind, cases))
         questions += self.counters(drawn)
         questions += self.peaks(half[-1], drawn)
         questions += self.scalars(half[-1], drawn)

@@ -316,3 +316,10 @@ def test_infinities_are_tried_at_the_cheapest_check_sizes_whatever_the_seed():
     for seed in (1, 2):
         cases = [case for series in suite("sgemm_tiled", seed).special for case in series.cases or series]
         assert any(case.size["k"] < 8 and "infinities" in case.label for case in cases)
+
+
+def test_nan_is_tried_on_the_paths_for_whole_tiles_if_launches_are_cheap():
+    for name, least in (("transpose", 6), ("hgemm_mma", 3)):
+        cases = [series.name for series in suite(name).special]
+        assert least <= cases.count("NaN") <= least + 4
+        assert cases.count("infinities") > least
