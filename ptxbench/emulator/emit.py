@@ -135,13 +135,15 @@ class Emitter:
         `label`: for its name. `key`: all that `build` depends on, other than vectors and numbers. `known`: the places
         of values whose numbers it depends on.
         """
-        return self.compute_both(label, kept, key, build, values, known)[0]
+        kinds = [(value.type.name, value.raw, value.constant is None) for value in values]
+        return self.compute_both(label, kept, (key, *kinds), build, values, known)[0]
 
     def compute_both(
         self, label: str, kept: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
         known: Collection[int] = (),
     ) -> tuple[Value, Value | None]:  # fmt: skip
-        """The same for a vector and a predicate, if `build` returns both."""
+        """The same for a vector and a predicate, if `build` returns both. `key` also says of which types the values are
+        and which of them are numbers: the parameters of the function depend on that."""
         found = kept.get(key)
         if found is None:
             found = kept[key] = computation(label, build, values, known, hardware_fma=self.hardware_fma)

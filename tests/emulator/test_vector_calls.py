@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import vector_calls, vector_functions
+from ptxbench.emulator import native, vector_calls, vector_functions
+from ptxbench.emulator.isa import warp
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.registers import joined
 from ptxbench.emulator.translate import translate
@@ -260,3 +261,27 @@ def test_a_register_is_checked_until_all_lanes_of_a_block_have_written_it(writes
 
 def test_bytes_that_touch_are_cleared_together():
     assert joined([(128, 4), (0, 64), (64, 32), (132, 4), (100, 4)]) == ((0, 96), (100, 4), (128, 8))
+
+
+MOVES = {"shuffle_number": "mov.u32 %x, 7;", "shuffle_register": "mov.u32 %x, %laneid;"}
+SHUFFLE = """.visible .entry NAME(.param .u64 out)
+{
+    .reg .u64 %at;
+    .reg .u32 %x, %y;
+    ld.param.u64 %at, [out];
+    MOVE
+    shfl.sync.bfly.b32 %y, %x, 13, 31, 0xffffffff;
+    st.global.u32 [%at], %y;
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["number first", "register first"])
+def test_a_number_and_a_register_are_shuffled_by_functions_of_their_own(order, monkeypatch):
+    monkeypatch.setattr(warp, "SHUFFLES", {})
+    texts = {name: SHUFFLE.replace("NAME", name).replace("MOVE", move) for name, move in MOVES.items()}
+    for name in (list(texts)[number] for number in order):
+        module = parsed(program(texts[name]))
+        translation = translate(module, choose(module, None), hardware_fma=True, vectors=False)
+        native.compile_module(translation.ir, native.QUICK, near=True)  # raises for a name that is not defined
