@@ -166,7 +166,7 @@ def launch_on(
     return LaunchResult(
         outputs,
         changed,
-        execution.counters,
+        execution.totals,
         execution.findings,
         execution.notes,
         execution.approximate,

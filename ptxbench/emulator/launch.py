@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -36,7 +37,8 @@ MOST_FUEL = (1 << 62) - 1
 class Execution:
     """The result of a launch.
 
-    `counters`: totals by name (docs/emulator.md). `by_line`: the same by PTX line, zeros left out.
+    `counters`: totals by name (docs/emulator.md), and `totals` the same, computed when it is first read. `by_line`: the
+    same by PTX line, zeros left out.
     `order`: "ascending" if the result is that of CTAs run one after the other by rank; "any" if the order of the CTAs
     does not change it. `order_reason`: why "ascending". `printed`: what the kernel printed with printf.
     `findings`: findings of a sanitised launch, in PTX order. `unchecked`: the sanitiser's checks that were not made,
@@ -53,7 +55,7 @@ class Execution:
     instruction is known for this architecture.
     """
 
-    counters: Mapping[str, float]
+    totals: Mapping[str, float]
     by_line: Mapping[int, Mapping[str, int]]
     order: str
     printed: str = ""
@@ -70,6 +72,10 @@ class Execution:
     loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     irreducible: tuple[int, ...] = ()
     wide_wavefronts: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+
+    @cached_property
+    def counters(self) -> dict[str, float]:
+        return dict(self.totals)
 
 
 def run(
