@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from ptxbench.check.launching import POISON, THREADS, CheckKernel
-from ptxbench.check.roots import LOADS, NO_RESULT, constants, written_registers
+from ptxbench.check.roots import LOADS, NO_RESULT, constants, value_of, written_registers
 from ptxbench.check.space import SizeSpace
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.memory import ZeroArray
 from ptxbench.emulator.process import stop_process
-from ptxbench.emulator.syntax import Address, Function, Immediate, Instruction, Module, Operand, Register, registers
+from ptxbench.emulator.syntax import Address, Function, Instruction, Module, Register, registers
 from ptxbench.errors import KernelError, KernelTrap, LaunchError
 from ptxbench.pair import ArrayArgument, Out, Pair, Scalar, Scratch, Size, declared
 
@@ -91,7 +91,6 @@ def cuts_of(module: Module, entry: str) -> list[Cut]:
     if not cuts:
         return []
     used, high = addressing(function), high_parts(function, known)
-
     return [
         cut
         for cut in cuts
@@ -142,13 +141,6 @@ def high_parts(function: Function, known: Mapping[str, int]) -> dict[str, list[i
             if shift:
                 found.setdefault(instruction.operands[1].name, []).append(shift)
     return found
-
-
-def value_of(operand: Operand, known: Mapping[str, int]) -> int | None:
-    """The constant integer value of an operand; None if it is not known."""
-    if isinstance(operand, Immediate):
-        return operand.value if isinstance(operand.value, int) else None
-    return known.get(operand.name) if isinstance(operand, Register) else None
 
 
 def cut_of(instruction: Instruction, match: re.Match[str], known: Mapping[str, int]) -> Cut | None:

@@ -19,6 +19,7 @@ from ptxbench.check.roots import (
     OperandRoots,
     Roots,
     constants,
+    value_of,
     written_registers,
 )
 from ptxbench.emulator.callgraph import is_call
@@ -106,9 +107,7 @@ class LintSubject:
 
     def value(self, operand: Operand) -> int | None:
         """The constant integer value of an operand; None if it is not known."""
-        if isinstance(operand, Immediate):
-            return operand.value if isinstance(operand.value, int) else None
-        return self.constants.get(operand.name) if isinstance(operand, Register) else None
+        return value_of(operand, self.constants)
 
 
 def address_roots(instruction: Instruction, used: OperandRoots) -> Roots:

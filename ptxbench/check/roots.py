@@ -322,3 +322,10 @@ def constants(function: Function) -> dict[str, int]:
         for name in written_registers(target):
             written.setdefault(name, []).append(value if isinstance(value, int) else None)
     return {name: value for name, (value, *more) in written.items() if value is not None and not more}
+
+
+def value_of(operand: Operand, known: Mapping[str, int]) -> int | None:
+    """The constant integer value of an operand; None if it is not known. `known`: as from `constants`."""
+    if isinstance(operand, Immediate):
+        return operand.value if isinstance(operand.value, int) else None
+    return known.get(operand.name) if isinstance(operand, Register) else None
