@@ -37,7 +37,7 @@ def is_rounding(pair: Pair, case: CheckCase, outputs: Mapping[str, Array], seed:
             share = max(shares[np.isfinite(shares)].tolist(), default=0.0)
             error, allowed = np.abs(wide(actual) - expected)[wrong], (share * own[name])[wrong]
             if not (is_float(actual.dtype) and np.isfinite(allowed).all() and (error <= allowed).all()):
-                return False  # a difference of infinities or NaNs is no rounding either
+                return False  # nor do infinities or NaNs differ by rounding
     return True
 
 

@@ -261,11 +261,11 @@ class WarpOps(LaneOps):
         self.e.line(f"call void @{function}({arguments}{bits}{self.in_order(space, size * count)})")
 
     def knows_runs(self, space: str) -> bool:
-        """Whether accesses are told that their addresses are a run, instead of comparing them."""
+        """Whether accesses take an argument that says whether their addresses are a run, instead of comparing them."""
         return self.runs is not None and space != "generic" and SPACES[space].unit_stride is not None
 
     def in_order(self, space: str, size: int) -> str:
-        """The last argument of a load or store that is told, for the last `memory_arguments`."""
+        """That argument, for the last `memory_arguments`; empty if accesses take none."""
         if self.runs is None or not self.knows_runs(space):
             return ""
         return f", i1 {self.runs.in_order(self.last_address, size)}"
