@@ -22,7 +22,7 @@ from ptxbench.emulator.messages import ErrorReply, LaunchReply, LaunchRequest, R
 from ptxbench.emulator.runtime.context import GLOBAL_BASE
 from ptxbench.errors import EmulatorCrash
 from ptxbench.forks import Fork
-from ptxbench.interrupts import without_interrupts
+from ptxbench.interrupts import wait_readable, without_interrupts
 
 
 def spawn(handle: int) -> subprocess.Popen[bytes]:
@@ -98,6 +98,7 @@ class Process:
         try:
             pickle.dump(request, self.process.stdin)
             self.process.stdin.flush()
+            wait_readable(self.process.stdout)
             answer: LaunchReply | RetryReply | ErrorReply = self.translations.load(self.process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench.errors import CompileError, TargetMismatch, ToolMissing
-from ptxbench.interrupts import without_interrupts
+from ptxbench.interrupts import wait_readable, without_interrupts
 
 
 class CompilerWorker:
@@ -48,6 +48,7 @@ class CompilerWorker:
             self.process.stdin.flush()
         except BrokenPipeError:
             return ""
+        wait_readable(self.process.stdout)
         return self.process.stdout.readline()
 
     def end(self) -> int:
