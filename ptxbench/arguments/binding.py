@@ -47,8 +47,8 @@ class BoundArguments:
     @property
     def example(self) -> str:
         """A number for it."""
-        known = self.declared.type.number if self.declared else None
-        return number(known) if known else example(self.param)
+        number_type = self.declared.type.number if self.declared else None
+        return number(number_type) if number_type else example(self.param)
 
     @property
     def in_struct(self) -> bool:
@@ -59,12 +59,12 @@ class BoundArguments:
     def other_elements(self) -> str | None:
         """The type of its array's elements, if it has another size or kind than what the parameter points to."""
         pointee = self.declared.type.pointee if self.declared else None
-        own = self.argument.type if isinstance(self.argument, Argument) else None
-        if pointee is None or pointee.number is None or own is None or re.fullmatch(r"b\d+", own.name):
+        element = self.argument.type if isinstance(self.argument, Argument) else None
+        if pointee is None or pointee.number is None or element is None or re.fullmatch(r"b\d+", element.name):
             return None
         expected = TYPES[pointee.number]
-        same = expected.dtype.itemsize == own.dtype.itemsize and expected.floating == own.floating
-        return None if same and (expected.name == "bf16") == (own.name == "bf16") else own.name
+        same_kind = expected.dtype.itemsize == element.dtype.itemsize and expected.floating == element.floating
+        return None if same_kind and (expected.name == "bf16") == (element.name == "bf16") else element.name
 
     @property
     def takes_address(self) -> bool:
@@ -102,30 +102,30 @@ def bind(
     """Each parameter of `function` with its argument.
 
     An argument with a name or an index goes to that parameter; the others take the remaining parameters in order.
-    `declared`: the parameters in CUDA C, whose names PTX from NVRTC lacks. Raises UsageError; also for a name where the
-    names are not known, since it could be that of another parameter.
+    `declared`: the parameters in CUDA C, because PTX from NVRTC does not have their names. Raises UsageError, also for
+    a name if the names of the parameters are not known: it could be the name of another parameter.
     """
     params = function.params
     if len(arguments) != len(params):
         raise UsageError(wrong_number(function, arguments, declared))
     names = names_of(function, declared)
-    places: dict[int, Parsed] = {}
+    by_index: dict[int, Parsed] = {}
     for argument in arguments:
         if argument.name is None:
             continue
         index = find(function, declared, argument)
-        if index in places:
-            both = f"'{places[index].text}' and '{argument.text}'"
+        if index in by_index:
+            both = f"'{by_index[index].text}' and '{argument.text}'"
             raise UsageError(f"{both} set the same parameter of '{kernel_names.short(function.name)}'.")
-        places[index] = argument
-    placed = set(map(id, places.values()))
-    rest = iter([argument for argument in arguments if id(argument) not in placed])
+        by_index[index] = argument
+    set_by_name = set(map(id, by_index.values()))
+    in_order = iter([argument for argument in arguments if id(argument) not in set_by_name])
     bound = tuple(
         BoundArguments(
             index,
             names[index] or f"#{index}",
             param,
-            places.get(index) or next(rest),
+            by_index.get(index) or next(in_order),
             declared[index] if declared else None,
         )
         for index, param in enumerate(params)
@@ -146,9 +146,9 @@ def find(function: Function, declared: Declared | None, argument: Parsed) -> int
     """The index of the parameter that the argument names: by its name in the source or in PTX, or by its index."""
     name, names = argument.name or "", names_of(function, declared)
     in_ptx = [param.name for param in function.params]
-    for known in (names, in_ptx):
-        if name in known:
-            return known.index(name)
+    for parameter_names in (names, in_ptx):
+        if name in parameter_names:
+            return parameter_names.index(name)
     text = quoted(argument.text)
     if name.isdigit():
         if int(name) < len(names):
@@ -205,7 +205,7 @@ def check_struct(bound: BoundArguments, argument: Structure) -> None:
 
 
 def check_members(path: str, argument: Structure, type: CudaType) -> None:
-    """Raise UsageError for a member whose name is not that of the struct's member at its place, for all depths."""
+    """Raise UsageError if a member has another name than the struct's member at its offset, also in inner structs."""
     fields = argument.dtype.fields
     assert fields is not None
     for field, member in argument.fields():
@@ -251,13 +251,14 @@ def signature(function: Function, declared: Declared | None) -> str:
 
 
 def wrong_number(function: Function, arguments: Sequence[Parsed], declared: Declared | None) -> str:
+    """The message for too few or too many arguments."""
     count, args = len(function.params), len(arguments)
     if not count:
         return f"'{kernel_names.short(function.name)}' has no parameters; leave out --arg."
-    named = [find(function, declared, argument) for argument in arguments if argument.name is not None]
-    in_order = [index for index in range(count) if index not in named]
-    rest = in_order[args - len(named) :]
-    missing = [option(templates(function, declared)[index]) for index in rest]
+    indices_by_name = [find(function, declared, argument) for argument in arguments if argument.name is not None]
+    other_indices = [index for index in range(count) if index not in indices_by_name]
+    unset = other_indices[args - len(indices_by_name) :]
+    missing = [option(templates(function, declared)[index]) for index in unset]
     hint = f" Give the rest too, such as {' '.join(missing)}." if missing and args < count else ""
     return (
         f"'{kernel_names.short(function.name)}' has {count} parameter{'s' if count > 1 else ''}, and {args} --arg "

@@ -14,6 +14,7 @@ from ptxbench.errors import UsageError, suggestion
 LONGEST_QUOTE = 120
 
 NUMPY = {"u": "uint", "b": "uint", "s": "int", "f": "float"}
+"""NumPy's name for each kind of type."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class ElementType:
         rounded = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) >> 16
         return np.where(bits & 0x7FFFFFFF > 0x7F800000, 0x7FFF, rounded).astype(np.uint16)
 
-    def show(self, held: NDArray[Any]) -> NDArray[Any]:
-        """The numbers that `held` encodes."""
-        return (held.astype(np.uint32) << 16).view(np.float32) if self.name == "bf16" else held
+    def show(self, encoded: NDArray[Any]) -> NDArray[Any]:
+        """The numbers that `encoded`, an array in the type's dtype, stands for."""
+        return (encoded.astype(np.uint32) << 16).view(np.float32) if self.name == "bf16" else encoded
 
 
 TYPES = {
@@ -63,9 +64,9 @@ def element_type(name: str, text: str) -> ElementType:
         return TYPES[name]
     if not name:
         raise UsageError(f"'{text}' has no type before '='. Write u32, f32 and so on.")
-    known = ", ".join(TYPES)
+    type_names = ", ".join(TYPES)
     raise UsageError(
-        f"'{text}': unknown type '{quoted(name)}'.{suggestion(name, tuple(TYPES)) or f' Types are {known}.'}"
+        f"'{text}': unknown type '{quoted(name)}'.{suggestion(name, tuple(TYPES)) or f' Types are {type_names}.'}"
     )
 
 
@@ -109,5 +110,5 @@ def float_of_bits(literal: str) -> float:
     digits, bits = (8, np.uint32) if literal[1] in "fF" else (16, np.uint64)
     if len(literal) != 2 + digits:
         raise ValueError(literal)
-    held = np.array([int(literal[2:], 16)], bits)
-    return float(held.view(np.float32 if digits == 8 else np.float64)[0])
+    bit_pattern = np.array([int(literal[2:], 16)], bits)
+    return float(bit_pattern.view(np.float32 if digits == 8 else np.float64)[0])

@@ -22,24 +22,26 @@ WORDS = ("element", "fill")
 def parse_options(options: list[str], of: str, label: str) -> TensorMap:
     """The map with these options, each `NAME=VALUE`. Raises UsageError with the mistake."""
     fields: dict[str, Any] = {}
-    known = (*EXTENTS, *NUMBERS, *WORDS)
+    option_names = (*EXTENTS, *NUMBERS, *WORDS)
     for option in options:
         name, _, value = option.partition("=")
-        if name not in known:
-            raise UsageError(f"'{label}': unknown option '{quoted(option)}' of a map; it has {', '.join(known)}.")
+        if name not in option_names:
+            raise UsageError(
+                f"'{label}': unknown option '{quoted(option)}' of a map; it has {', '.join(option_names)}."
+            )
         if name in WORDS:
             fields[name] = value
         elif name in NUMBERS:
-            fields[name] = whole(value, name, label)
+            fields[name] = whole_number(value, name, label)
         else:
-            extents = tuple(whole(extent, name, label) for extent in value.split("x")) if value else ()
+            extents = tuple(whole_number(extent, name, label) for extent in value.split("x")) if value else ()
             fields[EXTENTS[name]] = (lambda extents=extents: extents) if name in ("shape", "strides") else extents
     if "box" not in fields:
         raise UsageError(f"'{label}': a tensor map needs a box. Write it as {EXAMPLE}.")
     return TensorMap("map", of, **fields)
 
 
-def whole(text: str, name: str, label: str) -> int:
+def whole_number(text: str, name: str, label: str) -> int:
     if not re.fullmatch(r"\d{1,13}", text):
         raise UsageError(f"'{label}': {name} is '{quoted(text)}'; expected whole numbers with x between them, as 64x8.")
     return int(text)

@@ -96,11 +96,13 @@ class Argument:
         return array
 
     def type_of(self, array: NDArray[Any]) -> ElementType:
-        """The element type of its array; a file's is from its dtype, under the PTX name if there is one."""
+        """The element type of its array. For a file it is that of the dtype, by its PTX name if there is one."""
         if self.type is not None:
             return self.type
-        named = (name for name, element in reversed(TYPES.items()) if element.dtype == array.dtype and name != "bf16")
-        return ElementType(next(named, str(array.dtype)), array.dtype)
+        ptx_names = (
+            name for name, element in reversed(TYPES.items()) if element.dtype == array.dtype and name != "bf16"
+        )
+        return ElementType(next(ptx_names, str(array.dtype)), array.dtype)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ MOST_MEMBERS = 16
 """The most elements of an array in a struct that are written as members; a larger struct is given by its bytes."""
 
 MOST_BYTES = 1024
-"""The largest struct whose numbers are looked at to find out whether they are of one type."""
+"""The largest struct for which it is checked whether all of its numbers have one type."""
 
 POINTER_BYTES = 8
 
@@ -80,7 +80,7 @@ def number(type: str) -> str:
 
 
 def of_ptx(param: Variable) -> str:
-    """PTX does not say what an address points to."""
+    """An argument for a parameter of PTX, which does not say what an address points to."""
     if param.array or param.vector > 1:
         return f"b8[{param.size_bytes}]=zeros"
     return (
@@ -89,6 +89,7 @@ def of_ptx(param: Variable) -> str:
 
 
 def of_type(type: CudaType) -> str:
+    """An argument for a parameter of CUDA C, or for a member."""
     if type.pointee is not None:
         return array(type.pointee)
     if type.number and not type.members:
@@ -105,13 +106,13 @@ def array(pointee: CudaType) -> str:
         return f"&{{{rows}, {rows}}}"
     if any(member.type.pointee for member in pointee.members) and (text := structure(pointee)).startswith("{"):
         return f"&{text}"
-    flat = list(numbers(pointee)) if pointee.bytes <= MOST_BYTES else []
-    extents = str(ELEMENTS * max(len(flat), 1))
-    if len(set(flat)) != 1 or not flat[0]:
+    number_types = list(numbers(pointee)) if pointee.bytes <= MOST_BYTES else []
+    extents = str(ELEMENTS * max(len(number_types), 1))
+    if len(set(number_types)) != 1 or not number_types[0]:
         return f"b8[{ELEMENTS * max(pointee.bytes, 1)}]=zeros"
     if not pointee.const:
-        return f"{flat[0]}[{extents}]=zeros"
-    return f"{flat[0]}[{extents}]={'random' if 'f' in flat[0] else 'iota'}"
+        return f"{number_types[0]}[{extents}]=zeros"
+    return f"{number_types[0]}[{extents}]={'random' if 'f' in number_types[0] else 'iota'}"
 
 
 def numbers(type: CudaType) -> Iterator[str]:
@@ -150,6 +151,7 @@ def texts(type: CudaType) -> Iterator[str | None]:
 
 
 def member(type: CudaType) -> str | None:
+    """A member of a struct as an argument, without its name; None if it cannot be written."""
     if type.pointee is not None or type.number:
         return number(type.number) if type.number else of_type(type)
     inner = list(texts(type))

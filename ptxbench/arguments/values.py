@@ -47,7 +47,7 @@ class Values:
 @dataclass(frozen=True)
 class ValuePlace:
     """Where a value goes: its name, the indices of the parameter and members on the path to it, and whether it is in
-    global memory. Random data depends on `path`, with the index `drawn` for the parameter's.
+    global memory. Random data depends on `path`, but with `drawn` in place of the parameter's index.
     """
 
     name: str
@@ -61,7 +61,7 @@ class ValuePlace:
 
 
 def make(bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArguments] = ()) -> Values:
-    """New values. `like`: the same arguments for another kernel, whose random data these get too.
+    """New values. `like`: the same arguments for another kernel; the new values get the random data of that kernel.
 
     Raises UsageError for a file that cannot be used, for the address of a missing argument, and if the arrays do not
     fit in this machine's memory.
@@ -103,17 +103,17 @@ def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:
         yield name
 
 
-def find(name: str, known: Sequence[str], bound: Sequence[BoundArguments]) -> str | None:
-    """The name in `known` that `name` means: the whole name, or its last part if only one name ends so.
+def find(name: str, array_names: Sequence[str], bound: Sequence[BoundArguments]) -> str | None:
+    """The name in `array_names` that `name` means: the whole name, or its last part if only one name ends so.
 
     A parameter's index may replace its name, as in `0` or `0.x`.
     """
     first, dot, rest = name.partition(".")
     if first.isdecimal() and len(first) < MOST_DIGITS and int(first) < len(bound):
         name = f"{bound[int(first)].name}{dot}{rest}"
-    if name in known:
+    if name in array_names:
         return name
-    ends = [full for full in known if full.endswith(f".{name}")]
+    ends = [full for full in array_names if full.endswith(f".{name}")]
     return ends[0] if len(ends) == 1 else None
 
 
@@ -190,11 +190,13 @@ class Maker:
 
     def pointer(self, reference: Reference) -> Pointer:
         """The address that the reference names."""
-        text, known = quoted(reference.text), list(self.targets)
-        name = find(reference.target, known, self.bound)
+        text, target_names = quoted(reference.text), list(self.targets)
+        name = find(reference.target, target_names, self.bound)
         if name is None:
-            several = [full for full in known if full.endswith(f".{reference.target}")]
-            hint = f" It may be {' or '.join(several)}." if several else suggestion(reference.target, known)
+            candidates = [full for full in target_names if full.endswith(f".{reference.target}")]
+            hint = (
+                f" It may be {' or '.join(candidates)}." if candidates else suggestion(reference.target, target_names)
+            )
             raise UsageError(f"'{text}': expected the name of one array, found '{quoted(reference.target)}'.{hint}")
         target = self.targets[name]
         if reference.index >= max(target.size, 1):
