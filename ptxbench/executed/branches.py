@@ -28,31 +28,34 @@ def rows(flow: Flow, paths: Paths) -> Iterator[FlowRow]:
         sides = paths.sides(line)
         if sides is None or not block.successors:
             continue
-        taken, on = sides
-        fall = block.successors[-1]
-        goes = block.successors[0] if block.last.name == "BRA" and len(block.successors) == 2 else None
-        agree = votes(flow, fall, on, goes, taken)
-        differ = votes(flow, fall, taken, goes, on)
+        taken_lines, not_taken_lines = sides
+        next_block = block.successors[-1]
+        target_block = block.successors[0] if block.last.name == "BRA" and len(block.successors) == 2 else None
+        same_sense = votes(flow, next_block, not_taken_lines, target_block, taken_lines)
+        opposite_sense = votes(flow, next_block, taken_lines, target_block, not_taken_lines)
         if ways[0] == ways[1]:
-            agree, differ = 1, 0
-        if (agree > 0) == (differ > 0):
+            same_sense, opposite_sense = 1, 0
+        if (same_sense > 0) == (opposite_sense > 0):
             continue
-        along, past = (ways[1], ways[0]) if agree else (ways[0], ways[1])
+        next_count, target_count = (ways[1], ways[0]) if same_sense else (ways[0], ways[1])
         edges = {target: number for number, (source, target) in enumerate(flow.edges, len(flow.graph.blocks))
                  if source == block.index}  # fmt: skip
         yield FlowRow({block.index: 1.0}, float(sum(ways)), float(sum(ways)))
-        yield FlowRow({edges[fall]: 1.0}, float(along), float(along))
-        if goes is not None:
-            yield FlowRow({edges[goes]: 1.0}, float(past), float(past))
+        yield FlowRow({edges[next_block]: 1.0}, float(next_count), float(next_count))
+        if target_block is not None:
+            yield FlowRow({edges[target_block]: 1.0}, float(target_count), float(target_count))
 
 
-def votes(flow: Flow, one: int, lines: frozenset[int], other: int | None, others: frozenset[int]) -> int:
-    """How many instructions on each side of a branch have lines from the same side of the PTX branch."""
+def votes(flow: Flow, block: int, lines: frozenset[int], other_block: int | None, other_lines: frozenset[int]) -> int:
+    """How many instructions on the side of `block` have one of `lines`, plus the same for the other side.
+
+    The two sides of a machine branch are compared with the lines of the two sides of the PTX branch.
+    """
     total = 0
-    for start, wanted, opposite in ((one, lines, other), (other, others, one)):
+    for start, lines_of_side, opposite in ((block, lines, other_block), (other_block, other_lines, block)):
         if start is None:
             continue
-        other_side = 0 if opposite is None else flow.dominated_by(opposite)
-        for index in dominance.members(flow.dominated_by(start) & ~other_side):
-            total += sum(line in wanted for line in flow.begun[index])
+        opposite_side = 0 if opposite is None else flow.dominated_by(opposite)
+        for index in dominance.members(flow.dominated_by(start) & ~opposite_side):
+            total += sum(line in lines_of_side for line in flow.begun[index])
     return total

@@ -187,28 +187,28 @@ def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Co
 
 def why(machine_graph: Graph, flow: Flow) -> str:
     """Why an interval is wide."""
-    if machine_graph.lent:
+    if machine_graph.helper_blocks:
         return "how often a slow path, such as that of a division, runs depends on the data"
     if flow.lines.diverges or flow.diverging_blocks:
         return "lanes of a warp diverge, and no count says how often each side ran"
     return "ptxas unrolled a loop, and no count says how often each copy ran"
 
 
-def joint(executeds: Iterable[Executed]) -> Executed | None:
+def joint(derivations: Iterable[Executed]) -> Executed | None:
     """Combine several derivations for the same machine code: the intersection of their intervals.
 
     None if they have no number in common, which cannot happen if all are right.
     """
-    known = [
+    with_numbers = [
         executed
-        for executed in executeds
+        for executed in derivations
         if executed.least is not None and executed.most is not None and executed.fit is not None
     ]
-    if not known:
+    if not with_numbers:
         return None
-    least = max(executed.least for executed in known if executed.least is not None)
-    most = min(executed.most for executed in known if executed.most is not None)
-    best = min(known, key=lambda executed: (executed.width, executed.fit))
+    least = max(executed.least for executed in with_numbers if executed.least is not None)
+    most = min(executed.most for executed in with_numbers if executed.most is not None)
+    best = min(with_numbers, key=lambda executed: (executed.width, executed.fit))
     if least > most or best.fit is None:
         return None
     return dataclasses.replace(best, least=least, most=most, fit=min(max(best.fit, least), most))

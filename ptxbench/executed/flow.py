@@ -14,6 +14,8 @@ from ptxbench.executed import dominance
 from ptxbench.executed.graph import Graph, MachineBlock
 from ptxbench.executed.ptx import PtxLines
 
+INF = float("inf")
+
 
 @dataclass(frozen=True)
 class FlowRow:
@@ -52,24 +54,24 @@ class Flow:
     @cached_property
     def diverging_blocks(self) -> frozenset[int]:
         """The blocks at whose end the lanes of a warp may diverge."""
-        return frozenset(block.index for block in self.graph.blocks if self.parts(block))
+        return frozenset(block.index for block in self.graph.blocks if self.may_diverge(block))
 
-    def parts(self, block: MachineBlock) -> bool:
+    def may_diverge(self, block: MachineBlock) -> bool:
         if not block.conditional or block.how not in ("branches", "table", "synchronizes") or block.uniform:
             return False
         last = block.last
         line = self.lines.begin(last.line)
-        if line is None or block.index in self.graph.lent:
+        if line is None or block.index in self.graph.helper_blocks:
             return True
         statements = self.lines.at(line)
         if ".DIV" in last.opcode:
             return False
         if any(statement.opcode.split(".")[0] in ("bra", "exit", "ret", "brx") for statement in statements):
             return bool(self.lines.counter(line, "ptx_divergent_branches"))
-        on, all_of = (
+        lanes_on, lanes = (
             self.lines.counter(line, name) for name in ("ptx_thread_instructions_on", "ptx_thread_instructions")
         )
-        return not (all_of and any(statement.guard for statement in statements) and on in (0, all_of))
+        return not (lanes and any(statement.guard for statement in statements) and lanes_on in (0, lanes))
 
     @cached_property
     def post_dominators(self) -> list[int]:
@@ -111,6 +113,7 @@ class Flow:
         return apart, joins
 
     def rows(self) -> Iterator[FlowRow]:
+        """All of these constraints."""
         count = len(self.graph.blocks)
         outwards: dict[int, list[int]] = {index: [] for index in range(count)}
         inwards: dict[int, list[int]] = {index: [] for index in range(count)}
@@ -219,6 +222,3 @@ class Flow:
                 if member != index and before[member] >> index & 1 and inside[member] == inside[index]:
                     result.append((index, member))
         return result
-
-
-INF = float("inf")

@@ -73,11 +73,11 @@ class MachineBlock:
 class Graph:
     """The blocks of a kernel in code order. `unknown`: why some successor is not known; None if all are known.
 
-    `lent`: the blocks of the functions that ptxas added, whose lines nvdisasm does not report.
+    `helper_blocks`: the blocks of the functions that ptxas added, whose lines nvdisasm does not report.
     """
 
     blocks: tuple[MachineBlock, ...]
-    lent: frozenset[int] = frozenset()
+    helper_blocks: frozenset[int] = frozenset()
     unknown: str | None = None
 
 
@@ -94,21 +94,25 @@ def operation(instruction: MachineInstruction) -> Operation:
 def graph(code: Sequence[MachineInstruction]) -> Graph:
     """The blocks of this code and their successors."""
     operations = [operation(instruction) for instruction in code]
-    at = {label: index for index, decoded in enumerate(operations) for label in decoded.instruction.labels}
-    starts = {0, *at.values(), *(i + 1 for i, decoded in enumerate(operations) if decoded.name in ENDS)} - {
-        len(operations)
+    operation_of_label = {
+        label: index for index, decoded in enumerate(operations) for label in decoded.instruction.labels
     }
+    starts = {
+        0,
+        *operation_of_label.values(),
+        *(i + 1 for i, decoded in enumerate(operations) if decoded.name in ENDS),
+    } - {len(operations)}
     cuts = sorted(starts)
-    of = {start: number for number, start in enumerate(cuts)}
-    target = {label: of[index] for label, index in at.items()}
+    block_of_operation = {start: number for number, start in enumerate(cuts)}
+    block_of_label = {label: block_of_operation[index] for label, index in operation_of_label.items()}
     blocks = [
         MachineBlock(number, tuple(operations[start:end]))
         for number, (start, end) in enumerate(zip(cuts, [*cuts[1:], len(operations)], strict=True))
     ]
     problems: list[str] = []
-    blocks = [ending(block, target, len(blocks), problems) for block in blocks]
-    blocks = synchronized([jumped(block, blocks) for block in blocks], target)
-    lent = [number for label, number in target.items() if label.startswith(OF_PTXAS)]
+    blocks = [ending(block, block_of_label, len(blocks), problems) for block in blocks]
+    blocks = synchronized([jumped(block, blocks) for block in blocks], block_of_label)
+    lent = [number for label, number in block_of_label.items() if label.startswith(OF_PTXAS)]
     return Graph(tuple(blocks), reachable(blocks, lent), problems[0] if problems else None)
 
 
@@ -136,12 +140,14 @@ def reachable(blocks: Sequence[MachineBlock], starts: Iterable[int]) -> frozense
     return frozenset(seen)
 
 
-def ending(block: MachineBlock, target: Mapping[str, int], count: int, problems: list[str]) -> MachineBlock:
+def ending(block: MachineBlock, block_of_label: Mapping[str, int], count: int, problems: list[str]) -> MachineBlock:
     """The block with its ending; the target of a BSYNC is found later."""
     last = block.last
     how = ENDS.get(last.name, "falls")
     following = (block.index + 1,) if block.index + 1 < count else ()
-    named = tuple(dict.fromkeys(target[label] for label in LABEL.findall(last.operands) if label in target))
+    targets = tuple(
+        dict.fromkeys(block_of_label[label] for label in LABEL.findall(last.operands) if label in block_of_label)
+    )
     guarded = last.guard is not None
     if how == "falls":
         if LABEL.search(last.operands) and last.name not in LABELLED:
@@ -149,23 +155,23 @@ def ending(block: MachineBlock, target: Mapping[str, int], count: int, problems:
         return replace(block, successors=following)
     if how == "jumps":
         tested = guarded or OPERAND.search(last.operands) is not None or re.search(r"\.(DIV|CONV)\b", last.opcode)
-        if not named:
+        if not targets:
             problems.append(f"{last.opcode} at {last.instruction.address:#x} leads out of the kernel")
         if not tested:
-            return replace(block, how=how, successors=named)
-        parts = not (is_uniform(last))
-        return replace(block, how="branches", conditional=True, uniform=not parts, successors=unique(named, following))
+            return replace(block, how=how, successors=targets)
+        successors = unique(targets, following)
+        return replace(block, how="branches", conditional=True, uniform=is_uniform(last), successors=successors)
     if how == "table":
-        if not named:
+        if not targets:
             problems.append(f"the targets of {last.opcode} at {last.instruction.address:#x} are unknown")
         return replace(
             block, how=how, conditional=True, uniform=last.name.endswith("U"),
-            successors=unique(named, following if guarded else ()),
+            successors=unique(targets, following if guarded else ()),
         )  # fmt: skip
     if how == "calls":
-        if not named:
+        if not targets:
             problems.append(f"{last.opcode} at {last.instruction.address:#x} calls an unknown function")
-        return replace(block, how=how, conditional=guarded, successors=following, callees=named)
+        return replace(block, how=how, conditional=guarded, successors=following, callees=targets)
     return replace(
         block, how=how, conditional=guarded, successors=following if guarded or how == "synchronizes" else ()
     )
@@ -183,7 +189,7 @@ def is_uniform(last: Operation) -> bool:
     )
 
 
-def synchronized(blocks: list[MachineBlock], target: Mapping[str, int]) -> list[MachineBlock]:
+def synchronized(blocks: list[MachineBlock], block_of_label: Mapping[str, int]) -> list[MachineBlock]:
     """Add the successors of each BSYNC: the labels of the BSSY of its barrier that reach it."""
     pending: dict[int, dict[str, frozenset[int]]] = {0: {}}
     for block in blocks:
@@ -193,15 +199,19 @@ def synchronized(blocks: list[MachineBlock], target: Mapping[str, int]) -> list[
     machine_blocks = list(blocks)
     while pending:
         index, incoming = pending.popitem()
-        known = reach.get(index, {})
-        merged = {name: known.get(name, frozenset()) | incoming.get(name, frozenset()) for name in {*known, *incoming}}
-        if index in reach and merged == known:
+        before = reach.get(index, {})
+        merged = {
+            name: before.get(name, frozenset()) | incoming.get(name, frozenset()) for name in {*before, *incoming}
+        }
+        if index in reach and merged == before:
             continue
         reach[index] = merged
         state = dict(merged)
         for decoded in machine_blocks[index].operations:
             if decoded.name == "BSSY" and (barrier := BARRIER.search(decoded.operands)):
-                state[barrier[0]] = frozenset(target[x] for x in LABEL.findall(decoded.operands) if x in target)
+                state[barrier[0]] = frozenset(
+                    block_of_label[x] for x in LABEL.findall(decoded.operands) if x in block_of_label
+                )
         last = machine_blocks[index].last
         if last.name == "BSYNC" and (barrier := BARRIER.search(last.operands)) and state.get(barrier[0]):
             following = machine_blocks[index].successors if last.guard else ()

@@ -33,9 +33,9 @@ class Guards:
 
     graph: Graph
 
-    def never(self, index: int, place: int, guard: str) -> bool:
+    def never(self, index: int, position: int, guard: str) -> bool:
         """Whether the guard of an operation is false whenever a warp reaches it."""
-        defined = self.definition((index, place), guard)
+        defined = self.definition((index, position), guard)
         if guard.startswith("!") or defined is None:
             return False
         return any(
@@ -51,9 +51,13 @@ class Guards:
                 continue
             if PREDICATE.search(block.last.operands):
                 continue
-            on = block.successors[-1]
-            alone = [block.index for block in self.graph.blocks if on in block.successors] == [source]
-            if alone and self.before[index] >> on & 1 and (len(block.successors) == 1 or block.successors[0] != on):
+            following = block.successors[-1]
+            only_entry = [block.index for block in self.graph.blocks if following in block.successors] == [source]
+            if (
+                only_entry
+                and self.before[index] >> following & 1
+                and (len(block.successors) == 1 or block.successors[0] != following)
+            ):
                 yield source, block.last.guard
 
     @cached_property
@@ -65,10 +69,10 @@ class Guards:
         index, end = at
         while True:
             operations = self.graph.blocks[index].operations
-            for place in range(end - 1, -1, -1):
-                if predicate in set_by(operations[place]):
-                    plain = operations[place].guard is None and COMPARES.match(operations[place].name)
-                    return (index, place) if plain else None
+            for position in range(end - 1, -1, -1):
+                if predicate in set_by(operations[position]):
+                    plain = operations[position].guard is None and COMPARES.match(operations[position].name)
+                    return (index, position) if plain else None
             sources = [block.index for block in self.graph.blocks if index in block.successors]
             nearest = self.above(index)
             if nearest is None or self.set_between(nearest, index, predicate, sources):
@@ -97,9 +101,9 @@ class Guards:
     def reaching(self, index: int) -> int:
         result, pending = 0, [index]
         while pending:
-            wanted = pending.pop()
+            target = pending.pop()
             for block in self.graph.blocks:
-                if wanted in block.successors and not result >> block.index & 1:
+                if target in block.successors and not result >> block.index & 1:
                     result |= 1 << block.index
                     pending.append(block.index)
         return result
@@ -112,17 +116,19 @@ class Guards:
             for operation in self.graph.blocks[index].operations if index != first
         )  # fmt: skip
 
-    def same(self, one: At, other: At | None) -> bool:
-        """Whether two comparisons compare the same values; the second one ran first."""
-        if other is None:
+    def same(self, newer: At, older: At | None) -> bool:
+        """Whether two comparisons compare the same values."""
+        if older is None:
             return False
-        new, old = (self.graph.blocks[index].operations[place] for index, place in (one, other))
-        if new.opcode != old.opcode or compared(new) != compared(old):
+        new_comparison, old_comparison = (
+            self.graph.blocks[index].operations[position] for index, position in (newer, older)
+        )
+        if new_comparison.opcode != old_comparison.opcode or compared(new_comparison) != compared(old_comparison):
             return False
-        if PREDICATE.search(compared(new)):
+        if PREDICATE.search(compared(new_comparison)):
             return False
-        used = {(bank, int(number)) for bank, number in REGISTER.findall(compared(new))}
-        return not any(used & written(operation) for operation in self.passing(other, one))
+        used = {(bank, int(number)) for bank, number in REGISTER.findall(compared(new_comparison))}
+        return not any(used & written(operation) for operation in self.passing(older, newer))
 
     def passing(self, first: At, last: At) -> Iterator[Operation]:
         """The operations that may run between two; all of a block if a path may return to it."""

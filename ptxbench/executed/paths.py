@@ -61,9 +61,9 @@ class Paths:
         index = self.branches[line]
         if len(self.successors[index]) != 2:
             return None
-        target, on = self.successors[index]
-        taken, past = self.dominated_by(target), self.dominated_by(on)
-        return self.lines(taken & ~past), self.lines(past & ~taken)
+        target, following_index = self.successors[index]
+        taken, not_taken = self.dominated_by(target), self.dominated_by(following_index)
+        return self.lines(taken & ~not_taken), self.lines(not_taken & ~taken)
 
     def lines(self, mask: int) -> frozenset[int]:
         return frozenset(self.function.instructions[member].line for member in dominance.members(mask))
@@ -80,13 +80,15 @@ class Paths:
             through = body & ~inner_of(head, bodies)
             for back in backs:
                 through &= self.before[back]
-            always = [code[member] for member in dominance.members(through)]
+            every_trip = [code[member] for member in dominance.members(through)]
             leaving = [
                 code[member].line
                 for member in dominance.members(body)
                 if any(not body >> target & 1 for target in self.successors[member]) or root(code[member]) in ENDS
             ]
-            once = frozenset(alway.line for alway in always if count[alway.line] == 1 and alway.guard is None)
+            once = frozenset(
+                statement.line for statement in every_trip if count[statement.line] == 1 and statement.guard is None
+            )
             path_loops.append(PathLoop(code[max(backs)].line, once, self.lines(body), frozenset(leaving)))
         return path_loops
 
@@ -107,7 +109,7 @@ def root(instruction: Instruction) -> str:
 def following(function: Function, index: int) -> tuple[int, ...]:
     """The possible successors of an instruction; the jump target comes first."""
     instruction = function.instructions[index]
-    on = (index + 1,) if index + 1 < len(function.instructions) else ()
+    next_index = (index + 1,) if index + 1 < len(function.instructions) else ()
     if root(instruction) == "bra":
         names = [operand.name for operand in instruction.operands[:1] if isinstance(operand, Symbol)]
     elif root(instruction) == "brx":
@@ -116,7 +118,7 @@ def following(function: Function, index: int) -> tuple[int, ...]:
     elif root(instruction) in ENDS:
         names = []
     else:
-        return on
-    goes = [function.labels[name] for name in names if name in function.labels]
-    reached = [target for target in goes if target < len(function.instructions)]
-    return tuple(dict.fromkeys((*reached, *(on if instruction.guard is not None else ()))))
+        return next_index
+    jump_targets = [function.labels[name] for name in names if name in function.labels]
+    reached = [target for target in jump_targets if target < len(function.instructions)]
+    return tuple(dict.fromkeys((*reached, *(next_index if instruction.guard is not None else ()))))

@@ -69,7 +69,7 @@ class MachineProgram:
         return float(self.sizes @ values[: len(self.sizes)]) * self.scale
 
     def solve(self) -> Solution | None:
-        """The likeliest counts; None if the flow by itself has no solution. Only once, after `ends`."""
+        """The likeliest counts; None if the flow by itself has no solution. Can be called once, after `ends`."""
         firm = [] if self.anchored else self.firm
         targets = [*self.firm, *self.likely]
         slack = self.solver.columns

@@ -77,17 +77,17 @@ class PtxLines:
 
     def ways(self, line: int) -> tuple[int, int] | None:
         """How often a branch without divergence was taken, and how often not; None if that is not known."""
-        (executed, lanes, on, parted) = (
+        (executed, lanes, lanes_on, divergent) = (
             self.counter(line, f"ptx_{name}")
             for name in ("warp_instructions", "thread_instructions", "thread_instructions_on", "divergent_branches")
         )
-        if parted or len(self.at(line)) != 1:
+        if divergent or len(self.at(line)) != 1:
             return None
-        if on in (0, lanes):
-            return (executed if on else 0, 0 if on else executed)
-        if lanes != 32 * executed or on % 32:
+        if lanes_on in (0, lanes):
+            return (executed if lanes_on else 0, 0 if lanes_on else executed)
+        if lanes != 32 * executed or lanes_on % 32:
             return None
-        return on // 32, executed - on // 32
+        return lanes_on // 32, executed - lanes_on // 32
 
     @cached_property
     def diverges(self) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ptxbench.executed.flow import FlowRow
 
 OPTIONS: Mapping[str, bool | int | str] = {"output_flag": False, "threads": 1, "presolve": "off"}
-"""Of HiGHS, in the order in which they are set. With one thread it starts none, so that the process can be forked.
+"""Options of HiGHS, in the order in which they are set. With 1 thread it starts no other, so the process can fork.
 
 Without presolve, because it takes longer than it saves in programs of some hundred rows.
 """
@@ -70,6 +70,6 @@ class Solver:
 
 
 def accepted(status: HighsStatus) -> None:
-    """Raises ValueError if HiGHS refused a call, such as for an infinite coefficient."""
+    """Raise ValueError if HiGHS refused a call, such as for an infinite coefficient."""
     if status == HighsStatus.kError:
         raise ValueError("HiGHS does not accept the linear program")

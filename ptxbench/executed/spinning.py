@@ -33,10 +33,12 @@ def steered(paths: Paths, lines: PtxLines, histograms: Mapping[int, Mapping[int,
 
     A wait that ends at once and a loop of one trip do not count: the launch is then counted as it ran.
     """
-    fresh = from_others(paths.function.instructions)
+    schedule_registers = from_others(paths.function.instructions)
     for loop in paths.loops:
         leaving = [instruction for instruction in paths.function.instructions if instruction.line in loop.exits]
-        if not any(instruction.guard is not None and instruction.guard.name in fresh for instruction in leaving):
+        if not any(
+            instruction.guard is not None and instruction.guard.name in schedule_registers for instruction in leaving
+        ):
             continue
         if repeated(loop, lines, histograms):
             return f"the trips of the loop at PTX line {loop.line} depend on when other threads run"
@@ -59,12 +61,12 @@ def from_others(code: list[Instruction]) -> frozenset[str]:
             if not instruction.operands:
                 continue
             sources = instruction.operands if root in RESULTLESS else instruction.operands[1:]
-            fed = bool({name for operand in sources for name in registers(operand)} & result)
-            fed = fed or (instruction.guard is not None and instruction.guard.name in result)
-            through = any(word.startswith("shared") for word in words)
-            shared = shared or (root == "st" and fed and through)
-            own = is_from_others(root, *words) or (root == "ld" and shared and through)
-            if root not in RESULTLESS and (own or (fed and root != "ld")):
+            depends = bool({name for operand in sources for name in registers(operand)} & result)
+            depends = depends or (instruction.guard is not None and instruction.guard.name in result)
+            in_shared = any(word.startswith("shared") for word in words)
+            shared = shared or (root == "st" and depends and in_shared)
+            new_source = is_from_others(root, *words) or (root == "ld" and shared and in_shared)
+            if root not in RESULTLESS and (new_source or (depends and root != "ld")):
                 result |= set(registers(instruction.operands[0]))
         if (len(result), shared) == before:
             return frozenset(result)
@@ -74,8 +76,8 @@ def is_from_others(root: str, *words: str) -> bool:
     """Whether the result of these instructions may depend on when other threads run, whatever their operands are."""
     if root == "atom":
         return True
-    asks = {"mbarrier": WAITS, "ld": STRONG}.get(root, ())
-    return any(word in asks for word in words)
+    modifiers = {"mbarrier": WAITS, "ld": STRONG}.get(root, ())
+    return any(word in modifiers for word in words)
 
 
 def registers(operand: Operand) -> list[str]:

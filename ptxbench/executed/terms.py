@@ -33,7 +33,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """SASS opcodes that are anchors: their family, and the PTX instructions that they come from."""
 
-SPEEDS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
+ACCESS_BYTES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
 TYPE = re.compile(r"[busf](?:16x2|\d+)|bf16x2|bf16|f16x2|e[45]m[23]x2")
 
 
@@ -56,7 +56,7 @@ def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     """The terms of a kernel's anchors."""
     copies: dict[tuple[int, str], list[tuple[int, Operation]]] = defaultdict(list)
     for block in graph.blocks:
-        if block.index in graph.lent:
+        if block.index in graph.helper_blocks:
             continue
         for operation in block.operations:
             line = lines.begin(operation.line)
@@ -85,13 +85,13 @@ def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
 
 
 def retries(operation: Operation, statements: Sequence[Statement]) -> bool:
-    """Whether an atomic is one try of a loop with which ptxas replaces an atomic that the hardware lacks."""
+    """Whether an atomic belongs to a retry loop, with which ptxas replaces an atomic that the hardware lacks."""
     tries = ".CAS" in operation.opcode and operation.name in (*ATOMICS, "ATOMS")
     return tries and not any(".cas" in statement.opcode for statement in statements)
 
 
 def foreign_paths(line: int, family: str, places: list[tuple[int, Operation]], lines: PtxLines) -> Term | None:
-    """The paths of a generic atomic for memory that no request reached."""
+    """The term for the paths of a generic atomic to memory that no request accessed: they ran 0 times."""
     if family not in ("load", "store") or not any(
         statement.opcode.startswith(("atom", "red")) for statement in lines.at(line)
     ):
@@ -142,8 +142,8 @@ def anchor(
 def multiple(statement: Statement, places: list[tuple[int, Operation]]) -> float:
     """How many machine instructions one PTX execution takes."""
     if FAMILIES[places[0][1].name][0] == "matrix":
-        own, machine = shape(statement.opcode), size(places[0][1].opcode)
-        return max(1.0, own / machine) if own and machine else 1.0
+        ptx_products, machine_products = shape(statement.opcode), size(places[0][1].opcode)
+        return max(1.0, ptx_products / machine_products) if ptx_products and machine_products else 1.0
     return max(1.0, 1 / max(ratio(statement, operation) for _, operation in places))
 
 
@@ -172,9 +172,9 @@ def ratio(statement: Statement, operation: Operation) -> float:
     if not digits:
         return 1.0
     vector = next((int(word[1:]) for word in words if re.fullmatch(r"v[248]", word)), 1)
-    own = int(digits[0]) // 8 * vector * (2 if kind and kind.endswith("x2") else 1)
-    moved = next((SPEEDS[word] for word in operation.opcode.split(".")[1:] if word in SPEEDS), 4)
-    return moved / own if own else 1.0
+    statement_bytes = int(digits[0]) // 8 * vector * (2 if kind and kind.endswith("x2") else 1)
+    operation_bytes = next((ACCESS_BYTES[word] for word in operation.opcode.split(".")[1:] if word in ACCESS_BYTES), 4)
+    return operation_bytes / statement_bytes if statement_bytes else 1.0
 
 
 # ---- everything else
@@ -185,7 +185,7 @@ def likely_sums(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     copies: dict[int, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     anchored = set()
     for block in graph.blocks:
-        if block.index in graph.lent:
+        if block.index in graph.helper_blocks:
             continue
         for operation in block.operations:
             line = lines.begin(operation.line)
@@ -210,7 +210,7 @@ ROUTING = (*ENDS, "BSSY", "BREAK", "WARPSYNC", "NOP", "YIELD", "P2R", "R2P")
 def upper_bounds(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     """A block runs at most as often as the most executed line of its instructions."""
     for block in graph.blocks:
-        if block.index in graph.lent:
+        if block.index in graph.helper_blocks:
             continue
         begun = [lines.begin(operation.line) for operation in block.operations if operation.name not in ROUTING]
         counts = [lines.executions(line) for line in begun if line is not None]

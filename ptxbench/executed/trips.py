@@ -24,9 +24,9 @@ def greedy(histogram: Histogram, sizes: Sequence[int]) -> dict[int, tuple[int, i
     ran: dict[int, int] = dict.fromkeys(sizes, 0)
     entered: dict[int, int] = dict.fromkeys(sizes, 0)
     for trips, entries in histogram.items():
-        left = trips
+        remaining = trips
         for size in sorted(sizes, reverse=True):
-            times, left = divmod(left, size)
+            times, remaining = divmod(remaining, size)
             ran[size] += times * entries
             entered[size] += entries if times else 0
     return {size: (ran[size], entered[size]) for size in sizes}
@@ -49,7 +49,7 @@ Place = tuple[int, str | None]
 def copies(flow: Flow, loop: PathLoop, histogram: Histogram, guards: Guards) -> Iterator[FlowRow]:
     """The constraints for one loop, from lines whose copies have different sizes; anchors, if there are any."""
     votes: Counter[tuple[tuple[Place, int], ...]] = Counter()
-    for (_, name, _), copies_of_name in standing(flow, loop).items():
+    for (_, name, _), copies_of_name in places_of_copies(flow, loop).items():
         places = {
             place: len(spots)
             for place, spots in copies_of_name.items()
@@ -63,16 +63,20 @@ def copies(flow: Flow, loop: PathLoop, histogram: Histogram, guards: Guards) -> 
     if sum(size * ran for size, (ran, _) in expected.items()) != sum(trips * n for trips, n in histogram.items()):
         return  # some trips are not in these copies
     for size, (ran, entered) in expected.items():
-        same = [place for place, length in shape.items() if length == size]
-        free = [block for block, guard in same if guard is None]
-        if not free:
+        places_of_size = [place for place, length in shape.items() if length == size]
+        unguarded = [block for block, guard in places_of_size if guard is None]
+        if not unguarded:
             continue
-        yield FlowRow(dict.fromkeys(free, 1.0), float(ran) if len(free) == len(same) else 0.0, float(ran))
-        if len(same) == 1 and (edges := flow.entries(free[0], loop.body)):
+        yield FlowRow(
+            dict.fromkeys(unguarded, 1.0), float(ran) if len(unguarded) == len(places_of_size) else 0.0, float(ran)
+        )
+        if len(places_of_size) == 1 and (edges := flow.entries(unguarded[0], loop.body)):
             yield FlowRow(dict.fromkeys(edges, 1.0), float(entered), float(entered))
 
 
-def standing(flow: Flow, loop: PathLoop) -> Mapping[tuple[int, str, str], Mapping[Place, list[tuple[int, int]]]]:
+def places_of_copies(
+    flow: Flow, loop: PathLoop
+) -> Mapping[tuple[int, str, str], Mapping[Place, list[tuple[int, int]]]]:
     """For each line, name and opcode: the places of its copies in the machine code, as block and index."""
     result: dict[tuple[int, str, str], dict[Place, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for block in flow.graph.blocks:
@@ -80,7 +84,9 @@ def standing(flow: Flow, loop: PathLoop) -> Mapping[tuple[int, str, str], Mappin
             line = flow.lines.begin(operation.line)
             if line is None or line not in loop.once or operation.name in ROUTING or operation.never:
                 continue
-            if block.index in flow.graph.lent or (operation.name in FAMILIES and not is_single(flow, line, operation)):
+            if block.index in flow.graph.helper_blocks or (
+                operation.name in FAMILIES and not is_single(flow, line, operation)
+            ):
                 continue
             place = (flow.together_with[block.index], operation.guard)
             result[line, operation.name, operation.opcode][place].append((block.index, index))
