@@ -14,7 +14,7 @@ from ptxbench import roofline, stats
 from ptxbench.backends import flush
 from ptxbench.backends.hold import smallest_step
 from ptxbench.checklist import ChecklistLine
-from ptxbench.measure.contrast import apart
+from ptxbench.measure.contrast import relative_difference
 from ptxbench.result import Round
 from ptxbench.units import si
 
@@ -240,7 +240,7 @@ def judge_solo(
     subject: str, solo: Mapping[str, Sequence[int]], among: Mapping[str, float], *, limit: float
 ) -> CheckResult:
     """Whether a copy and an arithmetic kernel, which load different units, take as long alone as in turns."""
-    shares = {name: apart(median(solo[name]), among[name]) for name in among}
+    shares = {name: relative_difference(median(solo[name]), among[name]) for name in among}
     words = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
     values = {"solo_apart": shares}
     if max(shares.values()) > limit:

@@ -27,8 +27,8 @@ class Contrast:
     stop: str | None = None
     seconds: float = 0.0
     """Seconds spent on the blocks."""
-    asked: int = 0
-    """Blocks that counted when the contrast was last decided."""
+    decided_on: int = 0
+    """The number of blocks that counted at the last call of `decide`."""
 
     @property
     def order(self) -> list[Sampler]:
@@ -67,45 +67,47 @@ class Contrast:
         return slow if len(slow) <= settings.most_dropped * len(self.states) else {}
 
     def throttled(self, settings: SamplingSettings) -> bool:
-        """Whether more blocks should be dropped than may be."""
+        """Whether more blocks were slow or throttled than may be dropped."""
         return len(dropped(self.states, settings.slow_clock)) > settings.most_dropped * len(self.states)
 
-    def kept(self, settings: SamplingSettings) -> list[list[int]]:
+    def counted(self, settings: SamplingSettings) -> list[list[int]]:
+        """The blocks that count."""
         dropped = self.dropped(settings)
         return [block for index, block in enumerate(self.ns) if index not in dropped]
 
     def decide(self, settings: SamplingSettings) -> None:
         """Set `stop` once the round of this contrast is over."""
         order = stats.letters(self.start)
-        ratios = [stats.block_log_ratio(order, block) for block in self.kept(settings)]
+        ratios = [stats.block_log_ratio(order, block) for block in self.counted(settings)]
         self.stop = stats.stop_reason(
             ratios,
             self.seconds,
-            since=self.asked,
+            since=self.decided_on,
             looks=settings.looks,
             half_width=settings.half_width,
             limit_seconds=settings.limit_seconds,
             few_seconds=settings.few_seconds,
         )
-        self.asked = len(ratios)
+        self.decided_on = len(ratios)
 
     def medians(self, settings: SamplingSettings) -> dict[str, float]:
         """The median sample of each letter, nanoseconds."""
-        taken: dict[str, list[int]] = {"A": [], "B": []}
-        for block in self.kept(settings):
+        samples_by_letter: dict[str, list[int]] = {"A": [], "B": []}
+        for block in self.counted(settings):
             for letter, t in zip(stats.letters(self.start), block, strict=True):
-                taken[letter].append(t)
-        return {letter: median(samples) for letter, samples in taken.items() if samples}
+                samples_by_letter[letter].append(t)
+        return {letter: median(samples) for letter, samples in samples_by_letter.items() if samples}
 
 
-def apart(one: float, other: float) -> float:
-    """The relative difference of two times."""
-    return abs(one / other - 1)
+def relative_difference(time: float, base: float) -> float:
+    return abs(time / base - 1)
 
 
 def interacts(contrast: Contrast, solo: dict[str, Sequence[int]], settings: SamplingSettings) -> bool:
     """Whether a kernel takes a different time alone than among the others."""
     among = contrast.medians(settings)
     return any(
-        apart(median(solo[letter]), among[letter]) > settings.interaction for letter in among if solo.get(letter)
+        relative_difference(median(solo[letter]), among[letter]) > settings.interaction
+        for letter in among
+        if solo.get(letter)
     )

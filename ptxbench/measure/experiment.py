@@ -51,7 +51,10 @@ class SystemHost:
 SETTINGS, HOST = SamplingSettings(), SystemHost()
 
 SampleObserver = Callable[[str, str, int], None]
-"""Called after a sample that was taken like those of a block, with the contrast's variant, the sample's, the block."""
+"""Called after a sample that was taken like those of a block.
+
+Its arguments: the contrast's variant, the variant of the sample, and the index of the block.
+"""
 
 
 class DataRenewal(Protocol):
@@ -255,7 +258,7 @@ def labels_of(
         labels.add(THROTTLED)
     if interacts(contrast, solo, settings):
         labels.add(INTERFERENCE)
-    if len(contrast.kept(settings)) < settings.looks[0]:
+    if len(contrast.counted(settings)) < settings.looks[0]:
         labels.add(FEW_BLOCKS)
     among = contrast.medians(settings)
     if floor_ns is not None and among and min(among.values()) < settings.launch_bound * floor_ns:

@@ -21,19 +21,19 @@ class Solo:
 def each_alone(samplers: Mapping[str, Sampler], samples: int, watch: Watch | None) -> dict[str, Solo]:
     """This many samples of each kernel: half of them in the order of the kernels, half in the reverse order.
 
-    So a clock that drifts evenly is the same for all in the mean.
+    So a clock that drifts evenly has the same mean for all of them.
     """
-    forth = {name: alone(sampler, samples - samples // 2, watch) for name, sampler in samplers.items()}
-    back = {name: alone(samplers[name], samples // 2, watch) for name in reversed(list(samplers))}
-    return {name: join(forth[name], back[name]) for name in samplers}
+    first_halves = {name: alone(sampler, samples - samples // 2, watch) for name, sampler in samplers.items()}
+    second_halves = {name: alone(samplers[name], samples // 2, watch) for name in reversed(list(samplers))}
+    return {name: join(first_halves[name], second_halves[name]) for name in samplers}
 
 
 def join(*parts: Solo) -> Solo:
     """The samples of all parts."""
-    taken = [part for part in parts if part.ns]
-    known = [part.mhz for part in taken for _ in part.ns if part.mhz is not None]
-    ns = [sample for part in taken for sample in part.ns]
-    return Solo(ns, fmean(known) if known and len(known) == len(ns) else None)
+    sampled = [part for part in parts if part.ns]
+    clocks = [part.mhz for part in sampled for _ in part.ns if part.mhz is not None]
+    ns = [sample for part in sampled for sample in part.ns]
+    return Solo(ns, fmean(clocks) if clocks and len(clocks) == len(ns) else None)
 
 
 def alone(sampler: Sampler, samples: int, watch: Watch | None) -> Solo:
@@ -46,5 +46,5 @@ def alone(sampler: Sampler, samples: int, watch: Watch | None) -> Solo:
     for _ in range(samples):
         ns += take_block([sampler, sampler])[1:]
         clocks.append(watch.state().clock_mhz if watch else None)
-    known = [mhz for mhz in clocks if mhz is not None]
-    return Solo(ns, fmean(known) if known and len(known) == len(clocks) else None)
+    known_clocks = [mhz for mhz in clocks if mhz is not None]
+    return Solo(ns, fmean(known_clocks) if known_clocks and len(known_clocks) == len(clocks) else None)

@@ -24,8 +24,8 @@ def throttled(state: BlockState) -> str | None:
 def dropped(states: Sequence[BlockState], slow_clock: float) -> dict[int, str]:
     """The blocks of a round that do not count, by index, with the reason.
 
-    A clock counts as slow against the median of the round's blocks, so that a card that always runs below its
-    nominal clock keeps its samples.
+    A clock is slow if it is below the share `slow_clock` of the median of the round's blocks. So a card that always
+    runs below its nominal clock keeps its samples.
     """
     clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
     least = slow_clock * median(clocks) if clocks else 0.0

@@ -19,12 +19,12 @@ LARGEST_L2 = 128 << 20
 LAUNCH = 5e-6
 """Seconds. A shorter time of a kernel is mostly that of its launch, whatever it executes."""
 
-OWN = "ptx"
-"""The variant whose claim is the cell's."""
+MAIN_VARIANT = "ptx"
+"""The claim about this variant is the claim of its cell."""
 
 
 def dram_bytes(cell: Cell) -> float:
-    """Bytes between DRAM and the GPU at least: inputs if the caches are cold, and outputs that fit in no cache."""
+    """The least bytes between DRAM and the GPU: inputs if the caches are cold, and outputs that fit in no cache."""
     if cell.cache != "cold":
         return 0
     written = cell.work.get("written", cell.work["bytes"])
@@ -35,16 +35,18 @@ def of_cell(cell: Cell, gpu: str, executions: Mapping[str, Executions | str]) ->
     """The model of a cell. `executions`: by variant its executions, or why there are none."""
     arch, specification = MODELS[gpu]
     counted = {name: known for name, known in executions.items() if isinstance(known, Executions)}
-    least = {name: floors(known.executed, arch, specification) for name, known in counted.items()}
+    least_seconds = {name: floors(known.executed, arch, specification) for name, known in counted.items()}
     claims = {
-        name: model_verdict(cell, name, executions, least, ctas_wanted=specification.sms)
+        name: model_verdict(cell, name, executions, least_seconds, ctas_wanted=specification.sms)
         for name in cell.variants
         if name != REFERENCE and name in executions
     }
-    own = claims.get(OWN) or next(iter(claims.values()), Claim(NO_CLAIM, "there is no variant to compare"))
+    cell_claim = claims.get(MAIN_VARIANT) or next(
+        iter(claims.values()), Claim(NO_CLAIM, "there is no variant to compare")
+    )
     widths = {name: known.width for name, known in counted.items()}
     recorded = {name: asdict(allowed) for name, allowed in claims.items()}
-    return Model(gpu, least, own.verdict, own.reason, recorded, widths, notes(cell, executions))
+    return Model(gpu, least_seconds, cell_claim.verdict, cell_claim.reason, recorded, widths, notes(cell, executions))
 
 
 def notes(cell: Cell, executions: Mapping[str, Executions | str]) -> dict[str, str]:
@@ -67,18 +69,18 @@ def model_verdict(
     cell: Cell,
     name: str,
     executions: Mapping[str, Executions | str],
-    least: Mapping[str, Mapping[str, float]],
+    least_seconds: Mapping[str, Mapping[str, float]],
     *,
     ctas_wanted: int,
 ) -> Claim:
     """The claim that the floors of a variant allow against the reference."""
     reasons = []
-    own, base = cell.variants[name], cell.variants.get(REFERENCE)
-    if base is None:
+    result, reference_result = cell.variants[name], cell.variants.get(REFERENCE)
+    if reference_result is None:
         return Claim(NO_CLAIM, f"there is no {REFERENCE} to compare with")
     if other_geometry(cell, name, REFERENCE):
         return Claim(NO_CLAIM, f"{OTHER_GEOMETRY}: the launches differ")
-    if same_code(own, base):
+    if same_code(result, reference_result):
         return Claim(NO_CLAIM, "same machine code")
     for variant in (REFERENCE, name):
         counts = executions.get(variant, "not executed")
@@ -87,16 +89,16 @@ def model_verdict(
         )
     if any(reasons):
         return Claim(NO_CLAIM, reasons[0])
-    if policies(base) != policies(own):
+    if policies(reference_result) != policies(result):
         return Claim(NO_CLAIM, "other cache operators, cache hints or prefetches")
     if cell.launch.launches > 1:
         return Claim(NO_CLAIM, "a chain of launches: the floors have no time between launches")
     sides = [side for side in (executions[REFERENCE], executions[name]) if isinstance(side, Executions)]
     if any(side.executed["ctas"] < ctas_wanted for side in sides):
         return Claim(NO_CLAIM, f"fewer CTAs than the {ctas_wanted} SMs of the GPU")
-    if max(max(least[variant].values(), default=0.0) for variant in (REFERENCE, name)) < LAUNCH:
+    if max(max(least_seconds[variant].values(), default=0.0) for variant in (REFERENCE, name)) < LAUNCH:
         return Claim(NO_CLAIM, "too small a launch: its highest floor is under 5 µs")
-    return claim(least[name], least[REFERENCE], width=max(side.width for side in sides))
+    return claim(least_seconds[name], least_seconds[REFERENCE], width=max(side.width for side in sides))
 
 
 def obstacles(variant: str, executions: Executions) -> list[str]:
@@ -113,9 +115,9 @@ def obstacles(variant: str, executions: Executions) -> list[str]:
     return result
 
 
-def same_code(own: VariantResult, base: VariantResult) -> bool:
-    code = own.build and own.build.sass_sha256
-    return bool(code) and base.build is not None and base.build.sass_sha256 == code
+def same_code(result: VariantResult, reference_result: VariantResult) -> bool:
+    code = result.build and result.build.sass_sha256
+    return bool(code) and reference_result.build is not None and reference_result.build.sass_sha256 == code
 
 
 CACHE = {"cg", "cs", "cv", "lu", "wt"}
@@ -127,7 +129,9 @@ def policies(result: VariantResult) -> frozenset[tuple[str, ...]]:
     hinted = set()
     for opcode in filter(opcodes.is_hinted, result.opcodes or {}):
         root, *modifiers = opcodes.words(opcode)
-        asked = [modifier for modifier in modifiers if modifier in CACHE or modifier.startswith(("L1::", "L2::"))]
-        if asked or opcodes.is_hint(opcode):
-            hinted.add((root, *asked))
+        cache_modifiers = [
+            modifier for modifier in modifiers if modifier in CACHE or modifier.startswith(("L1::", "L2::"))
+        ]
+        if cache_modifiers or opcodes.is_hint(opcode):
+            hinted.add((root, *cache_modifiers))
     return frozenset(hinted)

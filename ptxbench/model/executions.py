@@ -12,7 +12,10 @@ from ptxbench import pipes
 from ptxbench.toolchain.lines import MachineInstruction
 
 EXACT = {pipes.LSU, pipes.SHUFFLE, pipes.TENSOR, pipes.XU}
-"""Pipes whose executions the counts by line determine; those of the others may be too high by the interval's width."""
+"""Pipes for which the counts by line determine the executions.
+
+The counts of the other pipes may be too high by the interval's width.
+"""
 
 SHARED = re.compile(r"(?:LDS|STS|LDSM|STSM|LDGSTS|ATOMS)\b")
 NEVER = re.compile(r"@!U?PT\b")
@@ -28,9 +31,9 @@ BULK = re.compile(r"UBLK|UTMA|UCGABAR|SYNCS|STAS|REDAS|[HQIB]GMMA|WARPGROUP|USET
 
 @dataclass(frozen=True)
 class Executions:
-    """The executions of one variant; `unknown`, `atomics`, `bulk`: opcodes that allow no claim, as written in the code.
+    """The executions of one variant. `unknown`, `atomics`, `bulk`: opcodes that allow no claim, as in the machine code.
 
-    `width`: of the interval of executed instructions, as a share.
+    `width`: the width of the interval of executed instructions, as a share of the least.
     """
 
     executed: Mapping[str, Any]
@@ -53,9 +56,10 @@ def executions(
 ) -> Executions:
     """The executions of a launch.
 
-    `fit`: of each instruction by its address; `interval`: least and most of all together. If it is not a point, the
-    least counts, and each pipe whose executions are not exact is reduced by the whole possible excess. `wide`: by line,
-    passes over the banks if its shared accesses are merged into that many bytes per lane.
+    `fit`: the likeliest executions of each instruction, by its address. `interval`: the least and the most executions
+    of all together. If the two differ, the least is taken, and the count of each pipe that is not in EXACT is reduced
+    by the whole possible excess. `wide`: by line and bytes per lane, the passes over the banks if the line's shared
+    accesses are merged into accesses of that many bytes.
     """
     by_pipe: dict[str, float] = defaultdict(float)
     by_name: dict[str, float] = defaultdict(float)
@@ -68,29 +72,29 @@ def executions(
             continue
         by_name[opcode.split(".")[0]] += count
         pipe = pipes.pipe(opcode, arch)
-        worth = pipes.multiply_adds(opcode) if pipe == pipes.TENSOR else 0.0
-        if pipe is None or worth is None:
+        multiply_adds = pipes.multiply_adds(opcode) if pipe == pipes.TENSOR else 0.0
+        if pipe is None or multiply_adds is None:
             unknown.append(opcode)
         else:
             by_pipe[pipe] += count
-            fmas += worth * count
+            fmas += multiply_adds * count
     in_cluster = not summed(by_line, "ptx_atomic_global_requests") and summed(by_line, "ptx_atomic_cluster_requests")
-    far = CLUSTER_ATOMICS if in_cluster else frozenset()
+    cluster_atomics = CLUSTER_ATOMICS if in_cluster else frozenset()
     total = sum(fit.get(instruction.address, 0) for instruction in code)
     least, most = interval
-    spare = max(total - least, 0)
-    known = {
-        name: count if name in EXACT else max(count - spare, 0)
+    excess = max(total - least, 0)
+    pipe_counts = {
+        name: count if name in EXACT else max(count - excess, 0)
         for name, count in by_pipe.items()
         if name != pipes.ISSUE
     }
-    shuffles = known.pop(pipes.SHUFFLE, 0)
+    shuffles = pipe_counts.pop(pipes.SHUFFLE, 0)
     if shuffles:
-        known[pipes.LSU] = known.get(pipes.LSU, 0) + shuffles
+        pipe_counts[pipes.LSU] = pipe_counts.get(pipes.LSU, 0) + shuffles
     return Executions(
         {
             "warp_instructions": least,
-            "pipes": known,
+            "pipes": pipe_counts,
             "mma_fmas": fmas,
             "shuffles": shuffles,
             "shared_wavefronts": wavefronts(code, by_line, wide),
@@ -100,8 +104,8 @@ def executions(
             "ctas": ctas,
         },
         tuple(dict.fromkeys(unknown)),
-        tuple(name for name in by_name if name in GLOBAL_ATOMICS - far),
-        tuple(name for name in by_name if BULK.match(name) or name in far),
+        tuple(name for name in by_name if name in GLOBAL_ATOMICS - cluster_atomics),
+        tuple(name for name in by_name if BULK.match(name) or name in cluster_atomics),
         most / least - 1 if least else 0.0,
     )
 

@@ -79,13 +79,23 @@ def agreements(
     measured: Mapping[str, float],
     bounds: Mapping[str, Bounds] | None = None,
 ) -> list[Agreement]:
-    """Every counter that both have; one that is 0 in both shows nothing. `bounds`: of counts that are not exact."""
+    """Every counter that both have, except those that are 0 in both. `bounds`: of counts that are not exact."""
     result = []
     for counter in COUNTERS:
-        own, other = emulated.get(counter.emulated), measured.get(counter.hardware)
-        if own is not None and other is not None and (own or other):
+        emulated_count, hardware_count = emulated.get(counter.emulated), measured.get(counter.hardware)
+        if emulated_count is not None and hardware_count is not None and (emulated_count or hardware_count):
             least, most = (bounds or {}).get(counter.emulated, (None, None))
             result.append(
-                Agreement(pair, variant, dict(size), counter.emulated, counter.hardware, own, other, least, most)
+                Agreement(
+                    pair,
+                    variant,
+                    dict(size),
+                    counter.emulated,
+                    counter.hardware,
+                    emulated_count,
+                    hardware_count,
+                    least,
+                    most,
+                )
             )
     return result

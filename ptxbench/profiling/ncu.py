@@ -33,7 +33,7 @@ EXPLAINED = {
 
 
 class Unavailable(MachineError):
-    """No launch can be counted here."""
+    """This machine cannot count any launch."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class ProfileTarget:
 
 def find() -> str:
     """The program. Raises MachineError if it is not installed."""
-    text = shutil.which(PROGRAM)
-    if text is None:
+    path = shutil.which(PROGRAM)
+    if path is None:
         raise Unavailable(NO_PROGRAM)
-    return text
+    return path
 
 
 def command(program: str, target: ProfileTarget, log: Path, ptxbench: Sequence[str]) -> list[str]:
@@ -92,7 +92,7 @@ def profile(program: str, target: ProfileTarget, seconds: float = SECONDS) -> Pr
 
 
 def perform(words: Sequence[str], seconds: float) -> str:
-    """Run it, and return its output. However this ends, it ends all of its processes too."""
+    """Run a command, and return its output. On every way out, all processes of the command are ended."""
     try:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

@@ -16,7 +16,7 @@ from ptxbench.result import BROKEN, UNJUDGED, VERIFIED, Cell, VariantResult
 from ptxbench.stats import Interval
 from ptxbench.tune.pair_functions import call_pair_function
 from ptxbench.tune.points import PairSweep, Point
-from ptxbench.tune.sweep import Place, point_key
+from ptxbench.tune.sweep import LaunchKey, launch_key
 
 ALPHA = 1 - stats.LEVEL
 
@@ -80,8 +80,8 @@ class Curves:
     def marks(self) -> Values:
         """The pair's own values of the swept names: its knobs' defaults, and the size of its own sweep."""
         pair, values = self.swept.loaded.pair, self.swept.values
-        own = {**(self.swept.size if pair.sweep else {}), **{knob.name: knob.default for knob in pair.knobs}}
-        return {name: own[name] for name in values if own.get(name) in values[name]}
+        own_values = {**(self.swept.size if pair.sweep else {}), **{knob.name: knob.default for knob in pair.knobs}}
+        return {name: own_values[name] for name in values if own_values.get(name) in values[name]}
 
     @property
     def main(self) -> Quantity:
@@ -98,16 +98,16 @@ class Curves:
     def best(self, quantity: Quantity, variant: str) -> Best | None:
         """The best point of a variant; None if no point is better than another, or none may be judged."""
         readings = self.of(quantity, variant)
-        known = {
+        judged = {
             i: point_reading for i, point_reading in enumerate(readings) if point_reading and not self.labels.get(i)
         }
-        if quantity.better == "neither" or not known:
+        if quantity.better == "neither" or not judged:
             return None
         sign = 1 if quantity.better == "lower" else -1
-        index = min(known, key=lambda i: (sign * known[i].value, i))
-        others = [i for i in known if i != index]
-        parted = separated(known[index], [known[i] for i in others], sign)
-        return Best(index, [i for i, apart in zip(others, parted, strict=True) if not apart])
+        index = min(judged, key=lambda i: (sign * judged[i].value, i))
+        others = [i for i in judged if i != index]
+        proven_worse = separated(judged[index], [judged[i] for i in others], sign)
+        return Best(index, [i for i, worse in zip(others, proven_worse, strict=True) if not worse])
 
     def enough(self, quantity: Quantity, variant: str) -> tuple[float, int] | None:
         """The share of the best value that suffices, and the first point that reaches it; None without such a share."""
@@ -146,17 +146,18 @@ def separated(best: Reading, others: Sequence[Reading], sign: int) -> list[bool]
     """
     if not best.rounds:
         return [sign * other.value > sign * best.value for other in others]
-    probabilities, judged = [], []
+    probabilities, enough_rounds = [], []
     for other in others:
         common = sorted(best.rounds.keys() & other.rounds.keys())
         logs = all(values[r] > 0 for values in (best.rounds, other.rounds) for r in common)
         differences = [
             sign * (log(other.rounds[r] / best.rounds[r]) if logs else other.rounds[r] - best.rounds[r]) for r in common
         ]
-        judged.append(len(differences) >= FEWEST_ROUNDS)
-        probabilities.append(stats.paired_effect(differences).p if judged[-1] else 1.0)
+        enough_rounds.append(len(differences) >= FEWEST_ROUNDS)
+        probabilities.append(stats.paired_effect(differences).p if enough_rounds[-1] else 1.0)
     return [
-        enough and p <= ALPHA for enough, p in zip(judged, stats.holm(probabilities) if others else [], strict=True)
+        enough and p <= ALPHA
+        for enough, p in zip(enough_rounds, stats.holm(probabilities) if others else [], strict=True)
     ]
 
 
@@ -168,10 +169,10 @@ def curves(swept: PairSweep, cells: Sequence[Cell], metric: str | None = None) -
 
     Raises UsageError for an unknown metric.
     """
-    known = {point_key(cell): cell for cell in cells if not cell.control}
+    cells_by_key = {launch_key(cell): cell for cell in cells if not cell.control}
     variants = [source.variant for source in swept.sources]
     quantities = choose_quantities(swept, metric)
-    cells_by_point = [cells_of(point, known) for point in swept.points]
+    cells_by_point = [cells_of(point, cells_by_key) for point in swept.points]
     readings = {
         (quantity.name, variant): [reading(quantity, swept, parts, variant) for parts in cells_by_point]
         for quantity in quantities
@@ -203,8 +204,8 @@ def choose_quantities(swept: PairSweep, metric: str | None) -> list[Quantity]:
         return chosen + [figure for figure in figures if figure.name != metric]
     names = [figure.name for figure in figures]
     if metric not in BY_NAME and not metric.startswith("sass."):
-        every = [*names, *BY_NAME]
-        hint = suggestion(metric, every) or f" There are {', '.join(every)}, and sass.OPCODE."
+        all_names = [*names, *BY_NAME]
+        hint = suggestion(metric, all_names) or f" There are {', '.join(all_names)}, and sass.OPCODE."
         raise UsageError(f"Unknown metric '{metric}' here.{hint}")
     return [quantity_of(choose([metric])[0]), *figures]
 
@@ -213,13 +214,13 @@ def quantity_of(metric: Metric) -> Quantity:
     return Quantity(metric.name, metric.unit, metric.better, metric.description.rstrip("."), metric)
 
 
-def cells_of(point: Point, known: Mapping[Place, Cell]) -> dict[str, Cell]:
+def cells_of(point: Point, cells_by_key: Mapping[LaunchKey, Cell]) -> dict[str, Cell]:
     """The existing cells of a point, by launch."""
     knobs = tuple(point.knobs.items())
     return {
-        name: known[knobs, tuple(size.items())]
+        name: cells_by_key[knobs, tuple(size.items())]
         for name, size in point.parts.items()
-        if (knobs, tuple(size.items())) in known
+        if (knobs, tuple(size.items())) in cells_by_key
     }
 
 
@@ -277,10 +278,10 @@ def of_rounds(values: Mapping[int, float | None]) -> Reading | None:
     rounds = {number: value for number, value in values.items() if value is not None}
     if not rounds:
         return None
-    taken = list(rounds.values())
-    value, half = mean(taken), 0.0
-    if len(taken) >= FEWEST_ROUNDS:
-        half = stats.student_quantile(0.5 + stats.LEVEL / 2, len(taken) - 1) * stdev(taken) / sqrt(len(taken))
+    samples = list(rounds.values())
+    value, half = mean(samples), 0.0
+    if len(samples) >= FEWEST_ROUNDS:
+        half = stats.student_quantile(0.5 + stats.LEVEL / 2, len(samples) - 1) * stdev(samples) / sqrt(len(samples))
     return Reading(Interval(value - half, value, value + half), rounds)
 
 
@@ -305,13 +306,13 @@ def rounds_of(cells: Sequence[Cell], variant: str) -> dict[int, list[SweepPart]]
     """The parts of a point in each round that timed all of them, by its number."""
     timed: list[dict[int, SweepPart]] = []
     for cell in cells:
-        own: dict[int, SweepPart] = {}
-        for number in sorted({one.round for one in cell.rounds}):
-            rounds = [one for one in cell.rounds if one.round == number and variant in one.contrast]
+        parts_by_round: dict[int, SweepPart] = {}
+        for number in sorted({contrast.round for contrast in cell.rounds}):
+            rounds = [contrast for contrast in cell.rounds if contrast.round == number and variant in contrast.contrast]
             ns = stats.median_ns(rounds, variant)
             if ns is not None:
-                seen = next((one.observed[variant] for one in rounds if variant in one.observed), {})
-                own[number] = part_of(cell, variant, ns / 1e9, seen)
-        timed.append(own)
-    common = set.intersection(*(set(own) for own in timed)) if timed else set()
-    return {number: [own[number] for own in timed] for number in sorted(common)}
+                seen = next((contrast.observed[variant] for contrast in rounds if variant in contrast.observed), {})
+                parts_by_round[number] = part_of(cell, variant, ns / 1e9, seen)
+        timed.append(parts_by_round)
+    common = set.intersection(*(set(parts_by_round) for parts_by_round in timed)) if timed else set()
+    return {number: [parts_by_round[number] for parts_by_round in timed] for number in sorted(common)}

@@ -63,23 +63,23 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
             readings = curves.of(quantity, variant)
             lines.append(PanelLine(variant, readings, best.index if best else None, best.tied if best else ()))
         return [Panel("", x_name, x, "variant", lines, mark)]
-    [(other, values)] = second
+    [(second_name, values)] = second
     result = []
     for variant in curves.variants:
         best, readings = curves.best(quantity, variant), curves.of(quantity, variant)
         lines = []
         for k, value in enumerate(values):
-            own = range(k, len(readings), len(values))  # the second name varies fastest
-            at = {index: i for i, index in enumerate(own)}
+            indices = range(k, len(readings), len(values))  # the second name varies fastest
+            at = {index: i for i, index in enumerate(indices)}
             lines.append(
                 PanelLine(
                     value_words(value),
-                    [readings[index] for index in own],
+                    [readings[index] for index in indices],
                     at.get(best.index) if best else None,
                     [at[index] for index in best.tied if index in at] if best else (),
                 )
             )
-        result.append(Panel(variant, x_name, x, other, lines, mark))
+        result.append(Panel(variant, x_name, x, second_name, lines, mark))
     return result
 
 

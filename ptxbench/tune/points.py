@@ -25,17 +25,17 @@ EMULATED_SMS = gpu("sm_90").multiprocessors
 """SMs over which the emulator distributes CTAs: as many as an H100 has."""
 
 MOST_KNOBS = 2
-"""The most values that fit in a picture: of an axis, and of the lines."""
+"""A picture shows two knobs: one along the axis, one as its lines."""
 
 MOST_POINTS = 1000
 
 ITSELF = "point"
-"""The only part of a point if the pair declares no parts."""
+"""The name of a point's only part if the pair declares no parts."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One place of a sweep. `at`: the swept names. `parts`: the size of each possible launch, by its name.
+    """One point of a sweep. `at`: the values of the swept names. `parts`: the size of each possible launch, by name.
 
     `reason`: why a launch is impossible, the first if several are; None if all are possible.
     """
@@ -53,7 +53,7 @@ class Point:
 
 @dataclass(frozen=True)
 class PairSweep:
-    """A pair with its sweep: the names with their values, the size apart from these, the variants."""
+    """A pair with its sweep: the swept names with their values, the size without them, the variants."""
 
     loaded: LoadedPair
     values: Mapping[str, Sequence[int]]
@@ -73,14 +73,14 @@ class PairSweep:
         return next(iter(parts_of(self.loaded.pair)))
 
     def pair_plans(self) -> tuple[PairPlan, ...]:
-        """Every launch as jobs of a run, one for each setting of the knobs, so that each build is checked once."""
+        """The launches as plans of a run: one plan per setting of the knobs, so that each build is checked once."""
         settings = without_repeats([point.knobs for point in self.points if point.parts])
         pair_plans = []
         for knobs in settings:
             sizes = [size for point in self.points if point.knobs == knobs for size in point.parts.values()]
             loaded = with_knobs(self.loaded, knobs)
-            wanted = {source.variant for source in self.sources}
-            sources = tuple(source for source in loaded.sources if source.variant in wanted)
+            variants = {source.variant for source in self.sources}
+            sources = tuple(source for source in loaded.sources if source.variant in variants)
             pair_plans.append(PairPlan(loaded, sources, without_repeats(sizes), knobs=knobs))
         return tuple(pair_plans)
 
@@ -105,19 +105,19 @@ def sweep_of(
     if len(swept_values) > MOST_KNOBS:
         raise UsageError(f"{', '.join(swept_values)} are {len(swept_values)} knobs. Sweep at most {MOST_KNOBS}.")
     knobs = {knob.name for knob in pair.knobs}
-    base = dict(base_size(loaded, kind, sms))
+    fixed_size = dict(base_size(loaded, kind, sms))
     for name in swept_values:
-        require_known(loaded, name, [*knobs, *base])
+        require_known(loaded, name, [*knobs, *fixed_size])
     for name in size:
-        require_known(loaded, canonical(pair, name), list(base))
+        require_known(loaded, canonical(pair, name), list(fixed_size))
         if canonical(pair, name) in swept_values:
             raise UsageError(f"{name} is set both by --knob and by --size. Set it once.")
-    base |= {canonical(pair, name): value for name, value in size.items()}
+    fixed_size |= {canonical(pair, name): value for name, value in size.items()}
     if (count := math.prod(map(len, swept_values.values()))) > MOST_POINTS:
         raise UsageError(f"{' and '.join(swept_values)} make {count:,} points. Sweep at most {MOST_POINTS:,}.")
-    swept = PairSweep(loaded, swept_values, base, sources, kind)
-    points = tuple(points_of(swept, knobs, {name for name in swept_values if name in base}))
-    return PairSweep(loaded, swept_values, base, sources, kind, points)
+    swept = PairSweep(loaded, swept_values, fixed_size, sources, kind)
+    points = tuple(points_of(swept, knobs, {name for name in swept_values if name in fixed_size}))
+    return PairSweep(loaded, swept_values, fixed_size, sources, kind, points)
 
 
 def canonical(pair: Pair, name: str) -> str:
@@ -168,9 +168,9 @@ def points_of(swept: PairSweep, knobs: set[str], dimensions: set[str]) -> Iterat
     needed = {swept.first_part, *(name for figure in swept.figures for name in figure.needs)}
     for values in itertools.product(*swept.values.values()):
         at = dict(zip(swept.values, values, strict=True))
-        own = {name: value for name, value in at.items() if name in knobs}
+        point_knobs = {name: value for name, value in at.items() if name in knobs}
         size = {**swept.size, **{name: value for name, value in at.items() if name in dimensions}}
-        pair = swept.loaded.pair.with_knobs(own)
+        pair = swept.loaded.pair.with_knobs(point_knobs)
         launches, reasons = {}, []
         for name, part in parts.items():
             if name in needed:
@@ -179,7 +179,7 @@ def points_of(swept: PairSweep, knobs: set[str], dimensions: set[str]) -> Iterat
                     reasons.append(reason)
                 else:
                     launches[name] = launch
-        yield Point(at, own, launches, reasons[0] if reasons else None)
+        yield Point(at, point_knobs, launches, reasons[0] if reasons else None)
 
 
 def why_not(loaded: LoadedPair, pair: Pair, size: Size) -> str | None:

@@ -28,7 +28,7 @@ class InterruptedSweep:
     @property
     def rounds(self) -> int:
         """Rounds that every cell has."""
-        numbers = {one.round for cell in self.run.cells for one in cell.rounds}
+        numbers = {contrast.round for cell in self.run.cells for contrast in cell.rounds}
         return max(numbers, default=-1) + 1
 
 
@@ -55,7 +55,7 @@ def finished_before(frame: RunFrame, folder: Path, tools: Toolchain) -> Interrup
     same_sweeps = [
         before for path in sorted(folder.glob(SAVED)) if (before := read(path)) and is_same(before.run, frame, tools)
     ]
-    continued = {before.run.run.continues for before in same_sweeps}  # names count seconds, and a sweep may take less
+    continued = {before.run.run.continues for before in same_sweeps}  # names order only by the second
     last = [before for before in same_sweeps if before.run.run.id not in continued][-1:]
     return next((before for before in last if before.run.run.status == INTERRUPTED and before.run.cells), None)
 
@@ -91,7 +91,7 @@ def plan_of(plan: RunPlan, swept: PairSweep, before: InterruptedSweep | None) ->
     plan = replace(plan, continues=before.run.run.id)
     if swept.kind == "times":
         return replace(plan, begun=tuple(before.run.cells), first_round=min(before.rounds, plan.rounds))
-    done = {point_key(cell) for cell in before.run.cells}
+    done = {launch_key(cell) for cell in before.run.cells}
     pair_plans = []
     for pair_plan in plan.pair_plans:
         sizes = tuple(
@@ -102,11 +102,11 @@ def plan_of(plan: RunPlan, swept: PairSweep, before: InterruptedSweep | None) ->
     return replace(plan, pair_plans=tuple(pair_plans))
 
 
-Place = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
+LaunchKey = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
 """The knobs and the size of a launch."""
 
 
-def point_key(cell: Cell) -> Place:
+def launch_key(cell: Cell) -> LaunchKey:
     return tuple(cell.knobs.items()), tuple(cell.size.items())
 
 
@@ -117,4 +117,4 @@ def in_order(swept: PairSweep, cells: Sequence[Cell]) -> list[Cell]:
         for i, pair_plan in enumerate(swept.pair_plans())
         for k, size in enumerate(pair_plan.sizes)
     }
-    return sorted(cells, key=lambda cell: (-1, 0) if cell.control else order.get(point_key(cell), (len(order), 0)))
+    return sorted(cells, key=lambda cell: (-1, 0) if cell.control else order.get(launch_key(cell), (len(order), 0)))
