@@ -38,10 +38,10 @@ class ErrorBound:
         At 0 and at infinities, relative errors are 0, and a unit in the last place is the smallest one.
         """
         magnitude = np.where(np.isfinite(result), np.abs(result), 0.0)
-        least = LEAST_NORMAL[self.type]
-        exponent = np.where(magnitude > 0, np.frexp(magnitude)[1] - 1, least)
-        place = np.maximum(exponent, least) - FRACTION_BITS[self.type]
-        step = np.ldexp(1.0, place)
+        least_exponent = LEAST_NORMAL[self.type]
+        exponent = np.where(magnitude > 0, np.frexp(magnitude)[1] - 1, least_exponent)
+        step_exponent = np.maximum(exponent, least_exponent) - FRACTION_BITS[self.type]
+        step = np.ldexp(1.0, step_exponent)
         greatest: NDArray[np.float64] = np.maximum(self.relative * magnitude, self.ulps * step)
         return np.maximum(greatest, self.absolute)
 

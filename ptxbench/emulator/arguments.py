@@ -28,8 +28,8 @@ FIRST_WITH_CLUSTERS = 90
 def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     """x, or up to (x, y, z), as three integers of at least 1."""
     dimensions = tuple(value) if isinstance(value, list | tuple | np.ndarray) else (value,)
-    whole = all(isinstance(dimension, int | np.integer) and dimension >= 1 for dimension in dimensions)
-    if not whole or not 1 <= len(dimensions) <= 3:
+    valid = all(isinstance(dimension, int | np.integer) and dimension >= 1 for dimension in dimensions)
+    if not valid or not 1 <= len(dimensions) <= 3:
         raise LaunchError(f"{name} is {value}; expected one to three whole numbers of at least 1.")
     x, y, z = (*map(int, dimensions), 1, 1)[:3]
     return x, y, z
@@ -67,32 +67,32 @@ def check_launch(
 
 
 def cluster_of(
-    function: Function, grid: tuple[int, int, int], asked: tuple[int, int, int] | None, arch: str
+    function: Function, grid: tuple[int, int, int], cluster: tuple[int, int, int] | None, arch: str
 ) -> tuple[int, int, int] | None:
-    """The CTAs of a cluster: as `asked`, else as the entry requires; None for a launch without clusters.
+    """The CTAs of a cluster: `cluster` if the launch gives it, else as the entry requires; None without clusters.
 
     Raises LaunchError for a cluster that no GPU launches. (PTX ISA, "Cluster Dimension Directives".)
     """
     name = f"'{function.name}'"
     required = function.directives.get(".reqnctapercluster")
-    if required and asked and asked != (*required, 1, 1)[:3]:
-        raise LaunchError(f"{name} needs clusters of {required} CTAs (.reqnctapercluster); this launch has {asked}.")
+    if required and cluster and cluster != (*required, 1, 1)[:3]:
+        raise LaunchError(f"{name} needs clusters of {required} CTAs (.reqnctapercluster); this launch has {cluster}.")
     if required:
-        asked = extent(required, ".reqnctapercluster")
-    if asked is None:
+        cluster = extent(required, ".reqnctapercluster")
+    if cluster is None:
         explicit = ".explicitcluster" in function.directives
         return (1, 1, 1) if explicit else None
-    ctas = math.prod(asked)
+    ctas = math.prod(cluster)
     if ctas > MAX_CLUSTER:
         raise LaunchError(f"A cluster of {ctas} CTAs; the maximum is {MAX_CLUSTER}.")
     most = function.directives.get(".maxclusterrank")
     if most and ctas > most[0]:
         raise LaunchError(f"{name} allows at most {most[0]} CTAs in a cluster (.maxclusterrank); this one has {ctas}.")
-    if any(all_of % part for all_of, part in zip(grid, asked, strict=True)):
-        raise LaunchError(f"The cluster {asked} does not divide the grid {grid}.")
+    if any(ctas_of_grid % ctas_of_cluster for ctas_of_grid, ctas_of_cluster in zip(grid, cluster, strict=True)):
+        raise LaunchError(f"The cluster {cluster} does not divide the grid {grid}.")
     if ctas > 1 and architecture.number(arch) < FIRST_WITH_CLUSTERS:
         raise LaunchError(f"Clusters need sm_{FIRST_WITH_CLUSTERS}; this run is for {arch}.")
-    return asked
+    return cluster
 
 
 def check_arguments(

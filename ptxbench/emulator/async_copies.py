@@ -32,24 +32,24 @@ class AsyncCopies(GroupedCopies):
             f"{loads[3]}, {stores[3]}, ptr {site})"
         )
         if self.ops.watches_order:
-            near = self.ops.function(watch.watch_copy(size))
-            self.e.line(f"call void @{near}({', '.join(stores)})")
+            watch_stores = self.ops.function(watch.watch_copy(size))
+            self.e.line(f"call void @{watch_stores}({', '.join(stores)})")
             key = ("load", "global", size, 1, layout.WEAK)
             self.ops.watching.spaces.add(key)
-            far = watches.name_of(*key)
-            some = self.ops.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # other lanes get zeros
-            self.e.line(f"call void @{far}({loads[0]}, i32 {some}, {loads[2]}, {loads[3]})")
+            watch_loads = watches.name_of(*key)
+            loading = self.ops.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # other lanes get zeros
+            self.e.line(f"call void @{watch_loads}({loads[0]}, i32 {loading}, {loads[2]}, {loads[3]})")
 
     def arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
         """Make the copies that the active lanes have issued arrive at an mbarrier when they are done."""
         if increase:
             self.mbarrier(mbarriers.RAISE, space, address)
-        reached = self.ops.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8).split(", ")
+        arguments = self.ops.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8).split(", ")
         self.ops.function(mbarriers.TOUCH)
         self.ops.function(copies.ISSUE)
-        lanes = self.e.op(f"call i32 @touch_mbarrier({', '.join(reached)})")
+        lanes = self.e.op(f"call i32 @touch_mbarrier({', '.join(arguments)})")
         self.e.line(
-            f"call void @issue_copy(ptr %env, {reached[3]}, i32 {lanes}, i32 0, {reached[0]}, "
+            f"call void @issue_copy(ptr %env, {arguments[3]}, i32 {lanes}, i32 0, {arguments[0]}, "
             f"<{LANES} x i64> zeroinitializer, {V32} zeroinitializer)"
         )
 

@@ -25,15 +25,19 @@ class SharedSide:
 
     addresses: str
     site: str
-    """Where it is counted."""
+    """The site that counts the access."""
     reach: str
-    """Where it is reported if it is bad."""
+    """The site at which a bad access is reported."""
     own: bool
     """Whether the addresses are offsets in the CTA's own memory, not addresses of shared::cluster."""
     barriers: str = f"{V32} splat (i32 {bulk_queue.GROUP})"
+    """The mbarriers that the copies complete; GROUP for copies that a group of the thread completes."""
     lanes: str = ""
+    """The lanes that copy (i32 name)."""
     ctas: str = f"{V32} zeroinitializer"
+    """In each lane, a mask of CTAs of the cluster; 0 if the address says which CTA it is."""
     several: bool = False
+    """Whether each of `ctas` gets the bytes."""
 
     @property
     def flags(self) -> str:
@@ -54,14 +58,21 @@ class BulkCopies(GroupedCopies):
         lanes, barriers = self.mbarrier(space, barrier)
         addresses, _, _, reach = ops.memory_arguments(space, self.shared(address), "store", PIECE).split(", ")
         if space == OWN:
-            named = f"{V32} zeroinitializer"
+            cta_mask = f"{V32} zeroinitializer"
             if ops.clustered:
-                named = f"{V32} {self.own_bit()}"
-            return SharedSide(addresses, reach, reach, own=True, barriers=barriers, lanes=lanes, ctas=named)
-        named = f"{V32} zeroinitializer" if ctas is None else f"{V32} {self.e.convert(ctas, U32).ir}"
+                cta_mask = f"{V32} {self.own_bit()}"
+            return SharedSide(addresses, reach, reach, own=True, barriers=barriers, lanes=lanes, ctas=cta_mask)
+        cta_mask = f"{V32} zeroinitializer" if ctas is None else f"{V32} {self.e.convert(ctas, U32).ir}"
         own_site = self.new_site(OWN, "store", PIECE)
         return SharedSide(
-            addresses, own_site, reach, own=False, barriers=barriers, lanes=lanes, ctas=named, several=ctas is not None
+            addresses,
+            own_site,
+            reach,
+            own=False,
+            barriers=barriers,
+            lanes=lanes,
+            ctas=cta_mask,
+            several=ctas is not None,
         )
 
     def source(self, address: Address) -> SharedSide:
@@ -79,8 +90,8 @@ class BulkCopies(GroupedCopies):
 
     def own_bit(self) -> str:
         """The bit of the CTA in a mask of its cluster's, in every lane."""
-        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.CLUSTER_RANK}")
-        rank = self.e.op(f"load i32, ptr {at}, align 8")
+        rank_address = self.e.op(f"getelementptr i64, ptr %env, i64 {context.CLUSTER_RANK}")
+        rank = self.e.op(f"load i32, ptr {rank_address}, align 8")
         return self.e.splat(self.e.op(f"shl i32 1, {rank}"), U32).ir
 
     def shared(self, address: Address) -> Value:
@@ -101,8 +112,8 @@ class BulkCopies(GroupedCopies):
         extras = ""
         if ignored is not None:
             left, right = (self.e.min(edge, self.e.constant((1 << bulk.RIGHT_AT) - 1, U32)) for edge in ignored)
-            both = self.e.or_(left, self.e.shl(right, self.e.constant(bulk.RIGHT_AT, U32)))
-            extras = f"{V32} {both.ir}"
+            both_ends = self.e.or_(left, self.e.shl(right, self.e.constant(bulk.RIGHT_AT, U32)))
+            extras = f"{V32} {both_ends.ir}"
         self.issue(near, far, size, "load", extras)
 
     def store(
@@ -119,17 +130,17 @@ class BulkCopies(GroupedCopies):
         reduction: tuple[str, Type] | None = None,
     ) -> None:  # fmt: skip
         """`extras`: which bytes the copy has, as runtime/bulk.py says; empty if all."""
-        whole = near.own and not extras and not self.ops.clustered
-        function = self.ops.function(bulk.ISSUE if whole else bulk.ISSUE_PARTS)
+        simple = near.own and not extras and not self.ops.clustered
+        function = self.ops.function(bulk.ISSUE if simple else bulk.ISSUE_PARTS)
         reduce, elements = self.reduction(reduction)
         kind = "atomic" if reduction else use
-        fars = self.ops.memory_arguments("global", self.shared(far), kind, PIECE).split(", ")
+        far_arguments = self.ops.memory_arguments("global", self.shared(far), kind, PIECE).split(", ")
         site = self.new_site("async", "copy", PIECE)
         extras = extras or f"{V32} splat (i32 {bulk.ALL_BYTES if use == 'store' else 0})"
-        parts = "" if whole else f", {near.reach}, {near.flags}, {near.ctas}, {extras}"
+        parts = "" if simple else f", {near.reach}, {near.flags}, {near.ctas}, {extras}"
         self.e.line(
-            f"call void @{function}({near.addresses}, {fars[0]}, {V32} {size.ir}, {near.barriers}, i32 {near.lanes}, "
-            f"ptr %env, {near.site}, {fars[3]}, {site}, ptr {reduce}, i64 {elements}{parts})"
+            f"call void @{function}({near.addresses}, {far_arguments[0]}, {V32} {size.ir}, {near.barriers}, "
+            f"i32 {near.lanes}, ptr %env, {near.site}, {far_arguments[3]}, {site}, ptr {reduce}, i64 {elements}{parts})"
         )
 
     def reduction(self, reduction: tuple[str, Type] | None) -> tuple[str, int]:
@@ -146,21 +157,23 @@ class BulkCopies(GroupedCopies):
         function = self.ops.function(bulk_clusters.ISSUE)
         reduce, elements = self.reduction(reduction)
         lanes, barriers = self.mbarrier(CLUSTER, barrier)
-        near = self.ops.memory_arguments(CLUSTER, self.shared(target), "atomic" if reduction else "store", PIECE)
-        nears, _, _, near_site = near.split(", ")
-        own = self.source(source)
+        target_arguments = self.ops.memory_arguments(
+            CLUSTER, self.shared(target), "atomic" if reduction else "store", PIECE
+        )
+        target_addresses, _, _, target_site = target_arguments.split(", ")
+        source_side = self.source(source)
         site = self.new_site("async", "copy", PIECE)
         self.e.line(
-            f"call void @{function}({nears}, {own.addresses}, {V32} {size.ir}, {barriers}, i32 {lanes}, ptr %env, "
-            f"{near_site}, {own.site}, {site}, ptr {reduce}, i64 {elements})"
+            f"call void @{function}({target_addresses}, {source_side.addresses}, {V32} {size.ir}, {barriers}, "
+            f"i32 {lanes}, ptr %env, {target_site}, {source_side.site}, {site}, ptr {reduce}, i64 {elements})"
         )
 
     def fill(self, space: str, address: Address, size: Value) -> None:
         """Store zeros at an address of shared memory, or a generic one."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.ops.line, "st.bulk fills shared memory.")
-        where = self.ops.memory_arguments(OWN, self.ops.copies.in_shared(space, address), "store", fill.UNIT)
-        addresses, lanes, env, site = where.split(", ")
+        arguments = self.ops.memory_arguments(OWN, self.ops.copies.in_shared(space, address), "store", fill.UNIT)
+        addresses, lanes, env, site = arguments.split(", ")
         watch = ""
         if self.ops.watches_order:
             key = ("store", OWN, fill.UNIT, 1, layout.WEAK)

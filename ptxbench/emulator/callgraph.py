@@ -39,11 +39,11 @@ Signature = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
 
 def signature(params: Sequence[Variable], returns: Sequence[Variable]) -> Signature:
     """The signature. A predicate in a register counts as one byte."""
-    whole, back = (
+    passed, returned = (
         tuple((variable.space, max(variable.size_bytes, 1)) for variable in variables)
         for variables in (params, returns)
     )
-    return whole, back
+    return passed, returned
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ def is_call(instruction: Instruction) -> bool:
 
 def read_call(instruction: Instruction) -> Call:
     """`call (returned), target, (arguments), label`; only the target is required. Raises PtxSyntaxError."""
-    rest = list(instruction.operands)
-    returned = rest.pop(0).parts if rest and isinstance(rest[0], Group) else ()  # type: ignore[union-attr]
-    if not rest or not isinstance(rest[0], Symbol | Register):
+    operands = list(instruction.operands)
+    returned = operands.pop(0).parts if operands and isinstance(operands[0], Group) else ()  # type: ignore[union-attr]
+    if not operands or not isinstance(operands[0], Symbol | Register):
         raise syntax_error(instruction.line, "expected the name of a function, or a register, after 'call'.")
-    target = rest.pop(0)
-    arguments = rest.pop(0).parts if rest and isinstance(rest[0], Group) else ()  # type: ignore[union-attr]
-    label = rest.pop(0) if rest else None
-    if rest or not (label is None or isinstance(label, Symbol)):
+    target = operands.pop(0)
+    arguments = operands.pop(0).parts if operands and isinstance(operands[0], Group) else ()  # type: ignore[union-attr]
+    label = operands.pop(0) if operands else None
+    if operands or not (label is None or isinstance(label, Symbol)):
         raise syntax_error(instruction.line, "expected ';' after the parameters of the call.")
     if isinstance(target, Register) and label is None:
         raise syntax_error(
@@ -83,8 +83,8 @@ def is_provided(module: Module, call: Call) -> bool:
     """Whether the emulator provides the called function, and the module does not define one of the same name."""
     if not isinstance(call.target, Symbol) or call.target.name not in HOST_FUNCTIONS:
         return False
-    own = module.functions.get(call.target.name)
-    return own is None or not own.defined
+    function = module.functions.get(call.target.name)
+    return function is None or not function.defined
 
 
 def calls_of(module: Module, function: Function) -> Iterator[Call]:
@@ -109,10 +109,12 @@ def callee(module: Module, call: Call) -> Function:
     return function
 
 
-def wrong_number(call: Call, who: str, params: Sequence[Variable], returns: Sequence[Variable]) -> PtxSyntaxError:
+def wrong_number(
+    call: Call, callee_name: str, params: Sequence[Variable], returns: Sequence[Variable]
+) -> PtxSyntaxError:
     return syntax_error(
         call.line,
-        f"{who} takes {len(params)} and returns {len(returns)}; the call has {len(call.arguments)} and "
+        f"{callee_name} takes {len(params)} and returns {len(returns)}; the call has {len(call.arguments)} and "
         f"{len(call.returned)}.",
     )
 
@@ -127,15 +129,15 @@ class CallGraph:
     def formals(self, caller: Function, call: Call) -> tuple[tuple[Variable, ...], tuple[Variable, ...]]:
         """Parameters and returned values of a call through a register. Raises PtxSyntaxError."""
         if call.label in caller.prototypes:
-            shape = caller.prototypes[call.label]
-            who, params, returns = f"the prototype '{call.label}'", shape.params, shape.returns
+            prototype = caller.prototypes[call.label]
+            callee_name, params, returns = f"the prototype '{call.label}'", prototype.params, prototype.returns
         elif call.label in caller.call_targets:
             first = self.listed_targets(caller, call)[0]
-            who, params, returns = f"'{first.name}'", first.params, first.returns
+            callee_name, params, returns = f"'{first.name}'", first.params, first.returns
         else:
             raise syntax_error(call.line, f"'{call.label}' is not the label of a .callprototype or .calltargets.")
         if len(call.arguments) != len(params) or len(call.returned) != len(returns):
-            raise wrong_number(call, who, params, returns)
+            raise wrong_number(call, callee_name, params, returns)
         return params, returns
 
     def listed_targets(self, caller: Function, call: Call) -> list[Function]:
@@ -154,27 +156,31 @@ class CallGraph:
         are in its .calltargets, or, without .calltargets, whose address the module takes."""
         if isinstance(call.target, Symbol):
             return (callee(self.module, call).name,)
-        wanted = signature(*self.formals(caller, call))
+        call_signature = signature(*self.formals(caller, call))
         if call.label in caller.prototypes:
             functions = [self.module.functions[name] for name in self.pointed_to]
         else:
             functions = self.listed_targets(caller, call)
-        return tuple(function.name for function in functions if signature(function.params, function.returns) == wanted)
+        return tuple(
+            function.name for function in functions if signature(function.params, function.returns) == call_signature
+        )
 
 
 def addressed(module: Module) -> Iterator[str]:
     """The functions whose address is taken by an initialiser or an instruction."""
-    named = {name for name, function in module.functions.items() if function.defined and not function.entry}
-    if not named:
+    function_names = {name for name, function in module.functions.items() if function.defined and not function.entry}
+    if not function_names:
         return
     for variable in module.variables.values():
         for value in variable.initial:
-            if isinstance(value, Symbol) and value.name in named:
+            if isinstance(value, Symbol) and value.name in function_names:
                 yield value.name
     for function in module.functions.values():
         for instruction in function.instructions:
             if not is_call(instruction):
-                yield from (name for operand in instruction.operands for name in symbols(operand) if name in named)
+                yield from (
+                    name for operand in instruction.operands for name in symbols(operand) if name in function_names
+                )
 
 
 def symbols(operand: Operand) -> Iterator[str]:
@@ -204,17 +210,17 @@ class CallPlan:
 def plan(module: Module, kernel: Function) -> CallPlan:
     """Decide which functions of a kernel are called and which are inlined.
 
-    Called are functions in cycles, functions that allocate on the stack (their return frees that memory), and targets
-    of calls through registers. Every function is called if inlining the others gave more than MOST_INLINED instructions
-    or more than MOST_NESTED nested calls. Raises PtxSyntaxError, and UnsupportedInstruction for a function without a
-    body.
+    Functions in cycles, functions that allocate on the stack (their return frees that memory), and targets of calls
+    through registers are called. If inlining the others gives more than MOST_INLINED instructions or more than
+    MOST_NESTED nested calls, every function is called. Raises PtxSyntaxError, and UnsupportedInstruction for a function
+    without a body.
     """
     graph = CallGraph(module)
     edges: dict[str, list[str]] = {}
     inlinable: dict[str, list[str]] = {}
     indirect: set[str] = set()
 
-    def look_at(name: str) -> list[str]:
+    def record_calls(name: str) -> list[str]:
         function = module.functions[name]
         edges[name], inlinable[name] = [], []
         for call in calls_of(module, function):
@@ -226,7 +232,7 @@ def plan(module: Module, kernel: Function) -> CallPlan:
                 indirect.update(targets)
         return list(dict.fromkeys(edges[name]))
 
-    order, cycle = components(kernel.name, look_at)
+    order, cycle = components(kernel.name, record_calls)
     members = Counter(cycle.values())
     called = indirect | {
         name
@@ -264,8 +270,8 @@ def components(start: str, successors: Callable[[str], list[str]]) -> tuple[list
     open_names = [start]
     path = [(start, iter(successors(start)))]
     while path:
-        name, rest = path[-1]
-        for successor in rest:
+        name, unvisited = path[-1]
+        for successor in unvisited:
             if successor not in index:
                 index[successor] = low[successor] = len(index)
                 open_names.append(successor)

@@ -79,31 +79,34 @@ class Calls:
         if end > start:
             stack.clear(stack.address(top, start), self.e.constant(end - start, U32), mask)
         for register in sorted(block.live_in & self.kernel.slots.keys()):
-            self.write(register, self.e.constant(0, self.kernel.held(register)))
+            self.write(register, self.e.constant(0, self.kernel.bits_type(register)))
         for register in sorted(block.live_in & self.kernel.defined.keys()):
             self.kernel.note_defined(register, "and", self.e.op(f"xor i32 {mask}, -1"))
         self.take_formals(name, step, top)
 
     def take_formals(self, name: str, step: FlowStep, frame: Value) -> None:
         """Load the parameters that are registers from the frame."""
-        places = self.formal_places(name)
+        offsets = self.formal_offsets(name)
         for operand in step.instruction.operands:
             assert isinstance(operand, Register)
-            kind = self.kernel.held(operand.name)
-            self.write(operand.name, self.stack.restore(frame, places[operand.name], kind, self.ops.mask))
+            kind = self.kernel.bits_type(operand.name)
+            self.write(operand.name, self.stack.restore(frame, offsets[operand.name], kind, self.ops.mask))
 
-    def formal_places(self, name: str) -> dict[str, int]:
+    def formal_offsets(self, name: str) -> dict[str, int]:
+        """The offset in the routine's frame of each formal parameter and returned value, by name."""
         formals = self.kernel.program.routines[name].formals
-        return {formal.name: at for formal, at in zip(formals, self.kernel.frames.of[name].formals, strict=True)}
+        return {
+            formal.name: offset for formal, offset in zip(formals, self.kernel.frames.of[name].formals, strict=True)
+        }
 
     def leave_routine(self, name: str, step: FlowStep) -> None:
         """Each lane returns to the block in its frame, and to its caller's frame."""
         e, stack, mask = self.e, self.stack, self.ops.mask
         frame = self.kernel.values[FRAME] = stack.frame()
-        places = self.formal_places(name)
+        offsets = self.formal_offsets(name)
         for operand in step.instruction.operands:
             assert isinstance(operand, Register)
-            stack.save(frame, places[operand.name], self.kernel.get(operand.name), mask)
+            stack.save(frame, offsets[operand.name], self.kernel.get(operand.name), mask)
         self.control.set_pcs(mask, stack.leave(mask))
         e.line("br label %dispatch")
 
@@ -116,14 +119,14 @@ class Calls:
         self.stop_if(stack.push(size, number + 1, mask, self.ops.site("call")), number)
         offsets, _ = lay_out_formals(site)
         params, _ = site.signature
-        for place, argument, (_, bytes_) in zip(offsets, site.arguments, params, strict=False):
+        for offset, argument, (_, bytes_) in zip(offsets, site.arguments, params, strict=False):
             if isinstance(argument, Register):
-                stack.save(top, place, self.kernel.get(argument.name), mask)
+                stack.save(top, offset, self.kernel.get(argument.name), mask)
             else:
-                stack.copy(stack.address(top, place), self.local_address(argument), bytes_, mask)
+                stack.copy(stack.address(top, offset), self.local_address(argument), bytes_, mask)
         frame = stack.frame()
-        for place, register in saved:
-            stack.save(frame, place, self.saved_value(register), mask)
+        for offset, register in saved:
+            stack.save(frame, offset, self.saved_value(register), mask)
         if targets is None:
             self.control.go(number, self.block_of(site.targets[0]))
         else:
@@ -142,21 +145,21 @@ class Calls:
         top = stack.top()
         offsets, _ = lay_out_formals(site)
         params, returns = site.signature
-        for place, result, (_, bytes_) in zip(offsets[len(params) :], site.results, returns, strict=True):
+        for offset, result, (_, bytes_) in zip(offsets[len(params) :], site.results, returns, strict=True):
             if isinstance(result, Register):
-                self.write(result.name, stack.restore(top, place, self.kernel.held(result.name), mask))
+                self.write(result.name, stack.restore(top, offset, self.kernel.bits_type(result.name), mask))
             else:
-                stack.copy(self.local_address(result), stack.address(top, place), bytes_, mask)
+                stack.copy(self.local_address(result), stack.address(top, offset), bytes_, mask)
         if saved:
             frame = self.kernel.values[FRAME] = stack.frame()
-        for place, register in saved:
+        for offset, register in saved:
             if register.startswith(DEFINED):
                 name = register.removeprefix(DEFINED)
-                held = stack.restore(frame, place, PRED, mask)
+                defined = stack.restore(frame, offset, PRED, mask)
                 self.kernel.note_defined(name, "and", self.e.op(f"xor i32 {mask}, -1"))
-                self.kernel.note_defined(name, "or", self.e.lanes_where(held))
+                self.kernel.note_defined(name, "or", self.e.lanes_where(defined))
             else:
-                self.write(register, stack.restore(frame, place, self.kernel.held(register), mask))
+                self.write(register, stack.restore(frame, offset, self.kernel.bits_type(register), mask))
 
     def local_address(self, symbol: Symbol) -> Value:
         """The local memory address of a .param variable of the caller, as u32."""
@@ -181,16 +184,16 @@ class Calls:
         address = self.kernel.read_value(site.address, B64, ops.line)
         name = self.function_of_targets(site.targets)
         value = Value(e.op(f"call {V32} @{name}({V64} {address.ir})"), U32)
-        lost = ops.ballot(e.compare("eq", value, e.constant(-1, U32)))
-        self.stack.fault(context.NO_FUNCTION, ops.site("call"), lost, address)
-        self.stop_if(lost, number)
+        no_target = ops.ballot(e.compare("eq", value, e.constant(-1, U32)))
+        self.stack.fault(context.NO_FUNCTION, ops.site("call"), no_target, address)
+        self.stop_if(no_target, number)
         slot = self.kernel.reports[ops.step].divergent_slot
         assert slot is not None
         first = e.intrinsic("llvm.cttz.i32", "i32", ("i32", ops.mask), ("i1", "false"))
-        one = e.op(f"extractelement {V32} {value.ir}, i32 {e.op(f'and i32 {first}, {LANES - 1}')}")
-        others = ops.ballot(e.compare("ne", value, e.splat(one, U32)))
-        apart = e.op(f"icmp ne i32 {others}, 0")
-        self.control.bump(slot, e.op(f"zext i1 {apart} to i64"))
+        target_of_first = e.op(f"extractelement {V32} {value.ir}, i32 {e.op(f'and i32 {first}, {LANES - 1}')}")
+        other_lanes = ops.ballot(e.compare("ne", value, e.splat(target_of_first, U32)))
+        diverges = e.op(f"icmp ne i32 {other_lanes}, 0")
+        self.control.bump(slot, e.op(f"zext i1 {diverges} to i64"))
         return value
 
     def function_of_targets(self, targets: tuple[str, ...]) -> str:

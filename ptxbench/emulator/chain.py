@@ -1,4 +1,4 @@
-"""Launches one after the other, each of which may start before the one before has ended."""
+"""The launches of one stream, each of which may start before the previous one has ended."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ def chain(launches: Sequence[Mapping[str, Any]], *, dependent: bool = True) -> l
 
 
 def in_order(launches: Sequence[Mapping[str, Any]], *, dependent: bool) -> Iterator[Execution]:
+    """`chain`, one execution at a time."""
     earlier: dict[int, NDArray[Any]] = {}
     for launch, following in zip(launches, [*launches[1:], {}], strict=True):
-        seen = following.get("args", ()) if dependent else ()
-        copies = {id(array): array.copy() for array in arrays_of(seen)}
+        next_args = following.get("args", ()) if dependent else ()
+        copies = {id(array): array.copy() for array in arrays_of(next_args)}
         yield run(**launch, earlier=earlier)
         earlier = copies
 
@@ -53,16 +54,16 @@ def run_steps(ptx: str, entry: str | None, *, steps: Sequence[Sequence[Any]], de
     if len(steps) == 1:
         return run(ptx, entry, args=steps[0], **how)
     how["kept"] = {} if how.get("kept") is None else how["kept"]
-    done: list[Execution] = []
+    executions: list[Execution] = []
     try:
         for execution in in_order(
             [{"ptx": ptx, "entry": entry, "args": args, **how} for args in steps], dependent=dependent
         ):
-            done.append(execution)
+            executions.append(execution)
     except KernelError as error:
-        error.args = (f"{error} This is launch {len(done)} of the chain, which begins with 0.",)
+        error.args = (f"{error} This is launch {len(executions)} of the chain, which begins with 0.",)
         raise
-    return merge_executions(done)
+    return merge_executions(executions)
 
 
 def merge_executions(executions: Sequence[Execution]) -> Execution:
@@ -95,7 +96,7 @@ def merge_executions(executions: Sequence[Execution]) -> Execution:
 
 
 def add_counts(tables: Iterable[Mapping[int, Mapping[Name, int]]]) -> dict[int, dict[Name, int]]:
-    """The counts by line, added up."""
+    """The sum of tables of counts by line."""
     lines: dict[int, Counter[Name]] = {}
     for table in tables:
         for line, counts in table.items():

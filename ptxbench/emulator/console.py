@@ -55,8 +55,8 @@ class Console:
         return ctypes.cast(self.callback, ctypes.c_void_p).value or 0
 
     def close(self) -> None:
-        """Take no more calls. The callback refers to this object: without this cut, the cycle would keep the launch's
-        memory (hundreds of MiB of address space) until Python next collects cycles."""
+        """Take no more calls, and drop the callback, which refers to this object. Otherwise this cycle would keep the
+        launch's memory (hundreds of MiB of address space) until Python next collects cycles."""
         self.callback = self.forget = self.apply_pending_stores = None
 
     def called(self, kind: int, mask: int, site: int, values: int, result: int) -> None:
@@ -97,9 +97,9 @@ class Console:
 
     def update_bounds(self) -> None:
         """Update the generated code's table of accessible addresses."""
-        every = [*self.buffers, *self.heap.bounds()]
-        self.bounds[: 2 * len(every)] = np.array(every, np.int64).ravel()
-        self.context[context.BUFFER_COUNT] = len(every)
+        ranges = [*self.buffers, *self.heap.bounds()]
+        self.bounds[: 2 * len(ranges)] = np.array(ranges, np.int64).ravel()
+        self.context[context.BUFFER_COUNT] = len(ranges)
 
     def fail(self, site: int, lane: int, message: str) -> None:
         """Record the error as the thread's fault, unless it already has one."""
@@ -122,14 +122,14 @@ class Console:
         Arguments are consecutive, each aligned to its size; integers of up to 4 bytes take 4, floats are
         doubles. (PTX ISA, "System Calls"; CUDA C++ Programming Guide, "Formatted Output".)
         """
-        place, count = arguments, 0
+        address, count = arguments, 0
 
         def take(code: str) -> Any:
-            nonlocal place, count
+            nonlocal address, count
             size = struct.calcsize(code)
-            place = -(-place // size) * size
-            (value,) = struct.unpack(code, self.read(lane, place, size))
-            place += size
+            address = -(-address // size) * size
+            (value,) = struct.unpack(code, self.read(lane, address, size))
+            address += size
             count += 1
             return value
 

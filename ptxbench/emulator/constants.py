@@ -88,7 +88,10 @@ def calculate(operation: Callable[..., int | float]) -> Callable[[Constant, Cons
 
 
 def alike(a: Constant, b: Constant) -> tuple[Constant, Constant]:
-    """Convert both to floats, or to integers of one type: unsigned if one of them is."""
+    """Two floats, or two integers converted to one type: unsigned if one of them is.
+
+    Raises ValueError for an integer and a float.
+    """
     if a.whole != b.whole:
         raise ValueError("mixes whole numbers and floats")
     if not a.whole:
@@ -206,21 +209,21 @@ class Expression:
     operators: list[tuple[str, int]] = field(default_factory=list)
     """Name and precedence of each; 0 for `(` and `?`, which no other operator passes."""
 
-    def reduce(self, binding: int) -> None:
+    def reduce(self, precedence: int) -> None:
         """Apply the operators on top with a precedence of at least `binding`."""
-        while self.operators and self.operators[-1][1] >= binding:
+        while self.operators and self.operators[-1][1] >= precedence:
             self.apply(*self.operators.pop())
 
-    def apply(self, name: str, binding: int) -> None:
-        count = {UNARY: 1, CONDITIONAL: 3}.get(binding, 2)
+    def apply(self, name: str, precedence: int) -> None:
+        count = {UNARY: 1, CONDITIONAL: 3}.get(precedence, 2)
         operands = self.operands[-count:]
         del self.operands[-count:]
         try:
             if any(operand.kind == "f32 bits" for operand in operands):
                 raise ValueError("has a 0f number, which can only be used alone")
-            if binding == UNARY:
+            if precedence == UNARY:
                 self.operands.append(apply_unary(name, *operands))
-            elif binding == CONDITIONAL:
+            elif precedence == CONDITIONAL:
                 self.operands.append(choose_operand(*operands))
             else:
                 self.operands.append(BINARY[name][1](*operands))
@@ -286,9 +289,9 @@ def read_operator(cursor: Cursor, reading: Expression, nested: list[str]) -> boo
     """Take an operator between operands; False at the end of the expression."""
     word = cursor.next
     if word in BINARY:
-        binding = BINARY[word][0]
-        reading.reduce(binding)
-        reading.operators.append((word, binding))
+        precedence = BINARY[word][0]
+        reading.reduce(precedence)
+        reading.operators.append((word, precedence))
     elif word == "?":
         reading.reduce(CONDITIONAL + 1)
         reading.operators.append((word, 0))

@@ -34,18 +34,18 @@ class ControlFlow:
 
     def state(self, offset: int) -> tuple[str, str]:
         """Address and value of an i32 of the warp's state."""
-        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {offset}")
-        return at, self.e.op(f"load i32, ptr {at}, align 4")
+        address = self.e.op(f"getelementptr i8, ptr %warp, i64 {offset}")
+        return address, self.e.op(f"load i32, ptr {address}, align 4")
 
     def include(self, offset: int, lanes: str) -> None:
         """Add `lanes` to a mask of the warp's state."""
-        at, old = self.state(offset)
-        self.e.line(f"store i32 {self.e.op(f'or i32 {old}, {lanes}')}, ptr {at}, align 4")
+        address, old = self.state(offset)
+        self.e.line(f"store i32 {self.e.op(f'or i32 {old}, {lanes}')}, ptr {address}, align 4")
 
     def exclude_runnable(self, lanes: str) -> None:
         old = self.e.op("load i32, ptr %runnable, align 4")
-        rest = self.e.op(f"and i32 {old}, {self.e.op(f'xor i32 {lanes}, -1')}")
-        self.e.line(f"store i32 {rest}, ptr %runnable, align 4")
+        remaining = self.e.op(f"and i32 {old}, {self.e.op(f'xor i32 {lanes}, -1')}")
+        self.e.line(f"store i32 {remaining}, ptr %runnable, align 4")
 
     def set_pc(self, lanes: str, block: int) -> None:
         self.e.line(f"call void @{self.ops.function(short.SET_PC)}(ptr %warp, i32 {lanes}, i32 {block})")
@@ -64,9 +64,9 @@ class ControlFlow:
 
     def bump(self, slot: int, amount: str) -> None:
         """Add an i64 to a counter."""
-        at = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-        old = self.e.op(f"load i64, ptr {at}")
-        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {amount}')}, ptr {at}")
+        address = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        old = self.e.op(f"load i64, ptr {address}")
+        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {amount}')}, ptr {address}")
 
     def count_block(self, number: int, lanes: str) -> None:
         """`lanes` run block `number`."""
@@ -85,9 +85,9 @@ class ControlFlow:
 
     def tick(self, instructions: int) -> None:
         """Advance the warp's clock by the instructions of a block."""
-        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
-        old = self.e.op(f"load i64, ptr {at}")
-        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {instructions}')}, ptr {at}")
+        address = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
+        old = self.e.op(f"load i64, ptr {address}")
+        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {instructions}')}, ptr {address}")
 
     def lane_count(self, mask: str) -> str:
         """How many lanes a mask names, as i64."""
@@ -99,17 +99,17 @@ class ControlFlow:
     def count_trip(self, number: int) -> None:
         """The warp reaches block `number`; if it is a loop header, one more trip is counted."""
         if number in self.kernel.loop_at:
-            place, _ = self.kernel.loop_at[number]
-            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.kernel.trips_at + 8 * place}")
-            old = self.e.op(f"load i64, ptr {at}")
-            self.e.line(f"store i64 {self.e.op(f'add i64 {old}, 1')}, ptr {at}")
+            loop_number, _ = self.kernel.loop_at[number]
+            address = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.kernel.trips_at + 8 * loop_number}")
+            old = self.e.op(f"load i64, ptr {address}")
+            self.e.line(f"store i64 {self.e.op(f'add i64 {old}, 1')}, ptr {address}")
 
     def enter_loop(self, lanes: str, source: int, target: int) -> None:
         """`lanes`, if any, go from block `source` to `target`; if they enter a loop, its previous entry has ended."""
         if target in self.kernel.loop_at:
-            place, loop = self.kernel.loop_at[target]
+            loop_number, loop = self.kernel.loop_at[target]
             if source not in loop.blocks:
-                self.e.line(f"call void @{CLOSE_ENTRY.name}(ptr %registers, ptr %env, i64 {place}, i32 {lanes})")
+                self.e.line(f"call void @{CLOSE_ENTRY.name}(ptr %registers, ptr %env, i64 {loop_number}, i32 {lanes})")
 
     def go(self, source: int, target: int) -> None:
         """All lanes of the mask continue at `target`: directly if no other lane could run, else through dispatch."""
@@ -126,9 +126,9 @@ class ControlFlow:
             return
         runnable = self.e.op("load i32, ptr %runnable, align 4")
         alone = self.e.op(f"icmp eq i32 {mask}, {runnable}")
-        others = self.e.label("others")
-        self.e.line(f"br i1 {alone}, label %b{target}, label %{others}")
-        self.e.line(f"{others}:")
+        others_label = self.e.label("others")
+        self.e.line(f"br i1 {alone}, label %b{target}, label %{others_label}")
+        self.e.line(f"{others_label}:")
         self.set_pc(mask, target)
         self.e.line("br label %dispatch")
 
@@ -137,11 +137,11 @@ class ControlFlow:
         if self.kernel.mode == SANITIZE:
             _, waiting = self.state(context.WARP_WAITING)
             deserted = self.e.op(f"icmp ne i32 {waiting}, 0")
-            who = self.e.op(f"select i1 {deserted}, i32 {lanes}, i32 0")
-            self.ops.finding(kinds.EXIT_BEFORE_BARRIER, self.ops.site("barrier"), who)
+            reported = self.e.op(f"select i1 {deserted}, i32 {lanes}, i32 0")
+            self.ops.finding(kinds.EXIT_BEFORE_BARRIER, self.ops.site("barrier"), reported)
         if self.ops.clustered:
-            left = self.ops.function(clusters.LEAVE)
-            self.e.line(f"call void @{left}(ptr %env, ptr %warp, i32 {lanes}, i64 {self.ops.line})")
+            leave_cluster = self.ops.function(clusters.LEAVE)
+            self.e.line(f"call void @{leave_cluster}(ptr %env, ptr %warp, i32 {lanes}, i64 {self.ops.line})")
         self.ops.function(barriers.LEAVE)
         woken = self.e.op(f"call i32 @leave(ptr %env, ptr %warp, i32 {lanes})")
         if self.kernel.pool is not None:
@@ -228,15 +228,15 @@ class ControlFlow:
         staying = e.op(f"xor i32 {self.ops.mask}, {self.ops.active}")
         self.follow(staying, number, number + 1)
         assert report.divergent_slot is not None
-        parted = "0"
-        for place, target in enumerate(targets):
-            here = self.ops.ballot(e.compare("eq", index, e.constant(place, U32)))
+        divergences = "0"
+        for position, target in enumerate(targets):
+            here = self.ops.ballot(e.compare("eq", index, e.constant(position, U32)))
             self.follow(here, number, target)
-            some = e.op(f"icmp ne i32 {here}, 0")
-            rest = e.op(f"icmp ne i32 {here}, {self.ops.mask}")
-            apart = e.op(f"and i1 {some}, {rest}")
-            parted = e.op(f"or i64 {parted}, {e.op(f'zext i1 {apart} to i64')}")
-        self.bump(report.divergent_slot, parted)
+            any_here = e.op(f"icmp ne i32 {here}, 0")
+            not_all_here = e.op(f"icmp ne i32 {here}, {self.ops.mask}")
+            diverges = e.op(f"and i1 {any_here}, {not_all_here}")
+            divergences = e.op(f"or i64 {divergences}, {e.op(f'zext i1 {diverges} to i64')}")
+        self.bump(report.divergent_slot, divergences)
         e.line("br label %dispatch")
 
     def wait_at_barrier(self, last: FlowStep, number: int) -> None:
@@ -274,45 +274,45 @@ class ControlFlow:
         self.ops.step, self.ops.line = self.kernel.blocks[number].first, instruction.line
         active = self.guarded(instruction, mask)
         passed_at, passed = self.state(context.WARP_PASSED)
-        back = e.op(f"and i32 {passed}, {active}")
-        fresh = e.op(f"xor i32 {active}, {back}")
+        returning = e.op(f"and i32 {passed}, {active}")
+        arriving = e.op(f"xor i32 {active}, {returning}")
         arrive, on = e.label("arrive"), e.label("on")
-        e.line(f"store i32 {e.op(f'xor i32 {passed}, {back}')}, ptr {passed_at}, align 4")
-        rest = e.op(f"xor i32 {mask}, {fresh}")
-        e.line(f"br i1 {e.op(f'icmp eq i32 {fresh}, 0')}, label %{on}, label %{arrive}")
+        e.line(f"store i32 {e.op(f'xor i32 {passed}, {returning}')}, ptr {passed_at}, align 4")
+        remaining = e.op(f"xor i32 {mask}, {arriving}")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {arriving}, 0')}, label %{on}, label %{arrive}")
         e.line(f"{arrive}:")
         self.set_pc(mask, number)
-        self.exclude_runnable(fresh)
+        self.exclude_runnable(arriving)
         predicate = self.kernel.read_value(instruction.operands[-1], PRED, instruction.line)
-        self.arrive(step, fresh, barriers.REDUCES, e.lanes_where(predicate))
-        e.line(f"store i32 {rest}, ptr %mask, align 4")
-        e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
+        self.arrive(step, arriving, barriers.REDUCES, e.lanes_where(predicate))
+        e.line(f"store i32 {remaining}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {remaining}, 0')}, label %dispatch, label %{on}")
         e.line(f"{on}:")
         self.kernel.values.clear()
-        return rest
+        return remaining
 
     def wait_for_cluster(self, step: FlowStep, number: int, mask: str) -> str:
         """A barrier.cluster.wait: lanes wait, and then execute it again. Returns the lanes that continue."""
         e, ops = self.e, self.ops
         ops.step, ops.line = self.kernel.blocks[number].first, step.instruction.line
         active = self.guarded(step.instruction, mask)
-        held = e.op(
+        waiting = e.op(
             f"call i32 @{ops.function(clusters.HELD)}(ptr %env, ptr %warp, ptr {ops.site('barrier')}, i32 {active})"
         )
         park, on = e.label("park"), e.label("on")
-        rest = e.op(f"xor i32 {mask}, {held}")
-        e.line(f"store i32 {rest}, ptr %mask, align 4")
-        e.line(f"br i1 {e.op(f'icmp eq i32 {held}, 0')}, label %{on}, label %{park}")
+        remaining = e.op(f"xor i32 {mask}, {waiting}")
+        e.line(f"store i32 {remaining}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {waiting}, 0')}, label %{on}, label %{park}")
         e.line(f"{park}:")
         self.set_pc(mask, number)
-        self.include(context.WARP_PARKED, held)
-        self.include(context.WARP_CLUSTER_WAITING, held)
-        self.exclude_runnable(held)
-        e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
+        self.include(context.WARP_PARKED, waiting)
+        self.include(context.WARP_CLUSTER_WAITING, waiting)
+        self.exclude_runnable(waiting)
+        e.line(f"br i1 {e.op(f'icmp eq i32 {remaining}, 0')}, label %dispatch, label %{on}")
         e.line(f"{on}:")
-        ops.watching.waited_for_cluster(e.op(f"and i32 {active}, {rest}"))
+        ops.watching.waited_for_cluster(e.op(f"and i32 {active}, {remaining}"))
         self.kernel.values.clear()
-        return rest
+        return remaining
 
     def wait_for_registers(self, step: FlowStep, number: int, mask: str) -> None:
         """A setmaxnreg of the whole warp: while the pool lacks registers, the warp's turn ends here."""
@@ -325,9 +325,9 @@ class ControlFlow:
         e.line(f"br i1 {enough}, label %{on}, label %{lacking}")
         e.line(f"{lacking}:")
         self.set_pc(mask, number)
-        for place, value in ((context.YIELDED_AT, number), (context.TESTED, 1)):
-            at = e.op(f"getelementptr i64, ptr %env, i64 {place}")
-            e.line(f"store i64 {value}, ptr {at}")
+        for slot, value in ((context.YIELDED_AT, number), (context.TESTED, 1)):
+            address = e.op(f"getelementptr i64, ptr %env, i64 {slot}")
+            e.line(f"store i64 {value}, ptr {address}")
         e.line("ret void")
         e.line(f"{on}:")
 
@@ -342,75 +342,77 @@ class ControlFlow:
         _, exited = self.state(context.WARP_EXITED)
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
         elsewhere = e.lanes_where(Value(e.op(f"icmp ne {V32} {pcs}, splat (i32 {number + 1})"), PRED))
-        apart = e.op(f"icmp ne i32 {e.op(f'and i32 {waiting}, {elsewhere}')}, 0")
-        coming = e.op(f"select i1 {apart}, i32 {ops.active}, i32 0")
-        ops.finding(kinds.DIVERGENT_BARRIER, ops.site("barrier"), coming)
+        waits_elsewhere = e.op(f"icmp ne i32 {e.op(f'and i32 {waiting}, {elsewhere}')}, 0")
+        reported = e.op(f"select i1 {waits_elsewhere}, i32 {ops.active}, i32 0")
+        ops.finding(kinds.DIVERGENT_BARRIER, ops.site("barrier"), reported)
         ops.finding(kinds.BARRIER_AFTER_EXIT, ops.site("barrier"), exited)
 
     def meet(self, step: FlowStep, number: int, mask: str) -> str:
-        """A bar.warp.sync: wait for the member mask, at whichever instruction its lanes are. Returns the lanes that go
-        on.
+        """A bar.warp.sync: wait for the lanes of the member mask, which may be at different bar.warp.sync instructions.
 
-        Lanes that wait at another instruction execute it again later, and pass.
+        Returns the lanes that continue. Lanes that wait at another instruction execute it again later, and pass.
         """
         e, instruction = self.e, step.instruction
         active = self.guarded(instruction, mask)
         passed_at, passed = self.state(context.WARP_PASSED)
-        back = e.op(f"and i32 {passed}, {active}")
-        fresh = e.op(f"xor i32 {active}, {back}")
-        e.line(f"store i32 {e.op(f'xor i32 {passed}, {back}')}, ptr {passed_at}, align 4")
+        returning = e.op(f"and i32 {passed}, {active}")
+        arriving = e.op(f"xor i32 {active}, {returning}")
+        e.line(f"store i32 {e.op(f'xor i32 {passed}, {returning}')}, ptr {passed_at}, align 4")
         arrive, park, whole, on = (e.label(hint) for hint in ("arrive", "park", "whole", "on"))
         e.line(f"store i32 {mask}, ptr %mask, align 4")
-        e.line(f"br i1 {e.op(f'icmp eq i32 {fresh}, 0')}, label %{on}, label %{arrive}")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {arriving}, 0')}, label %{on}, label %{arrive}")
         e.line(f"{arrive}:")
         members = self.kernel.read_value(instruction.operands[0], B32, instruction.line)
-        lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", fresh), ("i1", "true"))
-        self.check_members(members, fresh)
-        asked = e.op(f"extractelement {V32} {members.ir}, i32 {lane}")
-        mask, fresh = self.require_equal_masks(members, asked, fresh, mask, number)
+        lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", arriving), ("i1", "true"))
+        self.check_members(members, arriving)
+        member_mask = e.op(f"extractelement {V32} {members.ir}, i32 {lane}")
+        mask, arriving = self.require_equal_masks(members, member_mask, arriving, mask, number)
         _, valid = self.state(context.WARP_VALID)
         _, exited = self.state(context.WARP_EXITED)
         parked_at, parked = self.state(context.WARP_PARKED)
         meeting_at, meeting = self.state(context.WARP_MEETING)
-        arrived = e.op(f"or i32 {fresh}, {meeting}")
-        needed = e.op(f"and i32 {asked}, {e.op(f'xor i32 {valid}, {exited}')}")
+        arrived = e.op(f"or i32 {arriving}, {meeting}")
+        needed = e.op(f"and i32 {member_mask}, {e.op(f'xor i32 {valid}, {exited}')}")
         missing = e.op(f"and i32 {needed}, {e.op(f'xor i32 {arrived}, -1')}")
         e.line(f"br i1 {e.op(f'icmp eq i32 {missing}, 0')}, label %{whole}, label %{park}")
         e.line(f"{park}:")
-        e.line(f"store i32 {e.op(f'or i32 {parked}, {fresh}')}, ptr {parked_at}, align 4")
+        e.line(f"store i32 {e.op(f'or i32 {parked}, {arriving}')}, ptr {parked_at}, align 4")
         e.line(f"store i32 {arrived}, ptr {meeting_at}, align 4")
-        self.exclude_runnable(fresh)
+        self.exclude_runnable(arriving)
         self.set_pc(mask, number)
-        rest = e.op(f"xor i32 {mask}, {fresh}")
-        e.line(f"store i32 {rest}, ptr %mask, align 4")
-        e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
+        remaining = e.op(f"xor i32 {mask}, {arriving}")
+        e.line(f"store i32 {remaining}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {remaining}, 0')}, label %dispatch, label %{on}")
         e.line(f"{whole}:")
-        freed = e.op(f"and i32 {meeting}, {asked}")
+        freed = e.op(f"and i32 {meeting}, {member_mask}")
         e.line(f"store i32 {e.op(f'xor i32 {meeting}, {freed}')}, ptr {meeting_at}, align 4")
         e.line(f"store i32 {e.op(f'xor i32 {parked}, {freed}')}, ptr {parked_at}, align 4")
         runnable = e.op("load i32, ptr %runnable, align 4")
         e.line(f"store i32 {e.op(f'or i32 {runnable}, {freed}')}, ptr %runnable, align 4")
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
         here = e.lanes_where(Value(e.op(f"icmp eq {V32} {pcs}, splat (i32 {number})"), PRED))
-        near = e.op(f"and i32 {here}, {freed}")
-        self.include(context.WARP_PASSED, e.op(f"xor i32 {freed}, {near}"))
-        e.line(f"store i32 {e.op(f'or i32 {mask}, {near}')}, ptr %mask, align 4")
+        freed_here = e.op(f"and i32 {here}, {freed}")
+        self.include(context.WARP_PASSED, e.op(f"xor i32 {freed}, {freed_here}"))
+        e.line(f"store i32 {e.op(f'or i32 {mask}, {freed_here}')}, ptr %mask, align 4")
         e.line(f"br label %{on}")
         e.line(f"{on}:")
         self.kernel.values.clear()
         return e.op("load i32, ptr %mask, align 4")
 
-    def require_equal_masks(self, members: Value, asked: str, lanes: str, mask: str, number: int) -> tuple[str, str]:
-        """(mask, lanes) without the lanes that name another member mask than `asked`: those come here again later.
+    def require_equal_masks(
+        self, members: Value, member_mask: str, lanes: str, mask: str, number: int
+    ) -> tuple[str, str]:
+        """(mask, lanes) without the lanes whose member mask is not `member_mask`.
 
-        So tiles of a warp with different masks can execute one instruction independently.
+        Those lanes come here again later. So tiles of a warp with different masks can execute one instruction each by
+        itself.
         """
         e = self.e
         if members.constant is not None:
             return mask, lanes
-        same = e.op(f"icmp eq {V32} {members.ir}, {self.e.splat(asked, B32).ir}")
-        same_bits = e.lanes_where(Value(same, PRED))
-        others = e.op(f"and i32 {lanes}, {e.op(f'xor i32 {same_bits}, -1')}")
+        equal = e.op(f"icmp eq {V32} {members.ir}, {self.e.splat(member_mask, B32).ir}")
+        equal_lanes = e.lanes_where(Value(equal, PRED))
+        others = e.op(f"and i32 {lanes}, {e.op(f'xor i32 {equal_lanes}, -1')}")
         apart, together = e.label("apart"), e.label("together")
         e.line(f"br i1 {e.op(f'icmp eq i32 {others}, 0')}, label %{together}, label %{apart}")
         e.line(f"{apart}:")
@@ -430,15 +432,15 @@ class ControlFlow:
             if others := members.constant ^ ALL_LANES:
                 self.ops.finding(kinds.NOT_A_MEMBER, self.ops.site("warp"), e.op(f"and i32 {lanes}, {others}"))
             return
-        own = e.op(f"lshr {V32} {members.ir}, {context.multiples('i32', 1)}")
-        out = e.op(f"icmp eq {V32} {e.op(f'and {V32} {own}, splat (i32 1)')}, zeroinitializer")
-        outside = e.op(f"and i32 {lanes}, {e.lanes_where(Value(out, PRED))}")
+        own_bit = e.op(f"lshr {V32} {members.ir}, {context.multiples('i32', 1)}")
+        not_a_member = e.op(f"icmp eq {V32} {e.op(f'and {V32} {own_bit}, splat (i32 1)')}, zeroinitializer")
+        outside = e.op(f"and i32 {lanes}, {e.lanes_where(Value(not_a_member, PRED))}")
         self.ops.finding(kinds.NOT_A_MEMBER, self.ops.site("warp"), outside)
 
     def rendezvous(self, step: FlowStep, number: int, mask: str) -> str:
-        """Wait until every live lane of the member mask has reached this instruction. Returns the mask of them all.
+        """Wait until every live lane of the member mask has reached this instruction. Returns the mask of these lanes.
 
-        An `aligned` instruction has no mask: the whole warp must reach it, whatever its guard is.
+        An `aligned` instruction has no member mask: the whole warp must reach it, whatever its guard is.
         """
         e = self.e
         line = step.instruction.line
@@ -454,24 +456,26 @@ class ControlFlow:
         if e.in_memory and members.constant is not None:
             return self.meet_members(members.constant, active, number, mask)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", active), ("i1", "false"))
-        some = e.op(f"icmp ne i32 {active}, 0")
-        first = e.op(f"select i1 {some}, i32 {lane}, i32 0")
-        asked = e.op(f"extractelement {V32} {members.ir}, i32 {first}")
-        mask, active = self.require_equal_masks(members, asked, active, mask, number)
+        any_active = e.op(f"icmp ne i32 {active}, 0")
+        first = e.op(f"select i1 {any_active}, i32 {lane}, i32 0")
+        member_mask = e.op(f"extractelement {V32} {members.ir}, i32 {first}")
+        mask, active = self.require_equal_masks(members, member_mask, active, mask, number)
         _, valid = self.state(context.WARP_VALID)
         _, exited = self.state(context.WARP_EXITED)
         parked_at, parked = self.state(context.WARP_PARKED)
         living = e.op(f"xor i32 {valid}, {exited}")
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
         here = e.lanes_where(Value(e.op(f"icmp eq {V32} {pcs}, splat (i32 {number})"), PRED))
-        of_asked = e.op(f"select i1 {some}, i32 {asked}, i32 0")  # without an active lane, no lane is waited for
-        waiting = e.op(f"and i32 {e.op(f'and i32 {parked}, {here}')}, {of_asked}")
+        awaited = e.op(
+            f"select i1 {any_active}, i32 {member_mask}, i32 0"
+        )  # without an active lane, no lane is waited for
+        waiting = e.op(f"and i32 {e.op(f'and i32 {parked}, {here}')}, {awaited}")
         arrived = e.op(f"or i32 {active}, {waiting}")
-        needed = e.op(f"and i32 {asked}, {living}")
+        needed = e.op(f"and i32 {member_mask}, {living}")
         missing = e.op(f"and i32 {needed}, {e.op(f'xor i32 {arrived}, -1')}")
-        wanting = e.op(f"icmp ne i32 {missing}, 0")
+        incomplete = e.op(f"icmp ne i32 {missing}, 0")
         park, on = e.label("park"), e.label("on")
-        e.line(f"br i1 {e.op(f'and i1 {wanting}, {some}')}, label %{park}, label %{on}")
+        e.line(f"br i1 {e.op(f'and i1 {incomplete}, {any_active}')}, label %{park}, label %{on}")
         e.line(f"{park}:")
         e.line(f"store i32 {e.op(f'or i32 {parked}, {active}')}, ptr {parked_at}, align 4")
         self.exclude_runnable(active)
@@ -507,11 +511,11 @@ class ControlFlow:
     def spend_fuel(self, number: int, mask: str) -> None:
         """A loop head: stop here if the warp's turn is over or a fault has ended it."""
         e = self.e
-        at = e.op(f"getelementptr i64, ptr %env, i64 {context.FUEL}")
-        left = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, 1")
-        e.line(f"store i64 {left}, ptr {at}")
+        address = e.op(f"getelementptr i64, ptr %env, i64 {context.FUEL}")
+        fuel = e.op(f"sub i64 {e.op(f'load i64, ptr {address}')}, 1")
+        e.line(f"store i64 {fuel}, ptr {address}")
         dry, on = e.label("dry"), e.label("on")
-        e.line(f"br i1 {e.op(f'icmp slt i64 {left}, 0')}, label %{dry}, label %{on}")
+        e.line(f"br i1 {e.op(f'icmp slt i64 {fuel}, 0')}, label %{dry}, label %{on}")
         e.line(f"{dry}:")
         self.set_pc(mask, number)
         self.serve(mask)
@@ -523,12 +527,12 @@ class ControlFlow:
     def serve(self, lanes: str) -> None:
         """`lanes` have had their turn. Once all ready lanes have had one, every lane but these gets a turn."""
         e = self.e
-        at, served = self.state(context.WARP_SERVED)
-        both = e.op(f"or i32 {served}, {lanes}")
+        address, served = self.state(context.WARP_SERVED)
+        all_served = e.op(f"or i32 {served}, {lanes}")
         runnable = e.op("load i32, ptr %runnable, align 4")
-        left = e.op(f"and i32 {runnable}, {e.op(f'xor i32 {both}, -1')}")
-        none = e.op(f"icmp eq i32 {left}, 0")
-        e.line(f"store i32 {e.op(f'select i1 {none}, i32 {lanes}, i32 {both}')}, ptr {at}, align 4")
+        unserved = e.op(f"and i32 {runnable}, {e.op(f'xor i32 {all_served}, -1')}")
+        none = e.op(f"icmp eq i32 {unserved}, 0")
+        e.line(f"store i32 {e.op(f'select i1 {none}, i32 {lanes}, i32 {all_served}')}, ptr {address}, align 4")
 
     def guard(self, instruction: Instruction) -> Value | None:
         if instruction.guard is None:

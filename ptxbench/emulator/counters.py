@@ -98,8 +98,8 @@ def opcodes(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
 
 
 def wide_wavefronts(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[int, int]]:
-    """By line, the bank passes of its shared loads and stores if merged with neighbours into 8 or 16 bytes per lane;
-    only for widths above their own."""
+    """By line, the passes over the banks that its shared loads and stores take if they are merged with neighbours into
+    8 or 16 bytes per lane: {bytes: passes}, only for widths above their own."""
     lines: dict[int, Counter[int]] = {}
     for site in translation.sites:
         if site.space == "shared" and site.kind in ("load", "store"):
@@ -135,7 +135,7 @@ def added(lines: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
 
 
 def total(sums: Mapping[str, int], phases: int, mbarrier_phases: int) -> dict[str, float]:
-    """The counters of the launch, with the ratios derived from them; no value is None; absent ones are 0."""
+    """The counters of the launch, 0 if nothing was counted, and their ratios, without those that would divide by 0."""
     result: dict[str, float] = {name: sums.get(name, 0) for name in ADDITIVE}
     result["ptx_barrier_phases"] = phases
     result["ptx_mbarrier_phases"] = mbarrier_phases

@@ -158,10 +158,10 @@ def read_initial(
     values: list[int | Symbol | Masked] = []
     starts, counts = [0], [0]  # for the open lists: the first element, and how many were read
     cursor.expect("{")
-    begun = True
+    just_opened = True
     while True:
         level = len(counts) - 1
-        if not (begun and cursor.next == "}"):
+        if not (just_opened and cursor.next == "}"):
             length = lengths[level]
             if length is not None and counts[level] == length:
                 raise syntax_error(cursor.line, f"too many initial values: expected at most {length}.")
@@ -171,7 +171,7 @@ def read_initial(
                 cursor.expect("{")
                 starts.append(start)
                 counts.append(0)
-                begun = True
+                just_opened = True
                 continue
             if start >= MOST_INITIAL:
                 raise syntax_error(
@@ -179,7 +179,7 @@ def read_initial(
                 )
             values.extend([0] * (start - len(values)))
             values.append(read_value(cursor, kind))
-        begun = False
+        just_opened = False
         while counts and not cursor.accept(","):  # the lists that end here
             if vector and len(counts) == len(lengths) and counts[-1] != lengths[-1]:
                 raise syntax_error(cursor.line, f"expected {lengths[-1]} elements of a vector, found {counts[-1]}.")
@@ -221,11 +221,11 @@ def read_symbol(cursor: Cursor) -> Symbol:
 
 def element_bits(value: Immediate, kind: Type, line: int) -> int:
     """A number as the bits of an element of `kind`."""
-    whole = isinstance(value.value, int) and not value.bits
+    is_integer = isinstance(value.value, int) and not value.bits
     if kind.name in ("f16", "f16x2"):
         raise syntax_error(line, f"a variable of .{kind} cannot have an initial value; declare it as .b{kind.bits}.")
-    if kind.floating if whole else kind.kind in "us":
+    if kind.floating if is_integer else kind.kind in "us":
         expected = "a float" if kind.floating else "a whole number"
         raise syntax_error(line, f"expected {expected} for an element of .{kind}.")
-    bits = int(value.value) if whole else float_bits(value, 32 if kind.bits == 32 else 64)
+    bits = int(value.value) if is_integer else float_bits(value, 32 if kind.bits == 32 else 64)
     return bits & (1 << kind.bits) - 1

@@ -29,7 +29,7 @@ class Definitions:
         self.texts: dict[str, str] = {}
         self.read = 0
         self.labels = 0
-        """How many lines so far have labels: what is defined after one may not be defined after the next."""
+        """How many lines so far have labels: a name that is defined after one may be undefined after the next."""
 
     def update(self) -> None:
         """Read the lines since the last time."""
@@ -40,7 +40,7 @@ class Definitions:
         self.read = len(self.e.lines)
 
     def text(self, name: str) -> str:
-        """The text of a definition; empty for what is not a name of a line."""
+        """The text of a definition; empty if no line defines this name."""
         return self.texts.get(name, "")
 
     def is_uniform(self, name: str) -> bool:

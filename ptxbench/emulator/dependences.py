@@ -56,8 +56,8 @@ class Node:
     latency: int
     issue: int = 1
     number: int | None = None
-    free: bool = False
-    """For a load: there is no store before it."""
+    unordered: bool = False
+    """For a load: it need not wait for earlier stores."""
 
 
 def node(step: FlowStep) -> Node:
@@ -87,8 +87,8 @@ def node(step: FlowStep) -> Node:
     last = step.instruction.operands[-1] if step.instruction.operands else None
     number = int(last.value) if isinstance(last, Immediate) and kind in ("wait", "sleep") else None
     issue = 1 if kind == "load" else ISSUE.get(step.entry.counted, 1)
-    free = "nc" in words or space in ("param", "const")
-    return Node(tuple(step.reads), tuple(step.writes), kind, space, latency, issue, number, free)
+    unordered = "nc" in words or space in ("param", "const")
+    return Node(tuple(step.reads), tuple(step.writes), kind, space, latency, issue, number, unordered)
 
 
 def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list[int]:
@@ -99,8 +99,8 @@ def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list
     cycles = [0] * len(steps)
     for _ in range(2):  # the second pass starts a loop with the state at its own end
         for number, block in enumerate(blocks):
-            known = [predecessor for predecessor in before[number] if predecessor in after]
-            state = after[known[-1]] if known else InFlight()
+            visited = [predecessor for predecessor in before[number] if predecessor in after]
+            state = after[visited[-1]] if visited else InFlight()
             after[number] = walk(nodes[block.first : block.last], state, cycles, block.first)
     return cycles
 
@@ -124,7 +124,7 @@ def walk(nodes: Sequence[Node], state: InFlight, cycles: list[int], first: int) 
         busy += operation.issue
         issue = max([ordered, *(ready.get(name, 0) for name in operation.reads)])
         latency = operation.latency
-        if operation.kind == "load" and not operation.free:
+        if operation.kind == "load" and not operation.unordered:
             issue = max(issue, stored.get(operation.space, 0))
         elif operation.kind == "store":
             stored[operation.space] = max(issue, stored.get(operation.space, 0))
@@ -133,8 +133,8 @@ def walk(nodes: Sequence[Node], state: InFlight, cycles: list[int], first: int) 
         elif operation.kind == "commit":
             groups, copies = [*groups, copies][-MOST_GROUPS:], 0
         elif operation.kind == "wait":
-            left = operation.number or 0
-            awaited = groups[: len(groups) - left] if operation.number is not None else [*groups, copies]
+            pending_groups = operation.number or 0
+            awaited = groups[: len(groups) - pending_groups] if operation.number is not None else [*groups, copies]
             issue = ordered = max([issue, issued, *awaited])
         elif operation.kind in ("barrier", "fence", "sleep"):
             issue = ordered = max(issue, issued) + (operation.number or latency)

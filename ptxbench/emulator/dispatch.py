@@ -37,8 +37,8 @@ def choose_block(count: int) -> str:
     groups = " ".join(f"i32 {k}, label %group{k}" for k in range(len(firsts)))
     lines = [f"%group = udiv i32 %block, {BRANCHES}", f"switch i32 %group, label %done [ {groups} ]"]
     for k, first in enumerate(firsts):
-        some = cases(range(first, min(first + BRANCHES, count)))
-        lines += [f"group{k}:", f"switch i32 %block, label %done [ {some} ]"]
+        group_cases = cases(range(first, min(first + BRANCHES, count)))
+        lines += [f"group{k}:", f"switch i32 %block, label %done [ {group_cases} ]"]
     return "\n  ".join(lines)
 
 
@@ -72,7 +72,7 @@ parted:
   %alone = icmp eq i32 %chosen, %candidates
   br i1 %alone, label %go, label %others
 others:
-  ; Those at the lowest program counter may be waiting for the others, which then get as long a turn.
+  ; Lanes at the lowest program counter may be waiting for the others, which then get as long a turn.
   %patience.now = load i32, ptr %patience
   %patience.less = sub i32 %patience.now, 1
   store i32 %patience.less, ptr %patience
@@ -133,7 +133,7 @@ dispatch:
   br i1 %none, label %done, label %choose
 choose:
   %pcs = load {V32}, ptr %warp, align 64
-  ; Mostly all lanes are at one block, which is quicker to see than to find out the lowest.
+  ; Usually all lanes are at one block. This test is quicker than to find the lowest program counter.
   %pc.first = extractelement {V32} %pcs, i64 0
   {context.splat("pc.all", "i32", "%pc.first")}
   %elsewhere = icmp ne {V32} %pcs, %pc.all

@@ -25,8 +25,8 @@ def reverse_postorder(starts: Sequence[int], successors: Successors) -> list[int
         seen.add(start)
         stack = [(start, iter(successors(start)))]
         while stack:
-            block, rest = stack[-1]
-            following = next((successor for successor in rest if successor not in seen), None)
+            block, unvisited = stack[-1]
+            following = next((successor for successor in unvisited if successor not in seen), None)
             if following is None:
                 postorder.append(block)
                 stack.pop()
@@ -56,33 +56,33 @@ class Dominators:
             for block in self.order:
                 if block in starts:
                     continue
-                known = [predecessor for predecessor in self.predecessors[block] if predecessor in self.immediate]
-                nearest = known[0]
-                for predecessor in known[1:]:
+                processed = [predecessor for predecessor in self.predecessors[block] if predecessor in self.immediate]
+                nearest = processed[0]
+                for predecessor in processed[1:]:
                     nearest = self.common(nearest, predecessor)
                 if self.immediate.get(block) != nearest:
                     self.immediate[block], changed = nearest, True
 
-    def common(self, one: int, other: int) -> int:
+    def common(self, first: int, second: int) -> int:
         """The nearest block that dominates both."""
-        while one != other:
-            if NOTHING in (one, other):
+        while first != second:
+            if NOTHING in (first, second):
                 return NOTHING
-            if self.rank[one] > self.rank[other]:
-                one = self.immediate[one]
+            if self.rank[first] > self.rank[second]:
+                first = self.immediate[first]
             else:
-                other = self.immediate[other]
-        return one
+                second = self.immediate[second]
+        return first
 
-    def dominates(self, one: int, other: int) -> bool:
-        while other != NOTHING and self.rank[other] > self.rank[one]:
-            other = self.immediate[other]
-        return one == other
+    def dominates(self, dominator: int, block: int) -> bool:
+        while block != NOTHING and self.rank[block] > self.rank[dominator]:
+            block = self.immediate[block]
+        return dominator == block
 
     def loop(self, header: int, sources: Iterable[int], most: int = sys.maxsize) -> frozenset[int]:
-        """The blocks of the loop with back edges from `sources` to `header`: all that reach one without the header.
+        """The blocks of the loop with back edges from `sources` to `header`: all that reach a source before the header.
 
-        Of a loop with more than `most` blocks, only some blocks more than `most`.
+        If the loop has more than `most` blocks, the result is not complete, but also has more than `most` blocks.
         """
         inside, pending = {header}, list(sources)
         while pending and len(inside) <= most:

@@ -127,47 +127,47 @@ class Emitter:
         return self.result(f'call {result.type.vector} @"{name}"({arguments})', result.type, raw=result.raw)
 
     def compute(
-        self, label: str, kept: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
-        known: Collection[int] = (),
+        self, label: str, cache: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
+        known_places: Collection[int] = (),
     ) -> Value:  # fmt: skip
-        """`build(e, values)` as one call of a function that kernels share, which is `kept` from then on.
+        """`build(e, values)` as one call of a function that kernels share. `cache` keeps the function.
 
-        `label`: for its name. `key`: all that `build` depends on, other than vectors and numbers. `known`: the places
-        of values whose numbers it depends on.
+        `label`: for its name. `key`: all that `build` depends on, except vectors and numbers. `known_places`: the
+        indices in `values` of numbers on which `build` depends.
         """
         kinds = [(value.type.name, value.raw, value.constant is None) for value in values]
-        return self.compute_both(label, kept, (key, *kinds), build, values, known)[0]
+        return self.compute_both(label, cache, (key, *kinds), build, values, known_places)[0]
 
     def compute_both(
-        self, label: str, kept: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
-        known: Collection[int] = (),
+        self, label: str, cache: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
+        known_places: Collection[int] = (),
     ) -> tuple[Value, Value | None]:  # fmt: skip
-        """The same for a vector and a predicate, if `build` returns both. `key` also says of which types the values are
-        and which of them are numbers: the parameters of the function depend on that."""
-        found = kept.get(key)
-        if found is None:
-            found = kept[key] = computation(label, build, values, known, hardware_fma=self.hardware_fma)
-        if found.place is not None:
-            return replace(values[found.place], type=found.result.type, raw=found.result.raw), None
-        if found.result.constant is not None and not found.has_flag:
-            return found.result, None
-        self.computations[found.shape.form.name] = found
-        tokens = [literal(value) for place, value in enumerate(values) if place not in known]
-        name = self.vector_line(found.shape, tokens)  # of the vector in memory, and of the number that is returned
-        return Value(name, found.result.type, found.result.raw), Value(name, PRED) if found.has_flag else None
+        """The same for a vector and a predicate, if `build` returns both. `key` also has the types of the values, and
+        which of them are numbers: the parameters of the function depend on that."""
+        shared = cache.get(key)
+        if shared is None:
+            shared = cache[key] = computation(label, build, values, known_places, hardware_fma=self.hardware_fma)
+        if shared.place is not None:
+            return replace(values[shared.place], type=shared.result.type, raw=shared.result.raw), None
+        if shared.result.constant is not None and not shared.has_flag:
+            return shared.result, None
+        self.computations[shared.shape.form.name] = shared
+        tokens = [literal(value) for place, value in enumerate(values) if place not in known_places]
+        name = self.vector_line(shared.shape, tokens)  # of the vector in memory, and of the number that is returned
+        return Value(name, shared.result.type, shared.result.raw), Value(name, PRED) if shared.has_flag else None
 
     def together(
-        self, label: str, kept: dict[Any, Computation], key: Any, build: Callable[[Emitter, Sequence[Value]], Value],
+        self, label: str, cache: dict[Any, Computation], key: Any, build: Callable[[Emitter, Sequence[Value]], Value],
         values: Sequence[Value],
     ) -> Value:  # fmt: skip
         """`compute` in memory, else `build` in place."""
-        return self.compute(label, kept, key, build, values) if self.in_memory else build(self, values)
+        return self.compute(label, cache, key, build, values) if self.in_memory else build(self, values)
 
     def gather(self) -> None:
         """Add what the functions of `compute` need to the declarations and functions of this one."""
-        for found in self.computations.values():
-            self.declarations |= found.declarations
-            self.functions.update(found.functions)
+        for shared in self.computations.values():
+            self.declarations |= shared.declarations
+            self.functions.update(shared.functions)
 
     # ---- constants and reinterpretation
 
@@ -260,8 +260,8 @@ class Emitter:
 
     def binary(self, integer: str, floating: str, a: Value, b: Value) -> Value:
         opcode = floating if a.type.floating else integer
-        if (known := folded(opcode, a, b)) is not None:
-            return self.constant(known, a.type)
+        if (constant_result := folded(opcode, a, b)) is not None:
+            return self.constant(constant_result, a.type)
         if b.constant == 0 and opcode in OF_ZERO:
             return a
         return Value(self.op(f"{opcode} {a.type.vector} {a.ir}, {b.ir}"), a.type, raw=a.type.floating)
@@ -474,8 +474,10 @@ class Emitter:
 
 @dataclass(frozen=True)
 class Computation:
-    """A function that computes `result`, and a predicate if it `has_flag`, and what it needs. `place`: of the argument
-    that is the result, if one is."""
+    """A function that computes `result`, and a predicate if it `has_flag`; and what the function needs.
+
+    `place`: the index of the argument that is the result, if the function returns an argument.
+    """
 
     shape: Computed
     result: Value
@@ -490,7 +492,7 @@ OF_NAN: dict[Any, Computation] = {}
 
 
 def computation(
-    label: str, build: Build, values: Sequence[Value], known: Collection[int], *, hardware_fma: bool,
+    label: str, build: Build, values: Sequence[Value], known_places: Collection[int], *, hardware_fma: bool,
 ) -> Computation:  # fmt: skip
     """See `Emitter.compute`."""
     e = Emitter(hardware_fma=hardware_fma)
@@ -499,7 +501,7 @@ def computation(
     loads: list[str] = []
     inputs: list[Value] = []
     for place, value in enumerate(values):
-        if place in known:
+        if place in known_places:
             inputs.append(value)
             continue
         number = len(parameters)
@@ -510,12 +512,14 @@ def computation(
         inputs.append(Value(f"%a{number}", value.type, raw=value.raw))
     built = build(e, inputs)
     result, flag = built if isinstance(built, tuple) else (built, None)
-    same = (
+    place_of_result = (
         None if flag is not None else next((place for place, value in enumerate(inputs) if value.ir == result.ir), None)
     )
     lines = [*loads, *e.lines]
     form = function(label, parameters, lines, result.type.vector, result.ir, "" if flag is None else flag.ir)
-    return Computation(Computed(form), result, flag is not None, same, frozenset(e.declarations), e.functions)
+    return Computation(
+        Computed(form), result, flag is not None, place_of_result, frozenset(e.declarations), e.functions
+    )
 
 
 def literal(value: Value) -> str:

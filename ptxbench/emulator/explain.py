@@ -79,31 +79,33 @@ def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Lau
     site = next(site for site in translation.sites if site.slot == fault.slot)
     step = translation.steps[site.step]
     if fault.kind == context.MISUSED:
-        who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
-        return MemoryFault(f"line {step.line}: {step.opcode} by {who} {COMPLAINTS[fault.address]}.")
+        thread_name = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
+        return MemoryFault(f"line {step.line}: {step.opcode} by {thread_name} {COMPLAINTS[fault.address]}.")
     if fault.kind == context.NO_BARRIER:
         return Deadlock(f"line {step.line}: {step.opcode} names barrier {fault.address}; a CTA has 0 to 15.")
     if fault.kind == context.TRAPPED:
-        who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
-        return KernelTrap(f"line {step.line}: {who}: {answer.assertion or 'trap'}.")
+        thread_name = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
+        return KernelTrap(f"line {step.line}: {thread_name}: {answer.assertion or 'trap'}.")
     if fault.kind in (context.STACK_OVERFLOW, context.NO_FUNCTION):
-        who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
-        return MemoryFault(f"line {step.line}: {step.opcode} by {who} {stack_complaint(fault, translation, job)}")
+        thread_name = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
+        return MemoryFault(
+            f"line {step.line}: {step.opcode} by {thread_name} {stack_complaint(fault, translation, job)}"
+        )
     thread = coordinates(32 * fault.warp + fault.lane, block)
-    who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(fault.cta, grid)}"
+    thread_name = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(fault.cta, grid)}"
     sizes = {"shared": translation.own_shared_bytes + job.dynamic_shared_bytes, "local": translation.local_bytes}
     buffers = (*layout.buffers, *memory.of_heap(answer.blocks))
-    what = bad_access(fault.kind, site, fault.address, buffers, sizes, translation.reserved_bytes)
-    return MemoryFault(f"{who} {what}")
+    complaint = bad_access(fault.kind, site, fault.address, buffers, sizes, translation.reserved_bytes)
+    return MemoryFault(f"{thread_name} {complaint}")
 
 
 def stack_complaint(fault: Fault, translation: Translation, job: LaunchRequest) -> str:
     """The error of a call, or of memory on the stack."""
     if fault.kind == context.STACK_OVERFLOW:
         return f"exceeds the thread's stack, which has {translation.stack_bytes:,} bytes."
-    named = {address: name for name, address in function_addresses(parse(job.ptx)).items()}
-    if fault.address in named:
-        return f"goes to '{named[fault.address]}', which its .callprototype or .calltargets does not allow."
+    names = {address: name for name, address in function_addresses(parse(job.ptx)).items()}
+    if fault.address in names:
+        return f"goes to '{names[fault.address]}', which its .callprototype or .calltargets does not allow."
     return f"goes to address {fault.address:#x}, which is not that of a function."
 
 
@@ -159,8 +161,8 @@ def describe_mbarrier(address: int, word: int, reserved_bytes: int) -> str:
     shift = watch.MARK_AT - watch.BYTES_AT
     missing = word >> watch.BYTES_AT & (1 << shift) - 1
     missing -= (missing >> shift - 1) << shift
-    place = f"the mbarrier at byte {own_byte('shared', address, reserved_bytes)} of shared memory"
-    arrived = f"{place}: {expected - pending} of {expected} arrivals"
+    barrier_name = f"the mbarrier at byte {own_byte('shared', address, reserved_bytes)} of shared memory"
+    arrived = f"{barrier_name}: {expected - pending} of {expected} arrivals"
     if missing < 0:
         return f"{arrived}, {-missing:,} bytes more than expected"
     return f"{arrived}, {missing:,} bytes missing" if missing else arrived
@@ -172,8 +174,8 @@ def describe_pool(registers: Sequence[int]) -> list[str]:
         return []
     *warps, pool = registers
     parts = []
-    for held, group in itertools.groupby(enumerate(warps), key=lambda item: item[1]):
+    for count, group in itertools.groupby(enumerate(warps), key=lambda item: item[1]):
         ranks = [rank for rank, _ in group]
-        who = f"warps {ranks[0]} to {ranks[-1]} have" if len(ranks) > 1 else f"warp {ranks[0]} has"
-        parts.append(f"{who} {held} per thread")
+        warp_words = f"warps {ranks[0]} to {ranks[-1]} have" if len(ranks) > 1 else f"warp {ranks[0]} has"
+        parts.append(f"{warp_words} {count} per thread")
     return [f"the pool has {LANES * pool:,} registers, {', '.join(parts)}"]

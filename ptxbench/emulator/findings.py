@@ -140,8 +140,8 @@ def first_of_each(raw: Sequence[RawFinding]) -> list[RawFinding]:
     best: dict[tuple[int, int], RawFinding] = {}
     for finding in raw:
         key = (finding.slot, finding.kind)
-        known = best.get(key)
-        if known is None or (finding.cta, finding.warp, finding.lane) < (known.cta, known.warp, known.lane):
+        lowest = best.get(key)
+        if lowest is None or (finding.cta, finding.warp, finding.lane) < (lowest.cta, lowest.warp, lowest.lane):
             best[key] = finding
     return list(best.values())
 
@@ -196,10 +196,10 @@ class Describer:
         site = self.sites[raw.slot]
         step = self.step(site)
         thread = coordinates(32 * raw.warp + raw.lane, self.block)
-        who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(raw.cta, self.grid)}"
+        action = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(raw.cta, self.grid)}"
         kind = STRAY if site.kind == "prefetch" else KINDS.get(raw.kind, "race")
         between_ctas = raw.kind in RACES and raw.where >> 1 != raw.cta
-        return SanitizerFinding(kind, step.line, f"{who} {self.sentence(raw, site)}", between_ctas)
+        return SanitizerFinding(kind, step.line, f"{action} {self.sentence(raw, site)}", between_ctas)
 
     def sentence(self, raw: RawFinding, site: Site) -> str:
         place = self.place(raw.address, site)
@@ -228,22 +228,22 @@ class Describer:
             )
         if raw.kind == kinds.PRODUCT_MISUSED:
             return f"{warpgroup.COMPLAINTS[raw.address]}."
-        other = self.other(raw.other, raw.cta if raw.kind == kinds.EARLY_PHASE else raw.where >> 1)
+        other_access = self.other(raw.other, raw.cta if raw.kind == kinds.EARLY_PHASE else raw.where >> 1)
         if raw.kind == kinds.EARLY_PHASE:
-            expecting = f"; {other} was the last to expect bytes" if raw.other else ", and none were expected"
+            expecting = f"; {other_access} was the last to expect bytes" if raw.other else ", and none were expected"
             return (
                 f"completes the phase of the mbarrier at {place} while {raw.where:,} bytes of copies to it are "
                 f"missing{expecting}. Expect the bytes of all copies."
             )
-        did = (
+        other_verb = (
             PAST.get(self.sites[slot].kind, "used")
             if (slot := self.other_slot(raw.other)) in self.sites
             else "accessed"
         )
         if sentence := SENTENCES_ABOUT_TWO.get(raw.kind):
-            return sentence.format(verb=verb, place=place, other=other, did=did)
+            return sentence.format(verb=verb, place=place, other=other_access, did=other_verb)
         why = "and the scope of one does not include the other" if raw.where & 1 else "and nothing orders the two"
-        return f"{verb} {place}, which {other} {did}, {why}."
+        return f"{verb} {place}, which {other_access} {other_verb}, {why}."
 
     def place(self, address: int, site: Site) -> str:
         """The name of a byte of shared or local memory, or of a buffer."""
@@ -293,31 +293,31 @@ def bad_access(
     """A sentence about an access outside every buffer, or a misaligned one. `sizes`: of the kernel's own memory."""
     verb = VERBS[site.kind]
     if site.space in ("global", "const"):
-        where = memory.nearest(buffers, address, site.bytes)
+        place = memory.nearest(buffers, address, site.bytes)
         if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # a freed heap block
-            return f"{verb} {where}, after free. Free it later."
+            return f"{verb} {place}, after free. Free it later."
     elif site.space == "cluster":
-        where = in_cluster(address & 0xFFFFFFFF, reserved_bytes)
+        place = in_cluster(address & 0xFFFFFFFF, reserved_bytes)
         if kind == context.LEFT:
             return (
-                f"{verb} {where}, which has exited at line {address >> 32}. Let it wait for the cluster "
+                f"{verb} {place}, which has exited at line {address >> 32}. Let it wait for the cluster "
                 f"(barrier.cluster) before it exits."
             )
         byte = own_byte("shared", address & (1 << context.RANK_BITS) - 1, reserved_bytes)
         if kind == context.OUT_OF_BOUNDS and byte + site.bytes <= sizes["shared"]:
-            return f"{verb} {where}, which has no CTA of that rank."
-        where += f", which has {sizes['shared']}"
+            return f"{verb} {place}, which has no CTA of that rank."
+        place += f", which has {sizes['shared']}"
     elif site.space == "shared" and 1 << context.RANK_BITS <= address < (1 << 32) - context.RESERVED_BYTES:
-        where = f"an address outside its own CTA ({site.space}::cta); use {site.space}::cluster for that of another"
-        return f"{verb} {where}, if the instruction has it."
+        place = f"an address outside its own CTA ({site.space}::cta); use {site.space}::cluster for that of another"
+        return f"{verb} {place}, if the instruction has it."
     else:
         byte = own_byte(site.space, address, reserved_bytes)
-        where = f"byte {byte} of {site.space} memory, which has {sizes[site.space]}"
+        place = f"byte {byte} of {site.space} memory, which has {sizes[site.space]}"
     if kind == context.MISALIGNED:
-        return f"{verb} {site.bytes} bytes at {where}; they must start at a multiple of {site.bytes}."
+        return f"{verb} {site.bytes} bytes at {place}; they must start at a multiple of {site.bytes}."
     if site.space == "shared" and sizes["shared"] == 0:
-        return f"{verb} {where}: the launch gives no dynamic shared memory."
-    return f"{verb} {where}. Check its guard."
+        return f"{verb} {place}: the launch gives no dynamic shared memory."
+    return f"{verb} {place}. Check its guard."
 
 
 def coordinates(rank: int, extents: tuple[int, int, int]) -> str:

@@ -80,7 +80,7 @@ def switch_targets(instruction: Instruction, function: Function) -> list[int]:
 
 
 WARPGROUP_FENCE = "wgmma.fence.sync.aligned"
-"""It looks at the registers of all products of warpgroups."""
+"""It counts as a read of the registers of all products of warpgroups."""
 
 
 def fragments(step: FlowStep) -> set[str]:
@@ -113,20 +113,20 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
         borders = sorted(leaders | {len(steps)})
         for first, last in itertools.pairwise(borders):
             leaders.update(range(first + LONGEST_BLOCK, last, LONGEST_BLOCK))
-    together = False  # after an instruction that gathers the warp, the warp stays together to the block's end
+    warp_together = False  # after an instruction that gathers the warp, the warp stays together to the block's end
     for index, step in enumerate(steps):
-        together = together and index not in leaders
+        warp_together = warp_together and index not in leaders
         if step.entry.flow == "warpgroup":
             leaders.update((index, index + 1))
-        if step.entry.flow == "aligned" and not together:
+        if step.entry.flow == "aligned" and not warp_together:
             leaders.add(index)
-            together = True
+            warp_together = True
     starts = sorted(leader for leader in leaders if leader < len(steps))
-    number = {start: i for i, start in enumerate(starts)} | {len(steps): len(starts)}
+    block_of_index = {start: i for i, start in enumerate(starts)} | {len(steps): len(starts)}
     result = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
     for i, block in enumerate(result):
         block.loop_head |= steps[block.first].entry.flow == "enter"  # recursion is a loop too
-        block.successors = tuple(number[index] for index in successors(steps, block, function))
+        block.successors = tuple(block_of_index[index] for index in successors(steps, block, function))
         for successor in block.successors:
             if successor <= i:
                 result[successor].loop_head = True
@@ -149,14 +149,14 @@ def successors(steps: Sequence[FlowStep], block: Block, function: Function) -> l
 
 def analyse_liveness(all_blocks: Sequence[Block], steps: Sequence[FlowStep]) -> None:
     """Backward data flow: live_in = read before written, or live_out and not written."""
-    held = set().union(*(fragments(step) for step in steps if step.entry.flow == "warpgroup"))
+    fragment_registers = set().union(*(fragments(step) for step in steps if step.entry.flow == "warpgroup"))
     used: list[set[str]] = []
     killed: list[set[str]] = []
     for block in all_blocks:
         use: set[str] = set()
         kill: set[str] = set()
         for step in steps[block.first : block.last]:
-            use |= (step.reads | (held if step.entry.opcode == WARPGROUP_FENCE else set())) - kill
+            use |= (step.reads | (fragment_registers if step.entry.opcode == WARPGROUP_FENCE else set())) - kill
             kill |= step.writes
         used.append(use)
         killed.append(kill)
@@ -172,7 +172,7 @@ def analyse_liveness(all_blocks: Sequence[Block], steps: Sequence[FlowStep]) -> 
 
 
 def order_reason(steps: Sequence[FlowStep]) -> str | None:
-    """Why CTAs must run one after the other, by rank, to give the same bytes on every run; None if they need not.
+    """Why CTAs must run one after the other, by rank, to give the same bytes on every run; None if there is no reason.
 
     The reasons: printing; malloc, because the kernel may look at its addresses; a load that may wait for another CTA;
     and atomics on global memory, except those of one commutative integer operation whose old value is unused (NVRTC
@@ -225,7 +225,7 @@ def orders_partly(steps: Sequence[FlowStep]) -> bool:
 
 
 def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
-    """Why results may legitimately depend on the schedule; None if they may not.
+    """Why results may legitimately depend on the schedule; None if there is no reason.
 
     Integer atomics commute if their old values are unused; NVRTC writes these as `atom` too.
     """
@@ -233,11 +233,11 @@ def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
     for step in steps:
         parts = step.entry.opcode.split(".")
         atomic = parts[0] in ("atom", "red")
-        looked_at = atomic and bool(step.writes & used)
+        old_value_used = atomic and bool(step.writes & used)
         float_sum = (atomic or step.entry.opcode.startswith("cp.reduce")) and (
             parts[-1].startswith(("f", "bf")) or ("tensor" in parts and "add" in parts)  # of the tensor map's type
         )
-        arrivals = parts[0] == "activemask" or (parts[0] in ("vote", "shfl") and "sync" not in parts)
-        if looked_at or float_sum or arrivals or step.entry.opcode in ORDERED_CALLS:
+        depends_on_arrivals = parts[0] == "activemask" or (parts[0] in ("vote", "shfl") and "sync" not in parts)
+        if old_value_used or float_sum or depends_on_arrivals or step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} uses {step.entry.opcode}"
     return None

@@ -82,8 +82,10 @@ class Frames:
 def lay_out_frames(program: InlinedProgram, saved: Mapping[int, Iterable[tuple[int, str]]], *, bounded: bool) -> Frames:
     """`saved`: bytes and name of what each call saves. `bounded`: only calls take memory on the stack."""
     routines, sites = program.routines, program.sites
-    own = [variable for routine in routines.values() for variable in routine.variables.values()]
-    align = max(FRAME_ALIGNMENT, *(variable.align for variable in (*own, *program.function.variables.values())), 0)
+    frame_variables = [variable for routine in routines.values() for variable in routine.variables.values()]
+    align = max(
+        FRAME_ALIGNMENT, *(variable.align for variable in (*frame_variables, *program.function.variables.values())), 0
+    )
     placed: dict[int, list[tuple[int, str]]] = {}
     saved_bytes = dict.fromkeys(routines, 0)
     for index, sized in saved.items():

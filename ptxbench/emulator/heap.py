@@ -26,13 +26,13 @@ class Heap:
 
     def allocate(self, size: int) -> int:
         """The address of a new block; 0 if `size` is 0 or there is no room."""
-        wanted = -(-size // UNIT) * UNIT + UNIT
+        needed = -(-size // UNIT) * UNIT + UNIT
         if size == 0:
             return 0
         for index, (offset, length) in enumerate(self.gaps):
-            if length >= wanted:
-                rest = (offset + wanted, length - wanted)
-                self.gaps[index : index + 1] = [rest] if rest[1] else []
+            if length >= needed:
+                remaining = (offset + needed, length - needed)
+                self.gaps[index : index + 1] = [remaining] if remaining[1] else []
                 self.blocks[self.base + offset] = size
                 if len(self.allocated) < MOST_CHECKED:
                     self.allocated.append((self.base + offset, size))
@@ -50,8 +50,8 @@ class Heap:
             length += self.gaps.pop(index)[1]
         if index and sum(self.gaps[index - 1]) == offset:
             index -= 1
-            before = self.gaps.pop(index)
-            offset, length = before[0], before[1] + length
+            previous = self.gaps.pop(index)
+            offset, length = previous[0], previous[1] + length
         self.gaps.insert(index, (offset, length))
         return True
 

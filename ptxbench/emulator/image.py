@@ -59,26 +59,33 @@ class Image:
     variables: tuple[str, ...]
     arrays: tuple[ImageArray, ...]
 
-    def copy_back(self, results: Sequence[Bytes], stored: Container[int] | None, kept: dict[str, bytes] | None) -> None:
-        """Copy the results of a launch (in the order of `contents`) to the arrays, and its variables to `kept`.
+    def copy_back(
+        self, results: Sequence[Bytes], stored: Container[int] | None, kept_variables: dict[str, bytes] | None
+    ) -> None:
+        """Copy the results of a launch (in the order of `contents`) to the arrays, and its variables to
+        `kept_variables`.
 
         `stored`: the buffers that it stored to, by index; None: perhaps to all of them.
         Raises ReadOnlyArray, and changes nothing, if the launch has changed a read-only array.
         """
         first = len(results) - len(self.arrays)
-        left = [
-            (held, result)
-            for held, result, (offset, _) in zip(self.arrays, results[first:], self.contents[first:], strict=True)
-            if self.may_differ(offset, stored) and not isinstance(held.array, memory.ZeroArray)
+        changed_arrays = [
+            (image_array, result)
+            for image_array, result, (offset, _) in zip(
+                self.arrays, results[first:], self.contents[first:], strict=True
+            )
+            if self.may_differ(offset, stored) and not isinstance(image_array.array, memory.ZeroArray)
         ]
-        for held, result in left:
-            if not held.array.flags.writeable:
-                self.check_unchanged(held, result)
-        for held, result in left:
-            if held.array.flags.writeable:
-                decode(held.array, held.encoded, result)
-        if kept is not None:
-            kept.update((name, left.tobytes()) for name, left in zip(self.variables, results, strict=False))
+        for image_array, result in changed_arrays:
+            if not image_array.array.flags.writeable:
+                self.check_unchanged(image_array, result)
+        for image_array, result in changed_arrays:
+            if image_array.array.flags.writeable:
+                decode(image_array.array, image_array.encoded, result)
+        if kept_variables is not None:
+            kept_variables.update(
+                (name, changed_arrays.tobytes()) for name, changed_arrays in zip(self.variables, results, strict=False)
+            )
 
     def may_differ(self, offset: int, stored: Container[int] | None) -> bool:
         """Whether a launch may have changed the contents at an offset, in the buffer there."""
@@ -94,27 +101,29 @@ class Image:
         for offset, content in self.contents[: len(self.contents) - len(self.arrays)]:
             before[offset] = content  # an initialiser comes after the zeros
         names = []
-        for name, (offset, _), left in zip(self.variables, self.contents, results, strict=False):
+        for name, (offset, _), result in zip(self.variables, self.contents, results, strict=False):
             start = before[offset]
             if not self.may_differ(offset, stored):
                 continue
-            if differ(left[: start.size], start) or differ(left[start.size :], memory.zeros(left.size - start.size)):
+            if differ(result[: start.size], start) or differ(
+                result[start.size :], memory.zeros(result.size - start.size)
+            ):
                 names.append(name)
         return tuple(names)
 
-    def check_unchanged(self, held: ImageArray, result: Bytes) -> None:
+    def check_unchanged(self, image_array: ImageArray, result: Bytes) -> None:
         """Raise ReadOnlyArray if a read-only array differs from `result`, except where a writable one overlaps it."""
-        start, _ = held.span
-        changed = as_bytes(held.encoded) != result
+        start, _ = image_array.span
+        changed = as_bytes(image_array.encoded) != result
         for other in self.arrays:
             if other.array.flags.writeable:
                 low, high = (min(max(end - start, 0), changed.size) for end in other.span)
                 changed[low:high] = False
         if changed.any():
             raise ReadOnlyArray(
-                f"The kernel writes byte {int(changed.argmax())} of '{held.name}', whose array is read-only. Pass a "
-                f"writable one.",
-                held.name,
+                f"The kernel writes byte {int(changed.argmax())} of '{image_array.name}', whose array is read-only. "
+                f"Pass a writable one.",
+                image_array.name,
             )
 
 
@@ -135,10 +144,11 @@ def build(
     function: Function,
     args: Sequence[Any],
     placement: int | None,
-    kept: dict[str, bytes] | None,
+    kept_variables: dict[str, bytes] | None,
     names: Sequence[str] | None = None,
 ) -> Image:
-    """The image for a launch of `function` with `args`; `placement`, `kept` and `names` as in launch.run.
+    """The image for a launch of `function` with `args`. `placement` and `names`: as in launch.run; `kept_variables` is
+    `kept` there.
 
     Raises LaunchError and TypeError for arguments that do not fit the parameters.
     """
@@ -148,15 +158,15 @@ def build(
     shift = module_shift(placement)
     module_addresses = {name: address + shift for name, address in lay_out_module(module)[0].items()}
     variables = module_variables(module)
-    held = [
+    variable_buffers = [
         memory.Buffer(variable.name, module_addresses[variable.name] - context.GLOBAL_BASE, variable.size_bytes)
         for variable in variables
     ]
     provided = lay_out_provided(module, function).moved(shift)
-    for name, place in (("the parameters", provided.parameters), ("the grid's workspace", provided.workspace)):
-        if place is not None:
-            held.append(memory.Buffer(name, place[0] - context.GLOBAL_BASE, place[1]))
-    layout = memory.lay_out(arrays, held, provided.end, placement)
+    for name, span in (("the parameters", provided.parameters), ("the grid's workspace", provided.workspace)):
+        if span is not None:
+            variable_buffers.append(memory.Buffer(name, span[0] - context.GLOBAL_BASE, span[1]))
+    layout = memory.lay_out(arrays, variable_buffers, provided.end, placement)
     addresses = {id(array): address for (_, array), address in zip(arrays, layout.addresses, strict=True)}
 
     def address_of(value: Any) -> int:
@@ -166,14 +176,16 @@ def build(
 
     params = pack(function, args, address_of)
     encoded = tuple(ImageArray(name, array, encode(array, address_of)) for name, array in arrays)
-    earlier = {} if kept is None else kept
-    named = {**module_addresses, **function_addresses(module)}
+    earlier = {} if kept_variables is None else kept_variables
+    symbol_addresses = {**module_addresses, **function_addresses(module)}
     starting, initialised = [], []
-    for variable, buffer in zip(variables, held, strict=False):
-        left = earlier.get(variable.name)
-        starting.append((buffer.offset, memory.zeros(buffer.size) if left is None else np.frombuffer(left, np.uint8)))
-        if left is None and variable.initial:
-            initialised.append((buffer.offset, np.frombuffer(initial_bytes(variable, named), np.uint8)))
+    for variable, buffer in zip(variables, variable_buffers, strict=False):
+        kept_bytes = earlier.get(variable.name)
+        starting.append(
+            (buffer.offset, memory.zeros(buffer.size) if kept_bytes is None else np.frombuffer(kept_bytes, np.uint8))
+        )
+        if kept_bytes is None and variable.initial:
+            initialised.append((buffer.offset, np.frombuffer(initial_bytes(variable, symbol_addresses), np.uint8)))
     if provided.parameters is not None:
         initialised.append((provided.parameters[0] - context.GLOBAL_BASE, np.frombuffer(params, np.uint8)))
     if provided.workspace is not None:
@@ -181,6 +193,6 @@ def build(
     contents = (
         *starting,
         *initialised,
-        *((addresses[id(one.array)] - context.GLOBAL_BASE, one.content) for one in encoded),
+        *((addresses[id(image_array.array)] - context.GLOBAL_BASE, image_array.content) for image_array in encoded),
     )
     return Image(layout, contents, params, tuple(variable.name for variable in variables), encoded)

@@ -18,13 +18,14 @@ def operand(ops: WarpOps, name: str) -> Operand:
     return ops.instruction.operands[ops.operand_names.index(name)]
 
 
-def number(ops: WarpOps, name: str, allowed: Container[int], wanted: str) -> int:
+def number(ops: WarpOps, name: str, allowed: Container[int], expected: str) -> int:
     """The value of an operand that must be a number in `allowed`."""
-    return one_of(ops, operand(ops, name), allowed, wanted)
+    return one_of(ops, operand(ops, name), allowed, expected)
 
 
-def one_of(ops: WarpOps, argument: Operand, allowed: Container[int], wanted: str) -> int:
+def one_of(ops: WarpOps, argument: Operand, allowed: Container[int], expected: str) -> int:
+    """The value of `argument`, which must be a number in `allowed`. `expected`: what the error says of these."""
     if not isinstance(argument, Immediate) or argument.value not in allowed:
         shown = str(argument.value) if isinstance(argument, Immediate) else "a register"
-        raise syntax_error(ops.line, f"expected {wanted}, found {shown}.")
+        raise syntax_error(ops.line, f"expected {expected}, found {shown}.")
     return int(argument.value)

@@ -138,8 +138,8 @@ class Linker:
         inward = routine.formals[: len(function.params)]
         outward = routine.formals[len(function.params) :]
         self.emit(Instruction(function.line, ENTER, registers_among(inward)))
-        own = {variable.name: Symbol(prefix + variable.name) for variable in (*function.params, *function.returns)}
-        self.body(function, prefix, own, end)
+        symbols = {variable.name: Symbol(prefix + variable.name) for variable in (*function.params, *function.returns)}
+        self.body(function, prefix, symbols, end)
         self.place((end,))
         self.emit(Instruction(self.result.instructions[-1].line, RETURN, registers_among(outward)))
 
@@ -149,19 +149,19 @@ class Linker:
     def body(self, function: Function, prefix: str, actual: Mapping[str, Symbol], end: str) -> None:
         """Append the body of `function`; a return in it goes to the label `end` ("" in the kernel itself)."""
         self.result.registers.update((prefix + name, kind) for name, kind in function.registers.items())
-        own = f"{function.name}:" if prefix else ""
+        once_prefix = f"{function.name}:" if prefix else ""
         for name, variable in function.variables.items():
-            self.declare(replace(variable, name=(prefix if variable.space in FRAME_SPACES else own) + name))
+            self.declare(replace(variable, name=(prefix if variable.space in FRAME_SPACES else once_prefix) + name))
         self.result.branch_targets.update(
             (prefix + name, tuple(prefix + label for label in labels))
             for name, labels in function.branch_targets.items()
         )
-        at: dict[int, list[str]] = {}
+        labels_at: dict[int, list[str]] = {}
         for label, index in function.labels.items():
-            at.setdefault(index, []).append(prefix + label)
-        rename = Renamer(function, prefix, own, actual)
+            labels_at.setdefault(index, []).append(prefix + label)
+        rename = Renamer(function, prefix, once_prefix, actual)
         for index, instruction in enumerate(function.instructions):
-            self.place(at.get(index, ()))
+            self.place(labels_at.get(index, ()))
             renamed = rename.instruction(instruction)
             if is_call(instruction):
                 self.call(function, read_call(instruction), renamed)
@@ -169,7 +169,7 @@ class Linker:
                 self.emit(replace(renamed, opcode="bra", operands=(Symbol(end),)))
             else:
                 self.emit(renamed)
-        self.place(at.get(len(function.instructions), ()))
+        self.place(labels_at.get(len(function.instructions), ()))
 
     def declare(self, variable: Variable) -> None:
         """Add a variable to the kernel or to the current routine's frame. A variable of the CTA is added once."""
@@ -183,11 +183,11 @@ class Linker:
         """`written`: the call as in the text. `renamed`: the same with the names used in the kernel."""
         call = read_call(renamed)
         if isinstance(written.target, Symbol) and is_provided(self.module, written):
-            places = [
+            operands = [
                 Address(operand) if isinstance(operand, Symbol) else operand
                 for operand in (*call.returned, *call.arguments)
             ]
-            self.emit(replace(renamed, opcode=f"call.{written.target.name}", operands=tuple(places)))
+            self.emit(replace(renamed, opcode=f"call.{written.target.name}", operands=tuple(operands)))
             return
         function = None
         if isinstance(written.target, Symbol):
@@ -242,9 +242,9 @@ class Linker:
         results = tuple(
             self.parameter_storage(formal, out, next(names)) for formal, out in zip(returns, call.returned, strict=True)
         )
-        for formal, operand, place in zip(params, call.arguments, arguments, strict=True):
-            if place != operand:
-                self.copy_argument(formal, operand, place.name, call.line, inward=True)
+        for formal, operand, storage in zip(params, call.arguments, arguments, strict=True):
+            if storage != operand:
+                self.copy_argument(formal, operand, storage.name, call.line, inward=True)
         address = call.target if isinstance(call.target, Register) else None
         site = CallSite(
             self.root, targets, signature(params, returns), arguments, results, address,
@@ -256,9 +256,9 @@ class Linker:
         )
         self.emit(Instruction(call.line, CALL_THROUGH if address else CALL, read))
         self.emit(Instruction(call.line, RETURNED, tuple(result for result in results if isinstance(result, Register))))
-        for formal, operand, place in zip(returns, call.returned, results, strict=True):
-            if place != operand:
-                self.copy_argument(formal, operand, place.name, call.line, inward=False)
+        for formal, operand, storage in zip(returns, call.returned, results, strict=True):
+            if storage != operand:
+                self.copy_argument(formal, operand, storage.name, call.line, inward=False)
 
     def parameter_storage(self, formal: Variable, operand: Operand, name: str) -> Symbol | Register:
         """The caller's storage for a parameter: its own .param variable, or a variable or register `name`."""
@@ -275,12 +275,12 @@ class Linker:
         if formal.space == "param" and isinstance(operand, Symbol):
             return
         if formal.space == "param":
-            at = Address(Symbol(name))
+            address = Address(Symbol(name))
             kind = f".param.{formal.type}"
             move = (
-                Instruction(line, f"st{kind}", (at, operand))
+                Instruction(line, f"st{kind}", (address, operand))
                 if inward
-                else Instruction(line, f"ld{kind}", (operand, at))
+                else Instruction(line, f"ld{kind}", (operand, address))
             )
         else:
             register = Register(name)
@@ -295,15 +295,15 @@ def registers_among(formals: tuple[Variable, ...]) -> tuple[Register, ...]:
 class Renamer:
     """Renames operands of a function's instructions for the kernel."""
 
-    def __init__(self, function: Function, prefix: str, once: str, actual: Mapping[str, Symbol]) -> None:
-        """`prefix`: for names that each call has separately; `once`: for names that exist once, such as .shared
+    def __init__(self, function: Function, prefix: str, once_prefix: str, actual: Mapping[str, Symbol]) -> None:
+        """`prefix`: for names that each call has separately; `once_prefix`: for names that exist once, such as .shared
         variables."""
         self.prefix = prefix
         self.actual = actual
         self.names = {
             **dict.fromkeys((*function.labels, *function.branch_targets), prefix),
             **{
-                name: prefix if variable.space in FRAME_SPACES else once
+                name: prefix if variable.space in FRAME_SPACES else once_prefix
                 for name, variable in function.variables.items()
             },
         }

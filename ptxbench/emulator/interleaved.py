@@ -2,7 +2,8 @@
 
 A kernel that is bound by memory often loads four floats a thread, computes with each, and stores four. As vectors of
 lanes they are sorted by element after the load and mixed again before the store, which takes longer than all the rest.
-What is done to each element in the same way gives the same bits in the order of memory too (runtime/interleaving.py).
+An operation that treats each element in the same way gives the same bits in the order of memory
+(runtime/interleaving.py).
 So a store looks for such operations between loads and itself, and repeats them on the interleaved vectors. LLVM drops
 the operations on vectors of lanes if nothing else uses them.
 """
@@ -29,8 +30,8 @@ ELEMENTWISE = re.compile(
     rf"|call {VECTOR} @llvm\.(?:fma|fabs|sqrt|[su](?:min|max))\.v{LANES}\w+\(.*"
     rf'|call {VECTOR} @"[^"]+"\({VECTOR} %\S+(?:, {VECTOR} %\S+)*\)'
 )
-"""An operation whose result in each lane depends on the operands in that lane alone. The last form are the calls of
-Emitter.outline."""
+"""An operation whose result in each lane depends only on the operands in that lane. The last form is that of calls of
+functions from Emitter.outline."""
 
 
 class InterleavedVectors:
@@ -57,18 +58,18 @@ class InterleavedVectors:
         from loads by the same operations."""
         self.definitions.update()
         start = len(self.e.lines)
-        found = self.search(tuple(values), {})
-        if found is None:
+        vectors = self.search(tuple(values), {})
+        if vectors is None:
             del self.e.lines[start:]
-        return found
+        return vectors
 
     def search(
-        self, values: tuple[str, ...], known: dict[tuple[str, ...], tuple[str, ...] | None]
+        self, values: tuple[str, ...], searched: dict[tuple[str, ...], tuple[str, ...] | None]
     ) -> tuple[str, ...] | None:
-        """`of`, which appends lines although it may fail. `known`: what it has found in this search."""
-        if values not in known:
-            known[values] = self.of_load(values) or self.of_uniform(values) or self.of_operation(values, known)
-        return known[values]
+        """`of`, which appends lines although it may fail. `searched`: the results of this search so far."""
+        if values not in searched:
+            searched[values] = self.of_load(values) or self.of_uniform(values) or self.of_operation(values, searched)
+        return searched[values]
 
     def of_load(self, values: tuple[str, ...]) -> tuple[str, ...] | None:
         vectors, _ = self.loaded.get(values[0], ((), 0))
@@ -80,7 +81,7 @@ class InterleavedVectors:
         return (values[0],) * len(values) if len(alike) == 1 and self.definitions.is_uniform(values[0]) else None
 
     def of_operation(
-        self, values: tuple[str, ...], known: dict[tuple[str, ...], tuple[str, ...] | None]
+        self, values: tuple[str, ...], searched: dict[tuple[str, ...], tuple[str, ...] | None]
     ) -> tuple[str, ...] | None:
         texts = [self.definitions.text(value) for value in values]
         if len({NAME.sub("%", text) for text in texts}) > 1:
@@ -89,7 +90,7 @@ class InterleavedVectors:
             return None
         operands = []
         for same_place in zip(*map(NAME.findall, texts), strict=True):
-            vectors = self.search(same_place, known)
+            vectors = self.search(same_place, searched)
             if vectors is None:
                 return None
             operands.append(vectors)

@@ -78,7 +78,7 @@ NUMBERED = frozenset(
 """Opcodes whose cost depends on a number in their operands, besides divisions and remainders."""
 
 
-@dataclass(frozen=True, eq=False)  # equal only to itself: tables that depend on one are kept by it
+@dataclass(frozen=True, eq=False)  # equal only to itself: tables that depend on a translation are cached by it
 class Translation:
     """The IR, and the layout of its counters and memory.
 
@@ -119,7 +119,7 @@ class Translation:
     mixed_params: tuple[int, ...] = ()
     """Offsets of parameters whose pointers seem to be used in ways that conflict between CTAs (provenance.py)."""
     mixed_addresses: tuple[int, ...] = ()
-    """Addresses of module variables that seem to be used so."""
+    """Addresses of module variables that seem to be used in such ways."""
     rows: bool = False
     """Whether threads may order each other's accesses by means other than barriers of a whole CTA or warp."""
     messages: bool = False
@@ -147,8 +147,8 @@ class Translation:
 
 
 def to_json(translation: Translation, functions: Sequence[str] = ()) -> str:
-    """The layout without its IR: fields by name; steps and sites as lists in field order. `functions`: what the shared
-    functions are called, in place of their modules."""
+    """The layout without its IR: fields by name; steps and sites as lists in field order. `functions`: the names of the
+    shared functions, in place of their modules."""
     document = {field.name: getattr(translation, field.name) for field in fields(Translation)}
     document |= {"ir": "", "functions": functions, "steps": rows(translation.steps), "sites": rows(translation.sites)}
     return json.dumps(document)

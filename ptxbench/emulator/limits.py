@@ -47,12 +47,12 @@ def in_local(function: Function) -> list[Variable]:
     return [variable for variable in function.variables.values() if variable.space in ("local", "param")]
 
 
-def require(total: int, most: int, what: str, variables: Iterable[Variable]) -> None:
+def require(total: int, most: int, unit: str, variables: Iterable[Variable]) -> None:
     """Raise KernelTooLarge, with the line of the largest variable, if they take more than `most` bytes together."""
     if total <= most:
         return
     largest = max(variables, key=lambda variable: variable.size_bytes)
     others = "" if largest.size_bytes == total else f", which makes {total:,} with the others"
     raise KernelTooLarge(
-        f"line {largest.line}: '{largest.name}' takes {largest.size_bytes:,} {what}{others}; the maximum is {most:,}."
+        f"line {largest.line}: '{largest.name}' takes {largest.size_bytes:,} {unit}{others}; the maximum is {most:,}."
     )

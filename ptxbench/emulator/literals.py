@@ -6,7 +6,7 @@ import struct
 
 
 def pattern(value: float, bits: int) -> int:
-    """The bit pattern of a Python float as f32 or f64; beyond f32, infinity."""
+    """The bit pattern of a Python float as a float of `bits` bits; infinity if it is too large."""
     if bits == 64:
         return int.from_bytes(struct.pack("<d", value), "little")
     try:

@@ -92,14 +92,14 @@ def lay_out(
     buffers: list[Buffer] = list(first)
     addresses = [0] * len(arrays)
     offset = start
-    drawn = None if placement is None else random.Random(placement)
-    if placement is not None and drawn:
+    rng = None if placement is None else random.Random(placement)
+    if placement is not None and rng:
         if placement % EXTREMES == 0:
             groups.reverse()  # no two buffers keep their order
         else:
-            drawn.shuffle(groups)
+            rng.shuffle(groups)
     for group in groups:
-        offset += ALIGNMENT * drawn.randint(1, FURTHEST) if drawn else 0
+        offset += ALIGNMENT * rng.randint(1, FURTHEST) if rng else 0
         start = group[0][0]
         size = max(address + nbytes for address, nbytes, *_ in group) - start
         buffers.append(Buffer("' and '".join(name for *_, name, _ in group), offset, size))
@@ -149,7 +149,7 @@ class Arena:
             self.handle = file
         self.map: mmap.mmap | None = None
         self.size = 0
-        self.kept: dict[int, Bytes] = {}
+        self.frozen_at: dict[int, Bytes] = {}
         """Frozen contents that the arena still has, by offset."""
 
     def reserve(self, size: int) -> None:
@@ -165,7 +165,7 @@ class Arena:
             self.map = mmap.mmap(self.handle, size)
         except (OSError, ValueError, OverflowError):
             self.size = 0
-            self.kept.clear()
+            self.frozen_at.clear()
             raise LaunchError(too_large(size)) from None
         self.size = size
 
@@ -182,9 +182,9 @@ class Arena:
         return np.frombuffer(self.map, np.uint8, size, offset)
 
     def put(self, offset: int, content: Bytes) -> Bytes:
-        """Copy `content` to `offset`, unless it is there still, and return a view of it there."""
+        """Copy `content` to `offset`, unless the arena still has it there, and return a view of it there."""
         view = self.bytes(offset, content.size)
-        if (there := self.kept.get(offset)) is not None and is_same(there, content):
+        if (frozen_content := self.frozen_at.get(offset)) is not None and is_same(frozen_content, content):
             return view
         self.forget(offset, offset + content.size)
         if is_zeros(content) and content.size >= SPARSE_BYTES and hasattr(mmap, "MADV_REMOVE"):
@@ -197,17 +197,18 @@ class Arena:
         else:
             view[:] = content
         if content.size >= KEPT_BYTES and is_frozen(content):
-            self.kept[offset] = content
+            self.frozen_at[offset] = content
         return view
 
     def forget(self, start: int, end: int) -> None:
         """The bytes from `start` to `end` have changed, or will."""
-        for offset in [begin for begin, content in self.kept.items() if begin < end and start < begin + content.size]:
-            del self.kept[offset]
+        changed = [at for at, content in self.frozen_at.items() if at < end and start < at + content.size]
+        for offset in changed:
+            del self.frozen_at[offset]
 
     def keep_only(self, offsets: Iterable[int]) -> None:
         """Release the frozen contents at other offsets."""
-        self.kept = {offset: self.kept[offset] for offset in offsets if offset in self.kept}
+        self.frozen_at = {offset: self.frozen_at[offset] for offset in offsets if offset in self.frozen_at}
 
     def close(self) -> None:
         self.unmap()

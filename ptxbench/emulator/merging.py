@@ -27,9 +27,9 @@ def mergeable(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[i
                 if isinstance(operand, Address) and not isinstance(operand.base, Immediate):
                     start = operand.base.offset if isinstance(operand.base, Symbol) else 0
                     groups[root, operand.base.name].append((start + operand.offset, index))
-        for places in groups.values():
-            places.sort()
-            for (before, one), (after, other) in itertools.pairwise(places):
-                if 0 < after - before < WIDEST:
-                    indices |= {one, other}
+        for accesses in groups.values():
+            accesses.sort()
+            for (first_offset, first), (second_offset, second) in itertools.pairwise(accesses):
+                if 0 < second_offset - first_offset < WIDEST:
+                    indices |= {first, second}
     return frozenset(indices)

@@ -17,9 +17,10 @@ from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 CtaOrder = Literal["usual", "last first", "by turns", "stores first", "first alone", "last alone"]
 """usual: CTAs in rank order, all at once if they may wait for each other. last first: one after the other, from the
-last. by turns: all in one host thread, which switches when all warps of a CTA wait or end, or when an even CTA reaches
-a loop after a store that others may wait for. stores first: the same, but all CTAs except that of rank 1 do, so that
-those that wait find what others store first, and little else. first alone, last alone: only that CTA runs."""
+last. by turns: all in one host thread, which switches when all warps of a CTA wait or end, or when a CTA of even rank
+reaches a loop after a store that others may wait for. stores first: the same, but all CTAs except that of rank 1 switch
+at such loops, so that CTAs that wait see the first stores of the others, and few later ones. first alone, last alone:
+only that CTA runs."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class CtaConflict:
 
 
 OF_CLUSTER, OF_POOL = 16, 17
+"""Values of `WaitingLanes.barrier` above the numbers of barriers."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,8 @@ class TranslationCache:
 
     def reference(self, translation: Translation) -> tuple[int, bytes]:
         """The stand-in for a translation in an answer: its slot, and the translation itself if it is new."""
-        for slot, known in enumerate(self.slots):
-            if known is translation:
+        for slot, cached in enumerate(self.slots):
+            if cached is translation:
                 return slot, b""
         self.newest = (self.newest + 1) % MOST_CACHED
         self.slots[self.newest] = translation
@@ -173,9 +175,9 @@ class TranslationCache:
     def resolve(self, slot: int, content: bytes) -> Translation:
         if content:
             self.slots[slot] = pickle.loads(content)
-        known = self.slots[slot]
-        assert known is not None
-        return known
+        translation = self.slots[slot]
+        assert translation is not None
+        return translation
 
 
 class AnswerPickler(pickle.Pickler):

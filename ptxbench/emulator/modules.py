@@ -16,37 +16,37 @@ from ptxbench.emulator.runtime import conditions
 NAME = re.compile(r'@("[^"]+"|[\w.$]+)')
 PARAMETER = re.compile(r" %[\w.]+(?=[,)])")
 OWN_HASH = "$"
-"""Precedes a hash of its text in a function's name, in place of which the final name has another one."""
+"""In a function's name, it precedes a hash of the function's text. The final name has another hash in its place."""
 INTERNAL = "define internal "
 EMPTY = re.compile(r"\s*define internal void @([\w.]+)\([^{]*\{\s*(?:;[^\n]*\n\s*)*(?:entry:\s*)?ret void\s*\}\s*")
 """The definition of a function that does nothing."""
 
 
-def without_empty(own: str, shared: Iterable[str]) -> tuple[str, list[str]]:
+def without_empty(own_code: str, shared: Iterable[str]) -> tuple[str, list[str]]:
     """The same definitions without functions that do nothing, and without the calls to them.
 
     Events of a kernel that is not sanitized are such functions. Code without optimisation spends time on their calls.
     """
     texts = list(shared)
     names: Counter[str] = Counter()
-    kept: set[str] = set()  # a use other than a call, or one that is hard to read
-    while empty := {match[1] for text in texts if (match := EMPTY.fullmatch(text))} - kept:
-        names = names or Counter(NAME.findall(own))
+    not_removable: set[str] = set()  # a use other than a call, or one that is hard to read
+    while empty := {match[1] for text in texts if (match := EMPTY.fullmatch(text))} - not_removable:
+        names = names or Counter(NAME.findall(own_code))
         if called := frozenset(empty & names.keys()):
-            own = without_calls.__wrapped__(own, called)
-            names = Counter(NAME.findall(own))
+            own_code = without_calls.__wrapped__(own_code, called)
+            names = Counter(NAME.findall(own_code))
         texts = [without_calls(text, frozenset(empty & names_in(text).keys())) for text in texts]
         uses = Counter({name: names[name] for name in empty})
         for text in texts:
             uses.update({name: count for name, count in names_in(text).items() if name in empty})
-        kept.update(name for name in empty if uses[name] > 1)
-        removed = empty - kept  # others may have become empty now
+        not_removable.update(name for name in empty if uses[name] > 1)
+        removed = empty - not_removable  # others may have become empty now
         texts = [text for text in texts if not (match := EMPTY.fullmatch(text)) or match[1] not in removed]
-    return own, texts
+    return own_code, texts
 
 
 KEPT_TEXTS = 2048
-"""Shared functions of which results are kept; the texts of a whole suite of kernels have about half as many."""
+"""The number of shared functions whose results are cached; all kernels of a test suite have about half as many."""
 
 
 @functools.lru_cache(KEPT_TEXTS)
@@ -64,19 +64,21 @@ def names_in(text: str) -> Counter[str]:
     return Counter(NAME.findall(text))
 
 
-def split(own: str, shared: Iterable[str], declarations: Iterable[str], salt: str = "") -> tuple[str, tuple[str, ...]]:
-    """The module of a kernel's own definitions `own`, and the module of each of the definitions `shared`.
+def split(
+    own_code: str, shared: Iterable[str], declarations: Iterable[str], salt: str = ""
+) -> tuple[str, tuple[str, ...]]:
+    """The module of a kernel's own definitions, and the module of each of the definitions `shared`.
 
-    `declarations`: of the intrinsics, a line each. No other function has the name of a shared one: a hash of its text,
-    of those of the functions that it calls, and of `salt` is part of it.
+    `declarations`: of the intrinsics, a line each. The name of a shared function is unique: a hash of its text, of the
+    texts of the functions that it calls, and of `salt` is part of it.
     """
-    own, texts, used = with_hashes(own, {defined_by(text): text for text in shared}, salt)
+    own_code, texts, used = with_hashes(own_code, {defined_by(text): text for text in shared}, salt)
     available = {
         conditions.SYMBOL: conditions.DECLARATION,
         **{name_of(line): line for line in (*declarations, *map(declaration, texts))},
     }
-    defined = set(map(name_of, re.findall("^define .*", own, re.MULTILINE)))
-    return module(own, used - defined, available), tuple(
+    defined = set(map(name_of, re.findall("^define .*", own_code, re.MULTILINE)))
+    return module(own_code, used - defined, available), tuple(
         module(text.replace(INTERNAL, "define ", 1), names_in(text).keys() - {defined_by(text)}, available)
         for text in texts
     )
@@ -89,32 +91,32 @@ def with_hashes(own: str, shared: Mapping[str, str], salt: str) -> tuple[str, li
     for name in shared:
         reached, pending = {name}, [name]
         while pending:
-            fresh = called[pending.pop()] - reached
-            reached |= fresh
-            pending += fresh
-        hashes = sorted(text_hash(shared[other]) for other in reached)
+            new_names = called[pending.pop()] - reached
+            reached |= new_names
+            pending += new_names
+        hashes = sorted(text_hash(shared[callee]) for callee in reached)
         digest = hashlib.sha256(salt.join(["", *hashes]).encode()).hexdigest()
         unique[name] = f'"{unquoted(name).partition(OWN_HASH)[0]}.{digest[:16]}"'
     own, used = with_names(own, unique)
     texts = [
-        renamed(text, tuple((other, unique[other]) for other in sorted(called[name] | {name})))
+        renamed(text, tuple((callee, unique[callee]) for callee in sorted(called[name] | {name})))
         for name, text in shared.items()
     ]
     return own, texts, used
 
 
-def with_names(text: str, new: Mapping[str, str]) -> tuple[str, set[str]]:
+def with_names(text: str, new_names: Mapping[str, str]) -> tuple[str, set[str]]:
     """`text` with `new` names in place of the old ones, and the names in it."""
     before, *parts = text.split("@")
     pieces, used = [before], set()
     for part in parts:
         name = part[: part.find("(")]
-        if name not in new:
+        if name not in new_names:
             match = NAME.match(f"@{part}")
             name = match[1] if match else ""
-        other = new.get(name, name)
-        used.add(other)
-        pieces.append(other + part[len(name) :])
+        new_name = new_names.get(name, name)
+        used.add(new_name)
+        pieces.append(new_name + part[len(name) :])
     return "@".join(pieces), used - {""}
 
 
@@ -125,9 +127,9 @@ def text_hash(text: str) -> str:
 
 @functools.lru_cache(KEPT_TEXTS)
 def renamed(text: str, names: tuple[tuple[str, str], ...]) -> str:
-    """`text` with other names, each given with the old one."""
-    new = dict(names)
-    return NAME.sub(lambda match: f"@{new.get(match[1], match[1])}", text)
+    """`text` with other names. `names`: pairs of an old and a new name."""
+    new_names = dict(names)
+    return NAME.sub(lambda match: f"@{new_names.get(match[1], match[1])}", text)
 
 
 def unquoted(name: str) -> str:

@@ -51,28 +51,28 @@ about that much."""
 class NativeKernel:
     """Machine code of one kernel, loaded. `run(context address)` releases the GIL and returns 0, or 1 after a fault.
 
-    `compiled`: the result of `compile_kernel`; `again`: returns the same, compiled at another level.
+    `compiled`: the result of `compile_kernel`. `compile_again`: compiles the kernel at another level.
 
     Its launches set `marked`, the buffers (by index) whose loads and updates must be recorded, and `shares`, whether
     CTAs of the last launch touched the same bytes, and add to `seconds`, their CPU time so far. These affect how the
     next launch runs, not its results.
     """
 
-    def __init__(self, compiled: bytes, again: Callable[[int], bytes]) -> None:
-        self.again = again
+    def __init__(self, compiled: bytes, compile_again: Callable[[int], bytes]) -> None:
+        self.compile_again = compile_again
         self.marked: set[int] = set()
         self.shares = False
         self.seconds = 0.0
         self.load(compiled)
 
     def load(self, compiled: bytes) -> None:
-        level, described, own = compiled.split(b"\n", 2)
+        level, described, own_code = compiled.split(b"\n", 2)
         self.level = int(level)
         self.translation = layout.from_json(described.decode())
         if not found_shared(self.translation.functions):
-            self.again(self.level)  # loads them
-        self.own_bytes = len(own)
-        self.engine = loaded(own, near=True)
+            self.compile_again(self.level)  # loads them
+        self.own_bytes = len(own_code)
+        self.engine = loaded(own_code, near=True)
         self.warp = self.engine.get_function_address("warp")
         self.prepare_warp = self.engine.get_function_address("prepare_warp")
         scheduler = next(name for name in self.translation.functions if name.startswith(SCHEDULER))
@@ -84,11 +84,11 @@ class NativeKernel:
         self.expect(0.0)
 
     def expect(self, seconds: float) -> None:
-        """The present launch will take so many more CPU seconds. If that is long, together with all launches so far,
-        use faster code from now on, in this process and in later ones."""
+        """Note that the current launch will take this many more CPU seconds. If all launches together take long, use
+        optimised code from now on, in this process and in later ones."""
         slow = max(SLOW_SECONDS, SLOW_SECONDS_A_BYTE * self.own_bytes)
         if self.seconds + seconds > slow and self.level == QUICK:
-            self.load(self.again(OPTIMISED))
+            self.load(self.compile_again(OPTIMISED))
 
 
 @functools.lru_cache(maxsize=64)
@@ -110,8 +110,9 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", clustere
 def compile_kernel(
     ptx: str, entry: str | None, arch: str, mode: str = "plain", level: int = QUICK, clustered: bool = False
 ) -> bytes:
-    """The level, the kernel's layout without IR (as JSON), a line each; then the object of its own code. What it shares
-    with other kernels is loaded.
+    """A line with the level, a line with the kernel's layout without IR (as JSON), and the object of its own code.
+
+    The functions that it shares with other kernels are loaded.
 
     Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError if the entry does not exist.
     """
@@ -120,11 +121,11 @@ def compile_kernel(
     translation = translate(
         module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered, vectors=level != QUICK
     )
-    own = compile_module(translation.ir, level, near=True) if level == QUICK else compile_inlined(translation)
+    own_code = compile_module(translation.ir, level, near=True) if level == QUICK else compile_inlined(translation)
     functions = {unquoted(defined_by(text)): text for text in translation.functions}
-    fresh = [name for name in functions if name not in SHARED]
-    load_shared({name: shared_object(name, functions[name], level) for name in fresh})
-    return b"%d\n%s\n%s" % (level, layout.to_json(translation, tuple(functions)).encode(), own)
+    not_loaded = [name for name in functions if name not in SHARED]
+    load_shared({name: shared_object(name, functions[name], level) for name in not_loaded})
+    return b"%d\n%s\n%s" % (level, layout.to_json(translation, tuple(functions)).encode(), own_code)
 
 
 def compile_module(ir: str, level: int, *, near: bool = False) -> bytes:
@@ -134,8 +135,7 @@ def compile_module(ir: str, level: int, *, near: bool = False) -> bytes:
 
 
 def compile_inlined(translation: Translation) -> bytes:
-    """The optimised code of a kernel's own module. If it has few loads and stores, their quick paths are in the place
-    of the calls."""
+    """The optimised code of a kernel's own module. If it has few loads and stores, their quick paths are inlined."""
     quick = [text for text in translation.functions if INLINED in text]
     if sum(translation.ir.count(f"@{defined_by(text)}(") - 1 for text in quick) > MOST_INLINED:
         return compile_module(translation.ir, OPTIMISED)
@@ -154,7 +154,7 @@ def compile_inlined(translation: Translation) -> bytes:
 
 
 SHARED: dict[str, Any] = {}
-"""The engines of the functions that kernels share, by name: what a process has loaded stays, for its next kernels."""
+"""The engines of the functions that kernels share, by name. They stay loaded for the next kernels of this process."""
 
 
 def shared_object(name: str, ir: str, level: int) -> bytes:
@@ -168,7 +168,7 @@ def function_key(name: str) -> tuple[str, ...]:
 
 
 def load_shared(objects: Mapping[str, bytes]) -> None:
-    """Load these functions, by name, which this process has not loaded yet."""
+    """Load these objects of shared functions, by name. None of them may be loaded already."""
     conditions_variable()
     if not objects:
         return
@@ -179,12 +179,12 @@ def load_shared(objects: Mapping[str, bytes]) -> None:
 
 
 def found_shared(names: Sequence[str]) -> bool:
-    """Load those of these functions that this process has not loaded yet from the cache; False if it lacks one."""
+    """Load from the cache the functions that this process has not loaded yet; False if the cache lacks one."""
     objects = {name: known(function_key(name)) for name in names if name not in SHARED}
-    complete = {name: code for name, code in objects.items() if code is not None}
-    if len(complete) < len(objects):
+    found = {name: code for name, code in objects.items() if code is not None}
+    if len(found) < len(objects):
         return False
-    load_shared(complete)
+    load_shared(found)
     return True
 
 
@@ -227,8 +227,8 @@ def compiler(level: int, *, near: bool = False) -> Any:
 def target_machine(level: int = QUICK, *, near: bool = False) -> Any:
     """A new target machine each time: an engine owns its own and destroys it with the kernel.
 
-    `near`: calls reach 2 GiB far, and the loader adds what others need. LLVM selects the instructions of such calls
-    more quickly. It is for ELF on x86-64 only: elsewhere such calls were not tried.
+    `near`: calls reach 2 GiB, and the loader adds stubs for calls that go further. LLVM selects the instructions of
+    such calls more quickly. It has an effect only for ELF on x86-64: such calls were not tried elsewhere.
     """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -248,7 +248,7 @@ def first_level() -> int:
 
 @functools.cache
 def cpu_name() -> str:
-    """The target CPU: this one, unless PTXBENCH_EMULATOR_CPU names another whose code this one can run."""
+    """The target CPU: this machine's, unless PTXBENCH_EMULATOR_CPU names another CPU, whose code must run here."""
     return os.environ.get("PTXBENCH_EMULATOR_CPU") or str(llvm.get_host_cpu_name())
 
 
@@ -312,13 +312,13 @@ def compile_events() -> bytes:
 def without_numbas_passes() -> Iterator[None]:
     """If numba is imported here, it optimises nothing: it would do so for each function, and again for its callers,
     which took half the time. (NUMBA_OPT, which numba reads once.)"""
-    kept = os.environ.get("NUMBA_OPT")
+    previous = os.environ.get("NUMBA_OPT")
     os.environ["NUMBA_OPT"] = "0"
     try:
         yield
     finally:
         del os.environ["NUMBA_OPT"]
-        os.environ |= {} if kept is None else {"NUMBA_OPT": kept}
+        os.environ |= {} if previous is None else {"NUMBA_OPT": previous}
 
 
 @functools.cache

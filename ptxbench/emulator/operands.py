@@ -168,10 +168,10 @@ class Operands:
             if cursor.accept("+"):
                 offset = signed(whole_expression(cursor))
         address = syntax.Address(base, offset)
-        rest = cursor.separated(self.operand) if cursor.accept(",") else []
+        further_operands = cursor.separated(self.operand) if cursor.accept(",") else []
         cursor.expect("]")
         cursor.accept(".unified")  # a promise that all lanes have the same address; not needed here
-        return syntax.Group((address, *rest)) if rest else address
+        return syntax.Group((address, *further_operands)) if further_operands else address
 
     def vector_part(self) -> syntax.Operand:
         cursor = self.cursor
@@ -191,8 +191,8 @@ class Operands:
             return operand
         if PREDEFINED.fullmatch(name):
             return syntax.Immediate(0) if name.endswith(".w") else syntax.Special(name)  # the fourth is always 0
-        whole, _, selector = name.partition(".")
-        register = self.scopes.find(whole) if selector else None
+        register_name, _, selector = name.partition(".")
+        register = self.scopes.find(register_name) if selector else None
         if isinstance(register, syntax.Register):
             return syntax.Selected(register, selector)
         if name.startswith("%") or selector:

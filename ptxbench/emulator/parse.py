@@ -189,11 +189,11 @@ class Parser:
         cursor.expect(".alias")
         name = cursor.name("a function")
         cursor.expect(",")
-        other = cursor.name("a function")
+        target = cursor.name("a function")
         cursor.expect(";")
-        if other not in self.functions or name not in self.functions or self.functions[name].defined:
-            raise syntax_error(line, f"expected a declared function and a defined one, found '{name}' and '{other}'.")
-        self.functions[name] = self.functions[other]
+        if target not in self.functions or name not in self.functions or self.functions[name].defined:
+            raise syntax_error(line, f"expected a declared function and a defined one, found '{name}' and '{target}'.")
+        self.functions[name] = self.functions[target]
 
     # ---- skipped directives
 
@@ -256,8 +256,8 @@ class Parser:
         if entry and any(param.space == "reg" for param in params):
             raise syntax_error(line, f"the parameters of an entry are .param, but '{name}' has one that is .reg.")
         function = Function(name, entry, line, params, returns, directives=self.function_directives())
-        known = self.functions.get(name)
-        if name in self.scope.names or (known is not None and known.defined and cursor.next == "{"):
+        earlier = self.functions.get(name)
+        if name in self.scope.names or (earlier is not None and earlier.defined and cursor.next == "{"):
             raise syntax_error(line, f"duplicate function '{name}'.")
         if cursor.accept(";"):
             function.defined = False
@@ -266,7 +266,7 @@ class Parser:
         self.functions.setdefault(name, function)  # it may call itself
         body = Body(self, function)
         body.read()
-        self.locals |= body.scopes.taken - self.variables.keys()
+        self.locals |= body.scopes.used_names - self.variables.keys()
         self.functions[name] = function
 
     def function_directives(self) -> dict[str, tuple[int, ...]]:
@@ -301,11 +301,11 @@ class Body:
                 operand: Register | Symbol = Register(param.name)
             else:
                 operand = Symbol(param.name)
-                self.scopes.taken.add(param.name)
+                self.scopes.used_names.add(param.name)
             self.scopes.declare(param.name, operand, param.line, "parameter")
         params = {param.name: param for param in (*function.params, *function.returns)}
-        known = ChainMap(function.variables, params, parser.variables, parser.externs)
-        self.operands = Operands(self.cursor, self.scopes, known, parser.functions)
+        all_variables = ChainMap(function.variables, params, parser.variables, parser.externs)
+        self.operands = Operands(self.cursor, self.scopes, all_variables, parser.functions)
         self.branches: list[tuple[int, Scope]] = []
         """Index of each branch, and the scope that it is in."""
         self.tables: list[tuple[str, Scope, int]] = []
@@ -377,8 +377,8 @@ class Body:
             unique = self.scopes.unique(variable.name)
             self.scopes.declare(variable.name, Symbol(unique), variable.line, "variable")
             renamed = replace(variable, name=unique) if unique != variable.name else variable
-            where = self.parser.variables if variable.space in ("global", "const") else self.function.variables
-            where[unique] = renamed
+            variables = self.parser.variables if variable.space in ("global", "const") else self.function.variables
+            variables[unique] = renamed
 
     def label(self) -> None:
         """`name:`, or a named list of targets or prototype."""

@@ -1,7 +1,8 @@
 """Stores of a launch that has not finished when the next one starts.
 
-With programmatic dependent launches a kernel may start before the one before has ended; only after griddepcontrol.wait
-does it see the stores of that one. The emulator runs it on the old contents and applies these stores at the wait.
+With programmatic dependent launches a kernel may start before the previous one has ended. It sees the stores of the
+previous one only after griddepcontrol.wait. The emulator runs it on the old contents, and applies the stores at the
+wait.
 """
 
 from __future__ import annotations
@@ -34,25 +35,25 @@ def split_pending_stores(
     """The image with the contents that arrays had `earlier` (by id), and the stores since then."""
     first = len(image.contents) - len(image.arrays)
     contents, pending_stores = list(image.contents), []
-    for place, held in enumerate(image.arrays, first):
-        old = earlier.get(id(held.array))
-        if old is None or held.array.dtype.hasobject:
+    for index, image_array in enumerate(image.arrays, first):
+        old = earlier.get(id(image_array.array))
+        if old is None or image_array.array.dtype.hasobject:
             continue
-        offset, now = image.contents[place]
-        then = as_bytes(old)
-        positions = np.flatnonzero(then != now)
-        contents[place] = offset, then
+        offset, after = image.contents[index]
+        before = as_bytes(old)
+        positions = np.flatnonzero(before != after)
+        contents[index] = offset, before
         if positions.size:
-            pending_stores.append(PendingStore(offset, positions, then[positions], now[positions].copy()))
+            pending_stores.append(PendingStore(offset, positions, before[positions], after[positions].copy()))
     return replace(image, contents=tuple(contents)), tuple(pending_stores)
 
 
-def apply_stores(pending_stores: Sequence[PendingStore], arena: Bytes, *, over: bool) -> None:
-    """Write the new bytes to the arena. `over`: the launch has ended without a wait; what it stored itself stays."""
+def apply_stores(pending_stores: Sequence[PendingStore], arena: Bytes, *, ended: bool) -> None:
+    """Write the new bytes to the arena. `ended`: the launch has ended without a wait; bytes that it stored stay."""
     for store in pending_stores:
         view = arena[store.offset :]
-        if over:
-            same = view[store.positions] == store.before
-            view[store.positions[same]] = store.after[same]
+        if ended:
+            unchanged = view[store.positions] == store.before
+            view[store.positions[unchanged]] = store.after[unchanged]
         else:
             view[store.positions] = store.after

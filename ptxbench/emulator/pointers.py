@@ -63,13 +63,13 @@ def elements(name: str, array: Array) -> Iterator[tuple[str, Any]]:
     """The pointers in `array` with their names: `table[2]`, `view.data`, `views.data[0]`."""
     for path, view in pointer_fields(array):
         for index in np.ndindex(view.shape):
-            place = f"{name}{path}{list(index) if index else ''}"
+            element_name = f"{name}{path}{list(index) if index else ''}"
             value = view[index]
             if not (value is None or isinstance(value, np.ndarray | Pointer | int | np.integer)):
-                raise TypeError(f"'{place}' is {value!r}; expected an array, a Pointer, an address or None.")
+                raise TypeError(f"'{element_name}' is {value!r}; expected an array, a Pointer, an address or None.")
             if isinstance(value, int | np.integer) and not 0 <= value < 1 << 64:
-                raise TypeError(f"'{place}' is {value}; expected an address from 0 to 2**64 - 1.")
-            yield place, value
+                raise TypeError(f"'{element_name}' is {value}; expected an address from 0 to 2**64 - 1.")
+            yield element_name, value
 
 
 def pointer_fields(array: Array) -> Iterator[tuple[str, Array]]:
@@ -109,15 +109,15 @@ def fill(plain: Array, array: Array, address_of: AddressOf) -> None:
         plain[...] = array
 
 
-def decode(array: Array, encoded: Array, left: Bytes) -> None:
-    """Apply to `array` the changes that a kernel made to its `encoded` form; `left` are the bytes afterwards.
+def decode(array: Array, encoded: Array, result: Bytes) -> None:
+    """Apply to `array` the changes that a kernel made to its `encoded` form; `result`: the bytes after the launch.
 
     A pointer that the kernel overwrote becomes a number.
     """
     if array.dtype.hasobject:
-        take_changes(array, encoded, left.view(encoded.dtype).reshape(array.shape))
+        take_changes(array, encoded, result.view(encoded.dtype).reshape(array.shape))
     else:
-        as_bytes(array)[:] = left
+        as_bytes(array)[:] = result
 
 
 def take_changes(array: Array, before: Array, after: Array) -> None:

@@ -46,7 +46,7 @@ RESERVED = {"begin": 0, "end": context.RESERVED_BYTES, "cap": context.RESERVED_B
 
 FIXED = {"WARP_SZ": LANES}
 """Registers that are constant."""
-FOUND = {
+OF_CONDITIONS = {
     "gridid": conditions.GRID, "current_graph_exec": conditions.GRAPH, "nsmid": conditions.MULTIPROCESSORS,
     "nwarpid": conditions.WARPS,
 }  # fmt: skip
@@ -116,8 +116,8 @@ def read(ops: WarpOps, name: str) -> Value:
         return warp_number(ops)
     if name in WORKSPACE_REGISTERS:
         return workspace(ops, base)
-    if base.startswith(("pm", "envreg")) or base in FOUND:
-        result = e.condition(FOUND.get(base, conditions.DRIVER), U64)
+    if base.startswith(("pm", "envreg")) or base in OF_CONDITIONS:
+        result = e.condition(OF_CONDITIONS.get(base, conditions.DRIVER), U64)
         return result if base in LONG else e.convert(result, U32)
     if (value := constant(ops, name, base)) is not None:
         result = e.constant(value, U64 if base in LONG else U32)
@@ -154,16 +154,16 @@ IN_CLUSTERS = {
 
 def in_clusters(ops: WarpOps, base: str, step: int) -> Value:
     e = ops.e
-    whole, operation = IN_CLUSTERS[base]
+    coordinate_slot, operation = IN_CLUSTERS[base]
     parts = []
-    for slot in (whole, context.CLUSTER_X):
+    for slot in (coordinate_slot, context.CLUSTER_X):
         at = e.op(f"getelementptr i64, ptr %env, i64 {slot + step}")
         parts.append(e.op(f"load i32, ptr {at}, align 8"))
     return e.splat(e.op(f"{operation} i32 {', '.join(parts)}"), U32)
 
 
 def clock(ops: WarpOps, base: str) -> Value:
-    """%clock and %globaltimer (a nanosecond each): the instructions that this warp has executed before."""
+    """%clock, or %globaltimer in nanoseconds: they advance with each instruction that this warp executes."""
     e = ops.e
     at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
     now = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, {ops.ahead}")
@@ -197,8 +197,8 @@ def numbered(ops: WarpOps, rank: str, first: conditions.Field, count: conditions
     """`rank` counted from `first` on, modulo `count`."""
     e = ops.e
     moved = e.op(f"add i64 {rank}, {e.op(first.load)}")
-    which = e.op(f"urem i64 {moved}, {e.op(count.load)}")
-    return e.splat(e.op(f"trunc i64 {which} to i32"), U32)
+    number = e.op(f"urem i64 {moved}, {e.op(count.load)}")
+    return e.splat(e.op(f"trunc i64 {number} to i32"), U32)
 
 
 def workspace(ops: WarpOps, base: str) -> Value:
@@ -216,8 +216,8 @@ def shared_size(ops: WarpOps, base: str) -> Value:
     if base == "dynamic_smem_size":
         return e.splat(e.op(f"sub i32 {size}, {ops.shared_bytes}"), U32)
     unit = e.op(f"trunc i64 {e.op(conditions.SHARED_UNIT.load)} to i32")
-    up = e.op(f"add i32 {size}, {e.op(f'sub i32 {unit}, {1 + ops.reserved_inside}')}")
-    total = e.op(f"and i32 {up}, {e.op(f'sub i32 0, {unit}')}")
+    padded = e.op(f"add i32 {size}, {e.op(f'sub i32 {unit}, {1 + ops.reserved_inside}')}")
+    total = e.op(f"and i32 {padded}, {e.op(f'sub i32 0, {unit}')}")
     if base == "aggr_smem_size":
         total = e.op(f"add i32 {total}, {reserved_bytes(ops.arch)}")
     return e.splat(total, U32)

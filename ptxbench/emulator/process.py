@@ -37,23 +37,23 @@ def spawn(handle: int) -> subprocess.Popen[bytes]:
 
 
 class ForkedWorker(Fork):
-    """The same as a copy of this process. `stdin` takes launches, `stdout` gives the answers."""
+    """A copy of this process that answers launches. `stdin` takes launches, `stdout` gives the answers."""
 
     def __init__(self, handle: int) -> None:
         from ptxbench.emulator import worker
 
-        requests, self_requests = os.pipe()
-        self_answers, answers = os.pipe()
+        request_reader, request_writer = os.pipe()
+        answer_reader, answer_writer = os.pipe()
         parent = os.getpid()
 
         def serve() -> None:
-            worker.serve_parent(handle, parent, os.fdopen(requests, "rb"), os.fdopen(answers, "wb"))
+            worker.serve_parent(handle, parent, os.fdopen(request_reader, "rb"), os.fdopen(answer_writer, "wb"))
 
-        super().__init__(serve, (handle, requests, answers))
-        os.close(requests)
-        os.close(answers)
-        self.stdin: IO[bytes] | None = os.fdopen(self_requests, "wb")
-        self.stdout: IO[bytes] | None = os.fdopen(self_answers, "rb")
+        super().__init__(serve, (handle, request_reader, answer_writer))
+        os.close(request_reader)
+        os.close(answer_writer)
+        self.stdin: IO[bytes] | None = os.fdopen(request_writer, "wb")
+        self.stdout: IO[bytes] | None = os.fdopen(answer_reader, "rb")
 
 
 class Process:
@@ -77,14 +77,14 @@ class Process:
         while isinstance(answer, RetryReply):
             views = [self.arena.put(offset, content) for offset, content in contents]
             answer = self.ask(request)
-            self.after(request, answer.stored_buffers if isinstance(answer, LaunchReply) else None)
+            self.forget_stored(request, answer.stored_buffers if isinstance(answer, LaunchReply) else None)
         self.arena.keep_only(offset for offset, _ in contents)
         if isinstance(answer, ErrorReply):
             raise getattr(errors, answer.name)(answer.message)
         return answer, views
 
-    def after(self, request: LaunchRequest, stored: frozenset[int] | None) -> None:
-        """A launch has stored to these buffers of the request; None: perhaps to all of the arena."""
+    def forget_stored(self, request: LaunchRequest, stored: frozenset[int] | None) -> None:
+        """Forget frozen contents that a launch may have changed: it stored to these buffers; None: perhaps to all."""
         if stored is None:
             self.arena.keep_only(())
             return
@@ -121,8 +121,8 @@ class Process:
 
 
 class InThisProcess(Process):
-    """The emulator without a process of its own. This process ends with it, and raises MemoryError for a launch that
-    takes too much memory."""
+    """The emulator in this process, without one of its own. A crash of the emulator ends this process; a launch that
+    takes too much memory raises MemoryError."""
 
     def __init__(self) -> None:
         from ptxbench.emulator import worker
@@ -151,8 +151,8 @@ def start_by_forking() -> None:
 
 
 def stay_in_this_process() -> None:
-    """From now on, launch in this process: without the start of another, which may take as long as all launches of a
-    judgement. It should be one that can be replaced."""
+    """From now on, launch in this process. That saves the start of another one, which may take as long as all launches
+    of a judgement. A crash then ends this process, so use it only where the process can be replaced."""
     STARTED_BY[:] = [InThisProcess]
 
 

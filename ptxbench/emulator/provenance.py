@@ -49,13 +49,13 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
         parts = [
             part for operand in operands for part in (operand.parts if isinstance(operand, Vector) else (operand,))
         ]
-        named = [part for part in parts if isinstance(part, Symbol | Element | Address)]
-        for operand in named:
+        symbolic = [part for part in parts if isinstance(part, Symbol | Element | Address)]
+        for operand in symbolic:
             source = named_source(operand)
             if source and targets:
                 bit = 1 << numbers.setdefault(source, len(numbers))
                 result.update((register, result.get(register, 0) | bit) for register in targets)
-        if targets and not any(isinstance(operand, Address) for operand in named):
+        if targets and not any(isinstance(operand, Address) for operand in symbolic):
             flows.append((step.operand_reads, targets))
     for _ in range(PASSES):
         before = dict(result)

@@ -90,20 +90,21 @@ def dropped_note(translation: Translation) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class RegisterPool:
-    """A kernel's use of setmaxnreg: where a warp's register file has its state, and registers per thread at entry."""
+    """A kernel's use of setmaxnreg: the offset of its state in a warp's register file, and registers per thread at
+    entry."""
 
-    place: int
+    offset: int
     initial: int
 
     @property
     def zeroed(self) -> tuple[int, int]:
-        """What starts as zeros: offset and bytes."""
-        return self.place, register_pool.BYTES
+        """Offset and bytes of the state, which is zero at first."""
+        return self.offset, register_pool.BYTES
 
     def change(self, kernel: KernelState, step: FlowStep, lanes: str) -> str:
-        """Code of a setmaxnreg that `lanes` execute: the i1 name of whether the warp has its registers."""
+        """Code of a setmaxnreg that `lanes` execute. Returns whether the warp now has its registers (i1 name)."""
         ops = kernel.ops
-        function = ops.function(register_pool.change(self.place, self.initial, kernel.register_bytes))
+        function = ops.function(register_pool.change(self.offset, self.initial, kernel.register_bytes))
         less = str("dec" in step.entry.opcode.split(".")).lower()
         return kernel.e.op(
             f"call i1 @{function}(ptr %env, ptr %registers, ptr %warp, ptr {ops.site('registers')}, i32 {lanes}, "
@@ -112,7 +113,7 @@ class RegisterPool:
 
     def leave(self, kernel: KernelState, lanes: str) -> None:
         """Code at the exit of `lanes`."""
-        function = kernel.ops.function(register_pool.leave(self.place, kernel.register_bytes))
+        function = kernel.ops.function(register_pool.leave(self.offset, kernel.register_bytes))
         kernel.e.line(
             f"call void @{function}(ptr %env, ptr %registers, ptr %warp, ptr {kernel.ops.site('registers')}, "
             f"i32 {lanes})"

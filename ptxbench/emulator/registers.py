@@ -232,8 +232,10 @@ class KernelState:
         return result
 
     def find_uniform(self) -> dict[str, FlowStep]:
-        """Registers that hold a parameter in every lane after the first block, with the load of it. They need no place:
-        each block loads the parameter again."""
+        """Registers that hold a parameter in every lane after the first block, with the instruction that loads it.
+
+        They need no room in the register file: each block loads the parameter again.
+        """
         first = self.blocks[0]
         steps = self.steps[first.first : first.last]
         elsewhere = set().union(*(step.writes for step in (*self.steps[: first.first], *self.steps[first.last :])))
@@ -248,14 +250,14 @@ class KernelState:
         return loads
 
     def parameter_load(self, step: FlowStep, loads: Mapping[str, FlowStep]) -> FlowStep | None:
-        """The instruction itself if it loads a parameter, or the one whose result, in `loads`, it copies."""
+        """The step itself if it loads a parameter; the step in `loads` whose result it copies; else None."""
         opcode, operands = step.entry.opcode, step.instruction.operands
         if step.instruction.guard is not None or not opcode.startswith(("ld.param.", *COPIES)):
             return None
         target, source = operands[:2]
         if not isinstance(target, Register) or self.function.registers[target.name] is PRED:
             return None
-        if isinstance(source, Register) and self.held(source.name).bits == self.held(target.name).bits:
+        if isinstance(source, Register) and self.bits_type(source.name).bits == self.bits_type(target.name).bits:
             return loads.get(source.name)
         if isinstance(source, Address) and isinstance(source.base, Symbol) and source.base.name in self.params:
             return step
@@ -286,10 +288,10 @@ class KernelState:
         if isinstance(operand, Not):
             return self.e.not_(self.read_value(operand.operand, kind, line))
         if isinstance(operand, Register):
-            held = self.function.registers[operand.name]
-            kind = kind or held
-            if (held is PRED) != (kind is PRED):
-                raise syntax_error(line, f"'{operand.name}' is .{held}, expected .{kind}.")
+            register_type = self.function.registers[operand.name]
+            kind = kind or register_type
+            if (register_type is PRED) != (kind is PRED):
+                raise syntax_error(line, f"'{operand.name}' is .{register_type}, expected .{kind}.")
             return self.fit(self.get(operand.name), kind)
         if isinstance(operand, Immediate):
             kind = kind or B32
@@ -370,9 +372,9 @@ class KernelState:
         if name in self.shared:
             return e.add(e.constant(self.shared[name] + more, B32), self.ops.shared_origin(B32))
         if name in self.local:
-            place = self.local[name] + more
+            offset = self.local[name] + more
             moves = self.ops.local_moves
-            return e.add(e.constant(place, B32), e.condition(LOCAL_ORIGIN, B32)) if moves else e.constant(place, B64)
+            return e.add(e.constant(offset, B32), e.condition(LOCAL_ORIGIN, B32)) if moves else e.constant(offset, B64)
         if name in self.module_variables:
             return self.ops.of_module(self.module_variables[name] + more, B64)
         if name in self.functions:
@@ -397,16 +399,16 @@ class KernelState:
             return self.load_uniform(name)
         if name not in self.slots:
             return self.e.constant(0, bits_of(kind))
-        at = self.place(name)
+        at = self.register_pointer(name)
         if kind is PRED:
             bits = self.e.op(f"load i32, ptr {at}, align 4")
             return self.e.predicate(bits)
-        held = bits_of(kind)
+        bits_type = bits_of(kind)
         if self.e.in_memory:
-            return Value(self.e.vector_line(shape(f"load {held.vector}, ptr §, align 64"), [at]), held)
-        return Value(self.e.op(f"load {held.vector}, ptr {at}, align 64"), held)
+            return Value(self.e.vector_line(shape(f"load {bits_type.vector}, ptr §, align 64"), [at]), bits_type)
+        return Value(self.e.op(f"load {bits_type.vector}, ptr {at}, align 64"), bits_type)
 
-    def place(self, name: str) -> str:
+    def register_pointer(self, name: str) -> str:
         """The pointer to a register in the register file."""
         return self.pointer(self.slots[name])
 
@@ -422,7 +424,7 @@ class KernelState:
         used = sorted(self.used_places)
         return "\n  ".join(f"{PLACE}{offset} = getelementptr i8, ptr %registers, i64 {offset}" for offset in used)
 
-    def held(self, name: str) -> Type:
+    def bits_type(self, name: str) -> Type:
         """The type of a register's bits."""
         return bits_of(self.function.registers[name])
 
@@ -466,9 +468,9 @@ class KernelState:
         self.dirty.add(operand.name)
 
     def write_back(self, block: Block, *, together: bool = False) -> None:
-        """Store the live-out registers, under the block's mask; of all lanes, if they all run the block `together`.
+        """Store the live-out registers of the lanes of the block's mask, or of all lanes if they run it `together`.
 
-        A processor reads what it has just stored whole without a delay, but not what it has stored under a mask.
+        A processor can load what a whole store has just stored without a delay, but not after a masked store.
         """
         names = sorted(self.dirty & block.live_out & self.slots.keys())
         if self.e.in_memory and not together:
@@ -495,7 +497,7 @@ class KernelState:
     def store_whole(self, values: Mapping[str, Value]) -> None:
         """Store registers of all lanes."""
         for name, value in values.items():
-            at = self.place(name)
+            at = self.register_pointer(name)
             if value.type is PRED:
                 self.e.line(f"store i32 {self.e.lanes_where(value)}, ptr {at}, align 4")
             else:
@@ -509,7 +511,7 @@ class KernelState:
         mask = self.ops.mask
         active = self.e.op(f"bitcast i32 {mask} to {MASK}") if values else ""
         for name, value in values.items():
-            at = self.place(name)
+            at = self.register_pointer(name)
             if value.type is PRED:
                 bits = self.e.lanes_where(value)
                 old = self.e.op(f"load i32, ptr {at}, align 4")
@@ -524,7 +526,7 @@ class KernelState:
         """`store_masked` by one call for each register."""
         mask = self.ops.mask
         for name in names:
-            at, value = self.place(name), self.values[name]
+            at, value = self.register_pointer(name), self.values[name]
             if value.type is PRED:
                 write = self.ops.function(short.WRITE_PREDICATE)
                 self.e.line(f"call void @{write}(ptr {at}, i32 {mask}, i32 {self.e.lanes_where(value)})")
@@ -543,7 +545,7 @@ class KernelState:
 
 @functools.cache
 def writing(kind: Type, *, raw: bool, is_number: bool) -> Computed:
-    """The write of some lanes of a register: its tokens are the place, the lanes, and the vector or the number."""
+    """The write of some lanes of a register. Its tokens are the pointer, the lanes, and the vector or the number."""
     e = Emitter()
     parameter, e.lines = operand(2, kind.vector, is_number=is_number)
     new = e.bits(Value("%a2", kind, raw))

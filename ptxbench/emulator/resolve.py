@@ -61,7 +61,8 @@ def resolve(function: Function) -> list[FlowStep]:
 
 
 def is_masked_store(instruction: Instruction) -> bool:
-    """Whether it stores 32 bytes but for the elements `_`. ptxas takes them in no other store. (PTX ISA, st)"""
+    """Whether it is a store of 32 bytes in which elements are `_`, which are not stored. ptxas accepts `_` in no other
+    store. (PTX ISA, "st".)"""
     elements = [part for operand in instruction.operands if isinstance(operand, Vector) for part in operand.parts]
     absent = sum(isinstance(part, Sink) for part in elements)
     return 0 < absent < len(elements) and bool(MASKED_STORE.match(instruction.opcode))

@@ -45,17 +45,17 @@ def reschedule(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tu
     """
     expected = [result.copy() for result in results]
     try:
-        answer, again = emulator_process().perform(replace(job, mode="adversarial"), image.contents)
+        answer, new_results = emulator_process().perform(replace(job, mode="adversarial"), image.contents)
     except errors.Deadlock as error:
         return (SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes, {error}"),)
     findings = []
-    for before, after, (offset, _) in zip(expected, again, image.contents, strict=True):
+    for before, after, (offset, _) in zip(expected, new_results, image.contents, strict=True):
         different = np.flatnonzero(before != after)
         if answer.fault is None and different.size:
-            place = memory.nearest(image.layout.buffers, context.GLOBAL_BASE + offset + int(different[0]), 1)
+            location = memory.nearest(image.layout.buffers, context.GLOBAL_BASE + offset + int(different[0]), 1)
             findings.append(
                 SanitizerFinding(
-                    "schedule", 0, f"with another schedule of the warps' lanes, {place}, holds another value: a "
+                    "schedule", 0, f"with another schedule of the warps' lanes, {location}, holds another value: a "
                     f"__syncwarp (bar.warp.sync) or a barrier is missing.",
                 )
             )  # fmt: skip

@@ -59,17 +59,17 @@ class Scope:
 def numbered(name: str) -> Iterator[tuple[str, int]]:
     """Each way to read a name as one of a family: ("%r", 12) and ("%r1", 2) of %r12."""
     if name[-1:].isdigit() and (digits := NUMBERED.search(name)):
-        for at in range(max(digits.start(), len(name) - MOST_DIGITS), len(name)):
-            yield name[:at], int(name[at:])
+        for split in range(max(digits.start(), len(name) - MOST_DIGITS), len(name)):
+            yield name[:split], int(name[split:])
 
 
 class Scopes:
     """The scopes of a function while its body is read; `registers` is filled with the registers in use."""
 
-    def __init__(self, registers: dict[str, Type], taken: set[str], module: Scope) -> None:
-        """`taken`: names of variables that are not available to the function's own."""
+    def __init__(self, registers: dict[str, Type], used_names: set[str], module: Scope) -> None:
+        """`used_names`: names that the function's own variables and labels cannot have."""
         self.registers = registers
-        self.taken = taken
+        self.used_names = used_names
         self.count = 0
         self.depth = 0
         self.current = Scope(module)
@@ -91,14 +91,14 @@ class Scopes:
 
     # ---- declarations
 
-    def check_new(self, name: str, line: int, what: str) -> None:
+    def check_new(self, name: str, line: int, kind: str) -> None:
         scope = self.current
         member = any(prefix in scope.families and k < scope.families[prefix].count for prefix, k in numbered(name))
         if name in scope.names or name in scope.labels or member:
-            raise syntax_error(line, f"duplicate {what} '{name}'.")
+            raise syntax_error(line, f"duplicate {kind} '{name}'.")
 
-    def declare(self, name: str, operand: Operand, line: int, what: str) -> None:
-        self.check_new(name, line, what)
+    def declare(self, name: str, operand: Operand, line: int, kind: str) -> None:
+        self.check_new(name, line, kind)
         self.current.names[name] = operand
         for prefix, k in numbered(name):
             self.current.lowest[prefix] = min(k, self.current.lowest.get(prefix, k))
@@ -122,8 +122,8 @@ class Scopes:
 
     def unique(self, name: str) -> str:
         """A name that is unique among the function's variables and labels."""
-        unique = name if name not in self.taken else f"{name}@{len(self.taken)}"
-        self.taken.add(unique)
+        unique = name if name not in self.used_names else f"{name}@{len(self.used_names)}"
+        self.used_names.add(unique)
         return unique
 
     def register(self, unique: str, attributes: Attributes) -> Register | Vector:
@@ -153,8 +153,8 @@ class Scopes:
                 family = scope.families.get(prefix)
                 if family is not None and k < family.count:
                     return self.register(f"{prefix}{k}{scope.suffix}", family.attributes)
-        whole, _, selector = name.partition(".")
-        vector = self.find_in(scope, whole) if selector in COMPONENTS else None
+        vector_name, _, selector = name.partition(".")
+        vector = self.find_in(scope, vector_name) if selector in COMPONENTS else None
         if isinstance(vector, Vector) and COMPONENTS[selector] < len(vector.parts):
             return vector.parts[COMPONENTS[selector]]
         return None

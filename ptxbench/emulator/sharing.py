@@ -61,8 +61,8 @@ class Records:
     def used(self, lines: NDArray[np.int64], tag: int) -> NDArray[np.uint32]:
         """The granules of these lines that the launch `tag` used, by use: shape (3, lines)."""
         owners = self.owners[lines]
-        both: NDArray[np.uint32] = self.uses[lines]
-        uses: NDArray[np.uint32] = (both[:, 0] | both[:, 1])[:, : len(records.USES)]
+        recorded: NDArray[np.uint32] = self.uses[lines]
+        uses: NDArray[np.uint32] = (recorded[:, 0] | recorded[:, 1])[:, : len(records.USES)]
         uses[owners & 1 == 1] = [0xFFFFFFFF, 0, 0]  # whole lines stored to
         uses[owners < 2 * tag] = 0
         return uses.T
@@ -95,7 +95,7 @@ def shared(threads: Sequence[Records], tag: int) -> bool:
 
 
 def in_several(masks: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """What more than one of these masks has."""
+    """The elements, or bits, that are set in more than one of these masks."""
     first, *others = masks
     any_of, several = first, np.zeros_like(first)
     for mask in others:

@@ -1,6 +1,6 @@
 """Code for the call stack of each lane: its two registers, its hidden half, memory on it, and its limit.
 
-Offsets are from the stack's first byte, as i32 vectors. frames.py says what a frame holds.
+Offsets are from the stack's first byte, as i32 vectors. frames.py has the layout of a frame.
 """
 
 from __future__ import annotations
@@ -44,28 +44,29 @@ class StackLayout:
 
 
 class CallStack:
-    """Emits stack operations. `have` adds a function to the module; `sanitize`: keep the shadow up to date."""
+    """Emits stack operations. `add_function` adds a function to the module and returns its name. `sanitize`: keep the
+    shadow up to date."""
 
     def __init__(
-        self, e: Emitter, layout: StackLayout, have: Callable[[RuntimeFunction], str], *, sanitize: bool
+        self, e: Emitter, layout: StackLayout, add_function: Callable[[RuntimeFunction], str], *, sanitize: bool
     ) -> None:
-        self.e, self.layout, self.have, self.sanitize = e, layout, have, sanitize
+        self.e, self.layout, self.add_function, self.sanitize = e, layout, add_function, sanitize
 
     @property
     def registers(self) -> tuple[tuple[int, int], ...]:
         """Offset and bytes of the registers that are 0 when a CTA starts."""
         return tuple((self.layout.registers + k * REGISTER_BYTES, REGISTER_BYTES) for k in (0, 1))
 
-    # ---- the frame and the top of each lane
+    # ---- the frame and the top of each lane: registers 0 and 1
 
-    def at(self, place: int) -> str:
-        return self.e.op(f"getelementptr i8, ptr %registers, i64 {self.layout.registers + REGISTER_BYTES * place}")
+    def register_pointer(self, number: int) -> str:
+        return self.e.op(f"getelementptr i8, ptr %registers, i64 {self.layout.registers + REGISTER_BYTES * number}")
 
-    def load(self, place: int) -> Value:
-        return Value(self.e.op(f"load {V32}, ptr {self.at(place)}, align 64"), U32)
+    def load(self, number: int) -> Value:
+        return Value(self.e.op(f"load {V32}, ptr {self.register_pointer(number)}, align 64"), U32)
 
-    def keep(self, place: int, value: Value, lanes: str) -> None:
-        at = self.at(place)
+    def keep(self, number: int, value: Value, lanes: str) -> None:
+        at = self.register_pointer(number)
         old = self.e.op(f"load {V32}, ptr {at}, align 64")
         chosen = self.e.predicate(lanes).ir
         new = self.e.op(f"select {MASK} {chosen}, {V32} {value.ir}, {V32} {old}")
@@ -94,8 +95,8 @@ class CallStack:
         wide = e.convert(offset, U64)
         within = e.and_(wide, e.constant(CELL - 1, U64))
         row = e.mul(e.sub(wide, within), e.constant(LANES, U64))
-        own = e.op(f"add {V64} {e.add(row, within).ir}, {context.multiples('i64', CELL)}")
-        return e.op(f"getelementptr i8, ptr {base}, {V64} {own}")
+        lane_offsets = e.op(f"add {V64} {e.add(row, within).ir}, {context.multiples('i64', CELL)}")
+        return e.op(f"getelementptr i8, ptr {base}, {V64} {lane_offsets}")
 
     def save(self, offset: Value, more: int, value: Value, lanes: str) -> None:
         """Save a value in the hidden half, at `offset` + `more` bytes."""
@@ -105,57 +106,59 @@ class CallStack:
                 half = self.e.op(f"trunc {value.type.vector} {shifted} to {V64}")
                 self.save(offset, more + CELL * k, Value(half, B64), lanes)
             return
-        held = self.saved_type(value.type)
+        saved_as = self.saved_type(value.type)
         bits = self.e.bits(value)
         if value.type is PRED:
-            bits = Value(self.e.op(f"zext {MASK} {bits.ir} to {held.vector}"), held)
-        parameters = f"ptr %registers, {V32} %offset, i32 %lanes, {held.vector} %value"
-        name = self.once(f"stack_save_{held.bits}", "void", parameters, lambda inside: inside.scatter(held))
-        places = self.plus(offset, more)
-        self.e.line(f"call void @{name}(ptr %registers, {V32} {places.ir}, i32 {lanes}, {held.vector} {bits.ir})")
+            bits = Value(self.e.op(f"zext {MASK} {bits.ir} to {saved_as.vector}"), saved_as)
+        parameters = f"ptr %registers, {V32} %offset, i32 %lanes, {saved_as.vector} %value"
+        name = self.once(f"stack_save_{saved_as.bits}", "void", parameters, lambda inside: inside.scatter(saved_as))
+        total = self.plus(offset, more)
+        self.e.line(f"call void @{name}(ptr %registers, {V32} {total.ir}, i32 {lanes}, {saved_as.vector} {bits.ir})")
 
     def restore(self, offset: Value, more: int, type: Type, lanes: str) -> Value:
         """Read a saved value; 0 in lanes outside `lanes`."""
         if type.bits == 128:
             return self.e.pair(*(self.restore(offset, more + CELL * k, B64, lanes) for k in (0, 1)))
-        held = self.saved_type(type)
+        saved_as = self.saved_type(type)
         parameters = f"ptr %registers, {V32} %offset, i32 %lanes"
-        name = self.once(f"stack_restore_{held.bits}", held.vector, parameters, lambda inside: inside.gather(held))
-        places = self.plus(offset, more)
-        saved = self.e.op(f"call {held.vector} @{name}(ptr %registers, {V32} {places.ir}, i32 {lanes})")
+        name = self.once(
+            f"stack_restore_{saved_as.bits}", saved_as.vector, parameters, lambda inside: inside.gather(saved_as)
+        )
+        total = self.plus(offset, more)
+        saved = self.e.op(f"call {saved_as.vector} @{name}(ptr %registers, {V32} {total.ir}, i32 {lanes})")
         if type is PRED:
-            return Value(self.e.op(f"trunc {held.vector} {saved} to {MASK}"), PRED)
-        return Value(saved, held)
+            return Value(self.e.op(f"trunc {saved_as.vector} {saved} to {MASK}"), PRED)
+        return Value(saved, saved_as)
 
-    def scatter(self, held: Type) -> str:
-        name = f"llvm.masked.scatter.v{LANES}i{held.bits}.v{LANES}p0"
-        self.e.declarations.add(f"declare void @{name}({held.vector}, <{LANES} x ptr>, i32, {MASK})")
+    def scatter(self, kind: Type) -> str:
+        name = f"llvm.masked.scatter.v{LANES}i{kind.bits}.v{LANES}p0"
+        self.e.declarations.add(f"declare void @{name}({kind.vector}, <{LANES} x ptr>, i32, {MASK})")
         active = self.e.op(f"bitcast i32 %lanes to {MASK}")
-        places = self.pointers(Value("%offset", U32))
+        pointers = self.pointers(Value("%offset", U32))
         self.e.line(
-            f"call void @{name}({held.vector} %value, <{LANES} x ptr> {places}, i32 {held.bytes}, {MASK} {active})"
+            f"call void @{name}({kind.vector} %value, <{LANES} x ptr> {pointers}, i32 {kind.bytes}, {MASK} {active})"
         )
         return "void"
 
-    def gather(self, held: Type) -> str:
+    def gather(self, kind: Type) -> str:
         values = self.e.intrinsic(
-            f"llvm.masked.gather.v{LANES}i{held.bits}.v{LANES}p0",
-            held.vector,
+            f"llvm.masked.gather.v{LANES}i{kind.bits}.v{LANES}p0",
+            kind.vector,
             (f"<{LANES} x ptr>", self.pointers(Value("%offset", U32))),
-            ("i32", str(held.bytes)),
+            ("i32", str(kind.bytes)),
             (MASK, self.e.op(f"bitcast i32 %lanes to {MASK}")),
-            (held.vector, "zeroinitializer"),
+            (kind.vector, "zeroinitializer"),
         )
-        return f"{held.vector} {values}"
+        return f"{kind.vector} {values}"
 
     def once(self, name: str, returns: str, parameters: str, build: Callable[[CallStack], str]) -> str:
-        """Add the function `name` to the module once, to keep the code small. `build` emits its body and returns what
-        it returns."""
+        """Add the function `name` to the module once, to keep the code small. `build` emits its body and returns the
+        typed result."""
         if name not in self.e.functions:
             self.e.functions[name] = ""
             e = Emitter(hardware_fma=self.e.hardware_fma)
             e.declarations, e.functions = self.e.declarations, self.e.functions
-            result = build(CallStack(e, self.layout, self.have, sanitize=self.sanitize))
+            result = build(CallStack(e, self.layout, self.add_function, sanitize=self.sanitize))
             body = "\n  ".join([*e.lines, f"ret {result}"])
             self.e.functions[name] = f"define internal {returns} @{name}({parameters}) noinline {{\n  {body}\n}}"
         return name
@@ -216,14 +219,15 @@ class CallStack:
 
     def clear(self, address: Value, size: Value, lanes: str) -> None:
         """Mark bytes of local memory as never written."""
-        self.e.line(f"call void @{self.have(POISON_LOCAL)}(ptr %env, i32 {lanes}, {V32} {address.ir}, {V32} {size.ir})")
+        function = self.add_function(POISON_LOCAL)
+        self.e.line(f"call void @{function}(ptr %env, i32 {lanes}, {V32} {address.ir}, {V32} {size.ir})")
         if self.sanitize:
             self.e.line(f"call void @forget_local(ptr %env, i32 {lanes}, {V32} {address.ir}, {V32} {size.ir})")
 
     def copy(self, to: Value, source: Value, size: int, lanes: str) -> None:
         """Copy bytes of local memory with their shadow."""
         arguments = f"ptr %env, i32 {lanes}, {V32} {to.ir}, {V32} {source.ir}, {V32} splat (i32 {size})"
-        self.e.line(f"call void @{self.have(COPY_LOCAL)}({arguments})")
+        self.e.line(f"call void @{self.add_function(COPY_LOCAL)}({arguments})")
         if self.sanitize:
             self.e.line(f"call void @copy_shadow({arguments})")
 
@@ -233,8 +237,9 @@ class CallStack:
 
     def fault(self, kind: int, site: str, lanes: str, values: Value | None = None) -> None:
         """End the launch at `site` (ptr name) if any of `lanes` is set, and report `values` (64 bits per lane)."""
-        what = values.ir if values else "zeroinitializer"
-        self.e.line(f"call void @{self.have(STACK_FAULT)}(ptr %env, ptr {site}, i32 {lanes}, i64 {kind}, {V64} {what})")
+        reported = values.ir if values else "zeroinitializer"
+        function = self.add_function(STACK_FAULT)
+        self.e.line(f"call void @{function}(ptr %env, ptr {site}, i32 {lanes}, i64 {kind}, {V64} {reported})")
 
     # ---- alloca, stacksave, stackrestore
 

@@ -222,7 +222,7 @@ class Prototype:
     noreturn: bool = False
 
 
-@dataclass(eq=False)  # equal only to itself: its analysis is kept by it
+@dataclass(eq=False)  # equal only to itself: analyses are cached by function
 class Function:
     """An .entry or .func. `labels`: for each label, the index of the instruction after it."""
 

@@ -49,7 +49,7 @@ FORMATS = {
         ElementFormat("e2m1", 4, 1, 0, infinity=False, nan=False, padding=2),
     )
 }
-"""tf32 has no use for the low 13 bits of its register; they are dropped."""
+"""By name. The low 13 bits of a register with tf32 are not used; they are dropped."""
 INTEGER_BITS = {"s8": 8, "u8": 8, "s4": 4, "u4": 4, "b1": 1}
 WORD = 32
 
@@ -73,23 +73,27 @@ def in_units(name: str, depth: int) -> tuple[int, int]:
 
 def a_fragment(rows: int, depth: int, bits: int) -> Fragment:
     """A, rows x depth, with elements of `bits`: four lanes hold one register of a row each."""
-    per = max(1, WORD // bits)
+    per_register = max(1, WORD // bits)
     return tuple(
-        tuple((0, 8 * high + lane // 4, 4 * per * far + per * (lane % 4) + e) for lane in range(LANES))
-        for far in range(depth // (4 * per))
+        tuple(
+            (0, 8 * high + lane // 4, 4 * per_register * far + per_register * (lane % 4) + e) for lane in range(LANES)
+        )
+        for far in range(depth // (4 * per_register))
         for high in range(rows // 8)
-        for e in range(per)
+        for e in range(per_register)
     )
 
 
 def b_fragment(depth: int, columns: int, bits: int) -> Fragment:
     """B, depth x columns: four lanes hold one register of a column each."""
-    per = max(1, WORD // bits)
+    per_register = max(1, WORD // bits)
     return tuple(
-        tuple((0, 4 * per * far + per * (lane % 4) + e, 8 * right + lane // 4) for lane in range(LANES))
+        tuple(
+            (0, 4 * per_register * far + per_register * (lane % 4) + e, 8 * right + lane // 4) for lane in range(LANES)
+        )
         for right in range(columns // 8)
-        for far in range(depth // (4 * per))
-        for e in range(per)
+        for far in range(depth // (4 * per_register))
+        for e in range(per_register)
     )
 
 
@@ -208,21 +212,21 @@ class Tile:
         """For each element in the registers (by register, lane and bit), its index among the elements of the requests,
         in the same order."""
         word = max(WORD, self.bits)
-        per, words = word // self.bits, 8 * self.piece_bytes // word
+        per_word, words = word // self.bits, 8 * self.piece_bytes // word
         pieces = [len(request) for request in self.requests]
         numbers = []
         for register in range(self.registers):
             for lane in range(LANES):
-                for e in range(per):
-                    _, row, column = self.fragment[per * register + e][lane]
+                for e in range(per_word):
+                    _, row, column = self.fragment[per_word * register + e][lane]
                     major, minor = (row, column) if self.layout == "row" else (column, row)
                     piece, bit = divmod(minor * self.bits, 8 * self.piece_bytes)
                     along = major * (self.row_bytes // self.piece_bytes) + piece
                     number = piece * self.majors + major if self.down else along
-                    request, place = divmod(number, LANES)
+                    request, piece_in_request = divmod(number, LANES)
                     vector = request * words + bit // word
                     last = pieces[request] - 1
-                    numbers.append((vector * LANES + last - place) * per + bit % word // self.bits)
+                    numbers.append((vector * LANES + last - piece_in_request) * per_word + bit % word // self.bits)
         return numbers
 
     @functools.cached_property
@@ -234,6 +238,6 @@ class Tile:
         """The inverse: for each element of the requests' words, its index in the registers; 0 for lanes without one."""
         size = len(self.requests) * self.piece_bytes * 8 * LANES // self.bits
         numbers = [0] * size
-        for register_number, place in enumerate(self.element_indices()):
-            numbers[place] = register_number
+        for register_number, element_index in enumerate(self.element_indices()):
+            numbers[element_index] = register_number
         return tuple(numbers)

@@ -19,7 +19,7 @@ from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap, TiledMap, probl
 ELEMENTS = ("u8", "u16", "u32", "s32", "u64", "s64", "f16", "f32", "f32.ftz", "f64", "bf16")
 """Element types by their number in a map."""
 ROUNDED = {"tf32": "f32", "tf32.ftz": "f32.ftz"}
-"""Element types that are marked by a bit of their own."""
+"""Element types that differ from another type by the bit ROUNDS, and that type."""
 UNKNOWN = ("f32.ftz", "tf32", "tf32.ftz")
 """Element types that change the values; no document says how."""
 SWIZZLES, ATOMS, PROMOTIONS, INTERLEAVES = (0, 32, 64, 128), {16: 0, 32: 1, 64: 3}, (0, 64, 128, 256), (0, 16, 32)
@@ -46,7 +46,7 @@ def box_bits(dimension: int) -> tuple[int, int]:
     return 440 + 8 * dimension, 8
 
 
-def chosen(field: str, value: int) -> list[tuple[tuple[int, int], int]]:
+def replacement(field: str, value: int) -> list[tuple[tuple[int, int], int]]:
     """The bits of a field by its number in the manual's table of tensormap.replace."""
     if field == "elemtype":  # 11 and 12 are f32 and f32.ftz with a mark; the narrow types follow the others
         rounds = value in (11, 12)
@@ -79,8 +79,8 @@ def encode(tiled: TiledMap, address: int) -> bytes:
     for dimension, stride in enumerate(tiled.strides, 1):
         low, high = stride_bits(dimension)
         fields += [(low, stride >> 4 & 0xFFFFFFFF), (high, stride >> 36)]
-    whole = sum(value << first for (first, _), value in fields)
-    return whole.to_bytes(MAP_BYTES, "little")
+    packed = sum(value << first for (first, _), value in fields)
+    return packed.to_bytes(MAP_BYTES, "little")
 
 
 def unsupported(tiled: TiledMap) -> str | None:
@@ -154,8 +154,10 @@ def bind(names: Sequence[str], args: Sequence[Any]) -> list[Any]:
     for name, arg in zip(names, args, strict=False):
         if isinstance(arg, TensorMap | TiledMap):
             if arg.of not in arrays:
-                known = ", ".join(f"'{array}'" for array in arrays) or "there are none"
-                raise LaunchError(f"The tensor map '{name}' is of '{arg.of}', which is not an array here: {known}.")
+                array_names = ", ".join(f"'{array}'" for array in arrays) or "there are none"
+                raise LaunchError(
+                    f"The tensor map '{name}' is of '{arg.of}', which is not an array here: {array_names}."
+                )
             arg = MapOf(arrays[arg.of], arg)
         bound.append(arg)
     return [*bound, *args[len(bound) :]]

@@ -19,9 +19,9 @@ class TensorModel:
     Within a block each product and the addend are truncated to multiples of 2^-frac of the greatest one's power of two,
     and added exactly. An f16 result is rounded to nearest even; an f32 result is truncated to `kept` fraction bits.
     `halves`: as if converted to f16 and multiplied in two steps, k mod 4 in {0, 1} first, from 0; then the addend is
-    added and rounded to nearest even. `group`: so many products are summed exactly, multiplied by the significands of
+    added and rounded to nearest even. `group`: this many products are summed exactly, multiplied by the significands of
     their scales, and truncated as one term, whose power of two is that of the scales alone. `lowest`: the exponent of
-    the greatest one's power of two is at least this; None where the types have none so small.
+    the greatest one's power of two is at least this; None if the types have no smaller exponent.
     """
 
     block: int

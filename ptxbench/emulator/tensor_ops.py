@@ -16,20 +16,23 @@ from ptxbench.emulator.warp_emitter import WarpEmitter
 class TensorCopies(WarpEmitter):
     """Emits tensor copies."""
 
-    def load(self, near: SharedSide, map: Address, place: tuple[Value, ...]) -> None:
+    def load(self, near: SharedSide, map: Address, coordinates: tuple[Value, ...]) -> None:
         """Copy a box into shared memory, and complete its bytes at an mbarrier."""
-        self.issue(near, map, place, LOADS)
+        self.issue(near, map, coordinates, LOADS)
 
-    def store(self, map: Address, place: tuple[Value, ...], near: SharedSide, operation: str | None = None) -> None:
-        """Copy a box from shared memory, in a group; `operation`: update the elements of the tensor by those."""
-        self.issue(near, map, place, STORES, operation)
+    def store(
+        self, map: Address, coordinates: tuple[Value, ...], near: SharedSide, operation: str | None = None
+    ) -> None:
+        """Copy a box from shared memory, in a group. `operation`: how its elements update those of the tensor; None to
+        replace them."""
+        self.issue(near, map, coordinates, STORES, operation)
 
-    def prefetch(self, map: Address, place: tuple[Value, ...]) -> None:
+    def prefetch(self, map: Address, coordinates: tuple[Value, ...]) -> None:
         """Check the tensor map; nothing is moved or counted."""
-        self.issue(self.ops.bulk_copies.source(self.ops.e.constant(0, U32)), map, place, PREFETCHES)
+        self.issue(self.ops.bulk_copies.source(self.ops.e.constant(0, U32)), map, coordinates, PREFETCHES)
 
     def issue(
-        self, near: SharedSide, map: Address, place: tuple[Value, ...], mode: int, operation: str | None = None
+        self, near: SharedSide, map: Address, coordinates: tuple[Value, ...], mode: int, operation: str | None = None
     ) -> None:  # fmt: skip
         ops, e = self.ops, self.e
         function = ops.function(tensor_copies.ISSUE)
@@ -38,12 +41,12 @@ class TensorCopies(WarpEmitter):
         site, box = (ops.bulk_copies.new_site("async", kind, bulk_checks.PIECE) for kind in ("copy", "box"))
         reduce = f"@{ops.function(tensor_copies.reduce(operation))}" if operation else "null"
         zero = e.constant(0, S32)
-        coordinates = [*place, *[zero] * (boxes.DIMENSIONS - len(place))]
+        all_coordinates = [*coordinates, *[zero] * (boxes.DIMENSIONS - len(coordinates))]
         e.line(
             f"call void @{function}({near.addresses}, {maps[0]}, {near.barriers}, {near.ctas}, i32 {near.lanes}, "
             f"ptr %env, {near.site}, {maps[3]}, {near.reach}, {site}, {box}, ptr {reduce}, "
-            f"i64 {tensor_copies.reducible(operation)}, i64 {len(place)}, i32 {mode}, {near.flags}, "
-            f"{', '.join(f'{V32} {coordinate.ir}' for coordinate in coordinates)})"
+            f"i64 {tensor_copies.reducible(operation)}, i64 {len(coordinates)}, i32 {mode}, {near.flags}, "
+            f"{', '.join(f'{V32} {coordinate.ir}' for coordinate in all_coordinates)})"
         )
 
     def in_memory(self, map: Address) -> Value:

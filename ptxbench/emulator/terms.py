@@ -46,12 +46,14 @@ def terms(translation: Translation) -> Terms:
     """The terms of a kernel."""
     all_terms = sorted((*terms_of_steps(translation), *terms_of_sites(translation)), key=lambda term: term[0])
     cells = tuple(dict.fromkeys((line, name) for line, name, *_ in all_terms))
-    numbers = {cell: number for number, cell in enumerate(cells)}
+    number_of_cell = {cell: number for number, cell in enumerate(cells)}
     names = tuple(dict.fromkeys(name for _, name in cells))
-    places = {name: place for place, name in enumerate(names)}
-    rows = [(numbers[line, name], slot, factor, gate) for line, name, slot, factor, gate in all_terms]
+    number_of_name = {name: name_number for name_number, name in enumerate(names)}
+    rows = [(number_of_cell[line, name], slot, factor, gate) for line, name, slot, factor, gate in all_terms]
     cell, slot, factor, gate = np.array(rows, np.int64).reshape(-1, 4).T.copy()
-    return Terms(cells, names, np.array([places[name] for _, name in cells], np.int64), cell, slot, factor, gate)
+    return Terms(
+        cells, names, np.array([number_of_name[name] for _, name in cells], np.int64), cell, slot, factor, gate
+    )
 
 
 def terms_of_steps(translation: Translation) -> Iterator[Term]:
@@ -81,11 +83,11 @@ def terms_of_sites(translation: Translation) -> Iterator[Term]:
     """What each site adds to the counters of its line."""
     for site in translation.sites:
         line, gate = translation.steps[site.step].line, site.slot + REQUESTS
-        for name, place, factor in named(site):
-            yield line, name, site.slot + place, factor, gate
+        for name, counter, factor in counters_of(site):
+            yield line, name, site.slot + counter, factor, gate
 
 
-def named(site: Site) -> Iterator[tuple[str, int, int]]:
+def counters_of(site: Site) -> Iterator[tuple[str, int, int]]:
     """The counters that a site adds to: name, number among the site's raw counters, and factor."""
     if site.kind == "mma":
         yield "ptx_mma_operations", REQUESTS, 1

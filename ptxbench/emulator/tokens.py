@@ -64,7 +64,7 @@ class SplitText(NamedTuple):
 
 @functools.lru_cache(maxsize=2)
 def split(text: str) -> SplitText:
-    """Split a text; the last ones are kept, because a text is read for its headers too. Raises as `Cursor` does."""
+    """Split a text. The last texts are cached, because some are read twice. Raises as `Cursor` does."""
     text = text.partition("\0")[0]
     words: list[str] = []
     starts: list[int] = []
@@ -164,12 +164,12 @@ class Cursor:
             self.at += 1
 
 
-def unexpected(text: str, at: int) -> str:
-    """Why no PTX word can start at this place of the text."""
-    if text.startswith("/*", at):
+def unexpected(text: str, offset: int) -> str:
+    """Why no PTX word can start at this offset of the text."""
+    if text.startswith("/*", offset):
         return "unterminated comment."
-    if text[at] == '"':
+    if text[offset] == '"':
         return "unterminated string."
-    if text[at] == "#":
+    if text[offset] == "#":
         return "only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."
-    return f"unexpected character {text[at]!r}."
+    return f"unexpected character {text[offset]!r}."

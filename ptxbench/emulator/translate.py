@@ -127,8 +127,8 @@ class Translator:
         for index in range(block.first, block.last):
             self.step(index, number)
         self.kernel.write_back(block, together=self.together(number))
-        ends = self.calls if self.kernel.steps[block.last - 1].entry.flow in ("call", "return") else self.control
-        ends.end(block, number)
+        ending = self.calls if self.kernel.steps[block.last - 1].entry.flow in ("call", "return") else self.control
+        ending.end(block, number)
 
     def together(self, number: int) -> bool:
         """Whether all lanes of a warp run the block at once, unless it runs by halves: the first block, if they never
@@ -221,20 +221,20 @@ class Translator:
 
     def check_products(self, step: FlowStep) -> None:
         """When sanitizing: report a register that a pending product of a warpgroup fills, or writes to one it reads."""
-        held = self.ops.fragments
-        if held is None or self.kernel.mode != SANITIZE or step.entry.flow == "warpgroup":
+        fragment_registers = self.ops.fragments
+        if fragment_registers is None or self.kernel.mode != SANITIZE or step.entry.flow == "warpgroup":
             return
-        names = sorted((step.operand_reads & self.filled) | (step.writes & set(held.names)))
+        names = sorted((step.operand_reads & self.filled) | (step.writes & set(fragment_registers.names)))
         if not names:
             return
         uses = "0"
         for name in names:
-            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {held.count_of(name)}")
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {fragment_registers.count_of(name)}")
             uses = self.e.op(f"or i32 {uses}, {self.e.op(f'load i32, ptr {at}, align 4')}")
         pending = self.e.op(f"icmp ne i32 {uses}, 0")
         lanes = self.e.op(f"select i1 {pending}, i32 {self.ops.active}, i32 0")
-        named = ", ".join(f"'{name}'" for name in names)
-        self.ops.finding(kinds.PRODUCT_REGISTER, self.ops.site(named), lanes)
+        quoted_names = ", ".join(f"'{name}'" for name in names)
+        self.ops.finding(kinds.PRODUCT_REGISTER, self.ops.site(quoted_names), lanes)
 
     @functools.cached_property
     def filled(self) -> set[str]:
@@ -243,8 +243,8 @@ class Translator:
         return set().union(*(registers(step.instruction.operands[0]) for step in products))
 
     def strength(self, step: FlowStep, order: MemoryOrder | None) -> int:
-        """The strength of an access. A plain load of the value that an atom.cas compares with counts as relaxed: it is
-        only a guess that the atom.cas confirms, as in the loops of the CUDA C++ Programming Guide."""
+        """The strength of an access. A plain load of the value that an atom.cas compares with counts as relaxed: the
+        value is only a guess, which the atom.cas checks, as in the loops of the CUDA C++ Programming Guide."""
         if order is not None:
             return order.strength
         if self.compared and step.entry.opcode.startswith("ld.") and step.writes & self.compared:
@@ -273,17 +273,17 @@ class Translator:
         step = self.kernel.steps[index]
         if step.entry.flow in ("warp_barrier", "warp_sync") and not self.met_before(index):
             members = self.kernel.read_value(member_mask(step), B32, step.instruction.line)
-            some = self.e.op(f"icmp ne i32 {self.ops.active}, 0")
-            asked = str(members.constant)
+            any_active = self.e.op(f"icmp ne i32 {self.ops.active}, 0")
+            mask_bits = str(members.constant)
             if members.constant is None:
                 lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.ops.active), ("i1", "false"))
-                first = self.e.op(f"select i1 {some}, i32 {lane}, i32 0")
-                asked = self.e.op(f"extractelement {V32} {members.ir}, i32 {first}")
-            self.ops.watching.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
-        if (what := fence_of(step.entry.opcode)) is not None:
-            self.ops.watching.fence(what)
-        if (orders := proxy_fence_of(step.entry.opcode)) is not None:
-            self.ops.watching.proxy_fence(orders)
+                first = self.e.op(f"select i1 {any_active}, i32 {lane}, i32 0")
+                mask_bits = self.e.op(f"extractelement {V32} {members.ir}, i32 {first}")
+            self.ops.watching.meet_in_warp(self.e.op(f"select i1 {any_active}, i32 {mask_bits}, i32 0"))
+        if (fence_order := fence_of(step.entry.opcode)) is not None:
+            self.ops.watching.fence(fence_order)
+        if (proxy_order := proxy_fence_of(step.entry.opcode)) is not None:
+            self.ops.watching.proxy_fence(proxy_order)
 
     @functools.cached_property
     def branched_to(self) -> set[int]:
@@ -300,14 +300,14 @@ class Translator:
         step = self.kernel.steps[index]
         while index > 0 and index not in self.branched_to:
             index -= 1
-            before = self.kernel.steps[index]
-            if before.entry.flow == step.entry.flow and member_mask(before) == member_mask(step):
+            earlier = self.kernel.steps[index]
+            if earlier.entry.flow == step.entry.flow and member_mask(earlier) == member_mask(step):
                 mask = member_mask(step)
                 constant = isinstance(mask, Immediate) or (
                     isinstance(mask, Register) and mask.name in self.kernel.constants
                 )
-                return constant and before.instruction.guard is None
-            if before.entry.flow or before.entry.counted in ("memory", "async", "barrier", "matrix"):
+                return constant and earlier.instruction.guard is None
+            if earlier.entry.flow or earlier.entry.counted in ("memory", "async", "barrier", "matrix"):
                 return False
         return False
 
@@ -318,8 +318,8 @@ class Translator:
         for form, operand in zip(entry.operands, instruction.operands, strict=True):
             if form.selector or form.sign:
                 operand, selected, negated = plain(operand)
-                more = {f"{form.name}_sel": selected, f"{form.name}_negated": negated}
-                arguments |= {name: value for name, value in more.items() if name in entry.asks}
+                selection = {f"{form.name}_sel": selected, f"{form.name}_negated": negated}
+                arguments |= {name: value for name, value in selection.items() if name in entry.asks}
             if form.kind == "target":
                 targets.append((form, operand))
             elif form.name in entry.asks:
@@ -331,11 +331,11 @@ class Translator:
             arguments["carry"] = self.kernel.get(CARRY)
         if self.e.in_memory and entry.computes and len(targets) == 1:
             target = targets[0][1]
-            if isinstance(target, Register) and (both := self.computed(entry, arguments, target)) is not None:
-                only, carry = both
+            if isinstance(target, Register) and (computed := self.computed(entry, arguments, target)) is not None:
+                computed_value, carry = computed
                 if carry is not None:
                     self.kernel.put(Register(CARRY), carry, guard, instruction.line)
-                self.kernel.put(target, only, guard, instruction.line)
+                self.kernel.put(target, computed_value, guard, instruction.line)
                 return
         if "e" in entry.asks:
             arguments["e"] = self.e
@@ -355,16 +355,16 @@ class Translator:
     def computed(
         self, entry: Entry, operands: Mapping[str, Any], target: Register
     ) -> tuple[Value, Value | None] | None:
-        """The first result of an instruction that only computes, with the bits of its register, and its carry, by one
-        call; None if it is known at translation, or cannot be called."""
-        held = self.kernel.held(target.name)
-        key: list[Any] = [held.bits, self.e.hardware_fma]
+        """The first result of an instruction that only computes, with the bits of its register, and its carry, from one
+        call of a shared function; None if the result is known at translation, or no such call is possible."""
+        target_type = self.kernel.bits_type(target.name)
+        key: list[Any] = [target_type.bits, self.e.hardware_fma]
         values: list[Value] = []
-        known = []
+        known_places = []
         for name, operand in operands.items():
             if isinstance(operand, Value):
                 if name in NUMBERS:
-                    known.append(len(values))
+                    known_places.append(len(values))
                     key.append(operand.constant)
                 values.append(operand)
             elif isinstance(operand, tuple):
@@ -382,16 +382,16 @@ class Translator:
             return None
 
         def build(e: Emitter, inputs: Sequence[Value]) -> Value | tuple[Value, Value]:
-            rest = iter(inputs)
-            given = {name: replaced(operand, rest) for name, operand in operands.items()}
-            result = entry.body(e=e, **entry.arguments, **given)
+            remaining = iter(inputs)
+            inputs_by_name = {name: replaced(operand, remaining) for name, operand in operands.items()}
+            result = entry.body(e=e, **entry.arguments, **inputs_by_name)
             first: Value = result[0] if isinstance(result, tuple) else result
             if entry.carry in ("out", "both"):
                 return first, result[1]
-            return first if PRED in (first.type, held) else extended(e, first, held)
+            return first if PRED in (first.type, target_type) else extended(e, first, target_type)
 
         label = entry.opcode.partition(".")[0]
-        return self.e.compute_both(label, entry.computations, tuple(key), build, values, known)
+        return self.e.compute_both(label, entry.computations, tuple(key), build, values, known_places)
 
     def deliver(self, form: OperandForm, operand: Operand, result: object, guard: Value | None, line: int) -> None:
         values = result if isinstance(result, tuple) else (result,)
@@ -447,11 +447,11 @@ class Translator:
         if self.kernel.pool is not None:
             zeroed += (self.kernel.pool.zeroed,)
         prepares = prepare_warp(self.kernel.local_bytes, self.kernel.cleared_bytes, unwritten, zeroed, self.ops.queues)
-        own, shared = without_empty(
+        own_code, shared = without_empty(
             "\n".join([*tables, warp, prepares]),
             [*calls, *e.functions.values(), *(function.text for function in self.ops.functions.values())],
         )
-        ir, functions = split(own, shared, e.declarations, "calls" if e.in_memory else "vectors")
+        ir, functions = split(own_code, shared, e.declarations, "calls" if e.in_memory else "vectors")
         return Translation(
             ir,
             functions,
@@ -478,18 +478,18 @@ class Translator:
             self.kernel.loops.irreducible,
             self.ops.clustered,
             self.ops.sends,
-            () if self.kernel.pool is None else (self.kernel.pool.place, self.kernel.pool.initial),
+            () if self.kernel.pool is None else (self.kernel.pool.offset, self.kernel.pool.initial),
             self.kernel.trips_at,
         )
 
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:
         """What the scheduler of clusters needs."""
         parts = (messages.CLOSED,) if self.ops.sends else ()
-        left = watch.NOTHING["cta_left"]
+        cta_left = watch.NOTHING["cta_left"]
         if not self.ops.bulk:
-            return clusters.WAKE, clusters.closed(*parts), left
+            return clusters.WAKE, clusters.closed(*parts), cta_left
         closed = clusters.closed(*parts, bulk_clusters.CLOSED)
-        return clusters.WAKE, closed, left, *bulk_clusters.replacing(self.ops.functions)
+        return clusters.WAKE, closed, cta_left, *bulk_clusters.replacing(self.ops.functions)
 
     def add_watches(self) -> None:
         """Add the real functions of a sanitized kernel in place of the empty ones, and the watches of local memory."""
@@ -503,7 +503,7 @@ class Translator:
             self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1]))
         for key in sorted(self.ops.watching.spaces):
             self.ops.function(watches.watches(*key, granules=sizes, clustered=self.ops.clustered))
-        for function in watch.LOOKING if self.ops.watches_order else ():
+        for function in watch.REPORTERS if self.ops.watches_order else ():
             self.ops.function(function)
         if self.ops.stack is not None:
             self.ops.function(forget_local(sizes.get("local", 4)))

@@ -90,20 +90,20 @@ class ProvidedMemory:
 def lay_out_provided(module: Module, function: Function) -> ProvidedMemory:
     """The addresses of the data that a launch of `function` provides."""
     names = {param.name for param in function.params}
-    every = module.functions.values()
+    functions = module.functions.values()
     reads_workspace = any(
-        not device_function.special_names.isdisjoint(WORKSPACE_REGISTERS) for device_function in every
+        not device_function.special_names.isdisjoint(WORKSPACE_REGISTERS) for device_function in functions
     )
-    allocates = any(not device_function.symbol_names.isdisjoint(("malloc", "free")) for device_function in every)
+    allocates = any(not device_function.symbol_names.isdisjoint(("malloc", "free")) for device_function in functions)
     offset = lay_out_module(module)[1]
     placed: list[tuple[int, int] | None] = []
-    for wanted, size in (
+    for is_used, size in (
         (not names.isdisjoint(function.symbol_names), lay_out_parameters(function)[1]),
         (reads_workspace, WORKSPACE_BYTES),
         (allocates, HEAP_BYTES),
     ):
-        placed.append((GLOBAL_BASE + offset, size) if wanted else None)
-        if wanted:
+        placed.append((GLOBAL_BASE + offset, size) if is_used else None)
+        if is_used:
             offset = -(-(offset + size + GAP) // ALIGNMENT) * ALIGNMENT
     parameters, workspace, heap = placed
     return ProvidedMemory(parameters, workspace, heap, offset)

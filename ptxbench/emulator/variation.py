@@ -87,12 +87,12 @@ def addresses(placement: int | None, origin: int, fixed: bool) -> Mapping[at.Fie
     """Where shared and local memory start. `fixed`: the kernel may see the driver's bytes, which precede its own."""
     shared, local, local_origin = context.SHARED_WINDOW, context.LOCAL_WINDOW, 0
     if placement is not None:
-        drawn = random.Random(f"{placement} spaces")
-        shared += drawn.randint(1, 99) << 33
-        local += drawn.randint(1, 99) << 33
-        step = ORIGINS[-1] if placement % EXTREMES == 0 else drawn.choice(ORIGINS)
+        rng = random.Random(f"{placement} spaces")
+        shared += rng.randint(1, 99) << 33
+        local += rng.randint(1, 99) << 33
+        step = ORIGINS[-1] if placement % EXTREMES == 0 else rng.choice(ORIGINS)
         origin += 0 if fixed else 1024 * step
-        local_origin = 1024 * drawn.randrange(1, 1024)
+        local_origin = 1024 * rng.randrange(1, 1024)
     return {
         at.SHARED_ORIGIN: origin,
         at.SHARED_BASE: shared,
@@ -114,23 +114,23 @@ def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]
             at.CLOCK_STEP: 1,
             at.SHARED_UNIT: shared_unit(arch),
         }
-    drawn = random.Random(f"{seed} registers")
-    others = [multiprocessor for multiprocessor in MULTIPROCESSORS if multiprocessor != usual.multiprocessors]
-    multiprocessors = {0: others[-1], 1: others[0]}.get(seed % EXTREMES, drawn.choice(others))
-    warps = drawn.choice([count for count in (32, 48, 64) if count * LANES >= block])
+    rng = random.Random(f"{seed} registers")
+    other_counts = [multiprocessor for multiprocessor in MULTIPROCESSORS if multiprocessor != usual.multiprocessors]
+    multiprocessors = {0: other_counts[-1], 1: other_counts[0]}.get(seed % EXTREMES, rng.choice(other_counts))
+    warps = rng.choice([count for count in (32, 48, 64) if count * LANES >= block])
     return {
         at.MULTIPROCESSORS: multiprocessors,
-        at.FIRST_MULTIPROCESSOR: drawn.randrange(1, multiprocessors) if seed % EXTREMES else multiprocessors - 1,
+        at.FIRST_MULTIPROCESSOR: rng.randrange(1, multiprocessors) if seed % EXTREMES else multiprocessors - 1,
         at.WARPS: warps,
-        at.FIRST_WARP: drawn.randrange(1, warps) if seed % EXTREMES else warps - 1,
-        at.GRID: drawn.randrange(2, 1 << 40),
-        at.GRAPH: drawn.choice((0, drawn.getrandbits(48))),
-        at.DRIVER: drawn.getrandbits(62),
-        at.CLOCK: drawn.getrandbits(50),
-        at.CLOCK_STEP: {0: 997, 1: 3}.get(seed % EXTREMES, drawn.randrange(5, 500)),
-        at.SHARED_UNIT: drawn.choice([unit for unit in UNITS if unit != shared_unit(arch)]),
+        at.FIRST_WARP: rng.randrange(1, warps) if seed % EXTREMES else warps - 1,
+        at.GRID: rng.randrange(2, 1 << 40),
+        at.GRAPH: rng.choice((0, rng.getrandbits(48))),
+        at.DRIVER: rng.getrandbits(62),
+        at.CLOCK: rng.getrandbits(50),
+        at.CLOCK_STEP: {0: 997, 1: 3}.get(seed % EXTREMES, rng.randrange(5, 500)),
+        at.SHARED_UNIT: rng.choice([unit for unit in UNITS if unit != shared_unit(arch)]),
         at.HIGHEST_ELECTED: 1,
-        at.TIMER: 1_700_000_000_000_000_000 + drawn.getrandbits(56),
+        at.TIMER: 1_700_000_000_000_000_000 + rng.getrandbits(56),
     }
 
 
@@ -144,14 +144,14 @@ def nans(seed: int | None) -> Mapping[at.Field, int]:
 
 def quiet_nan(seed: int, bits: int, fraction: int) -> int:
     """The bits of a quiet NaN with any sign and payload, but not the canonical NaN."""
-    drawn = random.Random(f"{seed} nan {bits}")
+    rng = random.Random(f"{seed} nan {bits}")
     exponent = (1 << bits - 1 - fraction) - 1
-    return drawn.getrandbits(1) << bits - 1 | exponent << fraction | 1 << fraction - 1 | drawn.getrandbits(fraction - 2)
+    return rng.getrandbits(1) << bits - 1 | exponent << fraction | 1 << fraction - 1 | rng.getrandbits(fraction - 2)
 
 
 def memory(seed: int | None) -> Mapping[at.Field, int]:
     """The initial bytes of memory and registers."""
     if seed is None:
         return {at.MEMORY: context.POISON, at.REGISTERS: 0}
-    drawn = random.Random(f"{seed} memory")
-    return {at.MEMORY: drawn.randrange(0, 255), at.REGISTERS: drawn.randrange(1, 256)}
+    rng = random.Random(f"{seed} memory")
+    return {at.MEMORY: rng.randrange(0, 255), at.REGISTERS: rng.randrange(1, 256)}

@@ -53,7 +53,7 @@ HARMLESS = re.compile(rf'.*call [^@]*@(?:load_|store_|llvm\.|"|(?:{"|".join(NAME
 
 @dataclass(frozen=True)
 class Shape:
-    """What lines have in common that differ in their tokens only, with § for each token.
+    """The common text of lines that differ only in their tokens, with § for each token.
 
     `kind`: the opcode, or "mask" (between a mask and an i32), or "logic" (of masks). `scalar`: for the last two, the
     operation on numbers, with %s for each token. `part`: for "extractvalue", the number.
@@ -154,7 +154,7 @@ class Uses:
 
     def note(self, number: int, line: Line) -> None:
         tokens, kind = line.tokens, line.shape.kind
-        for token in tokens:  # numbers too, which are never asked for
+        for token in tokens:  # also numbers, which nobody looks up
             self.last[token] = number
             self.count[token] = self.count.get(token, 0) + 1
         if kind == "write":
@@ -205,14 +205,14 @@ class Rewriting:
             else:
                 block.append(parsed(text))
         self.uses = Uses(block)
-        self.free = list(range(self.slots))
+        self.free_slots = list(range(self.slots))
         self.ends: dict[int, list[int]] = {}
         """By line, the slots that are free after it."""
         self.places: dict[str, str] = {}
         """By vector, the pointer to it."""
         self.skipped = -1
         for number, line in enumerate(block):
-            self.free += self.ends.pop(number - 1, ())
+            self.free_slots += self.ends.pop(number - 1, ())
             if isinstance(line, str):
                 self.lines.append(line)
             elif number != self.skipped and not self.needs_no_call(number, line):
@@ -260,10 +260,10 @@ class Rewriting:
 
     def room(self, name: str, number: int) -> str:
         """A pointer to room for a result of line `number`, until its last use."""
-        if not self.free:
-            self.free.append(self.slots)
+        if not self.free_slots:
+            self.free_slots.append(self.slots)
             self.slots += 1
-        slot = self.free.pop()
+        slot = self.free_slots.pop()
         self.ends.setdefault(self.uses.last.get(name, number), []).append(slot)
         self.places[name] = f"%slot{slot}"
         return self.places[name]

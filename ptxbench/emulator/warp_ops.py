@@ -56,7 +56,7 @@ MOST_ALIGNMENT = 1 << 23
 
 
 DIFFERENCES: dict[tuple[str, str], Computation] = {}
-"""The functions for distances of addresses from an origin, by this and the type of the address."""
+"""The functions for distances of addresses from an origin, by the origin and the type of the address."""
 
 
 @dataclass
@@ -107,16 +107,18 @@ class WarpOps(LaneOps):
     relaxed: bool = False
     """Whether the current instruction is `.relaxed`: it does not order other accesses."""
     last_arguments: str = ""
+    """The result of the last `memory_arguments`; `last_address` is the address in it."""
     last_address: Value = field(default_factory=lambda: Value("", B64))
     sends: bool = False
     """Whether the kernel has asynchronous stores to the cluster (runtime/messages.py)."""
     instruction: Instruction | None = None
-    """The current instruction, and the names of its operands in the table."""
+    """The current instruction."""
     operand_names: tuple[str, ...] = ()
+    """The names of its operands in the table."""
     fragments: FragmentRegisters | None = None
     """The registers of wgmma, if the kernel has any."""
     register_bytes: int = 0
-    """Bytes of the registers of a warp, with what lies behind them."""
+    """Bytes of a warp's register file: its registers, and the other state of the warp behind them."""
     interleaved: InterleavedVectors | None = None
     """The vectors of loads in the order of memory, if stores of the kernel may use them."""
     runs: Runs | None = None
@@ -155,7 +157,7 @@ class WarpOps(LaneOps):
 
     # ---- memory
 
-    def all_of(self, values: tuple[Value, ...], count: int) -> tuple[Value, ...]:
+    def require_count(self, values: tuple[Value, ...], count: int) -> tuple[Value, ...]:
         """`values`, after a check that there are `count` of them."""
         if len(values) != count:
             raise syntax_error(self.line, f"expected {count} registers for .v{count}, found {len(values)}.")
@@ -168,11 +170,11 @@ class WarpOps(LaneOps):
         kind = bits_of(type)
         if isinstance(address, ParamAddress):
             return self.load_param(space, address, type, count)
-        known = address.type.bits == 32 or (address.constant is not None and address.constant < context.GLOBAL_BASE)
-        if space == "param" and not known:  # the address of a kernel's parameter, or of a call's own variable
+        is_local = address.type.bits == 32 or (address.constant is not None and address.constant < context.GLOBAL_BASE)
+        if space == "param" and not is_local:  # the address of a kernel's parameter, or of a call's own variable
             space = "generic" if self.calls else "global"
             address = self.generic_parameter(address) if self.calls else address
-        named, space = space, self.stored_in(space)
+        named_space, space = space, self.stored_in(space)
         interleaves = self.interleaved is not None and count > 1 and space != "generic"
         chosen = (
             access.load_generic(type.bytes, count, recorded=self.parallel, clustered=self.clustered)
@@ -191,9 +193,9 @@ class WarpOps(LaneOps):
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
         arguments = self.memory_arguments(space, address, "load", type.bytes * count)
         result = self.e.op(f"call {returns} @{function}({arguments}{self.in_order(space, type.bytes * count)})")
-        if named == "const":  # in the arena, but not a load of global memory
-            self.sites[-1] = replace(self.sites[-1], space=named)
-        elif (named, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
+        if named_space == "const":  # in the arena, but not a load of global memory
+            self.sites[-1] = replace(self.sites[-1], space=named_space)
+        elif (named_space, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
             self.watching.access("load", space, type.bytes, count - padding)
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
@@ -274,9 +276,9 @@ class WarpOps(LaneOps):
         """A weak write of 128 bytes with unspecified values, as the manual says. It does not count as a store."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "a kernel's parameters cannot be discarded.")
-        wide, some = self.e.as_type(address, U64), self.e.constant(DISCARDED, B64)
+        wide, contents = self.e.as_type(address, U64), self.e.constant(DISCARDED, B64)
         for offset in range(0, 128, 32):
-            self.store(space, self.e.add(wide, self.e.constant(offset, U64)), (some,) * 4, DISCARD)
+            self.store(space, self.e.add(wide, self.e.constant(offset, U64)), (contents,) * 4, DISCARD)
 
     def atomic(
         self, space: str, operation: str, address: Value | ParamAddress, b: tuple[Value, ...], c: Value | None = None
@@ -308,8 +310,8 @@ class WarpOps(LaneOps):
         """Quotient and remainder of integers; see runtime/lanes.py for the cases that C leaves open."""
         function = self.function(lanes.divide(a.type))
         kind = a.type.vector
-        both = self.e.op(f"call {{ {kind}, {kind} }} @{function}({kind} {a.ir}, {kind} {b.ir})")
-        quotient, remainder = (self.e.op(f"extractvalue {{ {kind}, {kind} }} {both}, {k}") for k in (0, 1))
+        results = self.e.op(f"call {{ {kind}, {kind} }} @{function}({kind} {a.ir}, {kind} {b.ir})")
+        quotient, remainder = (self.e.op(f"extractvalue {{ {kind}, {kind} }} {results}, {k}") for k in (0, 1))
         return Value(quotient, a.type), Value(remainder, a.type)
 
     def memory_arguments(self, space: str, address: Value, kind: str, size: int) -> str:
@@ -326,9 +328,9 @@ class WarpOps(LaneOps):
             if space == "shared":  # the bytes below are not the kernel's: out of bounds
                 address = self.from_shared_origin(address)
             if space == "cluster" and not self.reserved_inside:
-                address = self.behind(address, conditions.SHARED_ORIGIN)
+                address = self.bytes_from(conditions.SHARED_ORIGIN, address)
             if space == "local" and self.local_moves:
-                address = self.behind(address, conditions.LOCAL_ORIGIN)
+                address = self.bytes_from(conditions.LOCAL_ORIGIN, address)
         else:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
@@ -343,10 +345,10 @@ class WarpOps(LaneOps):
             self.e.line(f"call void @{function}(ptr %env, i64 {kind}, ptr {site}, i32 {lanes})")
             return
         self.function(sanitize.FINDING)
-        some = self.e.op(f"icmp ne i32 {lanes}, 0")
-        yes, on = self.e.label("found"), self.e.label("on")
-        self.e.line(f"br i1 {some}, label %{yes}, label %{on}")
-        self.e.line(f"{yes}:")
+        any_lane = self.e.op(f"icmp ne i32 {lanes}, 0")
+        found, on = self.e.label("found"), self.e.label("on")
+        self.e.line(f"br i1 {any_lane}, label %{found}, label %{on}")
+        self.e.line(f"{found}:")
         lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", lanes), ("i1", "false"))
         wide = self.e.op(f"zext i32 {lane} to i64")
         self.e.line(f"call void @finding(ptr %env, i64 {kind}, ptr {site}, i64 {wide}, i64 0, i64 0)")
@@ -377,9 +379,9 @@ class WarpOps(LaneOps):
         call = f"call {U64.vector} @{function}(i64 {numbers[kind]}, i32 {self.active}, ptr %env, ptr {site}, {vectors})"
         return Value(self.e.op(call), U64)
 
-    def operand_error(self, what: str) -> Exception:
-        """The error "the current instruction does `what`", for the caller to raise."""
-        return syntax_error(self.line, f"{what}.")
+    def operand_error(self, problem: str) -> Exception:
+        """The error with this text, at the line of the current instruction, for the caller to raise."""
+        return syntax_error(self.line, f"{problem}.")
 
     def reserve_counters(self, slots: int) -> int:
         """Reserve counters; returns the index of the first."""
@@ -401,9 +403,9 @@ class WarpOps(LaneOps):
         slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-        some = self.e.op(f"zext i1 {self.e.op(f'icmp ne i32 {lanes}, 0')} to i64")
-        before = self.e.op(f"load i64, ptr {site}")
-        self.e.line(f"store i64 {self.e.op(f'add i64 {before}, {some}')}, ptr {site}")
+        any_lane = self.e.op(f"zext i1 {self.e.op(f'icmp ne i32 {lanes}, 0')} to i64")
+        old = self.e.op(f"load i64, ptr {site}")
+        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {any_lane}')}, ptr {site}")
         if ids.constant is not None and ids.constant < 16 and counts.constant is not None:
             group = self.function(barriers.ARRIVE_GROUP)
             count = counts.constant - (1 << 32 if counts.constant >> 31 else 0)
@@ -445,12 +447,12 @@ class WarpOps(LaneOps):
         return self.e.add(origin, self.own_rank(type)) if self.clustered else origin
 
     def from_shared_origin(self, address: Value) -> Value:
-        """The bytes from there to an address."""
+        """The bytes from the start of the CTA's shared memory to an address."""
         if self.clustered or self.reserved_inside:
             return self.e.sub(address, self.shared_origin(address.type))
-        return self.behind(address, conditions.SHARED_ORIGIN)
+        return self.bytes_from(conditions.SHARED_ORIGIN, address)
 
-    def behind(self, address: Value, origin: conditions.Field) -> Value:
+    def bytes_from(self, origin: conditions.Field, address: Value) -> Value:
         """The bytes from an origin of the launch to an address."""
 
         def difference(e: Emitter, values: Sequence[Value]) -> Value:

@@ -101,7 +101,7 @@ class Warpgroups:
 
     def issue(
         self,
-        what: Multiply,
+        multiply: Multiply,
         columns: int,
         a: Value | None,
         b: Value,
@@ -110,35 +110,35 @@ class Warpgroups:
         count_d: int,
         metadata: Sequence[Value] = (),
     ) -> None:
-        """Issue the product `what` of a warp, with `columns` of D. `a`: None if A is in registers; `metadata`: of a
-        sparse A, as sparse.word_names lists it."""
+        """Issue a product of a warp, with `columns` of D. `a`: None if A is in registers. `metadata`: the metadata of a
+        sparse A, in the order of sparse.word_names."""
         ops, e = self.ops, self.ops.e
         if isinstance(immediates.operand(ops, "scale"), Immediate):
             immediates.number(ops, "scale", (0, 1), "a predicate, 0 or 1 for the scale of D")
-        d, *others = [operand for operand in self.instruction.operands if isinstance(operand, Vector)]
+        d, *a_vectors = [operand for operand in self.instruction.operands if isinstance(operand, Vector)]
         self.check(d, count_d, "D")
-        for vector in others:
+        for vector in a_vectors:
             self.check(vector, 4, "A")
-        numbers = self.fragments.numbers([*d.parts, *(part for vector in others for part in vector.parts)])
+        numbers = self.fragments.numbers([*d.parts, *(part for vector in a_vectors for part in vector.parts)])
         rows = warpgroup.WARPS * descriptors.ROWS
-        operand_bytes = descriptors.K_BYTES * (columns * (2 if what.sparse else 1) + (rows if a is not None else 0))
+        operand_bytes = descriptors.K_BYTES * (columns * (2 if multiply.sparse else 1) + (rows if a is not None else 0))
         name = f"@wgmma_table_{len(self.tables)}"
-        flags |= warpgroup.DOUBLE_B if what.sparse else 0
-        head = [count_d, 4 * len(others), columns, flags, operand_bytes, 0, 0, 0]
+        flags |= warpgroup.DOUBLE_B if multiply.sparse else 0
+        head = [count_d, 4 * len(a_vectors), columns, flags, operand_bytes, 0, 0, 0]
         self.tables[name] = table(name, [*head, *numbers])
         slot = ops.reserve_counters(context.SITE_SLOTS)
-        ops.sites.append(Site(ops.step, slot, what.types[1], "wgmma", 2 * rows * columns * what.kept))
+        ops.sites.append(Site(ops.step, slot, multiply.types[1], "wgmma", 2 * rows * columns * multiply.row_elements))
         site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         first = e.constant(0, B64) if a is None else a
-        wanted = e.lanes_where(scale)
-        product = ops.function(descriptors.product(what, bool(ops.reserved_inside), self.fragments.area.sparse))
+        scaled = e.lanes_where(scale)
+        product = ops.function(descriptors.product(multiply, bool(ops.reserved_inside), self.fragments.area.sparse))
         origin = "0"
         if not ops.reserved_inside:
             lane = e.op(f"extractelement {V32} {e.op(conditions.SHARED_ORIGIN.load)}, i64 0")
             origin = e.op(f"zext i32 {lane} to i64")
         self.call(
             warpgroup_issue.issue(self.fragments.area, ops.register_bytes),
-            f"ptr {PLACES}, i32 {ops.active}, {V64} {first.ir}, {V64} {b.ir}, i32 {wanted}, ptr {name}, "
+            f"ptr {PLACES}, i32 {ops.active}, {V64} {first.ir}, {V64} {b.ir}, i32 {scaled}, ptr {name}, "
             f"ptr @{product}, i64 {origin}{self.sparse_arguments(metadata) if self.fragments.area.sparse else ''}",
             site,
         )

@@ -1,4 +1,4 @@
-"""What a sanitized kernel reports of its accesses and their order: calls of runtime/watch.py and watches.py."""
+"""The reports of a sanitized kernel about its accesses and their order: calls of runtime/watch.py and watches.py."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Watching:
                 Site(self.ops.step, slot, "global", "prefetch", MOST_GRANULE)
             )  # not to make granules small
             site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-            resolve = self.ops.function(prefetches.CHECK)
-            e.line(f"call void @{resolve}({V64} {e.convert(end, B64).ir}, i32 {self.ops.active}, ptr %env, ptr {site})")
+            check = self.ops.function(prefetches.CHECK)
+            e.line(f"call void @{check}({V64} {e.convert(end, B64).ir}, i32 {self.ops.active}, ptr %env, ptr {site})")
 
     def access(self, kind: str, space: str, element_bytes: int, count: int, values: str = "") -> None:
         """When sanitizing: watch an access, with the arguments of the last `memory_arguments`.
@@ -75,8 +75,8 @@ class Watching:
         mask = self.ops.e.op(f"and {lanes}, {self.ops.e.op(f'bitcast {MASK} {inside} to i32')}")
         short = self.ops.e.op(f"trunc {V64} {offset} to {V32}")
         index = [memory_space.name for memory_space in access.generic_spaces(self.ops.clustered)].index("local")
-        own = self.ops.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
-        return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
+        local_site = self.ops.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
+        return f"{V32} {short}, i32 {mask}, ptr %env, ptr {local_site}"
 
     def tell(self, name: str, arguments: str, lanes: str = "") -> None:
         """When sanitizing: report an event of `lanes` (i32 name), by default the active ones, which are %lanes.wide in
@@ -99,13 +99,13 @@ class Watching:
         """When sanitizing: `lanes` have waited at the barrier of their cluster."""
         self.tell("cluster_waited", f"i64 {layout.CLUSTER_WAIT}, i64 %lanes.wide, i64 0, i64 0, i64 0", lanes)
 
-    def fence(self, what: int) -> None:
-        """When sanitizing: the active lanes execute a fence; races/layout.py has the values of `what`."""
-        self.tell(f"fence_{what}", f"i64 {layout.FENCE}, i64 %lanes.wide, i64 0, i64 {what}, i64 0")
+    def fence(self, order: int) -> None:
+        """When sanitizing: the active lanes execute a fence; races/layout.py has the values of `order`."""
+        self.tell(f"fence_{order}", f"i64 {layout.FENCE}, i64 %lanes.wide, i64 0, i64 {order}, i64 0")
 
-    def proxy_fence(self, what: int) -> None:
-        """When sanitizing: the active lanes execute a proxy fence; `what`: see ordering.proxy_fence_of."""
-        self.tell(f"proxy_fence_{what}", f"i64 {layout.PROXY_FENCE}, i64 %lanes.wide, i64 0, i64 {what}, i64 0")
+    def proxy_fence(self, order: int) -> None:
+        """When sanitizing: the active lanes execute a proxy fence; `order`: see ordering.proxy_fence_of."""
+        self.tell(f"proxy_fence_{order}", f"i64 {layout.PROXY_FENCE}, i64 %lanes.wide, i64 0, i64 {order}, i64 0")
 
     def meet_in_warp(self, members: str) -> None:
         """When sanitizing: the lanes of the mask `members` (i32 name) have synchronized."""

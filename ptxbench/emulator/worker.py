@@ -59,7 +59,7 @@ MOST_THREADS = 256
 CONTEXT = -1
 """The number of the part with a thread's context; the other parts have the number of their context slot."""
 WORTH_A_THREAD = 250e-6
-"""CPU seconds: if the rest of a launch takes more, it gets other host threads. To start one costs half of it."""
+"""CPU seconds. If the rest of a launch takes longer, other host threads help. To start one costs half of this."""
 KEPT_BYTES = 1 << 16
 """The most memory that a host thread keeps for another launch of the same request."""
 CHUNKS = 32
@@ -68,8 +68,8 @@ which mostly touch neighbouring bytes, so few cache lines move between cores."""
 
 
 BY_TURNS = {"by turns": 1, "stores first": -1}
-"""The orders in which CTAs take turns, with the mask of the bits of which one must be set in a CTA's rank, after its
-lowest bit is inverted, so that the CTA gives way after a store that others may wait for (runtime/turns.py)."""
+"""The orders in which CTAs take turns, each with a bit mask. A CTA gives way after a store that others may wait for if
+its rank, with the lowest bit inverted, has a bit of the mask (runtime/turns.py)."""
 
 
 class CtaQueue:
@@ -205,7 +205,7 @@ class HostThread:
         self.initial = parts.memory.copy() if plain and parts.memory.size <= KEPT_BYTES else None
         """Its memory before a launch, if it can be used for another one."""
 
-    def again(self, tag: int) -> HostThread:
+    def reset_for(self, tag: int) -> HostThread:
         """This thread for the launch `tag` of the same request, which takes a third of the time of a new one."""
         assert self.initial is not None
         self.parts.memory[:] = self.initial
@@ -226,19 +226,23 @@ class HostThread:
             self.queue.next[0] = self.units
 
     def begin(self) -> bool:
-        """Run the first run of CTAs; whether other threads shorten the rest by more than their start costs. If not,
-        this thread runs the rest alone, in rank order, and need not stop where CTAs touch the same bytes. A long rest
-        runs with faster code."""
+        """Run the first run of CTAs. Returns whether other threads shorten the rest by more than their start costs.
+
+        If not, this thread runs the rest alone, in rank order, and does not stop if CTAs touch the same bytes. If the
+        rest takes long, optimised code runs it.
+        """
         chunk, began = self.queue.chunk, time.thread_time()
         self.context[context.CHUNK], self.context[context.CTA_COUNT] = 0, chunk
         self.context[context.STOP_AT_CONFLICT] = False
         self.run()
         self.context[context.CHUNK], self.context[context.CTA_COUNT] = chunk, self.units
         self.queue.next[0] = max(self.queue.next[0], chunk)  # higher after a fault
-        rest = (time.thread_time() - began) / chunk * (self.units - chunk)
-        self.kernel.expect(rest)
-        self.context[context.STOP_AT_CONFLICT] = several = rest > WORTH_A_THREAD and self.conflict() is None
-        return several
+        rest_seconds = (time.thread_time() - began) / chunk * (self.units - chunk)
+        self.kernel.expect(rest_seconds)
+        self.context[context.STOP_AT_CONFLICT] = worth_sharing = (
+            rest_seconds > WORTH_A_THREAD and self.conflict() is None
+        )
+        return worth_sharing
 
     def conflict(self) -> CtaConflict | None:
         """The first access, by a CTA of this thread, to bytes that an earlier CTA used, if one of the two stored."""
@@ -286,27 +290,27 @@ class HostThread:
             numbers = state[context.WARP_BARRIERS :][:32]
             masks = (context.WARP_EXITED, context.WARP_VALID, context.WARP_WAITING, context.WARP_CLUSTER_WAITING)
             tested = state[context.WARP_TESTED :][:128].view(np.uint32)
-            exited, valid, waiting, held = (int(state[at : at + 4].view(np.uint32)[0]) for at in masks)
+            exited, valid, waiting, cluster_waiting = (int(state[at : at + 4].view(np.uint32)[0]) for at in masks)
             (parked,) = state[context.WARP_PARKED :][:4].view(np.uint32)
-            places: dict[tuple[int, bool, int, int], int] = {}
+            lanes_by_place: dict[tuple[int, bool, int, int], int] = {}
             for lane in range(32):
                 if valid & ~exited & 1 << lane:
                     barrier = int(numbers[lane]) & 15 if waiting & 1 << lane else -1
-                    barrier = OF_CLUSTER if held & 1 << lane else barrier
+                    barrier = OF_CLUSTER if cluster_waiting & 1 << lane else barrier
                     last = 0 <= barrier < OF_CLUSTER and int(numbers[lane]) < REDUCES  # it continues at the next block
                     polls = int(tested[lane]) if barrier < 0 and not parked >> lane & 1 else 0
-                    place = (int(pcs[lane]) - last, last, barrier, polls)
-                    places[place] = places.get(place, 0) | 1 << lane
-            for (block, last, barrier, polls), lanes in sorted(places.items()):
+                    waiting_at = (int(pcs[lane]) - last, last, barrier, polls)
+                    lanes_by_place[waiting_at] = lanes_by_place.get(waiting_at, 0) | 1 << lane
+            for (block, last, barrier, polls), lanes in sorted(lanes_by_place.items()):
                 arrived, _, expected = (
                     (int(entry) for entry in entries[barrier][:3]) if 0 <= barrier < 16 else (0, 0, 0)
                 )
                 if barrier == OF_CLUSTER:
                     arrived, expected = self.cluster_barrier_counts()
-                if wanted := self.missing_registers(rank):
-                    barrier, expected = OF_POOL, wanted
-                gate = None if barrier == OF_POOL else self.polled_mbarrier(polls)
-                waits.append(WaitingLanes(rank, lanes, block, last, barrier, arrived, expected, gate))
+                if missing := self.missing_registers(rank):
+                    barrier, expected = OF_POOL, missing
+                mbarrier = None if barrier == OF_POOL else self.polled_mbarrier(polls)
+                waits.append(WaitingLanes(rank, lanes, block, last, barrier, arrived, expected, mbarrier))
         return tuple(waits)
 
     def blocked(self, slot: int, part: int) -> NDArray[np.uint8]:
@@ -324,13 +328,13 @@ class HostThread:
         """How many more registers per thread a warp of the blocked CTA waits for; 0 if it does not wait for them."""
         if not self.kernel.translation.pool:
             return 0
-        held, wanted = self.pool_state(rank)
-        return wanted and wanted - held
+        current, requested = self.pool_state(rank)
+        return requested and requested - current
 
     def pool_state(self, rank: int) -> tuple[int, int]:
         """The registers per thread of a warp of the blocked CTA, and the number that it waits for."""
-        place, initial = self.kernel.translation.pool
-        start = rank * self.kernel.translation.register_bytes + place
+        offset, initial = self.kernel.translation.pool
+        start = rank * self.kernel.translation.register_bytes + offset
         registers = self.blocked(context.REGISTERS, context.FIRST_REGISTERS)
         state = registers[start:][: register_pool.BYTES].view(np.int32)
         return int(state[register_pool.HELD // 4]) or initial, int(state[register_pool.WANTED // 4])
@@ -368,8 +372,9 @@ class ProcessHost:
         self.tag = 1
         """The next launch's number in the records; a launch takes one number per CTA."""
         self.last: tuple[object, ...] = ()
-        self.kept: dict[int, HostThread] = {}
-        """What the last launch was, and its host threads that can be used again, by the id of their records."""
+        """The key of the last launch (`makers`)."""
+        self.reusable: dict[int, HostThread] = {}
+        """The host threads of the last launch that can be used again, by the id of their records."""
 
     def prepare(self, request: LaunchRequest, threads: int, shift: int) -> int:
         """Map the arena and make records for each thread. Returns the host address of the arena's first byte."""
@@ -384,27 +389,28 @@ class ProcessHost:
         self, request: LaunchRequest, kernel: native.NativeKernel, arena: int, tag: int, marked: set[int],
         queue: CtaQueue, threads: int,
     ) -> list[Callable[[], HostThread]]:  # fmt: skip
-        """What gives the host threads of a launch: those of the last launch again, if it was the same."""
-        this = (request, kernel, kernel.translation, arena, marked, threads)
-        if request.pending_stores or this != self.last:
-            self.last, self.kept = this, {}
-        if self.kept:
-            queue = next(iter(self.kept.values())).queue
+        """The functions that make the host threads of a launch. They reuse those of the last launch if it was the
+        same."""
+        launch_key = (request, kernel, kernel.translation, arena, marked, threads)
+        if request.pending_stores or launch_key != self.last:
+            self.last, self.reusable = launch_key, {}
+        if self.reusable:
+            queue = next(iter(self.reusable.values())).queue
             queue.next[0] = 0
         return [
-            functools.partial(self.kept[id(record)].again, tag) if id(record) in self.kept
+            functools.partial(self.reusable[id(record)].reset_for, tag) if id(record) in self.reusable
             else functools.partial(HostThread, request, kernel, arena, record, tag, marked, queue)
             for record in self.records[:threads]
         ]  # fmt: skip
 
     def keep(self, workers: Sequence[HostThread]) -> None:
-        """These have run a launch without a fault."""
-        self.kept |= {id(worker.records): worker for worker in workers if worker.initial is not None}
+        """Keep these host threads, which have run a launch without a fault, for the next launch."""
+        self.reusable |= {id(worker.records): worker for worker in workers if worker.initial is not None}
 
     def run_together(self, first: HostThread, others: Sequence[Callable[[], HostThread]]) -> list[HostThread]:
-        """Run `first` on this host thread, and `others` on threads that start before it has ended. Each of these makes
-        its own, so that `first` does not wait for it. Returns all that ran."""
-        futures = [self.pool.submit(made_and_run, other) for other in others]
+        """Run `first` on this host thread, and those that `others` make on threads that start before it has ended. Each
+        thread makes its own, so that `first` does not wait for it. Returns all that ran."""
+        futures = [self.pool.submit(make_and_run, other) for other in others]
         first.run()
         started = [future for future in futures if not future.cancel()]
         for future in started:
@@ -412,7 +418,7 @@ class ProcessHost:
         return [first, *(future.result() for future in started)]
 
 
-def made_and_run(make: Callable[[], HostThread]) -> HostThread:
+def make_and_run(make: Callable[[], HostThread]) -> HostThread:
     worker = make()
     worker.run()
     return worker
@@ -429,13 +435,13 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
     layout = kernel.translation
     count = request.grid[0] * request.grid[1] * request.grid[2]
     recorded = layout.order_reason is None and request.ctas == "usual" and request.mode != ADVERSARIAL
-    several = recorded and request.mode == PLAIN and not kernel.shares
+    parallel_allowed = recorded and request.mode == PLAIN and not kernel.shares
     units = count // request.cluster_size if layout.clustered else count
-    threads = max(1, min(request.threads, units, MOST_THREADS)) if several else 1
+    threads = max(1, min(request.threads, units, MOST_THREADS)) if parallel_allowed else 1
     base = host.prepare(request, threads, layout.granule_shift)
     tag, host.tag = host.tag, host.tag + count
-    everywhere = range(len(request.buffers))
-    marked = set(everywhere)
+    all_buffers = range(len(request.buffers))
+    marked = set(all_buffers)
     if request.mode != SANITIZE:
         marked = kernel.marked & marked | mixed_buffers(request, layout)
     threads_of_block = request.block[0] * request.block[1] * request.block[2]
@@ -450,10 +456,10 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
         parallel = threads > 1 and (request.all_threads or first.begin())
         if request.pending_stores:  # then there is one worker
             apply = functools.partial(apply_stores, request.pending_stores, np.frombuffer(host.arena, np.uint8))
-            first.console.apply_pending_stores = functools.partial(apply, over=False)
+            first.console.apply_pending_stores = functools.partial(apply, ended=False)
         workers = host.run_together(first, makers[1:] if parallel else ())
         if request.pending_stores and first.context[context.UNFINISHED]:
-            apply(over=True)
+            apply(ended=True)
         kernel.ran_for(time.process_time() - began)
         if recorded and not is_conclusive(workers, kernel, tag, parallel):
             return RetryReply()
@@ -505,22 +511,22 @@ def added(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def mixed_buffers(request: LaunchRequest, layout: Translation) -> set[int]:
     """Indices of the buffers that the kernel's text seems both to load from and to store to."""
-    whole = [offset for offset in layout.mixed_params if offset + 8 <= len(request.params)]
-    passed = [int.from_bytes(request.params[offset : offset + 8], "little") for offset in whole]
+    offsets = [offset for offset in layout.mixed_params if offset + 8 <= len(request.params)]
+    addresses = [int.from_bytes(request.params[offset : offset + 8], "little") for offset in offsets]
     shift = module_shift(request.placement)
     return {
         index
         for index, (low, high) in enumerate(request.buffers)
         if any(
             low <= address < high
-            for address in (*passed, *(mixed_address + shift for mixed_address in layout.mixed_addresses))
+            for address in (*addresses, *(mixed_address + shift for mixed_address in layout.mixed_addresses))
         )
     }
 
 
 def is_conclusive(workers: Sequence[HostThread], kernel: native.NativeKernel, tag: int, parallel: bool) -> bool:
     """Whether the launch `tag` gave the result of CTAs run by rank, and it is known whether CTAs shared bytes.
-    `parallel`: whether several threads were to run them, even if only one has come to it.
+    `parallel`: whether several threads were allowed to run them, even if only one did.
 
     If not, the kernel remembers what the next launch must do differently. A launch that lacked records it needed counts
     only if it ran by rank and failed: then sharing does not matter.

@@ -115,11 +115,11 @@ def reduce(e: Emitter, a: Value) -> tuple[Value, Value]:
     mantissa = e.convert(e.or_(e.and_(bits, e.constant(0x7FFFFF, U32)), e.constant(0x800000, U32)), U64)
     word, shift = e.shr(s, e.constant(5, U32)), e.and_(s, e.constant(31, U32))
     words = []
-    for place in range(5):  # nine constants, five of them chosen by the word in which the window starts
-        chosen = e.constant(quarter_turns()[place], U32)
+    for number in range(5):  # nine constants, five of them chosen by the word in which the window starts
+        chosen = e.constant(quarter_turns()[number], U32)
         for start in range(1, 5):
             here = e.compare("eq", word, e.constant(start, U32))
-            chosen = e.select(here, e.constant(quarter_turns()[place + start], U32), chosen)
+            chosen = e.select(here, e.constant(quarter_turns()[number + start], U32), chosen)
         words.append(e.convert(chosen, U64))
     shift64, low32 = e.convert(shift, U64), e.constant(0xFFFFFFFF, U64)
     limbs = []
@@ -135,9 +135,9 @@ def reduce(e: Emitter, a: Value) -> tuple[Value, Value]:
     _, below, second, first = product
     turn = e.or_(e.shl(first, e.constant(32, U64)), second)
     quarters = e.shr(e.add(turn, e.constant(1 << 61, U64)), e.constant(62, U64))
-    rest = e.signed(e.sub(turn, e.shl(quarters, e.constant(62, U64))))
+    remainder = e.signed(e.sub(turn, e.shl(quarters, e.constant(62, U64))))
     r = e.add(
-        e.mul(e.int_to_float(rest, F64), e.constant(2.0**-62, F64)),
+        e.mul(e.int_to_float(remainder, F64), e.constant(2.0**-62, F64)),
         e.mul(e.int_to_float(e.signed(below), F64), e.constant(2.0**-94, F64)),
     )
     r = e.mul(r, e.constant(math.pi / 2, F64))
@@ -178,10 +178,10 @@ def tanh(e: Emitter, a: Value) -> Value:
     clamped = e.select(e.compare("gt", magnitude, limit), limit, magnitude)
     power = exp2(e, e.mul(clamped, e.constant(-2.0 / math.log(2), F64)))
     one = e.constant(1.0, F64)
-    far = e.divide(e.sub(one, power), e.add(one, power))
+    general = e.divide(e.sub(one, power), e.add(one, power))
     square = e.mul(magnitude, magnitude)
-    near = e.add(magnitude, e.mul(e.mul(series(e, tanh_series()[1:], square), square), magnitude))
-    result = e.select(e.compare("lt", magnitude, e.constant(0.25, F64)), near, far)
+    near_zero = e.add(magnitude, e.mul(e.mul(series(e, tanh_series()[1:], square), square), magnitude))
+    result = e.select(e.compare("lt", magnitude, e.constant(0.25, F64)), near_zero, general)
     return e.select(e.compare("nan", a, a), a, rounding.copy_sign(e, result, a))
 
 

@@ -109,10 +109,10 @@ def encode(e: Emitter, a: Value, form: FloatFormat, rounding: str = "rn", *, sat
         "rm": lambda: e.select(negative, mask, zero),
         "rp": lambda: e.select(negative, zero, mask),
     }[rounding]()
-    kept = e.shr(e.add(significand, addend), drop)
+    rounded = e.shr(e.add(significand, addend), drop)
     above = e.sub(exponent, e.constant(least, U32))
     above = e.select(e.compare("lt", exponent, e.constant(least, U32)), zero, above)
-    pattern = e.add(e.shl(above, e.constant(form.fraction, U32)), kept)  # the leading bit adds 1 to the exponent
+    pattern = e.add(e.shl(above, e.constant(form.fraction, U32)), rounded)  # the leading bit adds 1 to the exponent
     greatest = e.constant(form.greatest, U32)
     if satfinite or form.infinity is None:
         pattern = e.min(pattern, greatest)
@@ -158,12 +158,12 @@ def is_nan(e: Emitter, bits: Value, form: FloatFormat) -> Value:
     return e.compare("hi", magnitude, e.constant(form.infinity, U32))
 
 
-def apply(e: Emitter, one: Callable[..., Value], type: Type, *operands: Value) -> Value:
-    """`one(*patterns)` on f16 or bf16 lanes, or on both halves of f16x2 or bf16x2 lanes."""
+def apply(e: Emitter, operation: Callable[..., Value], type: Type, *operands: Value) -> Value:
+    """`operation(*patterns)` on f16 or bf16 lanes, or on both halves of f16x2 or bf16x2 lanes."""
     if type.bits == 16:
-        return e.convert(one(*(e.convert(e.unsigned(operand), U32) for operand in operands)), type)
-    low = one(*(e.and_(replace(operand, type=U32), e.constant(0xFFFF, U32)) for operand in operands))
-    high = one(*(e.shr(replace(operand, type=U32), e.constant(16, U32)) for operand in operands))
+        return e.convert(operation(*(e.convert(e.unsigned(operand), U32) for operand in operands)), type)
+    low = operation(*(e.and_(replace(operand, type=U32), e.constant(0xFFFF, U32)) for operand in operands))
+    high = operation(*(e.shr(replace(operand, type=U32), e.constant(16, U32)) for operand in operands))
     return replace(pack(e, high, low, 16), type=type)
 
 

@@ -56,7 +56,7 @@ def places(e: Emitter, exact: Value, fraction: int, least: int) -> Value:
 
 
 def limit(e: Emitter, exact: Value, opcode: str) -> Value:
-    """The greatest error of an instruction at each exact value: `accuracy.Bound.at` as kernel code."""
+    """The greatest error of an instruction at each exact value: `accuracy.ErrorBound.at` as kernel code."""
     bound = documented(opcode)
     assert bound is not None, opcode
     most = e.constant(bound.absolute * WITHIN, F64)
@@ -80,9 +80,9 @@ def moved(
     """
     target = e.add(exact, e.mul(most, drawn(e, ideal, opcode)))
     pattern, value = rounded(target)
-    near = e.compare("le", e.absolute(e.sub(value, exact)), most)  # false on NaN and on infinities
+    within = e.compare("le", e.absolute(e.sub(value, exact)), most)  # false on NaN and on infinities
     fraction = e.and_(e.payload(exact), e.constant((1 << 52) - 1, U64))
-    return e.select(e.and_(near, e.compare("ne", fraction, e.constant(0, U64))), pattern, ideal)
+    return e.select(e.and_(within, e.compare("ne", fraction, e.constant(0, U64))), pattern, ideal)
 
 
 def varied_f32(e: Emitter, ideal: Value, exact: Value, most: Value, opcode: str) -> Value:

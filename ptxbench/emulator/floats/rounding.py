@@ -74,11 +74,11 @@ def divide_f64(e: Emitter, a: Value, b: Value, rounding: str) -> Value:
     If q overflowed, a - q b is an infinity of the right sign; if a or q is infinite without overflow, it is NaN.
     """
     quotient = e.divide(a, b)
-    rest = soft.fma(e, e.negate(quotient), b, a, "odd")  # to odd: not 0 unless exact
+    remainder = soft.fma(e, e.negate(quotient), b, a, "odd")  # to odd: not 0 unless exact
     zero = e.constant(0.0, F64)
     flipped = e.compare("lo", e.payload(b), e.constant(1 << 63, U64))
-    rest = e.select(flipped, rest, e.negate(rest))
-    low, high = e.compare("gt", rest, zero), e.compare("lt", rest, zero)
+    remainder = e.select(flipped, remainder, e.negate(remainder))
+    low, high = e.compare("gt", remainder, zero), e.compare("lt", remainder, zero)
     negative = e.compare("hs", e.xor(e.payload(a), e.payload(b)), e.constant(1 << 63, U64))
     return direct(e, quotient, low, high, negative, rounding)
 
@@ -96,9 +96,9 @@ def square_root_by_f64(e: Emitter, a: Value, rounding: str) -> Value:
 
 def square_root_f64(e: Emitter, a: Value, rounding: str) -> Value:
     root = e.square_root(a)
-    rest = soft.fma(e, e.negate(root), root, a, "odd")  # NaN for an infinite root: neither above nor below
+    remainder = soft.fma(e, e.negate(root), root, a, "odd")  # NaN for an infinite root: neither above nor below
     zero = e.constant(0.0, F64)
-    low, high = e.compare("gt", rest, zero), e.compare("lt", rest, zero)
+    low, high = e.compare("gt", remainder, zero), e.compare("lt", remainder, zero)
     return direct(e, root, low, high, e.compare("lt", root, zero), rounding)
 
 
@@ -117,21 +117,21 @@ UP = 2.0**64
 """The scale of `flush`: large enough that nothing near f32's least normal number is subnormal."""
 
 
-def flush(e: Emitter, result: Value, again: Callable[..., Value], *scaled: Value) -> Value:
+def flush(e: Emitter, result: Value, recompute: Callable[..., Value], *scaled: Value) -> Value:
     """An f32 `result` with tiny values replaced by 0 of their sign. (PTX ISA, ".ftz".)
 
     Tiny means below the least normal number after rounding to 24 bits with an unbounded exponent, as ptxas folds it:
     2^-126 (1 - 2^-24) is tiny, although as a subnormal number it would round up to 2^-126. So only a result of +-2^-126
-    must be computed again, by `again` on its operands times UP: that gives the result times UP, rounded where nothing
-    is subnormal. If it overflows, the result was not tiny.
+    must be computed again, by `recompute` on its operands times UP: that gives the result times UP, rounded where
+    nothing is subnormal. If it overflows, the result was not tiny.
     """
     flushed = replace(e.flush_if(True, result), raw=False)
     edge = e.compare("eq", e.absolute(result), e.constant(2.0**-126, F32))
-    some = e.op(f"icmp ne i32 {e.op(f'bitcast {PRED.vector} {edge.ir} to i32')}, 0")
+    any_edge = e.op(f"icmp ne i32 {e.op(f'bitcast {PRED.vector} {edge.ir} to i32')}, 0")
     before, look, after, done = (e.label(hint) for hint in ("before", "look", "after", "done"))
     e.line(f"br label %{before}\n{before}:")
-    e.line(f"br i1 {some}, label %{look}, label %{done}\n{look}:")
-    exact = again(*(e.mul(operand, e.constant(UP, operand.type)) for operand in scaled))
+    e.line(f"br i1 {any_edge}, label %{look}, label %{done}\n{look}:")
+    exact = recompute(*(e.mul(operand, e.constant(UP, operand.type)) for operand in scaled))
     tiny = e.compare("lt", e.absolute(exact), e.constant(UP * 2.0**-126, F32))
     chosen = e.select(tiny, copy_sign(e, e.constant(0.0, F32), flushed), flushed)
     e.line(f"br label %{after}\n{after}:")

@@ -46,7 +46,7 @@ def unpack(name: str) -> str:
 
 
 def normalise(name: str, significand: str, exponent: str) -> str:
-    """Lines for %name.n, the significand with its first bit at place 125, and %name.ne, its last bit's weight."""
+    """Lines for %name.n, the significand whose first bit is bit 125, and %name.ne, its last bit's weight."""
     return f"""
   %{name}.lz = call i128 @llvm.ctlz.i128(i128 {significand}, i1 false)
   %{name}.shift = sub i128 %{name}.lz, 2
@@ -84,7 +84,7 @@ finite:
   %pe = add i64 %a.e, %b.e
   {normalise("p", "%p", "%pe")}
   {normalise("q", "%c.wide", "%c.e")}
-  ; x is the greater of the two, y the other, aligned to it; what y loses is kept as its last bit
+  ; x is the greater of the two, y the other, aligned to x; if y loses bits that are set, its last bit is set
   %later = icmp sgt i64 %q.ne, %p.ne
   %level = icmp eq i64 %q.ne, %p.ne
   %more = icmp ugt i128 %q.n, %p.n
@@ -118,7 +118,7 @@ nothing:  ; the sign of an exact zero sum: IEEE 754, 6.3
   %zero.sign = select i1 %opposed, i64 %other, i64 %sign.p
   %zero.f = bitcast i64 %zero.sign to double
   ret double %zero.f
-round:  ; the first bit of t is at place 127; then 75 bits go, or more below the normal range
+round:  ; the first bit of t is bit 127; then 75 bits are dropped, or more below the normal range
   %s.lz = call i128 @llvm.ctlz.i128(i128 %s, i1 false)
   %t.full = shl i128 %s, %s.lz
   %s.lz64 = trunc i128 %s.lz to i64

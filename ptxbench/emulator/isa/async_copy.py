@@ -3,7 +3,7 @@
 from typing import Any
 
 from ptxbench.emulator.emit import Value
-from ptxbench.emulator.isa.memory import IN_ORDER, NO_CACHE, PREFETCH, place
+from ptxbench.emulator.isa.memory import IN_ORDER, NO_CACHE, PREFETCH, space_of
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime import mbarriers
 from ptxbench.emulator.runtime.copies import EVERYTHING
@@ -65,25 +65,25 @@ def wait_all(ops):
              section="parallel-synchronization-and-communication-instructions-cp-async-mbarrier-arrive")  # fmt: skip
 def copies_arrive(ops, noinc, space, a):
     """Arrives when the thread's copies are done: at their wait, or when a thread tests an mbarrier."""
-    ops.copies.arrive(place(space), a, not noinc)
+    ops.copies.arrive(space_of(space), a, not noinc)
 
 
 # ---- mbarriers
 
 
-def mbarrier(what, operands, sems=(), **more):
+def mbarrier(name, operands, sems=(), **more):
     """Decorator: the lines of mbarrier.WHAT, with and without memory-order modifiers."""
-    elsewhere = "noComplete" not in what
-    remote = what.startswith("arrive") or what in ("expect_tx", "complete_tx")
-    spaces = (*SPACES, "shared::cluster") if remote and elsewhere else SPACES
-    scopes = ("cta", "cluster") if elsewhere else ("cta",)
+    may_complete = "noComplete" not in name
+    remote = name.startswith("arrive") or name in ("expect_tx", "complete_tx")
+    spaces = (*SPACES, "shared::cluster") if remote and may_complete else SPACES
+    scopes = ("cta", "cluster") if may_complete else ("cta",)
 
     def register(body):
         instruction_sets: dict[str, Any] = {"space": spaces, "section": MBARRIER, **more}
-        barrier(f"mbarrier.{what}{{.space}}.b64 {operands}", **instruction_sets)(body)
+        barrier(f"mbarrier.{name}{{.space}}.b64 {operands}", **instruction_sets)(body)
         if sems:
             barrier(
-                f"mbarrier.{what}.sem.scope{{.space}}.b64 {operands}", sem=sems, scope=scopes,
+                f"mbarrier.{name}.sem.scope{{.space}}.b64 {operands}", sem=sems, scope=scopes,
                 ignored={"sem": IN_ORDER, "scope": IN_ORDER}, **instruction_sets
             )(body)  # fmt: skip
         return body
@@ -98,13 +98,13 @@ def typed(value: Value) -> str:
 @mbarrier("init", "[a], n:u32")
 def init(ops, space, a, n):
     """The phase is 0; n arrivals complete it."""
-    ops.copies.mbarrier(mbarriers.INIT, place(space), a, typed(n))
+    ops.copies.mbarrier(mbarriers.INIT, space_of(space), a, typed(n))
 
 
 @mbarrier("inval", "[a]")
 def inval(ops, space, a):
     """The bytes become poison again."""
-    ops.copies.mbarrier(mbarriers.INVALIDATE, place(space), a)
+    ops.copies.mbarrier(mbarriers.INVALIDATE, space_of(space), a)
 
 
 ARRIVING = ("release", "relaxed")
@@ -137,24 +137,24 @@ def arrive_drop_no_complete(e, ops, space, a, n):
 @mbarrier("arrive.expect_tx", "d:u64, [a], n:u32", ARRIVING)
 def arrive_expect(ops, space, a, n):
     """The phase expects n bytes more; then one arrival is counted."""
-    return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, 0))
+    return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, space_of(space), a, typed(n), flag(ops, 0))
 
 
 @mbarrier("arrive_drop.expect_tx", "d:u64, [a], n:u32", ARRIVING)
 def arrive_drop_expect(ops, space, a, n):
-    return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, mbarriers.DROPS))
+    return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, space_of(space), a, typed(n), flag(ops, mbarriers.DROPS))
 
 
 @mbarrier("expect_tx", "[a], n:u32", ("relaxed",))
 def expect(ops, space, a, n):
     """The phase expects n bytes more."""
-    ops.copies.mbarrier(mbarriers.EXPECT, place(space), a, typed(n), "i32 0")
+    ops.copies.mbarrier(mbarriers.EXPECT, space_of(space), a, typed(n), "i32 0")
 
 
 @mbarrier("complete_tx", "[a], n:u32", ("relaxed",))
 def complete(ops, space, a, n):
     """As if a copy of n bytes had completed."""
-    ops.copies.mbarrier(mbarriers.COMPLETE, place(space), a, typed(n), "i32 0")
+    ops.copies.mbarrier(mbarriers.COMPLETE, space_of(space), a, typed(n), "i32 0")
 
 
 def flag(ops, flags):
@@ -164,7 +164,7 @@ def flag(ops, flags):
 
 def arrival(e, ops, space, a, n, flags):
     count = e.constant(1, U32) if n is None else n
-    return ops.copies.mbarrier(mbarriers.ARRIVE, place(space), a, typed(count), flag(ops, flags))
+    return ops.copies.mbarrier(mbarriers.ARRIVE, space_of(space), a, typed(count), flag(ops, flags))
 
 
 ACQUIRING = ("acquire", "relaxed")
@@ -175,7 +175,7 @@ ACQUIRING = ("acquire", "relaxed")
 @mbarrier("try_wait", "d:pred, [a], state:u64, hint:u32", ACQUIRING)
 def test_wait(ops, space, a, state):
     """Whether the phase of `state` is complete; try_wait never suspends here."""
-    return ops.copies.test_mbarrier(place(space), a, state)
+    return ops.copies.test_mbarrier(space_of(space), a, state)
 
 
 @mbarrier("test_wait.parity", "d:pred, [a], parity:u32", ACQUIRING)
@@ -184,7 +184,7 @@ def test_wait(ops, space, a, state):
 def test_wait_parity(e, ops, space, a, parity):
     """Whether the phase of that parity, the current one or the one before, is complete."""
     phase = e.shl(e.convert(parity, U64), e.constant(mbarriers.PHASE_AT, U64))
-    return ops.copies.test_mbarrier(place(space), a, phase)
+    return ops.copies.test_mbarrier(space_of(space), a, phase)
 
 
 @barrier("mbarrier.pending_count.b64 d:u32, a:u64", section=MBARRIER)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ptxbench.emulator.isa.memory import IN_ORDER, SCOPES, SHARED, place, registers
+from ptxbench.emulator.isa.memory import IN_ORDER, SCOPES, SHARED, registers, space_of
 from ptxbench.emulator.isa.table import Chapter
 
 instruction = Chapter("Parallel Synchronization Instructions: atom, red", counted="memory")
@@ -77,26 +77,26 @@ def vectors(name, operands):
 @lines("atom", (*FORMS, *EXCHANGE), "d, [a], b")
 def atom(ops, space, op, a, b):
     """The old value; lanes of one instruction act in ascending order."""
-    return ops.atomic(place(space), op.removesuffix(".noftz"), a, (b,))
+    return ops.atomic(space_of(space), op.removesuffix(".noftz"), a, (b,))
 
 
 @lines("atom", COMPARE, "d, [a], b, c", hinted=False)
 def atom_cas(ops, space, op, a, b, c):
     """Stores c if the old value is b."""
-    return ops.atomic(place(space), op, a, (b,), c)
+    return ops.atomic(space_of(space), op, a, (b,), c)
 
 
 @lines("red", FORMS, "[a], b")
 def red(ops, space, op, a, b):
-    ops.atomic(place(space), op.removesuffix(".noftz"), a, (b,))
+    ops.atomic(space_of(space), op.removesuffix(".noftz"), a, (b,))
 
 
 @vectors("atom", "{d}, [a], {b}")
 def atom_vector(ops, space, op, vec, a, b):
     """Each element separately, in vector order."""
-    return ops.atomic(place(space), op.removesuffix(".noftz"), a, ops.all_of(b, registers(vec)))
+    return ops.atomic(space_of(space), op.removesuffix(".noftz"), a, ops.require_count(b, registers(vec)))
 
 
 @vectors("red", "[a], {b}")
 def red_vector(ops, space, op, vec, a, b):
-    ops.atomic(place(space), op.removesuffix(".noftz"), a, ops.all_of(b, registers(vec)))
+    ops.atomic(space_of(space), op.removesuffix(".noftz"), a, ops.require_count(b, registers(vec)))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ptxbench.emulator.bulk_ops import CLUSTER, OWN
-from ptxbench.emulator.isa.memory import IN_ORDER, SCOPES, place
+from ptxbench.emulator.isa.memory import IN_ORDER, SCOPES, space_of
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime.fill import MOST_BYTES, UNIT
 
@@ -23,13 +23,13 @@ SCOPES_BETWEEN = ("cta", "cluster")
 """The scopes of relaxed copies between CTAs."""
 
 
-def copies(rest, operands, scopes=SCOPES, **sets):
+def copies(head, operands, scopes=SCOPES, **sets):
     """Decorator: the line of a copy, and the one with strong accesses of 16 bytes."""
     more: dict[str, Any] = {"section": BULK, **sets}
 
     def register(body):
-        instruction(f"cp.async.bulk{{.weak}}.{rest} {operands}", ignored={"weak": "the default"}, **more)(body)
-        instruction(f"cp.async.bulk.relaxed.scope.{rest}.b128 {operands}", scope=scopes, ignored={"scope": IN_ORDER},
+        instruction(f"cp.async.bulk{{.weak}}.{head} {operands}", ignored={"weak": "the default"}, **more)(body)
+        instruction(f"cp.async.bulk.relaxed.scope.{head}.b128 {operands}", scope=scopes, ignored={"scope": IN_ORDER},
                     **more)(body)  # fmt: skip
         return body
 
@@ -101,7 +101,7 @@ REDUCTIONS = (
 
 
 def relaxed(scopes):
-    """A set for a line: the scope of a reduction, which is always relaxed."""
+    """The arguments of a line for the scope of a reduction, which is always relaxed."""
     return {"order": tuple(f"relaxed.{scope}" for scope in scopes), "ignored": {"order": IN_ORDER}}
 
 
@@ -173,4 +173,4 @@ def store_bulk(ops, space, a, size, zero):
         raise ops.operand_error("stores 0 and no other number")
     if size.constant is not None and (size.constant % UNIT or size.constant > MOST_BYTES):
         raise ops.operand_error(f"fills a multiple of {UNIT} bytes, up to {MOST_BYTES:,}")
-    ops.bulk_copies.fill(place(space), a, size)
+    ops.bulk_copies.fill(space_of(space), a, size)

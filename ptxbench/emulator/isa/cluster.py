@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ptxbench.emulator.isa.memory import IN_ORDER, place, registers
+from ptxbench.emulator.isa.memory import IN_ORDER, registers, space_of
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime.context import RANK_BITS
 from ptxbench.emulator.types import B32, U32, U64
@@ -72,8 +72,8 @@ def stores(body):
 @stores
 def st_async(ops, space, a, b, c, vec=None):
     """Done when a thread of the target's CTA tests the mbarrier unsuccessfully, which then expects fewer bytes."""
-    values = ops.all_of(b, registers(vec)) if vec else (b,)
-    ops.messages.send(place(space), a, values, c)
+    values = ops.require_count(b, registers(vec)) if vec else (b,)
+    ops.messages.send(space_of(space), a, values, c)
 
 
 REDUCTIONS = (
@@ -99,7 +99,7 @@ def reductions(body):
 @reductions
 def red_async(ops, space, op, a, b, c):
     """The same, with an update of the target."""
-    ops.messages.send(place(space), a, (b,), c, op)
+    ops.messages.send(space_of(space), a, (b,), c, op)
 
 
 # ---- launches that cancel others: here none can be cancelled any more
@@ -114,7 +114,7 @@ NO_CTA = 0xFFFFFFFF
         space=("shared::cta",), section=f"{CANCEL}-try-cancel")  # fmt: skip
 def try_cancel(e, ops, space, a, c):
     """The answer is that all CTAs have started. It comes like an asynchronous store of 16 bytes."""
-    ops.messages.send(place(space), a, (e.constant(0, U64),) * 2, c)
+    ops.messages.send(space_of(space), a, (e.constant(0, U64),) * 2, c)
 
 
 @cancel("clusterlaunchcontrol.query_cancel.is_canceled.pred.b128 d:pred, a:b128", section=f"{CANCEL}-query-cancel")

@@ -68,13 +68,13 @@ def as_number(e, condition, type):
 
 
 for result in (U32, S32, F32):
-    for known, kinds in ALL_KINDS:
+    for relations, kinds in ALL_KINDS:
 
-        @instruction(f"set.cmp.{result}.type d:{result}, a, b", cmp=known, type=kinds, section=SET)
+        @instruction(f"set.cmp.{result}.type d:{result}, a, b", cmp=relations, type=kinds, section=SET)
         def set_(e, cmp, a, b, result=result):
             return as_number(e, e.compare(cmp, a, b), result)
 
-        @instruction(f"set.cmp.bool.{result}.type d:{result}, a, b, c:pred", cmp=known, bool=BOOLEANS,
+        @instruction(f"set.cmp.bool.{result}.type d:{result}, a, b, c:pred", cmp=relations, bool=BOOLEANS,
                      type=kinds, section=SET)  # fmt: skip
         def set_combined(e, cmp, bool, a, b, c, result=result):
             return as_number(e, combined(e, cmp, bool, a, b, c)[0], result)

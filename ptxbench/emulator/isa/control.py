@@ -33,13 +33,13 @@ def leave():
 CTA = {"cta": "the only scope there is", "aligned": "a promise that the emulator does not need"}
 
 
-def barrier(what, operands, **more):
-    """Decorator: the line of `what` under both names of the instruction, with its section."""
+def barrier(line, operands, **more):
+    """Decorator: the line, such as `sync` or `red.popc .u32`, under both names of the instruction."""
 
     def register(body):
         names = {"bar{.cta}": "", "barrier{.cta}": "{.aligned}"}
         for name, aligned in names.items():
-            action, _, kind = what.partition(" ")
+            action, _, kind = line.partition(" ")
             ignored = {key: why for key, why in CTA.items() if f"{{.{key}}}" in name + aligned}
             instruction(
                 f"{name}.{action}{aligned}{kind} {operands}", counted="barrier", section=BARRIER,
@@ -72,8 +72,8 @@ def bar_red_popc(e, ops):
 @barrier("red.op .pred", "d:pred, a:u32, c:pred", op=("and", "or"), flow="barrier_reduction")
 @barrier("red.op .pred", "d:pred, a:u32, b:u32, c:pred", op=("and", "or"), flow="barrier_reduction")
 def bar_red(e, ops, op):
-    wanted = ALL_TRUE if op == "and" else ALL_TRUE - 1
-    return e.compare("ne", e.and_(ops.barrier_answer(), e.constant(wanted, U32)), e.constant(0, U32))
+    bits = ALL_TRUE if op == "and" else ALL_TRUE - 1
+    return e.compare("ne", e.and_(ops.barrier_answer(), e.constant(bits, U32)), e.constant(0, U32))
 
 
 # ---- fences
@@ -130,17 +130,17 @@ GRIDS = "parallel-synchronization-and-communication-instructions-griddepcontrol"
 
 @instruction("griddepcontrol.wait ", section=GRIDS)
 def griddepcontrol_wait(ops):
-    """In a chain of launches, the stores of the launch before are visible from here on; else no effect."""
+    """In a chain of launches, the stores of the previous launch are visible from here on; else no effect."""
     ops.wait_for_grid()
 
 
 @instruction("griddepcontrol.launch_dependents ", section=GRIDS)
 def griddepcontrol_launch_dependents():
-    """No effect: in a chain, the next launch sees memory as it was before this one in any case."""
+    """No effect: in a chain, the next launch always sees memory as it was before this one."""
 
 
 @instruction("setmaxnreg.action.sync.aligned.u32 registers", action=("inc", "dec"), flow="register_pool",
-             ignored={"action": "the wait before it has done this (../register_pool.py)"},
+             ignored={"action": "the wait at the start of its block has done this (../register_pool.py)"},
              section="miscellaneous-instructions-setmaxnreg")  # fmt: skip
 def setmaxnreg():
     """.dec gives registers to the pool of the CTA; .inc waits until the pool has enough."""

@@ -1,7 +1,7 @@
 """PTX ISA, Data Movement and Conversion Instructions: cvt and cvt.pack. narrow.py has the types of 8, 6 and 4 bits.
 
-Stochastic rounding (.rs) to other types than bf16x2 is left out: the manual does not say which random bits count below
-their normal range, which is not that of f32.
+Stochastic rounding (.rs) to other types than bf16x2 is not supported: the manual does not say which random bits count
+below their normal range, which is not that of f32.
 """
 
 from dataclasses import replace
@@ -252,10 +252,11 @@ def cvt_f32_to_pair(e, a, b, rnd, finite, type):
 def packed(e, a, b, form, rnd, finite):
     """Two patterns side by side; those of 6 bits take 8."""
     upper, lower = (encoded(e, value, form, rnd, finite) for value in (a, b))
-    return formats.pack(e, upper, lower, place(form))
+    return formats.pack(e, upper, lower, spacing(form))
 
 
-def place(form):
+def spacing(form):
+    """The bits from one number of a pair to the next."""
     return 8 if form.width == 6 else form.width
 
 

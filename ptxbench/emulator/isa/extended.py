@@ -21,8 +21,8 @@ def add_carrying(e, a, b, carry=None):
     out = e.compare("lo", e.unsigned(total), e.unsigned(a))
     if carry is None:
         return total, out
-    more = e.add(total, e.one_if(carry, a.type))
-    return more, e.or_(out, e.compare("lo", e.unsigned(more), e.unsigned(total)))
+    with_carry = e.add(total, e.one_if(carry, a.type))
+    return with_carry, e.or_(out, e.compare("lo", e.unsigned(with_carry), e.unsigned(total)))
 
 
 def subtract_carrying(e, a, b, carry=None):

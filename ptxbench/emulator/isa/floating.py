@@ -220,8 +220,8 @@ def one_step(e, bits, key, step, op):
     stepped = e.select(down, e.sub(bits, e.constant(step, U64)), e.add(bits, e.constant(step, U64)))
     field = e.and_(e.shr(bits, e.constant(52, U64)), e.constant(0x7FF, U64))
     ordinary = e.and_(e.compare("ne", field, e.constant(0x7FF, U64)), e.compare("hi", field, e.constant(0, U64)))
-    whole = e.compare("eq", e.and_(bits, e.constant((1 << 52) - 1, U64)), e.constant(0, U64))
-    return e.select(e.and_(ordinary, e.not_(whole)), stepped, bits)
+    power_of_two = e.compare("eq", e.and_(bits, e.constant((1 << 52) - 1, U64)), e.constant(0, U64))
+    return e.select(e.and_(ordinary, e.not_(power_of_two)), stepped, bits)
 
 
 @instruction("sqrt.rnd{.ftz}.f32 d, a", rnd=ROUNDINGS, section="floating-point-instructions-sqrt")
@@ -290,10 +290,10 @@ def near(e, a, op):
     most = inexact.limit(e, exact, f"{op}.approx.f32")
     if op in OF_F32:  # the manual's bound: 2^-20.5 up to 2 pi, 2^-14.7 up to 100 pi, none beyond
         magnitude = e.absolute(a)
-        far = e.compare("gt", magnitude, e.constant(6.283185, F32))
-        most = e.select(far, most, e.constant(2.0**-20.5 * inexact.WITHIN, F64))
-        beyond = e.compare("gt", magnitude, e.constant(314.1592, F32))
-        most = e.select(beyond, e.constant(0.0, F64), most)
+        past_2_pi = e.compare("gt", magnitude, e.constant(6.283185, F32))
+        most = e.select(past_2_pi, most, e.constant(2.0**-20.5 * inexact.WITHIN, F64))
+        past_100_pi = e.compare("gt", magnitude, e.constant(314.1592, F32))
+        most = e.select(past_100_pi, e.constant(0.0, F64), most)
     result = inexact.varied_f32(e, ideal, exact, most, op)
     if op in ("sin", "cos", "tanh"):  # results on a GPU are in [-1, 1]
         result = e.select(e.compare("gt", e.absolute(result), e.constant(1.0, F32)), ideal, result)

@@ -58,11 +58,11 @@ def arithmetic_bf16(e, a, b, op, type):
 def arithmetic(e, a, b, op, type, ftz, sat):
     form = format_of(type)
 
-    def one(x, y):
+    def of_element(x, y):
         result = {"add": e.add, "sub": e.sub, "mul": e.mul}[op](lift(e, x, form, ftz), lift(e, y, form, ftz))
         return lower(e, result, form, ftz, sat)
 
-    return formats.apply(e, one, type, a, b)
+    return formats.apply(e, of_element, type, a, b)
 
 
 @instruction("fma.rn{.ftz}{.clamp}.type d, a, b, c", clamp=("sat", "relu"), type=HALVES, section=section("fma"))
@@ -84,7 +84,7 @@ def fma_oob(e, a, b, c, type, relu):
 def fma(e, a, b, c, type, ftz, clamp, oob):
     form = format_of(type)
 
-    def one(x, y, z):
+    def of_element(x, y, z):
         first, second, third = (lift(e, value, form, ftz) for value in (x, y, z))
         if form is F16:  # the product has 22 bits, exact in f32
             total = rounding.add_to_odd(e, e.mul(first, second), third)
@@ -97,7 +97,7 @@ def fma(e, a, b, c, type, ftz, clamp, oob):
         outside = e.or_(is_outside(e, x), is_outside(e, y))
         return e.select(outside, e.constant(0, U32), bits)
 
-    return formats.apply(e, one, type, a, b, c)
+    return formats.apply(e, of_element, type, a, b, c)
 
 
 def is_outside(e, bits):
@@ -122,13 +122,13 @@ def change_sign(e, a, op, type, ftz):
     """PTX leaves the result for NaN open; canonical here."""
     form = format_of(type)
 
-    def one(x):
+    def of_element(x):
         bits = formats.flush(e, x, form) if ftz else x
         sign = e.constant(form.sign, U32)
         changed = e.xor(bits, sign) if op == "neg" else e.and_(bits, e.constant(form.sign - 1, U32))
         return e.select(formats.is_nan(e, x, form), e.constant(form.nan, U32), changed)
 
-    return formats.apply(e, one, type, a)
+    return formats.apply(e, of_element, type, a)
 
 
 @instruction("op{.ftz}{.NaN}{.signs}.type d, a, b", op=("min", "max"), signs=("xorsign.abs",), type=HALVES,
@@ -146,7 +146,7 @@ def extremum_bf16(e, a, b, op, type, NaN, signs):  # noqa: N803
 def extreme(e, a, b, op, type, ftz, nan, signs):
     form = format_of(type)
 
-    def one(x, y):
+    def of_element(x, y):
         first, second = lift(e, x, form, ftz), lift(e, y, form, ftz)
         if not signs:
             return lower(e, extremum(e, first, second, op, nan), form)
@@ -154,7 +154,7 @@ def extreme(e, a, b, op, type, ftz, nan, signs):
         sign = e.and_(e.xor(x, y), e.constant(form.sign, U32))
         return e.select(formats.is_nan(e, bits, form), bits, e.or_(bits, sign))
 
-    return formats.apply(e, one, type, a, b)
+    return formats.apply(e, of_element, type, a, b)
 
 
 # ---- approximate functions
@@ -181,10 +181,10 @@ def tanh_half(e, a, type):
 def function(e, a, op, type, ftz):
     form = format_of(type)
 
-    def one(x):
+    def of_element(x):
         return lower(e, rounding.narrow(e, exactly(e, x, op, type, ftz), "odd"), form, ftz)
 
-    inexact.ideal_unless_varied(e, formats.apply(e, one, type, a))
+    inexact.ideal_unless_varied(e, formats.apply(e, of_element, type, a))
     return formats.apply(e, lambda x: e.outline(varied, x, op=op, type=type, ftz=ftz), type, a)
 
 
@@ -286,14 +286,14 @@ def setp_pair(e, cmp, a, b, type, bool=None, c=None, ftz=False):
     return tuple(joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c))
 
 
-def chosen(e, predicate, to):
+def truth_values(e, predicate, to):
     """1.0 or all bits set if true, else 0."""
     true = FORMATS[to.name].one if to.name in FORMATS else -1
     kind = TYPES[f"b{to.bits}"]
     return replace(e.select(predicate, e.constant(true, kind), e.constant(0, kind)), type=to)
 
 
-def chosen_pair(e, predicates, to):
+def truth_values_of_pair(e, predicates, to):
     """Both elements in 32 bits: 1.0 each, or 0xffff each for an integer type."""
     true = {"f16x2": F16.one, "bf16x2": BF16.one}.get(to.name, 0xFFFF)
     low, high = (e.select(predicate, e.constant(true, U32), e.constant(0, U32)) for predicate in predicates)
@@ -318,7 +318,7 @@ for result in ("u16", "s16", "u32", "s32"):
     @set_lines("{.ftz}", result, ("f16",), FLOATING)
     @set_lines("", result, ("bf16",), FLOATING)
     def set_integer(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
-        return chosen(e, joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c)[0], to)
+        return truth_values(e, joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c)[0], to)
 
 
 for result, source, flush in (
@@ -328,7 +328,7 @@ for result, source, flush in (
 
     @set_lines(flush, result, (source,), FLOATING)
     def set_pair(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
-        return chosen_pair(e, joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c), to)
+        return truth_values_of_pair(e, joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c), to)
 
 
 for result, flush in (("f16", "{.ftz}"), ("bf16", "")):
@@ -344,10 +344,10 @@ for result, flush in (("f16", "{.ftz}"), ("bf16", "")):
             predicates = comparisons(e, cmp, a, b, type, ftz)
         else:
             predicates = [e.compare(cmp, e.flush_if(ftz, a), e.flush_if(ftz, b))]
-        return chosen(e, joined(e, predicates, bool, c)[0], to)
+        return truth_values(e, joined(e, predicates, bool, c)[0], to)
 
 
 @set_lines("", "bf16", ("bf16",), FLOATING)
 def set_bf16(e, cmp, a, b, type, bool=None, c=None):
     """Not in the manual's list of types, but ptxas takes it."""
-    return chosen(e, joined(e, comparisons(e, cmp, a, b, type, False), bool, c)[0], type)
+    return truth_values(e, joined(e, comparisons(e, cmp, a, b, type, False), bool, c)[0], type)

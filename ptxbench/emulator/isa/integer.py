@@ -15,7 +15,7 @@ WORDS = ("u32", "s32")
 
 
 def of_two(name):
-    """An instruction of two numbers, which is the emitter's operation of the same name."""
+    """Add an instruction of two numbers that does the same as the emitter's method of this name."""
 
     @instruction(f"{name}.type d, a, b", type=INTS, section=f"integer-arithmetic-instructions-{name}")
     def result(e, a, b):
@@ -123,8 +123,8 @@ def polynomial(e, a, b, half):
     total = zero
     for bit in range(half == "hi", 64):
         moved = e.shr(a, e.constant(64 - bit, a.type)) if half == "hi" else e.shl(a, e.constant(bit, a.type))
-        wanted = e.and_(e.unsigned(b), e.constant(1 << bit, a.type))
-        total = e.xor(total, e.select(e.compare("eq", wanted, zero), zero, moved))
+        bit_of_b = e.and_(e.unsigned(b), e.constant(1 << bit, a.type))
+        total = e.xor(total, e.select(e.compare("eq", bit_of_b, zero), zero, moved))
     return total
 
 
@@ -238,17 +238,17 @@ def fns(e, a, b, c):
     word = e.select(down, e.reverse_bits(word), word)
     from_base = e.shl(ones, base)
     word = e.and_(word, e.select(here, e.shl(one, base), from_base))
-    wanted = e.select(here, one, e.convert(e.absolute(c), U32))
-    there = e.compare("le", wanted, e.population(word))
-    place = zero
-    for width in (16, 8, 4, 2, 1):  # binary search: is the wanted bit above the next `width` bits?
-        lower = e.population(e.and_(e.shr(word, place), e.constant((1 << width) - 1, U32)))
-        above = e.compare("gt", wanted, lower)
-        wanted = e.sub(wanted, e.select(above, lower, zero))
-        place = e.or_(place, e.select(above, e.constant(width, U32), zero))
-    place = e.and_(place, last)
-    place = e.select(down, e.sub(last, place), place)
-    return e.select(there, place, ones)
+    rank = e.select(here, one, e.convert(e.absolute(c), U32))
+    exists = e.compare("le", rank, e.population(word))
+    position = zero
+    for width in (16, 8, 4, 2, 1):  # binary search: is the bit of this rank above the next `width` bits?
+        lower = e.population(e.and_(e.shr(word, position), e.constant((1 << width) - 1, U32)))
+        above = e.compare("gt", rank, lower)
+        rank = e.sub(rank, e.select(above, lower, zero))
+        position = e.or_(position, e.select(above, e.constant(width, U32), zero))
+    position = e.and_(position, last)
+    position = e.select(down, e.sub(last, position), position)
+    return e.select(exists, position, ones)
 
 
 @instruction("brev.type d, a", type=("b32", "b64"), section="integer-arithmetic-instructions-brev")
@@ -290,9 +290,9 @@ def bfi(e, a, b, c, length):
     last = e.constant(a.type.bits - 1, U32)
     start, count = field_number(e, c, a.type.bits), field_number(e, length, a.type.bits)
     inside = e.compare("le", start, last)
-    place = e.convert(e.min(start, last), a.type)
-    field = e.select(inside, e.shl(ones_below(e, count, a.type), place), e.constant(0, a.type))
-    return e.or_(e.and_(b, e.not_(field)), e.and_(e.shl(a, place), field))
+    position = e.convert(e.min(start, last), a.type)
+    field = e.select(inside, e.shl(ones_below(e, count, a.type), position), e.constant(0, a.type))
+    return e.or_(e.and_(b, e.not_(field)), e.and_(e.shl(a, position), field))
 
 
 def ones_below(e, count, type):
@@ -319,23 +319,23 @@ def szext(e, mode, a, b):
              section="integer-arithmetic-instructions-bmsk")  # fmt: skip
 def bmsk(e, mode, a, b):
     """b ones from bit a on. clamp: a above 31 gives 0, b above 31 ones to the top; wrap: both are taken modulo 32."""
-    five, zero, ones = (e.constant(value, U32) for value in (31, 0, 0xFFFFFFFF))
-    start, count = e.and_(a, five), e.and_(b, five)
+    low_five_bits, zero, ones = (e.constant(value, U32) for value in (31, 0, 0xFFFFFFFF))
+    start, count = e.and_(a, low_five_bits), e.and_(b, low_five_bits)
     from_start = e.shl(ones, start)
     end = e.add(start, count)
-    from_end = e.select(e.compare("gt", end, five), zero, e.shl(ones, e.and_(end, five)))
+    from_end = e.select(e.compare("gt", end, low_five_bits), zero, e.shl(ones, e.and_(end, low_five_bits)))
     if mode == "wrap":
         return e.and_(from_start, e.not_(from_end))
-    from_end = e.select(e.compare("gt", b, five), zero, from_end)
-    return e.select(e.compare("gt", a, five), zero, e.and_(from_start, e.not_(from_end)))
+    from_end = e.select(e.compare("gt", b, low_five_bits), zero, from_end)
+    return e.select(e.compare("gt", a, low_five_bits), zero, e.and_(from_start, e.not_(from_end)))
 
 
 # ---- dot products
 
 
-def piece(e, a, place, bits, type):
-    """`bits` bits of the 32-bit `a` from bit `place` on, extended by the sign of `type`."""
-    up = e.shl(e.convert(a, type), e.constant(32 - bits - place, type))
+def piece(e, a, first_bit, bits, type):
+    """`bits` bits of the 32-bit `a` from `first_bit` on, extended by the sign of `type`."""
+    up = e.shl(e.convert(a, type), e.constant(32 - bits - first_bit, type))
     return e.shr(up, e.constant(32 - bits, type))
 
 

@@ -35,8 +35,8 @@ def lop3(e, a, b, c, immLut):  # noqa: N803  the manual's spelling
 def lop3_predicate(e, bool, a, b, c, immLut, q):  # noqa: N803  the manual's spelling
     """The result, and whether it has any bit set, combined with q."""
     result = by_table(e, a, b, c, immLut.constant)
-    some = e.compare("ne", result, e.constant(0, result.type))
-    return result, {"or": e.or_, "and": e.and_}[bool](some, q)
+    any_bit = e.compare("ne", result, e.constant(0, result.type))
+    return result, {"or": e.or_, "and": e.and_}[bool](any_bit, q)
 
 
 def by_table(e, a, b, c, table):
@@ -59,8 +59,8 @@ def expansion(e, operands, table):
 
     if not differs:
         return of_rest(low)
-    where = first if differs == (1 << size) - 1 else e.and_(first, of_rest(differs))
-    return e.xor(of_rest(low), where) if low else where
+    term = first if differs == (1 << size) - 1 else e.and_(first, of_rest(differs))
+    return e.xor(of_rest(low), term) if low else term
 
 
 @instruction("shl.type d, a, b:u32", type=BITS, section="logic-and-shift-instructions-shl")
@@ -126,8 +126,8 @@ def permuted(e, a, b, control):
     result = e.constant(0, a.type)
     for k in range(4):
         nibble = e.shr(control, e.constant(4 * k, control.type))
-        place = e.shl(e.and_(nibble, e.constant(7, control.type)), e.constant(3, control.type))
-        byte = e.and_(e.convert(e.shr(both, e.convert(place, both.type)), a.type), e.constant(0xFF, a.type))
+        shift = e.shl(e.and_(nibble, e.constant(7, control.type)), e.constant(3, control.type))
+        byte = e.and_(e.convert(e.shr(both, e.convert(shift, both.type)), a.type), e.constant(0xFF, a.type))
         sign = e.negate(e.shr(byte, e.constant(7, a.type)))
         spread = e.compare("ne", e.and_(nibble, e.constant(8, control.type)), e.constant(0, control.type))
         byte = e.select(spread, e.and_(sign, e.constant(0xFF, a.type)), byte)

@@ -55,17 +55,17 @@ def call(ops, function, inputs, count, more=""):
 ROUNDINGS = ("rn", "rz", "rm", "rp")
 
 
-def multiply(ops, what, a, b, c, more=()):
-    """D = A B + C: the registers of D. The first use of `what` creates its function. `more`: its other operands."""
-    registers = zip((a, b, c), what.registers[1:], strict=True)
-    inputs = [value for values, count in registers for value in ops.all_of(values, count)]
+def multiply(ops, product, a, b, c, more=()):
+    """D = A B + C: the registers of D. The first use of a product creates its function. `more`: its other operands."""
+    registers = zip((a, b, c), product.registers[1:], strict=True)
+    inputs = [value for values, count in registers for value in ops.require_count(values, count)]
     slot = ops.reserve_counters(context.SITE_SLOTS)
-    ops.sites.append(Site(ops.step, slot, what.types[1], "mma", what.flops))
+    ops.sites.append(Site(ops.step, slot, product.types[1], "mma", product.flops))
     site = ops.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-    name = ops.function(matrix.multiply(what, ops.e.hardware_fma))
-    if what.types[1] == "f64":
-        ops.e.functions.update(dot_products.fma_functions(what.rule, ops.e.hardware_fma))
-    count, kind = what.registers[0], elements.word(what.types[0])
+    name = ops.function(matrix.multiply(product, ops.e.hardware_fma))
+    if product.types[1] == "f64":
+        ops.e.functions.update(dot_products.fma_functions(product.rule, ops.e.hardware_fma))
+    count, kind = product.registers[0], elements.word(product.types[0])
     arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in (*inputs, *more))
     returns = rearrange.struct(kind, count)
     result = ops.e.op(f"call {returns} @{name}({arguments}, i32 {ops.active}, ptr {site})")
@@ -112,7 +112,7 @@ for shapes, kinds, oldest in MMAS:
     @instruction("mma.sync.aligned.shape.row.col.types {d}, {a}:b32, {b}:b32, {c}:b32", shape=shapes, types=kinds,
                  flow="aligned", section=MMA)  # fmt: skip
     def mma(ops, shape, types, a, b, c, least=oldest):
-        """Rounded as in the architecture's tensor.Model."""
+        """Rounded as tensor_models.py says for the architecture."""
         need(ops, least)
         return multiply(ops, described(ops.arch, shape, types), a, b, c)
 
@@ -225,15 +225,11 @@ def wmma_load(e, ops, use, shape, kind, layout, space, address, stride):
     word = B64 if kind == "f64" else B32
     space = {None: "generic", "shared::cta": "shared"}.get(space, space)
     words = []
-    for place in pieces(e, ops, from_tile, address, stride):
-        words += ops.load(space, place, word, from_tile.piece_bytes // word.bytes)
+    for address_of_piece in pieces(e, ops, from_tile, address, stride):
+        words += ops.load(space, address_of_piece, word, from_tile.piece_bytes // word.bytes)
     table, results = from_tile.gather, from_tile.registers
     name = f"load_{from_tile.name}"
     return call(ops, rearrange.by_table(name, word, len(words), results, from_tile.bits, table), words, results)
-
-
-def named(value):
-    return str(value)
 
 
 def wmma_loads(use, layouts, shapes, kinds):
@@ -245,7 +241,7 @@ def wmma_loads(use, layouts, shapes, kinds):
     @instruction(f"{loaded}, stride:u32", layout=layouts, shape=shapes, space=SPACES, type=kinds, flow="aligned",
                  section=LOAD)  # fmt: skip
     def load(e, ops, layout, shape, space, type, a, stride=None):
-        return wmma_load(e, ops, use, shape, named(type), layout, space, a, stride)
+        return wmma_load(e, ops, use, shape, str(type), layout, space, a, stride)
 
 
 for use, only in (("a", ("row",)), ("b", ("col",))):
@@ -262,18 +258,18 @@ for shapes, kinds in ADDENDS:
     @instruction(f"{stored}, stride:u32", layout=LAYOUTS, shape=shapes, space=SPACES, type=kinds, flow="aligned",
                  section=STORE)  # fmt: skip
     def wmma_store(e, ops, layout, shape, space, type, a, b, stride=None):
-        need(ops, WMMA_LEAST.get(named(type), 80))
-        to_tile = tile("c", shape, named(type), layout)
+        need(ops, WMMA_LEAST.get(str(type), 80))
+        to_tile = tile("c", shape, str(type), layout)
         word = B64 if to_tile.bits == 64 else B32
         space = {None: "generic", "shared::cta": "shared"}.get(space, space)
-        registers = ops.all_of(b, to_tile.registers)
-        per = to_tile.piece_bytes // word.bytes
-        total = per * len(to_tile.requests)
+        registers = ops.require_count(b, to_tile.registers)
+        words_per_piece = to_tile.piece_bytes // word.bytes
+        total = words_per_piece * len(to_tile.requests)
         name = f"store_{to_tile.name}"
         function = rearrange.by_table(name, word, len(registers), total, to_tile.bits, to_tile.scatter)
         words = call(ops, function, registers, total)
-        for i, place in enumerate(pieces(e, ops, to_tile, a, stride)):
-            ops.store(space, place, words[per * i : per * (i + 1)])
+        for i, address in enumerate(pieces(e, ops, to_tile, a, stride)):
+            ops.store(space, address, words[words_per_piece * i : words_per_piece * (i + 1)])
 
 
 ANY_LAYOUT = {
@@ -287,8 +283,8 @@ ANY_LAYOUT = {
              ignored=ANY_LAYOUT)  # fmt: skip
 def wmma_f16(ops, shape, dtype, ctype, a, b, c):
     need(ops, 70)
-    what = described(ops.arch, shape, f"{dtype}.f16.f16.{ctype}", repeated=True)
-    return multiply(ops, what, a, b, c)
+    product = described(ops.arch, shape, f"{dtype}.f16.f16.{ctype}", repeated=True)
+    return multiply(ops, product, a, b, c)
 
 
 @instruction("wmma.mma.sync.aligned.alayout.blayout.shape.f32.bf16.bf16.f32 {d}, {a}:b32, {b}:b32, {c}:b32",

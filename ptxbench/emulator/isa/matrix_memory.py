@@ -40,7 +40,9 @@ def stmatrix(e, ops, num, trans, space, a, b):
     """The inverse of ldmatrix."""
     need(ops, 90)
     count = int(num[1:])
-    stored_rows(e, ops, count, call(ops, rearrange.matrices_to_rows(count, trans), ops.all_of(b, count), 4), a, space)
+    stored_rows(
+        e, ops, count, call(ops, rearrange.matrices_to_rows(count, trans), ops.require_count(b, count), 4), a, space
+    )
 
 
 @instruction("movmatrix.sync.aligned.m8n8.trans.b16 d:b32, a:b32", flow="aligned", section=MOVMATRIX)
@@ -50,7 +52,7 @@ def movmatrix(e, ops, a):
 
 
 def loaded_rows(e, ops, lanes, a, space, padding=0):
-    """The words of the rows whose addresses the first lanes have; the last `padding` of them mean nothing."""
+    """The words of the rows at the addresses of the first `lanes` lanes; the last `padding` words are not used."""
     first_lanes(ops, lanes)
     return ops.load("shared", a if space else in_shared(e, ops, a), B32, 4, padding=padding)
 
@@ -99,7 +101,7 @@ def stmatrix_bytes(e, ops, num, space, a, b):
     """A lane has two neighbours of a row, and of the row 8 below; a column of 16 is a row in memory."""
     need(ops, FIRST_WITH_BYTES)
     count = int(num[1:])
-    stored_rows(e, ops, count, call(ops, rearrange.columns_to_rows(count), ops.all_of(b, count), 4), a, space)
+    stored_rows(e, ops, count, call(ops, rearrange.columns_to_rows(count), ops.require_count(b, count), 4), a, space)
 
 
 def narrow_rows(e, ops, lanes, a, space, bits):
@@ -108,8 +110,8 @@ def narrow_rows(e, ops, lanes, a, space, bits):
     if bits == 8:
         return words
     result = []
-    for place in range(4):
-        first, shift = divmod(4 * bits * place, 32)
+    for number in range(4):
+        first, shift = divmod(4 * bits * number, 32)
         four = e.shr(words[first], e.constant(shift, B32))
         if shift + 4 * bits > 32:
             four = e.or_(four, e.shl(words[first + 1], e.constant(32 - shift, B32)))
@@ -117,8 +119,8 @@ def narrow_rows(e, ops, lanes, a, space, bits):
         for i in range(1, 4):
             part = e.and_(e.shr(four, e.constant(bits * i, B32)), e.constant((1 << bits) - 1, B32))
             parts.append(e.shl(part, e.constant(8 * i, B32)))
-        whole = parts[0]
+        word = parts[0]
         for part in parts[1:]:
-            whole = e.or_(whole, part)
-        result.append(whole)
+            word = e.or_(word, part)
+        result.append(word)
     return tuple(result)

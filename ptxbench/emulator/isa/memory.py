@@ -46,7 +46,7 @@ IGNORED = {
 
 def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
     """Decorator: the line HEAD.vec.TAIL for each width; with `hinted`, also with a cache policy as last operand."""
-    named = {name: why for name, why in IGNORED.items() if name in sets or f"{{.{name}}}" in head}
+    ignored = {name: why for name, why in IGNORED.items() if name in sets or f"{{.{name}}}" in head}
     forms = [(head, operands)]
     if hinted:
         forms.append((f"{head}.L2::cache_hint", f"{operands}, policy:u64"))
@@ -58,7 +58,7 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
                 if vec:
                     syntax = syntax.replace(" d,", " {d},").replace(" b", " {b}")
                 more: dict[str, Any] = {"vec": (vec[1:],)} if vec else {}
-                instruction(syntax, type=types, section=section, ignored=named, **sets, **more)(body)
+                instruction(syntax, type=types, section=section, ignored=ignored, **sets, **more)(body)
         return body
 
     return register
@@ -79,7 +79,7 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
 @lines("ldu{.space}", "", "d, [a]", LDU, LDU_WIDTHS, space=("global",))
 def ld(ops, a, type, space="global", vec=None):
     """Without a space, the address's window determines it."""
-    return ops.load(place(space), a, type, registers(vec))
+    return ops.load(space_of(space), a, type, registers(vec))
 
 
 @lines("ld.volatile.space", "", "d, [a]", LD, WIDTHS, space=(*SHARED, "local"))
@@ -93,9 +93,9 @@ def ld(ops, a, type, space="global", vec=None):
 @lines("ld.mmio.relaxed.sys{.space}", "", "d, [a]", LD, SCALAR, space=("global",))
 def ld_waiting(ops, a, type, space, vec=None):
     """Like ld; in a loop it may wait for another thread, so it shortens the warp's turn."""
-    if place(space) != "local":
+    if space_of(space) != "local":
         ops.poll()
-    return ops.load(place(space), a, type, registers(vec))
+    return ops.load(space_of(space), a, type, registers(vec))
 
 
 @lines("st{.weak}.space{.cache}", "", "[a], b", ST, WIDTHS, space=STORED_SPACES, cache=STORE_CACHE)
@@ -105,7 +105,7 @@ def ld_waiting(ops, a, type, space, vec=None):
        cache=(*STORE_CACHE, *L1), l2=L2)  # fmt: skip
 def st(ops, a, b, space, vec=None):
     """If lanes write the same byte, the highest lane's value stays."""
-    ops.store(place(space), a, ops.all_of(b, registers(vec)) if vec else (b,))
+    ops.store(space_of(space), a, ops.require_count(b, registers(vec)) if vec else (b,))
 
 
 @lines("st.volatile.space", "", "[a], b", ST, WIDTHS, space=(*SHARED, "local"))
@@ -120,16 +120,17 @@ def st(ops, a, b, space, vec=None):
 def st_awaited(ops, a, b, space, vec=None):
     """Like st; another CTA may wait for it, so the warp gives way before more is stored."""
     st(ops, a, b, space, vec)
-    if place(space) not in ("local", "shared"):
+    if space_of(space) not in ("local", "shared"):
         ops.announced()
 
 
-def place(space):
-    """Where the bytes are. Parameters are distinguished by their names."""
+def space_of(space):
+    """The space of an access from its modifier; "generic" without one."""
     return "cluster" if space == "shared::cluster" else space.split("::")[0] if space else "generic"
 
 
 def registers(vec):
+    """How many registers an access has."""
     return int(vec[1:]) if vec else 1
 
 
@@ -168,7 +169,7 @@ def hint():
 @cache_only("discard{.space}.L2 [a], size:u32", "discard", space=("global",))
 def discard(ops, a, space):
     """The 128 bytes are unspecified afterwards, so the emulator overwrites them."""
-    ops.discard(place(space), a)
+    ops.discard(space_of(space), a)
 
 
 PRIMARY = ("L2::evict_last", "L2::evict_normal", "L2::evict_first", "L2::evict_unchanged")

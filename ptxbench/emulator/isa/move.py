@@ -38,7 +38,7 @@ def unpack(e, a, type, count):
 @instruction("mov.vector.type {d}, {a}", vector=("v4",), type=[number for number in NUMBERS if "64" not in number],
              section=MOV)  # fmt: skip
 def mov_vector(ops, a, vector):
-    return ops.all_of(a, int(vector[1:]))
+    return ops.require_count(a, int(vector[1:]))
 
 
 SPACES_OF_ADDRESSES = ("global", "const", "shared", "shared::cta", "shared::cluster", "local", "param::entry")

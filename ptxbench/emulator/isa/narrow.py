@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ptxbench.emulator.floats import formats, rounding
 from ptxbench.emulator.floats.formats import BF16, E2M1, E2M3, E3M2, E4M3, E5M2, F16
-from ptxbench.emulator.isa.convert import FINITE, SECTION, encoded, half_to_f32, packed, place
+from ptxbench.emulator.isa.convert import FINITE, SECTION, encoded, half_to_f32, packed, spacing
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import F32, F64, S32, TYPES, U16, U32
 
@@ -49,7 +49,7 @@ def unpacked(e, a, form, relu):
     """Two narrow patterns as f16x2."""
     bits = e.convert(e.unsigned(a), U32)
     halves = []
-    for shift in (place(form), 0):
+    for shift in (spacing(form), 0):
         value = part_of(e, bits, shift, form)
         halves.append(formats.encode(e, formats.relu(e, value) if relu else value, F16))
     upper, lower = halves
@@ -81,7 +81,7 @@ def cvt_narrow_to_bf16x2_scaled(e, a, scales, type, finite):
 def widened(e, a, scales=None, form=None, finite=""):
     """Two narrow numbers as bf16x2. `form`: None for s2f6."""
     bits = e.convert(e.unsigned(a), U32)
-    step = place(form) if form else 8
+    step = spacing(form) if form else 8
     halves = []
     for number, shift in enumerate((step, 0)):
         value = part_of(e, bits, shift, form) if form else fixed(e, bits, shift)
@@ -155,10 +155,10 @@ def fixed_pair(e, a, b, scales=None, finite=""):
         if scales is not None:
             scale = e.convert(scale_of(e, scales, 8 - 8 * number), F64)
             steps = e.divide(steps, scale)  # exact: no power of two or f32 is so small or large
-        whole = e.float_to_int(rounding.whole(e, steps, "rni"), S32)
-        whole = e.max(e.min(whole, e.constant(127, S32)), e.constant(0 if relu else -128, S32))
-        whole = e.select(e.compare("nan", steps, steps), e.constant(127, S32), whole)
-        parts.append(e.and_(replace(whole, type=U32), e.constant(0xFF, U32)))
+        units = e.float_to_int(rounding.whole(e, steps, "rni"), S32)
+        units = e.max(e.min(units, e.constant(127, S32)), e.constant(0 if relu else -128, S32))
+        units = e.select(e.compare("nan", steps, steps), e.constant(127, S32), units)
+        parts.append(e.and_(replace(units, type=U32), e.constant(0xFF, U32)))
     upper, lower = parts
     return e.convert(formats.pack(e, upper, lower, 8), U16)
 

@@ -39,7 +39,7 @@ OF_INTEGERS = re.compile(r"cvt(\.sat)?\.[us]\d+\.[us]\d+$")
 REGISTERS_ALONE = re.compile(r"v\w+[24]\.|movmatrix\.|stackrestore\.|mma\.")
 """These accept no number as a source outside vectors; the first are the video instructions on halves and bytes."""
 NUMBERS = ("selector",)
-"""Operands of these that must be numbers."""
+"""The operands of these instructions that are numbers nevertheless."""
 NAMES_VARIABLE = re.compile(r"mov\.|call\.|cvta\.(?!to\.)|mapa\.|getctarank\.")
 WIDE_SPECIAL = re.compile(r"%(clock64|globaltimer|current_graph_exec|pm\d_64)")
 """The predefined registers of 64 bits; %gridid can be read as 32 or 64 bits."""
@@ -67,12 +67,12 @@ def complaints(entry: Entry, form: OperandForm, operand: Operand, registers: Map
     if isinstance(operand, Vector):
         yield from rule.vector(operand, registers)
     elif isinstance(operand, Dual):
-        yield from rule.one(operand.first, registers)
+        yield from rule.single(operand.first, registers)
         if not isinstance(operand.second, Sink):
             second = OperandForm(form.predicate, form.kind, PRED)
-            yield from rule_of(entry.opcode, second).one(operand.second, registers)
+            yield from rule_of(entry.opcode, second).single(operand.second, registers)
     else:
-        yield from rule.one(operand, registers)
+        yield from rule.single(operand, registers)
 
 
 @functools.cache
@@ -82,7 +82,7 @@ def rule_of(opcode: str, form: OperandForm, matrix: bool = False) -> OperandRule
 
 
 class OperandRule:
-    """What one operand of an opcode may be; `matrix`: of a matrix instruction."""
+    """The values that one operand of an opcode accepts. `matrix`: whether it is a matrix instruction."""
 
     def __init__(self, opcode: str, form: OperandForm, matrix: bool) -> None:
         self.opcode = opcode
@@ -97,12 +97,12 @@ class OperandRule:
         self.fragment = fragment(opcode, form.name) if matrix and form.vector and form.name in "dabc" else None
         header_value = re.search(r"\.v([248])\b", opcode)
         self.count = int(header_value[1]) if header_value else 0
-        self.taken: dict[Type, bool] = {}
+        self.accepted: dict[Type, bool] = {}
         """The results of `takes`, by register type."""
 
     def vector(self, vector: Vector, registers: Mapping[str, Type]) -> Iterator[str]:
-        held = [registers[part.name] for part in vector.parts if isinstance(part, Register)]
-        if len({register_type.bits for register_type in held}) > 1:
+        register_types = [registers[part.name] for part in vector.parts if isinstance(part, Register)]
+        if len({register_type.bits for register_type in register_types}) > 1:
             yield "the registers of a vector must have one size."
         element = self
         if self.root == "mov" and not self.count and self.form.type is not None:  # packed: the parts share the bits
@@ -117,14 +117,14 @@ class OperandRule:
             yield "a vector of '_' alone has no type."
         for part in vector.parts:
             if self.fragment is not None and isinstance(part, Immediate) and not self.target:
-                if not held or is_whole(part) == held[0].floating:
+                if not register_types or is_whole(part) == register_types[0].floating:
                     yield "a number must be of the type of the vector's registers."
             else:
-                yield from element.one(part, registers)
+                yield from element.single(part, registers)
 
-    def one(self, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
+    def single(self, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
         """Errors of an operand that is not a vector."""
-        asked = self.form.type
+        expected = self.form.type
         if isinstance(operand, Sink):
             if not self.target:
                 yield "'_' has no value to read."
@@ -140,69 +140,78 @@ class OperandRule:
                 yield "'!' needs a predicate."
                 return
         operand, _, _ = plain(operand)
-        if asked is None:  # two kinds are allowed: a predicate or a number
+        if expected is None:  # two kinds are allowed: a predicate or a number
             if isinstance(operand, Register) and registers[operand.name] is PRED:
                 return
-            asked = U32
+            expected = U32
         if isinstance(operand, Register):
-            held = registers[operand.name]
-            if held not in self.taken:
-                self.taken[held] = self.takes(asked, held)
-            if not self.taken[held]:
-                yield f"'{operand.name}' is .{held}, but '{self.opcode}' takes {self.wanted(asked)} here."
+            register_type = registers[operand.name]
+            if register_type not in self.accepted:
+                self.accepted[register_type] = self.takes(expected, register_type)
+            if not self.accepted[register_type]:
+                allowed = self.type_words(expected)
+                yield f"'{operand.name}' is .{register_type}, but '{self.opcode}' takes {allowed} here."
         elif isinstance(operand, Immediate):
             alone = bool(REGISTERS_ALONE.match(self.opcode)) or self.form.name == "metadata"
             if alone and not (self.in_vector or self.form.name in NUMBERS):
                 yield f"'{self.opcode}' takes a register here, not a number."
-            elif not takes_number(asked, operand):
+            elif not takes_number(expected, operand):
                 shown = "a whole number" if is_whole(operand) else "a floating-point number"
-                yield f"'{self.opcode}' takes {self.wanted(asked)} here, not {shown}."
+                yield f"'{self.opcode}' takes {self.type_words(expected)} here, not {shown}."
         elif isinstance(operand, Special):
-            yield from self.special(asked, operand)
-        elif isinstance(operand, Symbol) and (asked.floating or asked.name in HELD_IN or asked is PRED):
-            yield f"'{self.opcode}' takes {self.wanted(asked)} here, not the address of '{operand.name}'."
+            yield from self.special(expected, operand)
+        elif isinstance(operand, Symbol) and (expected.floating or expected.name in HELD_IN or expected is PRED):
+            yield f"'{self.opcode}' takes {self.type_words(expected)} here, not the address of '{operand.name}'."
         elif isinstance(operand, Symbol) and not operand.offset and not self.names_variable:
             yield f"'{self.opcode}' takes a register here; move the address of '{operand.name}' into one."
 
-    def takes(self, asked: Type, held: Type) -> bool:
-        """Whether a register of type `held` is allowed where `asked` is the instruction's type."""
-        if PRED in (asked, held) or asked.name == "b128":
-            return asked == held
+    def takes(self, expected: Type, register_type: Type) -> bool:
+        """Whether a register of type `register_type` is allowed where the instruction's type is `expected`."""
+        if PRED in (expected, register_type) or expected.name == "b128":
+            return expected == register_type
         if self.fragment is not None:
-            return held.name in self.fragment
-        fits = held.bits >= asked.bits if self.wider else held.bits == asked.bits
-        if asked.name in HELD_IN:
-            integers = self.in_vector and asked.name == "f16" and held.kind in "us" and held.bits == 16
-            return held.name in HELD_IN[asked.name] or integers or (self.wider and fits and is_bits(held))
-        if asked.kind == "b":
+            return register_type.name in self.fragment
+        fits = register_type.bits >= expected.bits if self.wider else register_type.bits == expected.bits
+        if expected.name in HELD_IN:
+            integers = (
+                self.in_vector and expected.name == "f16" and register_type.kind in "us" and register_type.bits == 16
+            )
+            return (
+                register_type.name in HELD_IN[expected.name]
+                or integers
+                or (self.wider and fits and is_bits(register_type))
+            )
+        if expected.kind == "b":
             return fits
-        if asked.floating:
-            same = held.bits == asked.bits and (held.floating or (self.in_vector and held.kind in "us"))
-            return same or (fits and is_bits(held))
-        return fits and (held.kind in "us" or is_bits(held) or held.name == "f16x2")
+        if expected.floating:
+            same = register_type.bits == expected.bits and (
+                register_type.floating or (self.in_vector and register_type.kind in "us")
+            )
+            return same or (fits and is_bits(register_type))
+        return fits and (register_type.kind in "us" or is_bits(register_type) or register_type.name == "f16x2")
 
-    def special(self, asked: Type, operand: Special) -> Iterator[str]:
+    def special(self, expected: Type, operand: Special) -> Iterator[str]:
         if operand.name == "WARP_SZ":  # a number with a name
-            yield from self.one(Immediate(LANES), registers={})
-        elif (asked is PRED) != (operand.name in PREDICATES) or asked.floating or asked.name in HELD_IN:
-            yield f"'{self.opcode}' takes {self.wanted(asked)} here, which '{operand.name}' is not."
+            yield from self.single(Immediate(LANES), registers={})
+        elif (expected is PRED) != (operand.name in PREDICATES) or expected.floating or expected.name in HELD_IN:
+            yield f"'{self.opcode}' takes {self.type_words(expected)} here, which '{operand.name}' is not."
         elif not (self.in_vector or self.root == "mov" or OF_INTEGERS.match(self.opcode)):
             yield f"'{self.opcode}' cannot read '{operand.name}'; mov it into a register."
         elif operand.name != "%gridid":
-            bits = 1 if asked is PRED else 64 if WIDE_SPECIAL.fullmatch(operand.name) else 32
+            bits = 1 if expected is PRED else 64 if WIDE_SPECIAL.fullmatch(operand.name) else 32
             narrow = self.in_vector or (self.root != "cvt" and bits == 64)
-            if asked.bits > bits or (narrow and asked.bits < bits):
-                yield f"'{operand.name}' has {bits} bits, but '{self.opcode}' takes {self.wanted(asked)} here."
+            if expected.bits > bits or (narrow and expected.bits < bits):
+                yield f"'{operand.name}' has {bits} bits, but '{self.opcode}' takes {self.type_words(expected)} here."
 
-    def wanted(self, asked: Type) -> str:
+    def type_words(self, expected: Type) -> str:
         """The register types that `takes` allows, in words."""
-        if asked is PRED:
+        if expected is PRED:
             return "a predicate"
         if self.fragment is not None:
             return " or ".join(f".{name}" for name in self.fragment)
-        if asked.name in HELD_IN:
-            return " or ".join(f".{name}" for name in HELD_IN[asked.name])
-        return f".{asked} or wider" if self.wider else f".{asked}"
+        if expected.name in HELD_IN:
+            return " or ".join(f".{name}" for name in HELD_IN[expected.name])
+        return f".{expected} or wider" if self.wider else f".{expected}"
 
 
 WORDS = ("b32", "u32", "s32", "f32", "f16x2")
@@ -250,14 +259,14 @@ def is_whole(literal: Immediate) -> bool:
     return isinstance(literal.value, int) and not literal.bits
 
 
-def takes_number(asked: Type, literal: Immediate) -> bool:
-    """Whether a number is allowed where `asked` is the instruction's type."""
-    if asked.name in HELD_IN:
+def takes_number(expected: Type, literal: Immediate) -> bool:
+    """Whether a number is allowed where the instruction's type is `expected`."""
+    if expected.name in HELD_IN:
         return False
-    if asked.floating:
+    if expected.floating:
         return not is_whole(literal)
     if is_whole(literal):
         return True
-    if asked.kind != "b":
+    if expected.kind != "b":
         return False
-    return literal.bits == asked.bits or (asked.bits == 64 and not literal.bits)
+    return literal.bits == expected.bits or (expected.bits == 64 and not literal.bits)

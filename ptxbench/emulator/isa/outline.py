@@ -16,19 +16,19 @@ Body = Callable[..., Any]
 
 def outlined(body: Body) -> Body:
     """The body in a function of its own. It returns one Value, which must not depend on the payload or the sign of a
-    NaN: arithmetic in the same block may have made the operand, whose bits are then not PTX's yet."""
+    NaN in an operand: if arithmetic of the same block made the operand, its NaNs are not canonical yet."""
 
     @functools.wraps(body)
     def call(e: Emitter, **arguments: Any) -> Value:
         if e.is_shared:
-            here: Value = body(e, **arguments)
-            return here
+            result_in_place: Value = body(e, **arguments)
+            return result_in_place
         values = {name: value for name, value in arguments.items() if isinstance(value, Value)}
         settings = {name: value for name, value in arguments.items() if name not in values}
 
         @functools.wraps(body)
-        def build(inside: Emitter, *inputs: Value, **same: Any) -> Value:
-            result: Value = body(inside, **dict(zip(values, inputs, strict=True)), **same)
+        def build(inside: Emitter, *inputs: Value, **fixed: Any) -> Value:
+            result: Value = body(inside, **dict(zip(values, inputs, strict=True)), **fixed)
             return result
 
         return e.outline(build, *values.values(), **settings)
@@ -37,7 +37,7 @@ def outlined(body: Body) -> Body:
 
 
 def outlined_if_flushing(body: Body) -> Body:
-    """The same where the setting `ftz` is true."""
+    """`outlined` if the setting `ftz` is true, else the body itself."""
     call = outlined(body)
 
     @functools.wraps(body)

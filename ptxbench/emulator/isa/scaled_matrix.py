@@ -31,7 +31,7 @@ FOUR_BITS = (
     ("mxf4nvf4", ".scale_vec::4X", "ue8m0", 4),
     ("mxf4nvf4", ".scale_vec::4X", "ue4m3", 4),
 )
-"""Of e2m1 in four bits: the kind, its number of scales, their type, and how many a row has."""
+"""For e2m1 in four bits: the kind, its modifier for the number of scales, their type, and how many a row has."""
 DEFAULT = dict.fromkeys(("scale_vec::1X", "scale_vec::2X"), "the only number of scales of this kind")
 
 
@@ -54,20 +54,20 @@ def described(arch, shape, types, kind, scale="", count=0, sparse=None):
                     tensor_models.model(arch, kind), packing=bits, scales=with_scales, sparse=sparse)  # fmt: skip
 
 
-def selected(ops, name, values, allowed, what):
+def selected(ops, name, values, allowed, matrix):
     """The byte and the thread that have the scales, 32 lanes each. A register must be the same in all lanes."""
     operand = immediates.operand(ops, name)
     assert isinstance(operand, Vector)
     if len(operand.parts) != 2:
         raise syntax_error(
-            ops.line, f"expected a byte and a thread for the scales of {what}, found {len(operand.parts)} operands."
+            ops.line, f"expected a byte and a thread for the scales of {matrix}, found {len(operand.parts)} operands."
         )
     result = []
     for part, value, numbers, role in zip(operand.parts, values, allowed, ("byte", "thread"), strict=True):
         wide = ops.e.convert(value, B32)
         if isinstance(part, Immediate):
-            wanted = " or ".join(map(str, numbers))
-            immediates.one_of(ops, part, numbers, f"{wanted} as the {role} of the scales of {what}")
+            choices = " or ".join(map(str, numbers))
+            immediates.one_of(ops, part, numbers, f"{choices} as the {role} of the scales of {matrix}")
         else:
             check = ops.function(scales.check(numbers))
             site = ops.site("selector")

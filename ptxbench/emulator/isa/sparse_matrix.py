@@ -36,16 +36,16 @@ def described(arch, shape, types, rule=""):
                     sparse=Sparsity(2 if bits == 4 else 1, pairs=bits == 32))  # fmt: skip
 
 
-def indices(ops, what, metadata, ordered):
+def indices(ops, product, metadata, ordered):
     """The metadata of each lane's rows, after a check that they are valid."""
-    allowed = sparse.selectors(what)
-    wanted = f"a number from 0 to {allowed[-1]}" if len(allowed) > 1 else "0"
-    selector = immediates.number(ops, "selector", allowed, f"{wanted} as the sparsity selector")
-    assert what.sparse is not None
-    check = ops.function(sparse.check(pairs=what.sparse.pairs, ordered=ordered))
-    lanes = ops.e.op(f"and i32 {ops.active}, {sparse.lanes(what, selector)}")
+    allowed = sparse.selectors(product)
+    choices = f"a number from 0 to {allowed[-1]}" if len(allowed) > 1 else "0"
+    selector = immediates.number(ops, "selector", allowed, f"{choices} as the sparsity selector")
+    assert product.sparse is not None
+    check = ops.function(sparse.check(pairs=product.sparse.pairs, ordered=ordered))
+    lanes = ops.e.op(f"and i32 {ops.active}, {sparse.lanes(product, selector)}")
     ops.e.line(f"call void @{check}(ptr %env, ptr {ops.site('metadata')}, {V32} {metadata.ir}, i32 {lanes})")
-    return sparse.words(ops.e, what, metadata, selector)
+    return sparse.words(ops.e, product, metadata, selector)
 
 
 FLOATS = (
@@ -61,8 +61,8 @@ for shapes, kinds, oldest in FLOATS:
                  types=kinds, flow="aligned", section=SPARSE)  # fmt: skip
     def mma(ops, variant, shape, types, a, b, c, metadata, least=oldest):
         need(ops, least)
-        what = described(ops.arch, shape, types)
-        return multiply(ops, what, a, b, c, indices(ops, what, metadata, variant == ORDERED))
+        product = described(ops.arch, shape, types)
+        return multiply(ops, product, a, b, c, indices(ops, product, metadata, variant == ORDERED))
 
 
 for shapes, kinds in ((("m16n8k32", "m16n8k64"), EIGHT_BITS), (("m16n8k64", "m16n8k128"), FOUR_BIT_INTEGERS)):
@@ -72,8 +72,8 @@ for shapes, kinds in ((("m16n8k32", "m16n8k64"), EIGHT_BITS), (("m16n8k64", "m16
     def mma_integer(ops, variant, shape, satfinite, types, a, b, c, metadata):
         """Exact; the sum wraps, or is clamped with satfinite."""
         need(ops, 80)
-        what = described(ops.arch, shape, types, "satfinite" if satfinite else "")
-        return multiply(ops, what, a, b, c, indices(ops, what, metadata, variant == ORDERED))
+        product = described(ops.arch, shape, types, "satfinite" if satfinite else "")
+        return multiply(ops, product, a, b, c, indices(ops, product, metadata, variant == ORDERED))
 
 
 # ---- with a .kind
@@ -88,17 +88,17 @@ for spelled, kinds in (("", HALF_FP8), ("kind::f8f6f4.", scaled_matrix.UNSCALED)
     def mma_narrow(ops, types, a, b, c, metadata):
         """The .kind may be omitted from f16 results of e4m3 and e5m2."""
         need_family(ops)
-        what = scaled_matrix.described(ops.arch, "m16n8k64", types, "f8f6f4", sparse=KEPT)
-        return multiply(ops, what, a, b, c, indices(ops, what, metadata, ordered=True))
+        product = scaled_matrix.described(ops.arch, "m16n8k64", types, "f8f6f4", sparse=KEPT)
+        return multiply(ops, product, a, b, c, indices(ops, product, metadata, ordered=True))
 
 
 @instruction(f"mma.{ORDERED}.sync.aligned.m16n8k64.row.col.kind::mxf8f6f4.block_scale{{.scale_vec::1X}}.types.ue8m0 "
              f"{OPERANDS}, {SCALES}", types=SCALED, flow="aligned", section=SPARSE, ignored=DEFAULT)  # fmt: skip
 def mma_scaled(ops, types, a, b, c, metadata, scales_a, select_a, scales_b, select_b):
     need_family(ops)
-    what = scaled_matrix.described(ops.arch, "m16n8k64", types, "mxf8f6f4", "ue8m0", 1, KEPT)
+    product = scaled_matrix.described(ops.arch, "m16n8k64", types, "mxf8f6f4", "ue8m0", 1, KEPT)
     more = scale_operands(ops, 1, scales_a, select_a, scales_b, select_b)
-    return multiply(ops, what, a, b, c, [*indices(ops, what, metadata, ordered=True), *more])
+    return multiply(ops, product, a, b, c, [*indices(ops, product, metadata, ordered=True), *more])
 
 
 for of_kind, vector, of_scales, number in FOUR_BITS:
@@ -109,6 +109,6 @@ for of_kind, vector, of_scales, number in FOUR_BITS:
                       scale=of_scales, scale_count=number):  # fmt: skip
         """A keeps pairs of elements."""
         need_family(ops)
-        what = scaled_matrix.described(ops.arch, "m16n8k128", types, kind, scale, scale_count, KEPT_PAIRS)
+        product = scaled_matrix.described(ops.arch, "m16n8k128", types, kind, scale, scale_count, KEPT_PAIRS)
         more = scale_operands(ops, scale_count, scales_a, select_a, scales_b, select_b)
-        return multiply(ops, what, a, b, c, [*indices(ops, what, metadata, ordered=True), *more])
+        return multiply(ops, product, a, b, c, [*indices(ops, product, metadata, ordered=True), *more])

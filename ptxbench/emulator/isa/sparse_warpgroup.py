@@ -43,8 +43,8 @@ def described(shape: str, types: str, rule: str = "") -> Multiply:
 
 
 def issue_sparse(ops, shape, types, a, b, metadata, scale, flags=0, rule=""):
-    what = described(shape, types, rule)
-    issue(ops, what, shape, a, b, scale, flags, indices(ops, what, metadata, ordered=False))
+    product = described(shape, types, rule)
+    issue(ops, product, shape, a, b, scale, flags, indices(ops, product, metadata, ordered=False))
 
 
 @instruction(f"{PRODUCT}.types {MEMORY}, {SIGNS}, transposed_a:s32, transposed_b:s32", shape=shapes(32, EVERY),

@@ -1,6 +1,6 @@
 """How an opcode may be spelled: which of its modifiers may change places, and which table lines match it.
 
-ptxas reads an opcode as a name and a bag of modifiers. The name comes first, and some names have several words:
+ptxas reads an opcode as a name and a set of modifiers. The name comes first, and some names have several words:
 `mul.wide`, `cp.async.bulk`. The modifiers after it may be in any order, except that modifiers of one kind keep theirs:
 the first type of a conversion is its result type. These rules were determined by experiments with ptxas.
 """
@@ -50,7 +50,7 @@ Tokens = tuple[str, ...]
 
 @dataclass(frozen=True)
 class SpellingPart:
-    """One place of an opcode: its choices, as (tokens, the value that the body gets)."""
+    """One position of an opcode: its choices, as (tokens, the value that the body gets)."""
 
     name: str
     choices: tuple[tuple[Tokens, Any], ...]
@@ -91,28 +91,30 @@ def read(parts: Sequence[SpellingPart], name: Tokens, modifiers: Tokens) -> Iter
             yield ()
         return
     for choice, value in parts[0].choices:
-        left = without(choice, name, modifiers)
-        if left is not None:
-            for rest in read(parts[1:], *left):
+        remaining = without(choice, name, modifiers)
+        if remaining is not None:
+            for rest in read(parts[1:], *remaining):
                 yield ((choice, value), *rest)
 
 
 def without(choice: Tokens, name: Tokens, modifiers: Tokens) -> tuple[Tokens, Tokens] | None:
-    """Name and modifiers without the tokens of `choice`; None if they do not contain them."""
+    """Name and modifiers without the tokens of `choice`; None if one of the tokens is not where it must be."""
     for token in choice:
         if name:
             if name[0] != token:
                 return None
             name = name[1:]
         else:
-            same = kind(token)
+            kind_of_token = kind(token)
             rivals = (
-                i for i, modifier in enumerate(modifiers) if modifier == token or (same and kind(modifier) == same)
+                i
+                for i, modifier in enumerate(modifiers)
+                if modifier == token or (kind_of_token and kind(modifier) == kind_of_token)
             )
-            at = next(rivals, None)
-            if at is None or modifiers[at] != token:
+            index = next(rivals, None)
+            if index is None or modifiers[index] != token:
                 return None
-            modifiers = modifiers[:at] + modifiers[at + 1 :]
+            modifiers = modifiers[:index] + modifiers[index + 1 :]
     return name, modifiers
 
 
@@ -121,14 +123,14 @@ def joined(choices: Iterable[Tokens]) -> str:
     return ".".join(itertools.chain.from_iterable(choices))
 
 
-def overlap(one: Sequence[SpellingPart], other: Sequence[SpellingPart]) -> bool:
+def overlap(first: Sequence[SpellingPart], second: Sequence[SpellingPart]) -> bool:
     """Whether some opcode can be read as both lines."""
-    common = vocabulary(one) & vocabulary(other)
-    places = [[choice for choice, _ in part.choices if common.issuperset(choice)] for part in one]
-    if not all(any(common.issuperset(choice) for choice, _ in part.choices) for part in other):
+    common = vocabulary(first) & vocabulary(second)
+    places = [[choice for choice, _ in part.choices if common.issuperset(choice)] for part in first]
+    if not all(any(common.issuperset(choice) for choice, _ in part.choices) for part in second):
         return False
     opcodes = (tuple(itertools.chain.from_iterable(choices)) for choices in itertools.product(*places))
-    return any(True for tokens in opcodes for _ in readings(other, tokens))
+    return any(True for tokens in opcodes for _ in readings(second, tokens))
 
 
 def vocabulary(parts: Sequence[SpellingPart]) -> frozenset[str]:

@@ -92,6 +92,7 @@ class Entry:
     arguments: Mapping[str, Any]
     """The modifiers that are parameters of the body."""
     asks: frozenset[str]
+    """The names of the body's parameters."""
     section: str
     chapter: str
     counted: str
@@ -117,7 +118,7 @@ class Entry:
 
     @functools.cached_property
     def computations(self) -> dict[Any, Any]:
-        """What it computes as functions on memory, by what they depend on."""
+        """The functions on memory that compute its result, by all that they depend on (Emitter.compute)."""
         return {}
 
     @functools.cached_property
@@ -172,7 +173,7 @@ class Pattern:
         )
 
     def shape(self) -> tuple[tuple[str, bool], ...]:
-        """The difference between the forms of one opcode."""
+        """Kind and vector of each operand: the forms of one opcode differ in it."""
         return tuple((form.kind, form.vector) for form in read_operands(self.operands, "", {}))
 
     def spellings(self) -> Iterator[str]:
@@ -254,9 +255,9 @@ class InstructionTable(Mapping[str, list[Entry]]):
         """Pairs of lines that match one opcode with one shape of operands; a test requires that there are none."""
         result = []
         for lines in self.patterns.values():
-            for one, other in itertools.combinations(lines, 2):
-                if one.shape() == other.shape() and overlap(one.parts, other.parts):
-                    result.append(f"'{one.syntax}' and '{other.syntax}'")
+            for first, second in itertools.combinations(lines, 2):
+                if first.shape() == second.shape() and overlap(first.parts, second.parts):
+                    result.append(f"'{first.syntax}' and '{second.syntax}'")
         return result
 
 

@@ -30,7 +30,7 @@ def hinted(name, modifiers, operands, section, **sets):
     return register
 
 
-def place(ops, dim, c):
+def coordinates(ops, dim, c):
     """The coordinates, after a check that there is one for each dimension."""
     if len(c) != int(dim[0]):
         raise ops.operand_error(f"takes {dim[0]} coordinates, not {len(c)}")
@@ -46,7 +46,7 @@ SAME_CTA = {"cta_group::1": "the default"}
         to=("shared::cluster", "shared::cta"))  # fmt: skip
 def tensor_load(ops, dim, to, a, b, c, m):
     """Done when a thread tests the mbarrier unsuccessfully, which then expects the bytes of the whole box less."""
-    ops.tensors.load(ops.bulk_copies.target(target(to), a, m), b, place(ops, dim, c))
+    ops.tensors.load(ops.bulk_copies.target(target(to), a, m), b, coordinates(ops, dim, c))
 
 
 def multicast(body):
@@ -61,23 +61,23 @@ def multicast(body):
 @multicast
 def tensor_load_multicast(ops, dim, a, b, c, m, ctas):
     """To each CTA of the mask, at the same offsets of the box and of the mbarrier."""
-    ops.tensors.load(ops.bulk_copies.target(CLUSTER, a, m, ctas), b, place(ops, dim, c))
+    ops.tensors.load(ops.bulk_copies.target(CLUSTER, a, m, ctas), b, coordinates(ops, dim, c))
 
 
 @hinted("cp.async.bulk.tensor", "global.shared::cta{.tile}.bulk_group", "[a], {c}:s32, [b]", COPY)
 def tensor_store(ops, dim, a, c, b):
     """Done when its thread waits for the copy's group; elements outside the tensor are not written."""
-    ops.tensors.store(a, place(ops, dim, c), ops.bulk_copies.source(b))
+    ops.tensors.store(a, coordinates(ops, dim, c), ops.bulk_copies.source(b))
 
 
 @hinted("cp.reduce.async.bulk.tensor", "global.shared::cta.op{.tile}.bulk_group", "[a], {c}:s32, [b]", REDUCE,
         op=tuple(REDUCTIONS))  # fmt: skip
 def tensor_reduce(ops, dim, op, a, c, b):
     """The same, with an atomic update of each element, of the tensor map's type."""
-    ops.tensors.store(a, place(ops, dim, c), ops.bulk_copies.source(b), op)
+    ops.tensors.store(a, coordinates(ops, dim, c), ops.bulk_copies.source(b), op)
 
 
 @hinted("cp.async.bulk.prefetch.tensor", "L2.global{.tile}", "[a], {c}:s32", PREFETCH)
 def tensor_prefetch(ops, dim, a, c):
     """A hint; the tensor map is checked all the same."""
-    ops.tensors.prefetch(a, place(ops, dim, c))
+    ops.tensors.prefetch(a, coordinates(ops, dim, c))

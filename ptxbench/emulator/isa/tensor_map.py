@@ -8,7 +8,7 @@ from typing import Any
 
 from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.isa.control import FENCE, IN_ORDER, SCOPES
-from ptxbench.emulator.isa.memory import place
+from ptxbench.emulator.isa.memory import space_of
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime import changed_maps
 from ptxbench.emulator.types import B32, U32, U64
@@ -32,7 +32,7 @@ def replaces(field, operands, kind):
 
 @replaces("global_address", "v:b64", "b64")
 def replace_address(e, ops, space, field, a, v):
-    """The start of the tensor. The bit that tells small tensors is cleared, as by ptxas."""
+    """The start of the tensor. The bit that marks small tensors is cleared, as ptxas does it."""
     start = e.as_type(v, U64)
     low, high = e.convert(start, U32), e.convert(e.shr(start, e.constant(WORD, U64)), U32)
     first, width = tensor_maps.ADDRESS
@@ -80,33 +80,33 @@ CHOICES = {"elemtype": 15, "interleave_layout": 2, "swizzle_mode": 4, "swizzle_a
 
 @replaces(CHOICES, "choice:u32", "b32")
 def replace_choice(e, ops, space, field, a, choice):
-    for bits, value in tensor_maps.chosen(field, number(ops, field, choice, CHOICES[field])):
+    for bits, value in tensor_maps.replacement(field, number(ops, field, choice, CHOICES[field])):
         set_bits(e, ops, space, a, bits, e.constant(value, U32))
     changed(ops, space, a)
 
 
-def number(ops, what, value, most):
-    """A number of the text."""
+def number(ops, name, value, most):
+    """The value of an operand that must be a number in the text, from 0 to `most`."""
     if value.constant is None or value.constant > most:
-        raise ops.operand_error(f"takes a number from 0 to {most} as its {what}")
+        raise ops.operand_error(f"takes a number from 0 to {most} as its {name}")
     return value.constant
 
 
 def set_bits(e, ops, space, a, bits, value):
     """Replace bits of one 32-bit word of the map by the low bits of `value`."""
     first, width = bits
-    at = e.add(a, e.constant(4 * (first // WORD), a.type))
+    address = e.add(a, e.constant(4 * (first // WORD), a.type))
     ones = (1 << width) - 1
     if width < WORD:
         shift = first % WORD
-        (old,) = ops.load(place(space), at, U32)
-        kept = e.and_(old, e.constant(~(ones << shift) & 0xFFFFFFFF, U32))
-        value = e.or_(kept, e.shl(e.and_(value, e.constant(ones, U32)), e.constant(shift, U32)))
-    ops.store(place(space), at, (value,))
+        (old,) = ops.load(space_of(space), address, U32)
+        other_bits = e.and_(old, e.constant(~(ones << shift) & 0xFFFFFFFF, U32))
+        value = e.or_(other_bits, e.shl(e.and_(value, e.constant(ones, U32)), e.constant(shift, U32)))
+    ops.store(space_of(space), address, (value,))
 
 
 def changed(ops, space, a):
-    if place(space) != "shared":
+    if space_of(space) != "shared":
         ops.tensors.changed(a)
 
 
@@ -126,7 +126,7 @@ def release(ops):
 @fence("fence.proxy.tensormap::generic.acquire.scope [a], size:u32")
 def acquire(ops, a, size):
     """The CTA's next tensor copy by this map reads it again."""
-    whole(ops, size)
+    require_map_size(ops, size)
     ops.tensors.acquire(a)
 
 
@@ -134,13 +134,13 @@ def acquire(ops, a, size):
              "[a], [b], size:u32", scope=SCOPES, ignored={"scope": IN_ORDER}, flow="aligned", section=COPY)  # fmt: skip
 def copy_and_release(e, ops, a, b, size):
     """Each lane copies one word of the map, as ptxas does it; the change is released."""
-    whole(ops, size)
+    require_map_size(ops, size)
     offset = e.shl(ops.special("%laneid"), e.constant(2, U32))
     (word,) = ops.load("shared", e.add(b, e.convert(offset, b.type)), B32)
     ops.store("global", e.add(a, e.convert(offset, a.type)), (word,))
     ops.tensors.changed(a, changed_maps.RELEASED)
 
 
-def whole(ops, size):
+def require_map_size(ops, size):
     if size.constant != MAP_BYTES:
         raise ops.operand_error(f"takes {MAP_BYTES} as its size, the bytes of a tensor map")

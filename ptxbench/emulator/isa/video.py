@@ -23,8 +23,8 @@ SCALAR = "video-instructions-"
 
 def field(e, a, selector, type):
     """The selected part of a 32-bit register, extended to 64 bits by the sign of `type`."""
-    place, bits = SHAPES[selector]
-    word = e.shl(e.convert(a, type), e.constant(32 - bits - place, type))
+    first_bit, bits = SHAPES[selector]
+    word = e.shl(e.convert(a, type), e.constant(32 - bits - first_bit, type))
     return e.convert(e.shr(word, e.constant(32 - bits, type)), S64)
 
 
@@ -46,18 +46,24 @@ def delivered(e, value, dtype, sat, second, selector, c):
 
 
 def merged(e, value, selector, c):
-    place, bits = SHAPES[selector]
-    taken = e.constant(((1 << bits) - 1) << place, U32)
-    shifted = e.shl(e.convert(value, U32), e.constant(place, U32))
-    return e.or_(e.and_(shifted, taken), e.and_(e.convert(c, U32), e.not_(taken)))
+    first_bit, bits = SHAPES[selector]
+    mask = e.constant(((1 << bits) - 1) << first_bit, U32)
+    shifted = e.shl(e.convert(value, U32), e.constant(first_bit, U32))
+    return e.or_(e.and_(shifted, mask), e.and_(e.convert(c, U32), e.not_(mask)))
 
 
-def apart(e, a, b):
+def absolute_difference(e, a, b):
     return e.absolute(e.sub(a, b))
 
 
 def operations(e):
-    return {"add": e.add, "sub": e.sub, "absdiff": lambda a, b: apart(e, a, b), "min": e.min, "max": e.max}
+    return {
+        "add": e.add,
+        "sub": e.sub,
+        "absdiff": lambda a, b: absolute_difference(e, a, b),
+        "min": e.min,
+        "max": e.max,
+    }
 
 
 for operation in ("add", "sub", "absdiff", "min", "max"):
@@ -119,11 +125,11 @@ def vmad(e, atype, btype, sat, scale, a, b, c, a_sel, b_sel, a_negated, b_negate
              ignored={"dtype": "the operands' types and signs make the result's"})  # fmt: skip
 def vmad_plus_one(e, atype, btype, sat, scale, a, b, c, a_sel, b_sel):
     return multiplied(e, field(e, a, a_sel, atype), field(e, b, b_sel, btype), c, sat, scale,
-                      signed=atype.signed or btype.signed, one=1)  # fmt: skip
+                      signed=atype.signed or btype.signed, increment=1)  # fmt: skip
 
 
-def multiplied(e, a, b, c, sat, scale, *, signed, minus=False, less=False, one=0):
-    """a b + c, or -(a b) + c (`minus`), or a b - c (`less`), plus `one`; scaled, saturated.
+def multiplied(e, a, b, c, sat, scale, *, signed, minus=False, less=False, increment=0):
+    """a b + c, or -(a b) + c (`minus`), or a b - c (`less`), plus `increment`; scaled, saturated.
 
     64 bits hold every result except products of two u32 in a signed result; those are truncated at 2^62 before they
     saturate, which they do in any case.
@@ -135,7 +141,7 @@ def multiplied(e, a, b, c, sat, scale, *, signed, minus=False, less=False, one=0
         product = e.convert(e.min(unsigned, e.constant(1 << 62, U64)), S64)
     addend = e.convert(e.convert(c, S32 if final else U32), S64)
     total = e.sub(addend, product) if minus else e.sub(product, addend) if less else e.add(product, addend)
-    total = e.convert(e.add(total, e.constant(one, S64)), S64 if final else U64)
+    total = e.convert(e.add(total, e.constant(increment, S64)), S64 if final else U64)
     if scale is not None:
         total = e.shr(total, e.constant(int(scale[3:]), total.type))
     if sat:
@@ -184,9 +190,9 @@ def simd(e, results, count, add, selector, c):
         if add:
             total = e.add(total, value)
         else:
-            taken = e.constant(((1 << bits) - 1) << k * bits, S32)
-            place = e.and_(e.shl(value, e.constant(k * bits, S32)), taken)
-            total = e.or_(e.and_(total, e.not_(taken)), place)
+            mask = e.constant(((1 << bits) - 1) << k * bits, S32)
+            shifted = e.and_(e.shl(value, e.constant(k * bits, S32)), mask)
+            total = e.or_(e.and_(total, e.not_(mask)), shifted)
     return total
 
 

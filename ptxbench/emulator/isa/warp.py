@@ -73,10 +73,10 @@ def shuffle_source(mode, lane, b, c):
 def shuffle_lanes(e, mode, b, c):
     """`shuffle_source` for operands that are known only when the kernel runs."""
     lane = e.lane_numbers(B32)
-    five = e.constant(31, B32)
-    distance, clamp = e.and_(b, five), e.and_(c, five)
-    segment = e.and_(e.shr(c, e.constant(8, B32)), five)
-    outside = e.xor(segment, five)
+    low_five_bits = e.constant(31, B32)
+    distance, clamp = e.and_(b, low_five_bits), e.and_(c, low_five_bits)
+    segment = e.and_(e.shr(c, e.constant(8, B32)), low_five_bits)
+    outside = e.xor(segment, low_five_bits)
     low = e.and_(lane, segment)
     high = e.or_(low, e.and_(clamp, outside))
     source = {
@@ -87,7 +87,7 @@ def shuffle_lanes(e, mode, b, c):
     }[mode]()
     signed = e.signed(source)
     inside = e.compare("ge" if mode == "up" else "le", signed, e.signed(high))
-    return e.and_(e.select(inside, source, lane), five), inside
+    return e.and_(e.select(inside, source, lane), low_five_bits), inside
 
 
 @instruction("vote.sync.mode.pred d, a, membermask:u32", mode=("all", "any", "uni"), flow="warp_sync", section=VOTE)
@@ -152,8 +152,8 @@ def match_any(ops, a):
 def match_all(e, ops, a):
     """The mask of all lanes, and true, if all have the same value; else 0 and false."""
     everyone = ops.active_lanes()
-    same = e.compare("eq", ops.match(a), everyone)
-    return e.select(same, everyone, e.constant(0, B32)), same
+    all_equal = e.compare("eq", ops.match(a), everyone)
+    return e.select(all_equal, everyone, e.constant(0, B32)), all_equal
 
 
 @instruction("elect.sync d|p:u32, membermask:u32", flow="warp_sync",

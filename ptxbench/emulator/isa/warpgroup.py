@@ -42,13 +42,13 @@ def described(shape: str, types: str, rule: str = "") -> Multiply:
     return Multiply(f"k{k}", 16, 8, k, (d, a, b, d), *fragments, tensor_models.warpgroup_model(a, d), rule)
 
 
-def issue(ops, what, shape, a, b, scale, flags=0, metadata=()):
+def issue(ops, product, shape, a, b, scale, flags=0, metadata=()):
     """Issue a product, of `shape` for the warpgroup. `a`: None if A is in registers."""
     if architecture.number(ops.arch) != 90:
         raise UnsupportedInstruction(f"line {ops.line}: wgmma needs sm_90a; this run is for {ops.arch}")
     _, columns, _ = tensor.shape(shape)
-    count = columns // 4 if what.types[0] == "f16" else columns // 2
-    ops.warpgroups.issue(what, columns, a, b, scale, flags, count, metadata)
+    count = columns // 4 if product.types[0] == "f16" else columns // 2
+    ops.warpgroups.issue(product, columns, a, b, scale, flags, count, metadata)
 
 
 def issue_dense(ops, shape, types, a, b, scale, flags=0, rule=""):

@@ -1,8 +1,9 @@
 """What each thread knows of other threads: vector clocks, joined by synchronization. Compiled by numba.
 
-Every function here works on the current CTA and warp, given by the context (`env`). `r` is the launch's table
-(layout.py). A thread's knowledge has five parts: the last barrier of its CTA and the last synchronization of its whole
-warp (both times are in the context), and the rows of its CTA, its warp and itself. Any of the three can be row 0.
+A thread knows an access of another thread if that access happened before the next access of the first thread. Every
+function here works on the current CTA and warp, given by the context (`env`). `r` is the launch's table (layout.py). A
+thread's knowledge has five parts: the last barrier of its CTA and the last synchronization of its whole warp (both
+times are in the context), and the rows of its CTA, its warp and itself. Any of the three can be row 0.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ def far_first(env: Any, r: Any, cta: Any) -> Any:
     """Index in a row of the first far entry of `cta`; -1 if rows have none."""
     if r[at.FAR] == 0:
         return -1
-    where = cta
+    position = cta
     if r[at.FAR_IN_CLUSTER]:
         if cluster_of(r, cta) != cluster_of(r, env[context.CTA]):
             return -1
-        where = words_at(r[at.PLACES])[2 * cta + 1]
-    return r[at.NEAR] + where * r[at.FAR_STRIDE]
+        position = words_at(r[at.PLACES])[2 * cta + 1]
+    return r[at.NEAR] + position * r[at.FAR_STRIDE]
 
 
 @compiled
@@ -79,6 +80,7 @@ def warp_row(env: Any, r: Any, warp: Any) -> Any:
 
 @compiled
 def row(r: Any, number: Any) -> Any:
+    """The times of the row with this number, as an array of words."""
     return words_at(r[at.ROWS] + 4 * r[at.WIDTH] * number)
 
 
@@ -86,18 +88,18 @@ def row(r: Any, number: Any) -> Any:
 def allocated_row(r: Any, holder: Any) -> Any:
     """The row number in the word at address `holder`; if it is 0, a new row of zeros is allocated.
 
-    The free rows are a stack of numbers. A 0 in it is a row that was never used: place p was empty at the start, and
-    stands for row ROW_COUNT - 1 - p. So the stack takes no memory until rows are freed.
+    The free rows are a stack of numbers. A 0 at position p of it stands for row ROW_COUNT - 1 - p, which was never
+    used. So the stack takes no memory until rows are freed.
     """
     word = words_at(holder)
     if word[0] == 0:
-        left = r[at.FREE_COUNT]
-        if left == 0:
+        free_count = r[at.FREE_COUNT]
+        if free_count == 0:
             r[at.OVERFLOW] = 1
             return 1  # the row for everything that does not fit
-        r[at.FREE_COUNT] = left - 1
-        freed = words_at(r[at.FREE])[left - 1]
-        word[0] = freed if freed else r[at.ROW_COUNT] - left
+        r[at.FREE_COUNT] = free_count - 1
+        number = words_at(r[at.FREE])[free_count - 1]
+        word[0] = number if number else r[at.ROW_COUNT] - free_count
         times = row(r, word[0])
         for i in range(r[at.WIDTH]):
             times[i] = 0
@@ -117,9 +119,9 @@ def release_row(r: Any, holder: Any) -> None:
 @compiled
 def join(r: Any, target: Any, source: Any, first: Any, last: Any) -> None:
     """Merge row `source` into row `target`, for the words `first` to `last` (exclusive)."""
-    to, come = row(r, target), row(r, source)
+    target_times, source_times = row(r, target), row(r, source)
     for i in range(first, last):
-        to[i] = max(to[i], come[i])
+        target_times[i] = max(target_times[i], source_times[i])
 
 
 @compiled
@@ -183,15 +185,15 @@ def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time
 @compiled
 def any_known(r: Any, number: Any, first: Any, count: Any) -> Any:
     """Whether a row has a time in some of these entries."""
-    times, known = row(r, number), False
+    times, found = row(r, number), False
     for i in range(first, first + count):
-        known |= times[i] != 0
-    return known
+        found |= times[i] != 0
+    return found
 
 
 @compiled
 def knows_start(env: Any, r: Any, thread: Any, cta: Any) -> Any:
-    """Whether a thread of the current warp knows of something that another CTA has done, so that it has started."""
+    """Whether a thread of the current warp knows anything that CTA `cta` has done, and so knows that it has started."""
     first, count = far_first(env, r, cta), r[at.FAR_STRIDE]
     return (
         first < 0
@@ -203,15 +205,16 @@ def knows_start(env: Any, r: Any, thread: Any, cta: Any) -> Any:
 
 @compiled
 def may_see(env: Any, r: Any, thread: Any, other: Any, cta: Any, time: Any) -> Any:
-    """Whether the thread, or one it met at a barrier, has read a value that shows the access, with no fence since.
+    """Whether `thread`, or one that it met at a barrier, has read a value that was released after the access.
 
-    Enough for a strong access: the CUDA C++ Programming Guide has its last CTA read with `volatile` and no fence.
+    No fence has acquired the value. This is enough for a strong access: in an example of the CUDA C++ Programming
+    Guide, the last CTA reads with `volatile` and without a fence.
     """
     far = far_first(env, r, cta) + (other >> r[at.FAR_SHIFT])
     if cta == env[context.CTA] or far_first(env, r, cta) < 0:
         return False
-    own = words_at(thread_words(env, r, thread))[at.PENDING_ROW]
-    return knows_row(r, own, -1, far, time) or knows_row(r, words_at(cta_pending(env, r))[0], -1, far, time)
+    pending = words_at(thread_words(env, r, thread))[at.PENDING_ROW]
+    return knows_row(r, pending, -1, far, time) or knows_row(r, words_at(cta_pending(env, r))[0], -1, far, time)
 
 
 @compiled
@@ -228,71 +231,73 @@ def learn(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
 
 
 @compiled
-def publish(env: Any, r: Any, lanes: Any, holder: Any, fenced: Any, within: Any) -> None:
+def publish(env: Any, r: Any, lanes: Any, holder: Any, required_fence: Any, cta_only: Any) -> None:
     """Merge into the row of `holder` what `lanes` of the current warp know, and their own accesses up to now.
 
-    `fenced`: -1, or the fence (FENCE_CTA, FENCE_CLUSTER, FENCE_GPU) that is needed between an access and its
+    `required_fence`: -1, or the fence (FENCE_CTA, FENCE_CLUSTER, FENCE_GPU) that is needed between an access and its
     publication. The publishing thread executes the fence, or, if a barrier follows, the thread that made the access.
-    `within`: whether only threads of the current CTA read the row; if not, it gets far entries alone.
+    `cta_only`: whether only threads of the current CTA read the row; if not, it gets only far entries.
     """
     target = allocated_row(r, holder)
-    if fenced < 0:
-        publish_all(env, r, lanes, target, within)
+    if required_fence < 0:
+        publish_all(env, r, lanes, target, cta_only)
     else:
-        publish_fenced(env, r, lanes, target, fenced, within)
+        publish_fenced(env, r, lanes, target, required_fence, cta_only)
 
 
 @compiled
-def publish_all(env: Any, r: Any, lanes: Any, target: Any, within: Any) -> None:
+def publish_all(env: Any, r: Any, lanes: Any, target: Any, cta_only: Any) -> None:
     """`publish` into a row, by its number, without a fence."""
-    warp, near = env[context.WARP], r[at.NEAR]
-    own, shift = far_first(env, r, env[context.CTA]), r[at.FAR_SHIFT]
-    base = 0 if near > LANES else warp * LANES
-    merge_for_publication(env, r, target, words_at(cta_row(env, r))[0], base, own, within)
-    merge_for_publication(env, r, target, words_at(warp_row(env, r, warp))[0], base, own, within)
-    to, barrier, warp_time = row(r, target), env[context.TIME_OF_BARRIER], env[context.TIME_OF_WARP]
-    if within:
-        for i in range(near):
-            to[i] = max(to[i], barrier)
-    if own >= 0:
-        for i in range(own, own + r[at.FAR_STRIDE]):
-            to[i] = max(to[i], barrier)
+    warp, near_count = env[context.WARP], r[at.NEAR]
+    own_far, shift = far_first(env, r, env[context.CTA]), r[at.FAR_SHIFT]
+    base = 0 if near_count > LANES else warp * LANES
+    merge_for_publication(env, r, target, words_at(cta_row(env, r))[0], base, own_far, cta_only)
+    merge_for_publication(env, r, target, words_at(warp_row(env, r, warp))[0], base, own_far, cta_only)
+    times, barrier, warp_time = row(r, target), env[context.TIME_OF_BARRIER], env[context.TIME_OF_WARP]
+    if cta_only:
+        for i in range(near_count):
+            times[i] = max(times[i], barrier)
+    if own_far >= 0:
+        for i in range(own_far, own_far + r[at.FAR_STRIDE]):
+            times[i] = max(times[i], barrier)
     for lane in range(LANES):
         thread = warp * LANES + lane
         time = warp_time
         if lanes >> lane & 1:
-            merge_for_publication(env, r, target, words_at(thread_words(env, r, thread))[at.OWN_ROW], base, own, within)
+            merge_for_publication(
+                env, r, target, words_at(thread_words(env, r, thread))[at.OWN_ROW], base, own_far, cta_only
+            )
             time = env[context.TIME]
-        if within:
-            to[thread - base] = max(to[thread - base], time)
-        if own >= 0:
-            to[own + (thread >> shift)] = max(to[own + (thread >> shift)], time)
+        if cta_only:
+            times[thread - base] = max(times[thread - base], time)
+        if own_far >= 0:
+            times[own_far + (thread >> shift)] = max(times[own_far + (thread >> shift)], time)
 
 
 @compiled
-def merge_for_publication(env: Any, r: Any, target: Any, source: Any, base: Any, own: Any, within: Any) -> None:
+def merge_for_publication(env: Any, r: Any, target: Any, source: Any, base: Any, own_far: Any, cta_only: Any) -> None:
     """Merge row `source` of the current CTA into row `target`, near entries also into the CTA's own far entries.
 
-    `base`: the thread of the first near entry. `own`: the first of the CTA's far entries, or -1.
+    `base`: the thread of the first near entry. `own_far`: the first of the CTA's far entries, or -1.
     """
     if source == 0:
         return
-    to, come = row(r, target), row(r, source)
+    target_times, source_times = row(r, target), row(r, source)
     for i in range(r[at.NEAR]):
-        if within:
-            to[i] = max(to[i], come[i])
-        if own >= 0:
-            far = own + (base + i >> r[at.FAR_SHIFT])
-            to[far] = max(to[far], come[i])
+        if cta_only:
+            target_times[i] = max(target_times[i], source_times[i])
+        if own_far >= 0:
+            far = own_far + (base + i >> r[at.FAR_SHIFT])
+            target_times[far] = max(target_times[far], source_times[i])
     for i in range(r[at.NEAR], r[at.WIDTH]):
-        to[i] = max(to[i], come[i])
+        target_times[i] = max(target_times[i], source_times[i])
 
 
 @compiled
-def publish_fenced(env: Any, r: Any, lanes: Any, target: Any, fenced: Any, within: Any) -> None:
-    """`publish` into a row, by its number: what fences have published."""
-    to = row(r, target)
-    now, warp, near = env[context.TIME], env[context.WARP], r[at.NEAR]
+def publish_fenced(env: Any, r: Any, lanes: Any, target: Any, required_fence: Any, cta_only: Any) -> None:
+    """`publish` into a row, by its number: only the accesses before a fence."""
+    times = row(r, target)
+    now, warp, near_count = env[context.TIME], env[context.WARP], r[at.NEAR]
     barrier, warp_time = env[context.TIME_OF_BARRIER], env[context.TIME_OF_WARP]
     of_cta = row(r, words_at(cta_row(env, r))[0])
     of_warp = row(r, words_at(warp_row(env, r, warp))[0])
@@ -302,33 +307,34 @@ def publish_fenced(env: Any, r: Any, lanes: Any, target: Any, fenced: Any, withi
             continue
         thread = warp * LANES + lane
         words = words_at(thread_words(env, r, thread))
-        own = row(r, words[at.OWN_ROW])
-        fence = words[fenced]
-        for i in range(near):
-            time = max(of_cta[i], of_warp[i], own[i], barrier)
-            other = i if near > LANES else warp * LANES + i
+        of_thread = row(r, words[at.OWN_ROW])
+        fence_time = words[required_fence]
+        for i in range(near_count):
+            time = max(of_cta[i], of_warp[i], of_thread[i], barrier)
+            other = i if near_count > LANES else warp * LANES + i
             if other >> 5 == warp:
                 time = max(time, warp_time)
             if other == thread:
                 time = now
-            time = min(time, max(fence, words_at(thread_words(env, r, other))[fenced]))
-            if within:
-                to[i] = max(to[i], time)
+            time = min(time, max(fence_time, words_at(thread_words(env, r, other))[required_fence]))
+            if cta_only:
+                times[i] = max(times[i], time)
             if own_far >= 0:
                 far = own_far + (other >> r[at.FAR_SHIFT])
-                to[far] = max(to[far], time)
-        for i in range(near, r[at.WIDTH]):
-            to[i] = max(to[i], min(max(of_cta[i], of_warp[i], own[i]), fence))
+                times[far] = max(times[far], time)
+        for i in range(near_count, r[at.WIDTH]):
+            times[i] = max(times[i], min(max(of_cta[i], of_warp[i], of_thread[i]), fence_time))
 
 
 @compiled
-def fence(env: Any, r: Any, lanes: Any, how: Any) -> None:
-    """`lanes` execute a fence: they acquire what they have read from other threads."""
+def fence(env: Any, r: Any, lanes: Any, flags: Any) -> None:
+    """`lanes` execute a fence. It releases their accesses up to now, and acquires what they have read from other
+    threads, depending on `flags`."""
     now = env[context.TIME]
-    releases, scope = how & at.FENCE_RELEASES, at.OF_CTA
-    if how & at.FENCES_CLUSTER:
+    releases, scope = flags & at.FENCE_RELEASES, at.OF_CTA
+    if flags & at.FENCES_CLUSTER:
         scope = at.OF_CLUSTER
-    if how & at.FENCES_GPU:
+    if flags & at.FENCES_GPU:
         scope = 0
     r[at.FENCED] = 1
     for lane in range(LANES):
@@ -341,14 +347,14 @@ def fence(env: Any, r: Any, lanes: Any, how: Any) -> None:
                 words[at.FENCE_CLUSTER] = now
             if releases and scope == 0:
                 words[at.FENCE_GPU] = now
-            if how & at.FENCE_ACQUIRES and words[at.PENDING_ROW]:
+            if flags & at.FENCE_ACQUIRES and words[at.PENDING_ROW]:
                 take_pending(env, r, address, scope)
     tick(env, r)
 
 
 @compiled
 def take_pending(env: Any, r: Any, thread: Any, scope: Any) -> None:
-    """A thread (the address of its words) acquires what it has read, as far as the scope of its fence reaches."""
+    """A thread (the address of its words) acquires what it has read, within the scope of its fence."""
     words = words_at(thread)
     join_scope(env, r, thread + 4 * at.OWN_ROW, words[at.PENDING_ROW], scope)
     if scope == 0:
@@ -406,11 +412,11 @@ def sync_warp(env: Any, r: Any, members: Any) -> None:
                 else:
                     join_all(r, first, words_at(holder)[0])
         if first >= 0:
-            together = row(r, allocated_row(r, first))
+            merged_times = row(r, allocated_row(r, first))
             base = warp * LANES if r[at.NEAR] > LANES else 0
             for lane in range(LANES):
                 if lanes >> lane & 1:
-                    together[base + lane] = now
+                    merged_times[base + lane] = now
             for lane in range(LANES):
                 if lanes >> lane & 1:
                     holder = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
@@ -436,7 +442,7 @@ def wait_for_grid(env: Any, r: Any, lanes: Any) -> None:
 
 @compiled
 def meet_at_barrier(env: Any, r: Any) -> None:
-    """All threads of the CTA have met at a barrier: its time replaces all that they know of their own CTA."""
+    """All threads of the CTA have met at a barrier. Its time replaces everything that they know of their own CTA."""
     far = r[at.FAR] or r[at.UNFINISHED]
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
@@ -446,13 +452,13 @@ def meet_at_barrier(env: Any, r: Any) -> None:
         move_to_cta_row(env, r, warp_row(env, r, warp), far)
     if far and words_at(cta_row(env, r))[0] and not r[at.FAR_IN_CLUSTER]:
         times = row(r, words_at(cta_row(env, r))[0])
-        own = far_first(env, r, env[context.CTA])
-        least = env[context.TIME]
+        own_far = far_first(env, r, env[context.CTA])
+        oldest = env[context.TIME]
         for i in range(r[at.NEAR], r[at.WIDTH]):
-            if i < own or i >= own + r[at.FAR_STRIDE]:
-                least = min(least, times[i])
-        longs_at(env[context.CTA_STATE] + context.CTA_GRID_KNOWN)[0] = least
-        r[at.GRID_KNOWN] = least
+            if i < own_far or i >= own_far + r[at.FAR_STRIDE]:
+                oldest = min(oldest, times[i])
+        longs_at(env[context.CTA_STATE] + context.CTA_GRID_KNOWN)[0] = oldest
+        r[at.GRID_KNOWN] = oldest
     now = env[context.TIME]
     env[context.TIME_OF_BARRIER] = now
     longs_at(env[context.CTA_STATE] + context.CTA_BARRIER)[0] = now

@@ -1,7 +1,7 @@
 """Order and lifetime in clusters: their barriers, and accesses to the shared memory of a CTA that exits. Compiled by
 numba.
 
-The phase of a cluster's barrier turns inside runtime/clusters.py; the next event of the cluster notices it here.
+The phase of a cluster's barrier completes in runtime/clusters.py; the next event of the cluster finds this here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def open_cta(env: Any, r: Any) -> None:
 
 @compiled
 def refresh_phase(env: Any, r: Any, words: Any) -> None:
-    """If the barrier's phase has turned, what arrived in it is known to those who wait from now on."""
+    """If a phase of the barrier is complete: lanes that wait from now on acquire what its arrivals released."""
     parity = words_at(env[context.CLUSTER_STATE])[context.CLUSTER_PHASE >> 2]
     if words_at(words)[at.CLUSTER_PARITY] != parity:
         words_at(words)[at.CLUSTER_PARITY] = parity
@@ -71,14 +71,14 @@ def refresh_phase(env: Any, r: Any, words: Any) -> None:
 
 @compiled
 def arrive(env: Any, r: Any, lanes: Any, releases: Any) -> None:
-    """Lanes arrive at the barrier of their cluster. A relaxed arrival releases what fences have published."""
-    words, alone = cluster_words(env, r), r[at.FAR] == 0
+    """Lanes arrive at the barrier of their cluster. A relaxed arrival publishes only accesses before a fence."""
+    words, near_only = cluster_words(env, r), r[at.FAR] == 0
     refresh_phase(env, r, words)
     if releases:
-        publish(env, r, lanes, words + 4 * at.CLUSTER_ARRIVED, -1, alone)
+        publish(env, r, lanes, words + 4 * at.CLUSTER_ARRIVED, -1, near_only)
     elif r[at.FENCED]:
-        publish(env, r, lanes, words + 4 * at.CLUSTER_ARRIVED, at.FENCE_CLUSTER, alone)
-    if not alone:  # that they have started
+        publish(env, r, lanes, words + 4 * at.CLUSTER_ARRIVED, at.FENCE_CLUSTER, near_only)
+    if not near_only:  # the arrival shows that these threads have started
         times, first = row(r, allocated_row(r, words + 4 * at.CLUSTER_ARRIVED)), far_first(env, r, env[context.CTA])
         for lane in range(LANES):
             if lanes >> lane & 1:
@@ -103,8 +103,8 @@ def wait(env: Any, r: Any, lanes: Any) -> None:
 
 @compiled
 def init_row(env: Any, r: Any) -> Any:
-    """Address of the number of the row with the fences of initialised mbarriers that a relaxed arrival has shown to the
-    current CTA: for all its threads, as soon as one has waited."""
+    """Address of the number of the row with the fences of initialised mbarriers that the current CTA knows by relaxed
+    arrivals: all its threads know them as soon as one has waited."""
     return r[at.INIT_ROWS] + 4 * cta_slot(env)
 
 
@@ -112,8 +112,11 @@ def init_row(env: Any, r: Any) -> Any:
 def check_initialised_in_cluster(
     env: Any, r: Any, sync_object: Any, target: Any, lane: Any, address: Any, site: Any
 ) -> None:
-    """A lane uses an mbarrier (the address of its words) of the CTA at the place `target`, whose initialisation must be
-    ordered before: by what orders all accesses, or by a fence of it and any arrival at the cluster's barrier."""
+    """A lane uses an mbarrier (the address of its words) of the CTA at the place `target`.
+
+    The initialisation must be ordered before the use: as any access, or by a fence.mbarrier_init and any arrival at the
+    cluster's barrier.
+    """
     words = words_at(sync_object)
     if words[at.STARTED] == 0 or r[at.OVERFLOW] or r[at.FAR] == 0:
         return
@@ -147,9 +150,9 @@ def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, fla
 
 @compiled
 def close_cta(env: Any, r: Any) -> None:
-    """The current CTA has exited. Each access of other CTAs to its memory must have happened before, as far as some
-    thread of it knew."""
-    if r[at.MESSAGES_OPEN]:  # none of them counts for the next CTA in this place
+    """The current CTA has exited. Some thread of it must have known each access of other CTAs to its memory: else the
+    access may come after the exit."""
+    if r[at.MESSAGES_OPEN]:  # pending messages do not concern the next CTA in this place
         stamps = longs_at(env[context.SHADOW])
         for index in range(r[at.SHARED_GRANULES]):
             if stamps[index] >> 32 == at.PENDING:
@@ -158,7 +161,7 @@ def close_cta(env: Any, r: Any) -> None:
         return
     stride, size = r[at.FAR_STRIDE], env[context.CLUSTER_SIZE]
     touched = longs_at(r[at.TOUCHED] + 8 * cta_slot(env) * size * stride)
-    known, gathered = cta_row(env, r), False
+    known_row, gathered = cta_row(env, r), False
     for index in range(size * stride):
         stamp = touched[index]
         if stamp == 0:
@@ -166,21 +169,21 @@ def close_cta(env: Any, r: Any) -> None:
         if not gathered:
             gathered = True
             for warp in range(env[context.WARP_COUNT]):
-                join_all(r, known, words_at(warp_row(env, r, warp))[0])
+                join_all(r, known_row, words_at(warp_row(env, r, warp))[0])
                 for lane in range(LANES):
-                    join_all(r, known, words_at(thread_words(env, r, warp * LANES + lane))[at.OWN_ROW])
+                    join_all(r, known_row, words_at(thread_words(env, r, warp * LANES + lane))[at.OWN_ROW])
         header = env[context.CTA_HEADERS] + (env[context.CLUSTER_SLOT] + index // stride) * context.CTA_BYTES
-        other = longs_at(header + context.CTA_RANK)[0]
-        if row(r, words_at(known)[0])[far_first(env, r, other) + index % stride] < stamp >> 32:
-            report_access_after_exit(env, r, stamp, other)
+        other_cta = longs_at(header + context.CTA_RANK)[0]
+        if row(r, words_at(known_row)[0])[far_first(env, r, other_cta) + index % stride] < stamp >> 32:
+            report_access_after_exit(env, r, stamp, other_cta)
 
 
 @compiled
-def report_access_after_exit(env: Any, r: Any, stamp: Any, other: Any) -> None:
-    """Report the access of CTA `other` that nothing orders before the current CTA's exit."""
+def report_access_after_exit(env: Any, r: Any, stamp: Any, other_cta: Any) -> None:
+    """Report the access of another CTA that is not ordered before the current CTA's exit."""
     cta, warp, thread = env[context.CTA], env[context.WARP], stamp & (1 << at.THREAD_BITS) - 1
     line = longs_at(env[context.CTA_STATE] + context.CTA_EXIT_LINE)[0]
     site = env[context.COUNTERS] + 8 * (stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)
-    env[context.CTA], env[context.WARP] = other, thread >> 5
+    env[context.CTA], env[context.WARP] = other_cta, thread >> 5
     report(env, kinds.UNORDERED_EXIT, site, thread & LANES - 1, line << 32 | env[context.CLUSTER_OWN], 0, 0)
     env[context.CTA], env[context.WARP] = cta, warp

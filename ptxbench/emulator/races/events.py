@@ -31,7 +31,7 @@ from ptxbench.emulator.races.objects import forget, strong
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.products import PIECE, forget_products, track_product
 from ptxbench.emulator.races.proxies import fence_proxy, forget_fences
-from ptxbench.emulator.races.shadow import access, access_range, complete_copy_write, hold_for_copy
+from ptxbench.emulator.races.shadow import access, access_range, complete_copy_write, note_copy_read
 from ptxbench.emulator.runtime import barriers, context
 
 
@@ -66,7 +66,8 @@ def open_cta(env: Any, r: Any) -> None:
 
 @compiled
 def choose_shared(env: Any, r: Any) -> None:
-    """Decide whether the current CTA's shared memory is tracked: in a long launch, only some CTAs' or clusters' is."""
+    """Decide whether the current CTA's shared memory is tracked: in a long launch, that of only some CTAs or clusters
+    is."""
     unit = cluster_of(r, env[context.CTA])
     if r[at.SHARED_UP_TO] == 0 and r[at.SHARED_SEEN] > r[at.SHARED_BUDGET]:
         r[at.SHARED_UP_TO] = unit
@@ -110,36 +111,40 @@ def complete_copy_waits(env: Any, r: Any, lanes: Any) -> None:
 
 
 @compiled
-def start_copy(env: Any, r: Any, lane: Any, near: Any, size: Any, site: Any, fills: Any) -> None:
-    """A bulk copy is issued that will write or read shared memory."""
+def start_copy(env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, fills: Any) -> None:
+    """A bulk copy is issued that will write shared memory (`fills`) or read it."""
     thread = env[context.WARP] * LANES + lane
     if fills:
-        access_range(env, r, at.COPY, True, near, size, thread, site, at.PROXY, 0)
+        access_range(env, r, at.COPY, True, offset, size, thread, site, at.PROXY, 0)
     else:
-        access_range(env, r, at.LOAD, True, near, size, thread, site, at.ASYNC, 0)
-        hold_for_copy(env, r, near, size, thread, site, False)
+        access_range(env, r, at.LOAD, True, offset, size, thread, site, at.ASYNC, 0)
+        note_copy_read(env, r, offset, size, thread, site, False)
 
 
 @compiled
-def start_row(env: Any, r: Any, lane: Any, near: Any, site: Any, what: Any) -> None:
+def start_row(env: Any, r: Any, lane: Any, row_offset: Any, site: Any, description: Any) -> None:
     """A store of a box is issued that will read the bytes of a row that lie inside the tensor, and not the others."""
-    thread, first, past = env[context.WARP] * LANES + lane, what & at.ROW_BITS, what >> at.ROW_PAST_AT & at.ROW_BITS
-    mask, shift = what >> at.ROW_MASK_AT & at.ROW_BITS, what >> at.ROW_SHIFT_AT
+    thread, first, past = (
+        env[context.WARP] * LANES + lane,
+        description & at.ROW_BITS,
+        description >> at.ROW_PAST_AT & at.ROW_BITS,
+    )
+    mask, shift = description >> at.ROW_MASK_AT & at.ROW_BITS, description >> at.ROW_SHIFT_AT
     for piece in range(first // PIECE * PIECE, past, PIECE):
-        turned = near + piece ^ (near + piece >> shift & mask)
+        swizzled = row_offset + piece ^ (row_offset + piece >> shift & mask)
         begin, end = max(first, piece), min(past, piece + PIECE)
-        access_range(env, r, at.LOAD, True, turned + begin - piece, end - begin, thread, site, at.ASYNC, 0)
-        hold_for_copy(env, r, turned + begin - piece, end - begin, thread, site, False)
+        access_range(env, r, at.LOAD, True, swizzled + begin - piece, end - begin, thread, site, at.ASYNC, 0)
+        note_copy_read(env, r, swizzled + begin - piece, end - begin, thread, site, False)
 
 
 @compiled
 def access_global_by_copy(
-    env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, what: Any, source: Any
+    env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, flags: Any, source: Any
 ) -> None:
     """A bulk copy's access to global memory. An update is strong and of GPU scope, as with `red`. `source`: as in
     access_range."""
-    kind = at.FAR_LOAD if what == at.FAR_LOADS else at.ATOMIC if what == at.FAR_UPDATES else at.STORE
-    marks = 0 if what == at.FAR_LOADS else at.PROXY
+    kind = at.FAR_LOAD if flags == at.FAR_LOADS else at.ATOMIC if flags == at.FAR_UPDATES else at.STORE
+    marks = 0 if flags == at.FAR_LOADS else at.PROXY
     access_range(env, r, kind, False, offset, size, env[context.WARP] * LANES + lane, site, marks, source)
 
 
@@ -147,80 +152,80 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     """Handle one event; the meaning of the arguments depends on its kind (runtime/watch.py)."""
     env = carray(env_pointer, context.ENV_SLOTS)
     r = longs_at(env[context.RACES])
-    what = kind & 255
-    if what in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.FAR_LOAD):
+    event_kind = kind & 255
+    if event_kind in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.FAR_LOAD):
         access(env, r, kind, mask, addresses, site, values)
-    elif what == at.STRONG:
+    elif event_kind == at.STRONG:
         strong(env, r, mask, addresses, kind >> at.FLAGS_AT)
-    elif what == at.WARP_SYNC:
+    elif event_kind == at.WARP_SYNC:
         sync_warp(env, r, mask)
-    elif what == at.BARRIER_MET:
+    elif event_kind == at.BARRIER_MET:
         complete_barrier(env, r, mask, site)
-    elif what == at.BARRIER_WAKE:
+    elif event_kind == at.BARRIER_WAKE:
         leave_barrier(env, r, addresses, site, mask)
-    elif what == at.BARRIER_ARRIVE:
+    elif event_kind == at.BARRIER_ARRIVE:
         if site != barriers.EVERYONE:
             publish(env, r, mask, barrier_row(env, r, addresses), -1, True)
             tick(env, r)
-    elif what == at.FENCE:
+    elif event_kind == at.FENCE:
         fence(env, r, mask, site)
-    elif what == at.MBARRIER_WAIT:
+    elif event_kind == at.MBARRIER_WAIT:
         wait(env, r, mask, addresses, site)
-    elif what == at.MBARRIER_ARRIVE:
+    elif event_kind == at.MBARRIER_ARRIVE:
         arrive(env, r, mask, addresses, site, values)
-    elif what == at.MBARRIER_BYTES:
+    elif event_kind == at.MBARRIER_BYTES:
         complete_bytes(env, r, mask, addresses, site, values >> 1, values & 1)
-    elif what == at.MBARRIER_INIT:
+    elif event_kind == at.MBARRIER_INIT:
         initialise(env, r, mask, addresses, site)
-    elif what == at.MBARRIER_END:
+    elif event_kind == at.MBARRIER_END:
         invalidate(env, r, mask, addresses, site)
-    elif what == at.COPY_ANNOUNCED:
+    elif event_kind == at.COPY_ANNOUNCED:
         expect_copy(env, r, mask, addresses, site, values)
-    elif what == at.PROXY_FENCE:
+    elif event_kind == at.PROXY_FENCE:
         fence_proxy(env, r, mask, site)
-    elif what in (at.PRODUCT_ISSUED, at.PRODUCT_DONE):
-        track_product(env, r, mask, addresses, site, values, what == at.PRODUCT_DONE)
-    elif what == at.COPY_DONE:
+    elif event_kind in (at.PRODUCT_ISSUED, at.PRODUCT_DONE):
+        track_product(env, r, mask, addresses, site, values, event_kind == at.PRODUCT_DONE)
+    elif event_kind == at.COPY_DONE:
         complete_copy_write(env, r, addresses, site)
-    elif what == at.COPIES_WAITED:
+    elif event_kind == at.COPIES_WAITED:
         complete_copy_waits(env, r, mask)
-    elif what == at.BULK_NEAR:
+    elif event_kind == at.BULK_NEAR:
         start_copy(env, r, mask, addresses, values >> 1, site, values & 1)
-    elif what == at.ROW_NEAR:
+    elif event_kind == at.ROW_NEAR:
         start_row(env, r, mask, addresses, site, values)
-    elif what == at.BULK_FAR:
+    elif event_kind == at.BULK_FAR:
         access_global_by_copy(env, r, mask, addresses, values >> at.FAR_SIZE_AT, site,
                    values & (at.FAR_LOADS | at.FAR_UPDATES), kind >> at.SOURCE_AT)  # fmt: skip
-    elif what == at.BULK_TAKEN:
-        hold_for_copy(env, r, addresses, values >> 1, env[context.WARP] * LANES + mask, site, True)
-    elif what == at.ENTER_CTA:
+    elif event_kind == at.BULK_TAKEN:
+        note_copy_read(env, r, addresses, values >> 1, env[context.WARP] * LANES + mask, site, True)
+    elif event_kind == at.ENTER_CTA:
         tick(env, r)
         r[at.OWN_SINCE] = env[context.TIME]
         r[at.GRID_KNOWN] = longs_at(env[context.CTA_STATE] + context.CTA_GRID_KNOWN)[0]
         choose_shared(env, r)
-    elif what == at.OPEN_CTA:
+    elif event_kind == at.OPEN_CTA:
         open_cta(env, r)
-    elif what == at.GRID_WAIT:
+    elif event_kind == at.GRID_WAIT:
         wait_for_grid(env, r, mask)
-    elif what == at.CLUSTER_ARRIVE:
+    elif event_kind == at.CLUSTER_ARRIVE:
         clusters.arrive(env, r, mask, values)
-    elif what == at.CLUSTER_WAIT:
+    elif event_kind == at.CLUSTER_WAIT:
         clusters.wait(env, r, mask)
-    elif what == at.CLOSE_CTA:
+    elif event_kind == at.CLOSE_CTA:
         clusters.close_cta(env, r)
-    elif what == at.MBARRIER_ARRIVE_FAR:
+    elif event_kind == at.MBARRIER_ARRIVE_FAR:
         clusters.arrive_at_mbarrier(env, r, mask, addresses, site, values)
-    elif what == at.MESSAGE_SENT:
+    elif event_kind == at.MESSAGE_SENT:
         messages.send(env, r, mask, addresses, site, values, False)
-    elif what == at.COPY_SENT:
+    elif event_kind == at.COPY_SENT:
         messages.send(env, r, mask, addresses, site, values, True)
-    elif what == at.COPY_BEGINS:
+    elif event_kind == at.COPY_BEGINS:
         messages.begin_copy(env, r)
-    elif what == at.COPY_ENDS:
+    elif event_kind == at.COPY_ENDS:
         messages.end_copy(env, r)
-    elif what == at.COPY_TAKEN_FAR:
+    elif event_kind == at.COPY_TAKEN_FAR:
         messages.finish_source_read(env, r, addresses, values)
-    elif what == at.MESSAGE_DONE:
+    elif event_kind == at.MESSAGE_DONE:
         messages.complete(env, r, mask, addresses, site, values)
 
 

@@ -7,9 +7,9 @@ bits) and the thread in its CTA (10 bits). A log has the CTA of each time. The f
 
 A *row* (i32 words) is a vector clock: for each thread of the CTA ("near"), and for each thread of the cluster or each
 warp of the grid ("far"), the time up to which its accesses happened before. If a launch before this one may not have
-ended, the last entry is its. Row 0 is all zeros: its holder knows no more than the barriers of the CTA say. The near
-part has a meaning only within one CTA: rows that CTAs share have far entries alone. (FastTrack: Flanagan and Freund,
-PLDI 2009, on epochs and vector clocks.)
+ended, the last entry is for that launch. Row 0 is all zeros: a thread, warp or CTA with row 0 knows only what the
+barriers of the CTA order. The near part has a meaning only within one CTA: rows that CTAs share have only far entries.
+(FastTrack: Flanagan and Freund, PLDI 2009, on epochs and vector clocks.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
 ACQUIRES, RELEASES, READS, WRITES, OF_CTA, OF_CLUSTER = 1, 2, 4, 8, 16, 32
 """Flags of a strong access: its order, what it does, its scope."""
 IN_CLUSTER = 64
-"""A flag of any access: its addresses in shared memory have the rank of a CTA; without it, they are of the own CTA."""
+"""A flag of any access: its addresses in shared memory have the rank of a CTA. Without the flag, they are addresses in
+the memory of the accessing CTA."""
 
 THREAD_BITS, SITE_BITS = 10, 20
 ASYNC, STRONG_BIT = 1 << 31, 1 << 30
@@ -39,7 +40,7 @@ ROW_PAST_AT, ROW_MASK_AT, ROW_SHIFT_AT, ROW_BITS = 16, 32, 48, 0xFFFF
 """A row of a box whose source is in shared memory, in one i64: the first byte inside the tensor, the first one after
 it, and the swizzle: the address bits that it changes, and how far above them are the bits that it adds."""
 SOURCE_AT = 8
-"""In the kind of a bulk copy's event: from this bit on, the host address of what it is about to store, or 0."""
+"""In the kind of a bulk copy's event: from this bit on, the host address of the bytes that it will store, or 0."""
 PENDING = 0x7FFFFFFF
 """The time of an asynchronous copy's write or read that is not complete yet."""
 
@@ -115,8 +116,8 @@ SHADOW_ARRAYS = 3
 MOST_WARPS = 4096
 """Messages between CTAs are tracked in grids of up to this many warps."""
 EARLIER, EARLIER_TIME = -1, 1
-"""The CTA, in the log, of what a launch before this one stores, and the time; no other access has that time."""
+"""The CTA, in the log, and the time of the stores of a launch before this one; no other access has that time."""
 NO_SITE = (1 << SITE_BITS) - 1 << THREAD_BITS
 """The site of a stamp whose access has none."""
 MOST_THREADS = 4096
-"""In clusters of up to this many threads, far entries are those of threads; else of warps."""
+"""In clusters of up to this many threads there is a far entry for each thread; else for each warp."""

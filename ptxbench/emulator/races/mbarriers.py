@@ -34,6 +34,7 @@ NO_MBARRIER = 0xFFFFFFFF
 
 @compiled
 def slot_of(env: Any, r: Any, address: Any) -> Any:
+    """`object_slot` of an address in the current CTA's shared memory."""
     return object_slot(env, r, context.SHARED_WINDOW + address, False)
 
 
@@ -57,7 +58,7 @@ def initialise(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
 
 @compiled
 def invalidate(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
-    """A lane invalidates an mbarrier: every thread's last use must be ordered before."""
+    """A lane invalidates an mbarrier: the last use by every thread must be ordered before it."""
     slot = slot_of(env, r, address)
     sync_object = known_object(r, slot)
     if sync_object == 0:
@@ -75,9 +76,10 @@ def invalidate(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
 
 @compiled
 def check_initialised(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, site: Any) -> None:
-    """A lane uses an mbarrier (the address of its words), whose initialisation must be ordered before.
+    """A lane uses an mbarrier (the address of its words): the initialisation must be ordered before the use.
 
-    In clusters a fence of it counts, whatever follows: a relaxed arrival at the barrier of the cluster is enough then.
+    In clusters, a fence.mbarrier_init after the initialisation is enough: a relaxed arrival at the barrier of the
+    cluster may follow it.
     """
     words = words_at(sync_object)
     if words[at.STARTED] == 0 or r[at.OVERFLOW]:
@@ -92,10 +94,10 @@ def check_initialised(env: Any, r: Any, sync_object: Any, lane: Any, address: An
 
 @compiled
 def arrive_in_phase(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, site: Any) -> None:
-    """A lane's arrival must be ordered after all arrivals of the phase before: else it may count for that phase too.
+    """A lane's arrival must be ordered after all arrivals of the phase before: else it may count for that phase.
 
-    Not known once arrivals that release nothing, or of `cp.async`, have ordered threads: they order them in time, but
-    no clock shows it.
+    This is not checked after an arrival that releases nothing, or one of `cp.async`: such arrivals order threads in
+    time, but the clocks do not show it.
     """
     words, thread = words_at(sync_object), env[context.WARP] * LANES + lane
     if words[at.EARLIER_ROW]:
@@ -111,7 +113,8 @@ def arrive_in_phase(env: Any, r: Any, sync_object: Any, lane: Any, address: Any,
 
 @compiled
 def complete_phase(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, site: Any) -> None:
-    """Threads that wait from now on acquire what all arrivals so far have released. No copy may be left."""
+    """Threads that wait from now on acquire what all arrivals so far have released. All copies to the mbarrier must be
+    complete."""
     words = words_at(sync_object)
     words[at.PHASE_ROW], words[at.EARLIER_ROW] = words[at.EARLIER_ROW], words[at.PHASE_ROW]
     release_row(r, sync_object + 4 * at.PHASE_ROW)
@@ -125,7 +128,7 @@ def complete_phase(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, 
 def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> None:
     """A lane arrives at an mbarrier, or changes the bytes that it expects.
 
-    What does not release by itself releases what fences have published.
+    If it has no release semantics, it publishes only accesses before a fence.
     """
     sync_object = ensure_object(r, slot_of(env, r, address))
     if sync_object == 0:
@@ -183,19 +186,19 @@ def complete_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: A
 @compiled
 def wait(env: Any, r: Any, mask: Any, address_list: Any, site: Any) -> None:
     """Lanes have seen the phases of their mbarriers complete."""
-    addresses, rest = longs_at(address_list), mask
-    while rest:
-        first = 0
-        while not rest >> first & 1:
-            first += 1
-        same = 0
-        for lane in range(first, LANES):
-            if rest >> lane & 1 and addresses[lane] == addresses[first]:
-                same |= 1 << lane
-        rest &= ~same
-        sync_object = known_object(r, object_slot(env, r, addresses[first], False))
+    addresses, remaining = longs_at(address_list), mask
+    while remaining:
+        lowest = 0
+        while not remaining >> lowest & 1:
+            lowest += 1
+        same_address = 0
+        for lane in range(lowest, LANES):
+            if remaining >> lane & 1 and addresses[lane] == addresses[lowest]:
+                same_address |= 1 << lane
+        remaining &= ~same_address
+        sync_object = known_object(r, object_slot(env, r, addresses[lowest], False))
         if sync_object:
-            for lane in range(first, LANES):
-                if same >> lane & 1:
-                    check_initialised(env, r, sync_object, lane, addresses[first] - context.SHARED_WINDOW, site)
-            learn(env, r, env[context.WARP], same, words_at(sync_object)[at.COMPLETE_ROW])
+            for lane in range(lowest, LANES):
+                if same_address >> lane & 1:
+                    check_initialised(env, r, sync_object, lane, addresses[lowest] - context.SHARED_WINDOW, site)
+            learn(env, r, env[context.WARP], same_address, words_at(sync_object)[at.COMPLETE_ROW])

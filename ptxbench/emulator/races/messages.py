@@ -18,10 +18,10 @@ from ptxbench.emulator.runtime import context, kinds
 
 
 @compiled
-def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_proxy: Any) -> None:
-    """A lane sends a store, a copy or an update to an address of the cluster: it must be ordered after what was done
-    there. `in_proxy`: a bulk copy, in the async proxy."""
-    size, updates = what >> at.MESSAGE_SIZE_AT & at.MESSAGE_SIZES, what & at.MESSAGE_UPDATES
+def send(env: Any, r: Any, lane: Any, address: Any, site: Any, description: Any, in_proxy: Any) -> None:
+    """A lane sends a store, a copy or an update to an address of the cluster: it must be ordered after the earlier
+    accesses there. `in_proxy`: it is a bulk copy, in the async proxy."""
+    size, updates = description >> at.MESSAGE_SIZE_AT & at.MESSAGE_SIZES, description & at.MESSAGE_UPDATES
     target, offset = cta_of_address(env, address), address & (1 << context.RANK_BITS) - 1
     thread, slot = env[context.WARP] * LANES + lane, site - env[context.COUNTERS] >> 3
     if target < 0:
@@ -29,7 +29,7 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_pro
     check_start(env, r, target, thread, site, address)
     r[at.MESSAGES_OPEN] += 1
     r[at.TARGET] = target
-    barrier = what >> at.MESSAGE_BARRIER_AT
+    barrier = description >> at.MESSAGE_BARRIER_AT
     sync_object = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
     if sync_object:
         check_initialised_in_cluster(env, r, sync_object, target, lane, barrier, site)
@@ -42,32 +42,35 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_pro
     kind = at.ATOMIC if updates else at.COPY
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
         byte = address - offset + (index << r[at.SHARED_BITS])
-        before = stamps[index]
-        if before >> 32 == at.PENDING:
-            if not (updates and strength(r, before >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)):
-                report(env, kinds.TWO_COPIES, site, lane, byte, before & 0xFFFFFFFF, 0)
+        old_stamp = stamps[index]
+        if old_stamp >> 32 == at.PENDING:
+            if not (updates and strength(r, old_stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)):
+                report(env, kinds.TWO_COPIES, site, lane, byte, old_stamp & 0xFFFFFFFF, 0)
             continue
-        mine = env[context.TIME] << 32 | low
-        touch(env, r, kind, stamps, r[at.SHARED_GRANULES], index, True, thread, slot, site, byte, mine, False, 0, proxy)
+        stamp = env[context.TIME] << 32 | low
+        touch(
+            env, r, kind, stamps, r[at.SHARED_GRANULES], index, True, thread, slot, site, byte, stamp, False, 0, proxy
+        )
         stamps[index] = at.PENDING << 32 | low
 
 
 @compiled
 def running_cta(env: Any) -> Any:
-    """The CTA that runs. While what another has sent is done, the context has the sender's CTA and warp."""
+    """The CTA that runs. While the message of another CTA is carried out, CTA and WARP in the context are the
+    sender's."""
     return longs_at(env[context.CTA_STATE] + context.CTA_RANK)[0]
 
 
 @compiled
 def begin_copy(env: Any, r: Any) -> None:
-    """A bulk copy is done, perhaps of another CTA: then the log has that one for this time."""
+    """A bulk copy begins. If another CTA has issued it, the log names that CTA for this time."""
     if env[context.CTA] != running_cta(env):
         tick(env, r)
 
 
 @compiled
 def end_copy(env: Any, r: Any) -> None:
-    """It has been done: from now on the accesses are again of the CTA that runs."""
+    """The copy has ended: from now on the log names the CTA that runs again."""
     sender = env[context.CTA]
     if sender != running_cta(env):
         r[at.MESSAGES_OPEN] -= 1
@@ -77,6 +80,7 @@ def end_copy(env: Any, r: Any) -> None:
 
 @compiled
 def resume(env: Any, r: Any) -> None:
+    """The accesses from now on are those of the CTA that runs."""
     env[context.CTA] = running_cta(env)
     tick(env, r)
     r[at.OWN_SINCE] = env[context.TIME]
@@ -91,16 +95,16 @@ def finish_source_read(env: Any, r: Any, address: Any, size: Any) -> None:
     stamps = longs_at(env[context.FIRST_SHADOW] + target * env[context.SHADOW_STRIDE])
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
         for array in range(1, at.SHADOW_ARRAYS):
-            held = index + array * r[at.SHARED_GRANULES]
-            if stamps[held] >> 32 == at.PENDING and not has_product_read(stamps[held]):
-                stamps[held] = env[context.TIME] << 32 | stamps[held] & 0xFFFFFFFF
+            position = index + array * r[at.SHARED_GRANULES]
+            if stamps[position] >> 32 == at.PENDING and not has_product_read(stamps[position]):
+                stamps[position] = env[context.TIME] << 32 | stamps[position] & 0xFFFFFFFF
 
 
 @compiled
-def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) -> None:
-    """The store is done, and its mbarrier counts it. The context has the sender's CTA and warp, and for the rest those
-    of the CTA that runs."""
-    size, barrier = what >> at.MESSAGE_SIZE_AT & at.MESSAGE_SIZES, what >> at.MESSAGE_BARRIER_AT
+def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, description: Any) -> None:
+    """A message is complete, and its mbarrier counts it. CTA and WARP in the context are the sender's; all other words
+    are those of the CTA that runs."""
+    size, barrier = description >> at.MESSAGE_SIZE_AT & at.MESSAGE_SIZES, description >> at.MESSAGE_BARRIER_AT
     thread, sender = env[context.WARP] * LANES + lane, env[context.CTA]
     target, offset = cta_of_address(env, address), address & (1 << context.RANK_BITS) - 1
     if target < 0:
@@ -123,7 +127,7 @@ def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) ->
         if sender == owner:
             times[thread if r[at.NEAR] > LANES else lane] = now
         words_at(sync_object)[at.UNDONE_BYTES] = max(0, words_at(sync_object)[at.UNDONE_BYTES] - size)
-        if what & at.MESSAGE_COMPLETES:
+        if description & at.MESSAGE_COMPLETES:
             complete_phase(env, r, sync_object, lane, barrier, site)
     resume(env, r)
     env[context.CTA] = sender

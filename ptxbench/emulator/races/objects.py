@@ -1,7 +1,7 @@
 """Synchronization through memory: release to and acquire from locations. Compiled by numba.
 
-A release replaces what was released to a location before; an atomic adds to it. (PTX ISA, "Memory Consistency
-Model": release and acquire patterns, by one instruction, or by a fence and a strong access.)
+The release of a store replaces what was released to the location before; that of an atomic adds to it. (PTX ISA,
+"Memory Consistency Model": release and acquire patterns, by one instruction, or by a fence and a strong access.)
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def object_slot(env: Any, r: Any, address: Any, in_cluster: Any) -> Any:
         if owner < 0:
             return 0
         address -= offset >> context.RANK_BITS << context.RANK_BITS
-    where = space_of(env, r, address, at.OBJECT_GRANULE)
-    if where == ELSEWHERE:
+    space = space_of(env, r, address, at.OBJECT_GRANULE)
+    if space == ELSEWHERE:
         return 0
-    if where == IN_SHARED:
+    if space == IN_SHARED:
         index = address - context.SHARED_WINDOW >> 2
         return r[at.SHARED_OBJECTS] + owner * r[at.SHARED_OBJECT_STRIDE] + 4 * index if r[at.SHARED_OBJECTS] else 0
     return r[at.GLOBAL_OBJECTS] + 4 * (address - context.GLOBAL_BASE >> 2) if r[at.GLOBAL_OBJECTS] else 0
@@ -100,7 +100,7 @@ def clear_releases(r: Any, sync_object: Any) -> None:
 
 @compiled
 def acquire_into(env: Any, r: Any, holder: Any, sync_object: Any, flags: Any) -> None:
-    """Acquire into the row of `holder` what was released to an object, as far as the scopes reach."""
+    """Acquire into the row of `holder` what was released to an object, within the scopes of both."""
     words = words_at(sync_object)
     join_scope(env, r, holder, words[at.WIDE_ROW], flags)
     if cluster_of(r, words[at.HOME]) == cluster_of(r, env[context.CTA]):
@@ -111,8 +111,8 @@ def acquire_into(env: Any, r: Any, holder: Any, sync_object: Any, flags: Any) ->
 
 @compiled
 def release_to(env: Any, r: Any, lanes: Any, sync_object: Any, flags: Any) -> None:
-    """`lanes` release to an object what they know: all of it, or the part that fences have published."""
-    words, alone = words_at(sync_object), r[at.FAR] == 0
+    """`lanes` release to an object what they know: all of it, or the accesses before a fence."""
+    words, near_only = words_at(sync_object), r[at.FAR] == 0
     if words[at.HOME] != env[context.CTA]:
         release_row(r, sync_object + 4 * at.CTA_ROW)
         if cluster_of(r, words[at.HOME]) != cluster_of(r, env[context.CTA]):
@@ -123,14 +123,19 @@ def release_to(env: Any, r: Any, lanes: Any, sync_object: Any, flags: Any) -> No
             publish(env, r, lanes, sync_object + 4 * at.CTA_ROW, -1, True)
         else:
             publish(
-                env, r, lanes, sync_object + 4 * (at.CLUSTER_ROW if flags & at.OF_CLUSTER else at.WIDE_ROW), -1, alone
+                env,
+                r,
+                lanes,
+                sync_object + 4 * (at.CLUSTER_ROW if flags & at.OF_CLUSTER else at.WIDE_ROW),
+                -1,
+                near_only,
             )
     elif r[at.FENCED]:
         publish(env, r, lanes, sync_object + 4 * at.CTA_ROW, at.FENCE_CTA, True)
         if not flags & at.OF_CTA:
-            publish(env, r, lanes, sync_object + 4 * at.CLUSTER_ROW, at.FENCE_CLUSTER, alone)
+            publish(env, r, lanes, sync_object + 4 * at.CLUSTER_ROW, at.FENCE_CLUSTER, near_only)
         if not flags & (at.OF_CTA | at.OF_CLUSTER):
-            publish(env, r, lanes, sync_object + 4 * at.WIDE_ROW, at.FENCE_GPU, alone)
+            publish(env, r, lanes, sync_object + 4 * at.WIDE_ROW, at.FENCE_GPU, near_only)
     words[at.VERSION] += 1
 
 
@@ -141,9 +146,11 @@ def acquire(env: Any, r: Any, lane: Any, sync_object: Any, flags: Any) -> None:
     words = words_at(address)
     if flags & at.ACQUIRES:
         acquire_into(env, r, address + 4 * at.OWN_ROW, sync_object, flags)
-    version, which = words_at(sync_object)[at.VERSION], sync_object - r[at.OBJECTS]
-    if words[at.SEEN] != which or words[at.SEEN_VERSION] != version:  # else it is known already, or pending
-        words[at.SEEN], words[at.SEEN_VERSION] = which, version
+    version, object_offset = words_at(sync_object)[at.VERSION], sync_object - r[at.OBJECTS]
+    if (
+        words[at.SEEN] != object_offset or words[at.SEEN_VERSION] != version
+    ):  # else it was acquired before, or is pending
+        words[at.SEEN], words[at.SEEN_VERSION] = object_offset, version
         acquire_into(env, r, address + 4 * at.PENDING_ROW, sync_object, flags)
 
 

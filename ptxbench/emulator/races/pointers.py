@@ -9,24 +9,25 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-Some = TypeVar("Some", bound=Callable[..., Any])
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
 WITHOUT_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Options of numba's: no wrappers for calls from Python or C, which nothing uses. They took a quarter of the time."""
+"""Options of numba: no wrappers for calls from Python or C. Nothing uses them, and they took a quarter of the time of
+compilation."""
 
 
-def compiled(function: Some) -> Some:
+def compiled(function: AnyFunction) -> AnyFunction:
     """Decorator: numba compiles the function when it is called from a compiled one."""
     dispatcher = njit(function, **WITHOUT_WRAPPERS)
     template_for = dispatcher.get_call_template
     dispatcher.get_call_template = lambda args, keywords: template_for(tuple(map(widened, args)), keywords)
-    return cast("Some", dispatcher)
+    return cast("AnyFunction", dispatcher)
 
 
 def widened(kind: Any) -> Any:
-    """The type for which a function is compiled, by the type of an argument: one for all integers, and one for truth
-    values, known or not. So most functions are compiled once."""
+    """The type for which a function is compiled, for the type of an argument: int64 for all integers, and boolean for
+    truth values, also for literals. So most functions are compiled only once."""
     if isinstance(kind, types.Integer | types.IntegerLiteral):
         return types.int64
     return types.boolean if isinstance(kind, types.Boolean | types.BooleanLiteral) else kind

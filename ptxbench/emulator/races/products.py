@@ -1,8 +1,8 @@
 """Products of warpgroups as readers of shared memory, from their issue to the wait. Compiled by numba.
 
-A table has what each warp read of each piece of 16 bytes (layout.py). A mark in the shadow of the first read, of the
-time PENDING, says that a granule has been read by products since its last write; so writes look into the table.
-The matrix descriptors are explained in runtime/descriptors.py.
+A table has for each piece of 16 bytes when products of each warp read it (layout.py). In the shadow, a stamp with the
+time PENDING in place of the first read says that products have read the granule since its last write: a write then
+looks into the table. The matrix descriptors are explained in runtime/descriptors.py.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def forget_products(env: Any, r: Any) -> None:
 
 @compiled
 def piece_address(descriptor: Any, transposed: Any, first_row: Any, pieces: Any, index: Any) -> Any:
-    """The address of piece `index` of an operand's rows from `first_row` on: `pieces`, 2 or 4, for each row."""
+    """The address of piece `index` of an operand's rows from `first_row` on; each row has 2 or 4 `pieces`."""
     mode = descriptor >> 62 & 3
     width = 256 >> mode if mode else PIECE
     start = (descriptor & START_MASK) << 4
@@ -59,16 +59,16 @@ def piece_address(descriptor: Any, transposed: Any, first_row: Any, pieces: Any,
 
 
 @compiled
-def track_product(env: Any, r: Any, a: Any, b: Any, site: Any, what: Any, done: Any) -> None:
+def track_product(env: Any, r: Any, a: Any, b: Any, site: Any, description: Any, done: Any) -> None:
     """The current warp issues a product, or has waited for it.
 
-    `what`: the columns, from bit 16 on the flags, from bit 24 on whether A is in memory, from bit 32 on the address of
-    the first byte of shared memory.
+    `description`: the columns, from bit 16 on the flags, from bit 24 on whether A is in memory, from bit 32 on the
+    address of the first byte of shared memory.
     """
     if r[at.SHARED_SKIPPED]:
         return
-    columns, flags, origin = what & 0xFFFF, what >> 16 & 255, what >> 32
-    if what >> 24 & 1:
+    columns, flags, origin = description & 0xFFFF, description >> 16 & 255, description >> 32
+    if description >> 24 & 1:
         first = ROWS * (env[context.WARP] & 3)
         read_operand(env, r, a, flags & TRANSPOSED_A, first, ROWS, 2, origin, site, done)
     pieces = 4 if flags & DOUBLE_B else 2
@@ -110,28 +110,28 @@ def check_last_write(env: Any, r: Any, written: Any, byte: Any, site: Any, slot:
     if time == at.PENDING:
         report(env, kinds.PENDING_COPY, site, 0, byte, 0, 0)
         return
-    how = 1
+    race = 1
     for lane in range(LANES):
-        how = race_kind(env, r, written, warp * LANES + lane, slot)
-        if how == 0:
+        race = race_kind(env, r, written, warp * LANES + lane, slot)
+        if race == 0:
             break
-    if how:
-        report_race(env, r, kinds.READ_AFTER_WRITE, site, 0, byte, written, how)
+    if race:
+        report_race(env, r, kinds.READ_AFTER_WRITE, site, 0, byte, written, race)
         return
     if written & at.PROXY == at.PROXY or accessing_cta(env, r, time) != env[context.CTA]:
         return
     if reported(env, kinds.MISSING_PROXY_FENCE, site):
         return
-    other = written & (1 << at.THREAD_BITS) - 1
+    writer = written & (1 << at.THREAD_BITS) - 1
     for lane in range(LANES):
-        if fenced(env, r, warp * LANES + lane, other, time, at.PROXY_SHARED):
+        if fenced(env, r, warp * LANES + lane, writer, time, at.PROXY_SHARED):
             return
     report_race(env, r, kinds.MISSING_PROXY_FENCE, site, 0, byte, written, 1)
 
 
 @compiled
 def mark_product_read(env: Any, stamps: Any, index: Any, stride: Any, low: Any) -> None:
-    """Mark a granule as read by products; the first read in its place becomes the second."""
+    """Mark a granule as read by products, in place of the first read, which becomes the second."""
     first = stamps[index + stride]
     if first & at.PROXY != at.PROXY and first >> 32 >= env[context.TIME_OF_START]:
         stamps[index + 2 * stride] = first
@@ -140,21 +140,22 @@ def mark_product_read(env: Any, stamps: Any, index: Any, stride: Any, low: Any) 
 
 @compiled
 def has_product_read(stamp: Any) -> Any:
+    """Whether a stamp is the mark that products have read the granule."""
     return stamp >> 32 == at.PENDING and stamp & at.PROXY == at.PROXY
 
 
 @compiled
-def check_overwrite(env: Any, r: Any, mark_: Any, thread: Any, site: Any, byte: Any) -> None:
-    """A write to a granule that products have read: they must be complete, and ordered before."""
+def check_overwrite(env: Any, r: Any, mark: Any, thread: Any, site: Any, byte: Any) -> None:
+    """A write to a granule that products have read: these must be complete, and ordered before the write."""
     lane, target = thread & 31, r[at.TARGET]
     cta = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
-    inner = byte & (1 << context.RANK_BITS) - 1
-    words = words_at(piece_row(env, r, target, inner >> at.PIECE_BITS))
+    offset = byte & (1 << context.RANK_BITS) - 1
+    words = words_at(piece_row(env, r, target, offset >> at.PIECE_BITS))
     for warp in range(env[context.WARP_COUNT]):
         time = words[warp]
         if time == 0:
             continue
-        stamp = mark_ & ~((1 << at.THREAD_BITS) - 1) | warp * LANES
+        stamp = mark & ~((1 << at.THREAD_BITS) - 1) | warp * LANES
         if time < 0:
             report(env, kinds.UNDER_PRODUCT, site, lane, byte, stamp & 0xFFFFFFFF, cta << 1)
         elif not knows_product_done(env, r, thread, warp, cta, time):
@@ -163,7 +164,7 @@ def check_overwrite(env: Any, r: Any, mark_: Any, thread: Any, site: Any, byte: 
 
 @compiled
 def knows_product_done(env: Any, r: Any, thread: Any, warp: Any, cta: Any, time: Any) -> Any:
-    """Whether `thread` knows of a lane of `warp`, all of which have waited for a product, that it has done so."""
+    """Whether `thread` knows that a lane of `warp` has waited for a product at `time`; all lanes of the warp did."""
     for lane in range(LANES):  # noqa: SIM110  for numba
         if knows(env, r, thread, warp * LANES + lane, cta, False, time):
             return True

@@ -1,11 +1,12 @@
 """Fences between the generic and the async proxy, and whether one lies between a write and a use. Compiled by numba.
 
-What a thread wrote by the generic proxy, the async proxy may use after a proxy fence that comes after the write and
-before the use: the writer's, followed by a synchronization with the user; or the user's, after a synchronization with
-the writer; or a third thread's between them. (PTX ISA, "Proxies", "Causality Order".)
+A thread writes by the generic proxy. The async proxy may use the written bytes only if a proxy fence comes after the
+write and before the use: a fence of the writer, followed by a synchronization with the user; a fence of the user, after
+a synchronization with the writer; or a fence of a third thread, between two such synchronizations. (PTX ISA, "Proxies",
+"Causality Order".)
 
-The fences of each warp form a list. A thread's last fence also keeps what the thread knew there. For a third thread
-only that is kept, so that a fence before its last one may count although it came too early.
+The fences of each warp form a list. What a thread knew at a fence is kept only for its last fence. So an earlier fence
+of a third thread may count although the thread did not yet know the write.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ def last_fence(env: Any, r: Any, warp: Any) -> Any:
 
 @compiled
 def fence_at(r: Any, number: Any) -> Any:
+    """The words of the proxy fence with this number."""
     return words_at(r[at.FENCE_LOG] + 4 * at.FENCE_WORDS * number)
 
 
 @compiled
 def forget_fences(env: Any, r: Any) -> None:
-    """The current CTA starts: there have been no fences. What its threads knew there is cleared with their words."""
+    """The current CTA starts: there have been no fences. `open_cta` clears what threads knew at fences."""
     last = words_at(last_fence(env, r, 0))
     for warp in range(env[context.WARP_COUNT]):
         last[warp] = 0
@@ -79,10 +81,10 @@ def keep_known(env: Any, r: Any, lane: Any, first: Any) -> None:
     words[first + at.KNOWN_BARRIER] = env[context.TIME_OF_BARRIER]
     words[first + at.KNOWN_WARP] = env[context.TIME_OF_WARP]
     release_row(r, holder)
-    own, of_warp = words[at.OWN_ROW], words_at(warp_row(env, r, warp))[0]
-    if own or of_warp:
+    of_thread, of_warp = words[at.OWN_ROW], words_at(warp_row(env, r, warp))[0]
+    if of_thread or of_warp:
         target = allocated_row(r, holder)
-        join(r, target, own, 0, r[at.NEAR])
+        join(r, target, of_thread, 0, r[at.NEAR])
         join(r, target, of_warp, 0, r[at.NEAR])
 
 
@@ -107,7 +109,7 @@ def knew_at_fence(env: Any, r: Any, thread: Any, other: Any, time: Any, first: A
 
 @compiled
 def fenced_by(env: Any, r: Any, thread: Any, other: Any, time: Any, orders: Any) -> Any:
-    """Whether `other` has executed such a fence at `time` or later, which happened before what `thread` does now."""
+    """Whether `other` has executed a fence that orders one of `orders`, at `time` or later, and `thread` knows it."""
     number = words_at(last_fence(env, r, other >> 5))[0]
     while number:
         fence = fence_at(r, number)
@@ -122,6 +124,7 @@ def fenced_by(env: Any, r: Any, thread: Any, other: Any, time: Any, orders: Any)
 
 @compiled
 def fenced_between(env: Any, r: Any, thread: Any, third: Any, other: Any, time: Any, orders: Any, first: Any) -> Any:
+    """Whether a fence of the thread `third` lies between what `other` wrote at `time` and what `thread` does now."""
     return knew_at_fence(env, r, third, other, time, first) and fenced_by(env, r, thread, third, time, orders)
 
 

@@ -14,7 +14,7 @@ ELSEWHERE, IN_GLOBAL, IN_SHARED = -1, 0, 1
 
 @compiled
 def space_of(env: Any, r: Any, address: Any, size: Any) -> Any:
-    """Where an access by generic address is: in shared memory, in the arena, or elsewhere."""
+    """The space of an access by generic address: IN_SHARED, IN_GLOBAL (in the arena), or ELSEWHERE."""
     offset = address - context.SHARED_WINDOW
     if 0 <= offset < 1 << 32:
         return IN_SHARED if offset + size <= env[context.SHARED_BYTES] else ELSEWHERE
@@ -56,8 +56,9 @@ def reported(env: Any, kind: Any, site: Any) -> Any:
 
 
 @compiled
-def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, where: Any) -> None:
-    """Report a finding, if it is the first of its kind at its site. `where`: the other access's CTA, and SCOPE."""
+def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, last: Any) -> None:
+    """Report a finding, if it is the first of its kind at its site. `other`, `last`: the slots 6 and 7 of a finding
+    (runtime/kinds.py)."""
     offset = site - env[context.COUNTERS]
     count = env[context.FINDING_COUNT]
     if reported(env, kind, site) or count >= kinds.MOST_FINDINGS:
@@ -65,7 +66,7 @@ def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, 
     longs_at(env[context.FLAGS] + offset)[0] |= 1 << kind
     finding = longs_at(env[context.FINDINGS] + 8 * kinds.FINDING_SLOTS * count)
     finding[0], finding[1], finding[2], finding[3] = kind, offset, lane, address
-    finding[4], finding[5], finding[6], finding[7] = env[context.CTA], env[context.WARP], other, where
+    finding[4], finding[5], finding[6], finding[7] = env[context.CTA], env[context.WARP], other, last
     env[context.FINDING_COUNT] = count + 1
 
 
@@ -81,6 +82,7 @@ def check_start(env: Any, r: Any, target: Any, thread: Any, site: Any, address: 
 
 @compiled
 def strength(r: Any, slot: Any) -> Any:
+    """The strength of the accesses of a site: WEAK or one of STRONG_CTA, STRONG_CLUSTER, STRONG_GPU."""
     return bytes_at(r[at.STRENGTH])[slot] if slot < r[at.STRENGTH_SIZE] else 0
 
 
@@ -93,41 +95,42 @@ def accessing_cta(env: Any, r: Any, time: Any) -> Any:
 
 
 @compiled
-def reaches(env: Any, r: Any, strength: Any, cta: Any) -> Any:
-    """Whether the scope of both of two strong accesses includes the other's CTA; one of them is the current."""
-    if strength == at.STRONG_GPU or cta == env[context.CTA]:
+def reaches(env: Any, r: Any, narrower: Any, cta: Any) -> Any:
+    """Whether the scopes of two strong accesses, in the current CTA and in `cta`, both include the other CTA.
+    `narrower`: the lower of their strengths."""
+    if narrower == at.STRONG_GPU or cta == env[context.CTA]:
         return True
-    return strength == at.STRONG_CLUSTER and cluster_of(r, cta) == cluster_of(r, env[context.CTA])
+    return narrower == at.STRONG_CLUSTER and cluster_of(r, cta) == cluster_of(r, env[context.CTA])
 
 
 @compiled
 def race_kind(env: Any, r: Any, stamp: Any, thread: Any, slot: Any) -> Any:
     """0 if an access is ordered after that of `stamp`, or both are strong; 1 for a race; 2 if a scope is too narrow."""
-    time, other = stamp >> 32, stamp & (1 << at.THREAD_BITS) - 1
+    time, other_thread = stamp >> 32, stamp & (1 << at.THREAD_BITS) - 1
     if time == 0 or time == at.PENDING or r[at.OVERFLOW]:
         return 0
     cta = accessing_cta(env, r, time)
     copied = stamp & at.ASYNC != 0
     if cta == env[context.CTA]:
-        if other == thread and not copied:
+        if other_thread == thread and not copied:
             return 0
     elif cta == at.EARLIER:
-        return 0 if knows(env, r, thread, other, cta, copied, time) else 1
+        return 0 if knows(env, r, thread, other_thread, cta, copied, time) else 1
     elif not r[at.BETWEEN_CTAS] and cluster_of(r, cta) != cluster_of(r, env[context.CTA]):
         return 0
-    mine, its = strength(r, slot), strength(r, stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)
-    both = mine != at.WEAK and its != at.WEAK
-    if both and reaches(env, r, min(mine, its), cta):
+    strength_here, strength_there = strength(r, slot), strength(r, stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)
+    both_strong = strength_here != at.WEAK and strength_there != at.WEAK
+    if both_strong and reaches(env, r, min(strength_here, strength_there), cta):
         return 0
-    if knows(env, r, thread, other, cta, copied, time):
+    if knows(env, r, thread, other_thread, cta, copied, time):
         return 0
-    if mine != at.WEAK and may_see(env, r, thread, other, cta, time):
+    if strength_here != at.WEAK and may_see(env, r, thread, other_thread, cta, time):
         return 0
-    return 2 if both else 1
+    return 2 if both_strong else 1
 
 
 @compiled
-def report_race(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp: Any, how: Any) -> None:
-    """Report a race with the access of `stamp`."""
-    where = accessing_cta(env, r, stamp >> 32) << 1 | (how == 2)
-    report(env, kind, site, lane, address, stamp & 0xFFFFFFFF, where)
+def report_race(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp: Any, race: Any) -> None:
+    """Report a race with the access of `stamp`. `race`: the result of `race_kind`."""
+    cta_and_scope = accessing_cta(env, r, stamp >> 32) << 1 | (race == 2)
+    report(env, kind, site, lane, address, stamp & 0xFFFFFFFF, cta_and_scope)

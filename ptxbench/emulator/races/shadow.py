@@ -37,10 +37,10 @@ def same_as_memory(env: Any, values: Any, lane: Any, element: Any, first: Any, c
     """Whether memory already has the bytes that a lane stores, from `first` on."""
     if values == 0:
         return False
-    held = bytes_at(host)
+    stored = bytes_at(host)
     different = 0
     for i in range(count):
-        different += held[i] != value_byte(values, lane, element, first + i)
+        different += stored[i] != value_byte(values, lane, element, first + i)
     return different == 0
 
 
@@ -56,43 +56,43 @@ def earlier_lane(addresses: Any, mask: Any, lane: Any, byte: Any, size: Any) -> 
 @compiled
 def touch(
     env: Any, r: Any, kind: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any,
-    site: Any, byte: Any, mine: Any, silent: Any, alike: Any, proxy: Any,
+    site: Any, byte: Any, stamp: Any, silent: Any, earlier_store: Any, proxy: Any,
 ) -> Any:  # fmt: skip
     """Check one granule of an access: report findings and update the shadow.
 
-    `silent`: memory already has the stored value. `alike`: whether an earlier lane of the same instruction stored here:
-    1 the same value, 2 another value, 0 no such lane. `proxy`: if the access is made in the async proxy, what a fence
-    must order between the last write and it; else 0. The returned value is unused.
+    `silent`: memory already has the stored value. `earlier_store`: whether an earlier lane of the same instruction
+    stored here: 1 the same value, 2 another value, 0 no such lane. `proxy`: if the access is made in the async proxy,
+    what a fence must order between the last write and the access; else 0. The returned value is unused.
     """
     lane = thread & 31
     start = env[context.TIME_OF_START] if in_shared else 1
     written = stamps[index]
     time = written >> 32
-    never = time < start
+    unwritten = time < start
     if in_shared and kind != at.STORE and kind != at.COPY:
-        if never:
+        if unwritten:
             report(env, kinds.UNINITIALISED, site, lane, byte, 0, 0)
         elif time == at.PENDING:
             report(env, kinds.PENDING_COPY, site, lane, byte, 0, 0)
     if in_shared and (kind == at.STORE or kind == at.COPY) and time == at.PENDING:
         report(env, kinds.OVERWRITES_COPY, site, lane, byte, 0, 0)
     reads = kind == at.LOAD or kind == at.FAR_LOAD
-    if not never:
-        if alike:
-            if alike == 2:
+    if not unwritten:
+        if earlier_store:
+            if earlier_store == 2:
                 report_race(env, r, kinds.DISAGREEMENT, site, lane, byte, written, 1)
         else:
-            how = race_kind(env, r, written, thread, slot)
-            if how:
+            race = race_kind(env, r, written, thread, slot)
+            if race:
                 if silent:
-                    report_race(env, r, kinds.SAME_VALUE, site, lane, byte, written, how)
+                    report_race(env, r, kinds.SAME_VALUE, site, lane, byte, written, race)
                     return 0
                 kind_of_race = kinds.READ_AFTER_WRITE if reads else kinds.WRITE_AFTER_WRITE
-                report_race(env, r, kind_of_race, site, lane, byte, written, how)
+                report_race(env, r, kind_of_race, site, lane, byte, written, race)
             elif proxy and written != r[at.FENCED_STAMP] and unfenced(env, r, written, thread, proxy):
                 report_race(env, r, kinds.MISSING_PROXY_FENCE, site, lane, byte, written, 1)
     if reads:
-        note_read(env, r, stamps, stride, index, in_shared, thread, slot, mine, start)
+        note_read(env, r, stamps, stride, index, in_shared, thread, slot, stamp, start)
         return 0
     for k in range(1, at.SHADOW_ARRAYS):
         read = stamps[index + k * stride]
@@ -104,15 +104,15 @@ def touch(
         if read >> 32 == at.PENDING:
             report(env, kinds.WRITE_UNDER_COPY, site, lane, byte, read & 0xFFFFFFFF, env[context.CTA] << 1)
             continue
-        how = race_kind(env, r, read, thread, slot)
-        if how:
+        race = race_kind(env, r, read, thread, slot)
+        if race:
             if silent:
-                report_race(env, r, kinds.SAME_VALUE, site, lane, byte, read, how)
+                report_race(env, r, kinds.SAME_VALUE, site, lane, byte, read, race)
                 return 0
-            report_race(env, r, kinds.WRITE_AFTER_READ, site, lane, byte, read, how)
-    stamps[index] = mine
+            report_race(env, r, kinds.WRITE_AFTER_READ, site, lane, byte, read, race)
+    stamps[index] = stamp
     if kind == at.COPY:
-        stamps[index] = (at.PENDING << 32) | (mine & 0xFFFFFFFF) | at.ASYNC
+        stamps[index] = (at.PENDING << 32) | (stamp & 0xFFFFFFFF) | at.ASYNC
     stamps[index + stride] = 0
     stamps[index + 2 * stride] = 0
     return 0
@@ -120,78 +120,81 @@ def touch(
 
 @compiled
 def unfenced(env: Any, r: Any, written: Any, thread: Any, proxy: Any) -> Any:
-    """Whether the stamp `written` is of the generic proxy, in the current CTA, and no proxy fence follows the write."""
+    """Whether the write of the stamp `written` was made in the generic proxy, in the current CTA, and no proxy fence
+    follows it."""
     time = written >> 32
     if written & at.PROXY == at.PROXY or time == at.PENDING:
         return False
     if time < env[context.TIME_OF_START] or accessing_cta(env, r, time) != env[context.CTA]:
         return False
     if fenced(env, r, thread, written & (1 << at.THREAD_BITS) - 1, time, proxy):
-        r[at.FENCED_STAMP] = written  # as that of the next granule, mostly
+        r[at.FENCED_STAMP] = written  # the next granule mostly has the same stamp
         return False
     return True
 
 
 @compiled
 def note_read(
-    env: Any, r: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any, mine: Any,
+    env: Any, r: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any, stamp: Any,
     start: Any,
 ) -> None:  # fmt: skip
-    """Record a read. Two reads since the last write are kept: the first that is not ordered before this one, and
-    this."""
+    """Record a read. Two reads since the last write are kept: the first one that is not ordered before this read, and
+    this read."""
     first = stamps[index + stride]
     if first >> 32 == at.PENDING:
-        stamps[index + 2 * stride] = mine
+        stamps[index + 2 * stride] = stamp
         return
-    if first >> 32 < start or replaced(env, r, first, thread):
-        stamps[index + stride] = mine
+    if first >> 32 < start or is_covered(env, r, first, thread):
+        stamps[index + stride] = stamp
     else:
-        stamps[index + 2 * stride] = mine
+        stamps[index + 2 * stride] = stamp
 
 
 @compiled
-def replaced(env: Any, r: Any, read: Any, thread: Any) -> Any:
-    """Whether a read is ordered before one of `thread`, so that checks against the later read cover the earlier."""
+def is_covered(env: Any, r: Any, read: Any, thread: Any) -> Any:
+    """Whether a read is ordered before one of `thread`, so that checks against the later read cover the earlier one."""
     time = read >> 32
     return knows(env, r, thread, read & (1 << at.THREAD_BITS) - 1, accessing_cta(env, r, time), False, time)
 
 
 @compiled
-def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site: Any, values: Any) -> None:
+def access(env: Any, r: Any, description: Any, mask: Any, address_list: Any, first_site: Any, values: Any) -> None:
     """Check an instruction's accesses, lane by lane. `values`: address of the stored values, or 0."""
-    kind, element = what & 255, what >> at.ELEMENT_AT & 255
-    size, in_cluster = what >> at.BYTES_AT & 255, what >> at.FLAGS_AT & at.IN_CLUSTER
+    kind, element = description & 255, description >> at.ELEMENT_AT & 255
+    size, in_cluster = description >> at.BYTES_AT & 255, description >> at.FLAGS_AT & at.IN_CLUSTER
     addresses = longs_at(address_list)
     counters, now, warp = env[context.COUNTERS], env[context.TIME], env[context.WARP]
-    alone, own = env[context.CLUSTER_SIZE] == 1, cta_slot(env)
-    r[at.TARGET] = own
+    single_cta, own_slot = env[context.CLUSTER_SIZE] == 1, cta_slot(env)
+    r[at.TARGET] = own_slot
     for lane in range(LANES):
         if not mask >> lane & 1:
             continue
         address = addresses[lane]
-        target, named_offset = own, 0
+        target, rank_offset = own_slot, 0
         if in_cluster:
-            named_offset = address - context.SHARED_WINDOW
-            target = cta_of_address(env, named_offset)
+            rank_offset = address - context.SHARED_WINDOW
+            target = cta_of_address(env, rank_offset)
             if target < 0:
                 continue
             r[at.TARGET] = target
-            named_offset = named_offset >> context.RANK_BITS << context.RANK_BITS
-            address -= named_offset
-        where = space_of(env, r, address, size)
-        if where == ELSEWHERE:
+            rank_offset = rank_offset >> context.RANK_BITS << context.RANK_BITS
+            address -= rank_offset
+        space = space_of(env, r, address, size)
+        if space == ELSEWHERE:
             continue
-        in_shared = where == IN_SHARED
+        in_shared = space == IN_SHARED
         site = first_site
         slot = site - counters >> 3
         thread = warp * LANES + lane
-        strong = strength(r, slot)
-        mine = now << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread
-        if strong == at.STRONG_GPU or (in_shared and (strong == at.STRONG_CLUSTER or (strong and alone))):
-            mine |= at.STRONG_BIT
+        site_strength = strength(r, slot)
+        stamp = now << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread
+        if site_strength == at.STRONG_GPU or (
+            in_shared and (site_strength == at.STRONG_CLUSTER or (site_strength and single_cta))
+        ):
+            stamp |= at.STRONG_BIT
         if in_shared:
             if in_cluster:
-                check_start(env, r, target, thread, site, address - context.SHARED_WINDOW + named_offset)
+                check_start(env, r, target, thread, site, address - context.SHARED_WINDOW + rank_offset)
                 note_touch(env, r, target, thread, stamp_of(env, site, thread))
             stamps = longs_at(env[context.FIRST_SHADOW] + target * env[context.SHADOW_STRIDE])
             bits, stride = r[at.SHARED_BITS], r[at.SHARED_GRANULES]
@@ -211,31 +214,47 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         for j in range(max(1, size >> bits)):
             first = j << bits
             index = (offset >> bits) + j
-            byte = (offset + named_offset if in_shared else address) + first
+            byte = (offset + rank_offset if in_shared else address) + first
             written = stamps[index]
-            silent, alike = False, 0
+            silent, earlier_store = False, 0
             if values and written >> 32 >= 1:
                 if written >> 32 == now and written >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1 == slot:
-                    before = earlier_lane(addresses, mask, lane, address + first, size)
-                    if before >= 0:
-                        alike = 1
-                        from_byte = address + first - addresses[before]
+                    earlier = earlier_lane(addresses, mask, lane, address + first, size)
+                    if earlier >= 0:
+                        earlier_store = 1
+                        from_byte = address + first - addresses[earlier]
                         for i in range(min(granule, size)):
                             a = value_byte(values, lane, element, first + i)
-                            if a != value_byte(values, before, element, from_byte + i):
-                                alike = 2
-                if not alike:
+                            if a != value_byte(values, earlier, element, from_byte + i):
+                                earlier_store = 2
+                if not earlier_store:
                     silent = same_as_memory(env, values, lane, element, first, min(granule, size), host + first)
-            touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, byte, mine, silent, alike, 0)
+            touch(
+                env,
+                r,
+                kind,
+                stamps,
+                stride,
+                index,
+                in_shared,
+                thread,
+                slot,
+                site,
+                byte,
+                stamp,
+                silent,
+                earlier_store,
+                0,
+            )
 
 
 @compiled
 def same_bytes(source: Any, host: Any, count: Any) -> Any:
     """Whether memory already has the bytes that a copy is about to store."""
-    new, held = bytes_at(source), bytes_at(host)
+    new, stored = bytes_at(source), bytes_at(host)
     different = 0
     for i in range(count):
-        different += new[i] != held[i]
+        different += new[i] != stored[i]
     return different == 0
 
 
@@ -245,11 +264,11 @@ def access_range(
 ) -> None:
     """Check a bulk copy's access to consecutive bytes, at an offset in shared memory or in the arena.
 
-    `marks`: bits of the stamp. The access is made in the async proxy. `source`: the host address of the bytes that it
-    is about to store in global memory, or 0.
+    The access is made in the async proxy. `marks`: bits that are set in the stamp. `source`: the host address of the
+    bytes that the copy is about to store in global memory, or 0.
     """
     slot = site - env[context.COUNTERS] >> 3
-    mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | marks
+    stamp = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | marks
     proxy = at.PROXY_SHARED if in_shared else at.PROXY_GLOBAL
     r[at.TARGET], r[at.FENCED_STAMP] = cta_slot(env), 0
     if in_shared and r[at.SHARED_SKIPPED]:
@@ -267,7 +286,7 @@ def access_range(
         silent, first = False, index << bits
         if source and stamps[index] >> 32 >= 1 and first >= offset:
             silent = same_bytes(source + first - offset, base + first + env[context.DELTA], 1 << bits)
-        touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, base + first, mine, silent, 0, proxy)
+        touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, base + first, stamp, silent, 0, proxy)
 
 
 @compiled
@@ -280,14 +299,14 @@ def complete_copy_write(env: Any, r: Any, offset: Any, size: Any) -> None:
 
 
 @compiled
-def hold_for_copy(env: Any, r: Any, offset: Any, size: Any, thread: Any, site: Any, done: Any) -> None:
+def note_copy_read(env: Any, r: Any, offset: Any, size: Any, thread: Any, site: Any, done: Any) -> None:
     """A copy is going to read these bytes of shared memory, or has read them."""
     slot = site - env[context.COUNTERS] >> 3
     low = (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | at.ASYNC
     stamps, stride = longs_at(env[context.SHADOW]), r[at.SHARED_GRANULES]
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
-        held = index + stride * (2 if has_product_read(stamps[index + stride]) else 1)
+        position = index + stride * (2 if has_product_read(stamps[index + stride]) else 1)
         if not done:
-            stamps[held] = at.PENDING << 32 | low
-        elif stamps[held] >> 32 == at.PENDING:
-            stamps[held] = env[context.TIME] << 32 | stamps[held] & 0xFFFFFFFF
+            stamps[position] = at.PENDING << 32 | low
+        elif stamps[position] >> 32 == at.PENDING:
+            stamps[position] = env[context.TIME] << 32 | stamps[position] & 0xFFFFFFFF

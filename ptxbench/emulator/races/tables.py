@@ -1,4 +1,4 @@
-"""The memory for race detection in one sanitized launch, and the checks that could not be made."""
+"""The memory for race detection in one sanitized launch, and notes on checks that could not be made."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ptxbench.emulator.races import layout as at
 MOST_SHADOW = 4 << 30
 """The most bytes of global shadow memory: six per byte of the arrays (24 if a kernel accesses single bytes)."""
 SURELY_FREE = 16 << 20
-"""Bytes for which the system is not asked how much memory is free."""
+"""For a shadow of up to this many bytes, the system is not asked how much memory is free."""
 ROW_BYTES = 512 << 20
-"""The most bytes of rows; they are touched only where threads synchronize in special ways."""
+"""The most bytes of rows. Their pages are touched only if threads synchronize other than by barriers of the CTA."""
 MOST_TIMES = 1 << 26
 """The most synchronization events of a launch that get separate times."""
 MOST_OBJECTS = 1 << 18
-MUCH = 1 << 20
-"""From this size in bytes on an array is mapped: otherwise all of it is cleared at every launch."""
+MAPPED_FROM = 1 << 20
+"""Arrays of this many bytes or more are mapped, so that a launch clears only the pages that it touches."""
 MOST_PROXY_FENCES = 1 << 20
 """The most proxy fences of a launch, each of some lanes of a warp, that are remembered."""
 
@@ -36,21 +36,23 @@ MOST_GRANULES = 3 << 18
 """The most granules of global memory that are tracked, 3 MiB of words. Of larger arrays, every second page or fewer."""
 SHARED_BUDGET = 1 << 14
 """Warp accesses to shared memory, about 3 ms, after which the shared memory of most CTAs is not tracked."""
-MOST_KEPT = 1 << 30
-"""Bytes of shadow kept for the next launch: clearing pages takes a twentieth of the time of mapping new ones."""
-KEPT: list[NDArray[np.uint8]] = []
+MOST_REUSED = 1 << 30
+"""The most bytes of a shadow that is kept for the next launch: to clear pages takes a twentieth of the time of mapping
+new ones."""
+REUSED: list[NDArray[np.uint8]] = []
+"""The shadow that is kept, if any."""
 
 
 def zeroed_shadow(pages: int, page_granules: int, step: int) -> NDArray[np.uint8]:
     """The zeroed shadow of global memory, for every `step`-th page. Only one launch of a process can use it at a
     time."""
     size = 8 * at.SHADOW_ARRAYS * pages * page_granules
-    if KEPT and size <= KEPT[0].size:
-        KEPT[0][:size].view(np.int64).reshape(at.SHADOW_ARRAYS, pages, page_granules)[:, ::step] = 0
-        return KEPT[0]
+    if REUSED and size <= REUSED[0].size:
+        REUSED[0][:size].view(np.int64).reshape(at.SHADOW_ARRAYS, pages, page_granules)[:, ::step] = 0
+        return REUSED[0]
     fresh = np.zeros(size, np.uint8)
-    if size <= MOST_KEPT:
-        KEPT[:] = [fresh]
+    if size <= MOST_REUSED:
+        REUSED[:] = [fresh]
     return fresh
 
 
@@ -92,14 +94,14 @@ class Tables:
 def stamp_pending_stores(
     stamps: NDArray[np.int64], pending_stores: Sequence[PendingStore], bits: int, step: int
 ) -> None:
-    """Stamp what a launch before this one stores. `bits`: of a granule; every `step`-th page is tracked."""
+    """Stamp the stores of a launch before this one. `bits`: log2 of a granule; every `step`-th page is tracked."""
     for store in pending_stores:
-        places = store.offset + store.positions
-        tracked = places[places >> at.PAGE_BITS & step - 1 == 0]
+        offsets = store.offset + store.positions
+        tracked = offsets[offsets >> at.PAGE_BITS & step - 1 == 0]
         stamps[tracked >> bits] = at.EARLIER_TIME << 32 | at.NO_SITE
 
 
-def places(request: LaunchRequest) -> NDArray[np.int64]:
+def cluster_places(request: LaunchRequest) -> NDArray[np.int64]:
     """The number of each CTA's cluster and its rank there, shape (CTAs, 2)."""
     z, y, x = np.unravel_index(np.arange(math.prod(request.grid)), request.grid[::-1])
     width, height, depth = request.cluster or (1, 1, 1)
@@ -115,17 +117,17 @@ def lay_out_far(
     """Decide which far entries rows have: of the grid if CTAs send each other messages, of a cluster if there are
     clusters, or none. `warps`: of a CTA. Returns notes about what cannot be checked."""
     size, notes = request.cluster_size, []
-    whole = messages and warps * ctas <= at.MOST_WARPS
-    if messages and not whole:
+    whole_grid = messages and warps * ctas <= at.MOST_WARPS
+    if messages and not whole_grid:
         notes.append(
             f"races between {'CTAs' if size == 1 else 'clusters'} not checked: they send messages to each other, and "
             f"the grid has {warps * ctas:,} warps; the maximum is {at.MOST_WARPS:,}; use a smaller grid"
         )
-    known = ctas if whole else size if size > 1 else 0
-    by_thread = size > 1 and 32 * warps * known <= at.MOST_THREADS
+    far_ctas = ctas if whole_grid else size if size > 1 else 0
+    by_thread = size > 1 and 32 * warps * far_ctas <= at.MOST_THREADS
     stride = 32 * warps if by_thread else warps
-    table[at.BETWEEN_CTAS], table[at.FAR_IN_CLUSTER] = whole or not messages, not whole
-    table[at.FAR_STRIDE], table[at.FAR_SHIFT], table[at.FAR] = stride, 0 if by_thread else 5, known * stride
+    table[at.BETWEEN_CTAS], table[at.FAR_IN_CLUSTER] = whole_grid or not messages, not whole_grid
+    table[at.FAR_STRIDE], table[at.FAR_SHIFT], table[at.FAR] = stride, 0 if by_thread else 5, far_ctas * stride
     return tuple(notes)
 
 
@@ -138,7 +140,7 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
     notes: list[str] = []
 
     def array(slot: int, size: int) -> NDArray[np.uint8]:
-        memory = np.zeros(max(size, 8) + 64, np.uint8) if size < MUCH else sharing.zeroed(size + 64)
+        memory = np.zeros(max(size, 8) + 64, np.uint8) if size < MAPPED_FROM else sharing.zeroed(size + 64)
         arrays.append(memory)
         first = memory.ctypes.data
         table[slot] = first + -first % 64
@@ -154,7 +156,7 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
     if cluster > 1:
         array(at.INIT_ROWS, 4 * slots)
         array(at.TOUCHED, 8 * slots * cluster * stride)
-        array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = places(request).ravel()
+        array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = cluster_places(request).ravel()
     holders = slots * (129 * warps + 23) + 2  # four per thread, one per warp, the CTA's, its barriers', its cluster's
     rows = min(ROW_BYTES // (4 * width), holders + (3 * MOST_OBJECTS if translation.rows else 0))
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
@@ -177,14 +179,17 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
     table[at.OBJECT_COUNT], table[at.OBJECTS_USED] = MOST_OBJECTS, 1
     array(at.OBJECTS, 4 * at.OBJECT_WORDS * MOST_OBJECTS)
     array(at.FREE_OBJECTS, 4 * MOST_OBJECTS)
-    shared, _, whole = translation.granules
-    table[at.SHARED_BITS], table[at.SHARED_GRANULES] = shared.bit_length() - 1, shared_bytes // shared + 1
+    shared_granule, _, global_granule = translation.granules
+    table[at.SHARED_BITS], table[at.SHARED_GRANULES] = (
+        shared_granule.bit_length() - 1,
+        shared_bytes // shared_granule + 1,
+    )
     if translation.rows:
         table[at.SHARED_OBJECT_STRIDE] = 4 * (shared_bytes // at.OBJECT_GRANULE + 1)
         array(at.SHARED_OBJECTS, int(table[at.SHARED_OBJECT_STRIDE]) * slots)
         array(at.GLOBAL_OBJECTS, 4 * (request.arena_bytes // at.OBJECT_GRANULE + 1))
     table[at.ARENA_BYTES] = request.arena_bytes
-    bits = whole.bit_length() - 1
+    bits = global_granule.bit_length() - 1
     pages, page_granules = (request.arena_bytes >> at.PAGE_BITS) + 1, 1 << at.PAGE_BITS - bits
     table[at.GLOBAL_BITS], table[at.GLOBAL_GRANULES] = bits, pages * page_granules
     step = 1 << ((pages * page_granules - 1) // MOST_GRANULES).bit_length()

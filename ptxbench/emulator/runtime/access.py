@@ -111,7 +111,7 @@ def load(
     else:
         gathers.append(pack(gathered))
     text = access(
-        rest_name(function, space),
+        general_name(function, space),
         returns,
         space,
         size,
@@ -122,18 +122,18 @@ def load(
     )
     gather_declaration = f"declare {full} @{gather}(<{LANES} x ptr>, i32, {MASK}, {full})"
     needs = (*space.needs, *planned(LOAD, size)) if recorded else space.needs
-    rest = RuntimeFunction(rest_name(function, space), text, needs, (gather_declaration, CTPOP))
-    together = [
+    general = RuntimeFunction(general_name(function, space), text, needs, (gather_declaration, CTPOP))
+    run_lines = [
         before_run,
         *(fetched_ahead(size) if space is GLOBAL else ()),
         *run,
         *finish([f"%all{i}" for i in range(LANES * count // width)], "t"),
     ]
-    return quick(function, returns, space, size, "\n  ".join(together), rest, ordered=ordered)
+    return quick(function, returns, space, size, "\n  ".join(run_lines), general, ordered=ordered)
 
 
 def fetched_ahead(size: int) -> list[str]:
-    """Lines that have the processor fetch what the run AHEAD bytes further on would load; there may be nothing."""
+    """Lines that prefetch the bytes that a run AHEAD bytes further on would load; they need not exist."""
     lines = []
     for i in range(0, LANES * size, CACHE_LINE):
         lines.append(f"%ahead{i} = getelementptr i8, ptr %first, i64 {AHEAD + i}")
@@ -156,7 +156,7 @@ def store(
 ) -> RuntimeFunction:  # fmt: skip
     """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins.
 
-    `interleaves`, `ordered`: as of loads.
+    `interleaves`, `ordered`: as in `load`.
     """
     recorded = recorded and space is GLOBAL
     function = f"store_{space.name}_{element_bytes}_{count}{'_interleaved' * interleaves}"
@@ -169,15 +169,15 @@ def store(
     width = piece_width(element_bytes)
     piece = f"<{width} x {element}>"
     in_memory_order = in_pieces if interleaves else interleaved
-    given = [f"%v{k}" for k in range(count)]
-    together, pieces = in_memory_order(given, element_bytes, "all")
+    inputs = [f"%v{k}" for k in range(count)]
+    run_lines, pieces = in_memory_order(inputs, element_bytes, "all")
     for i, name in enumerate(pieces):
-        together.append(f"%run{i} = getelementptr i8, ptr %first, i64 {i * width * element_bytes}")
-        together.append(f"store {piece} {name}, ptr %run{i}, align {element_bytes}")
-    per_lane, of_lanes = [], given
+        run_lines.append(f"%run{i} = getelementptr i8, ptr %first, i64 {i * width * element_bytes}")
+        run_lines.append(f"store {piece} {name}, ptr %run{i}, align {element_bytes}")
+    per_lane, of_lanes = [], inputs
     if interleaves:
-        split, apart = in_pieces(given, element_bytes, "lanes")
-        sorted_, of_lanes = deinterleaved(apart, count, element, "l")
+        split, lane_pieces = in_pieces(inputs, element_bytes, "lanes")
+        sorted_, of_lanes = deinterleaved(lane_pieces, count, element, "l")
         per_lane += [*split, *sorted_]
     for k, name in enumerate(of_lanes):
         per_lane.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
@@ -187,18 +187,18 @@ def store(
     everyone: list[str] = []
     record_lanes = ""
     if gathers_slowly(element_bytes, count):
-        everyone, pieces = in_memory_order(given, element_bytes, "every")
+        everyone, pieces = in_memory_order(inputs, element_bytes, "every")
         for i in range(LANES):
             name, start = pieces[count * i // width], count * i % width
             order = ", ".join(f"i32 {start + k}" for k in range(count))
             everyone.append(f"%w{i} = shufflevector {piece} {name}, {piece} poison, <{count} x i32> <{order}>")
             everyone.append(f"store <{count} x {element}> %w{i}, ptr %place{i}, align {size}")
     if recorded:
-        together.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
+        run_lines.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
         record_lanes = f"call void @record_lanes_store({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)"
     values = "".join(f", {full} %v{k}" for k in range(count))
     text = access(
-        rest_name(function, space),
+        general_name(function, space),
         "void",
         space,
         size,
@@ -210,8 +210,8 @@ def store(
     )
     scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
     needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
-    rest = RuntimeFunction(rest_name(function, space), text, needs, (scatter_declaration, CTPOP))
-    return quick(function, "void", space, size, "\n  ".join([*together, "ret void"]), rest, values, ordered)
+    general = RuntimeFunction(general_name(function, space), text, needs, (scatter_declaration, CTPOP))
+    return quick(function, "void", space, size, "\n  ".join([*run_lines, "ret void"]), general, values, ordered)
 
 
 def record_load(size: int) -> tuple[str, str]:
@@ -234,29 +234,30 @@ def record_load(size: int) -> tuple[str, str]:
 
 
 INLINED = " inlinehint {"
-"""Ends the head of a function that optimised code has in the place of its calls."""
+"""Ends the head of a function that optimised code inlines."""
 MOST_INLINED = 16
-"""Calls of loads and stores up to which optimised code has none: half as much time again for triad. With over a
-hundred, sgemm_tiled was slower, and took twice as long to compile."""
+"""In a kernel with up to this many calls of loads and stores, optimised code inlines them: without that, triad takes
+half as much time again. With more than a hundred inlined calls, sgemm_tiled was slower and took twice as long to
+compile."""
 
 
-def rest_name(name: str, space: Space) -> str:
-    """The name of a load or store that has no quick path, or of what its quick path calls."""
+def general_name(name: str, space: Space) -> str:
+    """The name of the general function: the load or store itself if it has no quick path, else what that calls."""
     return name if space.unit_stride is None else f"{name}_rest"
 
 
 def quick(
-    name: str, returns: str, space: Space, size: int, together: str, rest: RuntimeFunction, values: str = "",
+    name: str, returns: str, space: Space, size: int, run_lines: str, general: RuntimeFunction, values: str = "",
     ordered: bool = False,
 ) -> RuntimeFunction:  # fmt: skip
     """A load or store of `size` bytes per lane by all 32 lanes. A run (spaces.UnitStrideAccess) is done here, by the
-    lines `together`, where %first points to lane 0's bytes; anything else by the function `rest`, with the same
-    arguments. Without runs in this space, it is `rest` itself. `ordered`: as of `load`.
+    lines `run_lines`, where %first points to lane 0's bytes; any other access by the function `general`, with the same
+    arguments. If this space has no runs, the result is `general` itself. `ordered`: as in `load`.
     """
     if space.unit_stride is None:
-        return rest
+        return general
     parameters = f"{space.vector} %a, i32 %asked, ptr %env, ptr %site{values}"
-    called = f"call {returns} @{rest.name}({parameters})"
+    called = f"call {returns} @{general.name}({parameters})"
     compare = f"""{splat("first.all", space.element, "%a.first")}
   %expected = add {space.vector} %first.all, {multiples(space.element, size)}
   %consecutive = icmp eq {space.vector} %a, %expected
@@ -282,12 +283,12 @@ run:
   {space.unit_stride.count(size)}
   {space.unit_stride.host}
   %first = inttoptr i64 %a.first.host to ptr
-  {together}
+  {run_lines}
 other:
   {otherwise}
 }}
 """
-    return RuntimeFunction(name, text, (rest,), (PREFETCH,))
+    return RuntimeFunction(name, text, (general,), (PREFETCH,))
 
 
 def access(
@@ -356,7 +357,7 @@ def masks_by_window(clustered: bool) -> str:
     In a cluster, the CTA's own memory is a part of the window of shared memory, and the rest is that of other CTAs.
     """
     lines = []
-    rest = "%asked"
+    remaining = "%asked"
     spaces = generic_spaces(clustered)
     for space in spaces[1:]:
         name = space.name
@@ -371,12 +372,12 @@ def masks_by_window(clustered: bool) -> str:
   %{name}.offset = {start}
   %{name}.inside = icmp ult {V64} %{name}.offset, splat (i64 {limit})
   %{name}.bits = bitcast {MASK} %{name}.inside to i32
-  %{name}.mask = and i32 %{name}.bits, {rest}
-  %{name}.rest = xor i32 {rest}, %{name}.mask
+  %{name}.mask = and i32 %{name}.bits, {remaining}
+  %{name}.rest = xor i32 {remaining}, %{name}.mask
   %{name}.a = trunc {V64} %{name}.offset to {V32}
   %{name}.site = getelementptr i64, ptr %site, i64 {SITE_SLOTS * spaces.index(space)}""")
-        rest = f"%{name}.rest"
-    lines.append(f"%global.mask = or i32 {rest}, 0\n  %global.a = or {V64} %a, zeroinitializer")
+        remaining = f"%{name}.rest"
+    lines.append(f"%global.mask = or i32 {remaining}, 0\n  %global.a = or {V64} %a, zeroinitializer")
     lines.append("%global.site = getelementptr i64, ptr %site, i64 0")
     return "\n  ".join(lines)
 
@@ -413,7 +414,7 @@ def load_generic(element_bytes: int, count: int, *, recorded: bool = False, clus
 
     def combine(results: list[str]) -> str:
         lines = []
-        whole = "poison"
+        packed = "poison"
         for k in range(count):
             parts = results
             if count > 1:
@@ -423,9 +424,9 @@ def load_generic(element_bytes: int, count: int, *, recorded: bool = False, clus
                     parts.append(f"{result}.p{k}")
             lines += any_of(full, parts, f"all{k}")
             if count > 1:
-                lines.append(f"%whole{k} = insertvalue {returns} {whole}, {full} %all{k}, {k}")
-                whole = f"%whole{k}"
-        return "\n  ".join([*lines, f"ret {returns} {'%all0' if count == 1 else whole}"])
+                lines.append(f"%whole{k} = insertvalue {returns} {packed}, {full} %all{k}, {k}")
+                packed = f"%whole{k}"
+        return "\n  ".join([*lines, f"ret {returns} {'%all0' if count == 1 else packed}"])
 
     return generic(
         lambda space, call: f"call {returns} {call})",
@@ -440,11 +441,11 @@ def load_generic(element_bytes: int, count: int, *, recorded: bool = False, clus
 
 def any_of(kind: str, parts: list[str], name: str) -> list[str]:
     """Lines that combine values of type `kind`, all but one of them 0 in each lane, as %NAME."""
-    lines, whole = [], parts[0]
+    lines, combined = [], parts[0]
     for number, part in enumerate(parts[1:], 1):
         result = f"%{name}" if number == len(parts) - 1 else f"%{name}.{number}"
-        lines.append(f"{result} = or {kind} {whole}, {part}")
-        whole = result
+        lines.append(f"{result} = or {kind} {combined}, {part}")
+        combined = result
     return lines
 
 

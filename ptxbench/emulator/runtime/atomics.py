@@ -99,8 +99,8 @@ def float_declarations(kind: Type) -> tuple[str, ...]:
     return (f"declare {name} @llvm.fabs.f{bits}({name})", f"declare {name} @llvm.copysign.f{bits}({name}, {name})")
 
 
-def together(operation: str, kind: Type) -> str:
-    """`update` if CTAs run in parallel: one atomic processor instruction. The old value is not used."""
+def parallel_update(operation: str, kind: Type) -> str:
+    """`update` for CTAs that run in parallel: one atomic instruction of the processor. The old value is not used."""
     name = ("" if operation not in ("min", "max") else "" if kind.signed else "u") + operation
     return f"%was = atomicrmw {name} ptr %place, i{kind.bits} %b monotonic\n  %new = add i{kind.bits} %b, 0"
 
@@ -124,11 +124,11 @@ def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel
     key = f"%key = {shifted}" if element == "i32" else f"%key.wide = {shifted}\n  %key = trunc {V64} %key.wide to {V32}"
     body = update(operation, kind, ftz=space.name == "global" and kind.name == "f32")
     if parallel:
-        body = together(operation, kind)
-    kept, steps, results = [], [], []
+        body = parallel_update(operation, kind)
+    allocations, steps, results = [], [], []
     for k in range(count):
-        kept.append(f"%olds{k} = alloca {full}, align 64\n  %bs{k} = alloca {full}, align 64")
-        kept.append(f"store {full} zeroinitializer, ptr %olds{k}\n  store {full} %b{k}, ptr %bs{k}")
+        allocations.append(f"%olds{k} = alloca {full}, align 64\n  %bs{k} = alloca {full}, align 64")
+        allocations.append(f"store {full} zeroinitializer, ptr %olds{k}\n  store {full} %b{k}, ptr %bs{k}")
         read = "" if parallel else f"%old = load {t}, ptr %place\n  "
         write = (
             ""
@@ -145,12 +145,12 @@ def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel
         shared = rf"%(?!address\b|number\.wide\b|c\b|olds{k}\b|bs{k}\b)([A-Za-z][\w.]*)"
         steps.append(re.sub(shared, rf"%\1.{k}", step))
         results.append(f"%result{k} = load {full}, ptr %olds{k}")
-    whole = "%result0"
+    packed = "%result0"
     if count > 1:
-        whole = "poison"
+        packed = "poison"
         for k in range(count):
-            results.append(f"%whole{k} = insertvalue {returns(kind, count)} {whole}, {full} %result{k}, {k}")
-            whole = f"%whole{k}"
+            results.append(f"%whole{k} = insertvalue {returns(kind, count)} {packed}, {full} %result{k}, {k}")
+            packed = f"%whole{k}"
     record = f"""%recorded.at = getelementptr i64, ptr %site, i64 {RECORDED}
   %recorded = load i64, ptr %recorded.at
   %unrecorded = icmp eq i64 %recorded, 0
@@ -167,7 +167,7 @@ entry:
   %addresses = alloca {V64}, align 64
   %cs = alloca {full}, align 64
   store {full} %c.all, ptr %cs
-  {lines(kept)}
+  {lines(allocations)}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %nothing, label %check
 nothing:
@@ -200,7 +200,7 @@ go:
   br label %next
 done:
   {lines(results)}
-  ret {returns(kind, count)} {whole}
+  ret {returns(kind, count)} {packed}
 }}
 """
     declarations = (CTTZ, CTPOP, *float_declarations(kind))
@@ -221,25 +221,25 @@ def atomic_generic(
     operation: str, kind: Type, count: int = 1, *, parallel: bool = False, clustered: bool = False
 ) -> RuntimeFunction:
     """`atomic` for generic addresses."""
-    full, whole = vector(kind.bits), returns(kind, count)
+    full, result_type = vector(kind.bits), returns(kind, count)
 
     def combine(results: list[str]) -> str:
         if count == 1:
             return "\n  ".join([*any_of(full, results, "all"), f"ret {full} %all"])
-        lines, built = [], "poison"
+        lines, packed = [], "poison"
         for k in range(count):
             for i, result in enumerate(results):
-                lines.append(f"%p{k}.{i} = extractvalue {whole} {result}, {k}")
+                lines.append(f"%p{k}.{i} = extractvalue {result_type} {result}, {k}")
             lines += any_of(full, [f"%p{k}.{i}" for i in range(len(results))], f"all{k}")
-            lines.append(f"%built{k} = insertvalue {whole} {built}, {full} %all{k}, {k}")
-            built = f"%built{k}"
-        return "\n  ".join([*lines, f"ret {whole} {built}"])
+            lines.append(f"%built{k} = insertvalue {result_type} {packed}, {full} %all{k}, {k}")
+            packed = f"%built{k}"
+        return "\n  ".join([*lines, f"ret {result_type} {packed}"])
 
     return generic(
-        lambda space, call: f"call {whole} {call}{parameters(kind, count)})",
+        lambda space, call: f"call {result_type} {call}{parameters(kind, count)})",
         lambda space: atomic(space, operation, kind, count, parallel=parallel and space.name == "global"),
         f"atomic_generic_{operation}_{kind}_{count}" + "_parallel" * parallel,
-        whole,
+        result_type,
         parameters(kind, count),
         combine,
         clustered,

@@ -49,7 +49,7 @@ EXPECTED = f"""{field("barrier", "expected", at.BARRIER_EXPECTED)}
 
 RELEASE = RuntimeFunction("release_barrier", f"""
 define internal void @release_barrier(ptr %env, i32 %id) noinline {{
-  ; The lanes that wait at barrier %id go on; those of a reduction get its answer.
+  ; The lanes that wait at barrier %id continue; those of a reduction get its result.
 entry:
   {ENTRY}
   {field("barrier", "trues", at.BARRIER_TRUES)}
@@ -121,7 +121,7 @@ done:
 
 CHECK = RuntimeFunction("check_barrier", f"""
 define internal void @check_barrier(ptr %env, i32 %id) noinline {{
-  ; Releases barrier %id if all that it expects have arrived.
+  ; Releases barrier %id if all lanes that it expects have arrived.
 entry:
   {ENTRY}
   {field("barrier", "lanes", at.BARRIER_LANES)}
@@ -167,7 +167,7 @@ judge:
 ARRIVE_GROUP = RuntimeFunction("arrive_group", f"""
 define internal void @arrive_group(ptr %env, ptr %warp, i32 %lanes.in, i32 %id, i32 %count, i32 %predicates,
                                    i32 %kind) noinline {{
-  ; The lanes of %lanes.in come to barrier %id, below 16, which expects %count lanes; %kind says what they do.
+  ; The lanes of %lanes.in arrive at barrier %id, below 16, which expects %count lanes. %kind: GOES_ON, WAITS, REDUCES.
 entry:
   %none = icmp eq i32 %lanes.in, 0
   br i1 %none, label %done, label %come
@@ -231,7 +231,7 @@ done:
 ARRIVE = RuntimeFunction("arrive_at_barrier", f"""
 define internal void @arrive_at_barrier(ptr %env, ptr %warp, ptr %site, i32 %arriving, {V32} %ids, {V32} %counts,
                                         i32 %predicates, i32 %kind) noinline {{
-  ; The lanes of %arriving come to the barriers that %ids names.
+  ; The lanes of %arriving arrive at the barriers in %ids.
 entry:
   %ids.list = alloca [{LANES} x i32], align 64
   %counts.list = alloca [{LANES} x i32], align 64
@@ -258,7 +258,7 @@ done:
 
 CHECK_ALL = RuntimeFunction("check_barriers", f"""
 define internal void @check_barriers(ptr %env) noinline {{
-  ; Threads that exit may be all that a barrier still waited for.
+  ; Threads have exited: release the barriers that waited only for them.
 entry:
   {slot("header", at.CTA_STATE, "ptr")}
   %open.at = getelementptr i8, ptr %header, i64 {at.CTA_OPEN}
@@ -276,7 +276,7 @@ done:
 
 LEAVE = RuntimeFunction("leave", f"""
 define internal i32 @leave(ptr %env, ptr %warp, i32 %lanes) noinline {{
-  ; %lanes exit. Those that wait for lanes of their warp are to look again whether all have come: the result.
+  ; %lanes exit. Returns the lanes that wait for lanes of their warp: they must test again whether all have arrived.
   %exited.at = getelementptr i8, ptr %warp, i64 {at.WARP_EXITED}
   %exited = load i32, ptr %exited.at
   %exited.new = or i32 %exited, %lanes

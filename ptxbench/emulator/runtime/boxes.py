@@ -26,7 +26,7 @@ from ptxbench.emulator.runtime.watch import NOTHING
 
 DIMENSIONS = 5
 USED_BYTES = 64
-"""The bytes of a tensor map that mean something here."""
+"""The bytes at the start of a tensor map that have fields which are used here."""
 PIECE = 16
 
 # A decoded box: i64 slots, by index. First the scalars, then five numbers each.
@@ -144,6 +144,7 @@ def dimension(i: int) -> str:
 
 
 def nan_of_size() -> str:
+    """Lines that set %fill.bits, the fill value in eight bytes, by %log, the logarithm of the element's bytes."""
     lines, last = [], "0"
     for log, pattern in NANS.items():
         lines.append(f"%nan.{log} = icmp eq i64 %log, {log}")
@@ -204,7 +205,7 @@ entry:
   %mask = select i1 %has.32, i64 96, i64 %mask.64
   %shift.64 = select i1 %has.64, i64 1, i64 3
   %shift = select i1 %has.32, i64 2, i64 %shift.64
-  ; what the emulator does not know
+  ; modes that the emulator does not support
   %bad.interleave = icmp ne i64 %interleave, 0
   %bad.rounds = icmp ne i64 %rounds, 0
   %bad.wide = icmp ne i64 %wide, 0
@@ -278,7 +279,7 @@ READ_ROW = """%row.parts = call { i64, i64, i64 } @box_row(ptr %box, i64 %row)
   %row.inside = sub i64 %past, %from
   %row.some = icmp ne i64 %row.inside, 0
   %row.start = add i64 %row.far, %from"""
-"""Lines that look at the row %row of %box."""
+"""Lines that decode the row %row of %box."""
 
 DO = RuntimeFunction("do_box", f"""
 define internal void @do_box(ptr %env, ptr %item) noinline {{

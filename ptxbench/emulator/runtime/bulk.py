@@ -58,7 +58,8 @@ from ptxbench.emulator.types import Type
 ALL_BYTES = 0xFFFF
 """The mask of a copy to global memory that writes every byte."""
 RIGHT_AT = 8
-"""What a copy from global memory ignores: bytes at its start, and from this bit on, at its end."""
+"""A copy from global memory has the number of bytes that it ignores at its start in the bits below this one, and the
+number at its end from this bit on."""
 FILL = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
 MOVE = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
 
@@ -94,7 +95,7 @@ done:
 MASKED = RuntimeFunction("copy_masked", """
 define internal void @copy_masked(ptr %env, ptr %site, i64 %lane, ptr %to, ptr %from, i64 %far, i32 %bytes,
                                   i32 %mask) noinline {
-  ; Copy the bytes whose bit, by their place in 16 bytes, is set in %mask.
+  ; Copy the bytes whose bit in %mask is set: bit k stands for byte k of each 16.
 entry:
   %words = lshr i32 %bytes, 2
   br label %next
@@ -260,7 +261,8 @@ REFUSED = "size.bad", "size.good", "none", "far.bad"
 def issue(parts: bool) -> RuntimeFunction:
     """`issue_bulk`, and for the copies that need it `issue_bulk_parts`.
 
-    issue_bulk does whole copies of a CTA outside clusters: most are, and code without optimisation pays for each line.
+    issue_bulk is for whole copies of a CTA outside clusters. Most copies are of this kind, and in code without
+    optimisation each line takes time.
     """
     vectors = [("near", "i32", "%nears"), ("far", "i64", "%fars"), ("size", "i32", "%sizes"),
                ("barrier", "i32", "%barriers")]  # fmt: skip
@@ -279,7 +281,7 @@ def issue(parts: bool) -> RuntimeFunction:
     return RuntimeFunction(name, f"""
 define internal void @{name}({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,
                              ptr %site.near, ptr %site.far, ptr %site, ptr %reduce, i64 %elements{more}) noinline {{
-  ; A copy a lane between shared memory (near) and global memory (far), each checked by itself.
+  ; One copy per lane between shared memory (near) and global memory (far), each checked separately.
   ; %own: the addresses are offsets in the CTA's own memory; else they are of shared::cluster, and faults are at
   ; %site.reach. %several: %masks are the CTAs that get the bytes. %extras: of a load, what it ignores; of a store, the
   ; bytes of each 16 that it writes. %reduce: what updates global memory, {PIECE} bytes of it as %elements elements;
@@ -364,7 +366,7 @@ done:
   %updates = icmp ne ptr %reduce, null
   %updated = mul i64 %pieces, %elements
   %far.active = select i1 %updates, i64 %updated, i64 %pieces
-  %far.work = select i1 %updates, i64 1, i64 %sectors             ; of one copy no two elements meet
+  %far.work = select i1 %updates, i64 1, i64 %sectors             ; the elements of a copy do not overlap
   %far.extra = select i1 %updates, i64 %sectors, i64 {"%unused" if parts else "0"}
   {count("site", at.REQUESTS, "1")}
   {count("site", at.ACTIVE, "%pieces")}

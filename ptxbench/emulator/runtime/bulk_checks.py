@@ -1,7 +1,7 @@
-"""Whether a bulk copy may touch its bytes, on either side; and what it counts. Both kinds of copies use this.
+"""Checks that a bulk copy may touch its bytes on both sides, and counts it. Both kinds of copies use this.
 
-A copy that must not touch them moves nothing, but completes its transactions, so that no thread waits for it forever
-where faults are only collected.
+A copy that may not touch them moves nothing, but completes its transactions. So no thread waits for it forever if
+faults are only collected.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ define internal i1 @bulk_near(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, 
 
 OUTSIDE = RuntimeFunction("bulk_outside", f"""
 define internal void @bulk_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %ends, i64 %unit) noinline {{
-  ; No buffer has the global addresses from %from on. %ends: the end of the one that has the first, or 0. %unit: the
-  ; first address outside that is reported is a multiple of it.
+  ; No buffer has the global addresses from %from on. %ends: the end of the buffer that has the first of them, or 0.
+  ; %unit: the first address outside that is reported is a multiple of it.
   %down = sub i64 0, %unit
   %ends.whole = and i64 %ends, %down
   %reaches = icmp ult i64 %from, %ends.whole
@@ -162,7 +162,7 @@ CLOSE = """%near.end = add i64 %near.wide, %near.bytes
 """Lines that set %close.bad: a copy leaves the CTA's own memory, or is not aligned there. After `aligned`."""
 TELL_CLOSE = """call i1 @bulk_own(ptr %env, ptr %site.near, ptr %site, i64 %number.wide, i32 %near, i64 %near.wide,
                i64 %near.bytes, i64 %near.alignment)"""
-"""The fault of it."""
+"""Lines that report this fault."""
 REACH = f"""{CLOSE}
   br i1 %close.bad, label %near.tell, label %near.checked
 near.tell:

@@ -146,7 +146,7 @@ done:
 
 DO_AS_ISSUER = RuntimeFunction(bulk_queue.DO.name, f"""
 define internal void @{bulk_queue.DO.name}(ptr %env, ptr %item) noinline {{
-  ; Do a copy, perhaps of another CTA, in whose name it happens.
+  ; Do a copy, perhaps of another CTA, as if its issuer were the current warp.
   {field("item", "function", BULK_DO, "ptr")}
   {field("item", "issuer", BULK_WARP, "i64")}
   {field("item", "sender", BULK_CTA, "i64")}
@@ -193,8 +193,8 @@ done:
 
 CLOSED = RuntimeFunction("bulk_closed", f"""
 define internal void @bulk_closed(ptr %env, ptr %header, i64 %rank) noinline {{
-  ; The CTA of %rank has exited. Copies that others have issued and it has not waited for are faults, and copies to
-  ; others from its memory that are not done.
+  ; The CTA of %rank has exited. Copies of others to its memory for which it has not waited are faults, and so are
+  ; copies from its memory to others that are not done.
 entry:
   {OF_ITS_CLUSTER}
   %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
@@ -266,7 +266,7 @@ REPLACING = (
 
 
 def replacing(present: Collection[str]) -> Iterator[RuntimeFunction]:
-    """In clusters these replace those of the functions `present` that have the same names and needs."""
+    """The functions that replace functions of `present` in clusters, by their names, with the functions they need."""
     for function in REPLACING:
         if function.name in present:
             yield from (needed for needed in function.needs if needed.name not in present)
@@ -311,7 +311,7 @@ complete:
 ISSUE = RuntimeFunction("issue_between", f"""
 define internal void @issue_between({V32} %nears, {V32} %sources, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,
                                     ptr %site.near, ptr %site.source, ptr %site, ptr %reduce, i64 %elements) noinline {{
-  ; A copy a lane, from an offset in the CTA's own memory (source) to an address of shared::cluster (near).
+  ; One copy per lane, from an offset in the CTA's own memory (source) to an address of shared::cluster (near).
   ; %reduce: what updates the target, {PIECE} bytes of it as %elements elements; null where bytes are replaced.
 entry:
   {lists(("near", "i32", "%nears"), ("source", "i32", "%sources"), ("size", "i32", "%sizes"),
@@ -394,4 +394,4 @@ return:
   ret void
 }}
 """, (NEAR, OWN, PUT, DO, NOTHING["box_issued"], NOTHING["copy_sent"], FAULT), (CTTZ,))  # fmt: skip
-"""A copy of no bytes to move still completes what the mbarrier expects of it."""
+"""A copy that moves no bytes still completes its transactions at the mbarrier."""

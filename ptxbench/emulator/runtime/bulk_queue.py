@@ -119,7 +119,7 @@ FOR_THIS_CTA = f"""{slot("own.rank", at.CLUSTER_RANK, "i32")}
   %meant = or i1 %comes, %grouped
   %equal = icmp eq i32 %its, %barrier
   %same = and i1 %equal, %meant"""
-"""Lines that set %same: the copy is one that %barrier stands for. In a cluster it must also go to this CTA."""
+"""Lines that set %same: whether the copy belongs to %barrier. In a cluster it must also go to this CTA."""
 AND_GO = "br label %after"
 AND_LOOK = """br i1 %grouped, label %after, label %others
 others:
@@ -127,7 +127,7 @@ others:
   store i32 %ctas.left, ptr %ctas.at
   %for.none = icmp eq i32 %ctas.left, 0
   br i1 %for.none, label %after, label %hold"""
-"""After a copy was done: it leaves the list. In a cluster, not before all its CTAs have got the bytes."""
+"""Lines after a copy was done. It leaves the list; in a cluster, only after all its CTAs have the bytes."""
 
 WORD_AT_BARRIER = f"""{slot("shared", at.SHARED)}
   %barrier.wide = zext i32 %barrier to i64
@@ -150,7 +150,7 @@ def finish(clustered: bool) -> RuntimeFunction:
     return RuntimeFunction("finish_bulk", f"""
 define internal void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i64 %word, i32 %lanes, i32 %keep) noinline {{
   ; Do the copies that complete transactions at %barrier, which held %word, until its phase is complete; or if it is
-  ; {GROUP}, those that the lanes of %lanes have committed, but for their last %keep groups. The others move up.
+  ; {GROUP}, those that the lanes of %lanes have committed, except their last %keep groups. The others move up.
 entry:
   %count.at = getelementptr i8, ptr %queue, i64 {BULK_COUNT}
   %count = load i32, ptr %count.at
@@ -255,15 +255,15 @@ WHAT = f"""{keep("site.kept", "ptr", BULK_SITE)}
   {keep("transaction", "i32", BULK_TRANSACTION)}
   {keep("reduce", "ptr", BULK_REDUCE)}
   {keep("do", "ptr", BULK_DO)}"""
-"""Lines that store in the copy at %item what it does: as put_bulk would, with fewer arguments of a call."""
+"""Lines that store the rest of the copy at %item. put_bulk could do it too, but would need more arguments."""
 
 
 def put(clustered: bool) -> RuntimeFunction:
     """`put_bulk(env, number, near, barrier, ctas)`."""
     return RuntimeFunction("put_bulk", f"""
 define internal ptr @put_bulk(ptr %env, i64 %number, i32 %near, i32 %barrier, i32 %ctas) noinline {{
-  ; Append a copy of the lane %number; returns its place, for what WHAT stores. %ctas: those that get the bytes; 0: the
-  ; one of the address.
+  ; Append a copy of the lane %number. Returns its entry, to which WHAT stores the rest. %ctas: the CTAs that get the
+  ; bytes; 0: the CTA of the address.
 entry:
   {slot("queue", at.QUEUE, "ptr")}
   {slot("warp", at.WARP)}
@@ -331,8 +331,8 @@ def before_test(clustered: bool) -> RuntimeFunction:
     """`bulk_before_test(env, word, state, address)`."""
     return RuntimeFunction("bulk_before_test", f"""
 define internal i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %barrier) noinline {{
-  ; The word of the mbarrier at %barrier. If the phase that is asked for is not complete, the copies that complete
-  ; transactions there are done first.
+  ; The word of the mbarrier at %barrier. If the phase of %state is not complete, the copies that complete transactions
+  ; there are done first.
 entry:
   %differs = xor i64 %word, %state
   %complete = icmp slt i64 %differs, 0

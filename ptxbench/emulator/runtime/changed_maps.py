@@ -2,8 +2,9 @@
 
 A tensor copy reads its map through the tensormap proxy, which sees a change only after the thread that made it has
 executed fence.proxy.tensormap::generic.release, and the user .acquire of that map. So a use is a fault if the CTA has
-changed the map and the two have not followed, or if its bytes differ from those of the use before, without an acquire
-between. A CTA knows the changes of others only by the bytes. (PTX ISA, "membar, fence", "tensormap.replace".)
+changed the map and these two fences have not followed, or if its bytes differ from those of the previous use without
+an acquire in between. A CTA knows the changes of others only by the bytes. (PTX ISA, "membar, fence",
+"tensormap.replace".)
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import CTTZ, V64, RuntimeFunction, lane_loop, lane_of, loop, loop_end, slot
 from ptxbench.emulator.runtime.copies import MAP_COUNT, MAP_ENTRY_BYTES, MAPS, MOST_MAPS
 
-# An entry: byte offsets. The address, what is known of it, the bytes that were used.
+# Byte offsets in an entry: the map's address, its state, and its bytes at the last use.
 ADDRESS, STATE, BYTES = 0, 8, 16
 ACQUIRED, USED, CHANGED, RELEASED = range(4)
 USED_BYTES = 64
@@ -144,7 +145,7 @@ release:
 
 ACQUIRE = RuntimeFunction("acquire_maps", f"""
 define internal void @acquire_maps(ptr %env, {V64} %addresses, i32 %asked) noinline {{
-  ; The lanes of %asked acquire maps: unless a change is not released, the next use takes the bytes of then.
+  ; The lanes of %asked acquire maps: the next use takes the bytes at that time, unless a change is not released.
 entry:
   %list = alloca {V64}, align 64
   store {V64} %addresses, ptr %list

@@ -57,7 +57,7 @@ STUCK = f"""stuck:
 held:
   %result = select i1 %fresh, i64 {BLOCKED}, i64 {YIELDED}
   ret i64 %result"""
-"""Lines of @run_cta: no warp could run. If lanes wait for the cluster, other CTAs of it are to run."""
+"""Lines of @run_cta: no warp could run. If lanes wait for the cluster, its other CTAs must run."""
 
 
 OPEN_CLUSTER = RuntimeFunction(
@@ -135,7 +135,7 @@ entry:
   %first.slot = mul i64 %place, %size
   br label %next
 next:
-  ; %moved: a CTA did something.
+  ; %moved: whether a CTA has made progress.
   %r = phi i64 [ 0, %entry ], [ %r.next, %after ]
   %moved = phi i1 [ false, %entry ], [ %moved.new, %after ]
   %over = icmp eq i64 %r, %size

@@ -221,7 +221,7 @@ right:
 
 WAKE = RuntimeFunction("wake_cluster", f"""
 define internal void @wake_cluster(ptr %env) noinline {{
-  ; The lanes of the current CTA whose phase is over look again.
+  ; The lanes of the current CTA whose phase is over test again.
 entry:
   {slot("cluster", at.CLUSTER_STATE, "ptr")}
   {field("cluster", "phase", at.CLUSTER_PHASE)}
@@ -265,7 +265,7 @@ go:
   {field("warp", "pending", at.WARP_CLUSTER_ARRIVED)}
   {field("warp", "parity", at.WARP_CLUSTER_PHASE)}
   {field("warp", "waiting", at.WARP_CLUSTER_WAITING)}
-  store i32 0, ptr %waiting.at                      ; parked lanes look again when others exit
+  store i32 0, ptr %waiting.at                      ; parked lanes test again when others exit
   %odd = sub i32 0, %phase
   %differs = xor i32 %parity, %odd
   %same = xor i32 %differs, -1
@@ -281,7 +281,7 @@ go:
 
 
 def closed(*parts: RuntimeFunction) -> RuntimeFunction:
-    """`cta_closed(env, header, rank)`: a CTA of a cluster has exited; `parts` look for what was still to come to it."""
+    """`cta_closed(env, header, rank)`: a CTA of a cluster has exited. `parts`: find what it has not received yet."""
     calls = "".join(f"  call void @{part.name}(ptr %env, ptr %header, i64 %rank)\n" for part in parts)
     text = f"\ndefine internal void @cta_closed(ptr %env, ptr %header, i64 %rank) {{\n{calls}  ret void\n}}\n"
     return RuntimeFunction("cta_closed", text, parts)

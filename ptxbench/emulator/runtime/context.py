@@ -240,7 +240,7 @@ def loop_end(label: str, index: str, *, after: str, done: str = "done", kind: st
 
 
 def keeping_loop(kind: str) -> str:
-    """The head of a loop over the %count entries of a list that some leave: %kept of the entries before %index stay."""
+    """The head of a loop that removes entries from a list of %count entries: %kept of those before %index remain."""
     return f"""  br label %next
 next:
   %index = phi {kind} [ 0, %entry ], [ %index.next, %after ]

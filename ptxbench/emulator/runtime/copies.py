@@ -37,15 +37,16 @@ CAPACITY = 128
 # the last, which only grow; how many entries are arrivals; groups and number of the bulk copies; how many changed maps
 # there are, in the queue of a CTA's first warp.
 COMMITTED, HEAD, TAIL, ARRIVALS, BULK_COMMITTED, BULK_COUNT, MAP_COUNT, ENTRIES = 0, 128, 132, 136, 192, 320, 324, 384
-# An entry: byte offsets. `SIZE` 0 is an arrival; COUNTS are the bytes from the source, the rest is zeros.
+# An entry: byte offsets. `SIZE` 0 is an arrival; COUNTS are the bytes to copy from the source; zeros fill the others.
 LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4, 64, 192, 320, 576, 16, 704
 # After the entries, the bulk copies (bulk.py), each with these byte offsets: where its faults are reported, the global
 # address, its lane and warp, bytes to move and bytes to count at the mbarrier, shared address, mbarrier, group.
 MOST_BULK = 128
 BULK = ENTRIES + CAPACITY * ENTRY_BYTES
 BULK_SITE, BULK_FAR, BULK_WARP, BULK_LANE, BULK_MOVED, BULK_TRANSACTION, BULK_NEAR = 0, 8, 16, 24, 28, 32, 36
-# What updates the target, the function that does the copy; for a box the used part of its map, and its coordinates.
-# Of a plain copy: its mask of bytes. In clusters: the CTAs that have yet to get the bytes, and the CTA that issued it.
+# For REDUCE the function that updates the target, for DO the one that does the copy; for a box the used part of its
+# map, and its coordinates. A plain copy has its mask of bytes where a box has the map. In clusters: the CTAs that have
+# not yet got the bytes, and the CTA that issued the copy.
 BULK_BARRIER, BULK_GROUP, BULK_REDUCE, BULK_DO, BULK_MAP, BULK_PLACE = 40, 44, 48, 56, 64, 128
 BULK_MASK, BULK_CTAS, BULK_CTA, BULK_BYTES = 64, 148, 152, 160
 # After the bulk copies, the tensor maps that the CTA has changed or used (changed_maps.py).
@@ -120,7 +121,7 @@ inside:
   %whole = icmp eq i32 %count, {size}
   br i1 %whole, label %seen, label %forget
 forget:
-  ; What was found fits the shorter access only.
+  ; The range that was found is valid only for this shorter access.
   %cached = getelementptr i64, ptr %site, i64 {at.CACHED_SPAN}
   store i64 0, ptr %cached
   br label %seen
@@ -169,12 +170,12 @@ COPY_AT_INDEX = f"""{entry_at("index", "item")}
   %left = load i32, ptr %item
   %size.at = getelementptr i8, ptr %item, i64 {SIZE}
   %size = load i32, ptr %size.at"""
-"""Lines that point %item to the entry number %index: the lanes that are left, and the size of the copy."""
+"""Lines that point %item to the entry number %index, and load the lanes that it has left, %left, and its %size."""
 
 
 FINISH = RuntimeFunction("finish_copies", f"""
 define internal void @finish_copies(ptr %env, ptr %queue, i32 %lanes, i32 %keep, i32 %entries) noinline {{
-  ; Do what the lanes of %lanes have in the first %entries entries, but for their last %keep groups.
+  ; Do the copies and arrivals of %lanes in the first %entries entries, except those of their last %keep groups.
 entry:
   {slot("shared", at.SHARED)}
   {slot("delta", at.DELTA)}
@@ -304,7 +305,7 @@ ENDS_OF_QUEUE = f"""{slot("queue", at.QUEUE, "ptr")}
   %head = load i32, ptr %head.at
   %tail = load i32, ptr %tail.at
   %held = sub i32 %tail, %head"""
-"""Lines that load the numbers of the first entry and of the one to come, %head and %tail, and how many are %held."""
+"""Lines that load the numbers of the first entry and of the next new one, %head and %tail; %held: entries between."""
 
 ISSUE = RuntimeFunction("issue_copy", f"""
 define internal void @issue_copy(ptr %env, ptr %site, i32 %lanes, i32 %size, {V32} %targets, {V64} %sources,
@@ -392,7 +393,7 @@ define internal void @commit_group(ptr %env, i32 %mask) noinline {{
 
 WAIT = RuntimeFunction("wait_copies", f"""
 define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
-  ; What %mask waits for: all but the last %keep groups of each lane.
+  ; The lanes of %mask wait for all their groups except the last %keep.
   {ENDS_OF_QUEUE}
   call void @finish_copies(ptr %env, ptr %queue, i32 %mask, i32 %keep, i32 %held)
   ret void
@@ -401,7 +402,7 @@ define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
 
 PROGRESS = RuntimeFunction("progress_copies", f"""
 define internal void @progress_copies(ptr %env) noinline {{
-  ; A thread waits for an mbarrier: the copies of the CTA that are to arrive at one are done.
+  ; A thread waits for an mbarrier: do all copies of the CTA that will arrive at an mbarrier.
 entry:
   {slot("queues", at.QUEUES, "ptr")}
   {slot("count", at.WARP_COUNT)}
@@ -437,7 +438,7 @@ see:
   br label %find
 finish:
   {slot("warp", at.WARP)}
-  store i64 %k, ptr %warp.at                       ; whose copies these are
+  store i64 %k, ptr %warp.at                       ; the warp that issued these copies
   call void @finish_copies(ptr %env, ptr %queue, i32 %lanes, i32 {EVERYTHING}, i32 %depth)
   store i64 %warp, ptr %warp.at
   br label %skip

@@ -53,8 +53,8 @@ done:
 
 WAVEFRONTS = RuntimeFunction("wavefronts", f"""
 define internal i64 @wavefronts({V32} %units, i32 %mask, i32 %slots) noinline {{
-  ; Passes of a shared-memory request, and in the upper half those beyond the ideal one a group. %slots lanes make
-  ; a group; two lanes conflict when their units differ but fall into one slot (docs/emulator.md).
+  ; Passes of a shared-memory request, and in the upper half those beyond the ideal, which is one per group. A group has
+  ; %slots lanes; two lanes conflict when their units differ but fall into one slot (docs/emulator.md).
 entry:
   %lanes = alloca [{LANES} x i32], align 64
   %seen = alloca [{LANES} x i8], align 64
@@ -168,11 +168,11 @@ fresh:
   ret i64 %result"""
 
 
-def wavefronts_of(name: str, result: str, what: str) -> RuntimeFunction:
-    """A function that returns %result, which `what` (lines) computes from the addresses %a; cached at the site."""
+def wavefronts_of(name: str, result: str, comment: str) -> RuntimeFunction:
+    """A function that returns %result, which the lines `result` compute from the addresses %a; cached at the site."""
     return RuntimeFunction(name, f"""
 define internal i64 @{name}({V32} %a, i32 %mask, ptr %env, ptr %site, i32 %shift, i32 %slots) noinline {{
-  ; {what}
+  ; {comment}
   %a.first = extractelement {V32} %a, i64 0
   {splat("first.all", "i32", "%a.first")}
   %rel = sub {V32} %a, %first.all
@@ -202,7 +202,8 @@ WIDE_WAVEFRONTS_OF = wavefronts_of(
   %wide.16 = shl i64 %both.16, 48
   %wides = or i64 %wide.8, %wide.16
   %result = or i64 %narrow, %wides""",
-    "The same, and of accesses of 8 and of 16 bytes a lane at these addresses rounded down: what ptxas may merge.",
+    "The same, and the passes of accesses of 8 and 16 bytes per lane at these addresses rounded down, as ptxas may "
+    "merge them.",
 )
 
 SECTORS_AND_LINES = RuntimeFunction("sectors_and_lines", f"""
@@ -284,7 +285,7 @@ counted:
 
 
 def count_sectors_of_run(size: int) -> str:
-    """The same for a run: `size` bytes a lane, one lane after the other from the aligned address %a.first on."""
+    """The same for a run: `size` bytes per lane, one lane after the other from the aligned address %a.first on."""
     return f"""%run.last = add i64 %a.first, {(LANES - 1) * size}
   %run.sector = lshr i64 %a.first, 5
   %run.sector.last = lshr i64 %run.last, 5
@@ -299,7 +300,7 @@ def count_sectors_of_run(size: int) -> str:
 
 
 def slots_of(size: int) -> int:
-    """How many lanes make a group of a shared request of `size` bytes a lane."""
+    """How many lanes a group of a shared request has, with `size` bytes per lane."""
     return min(32, 128 // size)
 
 

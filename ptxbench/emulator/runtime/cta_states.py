@@ -1,6 +1,6 @@
 """The state of a resident CTA: `open_cta` starts one in a slot, `enter_cta` makes it the context's current one.
 
-Only `prepare_warp` is a kernel's own; kernels share the others.
+Each kernel has its own `prepare_warp`; kernels share the other functions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   {part("local", at.FIRST_LOCAL, at.ALL_LOCAL, "%first.warp", "%local.stride")}
   {part("queues", at.FIRST_QUEUES, at.QUEUES, "%first.warp", QUEUE_BYTES)}
   {part("shared", at.FIRST_SHARED, at.SHARED, "%slot", "%shared.stride")}
-  ; Of a sanitised kernel: the shadows of this CTA's memory, and its times.
+  ; For a sanitized kernel: the shadows of this CTA's memory, and its times.
   {part("shadow", at.FIRST_SHADOW, at.SHADOW, "%slot", "%shadow.stride")}
   {part("own", at.FIRST_LOCAL_SHADOW, at.LOCAL_SHADOW, "%slot", "%own.stride")}
   {recall("started", at.CTA_START, at.TIME_OF_START)}
@@ -200,7 +200,7 @@ entry:
   %known = icmp ne i32 %valid.known, 0
   br i1 %known, label %reset, label %place
 place:
-  ; The first CTA in this slot: its threads' coordinates are those of all that follow.
+  ; The first CTA in this slot: all later ones have the same coordinates of threads.
   %base.wide = shl i64 %w, 5
   %base = trunc i64 %base.wide to i32
   {splat("base.all", "i32", "%base")}

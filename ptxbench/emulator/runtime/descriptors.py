@@ -1,4 +1,4 @@
-"""The product of a warp's 16 rows of A with B, as matrix descriptors name them in shared memory.
+"""The product of a warp's 16 rows of A with B, which matrix descriptors locate in shared memory.
 
 A descriptor has, in units of 16 bytes, the start (bits 0 to 13), the leading and the stride offset (from bits 16 and
 32), and the swizzle (bits 62 and 63: none, 128, 64 or 32 bytes). An operand has 32 bytes of k. With k together, eight
@@ -51,9 +51,9 @@ def element_bytes(kind: str) -> int:
 def operand(kind: str, lift: int, origin_inside: bool, k_bytes: int = K_BYTES) -> RuntimeFunction:
     """`NAME(env, site, out, rows, descriptor, transposed, negative, linear)`: the elements of each lane's row, decoded.
 
-    They go to `out` as runtime/matrix.py wants them. `linear`: rows of 32 bytes in memory, instead of a descriptor, or
-    null. `origin_inside`: addresses count from the start of the CTA's memory. `k_bytes`: of a row; twice as many belong
-    to a sparse A. Returns whether any is infinite or NaN.
+    They go to `out` in the layout of runtime/matrix.py. `linear`: rows of 32 bytes in memory, instead of a descriptor,
+    or null. `origin_inside`: addresses count from the start of the CTA's memory. `k_bytes`: bytes of a row; twice as
+    many for the B of a sparse A. Returns whether any element is infinite or NaN.
     """
     size = element_bytes(kind)
     double = k_bytes > K_BYTES
@@ -224,36 +224,36 @@ def constants(numbers: list[int]) -> str:
     return "<" + ", ".join(f"i32 {number}" for number in numbers) + ">"
 
 
-def product(what: Multiply, origin_inside: bool, with_metadata: bool) -> RuntimeFunction:
+def product(multiply: Multiply, origin_inside: bool, with_metadata: bool) -> RuntimeFunction:
     """`NAME(env, site, table, d, a, b, linear)`: add A B to the registers at `d`; `a` and `b` are descriptors.
 
-    `with_metadata`: a pointer to that of a sparse A follows, as sparse.word_names lists it.
+    `with_metadata`: a pointer to the metadata of a sparse A follows, in the order of sparse.word_names.
     """
-    kind_d, kind_a, kind_b, _ = what.types
-    dot, lift = dot_product(what, hardware_fma=True)
+    kind_d, kind_a, kind_b, _ = multiply.types
+    dot, lift = dot_product(multiply, hardware_fma=True)
     depth = K_BYTES // element_bytes(kind_a)
-    every = 2 * depth if what.sparse else depth
+    b_depth = 2 * depth if multiply.sparse else depth
     rows = operand(kind_a, lift, origin_inside)
-    columns = operand(kind_b, 0, origin_inside, K_BYTES * every // depth)
-    name = f"wg{what.name}" + "_reserved" * origin_inside + "_metadata" * with_metadata
-    needs = [rows, columns, dot.first, dot.rest]
+    columns = operand(kind_b, 0, origin_inside, K_BYTES * b_depth // depth)
+    name = f"wg{multiply.name}" + "_reserved" * origin_inside + "_metadata" * with_metadata
+    needs = [rows, columns, dot.first, dot.following]
     e = Emitter()
     packed = kind_d == "f16"
     addend = Value("%given", S32)
     source = "%columns"
-    if what.sparse:
-        chosen = choose(what, 2 if what.model else 1)
-        needs.append(chosen)
-        words = what.sparse.words(what.terms)
+    if multiply.sparse:
+        choose_function = choose(multiply, 2 if multiply.model else 1)
+        needs.append(choose_function)
+        words = multiply.sparse.words(multiply.terms)
         first = e.op(f"mul i64 %half.wide, {words}")
         given_words = []
         for i in range(words):
             index = e.op(f"add i64 {first}, {i}")
-            place = e.op(f"getelementptr {V32}, ptr %metadata, i64 {index}")
-            given_words.append(f"{V32} {e.op(f'load {V32}, ptr {place}, align 64')}")
-        e.line(f"call void @{chosen.name}(ptr %columns, ptr %chosen, {', '.join(given_words)})")
+            pointer = e.op(f"getelementptr {V32}, ptr %metadata, i64 {index}")
+            given_words.append(f"{V32} {e.op(f'load {V32}, ptr {pointer}, align 64')}")
+        e.line(f"call void @{choose_function.name}(ptr %columns, ptr %chosen, {', '.join(given_words)})")
         source = "%chosen"
-    total = dot.apply(e, "%rows.at", source, addend, "%special" if what.model else "")
+    total = dot.apply(e, "%rows.at", source, addend, "%special" if multiply.model else "")
     unpack = f"%given = or {V32} %held, zeroinitializer"
     pack = f"%result = or {V32} {total.ir}, zeroinitializer"
     if packed:
@@ -273,8 +273,8 @@ define internal void @{name}(ptr %env, ptr %site, ptr %table, ptr %d, i64 %a, i6
     }) noinline {{
 entry:
   %rows = alloca [{2 * depth * STEP} x i8], align 64
-  %columns = alloca [{every * STEP} x i8], align 64
-  {f"%chosen = alloca [{depth * STEP} x i8], align 64" if what.sparse else ""}
+  %columns = alloca [{b_depth * STEP} x i8], align 64
+  {f"%chosen = alloca [{depth * STEP} x i8], align 64" if multiply.sparse else ""}
   %specials = alloca [2 x i1]
   {slot("warp", at.WARP)}
   %in.group.wide = and i64 %warp, 3

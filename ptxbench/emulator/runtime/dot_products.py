@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.floats.rounding import fma
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
-from ptxbench.emulator.runtime.elements import SPECIAL, decoded_float, some
+from ptxbench.emulator.runtime.elements import SPECIAL, any_lane, decoded_float
 from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.runtime.tensor_rounding import NAN16, NAN32, scaled, to_f16, to_f32_toward_zero
 from ptxbench.emulator.tensor import FORMATS, ElementFormat
@@ -22,10 +22,10 @@ NARROW_STEPS, MOST_STEPS = 16, 32
 
 @dataclass(frozen=True)
 class Dot:
-    """A dot product in every lane, in blocks of `steps` of k: `first` adds C, `rest` the sum so far."""
+    """A dot product in every lane, in blocks of `steps` of k: `first` adds C, `following` adds the sum so far."""
 
     first: RuntimeFunction
-    rest: RuntimeFunction
+    following: RuntimeFunction
     steps: int
     blocks: int
 
@@ -33,7 +33,7 @@ class Dot:
         """C plus the products. `special`: an i1 name for functions that take one, else empty."""
         total = c
         for i in range(self.blocks):
-            function = self.rest if i else self.first
+            function = self.following if i else self.first
             vector = total.type.vector
             more = f", i1 {special}" if special else ""
             text = f"call {vector} @{function.name}(ptr {rows}, ptr {columns}, {vector} {total.ir}{more})"
@@ -44,27 +44,27 @@ class Dot:
         return total
 
 
-def dot_product(what: Multiply, hardware_fma: bool) -> tuple[Dot, int]:
-    """The dot product for `what`, and the left shift in bits that it needs on the significands of A."""
-    kind_d, kind_a, kind_b, kind_c = what.types
+def dot_product(product: Multiply, hardware_fma: bool) -> tuple[Dot, int]:
+    """The dot product for a matrix product, and by how many bits the significands of A must be shifted left for it."""
+    kind_d, kind_a, kind_b, kind_c = product.types
     if kind_a == "f64":
-        function = dot_f64(what.k, what.rule, hardware_fma)
-        return Dot(function, function, what.k, 1), 0
-    if what.model is None:
-        function = dot_integer(what.terms, what.rule)
-        return Dot(function, function, what.terms, 1), 0
-    model = what.model
-    depth = what.terms // 2 if model.halves else what.terms
+        function = dot_f64(product.k, product.rule, hardware_fma)
+        return Dot(function, function, product.k, 1), 0
+    if product.model is None:
+        function = dot_integer(product.terms, product.rule)
+        return Dot(function, function, product.terms, 1), 0
+    model = product.model
+    depth = product.terms // 2 if model.halves else product.terms
     steps = min(model.block, depth)
     start = FORMATS[kind_d if model.halves else kind_c]
     first = dot_float(steps, model.frac, start, kind_d, model.kept, model.lowest)
-    rest = dot_float(steps, model.frac, FORMATS[kind_d], kind_d, model.kept, model.lowest)
+    following = dot_float(steps, model.frac, FORMATS[kind_d], kind_d, model.kept, model.lowest)
     lift = model.frac - FORMATS[kind_a].fraction - FORMATS[kind_b].fraction
-    return Dot(first, rest, steps, what.terms // steps), lift
+    return Dot(first, following, steps, product.terms // steps), lift
 
 
 def sum_of_terms(kind: str, start: str, following: str, term: Emitter, steps: int) -> str:
-    """A loop over %k up to `steps`: %total begins as `start`, and the lines of `term` make `following` of it."""
+    """A loop over %k below `steps`: %total is first `start`; the lines of `term` compute its next value `following`."""
     return f"""  br label %next
 next:
   %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
@@ -144,19 +144,20 @@ def load(e: Emitter, pointer: str, k: str, plane: int, kind: Type) -> Value:
 
 
 def dot_float(
-    steps: int, frac: int, start: ElementFormat, kind_d: str, kept: int, lowest: int | None = None
+    steps: int, frac: int, start: ElementFormat, kind_d: str, fraction_bits: int, lowest: int | None = None
 ) -> RuntimeFunction:
-    """`NAME(a, b, c, special)` -> the bits of D: one block of tensor.Model, c of the format `start`.
+    """`NAME(a, b, c, special)` -> the bits of D: one block of tensor_models.TensorModel, c of the format `start`.
 
     Products are in units of 2^(top - frac), with significands already shifted to `frac` fraction bits. Each is below
-    2^27, so an i32 holds the sum of up to 16; in f64, the sum of a block with c is exact.
+    2^27, so an i32 holds the sum of up to 16; in f64, the sum of a block with c is exact. `fraction_bits`: of an f32
+    result.
     """
     assert steps <= MOST_STEPS
     assert frac <= 25
     begin, highest, term, finish = Emitter(), Emitter(), Emitter(), Emitter()
     highest.names, term.names, finish.names = 10_000, 20_000, 30_000
     c_significand, c_exponent = decoded_float(begin, Value("%c", U32), start, max(0, frac - start.fraction))
-    c_special = some(begin, begin.compare("ge", c_exponent, begin.constant(SPECIAL, S32)))
+    c_special = any_lane(begin, begin.compare("ge", c_exponent, begin.constant(SPECIAL, S32)))
     begin.line(f"%odd = or i1 %special, {c_special}")
     top_start = c_exponent if lowest is None else begin.max(c_exponent, begin.constant(lowest, S32))
 
@@ -184,9 +185,9 @@ def dot_float(
     c_term = addend.int_to_float(truncated(addend, c_significand, c_exponent, max(0, start.fraction - frac)), F64)
     total = finish.add(c_term, finish.int_to_float(sum_next, F64))
     value = scaled(finish, total, top, frac)
-    result = to_f16(finish, value) if kind_d == "f16" else to_f32_toward_zero(finish, value, kept)
+    result = to_f16(finish, value) if kind_d == "f16" else to_f32_toward_zero(finish, value, fraction_bits)
     special = special_sum(steps, kind_d)
-    name = f"dot_{start.name}_{kind_d}_{steps}_{frac}" + (f"_{kept}" if kept != 23 else "")
+    name = f"dot_{start.name}_{kind_d}_{steps}_{frac}" + (f"_{fraction_bits}" if fraction_bits != 23 else "")
     name += "" if lowest is None else f"_from_{-lowest}"
     addend_of_c = f"{V32} {c_significand.ir}, {V32} {c_exponent.ir}"
     text = f"""

@@ -20,6 +20,7 @@ Planes = tuple[Value, ...]
 
 
 def word(kind: str) -> Type:
+    """The type of a register with elements of this type."""
     return B64 if kind == "f64" else B32
 
 
@@ -55,7 +56,7 @@ def packed(e: Emitter, results: Sequence[Value], kind: str) -> list[Value]:
 
 
 def decoded(e: Emitter, x: Value, kind: str, lift: int) -> Planes:
-    """Significand, shifted left by `lift`, and exponent; integers and f64 as they are."""
+    """The significand, shifted left by `lift`, and the exponent; integers and f64 are not changed."""
     if kind not in FORMATS:
         return (x,)
     if kind == "tf32":
@@ -96,13 +97,14 @@ def decoded_float(e: Emitter, x: Value, form: ElementFormat, lift: int) -> Plane
     return e.select(sign, e.negate(significand), significand), exponent
 
 
-def any_special(e: Emitter, held: Sequence[Planes]) -> str:
+def any_special(e: Emitter, decoded_elements: Sequence[Planes]) -> str:
     """Whether any element is infinite or NaN (i1 name)."""
-    most = held[0][1]
-    for _, exponent in held[1:]:
+    most = decoded_elements[0][1]
+    for _, exponent in decoded_elements[1:]:
         most = e.max(most, exponent)
-    return some(e, e.compare("ge", most, e.constant(SPECIAL, S32)))
+    return any_lane(e, e.compare("ge", most, e.constant(SPECIAL, S32)))
 
 
-def some(e: Emitter, lanes: Value) -> str:
+def any_lane(e: Emitter, lanes: Value) -> str:
+    """Whether the predicate holds in any lane (i1 name)."""
     return e.op(f"icmp ne i32 {e.op(f'bitcast {MASK} {lanes.ir} to i32')}, 0")

@@ -75,7 +75,7 @@ EACH_ADDRESS = f"""next:
   %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
   %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
 {NEXT_LANE}"""
-"""The head of a loop over the lanes of %mask, where %good are those that went on at the block `found`."""
+"""The head of a loop over the lanes of %mask; %good: the lanes that continued at the block `found`."""
 
 
 def fault_of_lowest(lanes: str, kind: int, reason: int | str) -> str:
@@ -122,7 +122,7 @@ entry:
 {EACH_ADDRESS}
   {lane_of("address", "i64", "%lanes")}
   %end = add i64 %address, %size
-  %whole = icmp uge i64 %end, %address            ; not so for the last bytes of all, whose end is 0
+  %whole = icmp uge i64 %end, %address            ; false if the last byte has the greatest address: %end is then 0
   %ragged = and i64 %address, %low
   %odd = icmp ne i64 %ragged, 0
   br label %search
@@ -178,17 +178,17 @@ def resolve_window(
     """`resolve_SPACE(addresses, mask, size, env, site)` for a space whose addresses are offsets below a limit.
 
     `entry`: more lines before the loop. `ending`: lines that set %outside, by default for an offset. `last`: more lines
-    about an aligned address inside; they set %gone and what a fault LEFT is to say, %about.
+    for an aligned address inside the limit; they set %gone, and %about, the address argument of a fault LEFT.
     """
     ending = (
         ending
         or """%end = add i64 %address.wide, %size.wide
   %outside = icmp ugt i64 %end, %bytes"""
     )
-    good, also, what, about = "found", "", "%address.wide", ""
+    next_block, kind_after_look, fault_address, choose_address = "found", "", "%address.wide", ""
     if last:
-        good, also, what = "look", f", [ {LEFT}, %look ]", "%what"
-        about = "\n  %what = phi i64 [ %address.wide, %lane ], [ %address.wide, %inside ], [ %about, %look ]"
+        next_block, kind_after_look, fault_address = "look", f", [ {LEFT}, %look ]", "%what"
+        choose_address = "\n  %what = phi i64 [ %address.wide, %lane ], [ %address.wide, %inside ], [ %about, %look ]"
         last = f"""look:
   {last}
   br i1 %gone, label %bad, label %found
@@ -211,10 +211,10 @@ entry:
 inside:
   %ragged = and i32 %address, %low
   %odd = icmp ne i32 %ragged, 0
-  br i1 %odd, label %bad, label %{good}
+  br i1 %odd, label %bad, label %{next_block}
 {last}bad:
-  %kind = phi i64 [ {OUT_OF_BOUNDS}, %lane ], [ {MISALIGNED}, %inside ]{also}{about}
-  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %number.wide, i64 {what})
+  %kind = phi i64 [ {OUT_OF_BOUNDS}, %lane ], [ {MISALIGNED}, %inside ]{kind_after_look}{choose_address}
+  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %number.wide, i64 {fault_address})
   br label %next
 found:
   %good.more = or i32 %good, %bit

@@ -15,8 +15,10 @@ COMPLAINTS = {BAD_FILL: f"fills a number of bytes that is not a multiple of {UNI
 
 
 def fill(watch: str) -> RuntimeFunction:
-    """`fill_shared(addresses, sizes, mask, env, site)`. `watch`: the function that watches a store of UNIT bytes, or
-    "" for a kernel that is not sanitized."""
+    """`fill_shared(addresses, sizes, mask, env, site)`: each lane stores zeros to its bytes.
+
+    `watch`: the function that watches a store of UNIT bytes, or "" for a kernel that is not sanitized.
+    """
     arguments = f"({V32} %units, i32 %lanes, ptr %env, ptr %site, {V64} zeroinitializer)"
     watched = f"\n  call void @{watch}{arguments}" if watch else ""
     text = f"""
@@ -71,7 +73,7 @@ done:
   {splat("base.all", "i64", "%base")}
   br label %unit
 unit:
-  ; The next unit of each lane that has one: so the lanes' stores are watched as those of one instruction.
+  ; The next unit of each lane that has one, so that the lanes' stores are watched as those of one instruction.
   %offset = phi i32 [ 0, %done ], [ %offset.next, %store ]
   {splat("offset.all", "i32", "%offset")}
   %more = icmp ugt {V32} %sizes, %offset.all

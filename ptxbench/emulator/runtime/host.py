@@ -10,7 +10,7 @@ PRINT, ASSERT, ALLOCATE, RELEASE, FINISH = range(5)
 HOST_CALL = RuntimeFunction("host", f"""
 define internal {V64} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
                            {V64} %a, {V64} %b, {V64} %c, {V64} %d) noinline {{
-  ; The four values of lane i lie at [0][i] .. [3][i]; what the host gives for it comes back in %result[i].
+  ; The four values of lane i are at [0][i] .. [3][i]; the host stores the lane's result in %result[i].
   %values = alloca [4 x {V64}], align 64
   %result = alloca [{LANES} x i64], align 64
   store {V64} %a, ptr %values
@@ -30,7 +30,7 @@ define internal {V64} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
 
 WAIT_FOR_GRID = RuntimeFunction("wait_for_grid", f"""
 define internal void @wait_for_grid(ptr %env, i32 %mask) noinline {{
-  ; %mask wait for the launch before: the host applies its stores (pending_stores.py).
+  ; The lanes of %mask wait for the previous launch: the host applies its stores (pending_stores.py).
 entry:
   {slot("unfinished", UNFINISHED)}
   %none = icmp eq i64 %unfinished, 0

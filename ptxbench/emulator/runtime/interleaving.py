@@ -21,8 +21,8 @@ def piece_width(element_bytes: int) -> int:
 
 
 def deinterleaved(pieces: list[str], count: int, element: str, prefix: str) -> tuple[list[str], list[str]]:
-    """Lines that sort the elements of `pieces`, vectors in a row, and the results: vectors of the elements k, `count` +
-    k, 2 `count` + k ..., for each k below `count`."""
+    """Lines that sort the elements of `pieces`, vectors in the order of memory, and the results: for each k below
+    `count`, a vector of the elements k, `count` + k, 2 `count` + k ..."""
     lines: list[str] = []
     width = LANES * count // len(pieces)
     kind = f"<{width} x {element}>"
@@ -46,8 +46,8 @@ def deinterleaved(pieces: list[str], count: int, element: str, prefix: str) -> t
 
 
 def interleaved(values: Sequence[str], element_bytes: int, prefix: str) -> tuple[list[str], list[str]]:
-    """The reverse: lines that mix vectors, so that an element of each follows one of the vector before, and the
-    results, vectors in a row."""
+    """The reverse: lines that put element i of every vector one after the other, then those of i + 1, and the results,
+    vectors in the order of memory."""
     element, width = f"i{8 * element_bytes}", piece_width(element_bytes)
     kind, full = f"<{width} x {element}>", vector(8 * element_bytes)
     lines: list[str] = []
@@ -83,9 +83,9 @@ def joined_pieces(pieces: Sequence[str], count: int, element: str) -> tuple[list
     """The reverse: lines that join pieces, and the `count` interleaved vectors."""
     lines: list[str] = []
     results = []
-    each = len(pieces) // count
-    for first in range(0, len(pieces), each):
-        joins, joined = concatenated(pieces[first : first + each], LANES // each, element)
+    per_vector = len(pieces) // count
+    for first in range(0, len(pieces), per_vector):
+        joins, joined = concatenated(pieces[first : first + per_vector], LANES // per_vector, element)
         lines += joins
         results.append(joined)
     return lines, results

@@ -1,8 +1,8 @@
-"""mbarrier objects: 64 bits of shared memory with a layout of the emulator's own.
+"""mbarrier objects: 64 bits of shared memory, in a layout that only the emulator uses.
 
 From the lowest bit: arrivals that the phase still waits for (20 bits), arrivals of a whole phase (20), bytes still
-expected from asynchronous copies (21, signed), a mark of two bits that poison and zeros do not have, and the parity of
-the phase. A token, as mbarrier.arrive returns it, is the word before the arrival.
+expected from asynchronous copies (21, signed), two bits with the value MARK, which memory of poison or zeros does not
+have, and the parity of the phase. A token, as mbarrier.arrive returns it, is the word before the arrival.
 (PTX ISA, "Parallel Synchronization and Communication Instructions: mbarrier".)
 """
 
@@ -50,8 +50,8 @@ TOUCH, TOUCH_CLUSTER = touch("touch_mbarrier", SHARED_SPACE), touch("touch_clust
 
 ARRIVE_ONE = RuntimeFunction("mbarrier_arrive_one", f"""
 define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %target, i32 %flags) noinline {{
-  ; The arrival of a copy, at a checked address. Without noinc the phase has to wait for it from when it is issued;
-  ; the emulator raises the pending count at issue, so that here both do the same.
+  ; The arrival of a copy, at a checked address. Without noinc the phase waits for it from its issue on: the emulator
+  ; raises the pending count at the issue, so that here the arrival is the same with and without noinc.
   {slot("shared", at.SHARED)}
   %target.wide = zext i32 %target to i64
   %host = add i64 %shared, %target.wide
@@ -135,7 +135,7 @@ ARRIVE_ONE = RuntimeFunction(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL, NOTHING
 
 TRANSACT = RuntimeFunction("mbarrier_transact", f"""
 define internal i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change) noinline {{
-  ; The word with %change more bytes to come, which may complete the phase: that is for mbarrier_settled to see.
+  ; The word with %change more bytes to come. This may complete the phase, which mbarrier_settled then finds.
 entry:
   {IS_KNOWN}
   br i1 %known, label %add, label %wrong
@@ -183,8 +183,8 @@ OWN_HOST = """%address.wide = zext i32 %address to i64
 def each_lane(
     name: str, returns: str, parameters: str, before: str, body: str, needs: tuple[RuntimeFunction, ...]
 ) -> RuntimeFunction:
-    """A function on one mbarrier per lane, in ascending order; `body` computes %new from %word, and %answer, a lane's
-    result in %results (<32 x i64>)."""
+    """A function on one mbarrier per lane, in ascending order of lanes. `body` computes from %word its new value %new,
+    and %answer, the lane's element of the result, which is a vector of i64 unless `returns` is void."""
     result = "ret void" if returns == "void" else f"%all = load {V64}, ptr %results, align 64\n  ret {V64} %all"
     nothing = "ret void" if returns == "void" else f"ret {V64} zeroinitializer"
     text = f"""
@@ -311,7 +311,7 @@ ARRIVE_EXPECTING = with_bytes(
 
 
 REMOTE = (ARRIVE, ARRIVE_EXPECTING, EXPECT, COMPLETE)
-"""What a thread may do to an mbarrier of another CTA of its cluster."""
+"""The functions that a thread may call on an mbarrier of another CTA of its cluster."""
 
 
 def in_cluster(function: RuntimeFunction) -> RuntimeFunction:

@@ -1,7 +1,8 @@
 """st.async and red.async: stores to the shared memory of a CTA of the cluster that complete bytes at an mbarrier there.
 
-A message is checked and counted when it is sent, and done when a thread tests its mbarrier unsuccessfully, so that a
-missing wait has an effect. A cluster has one list of messages; a full list does them all.
+A message is checked and counted when it is sent. Its stores and updates are done when a thread tests its mbarrier
+without success, so that a missing wait has an effect. A cluster has one list of messages; when the list is full, all
+its messages are done.
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ def touch(size: int, *, updates: bool = False) -> RuntimeFunction:
     `updates`: count an atomic update, and so the lanes with the same address.
     """
     name = f"touch_cluster_{size}" + "_atomic" * updates
-    lanes = "ret i32 %mask"
-    same = f"""%key = lshr {V32} %a, splat (i32 {size.bit_length() - 1})
+    return_lanes = "ret i32 %mask"
+    count_same = f"""%key = lshr {V32} %a, splat (i32 {size.bit_length() - 1})
   %grouped = call i64 @groups({V32} %key, i32 %mask)
   %serial = lshr i64 %grouped, 32
   {bump(WORK, "%serial")}"""
-    text = access(name, "i32", CLUSTER_SPACE, size, per_lane=lanes, nothing="ret i32 0",
-                  before=same if updates else "")  # fmt: skip
+    text = access(name, "i32", CLUSTER_SPACE, size, per_lane=return_lanes, nothing="ret i32 0",
+                  before=count_same if updates else "")  # fmt: skip
     return RuntimeFunction(name, text, (*CLUSTER_SPACE.needs, *((GROUPS,) if updates else ())), (CTPOP,))
 
 
@@ -133,7 +134,7 @@ complete:
 NEXT_MESSAGE = f"""{keeping_loop("i64")}
   %item.offset = mul i64 %index, {MESSAGE_BYTES}
   %item = getelementptr i8, ptr %messages, i64 %item.offset"""
-"""The head of a loop over the messages, which ends in KEEP and `after_message`: %item, and %kept messages before it."""
+"""The head of a loop over the messages, %item; KEEP and `after_message` end it. %kept messages before it remain."""
 
 KEEP = f"""hold:
   %place.offset = mul i64 %kept, {MESSAGE_BYTES}

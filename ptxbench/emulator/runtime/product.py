@@ -13,7 +13,7 @@ from ptxbench.emulator.tensor_models import TensorModel
 
 @dataclass(frozen=True)
 class Scales:
-    """Each row of A and each column of B has `count` scales of a type (ue8m0, ue4m3), for equal parts of k."""
+    """Each row of A and each column of B has `count` scales of the type `kind` (ue8m0, ue4m3), for equal parts of k."""
 
     kind: str
     count: int
@@ -44,10 +44,10 @@ class Sparsity:
 
 @dataclass(frozen=True, eq=False)
 class Multiply:
-    """D = A B + C. `types` of d, a, b, c; `rule`: satfinite, xor, and, or a rounding of f64.
+    """D = A B + C. `types`: of d, a, b, c. `rule`: satfinite, xor, and, or a rounding of f64.
 
-    `layout`: the shape, and what else determines its fragments; `d`: D's fragment if it differs from C's; `packing`:
-    bits that an element of A and B takes in a register, if not those of its type.
+    `layout`: the shape, and the other qualifiers that determine its fragments. `d`: D's fragment if it differs from
+    C's. `packing`: bits that an element of A or B takes in a register, if not those of its type.
     """
 
     layout: str
@@ -90,13 +90,13 @@ class Multiply:
 
     @property
     def flops(self) -> int:
-        """A multiplication and an addition for each element of A in registers."""
-        products = len({place[0] for place in self.c[0]})
-        return 2 * self.m * self.n * self.kept * products
+        """Multiplications and additions: one of each for every column of B and element of A in registers."""
+        matrices = len({place[0] for place in self.c[0]})
+        return 2 * self.m * self.n * self.row_elements * matrices
 
     @property
-    def kept(self) -> int:
-        """Elements in a row of A that are in registers, or in memory."""
+    def row_elements(self) -> int:
+        """Elements of a row of A in registers or memory: half of them if A is sparse."""
         return self.k // 2 if self.sparse else self.k
 
     @property

@@ -16,13 +16,15 @@ Source = tuple[int, int]
 def gathered(e: Emitter, vectors: Sequence[Value], sources: Sequence[Source]) -> Value:
     """The vector whose lane i is the element at `sources[i]`."""
     result: Value | None = None
-    for chosen in dict.fromkeys(vector for vector, _ in sources):
-        mine = [vector == chosen for vector, _ in sources]
-        order = ", ".join(f"i32 {lane if own else 'poison'}" for own, (_, lane) in zip(mine, sources, strict=True))
-        value = vectors[chosen]
+    for index in dict.fromkeys(vector for vector, _ in sources):
+        from_this = [vector == index for vector, _ in sources]
+        order = ", ".join(f"i32 {lane if vector == index else 'poison'}" for vector, lane in sources)
+        value = vectors[index]
         kind = value.type.vector
         shuffled = Value(e.op(f"shufflevector {kind} {value.ir}, {kind} poison, {V32} <{order}>"), value.type)
-        result = shuffled if result is None else e.select(e.lanes([int(own) for own in mine], PRED), shuffled, result)
+        result = (
+            shuffled if result is None else e.select(e.lanes([int(this) for this in from_this], PRED), shuffled, result)
+        )
     assert result is not None
     return result
 
@@ -31,8 +33,8 @@ def transposed(e: Emitter, matrix: Value) -> Value:
     """An 8 x 8 matrix of 16-bit elements, two per lane and four lanes per row, transposed."""
     order = ", ".join(f"i32 {8 * (i % 8) + i // 8}" for i in range(64))
     halves = e.op(f"bitcast {V32} {matrix.ir} to <64 x i16>")
-    turned = e.op(f"shufflevector <64 x i16> {halves}, <64 x i16> poison, <64 x i32> <{order}>")
-    return Value(e.op(f"bitcast <64 x i16> {turned} to {V32}"), B32)
+    transposed_halves = e.op(f"shufflevector <64 x i16> {halves}, <64 x i16> poison, <64 x i32> <{order}>")
+    return Value(e.op(f"bitcast <64 x i16> {transposed_halves} to {V32}"), B32)
 
 
 @functools.cache
@@ -51,21 +53,21 @@ def matrices_to_rows(count: int, transpose: bool) -> RuntimeFunction:
     """`NAME(m0, ...)`: the four words that each lane stores; lane 8 j + r stores row r of matrix j."""
     e = Emitter()
     matrices = [Value(f"%m{i}", B32) for i in range(count)]
-    turned = [transposed(e, matrix) for matrix in matrices] if transpose else matrices
+    stored_matrices = [transposed(e, matrix) for matrix in matrices] if transpose else matrices
     sources = [[(lane // 8 % count, 4 * (lane % 8) + word) for lane in range(LANES)] for word in range(4)]
-    words = [gathered(e, turned, source) for source in sources]
+    words = [gathered(e, stored_matrices, source) for source in sources]
     return function(f"matrices_to_rows_{count}" + "_transposed" * transpose, e, matrices, words)
 
 
 def function(name: str, e: Emitter, inputs: Sequence[Value], results: Sequence[Value]) -> RuntimeFunction:
     """The code in `e` as a function from `inputs` to a struct of `results`."""
     returns = struct(results[0].type, len(results))
-    whole = structure(e, results)
+    result_struct = structure(e, results)
     arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in inputs)
     text = f"""
 define internal {returns} @{name}({arguments}) noinline {{
   {chr(10).join(e.lines)}
-  ret {returns} {whole}
+  ret {returns} {result_struct}
 }}
 """
     return RuntimeFunction(name, text, (), tuple(sorted(e.declarations)))
@@ -78,21 +80,23 @@ def struct(kind: Type, count: int) -> str:
 
 def structure(e: Emitter, values: Sequence[Value]) -> str:
     """Pack the values in one struct; returns its name."""
-    returns, whole = struct(values[0].type, len(values)), "poison"
+    returns, packed = struct(values[0].type, len(values)), "poison"
     for i, value in enumerate(values):
-        whole = e.op(f"insertvalue {returns} {whole}, {value.type.vector} {value.ir}, {i}")
-    return whole
+        packed = e.op(f"insertvalue {returns} {packed}, {value.type.vector} {value.ir}, {i}")
+    return packed
 
 
 @functools.cache
 def by_table(name: str, word: Type, inputs: int, results: int, bits: int, table: tuple[int, ...]) -> RuntimeFunction:
-    """`NAME(x0, ...)`: element i of the results is element `table[i]`; elements of `bits` are numbered by vector and
-    lane."""
+    """`NAME(x0, ...)`: element i of the results is element `table[i]` of the inputs.
+
+    Elements have `bits`; they are numbered in the order of memory: vector by vector, lane by lane.
+    """
     e = Emitter()
     values = [
         Value(e.op(f"load {word.vector}, ptr {offset(e, '%to', i, word)}, align 64"), word) for i in range(results)
     ]
-    whole = structure(e, values)
+    result_struct = structure(e, values)
     start = Emitter()
     start.names = e.names
     for i in range(inputs):
@@ -121,7 +125,7 @@ next:
   br i1 %more, label %next, label %done
 done:
   {chr(10).join(e.lines)}
-  ret {returns} {whole}
+  ret {returns} {result_struct}
 }}
 """
     return RuntimeFunction(name, text)
@@ -161,6 +165,6 @@ def columns_to_rows(count: int) -> RuntimeFunction:
         for lane in range(LANES):
             matrix, column = lane // 8 % count, lane % 8
             for row in range(4 * word, 4 * word + 4):
-                holder, part = 4 * (row % 8) + column // 2, column % 2 + 2 * (row // 8)
-                table.append(4 * (LANES * matrix + holder) + part)
+                source_lane, part = 4 * (row % 8) + column // 2, column % 2 + 2 * (row // 8)
+                table.append(4 * (LANES * matrix + source_lane) + part)
     return by_table(f"columns_to_rows_{count}", B32, count, 4, 8, tuple(table))

@@ -7,11 +7,12 @@ every line that its CTAs touch: LINE granules, which are as small as the kernel'
 of another CTA conflicts with it, unless both only load it or both only update it: updates that run in parallel commute
 (flow.order_reason).
 
-An owner is 2 (LAUNCH + rank) + w. w is 1 if the owner has stored to the whole line and nothing else was done to it;
-then the uses are not written. Owners below 2 LAUNCH are from an earlier launch, so that nothing has to be cleared.
+An owner is written as 2 (LAUNCH + rank) + w. w is 1 if the owner has stored to the whole line and nothing else was done
+to it; then the uses are not written. Owners below 2 LAUNCH are from an earlier launch, so that nothing has to be
+cleared.
 
-Stores are always recorded. Loads and updates are recorded in buffers that are marked in BUFFER_USES. It also has the
-uses of the other buffers, so that after the launch it is known whether one of them should have been marked.
+Stores are always recorded. Loads and updates are recorded in buffers that are marked in BUFFER_USES. BUFFER_USES also
+has the uses of the other buffers, so that after the launch it is known whether one of them should have been marked.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def granule_shift(sizes: Iterable[int]) -> int:
 
 
 def planned(use: str, size: int) -> tuple[RuntimeFunction, ...]:
-    """The functions that an access needs, still without text: it depends on the whole kernel, and `record` adds it."""
+    """The functions that an access needs, without their text, which depends on the whole kernel; `record` adds it."""
     return tuple(RuntimeFunction(name, "") for name in (f"record_lanes_{use}", f"record_run_{use}_{size}"))
 
 
@@ -76,7 +77,7 @@ define internal void @record_bulk(ptr %env, ptr %site, i64 %address, i64 %bytes,
 
 @functools.cache
 def record(name: str, shift: int) -> RuntimeFunction:
-    """A planned function with its text; `shift`: the kernel's granule_shift."""
+    """A function of `planned`, or NO_RECORD, by name, with its text; `shift`: the kernel's granule_shift."""
     if name == NO_RECORD.name:
         return record_bulk(shift)
     _, shape, use, *sizes = name.split("_")
@@ -87,7 +88,7 @@ def record(name: str, shift: int) -> RuntimeFunction:
 
 CONFLICT = RuntimeFunction("conflict", f"""
 define internal void @conflict(ptr %env, ptr %site, i64 %line, i32 %granules, {USES_VECTOR} %before) noinline cold {{
-  ; Keep the first conflict. In a launch that runs CTAs in parallel it ends what this host thread does.
+  ; Keep the first conflict. If the launch runs CTAs in parallel, it also ends the work of this host thread.
 entry:
   {slot("kept", at.CONFLICT_SITE)}
   %first = icmp eq i64 %kept, 0
@@ -142,8 +143,8 @@ def mark_page(name: str) -> str:
 def record_line(use: str) -> RuntimeFunction:
     """`record_line_USE(env, site, line, granules)`: this CTA uses granules (a mask) of a line."""
     number = USES.index(use)
-    chosen = ", ".join("i32 -1" if other in CONFLICTS[use] else "i32 0" for other in (*USES, ""))
-    found = f"call void @conflict(ptr %env, ptr %site, i64 %line, i32 %conflicting, {USES_VECTOR} %others)"
+    conflicting_uses = ", ".join("i32 -1" if other in CONFLICTS[use] else "i32 0" for other in (*USES, ""))
+    conflict_call = f"call void @conflict(ptr %env, ptr %site, i64 %line, i32 %conflicting, {USES_VECTOR} %others)"
     text = f"""
 define internal void @record_line_{use}(ptr %env, ptr %site, i64 %line, i32 %granules) noinline {{
 entry:
@@ -170,7 +171,7 @@ fresh:
   {mark_page("line")}
   ret void
 change:
-  ; The line was another CTA's, or wholly stored to by this one: its uses must be written down first.
+  ; Another CTA owned the line, or this one has stored to all of it: write its uses first.
   %whole.bit = and i64 %owner, 1
   %whole = icmp ne i64 %whole.bit, 0
   %its.uses = load {USES_VECTOR}, ptr %uses.at
@@ -192,11 +193,11 @@ more:
   %its.now = or i32 %its.before, %granules
   store i32 %its.now, ptr %its.at
   %past = load {USES_VECTOR}, ptr %past.at
-  %others = and {USES_VECTOR} %past, <{chosen}>
+  %others = and {USES_VECTOR} %past, <{conflicting_uses}>
   %taken = call i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR} %others)
   %conflicting = and i32 %taken, %granules
   %conflicts = icmp ne i32 %conflicting, 0
-  {end_with(found, "%conflicts", "tell")}
+  {end_with(conflict_call, "%conflicts", "tell")}
 }}
 """
     reduce_or = f"declare i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR})"

@@ -1,8 +1,8 @@
 """setmaxnreg: the registers of each warp, and the pool of its CTA.
 
-A warp's register file has its state at `place`: its registers per thread, 0 until it changes them; how often it has
+A warp's register file has its state at `offset`: its registers per thread, 0 until it changes them; how often it has
 changed them; the number it waits for, 0 if it does not wait. The CTA's header has the pool: the sum of the registers
-per thread that warps gave. (PTX ISA, "setmaxnreg".)
+per thread that warps have given back. (PTX ISA, "setmaxnreg".)
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ COMPLAINTS = {
 }
 
 
-def of_warp(name: str, registers: str, place: int, field: int) -> str:
+def of_warp(name: str, registers: str, offset: int, field: int) -> str:
     """Lines that load a field of the state of the warp whose register file is `registers` into %NAME."""
-    return f"""%{name}.at = getelementptr i8, ptr {registers}, i64 {place + field}
+    return f"""%{name}.at = getelementptr i8, ptr {registers}, i64 {offset + field}
   %{name} = load i32, ptr %{name}.at"""
 
 
@@ -54,10 +54,12 @@ look:
   %other = getelementptr i8, ptr %all.registers, i64 %k.offset"""
 
 
-def change(place: int, initial: int, register_bytes: int) -> RuntimeFunction:
-    """`change_registers(env, registers, warp, site, lanes, asked, less)`: whether the warp goes on, with `asked`
-    registers per thread; else it must look again. `less`: for .dec. `lanes`: those that execute it. A kernel starts
-    with `initial` registers per thread."""
+def change(offset: int, initial: int, register_bytes: int) -> RuntimeFunction:
+    """`change_registers(env, registers, warp, site, lanes, asked, less)`: give the warp `asked` registers per thread.
+
+    Returns whether the warp continues; else it must try again. `less`: for .dec. `lanes`: those that execute the
+    instruction. `initial`: the registers per thread at the start of the kernel.
+    """
     text = f"""
 define internal i1 @change_registers(ptr %env, ptr %registers, ptr %warp, ptr %site, i32 %lanes, i32 %asked,
                                      i1 %less) noinline {{
@@ -70,9 +72,9 @@ some:
   %parted = icmp ne i32 %lanes, %valid
   br i1 %parted, label %wrong, label %whole
 whole:
-  {of_warp("held.raw", "%registers", place, HELD)}
-  {of_warp("changes", "%registers", place, CHANGES)}
-  {of_warp("wanted", "%registers", place, WANTED)}
+  {of_warp("held.raw", "%registers", offset, HELD)}
+  {of_warp("changes", "%registers", offset, CHANGES)}
+  {of_warp("wanted", "%registers", offset, WANTED)}
   %unchanged = icmp eq i32 %held.raw, 0
   %held = select i1 %unchanged, i32 {initial}, i32 %held.raw
   %more.asked = icmp ugt i32 %asked, %held
@@ -85,8 +87,8 @@ not.up:
   br i1 %shrinks, label %wrong, label %start
 start:
   {each_warp(register_bytes)}
-  {of_warp("other.held", "%other", place, HELD)}
-  {of_warp("other.changes", "%other", place, CHANGES)}
+  {of_warp("other.held", "%other", offset, HELD)}
+  {of_warp("other.changes", "%other", offset, CHANGES)}
   %behind = icmp ult i32 %other.changes, %changes
   br i1 %behind, label %wrong, label %not.behind
 not.behind:
@@ -126,7 +128,7 @@ passed:
     return RuntimeFunction("change_registers", text, (FAULT,), (CTTZ,))
 
 
-def leave(place: int, register_bytes: int) -> RuntimeFunction:
+def leave(offset: int, register_bytes: int) -> RuntimeFunction:
     """`leave_warpgroup(env, registers, warp, site, lanes)`: lanes have exited. The last warp of a warpgroup to exit
     must have executed as many setmaxnreg as the others."""
     text = f"""
@@ -135,10 +137,10 @@ entry:
   {all_exited("own", "%warp")}
   br i1 %own.gone, label %start, label %alike
 start:
-  {of_warp("changes", "%registers", place, CHANGES)}
+  {of_warp("changes", "%registers", offset, CHANGES)}
   {slot("warps", at.WARPS, "ptr")}
   {each_warp(register_bytes)}
-  {of_warp("other.changes", "%other", place, CHANGES)}
+  {of_warp("other.changes", "%other", offset, CHANGES)}
   %w.offset = mul i64 %k, {at.WARP_BYTES}
   %other.warp = getelementptr i8, ptr %warps, i64 %w.offset
   {all_exited("other", "%other.warp")}

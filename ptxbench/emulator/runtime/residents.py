@@ -1,7 +1,7 @@
 """`run_ctas`: which CTAs or clusters are resident on a host thread, and when each has its turns.
 
-They run one after the other. If they may wait for each other (there is more than one place), one in which every warp
-only loops yields to the next, until all that fit are resident and take turns.
+They run one after the other. If they may wait for each other (there is more than one place), a CTA in which every warp
+only loops yields to the next one, until as many as fit are resident and take turns.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 
 RESULTS = DONE, YIELDED, FAULTED, BLOCKED = range(4)
-"""What a CTA's or a cluster's turn ends with. BLOCKED: no warp of a CTA ran, because lanes wait for the cluster."""
+"""Results of the turn of a CTA or a cluster. BLOCKED: no warp of a CTA ran, because lanes wait for the cluster."""
 
 DEADLOCK_OR_YIELD = f"""deadlock:
   {slot("counters.ptr", at.COUNTERS, "ptr")}
@@ -20,17 +20,17 @@ DEADLOCK_OR_YIELD = f"""deadlock:
   br label %stop
 yield:
   ret i64 {YIELDED}"""
-"""Two ends of a turn, as blocks; the block `stop` is the function's own."""
+"""Two ends of a turn, as blocks. The function that has them also has a block `stop`."""
 
 
 @dataclass(frozen=True)
 class ResidentUnit:
-    """What becomes resident, a CTA or a cluster. The texts are IR lines inside `run_ctas`.
+    """A CTA or a cluster, as a unit that becomes resident. The texts are IR lines inside `run_ctas`.
 
-    Its headers are at the context slot `headers`; each has `bytes`, with the word at `live` not 0 while it is resident.
-    `limit`: the number of places, which `places` computes. `open`: start number %next in the place %s, for a first turn
-    with the result %first.run. `opened`: note whether it stays (%stays.wide). `resume`: a turn of the one in %p.place,
-    with the result %again. `resumed`: note whether it remains (%remains.wide).
+    Headers of units are at the context slot `headers`; each has `bytes`, and its word at `live` is not 0 while the unit
+    is resident. `limit`: the number of places, which `places` computes. `open`: start unit %next in the place %s with a
+    first turn, whose result is %first.run. `opened`: store whether it stays resident (%stays.wide). `resume`: a turn of
+    the unit in %p.place, with the result %again. `resumed`: store whether it stays resident (%remains.wide).
     """
 
     noun: str
@@ -111,7 +111,7 @@ start:
   %claims.one = and i1 %spent, %others
   br i1 %claims.one, label %claim, label %claimed
 claim:
-  ; Host threads share them: the next run of neighbours, which may lie behind the last.
+  ; Host threads share the units: claim the next run of neighbours, which may lie beyond the last unit.
   %taken = atomicrmw add ptr %claims, i64 %chunk monotonic
   %claim.end = add i64 %taken, %chunk
   %claim.past = icmp ugt i64 %claim.end, %count
@@ -161,7 +161,8 @@ pass.next:
   %p.over = icmp uge i64 %p, %high
   br i1 %p.over, label %pass.over, label %pass.look
 pass.look:
-  ; By turns the last goes first: in the other order each would find what those before it have just written.
+  ; If CTAs take turns, the last one runs first: in the other order each would read what the CTAs before it have just
+  ; written.
   %p.down.1 = add i64 %p, 1
   %p.down = sub i64 %high, %p.down.1
   %p.place = select i1 %backwards, i64 %p.down, i64 %p

@@ -1,4 +1,4 @@
-"""What a sanitized kernel has besides the events of watch.py: findings, and reads of unwritten local memory.
+"""Functions of a sanitized kernel besides the events of watch.py: findings, and reads of unwritten local memory.
 
 The first finding of each kind at each site is kept. Each granule of local memory has a shadow: the time of its last
 write (races/layout.py).
@@ -68,8 +68,8 @@ def registers_misused() -> str:
 
 FAULT = RuntimeFunction("fault", f"""
 define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{
-  ; A bad access is a finding and the launch goes on without it, and so is a product whose registers or fence are
-  ; wrong; anything else ends the launch, as it always does.
+  ; A bad access is a finding: it is left out, and the launch continues. So is a product whose registers or fence are
+  ; wrong. Every other fault ends the launch, as in a kernel that is not sanitized.
   %outside = icmp eq i64 %kind, {at.OUT_OF_BOUNDS}
   %odd = icmp eq i64 %kind, {at.MISALIGNED}
   %left = icmp eq i64 %kind, {at.LEFT}

@@ -32,7 +32,7 @@ FRACTION = {"ue8m0": 0, "ue4m3": 3}
 
 
 class LaneScales:
-    """The scales that lanes need, decoded: significand and exponent, as elements.py has them."""
+    """The scales that lanes need, decoded to significand and exponent as in elements.py."""
 
     def __init__(self, e: Emitter, scales: Scales) -> None:
         self.e = e
@@ -42,23 +42,24 @@ class LaneScales:
 
     def of_rows(self, rows: Sequence[int], number: int) -> Planes:
         """The scale with that number of each lane's row."""
-        return self.of("a", tuple(4 * (row % 8) + row // 8 for row in rows), (0, 2), number)
+        return self.from_lanes("a", tuple(4 * (row % 8) + row // 8 for row in rows), (0, 2), number)
 
     def of_columns(self, columns: Sequence[int], number: int) -> Planes:
-        return self.of("b", tuple(4 * column for column in columns), (0, 1, 2, 3), number)
+        return self.from_lanes("b", tuple(4 * column for column in columns), (0, 1, 2, 3), number)
 
-    def of(self, operand: str, first: tuple[int, ...], steps: tuple[int, ...], number: int) -> Planes:
-        """`first`: the lane with the scale if the thread's number is 0; `steps`: how far on it is otherwise."""
+    def from_lanes(self, operand: str, first: tuple[int, ...], steps: tuple[int, ...], number: int) -> Planes:
+        """The scale `number` that each lane needs. `first`: the lane that has it if the thread selector is 0; for
+        selector i it is the lane `steps[i]` behind that one."""
         key = (operand, first, number)
         if key not in self.decoded:
             e, thread = self.e, self.parameters[f"thread.{operand}"]
             byte = e.add(self.parameters[f"byte.{operand}"], e.constant(number, U32))
             bits = e.shr(self.parameters[f"scale.{operand}"], e.shl(byte, e.constant(3, U32)))
-            chosen = gathered(e, [bits], [(0, lane) for lane in first])
+            bits_of_lane = gathered(e, [bits], [(0, lane) for lane in first])
             for i, step in enumerate(steps[1:], 1):
-                other = gathered(e, [bits], [(0, lane + step) for lane in first])
-                chosen = e.select(e.compare("eq", thread, e.constant(i, U32)), other, chosen)
-            self.decoded[key] = decoded_scale(e, e.and_(chosen, e.constant(0xFF, U32)), self.scales.kind)
+                bits_of_neighbor = gathered(e, [bits], [(0, lane + step) for lane in first])
+                bits_of_lane = e.select(e.compare("eq", thread, e.constant(i, U32)), bits_of_neighbor, bits_of_lane)
+            self.decoded[key] = decoded_scale(e, e.and_(bits_of_lane, e.constant(0xFF, U32)), self.scales.kind)
         return self.decoded[key]
 
 
@@ -88,7 +89,7 @@ def with_scale(e: Emitter, element: Planes, scale: Planes) -> Planes:
 
 
 def doubled(e: Emitter, x: Value) -> Value:
-    """Two times an e2m1 in the low four bits, a whole number."""
+    """Twice the value of an e2m1 in the low four bits: an integer."""
     fraction, field = e.and_(x, e.constant(1, U32)), e.and_(e.shr(x, e.constant(1, U32)), e.constant(3, U32))
     large = e.shl(e.or_(fraction, e.constant(2, U32)), e.sub(e.max(field, e.constant(1, U32)), e.constant(1, U32)))
     magnitude = replaced(e.select(e.compare("eq", field, e.constant(0, U32)), fraction, large), S32)
@@ -96,36 +97,43 @@ def doubled(e: Emitter, x: Value) -> Value:
     return e.select(negative, e.negate(magnitude), magnitude)
 
 
-def grouped_sum(e: Emitter, what: Multiply, lanes: LaneScales, places: Sequence[tuple[int, int, int]], a: str, b: str,
-                c: Value) -> Value:  # fmt: skip
-    """C plus the products of operand arrays of whole numbers, in every lane."""
-    assert what.scales is not None
+def grouped_sum(
+    e: Emitter,
+    product: Multiply,
+    lanes: LaneScales,
+    places: Sequence[tuple[int, int, int]],
+    a: str,
+    b: str,
+    c: Value,
+) -> Value:
+    """C plus the products of operand arrays of integers, in every lane."""
+    assert product.scales is not None
     rows, columns = [row for _, row, _ in places], [column for _, _, column in places]
-    numbers = range(what.scales.count)
+    numbers = range(product.scales.count)
     planes = [
         plane for number in numbers for plane in (*lanes.of_rows(rows, number), *lanes.of_columns(columns, number))
     ]
     arguments = "".join(f", {V32} {plane.ir}" for plane in planes)
-    return Value(e.op(f"call {V32} @{dot_grouped(what).name}(ptr {a}, ptr {b}, {V32} {c.ir}{arguments})"), c.type)
+    return Value(e.op(f"call {V32} @{dot_grouped(product).name}(ptr {a}, ptr {b}, {V32} {c.ir}{arguments})"), c.type)
 
 
 @functools.cache
-def dot_grouped(what: Multiply) -> RuntimeFunction:
+def dot_grouped(product: Multiply) -> RuntimeFunction:
     """`NAME(a, b, c, significand and exponent of A's and B's scale 0, ...)`: a block of tensor_models.TensorModel with
-    groups. Products are whole numbers of quarters."""
-    assert what.model is not None
-    assert what.scales is not None
-    size, frac, fraction = what.model.group, what.model.frac, FRACTION[what.scales.kind]
-    count = what.terms // size
+    groups. Products are multiples of 1/4."""
+    assert product.model is not None
+    assert product.scales is not None
+    size, frac, fraction = product.model.group, product.model.frac, FRACTION[product.scales.kind]
+    count = product.terms // size
     sums = dot_integer(size, "")
     e = Emitter()
-    names = [f"{part}{number}" for number in range(what.scales.count) for part in ("sa", "ea", "sb", "eb")]
+    names = [f"{part}{number}" for number in range(product.scales.count) for part in ("sa", "ea", "sb", "eb")]
     c_significand, c_exponent = decoded_float(e, Value("%c", U32), FORMATS["f32"], 0)
     zero, special = e.constant(0, S32), e.constant(SPECIAL, S32)
     infinite = e.compare("ge", c_exponent, special)
     nan = e.and_(infinite, e.compare("eq", c_significand, zero))
     pairs = []
-    for number in range(what.scales.count):
+    for number in range(product.scales.count):
         sa, ea, sb, eb = (Value(f"%{part}{number}", S32) for part in ("sa", "ea", "sb", "eb"))
         nan = e.or_(nan, e.compare("ge", e.max(ea, eb), special))
         pairs.append((e.mul(sa, sb), e.add(ea, eb)))
@@ -140,14 +148,14 @@ def dot_grouped(what: Multiply) -> RuntimeFunction:
         group_sum = Value(
             e.op(f"call {V32} @{sums.name}(ptr {from_k[0]}, ptr {from_k[1]}, {V32} zeroinitializer)"), S32
         )
-        significand, exponent = pairs[group * what.scales.count // count]
+        significand, exponent = pairs[group * product.scales.count // count]
         term = e.convert(e.mul(group_sum, significand), S64)
         total = e.add(total, truncated(e, e.shl(term, e.constant(frac - 2 - 2 * fraction, S64)), top, exponent))
     value = scaled(e, e.int_to_float(total, F64), top, frac)
-    result = to_f32_toward_zero(e, value, what.model.kept)
+    result = to_f32_toward_zero(e, value, product.model.kept)
     result = e.select(infinite, Value("%c", U32), result)
     result = e.select(nan, e.constant(NAN32, U32), result)
-    name = f"dot_grouped_{what.scales}_{count}_{size}_{frac}"
+    name = f"dot_grouped_{product.scales}_{count}_{size}_{frac}"
     arguments = ", ".join(f"{V32} %{argument}" for argument in names)
     text = f"""
 define internal {V32} @{name}(ptr %a, ptr %b, {V32} %c, {arguments}) noinline {{

@@ -1,4 +1,4 @@
-"""What runs a launch on a host thread: `run_cta`, in which the warps of a CTA take turns, and the functions around it.
+"""The functions that run a launch on a host thread: `run_cta`, in which the warps of a CTA take turns, and its callers.
 
 A warp runs until each of its lanes waits or has exited, or until it has used up its turn in a loop, perhaps while it
 waits for stores of other threads. residents.py says in which order CTAs and clusters run.
@@ -27,22 +27,25 @@ MOST_IDLE = 4096
 
 @functools.cache
 def scheduler(clustered: bool) -> RuntimeFunction:
-    """`run_ctas(env)`, the function that the host calls, with what it needs. Kernels share all of it: what is a
-    kernel's own are `warp` (dispatch.py) and `prepare_warp` (cta_states.py), whose addresses are in the context.
+    """`run_ctas(env)`, the function that the host calls, with the functions that it needs. All kernels share them.
+    Only `warp` (dispatch.py) and `prepare_warp` (cta_states.py) differ by kernel; their addresses are in the context.
 
     With HALVES in the context, the highest warp of a CTA goes first. `clustered`: CTAs run in clusters (clusters.py);
     the numbers at FIRST_CTA, CTA_STEP, CTA_COUNT and CHUNK are then those of clusters, and CTA_SLOTS has room for
     whole ones.
     """
-    own = (open_cta(clustered), run_cta(clustered))
+    cta_functions = (open_cta(clustered), run_cta(clustered))
     if not clustered:
-        return run_ctas(CTA, *own)
-    return run_ctas(CLUSTER, *own, cluster_schedule.OPEN_CLUSTER, cluster_schedule.RUN_CLUSTER)
+        return run_ctas(CTA, *cta_functions)
+    return run_ctas(CLUSTER, *cta_functions, cluster_schedule.OPEN_CLUSTER, cluster_schedule.RUN_CLUSTER)
 
 
 def run_cta(clustered: bool) -> RuntimeFunction:
-    """`run_cta(env)`: rounds of turns of the current CTA, until it has ended or faulted, or after a round in which
-    every running warp only looped; if CTAs take turns, after any round. In a cluster also if all wait for it."""
+    """`run_cta(env)`: rounds of turns of the current CTA's warps.
+
+    They end when the CTA has ended or faulted, or after a round in which every running warp only looped; if CTAs take
+    turns, after each round. In a cluster they also end if all warps wait for the cluster.
+    """
     stuck = cluster_schedule.STUCK if clustered else "stuck:\n  br label %deadlock"
     wake = "call void @wake_cluster(ptr %env)" if clustered else ""
     text = f"""

@@ -1,4 +1,5 @@
-"""What code without vectors calls in place of several lines: shorter code takes LLVM less time (vector_calls.py)."""
+"""Functions that code without vectors calls instead of several lines: LLVM needs less time for shorter code
+(vector_calls.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from ptxbench.emulator.runtime.sanitize import FINDING
 
 SET_PC = RuntimeFunction("set_pc", f"""
 define internal void @set_pc(ptr %warp, i32 %lanes, i32 %block) noinline {{
-  ; %lanes go to %block.
+  ; The next block of %lanes is %block.
   {splat("block.all", "i32", "%block")}
   %old = load {V32}, ptr %warp, align 64
   %chosen = bitcast i32 %lanes to {MASK}
@@ -20,7 +21,7 @@ define internal void @set_pc(ptr %warp, i32 %lanes, i32 %block) noinline {{
 
 GO = RuntimeFunction("go", """
 define internal i1 @go(ptr %warp, ptr %runnable, i32 %lanes, i32 %block) noinline {
-  ; Whether %lanes can go on at %block at once, because no other lane can run. Else they go there later.
+  ; Whether %lanes can continue at %block now, because no other lane can run. Else %block is their next block.
   %ready = load i32, ptr %runnable
   %alone = icmp eq i32 %lanes, %ready
   br i1 %alone, label %done, label %others
@@ -36,7 +37,7 @@ BRANCH = RuntimeFunction("branch", """
 define internal i32 @branch(
   ptr %warp, ptr %runnable, ptr %divergent, i32 %lanes, i32 %taken, i32 %target, i32 %next
 ) noinline {
-  ; Of %lanes, %taken go to %target and the others to %next. The block that goes on at once; -1: none.
+  ; Of %lanes, %taken branch to %target and the others to %next. Returns the block that runs now; -1: none.
   %staying = xor i32 %lanes, %taken
   %all = icmp eq i32 %staying, 0
   %none = icmp eq i32 %taken, 0
@@ -61,8 +62,8 @@ MEET = RuntimeFunction("meet", f"""
 define internal i32 @meet(
   ptr %warp, ptr %mask, ptr %runnable, i32 %members, i32 %lanes, i32 %active, i32 %block
 ) noinline {{
-  ; Of %lanes, %active wait at %block for all living %members. If these are there, the lanes that go on; else 0, and the
-  ; rest of %lanes go to the next block.
+  ; Of %lanes, %active wait at %block for all %members that have not exited. If all of these are there, returns the
+  ; lanes that continue; else 0, and the other lanes of %lanes continue at the next block.
   {field("warp", "exited", context.WARP_EXITED)}
   {field("warp", "parked", context.WARP_PARKED)}
   {field("warp", "valid", context.WARP_VALID)}
@@ -117,7 +118,7 @@ define internal void @write_predicate(ptr %at, i32 %lanes, i32 %new) noinline {
 
 FINDING_IN = RuntimeFunction("finding_in", """
 define internal void @finding_in(ptr %env, i64 %kind, ptr %site, i32 %lanes) noinline {
-  ; A finding, if there are any lanes.
+  ; A finding of the lowest of %lanes, if there are any.
   %none = icmp eq i32 %lanes, 0
   br i1 %none, label %done, label %found
 found:

@@ -50,7 +50,7 @@ class UnitStrideAccess:
     host: str
 
 
-@dataclass(frozen=True, eq=False)  # equal only to itself: functions that depend on one are kept by it
+@dataclass(frozen=True, eq=False)  # equal only to itself, so that it can be a key of functools.cache
 class Space:
     """A state space. The texts are IR lines inside an access function; %a are the addresses.
 

@@ -1,4 +1,4 @@
-"""Sparse products: the elements of B that belong to those that A keeps, by A's metadata, and errors of these.
+"""Sparse products: the elements of B for the elements that A keeps, by A's metadata, and errors in the metadata.
 
 An index of two bits says which of four neighbours (of elements, or of pairs of 4-bit elements) an element of A is; the
 first kept one is in the low bits. Of tf32, it is one of two, and the index has four bits. (PTX ISA, "Sparse matrix
@@ -30,40 +30,40 @@ ONES = 0x11111111
 """The low bit of each index of four bits, or pair of indices."""
 
 
-def word_names(what: Multiply) -> list[str]:
+def word_names(product: Multiply) -> list[str]:
     """The parameters of a sparse product: words of the metadata of each lane's row, and of the row 8 below."""
-    assert what.sparse is not None
-    return [f"indices.{high}.{i}" for high in range(2) for i in range(what.sparse.words(what.terms))]
+    assert product.sparse is not None
+    return [f"indices.{high}.{i}" for high in range(2) for i in range(product.sparse.words(product.terms))]
 
 
-def contributors(what: Multiply) -> int:
-    """How many lanes of each group of four have the metadata of rows r and r + 8. The selector says which."""
-    assert what.sparse is not None
-    return what.sparse.bits(what.terms) // 16
+def contributors(product: Multiply) -> int:
+    """How many lanes of each group of four have the metadata of rows r and r + 8. The selector says which lanes."""
+    assert product.sparse is not None
+    return product.sparse.bits(product.terms) // 16
 
 
-def selectors(what: Multiply) -> range:
-    return range(4 // contributors(what))
+def selectors(product: Multiply) -> range:
+    return range(4 // contributors(product))
 
 
-def lanes(what: Multiply, selector: int) -> int:
-    """The mask of the lanes that have metadata."""
-    count = contributors(what)
+def lanes(product: Multiply, selector: int) -> int:
+    """The mask of the lanes that have metadata, for a value of the selector."""
+    count = contributors(product)
     return sum(1 << lane for lane in range(LANES) if lane % 4 // count == selector)
 
 
-def words(e: Emitter, what: Multiply, metadata: Value, selector: int) -> list[Value]:
+def words(e: Emitter, product: Multiply, metadata: Value, selector: int) -> list[Value]:
     """The metadata of each lane's row, and of the row 8 below, as `word_names` lists them.
 
     With elements of 16 and 32 bits, a lane has half a word of both rows; with shorter ones, a word of one row.
     """
-    count = contributors(what)
+    count = contributors(product)
     metadata = replaced(metadata, U32)
     parts = [
         gathered(e, [metadata], [(0, 4 * (lane // 4) + count * selector + i) for lane in range(LANES)])
         for i in range(count)
     ]
-    if what.bits(1) < 16:
+    if product.bits(1) < 16:
         return [*parts[::2], *parts[1::2]]
     result = []
     for high in (0, 16):
@@ -73,11 +73,12 @@ def words(e: Emitter, what: Multiply, metadata: Value, selector: int) -> list[Va
 
 
 @functools.cache
-def choose(what: Multiply, planes: int) -> RuntimeFunction:
-    """`NAME(from, to, words...)`: from an operand array of every k, each lane's elements in the order of the sum."""
-    assert what.sparse is not None
-    unit, pairs, count = what.sparse.unit, what.sparse.pairs, what.sparse.words(what.terms)
-    halves = what.model is not None and what.model.halves
+def choose(product: Multiply, planes: int) -> RuntimeFunction:
+    """`NAME(from, to, words...)`: from an operand array with every k, the elements that each lane needs, in the order
+    of the sum."""
+    assert product.sparse is not None
+    unit, pairs, count = product.sparse.unit, product.sparse.pairs, product.sparse.words(product.terms)
+    halves = product.model is not None and product.model.halves
     e = Emitter()
     index = e.op(f"udiv i64 %i, {unit}")
     bit = e.op(f"mul i64 {index}, {4 if pairs else 2}")
@@ -99,19 +100,21 @@ def choose(what: Multiply, planes: int) -> RuntimeFunction:
         half = e.op(f"lshr i64 {e.op('and i64 %i, 2')}, 1")
         block = e.op(f"mul i64 {e.op('lshr i64 %i, 2')}, 2")
         within = e.op(f"add i64 {block}, {e.op('and i64 %i, 1')}")
-        slot = e.op(f"add i64 {within}, {e.op(f'mul i64 {half}, {what.terms // 2}')}")
+        slot = e.op(f"add i64 {within}, {e.op(f'mul i64 {half}, {product.terms // 2}')}")
     for plane in range(planes):
         value = None
         for choice in range(choices):
             k = e.op(f"add i64 {first}, {choice * unit}")
-            place = e.op(f"add i64 {e.op(f'mul i64 {k}, {STEP}')}, {128 * plane}")
-            held = Value(e.op(f"load {V32}, ptr {e.op(f'getelementptr i8, ptr %from, i64 {place}')}, align 64"), S32)
-            mine = e.compare("eq", chosen, e.constant(choice, U32))
-            value = held if value is None else e.select(mine, held, value)
+            offset = e.op(f"add i64 {e.op(f'mul i64 {k}, {STEP}')}, {128 * plane}")
+            pointer = e.op(f"getelementptr i8, ptr %from, i64 {offset}")
+            element = Value(e.op(f"load {V32}, ptr {pointer}, align 64"), S32)
+            is_chosen = e.compare("eq", chosen, e.constant(choice, U32))
+            value = element if value is None else e.select(is_chosen, element, value)
         assert value is not None
-        place = e.op(f"add i64 {e.op(f'mul i64 {slot}, {STEP}')}, {128 * plane}")
-        e.line(f"store {V32} {value.ir}, ptr {e.op(f'getelementptr i8, ptr %to, i64 {place}')}, align 64")
-    name = f"choose_{unit}_{choices}_{planes}_{what.terms}" + "_halves" * halves
+        offset = e.op(f"add i64 {e.op(f'mul i64 {slot}, {STEP}')}, {128 * plane}")
+        pointer = e.op(f"getelementptr i8, ptr %to, i64 {offset}")
+        e.line(f"store {V32} {value.ir}, ptr {pointer}, align 64")
+    name = f"choose_{unit}_{choices}_{planes}_{product.terms}" + "_halves" * halves
     words = ", ".join(f"{V32} %word{i}" for i in range(count))
     text = f"""
 define internal void @{name}(ptr %from, ptr %to, {words}) noinline {{
@@ -121,7 +124,7 @@ next:
   %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
   {chr(10).join(e.lines)}
   %i.next = add i64 %i, 1
-  %more = icmp ult i64 %i.next, {what.terms}
+  %more = icmp ult i64 %i.next, {product.terms}
   br i1 %more, label %next, label %done
 done:
   ret void

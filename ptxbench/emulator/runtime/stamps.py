@@ -1,8 +1,8 @@
-"""The stamps of one access, in vectors of all lanes: whether each lane is ordered after them, and the new ones.
+"""The stamps of one access, in vectors of all lanes: whether each lane is ordered after them, and the new stamps.
 
-A few comparisons show for most accesses that they are ordered: the granule was not accessed before, the CTA has met at
-a barrier since, the whole warp has met since, the same thread made the access, or both accesses are strong. The text
-goes to the label %unusual for all other cases. (races/layout.py explains stamps.)
+For most accesses a few comparisons show that they are ordered: the granule was not accessed before, the CTA has met at
+a barrier since, the whole warp has met since, the same thread made the access, or both accesses are strong. In all
+other cases the generated code branches to the label %unusual. (races/layout.py explains stamps.)
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ DECLARATIONS = (
     f"declare void @{SCATTER}({V64}, {POINTERS}, i32, {MASK})",
 )
 MAKER = at.ASYNC | (1 << at.THREAD_BITS) - 1
-"""The bits of a stamp with the thread, and whether its asynchronous copy made the access."""
+"""The bits of a stamp that name the thread, and whether its asynchronous copy made the access."""
 IN_WARP = at.ASYNC | (1 << at.THREAD_BITS) - 1 & ~31
-"""The same for the warp."""
+"""The same, with the warp instead of the thread."""
 
 
 class StampCheck(LaneLines):
@@ -51,45 +51,46 @@ class StampCheck(LaneLines):
         return self.both("%active", self.op(f"xor {MASK} {condition}, splat (i1 true)"))
 
     def ordered_by_barriers(self, time: str) -> str:
-        """The lanes where there is no time, or where barriers order it before now."""
+        """The lanes whose granule was not accessed, or where barriers order the access at `time` before this one."""
         before = self.op(f"icmp ule {V64} {time}, %barrier.all")
         if self.in_shared and not self.clustered:
             return before
         if self.in_shared:
-            unused = self.op(f"icmp ult {V64} {time}, %start.all")
-            return self.either(unused, self.both(self.op(f"icmp uge {V64} {time}, %since.all"), before))
-        none = self.op(f"icmp eq {V64} {time}, zeroinitializer")
-        own = self.op(f"icmp uge {V64} {time}, %since.all")
+            from_earlier_cta = self.op(f"icmp ult {V64} {time}, %start.all")
+            return self.either(from_earlier_cta, self.both(self.op(f"icmp uge {V64} {time}, %since.all"), before))
+        unaccessed = self.op(f"icmp eq {V64} {time}, zeroinitializer")
+        by_this_cta = self.op(f"icmp uge {V64} {time}, %since.all")
         grid = self.op(f"icmp ule {V64} {time}, %grid.all")
-        return self.either(none, self.both(own, before), grid)
+        return self.either(unaccessed, self.both(by_this_cta, before), grid)
 
-    def by_same_thread(self, stamp: str, time: str, me: str = "%me") -> str:
+    def by_same_thread(self, stamp: str, time: str, thread: str = "%me") -> str:
         """The lanes where the same thread made the stamp."""
-        who = self.op(f"and {V64} {stamp}, splat (i64 {MAKER})")
-        same = self.op(f"icmp eq {V64} {who}, {me}")
-        return self.both(same, self.op(f"icmp uge {V64} {time}, %since.all"))
+        maker = self.op(f"and {V64} {stamp}, splat (i64 {MAKER})")
+        same_maker = self.op(f"icmp eq {V64} {maker}, {thread}")
+        return self.both(same_maker, self.op(f"icmp uge {V64} {time}, %since.all"))
 
-    def check(self, stamp: str, me: str = "%me") -> None:
-        """Go to the compiled functions unless every lane is ordered after the access of its stamp."""
+    def check(self, stamp: str, thread: str = "%me") -> None:
+        """Branch to %unusual unless every lane is ordered after the access of its stamp."""
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
         open_lanes = self.lanes_without(self.ordered_by_barriers(time))
         with self.where(open_lanes):
             warp = self.op(f"and {V64} {stamp}, splat (i64 {IN_WARP})")
             same_warp = self.op(f"icmp eq {V64} {warp}, %warp.first.all")
             met = self.op(f"icmp ule {V64} {time}, %sync.all")
-            own = self.op(f"icmp uge {V64} {time}, %since.all")
-            fine = self.either(self.both(same_warp, met, own), self.by_same_thread(stamp, time, me))
+            by_this_cta = self.op(f"icmp uge {V64} {time}, %since.all")
+            fine = self.either(self.both(same_warp, met, by_this_cta), self.by_same_thread(stamp, time, thread))
             if self.strong:
                 bits = self.op(f"and {V64} {stamp}, splat (i64 {at.PROXY})")
                 fine = self.either(fine, self.op(f"icmp eq {V64} {bits}, splat (i64 {at.STRONG_BIT})"))
             self.leave_if(self.both(open_lanes, self.op(f"xor {MASK} {fine}, splat (i1 true)")), "unusual")
 
     def leave_if_unwritten(self, stamp: str) -> None:
-        """Go to the compiled functions if a lane's granule was not written since the CTA started."""
+        """Branch to %unusual if a lane's granule was not written since the CTA started."""
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
         self.leave_if(self.both("%active", self.op(f"icmp ult {V64} {time}, %start.all")), "unusual")
 
     def load(self, granules: int) -> None:
+        """Check and set the stamps of a load of `granules` granules per lane."""
         written = [self.gather(self.pointers_to(0, j)) for j in range(granules)]
         for stamp in written:
             if self.in_shared:  # never written
@@ -100,16 +101,19 @@ class StampCheck(LaneLines):
             first = self.gather(first_at)
             self.lines.append(f"store {V64} {first}, ptr %first, align 64")
             time = self.op(f"lshr {V64} {first}, splat (i64 32)")
-            free = self.both("%active", self.either(self.ordered_by_barriers(time), self.by_same_thread(first, time)))
-            with self.where(free):  # if several lanes have one granule, one of them stays
-                self.scatter("%mine", first_at, free)
+            replaceable = self.both(
+                "%active", self.either(self.ordered_by_barriers(time), self.by_same_thread(first, time))
+            )
+            with self.where(replaceable):  # if several lanes have one granule, the stamp of one of them stays
+                self.scatter("%mine", first_at, replaceable)
                 self.lines.append(f"store {V64} {self.gather(first_at)}, ptr %first, align 64")
             stayed = self.op(f"load {V64}, ptr %first, align 64")
-            other = self.both("%active", self.op(f"icmp ne {V64} {stayed}, %mine"))
-            with self.where(other):
-                self.scatter("%mine", self.pointers_to(2, j), other)
+            others = self.both("%active", self.op(f"icmp ne {V64} {stayed}, %mine"))
+            with self.where(others):
+                self.scatter("%mine", self.pointers_to(2, j), others)
 
     def write(self, granules: int, *, atomic: bool) -> None:
+        """Check and set the stamps of a store or an atomic update of `granules` granules per lane."""
         places = [self.pointers_to(0, j) for j in range(granules)]
         written = [self.gather(place) for place in places]
         for j, stamp in enumerate(written):
@@ -121,8 +125,8 @@ class StampCheck(LaneLines):
         if atomic:
             return
         for place in places:  # the compiled functions compare lanes that store to one granule
-            now = self.gather(place)
-            lost = self.both("%active", self.op(f"icmp ne {V64} {now}, %mine"))
+            stored = self.gather(place)
+            lost = self.both("%active", self.op(f"icmp ne {V64} {stored}, %mine"))
             with self.where(lost):
                 for target, old in zip(places, written, strict=True):
                     self.scatter(old, target)
@@ -148,32 +152,32 @@ class ContiguousStampCheck(StampCheck):
     def threads(self, row: int) -> tuple[str, str]:
         """The thread of each granule of a row, and its new stamp."""
         lanes = ", ".join(f"i64 {(LANES * row + i) // self.granules}" for i in range(LANES))
-        me = self.op(f"or {V64} %warp.first.all, <{lanes}>")
-        return me, self.op(f"or {V64} %common.all, {me}")
+        threads = self.op(f"or {V64} %warp.first.all, <{lanes}>")
+        return threads, self.op(f"or {V64} %common.all, {threads}")
 
     def load(self, granules: int) -> None:
-        threads = [self.threads(row) for row in range(granules)]
-        for row, (me, _) in enumerate(threads):
+        rows = [self.threads(row) for row in range(granules)]
+        for row, (threads_of_row, _) in enumerate(rows):
             stamp = self.gather(self.pointers_to(0, row))
             if self.in_shared:
                 self.leave_if_unwritten(stamp)
-            self.check(stamp, me)
-        for row, (me, mine) in enumerate(threads):
+            self.check(stamp, threads_of_row)
+        for row, (threads_of_row, new_stamps) in enumerate(rows):
             first_at = self.pointers_to(1, row)
             first = self.gather(first_at)
             time = self.op(f"lshr {V64} {first}, splat (i64 32)")
-            free = self.either(self.ordered_by_barriers(time), self.by_same_thread(first, time, me))
-            self.scatter(self.op(f"select {MASK} {free}, {V64} {mine}, {V64} {first}"), first_at)
-            other = self.lanes_without(free)
-            with self.where(other):
+            replaceable = self.either(self.ordered_by_barriers(time), self.by_same_thread(first, time, threads_of_row))
+            self.scatter(self.op(f"select {MASK} {replaceable}, {V64} {new_stamps}, {V64} {first}"), first_at)
+            others = self.lanes_without(replaceable)
+            with self.where(others):
                 second_at = self.pointers_to(2, row)
                 second = self.gather(second_at)
-                self.scatter(self.op(f"select {MASK} {other}, {V64} {mine}, {V64} {second}"), second_at)
+                self.scatter(self.op(f"select {MASK} {others}, {V64} {new_stamps}, {V64} {second}"), second_at)
 
     def write(self, granules: int, *, atomic: bool) -> None:
-        threads = [self.threads(row) for row in range(granules)]
-        for row, (me, _) in enumerate(threads):
+        rows = [self.threads(row) for row in range(granules)]
+        for row, (threads_of_row, _) in enumerate(rows):
             for array in range(at.SHADOW_ARRAYS):
-                self.check(self.gather(self.pointers_to(array, row)), me)
-        for row, (_, mine) in enumerate(threads):
-            self.scatter(mine, self.pointers_to(0, row))
+                self.check(self.gather(self.pointers_to(array, row)), threads_of_row)
+        for row, (_, new_stamps) in enumerate(rows):
+            self.scatter(new_stamps, self.pointers_to(0, row))

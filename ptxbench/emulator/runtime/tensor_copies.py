@@ -1,4 +1,4 @@
-"""Tensor copies: a box of a tensor in global memory, to or from shared memory. boxes.py copies it.
+"""Tensor copies: a box of a tensor in global memory is copied to or from shared memory, by boxes.py.
 
 A copy is checked and counted when it is issued; bulk_queue.py says when it is done.
 """
@@ -43,16 +43,16 @@ REDUCTIONS: dict[str, dict[str, str]] = {
     **{name: {"u32": "u32"} for name in ("inc", "dec")},
     **dict.fromkeys(("and", "or", "xor"), BITS),
 }
-"""The element types of each operation, with the type by which it is done. (cp.reduce.async.bulk.)"""
+"""The element types of each operation, and for each the type of the arithmetic. (cp.reduce.async.bulk.)"""
 
 
 def reduce(operation: str) -> RuntimeFunction:
-    """`box_OPERATION(type, far, near, bytes)`: update elements of the type that a tensor map names."""
-    done = {element: bulk.reduce(operation, TYPES[kind]) for element, kind in REDUCTIONS[operation].items()}
-    cases = " ".join(f"i64 {NUMBERS[element]}, label %{element}" for element in done)
+    """`box_OPERATION(type, far, near, bytes)`: update elements of the type with this number (NUMBERS)."""
+    functions = {element: bulk.reduce(operation, TYPES[kind]) for element, kind in REDUCTIONS[operation].items()}
+    cases = " ".join(f"i64 {NUMBERS[element]}, label %{element}" for element in functions)
     bodies = "\n".join(
         f"{element}:\n  call void @{function.name}(ptr %far, ptr %near, i32 %bytes)\n  ret void"
-        for element, function in done.items()
+        for element, function in functions.items()
     )
     text = f"""
 define internal void @box_{operation}(i64 %type, ptr %far, ptr %near, i32 %bytes) noinline {{
@@ -63,11 +63,11 @@ other:
 {bodies}
 }}
 """
-    return RuntimeFunction(f"box_{operation}", text, tuple(dict.fromkeys(done.values())))
+    return RuntimeFunction(f"box_{operation}", text, tuple(dict.fromkeys(functions.values())))
 
 
 def reducible(operation: str | None) -> int:
-    """A bit for each element type that the operation has; all if there is none."""
+    """A mask with a bit for each element type that the operation has; all bits if `operation` is None."""
     if operation is None:
         return -1
     return sum(1 << NUMBERS[element] for element in REDUCTIONS[operation])
@@ -86,8 +86,8 @@ define internal void @issue_box({V32} %nears, {V64} %maps, {V32} %barriers, {V32
                                 ptr %site.near, ptr %site.far, ptr %site.reach, ptr %site, ptr %site.box, ptr %reduce,
                                 i64 %types, i64 %rank.said, i32 %mode, i1 %own, i1 %several,
                                 {", ".join(f"{V32} %k{i}" for i in range(boxes.DIMENSIONS))}) noinline {{
-  ; A box a lane, each checked by itself. %own, %several, %masks, %site.reach: as in issue_bulk. %reduce: what updates
-  ; global memory; null where bytes are replaced. %types: the element types that it has, as bits.
+  ; One box per lane; each is checked. %own, %several, %masks, %site.reach: as in issue_bulk. %reduce: the function that
+  ; updates global memory; null if bytes are replaced. %types: the element types that it has, as bits.
 entry:
   {lists(("near", "i32", "%nears"), ("far", "i64", "%maps"), ("barrier", "i32", "%barriers"),
          ("ctas", "i32", "%masks"), *((f"c{i}", "i32", f"%k{i}") for i in range(boxes.DIMENSIONS)))}
@@ -235,7 +235,7 @@ measure:
   call void @llvm.memcpy.p0.p0.i64(ptr %place.kept, ptr %place, i64 {4 * boxes.DIMENSIONS}, i1 false)
   {load_slots({"its.bytes": BYTES, "its.inside": INSIDE})}
   %its.whole = icmp eq i64 %its.bytes, %its.inside
-  %at.once = or i1 %its.whole, %loads                             ; else row_taken has told it
+  %at.once = or i1 %its.whole, %loads                             ; else row_taken has reported it
   br i1 %at.once, label %tell, label %told
 tell:
   call void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %number.wide, i32 %near,
@@ -278,7 +278,7 @@ requests:
   {count("site.far", at.REQUESTS, "1")}
   %far.serial.at = getelementptr i64, ptr %site.far, i64 {at.WORK}
   %far.serial = load i64, ptr %far.serial.at
-  %far.serial.new = add i64 %far.serial, %one.update             ; of one copy no two elements meet
+  %far.serial.new = add i64 %far.serial, %one.update             ; no two elements of a copy have one address
   store i64 %far.serial.new, ptr %far.serial.at
   {count("site.near", at.REQUESTS, "1")}
   br label %return

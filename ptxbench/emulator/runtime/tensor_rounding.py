@@ -27,15 +27,15 @@ def scaled(e: Emitter, total: Value, top: Value, frac: int) -> Value:
     return replace(e.mul(total, power), raw=False)
 
 
-def to_f32_toward_zero(e: Emitter, value: Value, kept: int) -> Value:
-    """The bits of an f64 as f32 with `kept` fraction bits, truncated; infinity from 2^128 on."""
+def to_f32_toward_zero(e: Emitter, value: Value, fraction_bits: int) -> Value:
+    """The bits of an f64 as f32 with `fraction_bits`, truncated; infinity from 2^128 on."""
     nearest = replace(e.convert(value, F32), raw=False)
     magnitude = e.absolute(value)
     beyond = e.compare("gt", e.absolute(e.convert(nearest, F64)), magnitude)
     inside = e.compare("lt", magnitude, e.constant(2.0**128, F64))
     bits = e.as_type(nearest, U32)
     bits = e.select(e.and_(beyond, inside), e.sub(bits, e.constant(1, U32)), bits)
-    return e.and_(bits, e.constant(-1 << 23 - kept, U32)) if kept < 23 else bits
+    return e.and_(bits, e.constant(-1 << 23 - fraction_bits, U32)) if fraction_bits < 23 else bits
 
 
 def to_f16(e: Emitter, value: Value) -> Value:

@@ -13,7 +13,7 @@ CLOSE_ENTRY = RuntimeFunction(
     "close_entry",
     f"""
 define internal void @close_entry(ptr %registers, ptr %env, i64 %loop, i32 %lanes) noinline {{
-  ; If there are %lanes, the warp's last entry into the loop has ended.
+  ; If %lanes has any lane, the warp's last entry into the loop has ended.
 entry:
   {slot("trips.first", at.TRIPS_AT)}
   %all = getelementptr i8, ptr %registers, i64 %trips.first

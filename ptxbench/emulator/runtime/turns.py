@@ -24,7 +24,7 @@ POLL_COST = 63
 
 END_TURN = RuntimeFunction("end_turn", f"""
 define internal void @end_turn(ptr %env, i32 %mask) noinline {{
-  ; What is left of the turn is not the warp's to pay for: HURRY remembers it.
+  ; The warp's fuel is not charged for the rest of the turn: HURRY has the number of iterations.
 entry:
   %idle = icmp eq i32 %mask, 0
   br i1 %idle, label %done, label %end
@@ -45,8 +45,9 @@ done:
 
 ANNOUNCED = RuntimeFunction("announced", f"""
 define internal void @announced(ptr %env, i32 %mask) noinline {{
-  ; %mask stored what others may wait for. Where CTAs take turns they see it before the next store follows. CTAs of
-  ; odd rank go on: else all would have announced before any of them looks, and none need wait.
+  ; %mask stored a value that other threads may wait for. If CTAs take turns, the turn ends here, so that they see the
+  ; value before the next store. CTAs of odd rank continue: otherwise all CTAs would have stored before any of them
+  ; looks, and none would have to wait.
 entry:
   {slot("by.turns", BY_TURNS)}
   {slot("cta", CTA)}
@@ -59,7 +60,7 @@ entry:
 
 TEST_FAILED = RuntimeFunction("test_failed", f"""
 define internal void @test_failed(ptr %env, ptr %warp, {V32} %addresses, i32 %mask) noinline {{
-  ; %mask found the phases of its mbarriers incomplete: others are to run, so that they can complete.
+  ; %mask found the phases of its mbarriers incomplete: other warps run now, so that the phases can complete.
 entry:
   %idle = icmp eq i32 %mask, 0
   br i1 %idle, label %done, label %end
@@ -81,7 +82,7 @@ done:
 
 POLL = RuntimeFunction("poll", f"""
 define internal void @poll(ptr %env, i32 %mask) noinline {{
-  ; A load that may be waiting for another's store takes as much of the turn as {POLL_COST} loop iterations.
+  ; A load that may wait for the store of another thread takes as much of the turn as {POLL_COST} loop iterations.
 entry:
   %idle = icmp eq i32 %mask, 0
   br i1 %idle, label %done, label %look

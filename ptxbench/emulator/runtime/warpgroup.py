@@ -1,12 +1,12 @@
 """Asynchronous products of warpgroups (wgmma): each warp has a queue of those that it has issued.
 
-Each of the four warps computes its own 16 rows of D, when it waits for the product's group and not before: from shared
-memory as it is then. In between, the registers of D hold POISON. So a missing wait, and a stage of shared memory that
-is filled again too early, give wrong numbers. The inputs in registers are those of the warp's last wgmma.fence.
+Each of the four warps computes its own 16 rows of D only when it waits for the product's group, from the contents of
+shared memory at that time. Until then the registers of D hold POISON. So a missing wait, or a stage of shared memory
+that is filled again too early, gives wrong numbers. The inputs in registers are those at the warp's last wgmma.fence.
 
 The area of a warp lies behind its registers: a header, a count of pending products for each register that the kernel's
 products use, the last products of the warpgroup (in the area of its first warp), the queue, and a copy of each register
-at the last fence, which is also the accumulator of pending products. A table describes an instruction, see `Table`.
+at the last fence, which is also the accumulator of pending products. A table describes an instruction: see COUNT_D.
 (PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions".)
 """
 
@@ -22,11 +22,11 @@ from ptxbench.emulator.runtime.watch import NOTHING
 WARPS = 4
 """Warps of a warpgroup."""
 CAPACITY, ENTRY_BYTES = 64, 64
-"""Pending products of a warp; the oldest is done if there are more."""
+"""Pending products of a warp, and the bytes of an entry. A full queue does its oldest product."""
 METADATA, METADATA_WORDS = 64, 4
 """In a kernel with sparse products, an entry also has the metadata of each lane's rows (sparse.py), up to 4 vectors."""
 RING, RING_BYTES = 64, 32
-"""How many products the warps of a group may be apart for their operands to be compared."""
+"""The operands of the last RING products of a warpgroup are kept, to compare them with those in its other warps."""
 VECTOR_BYTES = 128
 # The header: byte offsets. Groups committed, the first product of the queue and the end, whether there was a fence, the
 # products issued.
@@ -65,7 +65,9 @@ COMPLAINTS = {
 
 @dataclass(frozen=True)
 class WarpgroupArea:
-    """Where a warp's area lies in its registers, and for how many registers (`numbers`)."""
+    """Where a warp's area begins in its register file (`base`, in bytes), and for how many registers it is (`numbers`).
+
+    The properties are byte offsets in the area, except `entry_bytes`."""
 
     base: int
     numbers: int
@@ -98,6 +100,7 @@ class WarpgroupArea:
 
 
 def fault(reason: int) -> str:
+    """A line that reports a misuse of wgmma."""
     return f"call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 0, i64 {reason})"
 
 
@@ -110,6 +113,7 @@ def registers_at(name: str, index: str) -> str:
 
 
 def of_register(name: str) -> str:
+    """The same for the register %NAME.number."""
     return f"""%{name}.wide = zext i32 %{name}.number to i64
   %{name}.count = getelementptr i32, ptr %counts, i64 %{name}.wide
   %{name}.copy = getelementptr {V32}, ptr %copies, i64 %{name}.wide
@@ -120,10 +124,12 @@ def of_register(name: str) -> str:
 
 
 def field(name: str, base: str, offset: int, kind: str = "i32") -> str:
+    """Lines that load %NAME from `offset` bytes behind the pointer %BASE."""
     return f"%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
 
 
 def pointers(area: WarpgroupArea) -> str:
+    """Lines that point %area to the warp's area, and %counts, %copies and %entries to its parts."""
     return f"""%area = getelementptr i8, ptr %registers, i64 {area.base}
   %counts = getelementptr i8, ptr %area, i64 {area.counts}
   %copies = getelementptr i8, ptr %area, i64 {area.copies}
@@ -131,14 +137,16 @@ def pointers(area: WarpgroupArea) -> str:
 
 
 def entry_at(index: str, area: WarpgroupArea) -> str:
+    """Lines that point %item to the entry number %INDEX of the queue."""
     return f"""%place.index = and i32 %{index}, {CAPACITY - 1}
   %place.wide = zext i32 %place.index to i64
   %entry.offset = mul i64 %place.wide, {area.entry_bytes}
   %item = getelementptr i8, ptr %entries, i64 %entry.offset"""
 
 
-def name(what: str, area: WarpgroupArea) -> str:
-    return f"wgmma_{what}_{area.base}_{area.numbers}" + "_sparse" * area.sparse
+def name(operation: str, area: WarpgroupArea) -> str:
+    """The name of the function for an operation, in kernels with this area."""
+    return f"wgmma_{operation}_{area.base}_{area.numbers}" + "_sparse" * area.sparse
 
 
 def fence(area: WarpgroupArea) -> RuntimeFunction:
@@ -176,7 +184,7 @@ done:
 
 
 def whole_warp() -> str:
-    """The head of a function: nothing without active lanes, a fault unless all are active; goes on at %go."""
+    """The head of a function: it returns if no lane is active, faults unless all are, and continues at %go."""
     return f"""%idle = icmp eq i32 %active, 0
   br i1 %idle, label %nothing, label %some
 nothing:

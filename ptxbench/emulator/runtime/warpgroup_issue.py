@@ -1,4 +1,4 @@
-"""How a warp issues an asynchronous product of its warpgroup: it is checked and counted here, and done by a wait."""
+"""Asynchronous products of a warpgroup are checked and counted when a warp issues them, and done when it waits."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def issue(area: WarpgroupArea, register_bytes: int) -> RuntimeFunction:
     In a kernel with sparse products, four words of metadata of each lane's rows follow.
     """
     words = [f"%m{i}" for i in range(METADATA_WORDS)] if area.sparse else []
-    more = "".join(f", {V32} {word}" for word in words)
-    kept = "".join(
+    more_parameters = "".join(f", {V32} {word}" for word in words)
+    metadata_stores = "".join(
         f"""
   %p.{word[1:]} = getelementptr i8, ptr %item, i64 {METADATA + VECTOR_BYTES * i}
   store {V32} {word}, ptr %p.{word[1:]}, align 64"""
@@ -92,7 +92,7 @@ def issue(area: WarpgroupArea, register_bytes: int) -> RuntimeFunction:
     )
     text = f"""
 define internal void @{name("issue", area)}(ptr %env, ptr %site, ptr %registers, ptr %places, i32 %active,
-    {V64} %a.all, {V64} %b.all, i32 %scale, ptr %table, ptr %product, i64 %origin{more}) noinline {{
+    {V64} %a.all, {V64} %b.all, i32 %scale, ptr %table, ptr %product, i64 %origin{more_parameters}) noinline {{
 entry:
   {whole_warp()}
 go:
@@ -131,7 +131,7 @@ based:
   {field("fence.seen", "area", FENCED)}
   %unfenced = icmp eq i32 %fence.seen, 0
   {refuse("%unfenced", UNFENCED, "is.unfenced", "compare")}
-  ; The same product, as far as it is known, in the other warps of the group.
+  ; Other warps of the group that have issued this product must have issued the same one.
   {field("issued", "area", ISSUED, "i64")}
   %number = add i64 %issued, 1
   store i64 %number, ptr %issued.at
@@ -172,7 +172,7 @@ apart:
   {fault(APART)}
   ret void
 registers.in:
-  ; The registers as of the fence; D only if it is added, and if no earlier product gives it.
+  ; The registers must be as at the fence. D is compared only if it is added, and no earlier product computes it.
   {field("count.d", "table", 4 * COUNT_D)}
   %count = add i32 %count.d, %count.a
   %count.wide = zext i32 %count to i64
@@ -227,7 +227,7 @@ put:
   %p.origin = getelementptr i8, ptr %item, i64 {ORIGIN}
   store i64 %origin, ptr %p.origin
   %tail.next = add i32 %tail, 1
-  store i32 %tail.next, ptr %tail.at{kept}
+  store i32 %tail.next, ptr %tail.at{metadata_stores}
   {field("columns", "table", 4 * COLUMNS)}
   {field("flags", "table", 4 * FLAGS)}
   call void @product_issued(ptr %env, ptr %site, i64 %a.first, i64 %b.first, i32 %columns, i32 %flags, i1 %in.memory,

@@ -1,6 +1,7 @@
 """Events of a sanitized kernel: the calls from generated code to the functions of races/, about memory and order.
 
-If a kernel is not sanitized, the functions in NOTHING replace these and do nothing.
+A sanitized kernel has the functions of REPORTERS. Other kernels have those of NOTHING, which have the same names and
+parameters and do nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 
   ret void
 }}
 """)  # fmt: skip
-"""`mask`: of lanes, or one lane's number; the other arguments depend on the kind, see `reporter` and the watches."""
+"""%mask: the mask of lanes, or one lane's number. The other arguments depend on the kind: see REPORTERS, watches.py."""
 
 
 def reporter(name: str, parameters: str, arguments: str, lines: str = "") -> RuntimeFunction:
@@ -71,7 +72,7 @@ PARAMETERS = {
 BYTES_AT, MARK_AT = 40, 61
 """The bits of an mbarrier with the bytes that it expects: from the first up to the second (mbarriers.py)."""
 RELAXED = 8
-"""A flag of an arrival: it does not release."""
+"""A flag of an arrival: it has no release semantics."""
 COMPLETES = """%turned = xor i64 %old, %new
   %complete = lshr i64 %turned, 63
   %site.int = ptrtoint ptr %site to i64"""
@@ -101,7 +102,7 @@ MESSAGE = f"""{wide("target", "barrier", "size")}
   %barrier.high = shl i64 %barrier.wide, {at.MESSAGE_BARRIER_AT}
   %size.high = shl i64 %size.wide, {at.MESSAGE_SIZE_AT}
   %sized = or i64 %barrier.high, %size.high"""
-LOOKING = [
+REPORTERS = [
     reporter("cta_opened", "", f"i64 {at.OPEN_CTA}, i64 0, i64 0, i64 0, i64 0"),
     reporter("cta_entered", "", f"i64 {at.ENTER_CTA}, i64 0, i64 0, i64 0, i64 0"),
     reporter("cta_left", "", f"i64 {at.CLOSE_CTA}, i64 0, i64 0, i64 0, i64 0"),
@@ -220,9 +221,9 @@ def generic_addresses(space: str) -> tuple[str, str]:
 EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.COPY}
 
 
-def at_addresses(name: str, what: int) -> RuntimeFunction:
-    """`NAME(addresses, mask, env, site)`: lanes do `what` at addresses in shared memory."""
-    lines = f"%kind = or i64 {what}, 0\n  %place = ptrtoint ptr %site to i64"
+def at_addresses(name: str, event_kind: int) -> RuntimeFunction:
+    """`NAME(addresses, mask, env, site)`: an event of this kind at the lanes' addresses in shared memory."""
+    lines = f"%kind = or i64 {event_kind}, 0\n  %place = ptrtoint ptr %site to i64"
     return event_at_addresses(name, "shared", "ptr %site", lines)
 
 
@@ -266,5 +267,5 @@ def strong(space: str) -> RuntimeFunction:
 
 
 def ranked(space: str, clustered: bool) -> int:
-    """IN_CLUSTER if addresses in a space have the rank of a CTA; else 0."""
+    """IN_CLUSTER if addresses in the space include the rank of a CTA; else 0."""
     return at.IN_CLUSTER if space == "cluster" or (space == "generic" and clustered) else 0

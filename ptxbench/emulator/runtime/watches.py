@@ -70,7 +70,7 @@ def rows_head(size: int, granule: int) -> str:
 def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool) -> str:
     """Lines that set %active, the stamps' pointers, times and %mine.
 
-    %since: from then on the current CTA made each access. %start: earlier accesses are of an earlier CTA.
+    The current CTA made every access whose time is %since or later. Accesses before %start are of an earlier CTA.
     """
     shift = granule.bit_length() - 1
     if in_shared:
@@ -143,7 +143,8 @@ def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool
 
 
 def stored_values(kind: str, element_bytes: int, count: int) -> tuple[str, str, str, str]:
-    """For the values of a store: parameters, their memory, lines that put them there, and its address."""
+    """For the values of a store: the parameters, lines that allocate memory for them and that store them there, and the
+    name of its address. Empty, and "0", for other kinds."""
     if kind != "store":
         return "", "", "", "0"
     full = vector(8 * element_bytes)
@@ -162,19 +163,19 @@ def watch(
 ) -> RuntimeFunction:
     """`watch_KIND_SPACE_BYTES_COUNT_STRENGTH(addresses, mask, env, site, values...)`; kind: load, store, atomic.
 
-    Space: shared or global. A store is watched before it happens.
+    Space: shared or global. It is called before a store, and after other accesses.
     """
     in_shared, size = space == "shared", element_bytes * count
     granules = max(1, size // granule)
-    usual = StampCheck(in_shared, strength, clustered)
+    by_lane = StampCheck(in_shared, strength, clustered)
     in_rows = ContiguousStampCheck(in_shared, strength, clustered, granules)
-    for path in (usual, in_rows):
+    for path in (by_lane, in_rows):
         if kind == "load":
             path.load(granules)
         else:
             path.write(granules, atomic=kind == "atomic")
     values, stored, spill, values_at = stored_values(kind, element_bytes, count)
-    what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | size << at.BYTES_AT
+    event = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | size << at.BYTES_AT
     addresses, lines = generic_addresses(space)
     nowhere = "%nowhere = icmp eq ptr null, %base" if space == "global" else "%nowhere = icmp eq i32 0, 1"
     text = f"""
@@ -186,7 +187,7 @@ define internal void @{name_of(kind, space, element_bytes, count, strength)}({ad
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %done, label %look
 look:
-  {head(in_shared, size, granule, usual.strong, clustered)}
+  {head(in_shared, size, granule, by_lane.strong, clustered)}
   {nowhere}
   %outside = icmp eq i32 %inside, 0
   %unseen = or i1 %nowhere, %outside
@@ -198,7 +199,7 @@ rows:
   {chr(10).join(in_rows.lines)}
   br label %done
 by.lane:
-  {chr(10).join(usual.lines)}
+  {chr(10).join(by_lane.lines)}
   br label %done
 unusual:
   {lines}
@@ -206,7 +207,7 @@ unusual:
 {spill}
   %mask.all = zext i32 %inside to i64
   %addresses = ptrtoint ptr %list to i64
-  call void @event(ptr %env, i64 {what}, i64 %mask.all, i64 %addresses, i64 %site.number, i64 {values_at})
+  call void @event(ptr %env, i64 {event}, i64 %mask.all, i64 %addresses, i64 %site.number, i64 {values_at})
   br label %done
 done:
   ret void
@@ -219,7 +220,7 @@ done:
 def watch_cluster(kind: str, element_bytes: int, count: int, strength: int) -> RuntimeFunction:
     """The same for the shared memory of the CTAs of a cluster: the compiled functions handle each access."""
     values, stored, spill, values_at = stored_values(kind, element_bytes, count)
-    what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | element_bytes * count << at.BYTES_AT
+    event = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | element_bytes * count << at.BYTES_AT
     addresses, lines = generic_addresses("cluster")
     name = name_of(kind, "cluster", element_bytes, count, strength)
     text = f"""
@@ -235,7 +236,7 @@ look:
   %mask = zext i32 %asked to i64
   %addresses = ptrtoint ptr %list to i64
   %site.number = ptrtoint ptr %site to i64
-  call void @event(ptr %env, i64 {what | ranked("cluster", True) << at.FLAGS_AT}, i64 %mask, i64 %addresses,
+  call void @event(ptr %env, i64 {event | ranked("cluster", True) << at.FLAGS_AT}, i64 %mask, i64 %addresses,
                    i64 %site.number, i64 {values_at})
   br label %done
 done:
@@ -252,12 +253,12 @@ def name_of(kind: str, space: str, element_bytes: int, count: int, strength: int
 def masks_by_window(clustered: bool) -> str:
     """Lines that split %asked by the window of each lane's generic address; the rest is global memory."""
     windows = [("shared", conditions.SHARED_BASE, 1 << 32), ("local", conditions.LOCAL_BASE, 1 << 32)]
-    own = ""
+    load_own_base = ""
     if clustered:  # the CTA's own memory is a part of the cluster's
         windows = [("cluster", conditions.SHARED_BASE, 1 << 32), ("shared", conditions.SHARED_BASE, 1 << RANK_BITS),
                    ("local", conditions.LOCAL_BASE, 1 << 32)]  # fmt: skip
-        own = f"{slot('own', CLUSTER_OWN)}{splat('own.all', 'i64', '%own')}"
-    return own + "".join(
+        load_own_base = f"{slot('own', CLUSTER_OWN)}{splat('own.all', 'i64', '%own')}"
+    return load_own_base + "".join(
         f"""
   %{space}.base = {window.load}
   %{space}.far = sub {V64} %a, %{space}.base
@@ -279,9 +280,9 @@ def watch_generic(
     values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
     name = name_of(kind, "generic", element_bytes, count, strength)
     clustered = len(parts) > 2
-    others = ""
+    watch_others = ""
     if clustered:
-        others = f"""
+        watch_others = f"""
   %others.mask = xor i32 %cluster.mask, %shared.mask
   %cluster.site = getelementptr i64, ptr %site, i64 {3 * SITE_SLOTS}
   call void @{parts[2].name}({V32} %cluster.a, i32 %others.mask, ptr %env, ptr %cluster.site{values})"""
@@ -292,7 +293,7 @@ define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) 
   %global.mask = xor i32 %asked, %near.mask
   %shared.site = getelementptr i64, ptr %site, i64 {SITE_SLOTS}
   call void @{parts[0].name}({V64} %a, i32 %global.mask, ptr %env, ptr %site{values})
-  call void @{parts[1].name}({V32} %shared.a, i32 %shared.mask, ptr %env, ptr %shared.site{values}){others}
+  call void @{parts[1].name}({V32} %shared.a, i32 %shared.mask, ptr %env, ptr %shared.site{values}){watch_others}
   ret void
 }}
 """
