@@ -45,14 +45,14 @@ ORDERS = ["usual", "last first", "by turns"]
 
 
 def run(body, ctas_order="usual", cluster=4, **more):
-    """What the 8 CTAs of a launch store, and the launch."""
+    """The values that the 8 CTAs of a launch store, and the execution."""
     out = np.full((8, 32), 0xDEAD, np.uint32)
     launched = emulator.run(kernel(body), grid=8, block=32, cluster=cluster, args=[out], ctas=ctas_order, **more)
     return out.astype(np.int64), launched
 
 
 def of_next(ctas=8, cluster=4):
-    """What the next CTA of each one's cluster holds in `cell`."""
+    """For each CTA, the contents of `cell` in the next CTA of its cluster."""
     rank = np.arange(ctas)
     neighbour = rank // cluster * cluster + (rank % cluster + 1) % cluster
     return neighbour[:, None] * 100 + np.arange(32)

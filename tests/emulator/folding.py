@@ -98,21 +98,21 @@ def folded(text: str) -> dict[int, int]:
     assert assembler is not None, locate.INSTALL
     assert disassembler is not None, locate.INSTALL
     cubin, _ = ptxas.assemble(assembler, text, "sm_90")
-    held: dict[str, int | None] = {}
+    constant_in: dict[str, int | None] = {}
     constants: dict[int, int] = {}
     for instruction in lines.instructions(lines.printed(disassembler, cubin, ()), "folding"):
         opcode, _, rest = re.sub(r"^@!?\w+ ", "", instruction.text).partition(" ")
         operands = rest.replace(".reuse", "").split(", ")
         if opcode == "LDG.E":
             key = operands[0]
-            held[key] = 0
+            constant_in[key] = 0
         elif opcode == "STG.E":
             offset = re.search(r"\+(0x[0-9a-f]+)\]", operands[0])
-            value = held.get(operands[1])
+            value = constant_in.get(operands[1])
             if value is not None:
                 constants[int(offset[1], 16) // 4 if offset else 0] = value
         else:
-            held[operands[0]] = immediate(opcode, operands, key) if opcode == "LOP3.LUT" else None
+            constant_in[operands[0]] = immediate(opcode, operands, key) if opcode == "LOP3.LUT" else None
     return constants
 
 

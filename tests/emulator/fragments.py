@@ -165,15 +165,19 @@ def named(opcode: str) -> str:
 def kernel(case: Case) -> str:
     """An entry in which CTA b computes product b: registers from A, B and C, and D's to D, lane by lane."""
     declared, loads, groups = [], [], []
-    for name, held in (("d", case.d), ("a", case.a), ("b", case.b), ("c", case.c)):
+    for name, operand_fragment in (("d", case.d), ("a", case.a), ("b", case.b), ("c", case.c)):
         width = (
-            "b64" if held.bits == 64 else "f32" if name in "dc" and case.kinds["dabc".index(name)] == "f32" else "b32"
+            "b64"
+            if operand_fragment.bits == 64
+            else "f32"
+            if name in "dc" and case.kinds["dabc".index(name)] == "f32"
+            else "b32"
         )
-        names = [f"%{name}{i}" for i in range(held.registers)]
+        names = [f"%{name}{i}" for i in range(operand_fragment.registers)]
         declared.append(f".reg .{width} {', '.join(names)};".replace("b64", "f64"))
         groups.append("{" + ", ".join(names) + "}")
-        size = 8 if held.bits == 64 else 4
-        loads.append(f"mad.wide.u32 %{name}_at, %lane, {size * held.registers}, %{name}_at;")
+        size = 8 if operand_fragment.bits == 64 else 4
+        loads.append(f"mad.wide.u32 %{name}_at, %lane, {size * operand_fragment.registers}, %{name}_at;")
         for i, register in enumerate(names):
             if name != "d":
                 loads.append(f"ld.global.b{8 * size} {register}, [%{name}_at + {size * i}];")

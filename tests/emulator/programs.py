@@ -330,7 +330,8 @@ def private(draw: Any) -> Line:
 
 @st.composite
 def atomic(draw: Any, *, looked_at: bool) -> Line:
-    """On words that only this operation, at this width, touches; the place is a register's, so that lanes meet."""
+    """An atomic on words that only this operation of this width touches. A register selects the word, so that several
+    lanes may update one."""
     names = ATOMICS if looked_at else ATOMICS[:6]
     name = draw(st.sampled_from(names))
     wide = draw(st.booleans()) and name not in ("inc", "dec")
@@ -352,7 +353,7 @@ def in_warp(draw: Any) -> Line:
 
 @st.composite
 def exchanged(draw: Any, block: int) -> Line:
-    """Another thread's word: some threads on, around the CTA."""
+    """An access to the word of the thread that is some threads further, modulo the CTA."""
     distance = draw(st.sampled_from((1, 2, 16, 31)))
     other = (
         f"add.u32 %other, %thread, {distance}; rem.u32 %other, %other, {block}; sub.u32 %other, %other, %thread; "
@@ -362,12 +363,12 @@ def exchanged(draw: Any, block: int) -> Line:
 
 
 DEEPEST = 2
-"""Branches and loops within branches and loops."""
+"""The most nested branches and loops."""
 
 
 @st.composite
 def somewhere(draw: Any, families: Sequence[str], looked_at: bool, depth: int = 0) -> Statement:
-    """Operations that threads may do at any point. The kinds are numbers; the lowest is the simplest."""
+    """A statement that threads may execute at any point. The lowest numbers are the simplest kinds."""
     kind = draw(st.integers(0, 15 if depth < DEEPEST else 11))
     if kind < 8:
         return draw(computed(families[kind % len(families)]))
@@ -429,12 +430,14 @@ def inputs(threads: int, seed: int) -> NDArray[np.uint8]:
     for _, c, _, count, offset in ROWS:
         dtype = types[c]
         size = np.dtype(dtype).itemsize
-        held = np.dtype(f"u{size}").type
-        values = rng.integers(0, 1 << 8 * size, (threads, count), dtype=held)
+        word = np.dtype(f"u{size}").type
+        values = rng.integers(0, 1 << 8 * size, (threads, count), dtype=word)
         if c in "fe":
-            near = (rng.standard_normal((threads, count)) * 2.0 ** rng.integers(-8, 40, (threads, count))).astype(dtype)
-            values = np.where(rng.random((threads, count)) < 0.7, near.view(held), values)
-        special = np.array(SPECIAL[dtype], held)[rng.integers(0, len(SPECIAL[dtype]), (threads, count))]
+            ordinary = (rng.standard_normal((threads, count)) * 2.0 ** rng.integers(-8, 40, (threads, count))).astype(
+                dtype
+            )
+            values = np.where(rng.random((threads, count)) < 0.7, ordinary.view(word), values)
+        special = np.array(SPECIAL[dtype], word)[rng.integers(0, len(SPECIAL[dtype]), (threads, count))]
         values = np.where(rng.random((threads, count)) < 0.5, special, values)
         table[:, offset : offset + count * size] = np.ascontiguousarray(values).view(np.uint8)
     return table

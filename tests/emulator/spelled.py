@@ -58,7 +58,7 @@ def operands(entry: Entry) -> list[str]:
             kind, count = next(vectors, None) or parts(entry.opcode, kind)
             return "{" + ", ".join(register(kind) for _ in range(count)) + "}"
         if entry.opcode.startswith("mbarrier.") and form.kind == "target" and "shared::cluster" in entry.opcode:
-            return "_"  # the state of another CTA's barrier cannot be had
+            return "_"  # there is no state of another CTA's barrier
         if form.name in NUMBERS:
             return NUMBERS[form.name]
         return f"{register(kind)}|{register('pred')}" if form.predicate else register(kind)
@@ -107,7 +107,10 @@ def vector_registers(entry: Entry) -> list[tuple[str, int]]:
     if words[0] == "mma":
         mma = case(entry.opcode)
         fragments = zip(mma.kinds, (mma.d, mma.a, mma.b, mma.c), strict=True)
-        return [(element(kind, at in (0, 3)), held.registers) for at, (kind, held) in enumerate(fragments)]
+        return [
+            (element(kind, at in (0, 3)), operand_fragment.registers)
+            for at, (kind, operand_fragment) in enumerate(fragments)
+        ]
     if words[0] == "wgmma" and words[1] == "mma_async":
         columns = int(re.search(r"n(\d+)k", entry.opcode)[1])
         kind = next(word for word in words[5:] if word in ("f32", "f16", "s32"))
@@ -156,8 +159,8 @@ def module(lines: Sequence[str], arch: str) -> str:
 def refusals(lines: Sequence[str], arch: str) -> list[str]:
     """The error message of ptxas for each line in a kernel of these lines, "" if it accepts the line.
 
-    After a syntax error or a fatal one ptxas reads no further, and on some wrong lines it crashes, so that the lines
-    behind are asked again.
+    After a syntax error or a fatal error ptxas reads no further, and on some wrong lines it crashes: it is then run
+    again on the lines that follow.
     """
     tool = locate.program("ptxas")
     assert tool is not None, locate.INSTALL
@@ -191,8 +194,8 @@ AT_ONCE = 20_000
 def complaints(lines: Sequence[str], arch: str) -> Iterator[str]:
     """The error message of the emulator for each line, "" if it accepts the line."""
     for start in range(0, len(lines), AT_ONCE):
-        some = lines[start : start + AT_ONCE]
-        function = parse(module(some, arch)).functions["spelled"]
-        for line in function.instructions[: len(some)]:
+        chunk = lines[start : start + AT_ONCE]
+        function = parse(module(chunk, arch)).functions["spelled"]
+        for line in function.instructions[: len(chunk)]:
             entry = find(line)
             yield "unknown" if entry is None else mismatch(entry, line, function.registers) or ""

@@ -20,7 +20,7 @@ from tests.emulator.samples import BF16, F16, FORMS, SEED, both, edges, operands
 
 DIGITS = 60
 DIGITS_OF_TURN = 120
-"""For arguments up to 2^128: 39 digits before the point are lost to whole turns."""
+"""Arguments up to 2^128: the reduction to one turn loses 39 digits before the point."""
 
 
 def pi():
@@ -114,13 +114,13 @@ def ideal(name, form, pattern):
             result = tangent(min(max(value, Decimal(-200)), Decimal(200)))
         else:
             result = sine_of_quarter(value, name == "cos")
-        if not result:  # tanh of what is too small for its digits: the argument itself, a little less
+        if not result:  # tanh of an argument too small for its digits: slightly less than the argument
             return pattern
         return exact.rounded(Fraction(result), form)
 
 
 def samples(name, form, size):
-    """Edges, any numbers at all, and such as give an ordinary result."""
+    """Edges, random patterns, and numbers with an ordinary result."""
     rng = np.random.default_rng(SEED)
     spans = {"ex2": 140.0, "tanh": 10.0, "sin": 400.0, "cos": 400.0, "lg2": 4.0}
     ordinary = (rng.uniform(-1, 1, size) * spans.get(name, 4.0) * 2.0 ** -rng.integers(0, 12, size)).tolist()
@@ -128,7 +128,7 @@ def samples(name, form, size):
         ordinary = [abs(value) for value in ordinary] + [1 + value / 2**10 for value in ordinary[: size // 4]]
     hardest = {"tanh": (0.2, 0.26), "lg2": (1.36, 1.42), "sin": (0.7, 0.79), "cos": (0.7, 0.79), "ex2": (0.45, 0.55)}
     ordinary += rng.uniform(*hardest.get(name, (1, 2)), size // 2).tolist()  # where a series needs its last terms
-    if name in ("sin", "cos"):  # near whole quarters, where the argument decides how much of it is left
+    if name in ("sin", "cos"):  # near multiples of a quarter turn, where the reduced argument loses most digits
         ordinary += [k * np.pi / 2 for k in range(-40, 41)]
     patterns = [exact.rounded(Fraction(value), form) for value in ordinary if value]
     column = [*edges(form), *patterns, *(int(pattern) for pattern in random(form, 1, size, rng)[0])]
@@ -188,7 +188,7 @@ def test_half_precision_functions_give_the_ideal_value():
         for name in ("ex2", "tanh"):
             column, ideals = expected(name, kind, 1200)
             ftz = kind == "bf16" and name == "ex2"
-            if ftz:  # what a subnormal operand gives is 1 in any case
+            if ftz:  # the result for a subnormal operand is 1 in any case
                 ideals = [exact.flushed(pattern, form) for pattern in ideals]
             table = dict(zip(map(int, column), ideals, strict=True))
             stem = f"{name}.approx{'.ftz' * ftz}.{kind}"
@@ -211,7 +211,7 @@ def test_rsqrt_of_f64_gives_the_ideal_value():
     assert report(case.opcode, column, got, [exact.rsqrt(F64, "rn", int(pattern)) for pattern in column]) == []
 
 
-def test_gross_f64_functions_know_only_upper_words():
+def test_f64_functions_of_upper_words_ignore_the_lower_word():
     """The nearest value of 20 bits for the upper word; a NaN whose upper word is an infinity's is one."""
     form = exact.Format(32, 20, -1022, 0x7FFFFFFF)
     (column,) = operands(F64, 1, 1000)

@@ -28,7 +28,7 @@ BODIES = {
     "store": STORE.format(to="%y") + "add.u32 %v, %v, 1;" + STORE.format(to="%x"),
     "update": STORE.format(to="%y") + "mad.wide.u32 %at, %i, 4, %x; red.global.add.u32 [%at], 1;",
     "generic": STORE.format(to="%y") + "add.u32 %v, %v, 1; mad.wide.u32 %at, %i, 4, %x; st.u32 [%at], %v;",
-    "bulk": STORE.format(to="%y")  # with a load for which CTAs run in order, and bulk copies are not recorded
+    "bulk": STORE.format(to="%y")  # the load makes CTAs run in order, so that bulk copies are not recorded
     + """
     ld.volatile.global.u32 %s, [%x];
     mov.u32 %s, tile; mad.lo.u32 %s, %i, 4, %s; add.u32 %v, %v, 1; st.shared.u32 [%s], %v;
@@ -57,7 +57,7 @@ def counting(start=0):
 
 
 def left(entry, x, **options):
-    """What a launch of `copy`, or of another kernel with the same output, leaves in the output."""
+    """The output after a launch of `copy`, or of another kernel with the same output."""
     y = np.zeros(N, np.uint32)
     launch(entry, x, y, **options)
     return y[:THREADS].tolist()
@@ -80,7 +80,7 @@ def test_a_frozen_array_is_copied_once_for_launches_in_a_row(monkeypatch):
     original = memory.Arena.put
 
     def counted(arena, offset, content):
-        there = arena.kept.get(offset)
+        there = arena.frozen_at.get(offset)
         put.append(0 if there is not None and memory.is_same(there, content) else content.size)
         return original(arena, offset, content)
 
@@ -92,7 +92,7 @@ def test_a_frozen_array_is_copied_once_for_launches_in_a_row(monkeypatch):
     assert put == [4 * N, 4 * N, *[0, 4 * N] * 3]  # x and y, then y alone
 
 
-def test_another_array_in_its_place_or_another_place_is_copied():
+def test_another_array_or_another_placement_is_copied():
     x, other = frozen(counting(5)), frozen(counting(9))
     for array, placement in ((x, None), (other, None), (x, None), (x, 3), (x, None), (other, 3), (x, 4)):
         assert left("copy", array, placement=placement) == array[:THREADS].tolist()
@@ -158,5 +158,5 @@ def test_only_arrays_in_buffers_that_the_launch_stored_to_are_copied_back(monkey
 def test_arrays_that_overlap_are_copied_back_together():
     x = np.arange(3 * N, dtype=np.uint32)
     view = x[N:]
-    launch("copy", x[: 2 * N], view)  # one buffer: it stores what its first elements are
+    launch("copy", x[: 2 * N], view)  # one buffer: the kernel stores the values of its own first elements
     assert view[:THREADS].tolist() == list(range(THREADS))

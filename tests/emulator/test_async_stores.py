@@ -37,7 +37,7 @@ GENERIC = "cvt.u64.u32 %there, %far_bar;\n cvta.shared::cluster.u64 %there, %the
 
 
 def test_a_generic_address_may_be_that_of_an_mbarrier_of_another_cta():
-    """All operations in one phase: an arrival of each thread for each, and 32 that remain."""
+    """All operations in one phase: each thread arrives once for each of them, and 32 arrivals remain."""
     rest = "".join(body + "\n" for _, body in REMOTE.values())
     generic = re.sub(r"\.shared::cluster\.b64( _,)? \[%far_bar\]", r".b64\1 [%there]", rest)
     assert "%far_bar" not in generic
@@ -69,7 +69,7 @@ def test_an_asynchronous_store_brings_its_bytes_and_its_arrival(what):
 
 
 def test_an_asynchronous_store_is_not_done_before_its_mbarrier_is_waited_for():
-    """The cluster's barrier does not bring it."""
+    """The cluster's barrier does not complete the store."""
     send = "@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [bar], 128;\n" + STORES["u32"][1]
     early = f"{send}\n{SYNC}\nld.shared.u32 %m, [%mine];"
     assert (run(with_mbarrier(1, early) + "\nmov.u32 %value, %m;")[0] == 0xFFFFFFFF).all()
@@ -195,8 +195,8 @@ WAIT:
 
 
 @pytest.mark.parametrize("cluster", [None, 2])
-def test_no_cta_can_be_cancelled_any_more(cluster):
-    """The answer is that of a GPU on which all CTAs have started; the coordinates of none are no CTA's."""
+def test_clusterlaunchcontrol_finds_no_cta_to_cancel(cluster):
+    """The answer is that of a GPU on which all CTAs have started: no CTA, and coordinates that no CTA has."""
     out = np.full((4, 4), 7, np.uint32)
     emulator.run(CANCEL, grid=4, block=64, args=[out], arch="sm_100", cluster=cluster)
     assert (out == [0, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF]).all()

@@ -139,7 +139,7 @@ DONE:
 """)
 
 
-def test_halves_of_two_warps_meet_at_a_barrier_each():
+def test_each_half_of_two_warps_meets_at_its_own_barrier():
     result = np.zeros(64, np.uint32)
     execution = emulator.run(PARTS, grid=1, block=64, args=[result])
     assert result.tolist() == ([2] * 16 + [1] * 16) * 2

@@ -1,4 +1,4 @@
-"""What the sanitizer says of bulk copies and boxes: stores of the same bytes, and boxes that the tensor's edge cuts."""
+"""Findings about bulk copies and boxes: stores of the same bytes, and boxes that the edge of the tensor cuts."""
 
 import numpy as np
 import pytest
@@ -87,7 +87,7 @@ def test_ptxas_accepts_these_kernels():
     ("kernel", "place", "n", "swizzle", "kind", "noted"),
     [
         (ONE,          (0, 0), 32, 0,  "",              False),
-        (EACH,         (0, 0), 32, 0,  "",              True),  # what each lane stores is the same
+        (EACH,         (0, 0), 32, 0,  "",              True),  # each lane stores the same value
         (EACH_PLAIN,   (0, 0), 32, 0,  "",              True),
         (ALIKE,        (0, 0), 32, 0,  "",              True),
         (OTHERS,       (0, 0), 32, 0,  "race",          False),

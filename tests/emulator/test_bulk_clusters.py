@@ -1,4 +1,4 @@
-"""Bulk and tensor copies in clusters: to several CTAs, to another one, between CTAs; when they come, and misuses."""
+"""Bulk and tensor copies in clusters: to several CTAs, to another one, between CTAs; when they are done; misuses."""
 
 import numpy as np
 import pytest
@@ -153,7 +153,7 @@ def test_a_load_may_go_to_another_cta(way):
 
 
 OWN = 2000 + np.arange(64, dtype=np.uint32)
-"""What the CTA of rank 2 has."""
+"""The words of the CTA of rank 2."""
 PLACE = np.arange(64, dtype=np.uint32)
 
 
@@ -171,7 +171,7 @@ def in_numpy(operation, old, new):
 
 
 @pytest.mark.parametrize("operation", ["between", *OPERATIONS])
-def test_a_cta_copies_to_another_or_updates_what_is_there(operation):
+def test_a_cta_copies_to_another_or_updates_its_memory(operation):
     for ctas in ORDERS:
         _, y = copied(operation, mask=0b0001, issuer=2, to=0, first=1, ctas=ctas)
         expected = OWN if operation == "between" else in_numpy(operation, PLACE.copy(), OWN.copy())
@@ -191,7 +191,7 @@ LATE = ("multicast", "tensor multicast", "load elsewhere", "between")
 
 
 @pytest.mark.parametrize("way", LATE[:-1])
-def test_bytes_that_no_thread_waits_for_have_not_come_when_the_cta_exits(way):
+def test_bytes_that_no_thread_waits_for_have_not_arrived_when_the_cta_exits(way):
     with pytest.raises(MemoryFault) as caught:
         copied(way, issuer=3, text=changed((WAIT, "")))
     assert "by thread 0 of CTA 3 writes byte 256 of the shared memory of the CTA of rank 1 in the cluster, " in str(
@@ -201,8 +201,8 @@ def test_bytes_that_no_thread_waits_for_have_not_come_when_the_cta_exits(way):
 
 
 @pytest.mark.parametrize("way", LATE)
-def test_bytes_come_when_the_mbarrier_is_tested_and_not_before(way):
-    """The CTA reads its tile, and waits only then."""
+def test_bytes_arrive_when_the_mbarrier_is_tested_and_not_before(way):
+    """The CTA reads its tile before it waits."""
     read = COPY[COPY.index("GOT:") : COPY.rindex(TOGETHER)]
     text = COPY.replace(read, "").replace(WAIT, read.replace("GOT:", "") + WAIT).replace("bra GOT;", "bra LAST;")
     _, y = copied(way, text=text.replace(COPY[COPY.rindex(TOGETHER) :], f"LAST:{COPY[COPY.rindex(TOGETHER) :]}"))
@@ -317,7 +317,7 @@ def test_more_multicast_copies_than_a_warps_list_holds_are_all_done():
 
 @pytest.mark.parametrize("number", range(4))
 def test_copies_of_the_own_cta_are_the_same_in_a_cluster(number):
-    """Bytes and counters of kernels that know nothing of clusters."""
+    """Bytes and counters of kernels that use no clusters."""
     x = np.random.default_rng(number).integers(1, 1 << 20, (32, 132)).astype(np.uint32)
     tile = np.random.default_rng(9).integers(0, 256, plain_boxes.TILE_BYTES, np.uint8)
     boxes = [emulator.MapOf(plain_boxes.X.copy(), plain_boxes.MAP), tile, np.zeros(5, np.int32)]

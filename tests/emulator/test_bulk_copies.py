@@ -108,7 +108,7 @@ def line(text, start):
     return 1 + text[: text.index(start)].count("\n")
 
 
-def test_tiles_come_and_go_in_bulk():
+def test_tiles_are_loaded_and_stored_by_bulk_copies():
     execution, actual, expected = echoed(sanitize=True)
     assert actual == expected
     assert execution.findings == ()
@@ -157,7 +157,7 @@ READ = "@%first cp.async.bulk.wait_group.read 0;"
         ("pending-copy", [("and.b32 %parity, %parity, 1", "xor.b32 %parity, %parity, 1")]),
         # a phase that expects no bytes completes with its arrival
         ("pending-copy", [("expect_tx.shared::cta.b64 %state, [full], 1024", "shared::cta.b64 %state, [full]")]),
-        # of the later tiles only a half comes
+        # only a half of the later tiles arrives
         ("uninitialised", [("b64 _, [%full], 1024", "b64 _, [%full], 512"), ("[%x], 1024, [%f", "[%x], 512, [%f")]),
     ],
     ids=["no wait", "wrong phase", "nothing expected", "half a tile"],
@@ -170,7 +170,7 @@ def test_reading_data_that_has_not_arrived_is_reported(kind, changes):
     assert {finding.kind for finding in execution.findings} == {kind}
 
 
-def test_the_finding_names_who_reads_too_soon():
+def test_the_finding_names_the_thread_that_reads_too_soon():
     execution, *_ = echoed(changed((WAITS, "")), tiles=2, sanitize=True)
     (race,) = execution.findings
     assert race.line == line(ECHO, "ld.shared.u32 %v") - WAITS.count("\n")
@@ -188,7 +188,7 @@ def test_a_phase_without_a_wait_is_not_complete():
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        (READ, "mov.u32 %w, 0;"),                                       # the tile is overwritten before it has left
+        (READ, "mov.u32 %w, 0;"),                                       # the tile is overwritten before it is stored
         ("@%first cp.async.bulk.commit_group;", ""),                    # groups that never close
         ("@%first cp.async.bulk.wait_group 0;", ""),                    # the last tile is never waited for
         ("wait_group.read 0", "wait_group.read 1"),
@@ -203,12 +203,12 @@ def test_a_copy_to_global_memory_happens_when_its_group_is_waited_for(right, wro
     ("right", "wrong"),
     [
         ("@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [full], 1024;", ""),    # no thread arrives
-        ("b64 %state, [full], 1024", "b64 %state, [full], 1040"),       # more bytes than come
-        ("b64 %state, [full], 1024", "b64 %state, [full], 1008"),       # fewer: they are missing from below
+        ("b64 %state, [full], 1024", "b64 %state, [full], 1040"),       # more bytes than arrive
+        ("b64 %state, [full], 1024", "b64 %state, [full], 1008"),       # fewer bytes than arrive
         ("[tiles_in], [%x], 1024, [full]", "[tiles_in], [%x], 1024, [full+8]"),             # another's mbarrier
     ],
 )  # fmt: skip
-def test_bytes_that_do_not_add_up_are_a_deadlock_where_they_are_waited_for(right, wrong):
+def test_wrong_expected_bytes_are_a_deadlock_at_the_wait(right, wrong):
     text = changed((right, wrong))
     with pytest.raises(Deadlock, match=f"at line {line(text, 'mbarrier.try_wait')}, mbarrier.try_wait"):
         echoed(text)
@@ -258,7 +258,7 @@ def test_a_bad_copy_is_a_finding_and_no_thread_waits_for_it():
 
 
 def test_an_interpreter_that_copies_at_once_gives_the_same_bytes_and_counters():
-    """The emulator copies as late as allowed: a kernel without a difference waits where it must."""
+    """The emulator copies as late as allowed: a kernel that gives the same bytes has all necessary waits."""
     execution, actual, _ = echoed()
     x = np.random.default_rng(3).integers(0, 1 << 30, (TILES, 256)).astype(np.uint32)
     y, counters = np.zeros_like(x), Counters()

@@ -188,7 +188,7 @@ def test_a_bad_fill_is_a_fault(first, size, message):
     assert message in str(caught.value)
 
 
-def test_a_fill_races_with_a_load_that_nothing_orders():
+def test_a_fill_races_with_an_unordered_load():
     bare = FILL.replace("    bar.warp.sync 3;\n    mov.u32 %i, 0;\nSHOW", "    mov.u32 %i, 0;\nSHOW")
     y = np.zeros(512, np.uint8)
     execution = emulator.run(bare, grid=1, block=2, args=[y, np.uint32(0), np.uint32(64)], sanitize=True)

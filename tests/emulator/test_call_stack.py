@@ -118,7 +118,7 @@ def test_a_predicate_that_lives_across_a_recursive_call_is_kept():
 
 
 CHAIN = ".func c0() { ret; }" + "".join(f" .func c{k}() {{ call c{k - 1}; ret; }}" for k in range(1, 102)) + "\n"
-"""More calls within calls than are inlined: in a kernel that calls c101, every function is on the stack."""
+"""More nested calls than are inlined: in a kernel that calls c101, all calls use the stack."""
 SOME = """
 .func (.param .b32 r) some(.param .b32 a, .reg .u32 b)
 { .reg .u32 %x; .reg .pred %p; ld.param.u32 %x, [a]; setp.gt.u32 %p, %x, 5; @%p bra BIG; call (%x), more, (%x);
@@ -184,7 +184,7 @@ def test_lanes_call_different_functions_at_once(sanitize):
 
 
 def test_the_address_of_a_function_is_a_value_like_any_other():
-    """It goes through shared memory, a select, and a list of targets in place of a prototype."""
+    """The address goes through shared memory and a select; the call has a list of targets in place of a prototype."""
     body = """
     .shared .u64 slot[2]; .reg .b64 %g; .reg .b32 %slot;
     list: .calltargets square, twice;
@@ -239,7 +239,7 @@ def test_two_thousand_calls_within_each_other_fit_the_stack():
 
 
 def test_a_thousand_blocks_are_reached():
-    """More than one branch chooses from; each function returns to its caller's own block."""
+    """More functions than one branch selects from; each function returns to the block of its caller."""
     chain = ".func (.reg .u32 r) a0(.reg .u32 a) { mov.u32 r, a; ret; }\n" + "".join(
         f".func (.reg .u32 r) a{k}(.reg .u32 a) {{ call (r), a{k - 1}, (a); add.u32 r, r, 1; ret; }}\n"
         for k in range(1, 340)
@@ -370,12 +370,12 @@ def test_alloca_of_more_than_the_stack_is_a_fault(size):
         ("alloca.u64 %f, 8, 3;", "line 19: expected an alignment that is a power of 2 up to 8,388,608"),
     ],
 )  # fmt: skip
-def test_a_call_that_cannot_be_is_a_syntax_error(body, message):
+def test_an_impossible_call_is_a_syntax_error(body, message):
     with pytest.raises(PtxSyntaxError, match=re.escape(message)):
         run(FEW, body)
 
 
-def test_a_call_that_no_function_fits_is_a_fault_too():
+def test_a_call_through_a_register_that_fits_no_function_is_a_fault():
     body = (
         "s: .callprototype _ (.param .b64 _); .param .b64 p; st.param.b64 [p], %out; mov.u64 %f, 64; call %f, (p), s;"
     )
@@ -388,7 +388,7 @@ def test_the_address_of_a_function_without_a_body_is_refused_by_name():
         run(".extern .func missing();\n", "mov.u64 %f, missing;")
 
 
-def test_ptxas_takes_these_functions():
+def test_ptxas_accepts_these_functions():
     tool = locate.program("ptxas")
     assert tool is not None, locate.INSTALL
     body = SHAPE + "mov.u64 %f, twice; call (%v), %f, (%i), shape;" + CALL_FIB

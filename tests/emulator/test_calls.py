@@ -141,7 +141,7 @@ def test_nvrtc_kernels_with_constants_local_arrays_and_noinline_templates_run(co
     assert out.tolist() == [10 * (i + (3 * i & 7)) for i in range(32)]
 
 
-def test_directives_may_touch():
-    """cuda_fp16.hpp writes `{.reg.b16 hl; ...}`."""
+def test_directives_may_follow_each_other_without_a_space():
+    """cuda_fp16.hpp has `{.reg.b16 hl; ...}`."""
     out, _ = run("", "{.reg.b32 twice; add.u32 twice, %i, %i; mov.b32 %v, twice; }")
     assert out.tolist() == [2 * i for i in range(40)]

@@ -65,7 +65,7 @@ def test_a_kernel_sees_the_launch_before_after_its_wait(body, expected, more):
 
 
 @pytest.mark.parametrize("wait", ["", WAIT])
-def test_what_both_launches_store_is_of_the_second_if_it_waits(wait):
+def test_the_second_launch_overwrites_the_first_if_it_waits(wait):
     """Every second element of the first launch's output is stored again."""
     body = (
         f"{wait} and.b32 %more, %i, 1;\n .reg .pred %p;\n setp.eq.u32 %p, %more, 1;\n @%p st.global.u32 [%from], 1;\n"
@@ -86,7 +86,7 @@ def test_in_a_launch_by_itself_the_wait_does_nothing():
     assert end.tolist() == start.tolist()
 
 
-def test_a_chain_of_three():
+def test_three_launches_of_a_chain_run_in_order():
     arrays = [np.full(96, 10 * k, np.uint32) for k in range(4)]
     step = kernel("more", WAIT + LOAD + "add.u32 %value, %value, 1;\n" + STORE + "griddepcontrol.launch_dependents;")
     emulator.chain([{"ptx": step, "grid": 3, "block": 32, "args": arrays[k : k + 2]} for k in range(3)])
@@ -114,7 +114,7 @@ FINDINGS = [
     ("@%first griddepcontrol.wait;\n bar.warp.sync -1;",             False),
     ("@%first griddepcontrol.wait;\n bar.sync 0;",                   False),
     ("bar.sync 0;\n @%first griddepcontrol.wait;",                   True),
-    ("ld.global.u32 %value, [%to];\n griddepcontrol.wait;",          False),   # not of the launch before
+    ("ld.global.u32 %value, [%to];\n griddepcontrol.wait;",          False),   # this array is not of the launch before
 ]  # fmt: skip
 
 

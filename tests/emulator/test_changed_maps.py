@@ -210,7 +210,7 @@ WAIT:
 }}
 """, ("8.3", "sm_90a"))  # fmt: skip
 IN_PLACE = (COPY, f"@%first tensormap.replace.tile.global_address.global.b1024.b64 [%map], %row;\n    {RELEASE}")
-"""The map is changed in global memory, where it is from the start."""
+"""The map is in global memory, and is changed there."""
 TURNS = 3
 
 
@@ -269,8 +269,8 @@ def test_ordinary_stores_change_a_map_too():
     assert y.tolist() == x.tolist()
 
 
-def test_more_maps_than_the_emulator_remembers():
-    """Each turn uses a map of its own; the oldest are forgotten."""
+def test_the_oldest_changed_maps_are_forgotten():
+    """Each iteration uses another map; the oldest maps are forgotten."""
     change = ("add.u64 %row, %row, 128;", "add.u64 %row, %row, 128;\n    add.u64 %map, %map, 128;")
     ctas = 1
     text = PERSIST.replace(*change)
@@ -290,7 +290,7 @@ def test_the_size_of_a_map_is_its_only_size(right, wrong):
         persisted((right, wrong))
 
 
-def test_the_table_has_what_ptxas_knows():
+def test_the_table_has_only_spellings_that_ptxas_accepts():
     assert "tensormap.replace.tile.rank.b32.shared::cta.b1024" in TABLE
     assert "tensormap.replace.tile.rank.shared.b1024.b32" not in TABLE
 

@@ -11,7 +11,7 @@ from tests.emulator.clusters import ORDERS, READS, SYNC, WRITES, of_next, run
 
 
 @pytest.mark.parametrize("way", READS)
-def test_a_cta_reads_what_the_next_has_stored(way):
+def test_a_cta_reads_what_the_next_cta_has_stored(way):
     body = f"st.shared.u32 [%mine], %value;\n{SYNC}\n{READS[way]}\n{SYNC}"
     for launch in (*({"ctas_order": order} for order in ORDERS), {"threads": 2}):
         out, launched = run(body, placement=3, **launch)
@@ -30,7 +30,7 @@ def test_the_same_kernel_in_clusters_of_other_sizes(cluster):
 
 
 @pytest.mark.parametrize("way", WRITES)
-def test_a_cta_finds_what_another_has_stored_in_its_memory(way):
+def test_a_cta_reads_what_another_cta_has_stored_in_its_memory(way):
     start = f"mapa.shared::cluster.u32 %far, %mine, %next;\n{SYNC}\n"
     out, _ = run(f"{start}{WRITES[way]}\n{SYNC}\nld.shared.u32 %value, [%mine];")
     rank = np.arange(8)
@@ -43,7 +43,7 @@ def test_without_the_barrier_another_ctas_memory_is_still_poison():
     assert (out[:3] == 0xFFFFFFFF).all()
 
 
-def test_updates_of_one_cta_by_all():
+def test_all_ctas_update_the_memory_of_one():
     out, launched = run(
         f"st.shared.u32 [%mine], 5;\n{SYNC}\nmapa.shared::cluster.u32 %far, %mine, 2;\n"
         f"red.release.cluster.shared::cluster.add.u32 [%far], %rank;\n{SYNC}\nld.shared.u32 %value, [%mine];"
@@ -83,7 +83,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("placement", [None, 4])
 @pytest.mark.parametrize("what", ADDRESSES)
-def test_addresses_of_the_cluster(what, placement):
+def test_addresses_of_a_cluster_are_converted_as_the_manual_says(what, placement):
     body, expected = ADDRESSES[what]
     out, _ = run(body, placement=placement)
     assert (out == np.array([expected(cta % 4) for cta in range(8)])[:, None]).all()

@@ -240,12 +240,12 @@ def test_ptxas_accepts_the_kernel(mistaken):
     ptxas.assemble(locate.program("ptxas"), kernel(mistaken)[0], "sm_90")
 
 
-def test_every_finding_is_of_a_mistake():
+def test_every_finding_is_at_a_mistake():
     inside = {line for lines in kernel(True)[1].values() for line in lines}
     assert {finding.line for finding in launched(True).findings} <= inside
 
 
-def test_the_right_kernel_is_clean_and_checked():
+def test_the_right_kernel_is_checked_and_has_no_finding():
     assert launched(False).findings == ()
     assert launched(False).unchecked == ()
 
@@ -323,7 +323,7 @@ def alone(text):
 
 
 @pytest.mark.parametrize("what", LIVES)
-def test_a_cta_lives_from_its_start_to_its_exit(what):
+def test_accesses_before_the_start_or_after_the_exit_of_a_cta_are_found(what):
     kind, at, text = LIVES[what]
     ptx, launch = alone("\n".join(version(text, mistaken=True)))
     ptxas.assemble(locate.program("ptxas"), ptx, "sm_90")
@@ -334,8 +334,8 @@ def test_a_cta_lives_from_its_start_to_its_exit(what):
     assert alone("\n".join(version(text, mistaken=False)))[1].findings == ()
 
 
-def test_a_finding_before_a_deadlock_is_told_with_it():
-    """The bytes that would complete the phase went to a CTA that the cluster does not have."""
+def test_a_finding_before_a_deadlock_is_reported_with_it():
+    """The bytes that would complete the phase were sent to a CTA that does not exist."""
     text = f"""
     @%first mbarrier.init.shared::cta.b64 [bar], 1;
     {SYNC}
@@ -401,7 +401,7 @@ def test_a_mistake_with_a_bulk_copy_to_another_cta(mistake, way):
     assert any((bulk.WAYS[way] if at == "WAY" else at) in line for line in lines), message
 
 
-def test_the_source_of_a_copy_between_ctas_is_held_until_it_is_done():
+def test_a_write_to_the_source_of_a_pending_copy_between_ctas_is_found():
     text = bulk.changed(("SENT:\n", "    st.shared.u32 [own], 77;\nSENT:\n"))
     execution, _ = bulk.copied("between", text=text, first=1, sanitize=True)
     assert [finding.kind for finding in execution.findings] == ["pending-copy"]

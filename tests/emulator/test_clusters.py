@@ -146,13 +146,13 @@ STUCK = {
 
 
 @pytest.mark.parametrize("what", STUCK)
-def test_a_cluster_that_cannot_go_on_is_a_deadlock_that_names_the_barrier(what):
+def test_a_stuck_cluster_is_a_deadlock_that_names_the_barrier(what):
     body, message = STUCK[what]
     with pytest.raises(Deadlock, match=message):
         run(body)
 
 
-def test_first_alone_runs_one_cluster():
+def test_the_order_last_alone_runs_only_the_last_cluster():
     out, _ = run(f"st.shared.u32 [%mine], %value;\n{SYNC}\n{READS['generic']}\n{SYNC}", **{"threads": 1})
     alone = np.full((8, 32), 7, np.uint32)
     text = kernel(f"st.shared.u32 [%mine], %value;\n{SYNC}\n{READS['generic']}\n{SYNC}")

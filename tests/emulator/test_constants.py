@@ -106,13 +106,13 @@ NO_CONSTANTS = [
 
 
 @pytest.mark.parametrize(("text", "message"), NO_CONSTANTS)
-def test_what_is_not_a_constant_is_refused_in_a_sentence(text, message):
+def test_an_expression_that_is_not_constant_is_refused_in_a_sentence(text, message):
     with pytest.raises(PtxSyntaxError, match=re.escape(message)):
         parse(f"{HEADER}.global .u64 x = {text};")
 
 
 @pytest.mark.parametrize("text", ["(" * 9000 + "1" + ")" * 9000, "- " * 4000 + "1", "1 ? 2 : " * 2000 + "1"])
-def test_no_depth_of_an_expression_is_too_much(text):
+def test_expressions_may_be_nested_to_any_depth(text):
     parse(f"{HEADER}.global .u64 x = {text};")
 
 

@@ -1,4 +1,4 @@
-"""Guards, branches, loops, exits, barriers, calls, and where a thread finds itself in grid and block."""
+"""Guards, branches, loops, exits, barriers, calls, and the coordinates of threads in grid and block."""
 
 import itertools
 
@@ -92,7 +92,7 @@ def nested(thread):
     return total
 
 
-def test_lanes_leave_nested_loops_each_at_its_own_time():
+def test_each_lane_leaves_nested_loops_at_its_own_time():
     result = np.zeros(70, np.uint32)
     emulator.run(LOOPS, grid=1, block=70, args=[result])
     assert result.tolist() == [nested(thread) for thread in range(70)]
@@ -407,7 +407,7 @@ def test_registers_that_were_never_written_are_zero_in_every_cta():
     result = np.full(4 * 32, 99, np.uint32)
     emulator.run(UNWRITTEN, grid=1, block=32, args=[result[:32]], threads=1)
     assert result[:32].tolist() == [0 if not t < 10 else 6 for t in range(32)]
-    for _ in range(2):  # nothing of the launch before is left
+    for _ in range(2):  # no value of the launch before remains
         emulator.run(UNWRITTEN, grid=3, block=32, args=[result[32:64]], threads=1)
         assert result[32:64].tolist() == [0 if not t < 10 else 6 for t in range(32)]
 
@@ -438,7 +438,7 @@ DONE:
 """)
 
 
-def test_each_lane_goes_where_its_index_says():
+def test_each_lane_branches_to_the_label_of_its_index():
     result = np.zeros(40, np.uint32)
     execution = emulator.run(SWITCH, grid=1, block=40, args=[result])
     assert result.tolist() == [100 + t % 3 for t in range(40)]

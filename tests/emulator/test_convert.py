@@ -110,7 +110,7 @@ def test_floats_become_wider_ones_exactly():
     assert disagreements(checks, *NEWEST) == []
 
 
-def test_floats_become_whole_ones():
+def test_floats_are_rounded_to_integral_values():
     checks = []
     for kind, form in FORMS.items():
         names = {"f16": ("", ".sat"), "bf16": ("",), "f32": ("", ".ftz", ".sat", ".ftz.sat"), "f64": ("", ".sat")}
@@ -226,7 +226,7 @@ def test_pairs_put_the_first_operand_into_the_upper_half():
     assert disagreements(checks, *NEWEST) == []
 
 
-def test_random_bits_round_to_bf16_as_often_as_the_rest_is_large():
+def test_random_bits_round_up_to_bf16_in_proportion_to_the_remainder():
     rng = np.random.default_rng(SEED)
     numbers = np.concatenate([between(F32, BF16), np.full(64, 0x7F7F8000, np.uint64)])
     bits = rng.integers(0, 2**32, numbers.size, np.uint64)

@@ -82,7 +82,7 @@ def staged(text=STAGES, **options):
     return execution, y.tolist(), x[:, np.arange(64) * 7 % 256].sum(axis=0).tolist()
 
 
-def test_four_stages_of_copies_are_on_their_way():
+def test_four_stages_of_copies_are_pending():
     execution, actual, expected = staged()
     assert actual == expected
     lanes = 64 * TILES
@@ -191,7 +191,7 @@ def test_bytes_that_a_copy_skips_are_zeros():
     assert execution.counters["ptx_async_bytes"] == 32 * (16 + 8 + 4)
 
 
-def test_a_copy_of_part_of_the_bytes_may_end_where_the_array_does():
+def test_a_copy_of_part_of_the_bytes_may_end_at_the_end_of_the_array():
     counts = np.full(32, 16, np.uint32)
     counts[31] = 5
     emulator.run(PARTIAL, grid=1, block=32, args=[np.zeros(31 * 16 + 8, np.uint8), np.zeros(1024, np.uint8), counts])
@@ -202,7 +202,7 @@ def test_a_copy_of_part_of_the_bytes_may_end_where_the_array_does():
         )
 
 
-def test_a_shorter_copy_does_not_vouch_for_a_longer_one_of_the_same_line():
+def test_a_longer_copy_is_checked_after_a_shorter_one_of_the_same_line():
     text = PARTIAL.replace(
         "    mad.wide.u32 %at, %thread, 16, %x;",
         "    mov.u32 %v0, %ctaid.x;\n    mad.lo.u32 %count, %v0, 4, %count;\n    mad.wide.u32 %at, %thread, 16, %x;",

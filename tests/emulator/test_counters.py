@@ -160,7 +160,7 @@ def count(text, offsets):
 
 
 def wider(execution, line):
-    """The wavefronts of accesses of 8 and 16 bytes a lane in place of a line's, which have fewer."""
+    """The wavefronts of a line if its narrower accesses had 8 and 16 bytes per lane."""
     return {f"wide_{size}": passes for size, passes in execution.wide_wavefronts.get(line, {}).items()}
 
 
@@ -277,7 +277,7 @@ SECTORS = [
     (4, [32 * lane for lane in LANES], 32, 8),
     (4, [128 * lane for lane in LANES], 32, 32),
     (4, [8 * lane for lane in LANES], 8, 2),
-    (4, [4 + 4 * lane for lane in LANES], 5, 2),  # a start off the sector, and off the line
+    (4, [4 + 4 * lane for lane in LANES], 5, 2),  # a start that is not aligned to the sector, and to the line
     (4, [28 + 4 * lane for lane in LANES], 5, 2),
     (4, [4 * lane if lane < 16 else -1 for lane in LANES], 2, 1),
     (4, [4 * lane if lane % 2 else -1 for lane in LANES], 4, 1),
@@ -349,8 +349,8 @@ ROUNDS = {
 
 @pytest.mark.parametrize(("space", "size"), ROUNDS)
 @pytest.mark.parametrize("seed", range(4))
-def test_requests_of_one_line_add_up_whatever_came_before(space, size, seed):
-    """Patterns repeat, moved or with other lanes: a remembered one must not be confused with another."""
+def test_requests_of_one_line_add_up_after_any_earlier_patterns(space, size, seed):
+    """Patterns repeat, shifted or with other lanes: the cached counts of one pattern must not be used for another."""
     rng = np.random.default_rng(seed)
     rows = []
     for _ in range(40):
@@ -411,7 +411,7 @@ TURNS = [
 
 
 @pytest.mark.parametrize(("offsets", "lanes", "turns", "sectors"), TURNS)
-def test_atomics_count_the_most_lanes_that_meet_on_one_address_and_sectors(offsets, lanes, turns, sectors):
+def test_atomics_count_sectors_and_the_most_lanes_of_one_address(offsets, lanes, turns, sectors):
     arguments = [np.zeros(64, np.uint32), np.array(offsets, np.int32)]
     counters = emulator.run(ATOMICS, grid=1, block=32, args=arguments).counters
     for space in ("global", "shared"):

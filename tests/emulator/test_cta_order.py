@@ -7,7 +7,7 @@ from ptxbench import emulator
 
 CTAS = 4
 
-# Each CTA writes its number at the place that its ticket says, once before a barrier and once behind it.
+# Each CTA writes its number to the element that its ticket names, once before a barrier and once after it.
 DIARY = """
 .version 6.3
 .target sm_75
@@ -34,7 +34,7 @@ DIARY = """
 @pytest.mark.parametrize(
     ("ctas", "expected"),
     [
-        ("usual",       [0, 1, 2, 3, 0, 1, 2, 3]),  # a CTA of one warp lets the next go at a barrier
+        ("usual",       [0, 1, 2, 3, 0, 1, 2, 3]),  # a CTA of one warp ends its turn at a barrier
         ("last first",  [3, 3, 2, 2, 1, 1, 0, 0]),
         ("by turns",    [0, 1, 2, 3, 3, 2, 1, 0]),
         ("first alone", [0, 0]),
@@ -56,7 +56,7 @@ def test_every_cta_of_a_kernel_without_atomics_runs_once_in_any_order():
         assert out.tolist() == [0, 1, 2, 3]
 
 
-# CTA 0 stores 1, goes round a loop, and stores 2; CTA 1 looks once.
+# CTA 0 stores 1, runs a loop, and stores 2; CTA 1 reads once.
 ANNOUNCER = """
 .version 6.3
 .target sm_75
@@ -96,7 +96,7 @@ LOOK:
         ("st", "by turns", 2),
     ],
 )
-def test_ctas_that_take_turns_see_what_another_announces_before_it_goes_on(store, ctas, seen):
+def test_a_cta_that_takes_turns_is_seen_to_store_before_it_continues(store, ctas, seen):
     flag, out = np.zeros(1, np.uint32), np.zeros(1, np.uint32)
     text = ANNOUNCER.replace("st.release.gpu", store)
     emulator.run(text, grid=2, block=1, args=[flag, out], ctas=ctas)
@@ -104,8 +104,8 @@ def test_ctas_that_take_turns_see_what_another_announces_before_it_goes_on(store
 
 
 @pytest.mark.parametrize(("ctas", "seen"), [("by turns", 2), ("stores first", 1)])
-def test_ctas_of_odd_rank_give_way_too_where_all_store_first(ctas, seen):
+def test_ctas_of_odd_rank_give_way_too_if_all_store_first(ctas, seen):
     flag, out = np.zeros(1, np.uint32), np.zeros(1, np.uint32)
     text = ANNOUNCER.replace("setp.ne.u32 %looks, %cta, 0;", "setp.ne.u32 %looks, %cta, 3;")
-    emulator.run(text, grid=5, block=1, args=[flag, out], ctas=ctas)  # CTA 4 is the last that looks
+    emulator.run(text, grid=5, block=1, args=[flag, out], ctas=ctas)  # CTA 4 is the last one that reads
     assert (out[0], flag[0]) == (seen, 2)

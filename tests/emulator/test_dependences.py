@@ -69,24 +69,24 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_longer_waits_count_more(name):
+def test_longer_dependence_chains_count_more(name):
     longer, shorter = map(counted, PAIRS[name])
     assert longer > shorter
-    if name != "a chain is longer than a tree":  # by more than the gate allows
+    if name != "a chain is longer than a tree":  # by more than the threshold of the gate
         assert longer > 1.1 * shorter
 
 
 def test_the_order_of_independent_instructions_does_not_matter():
     lines = (LOADS + TREE).splitlines(keepends=True)
     assert counted("".join([*lines[3::-1], lines[5], lines[4], *lines[6:]])) == counted(LOADS + TREE)
-    # ptxas brings a load forward to where its address is known
+    # ptxas moves a load forward to the point where its address is known
     late = "    ld.global.nc.f32 %a, [%x];\n    add.rn.f32 %sum, %sum, %a;\n"
     work = "    fma.rn.f32 %d, %b, %c, %d;\n" * 20
     early = late.splitlines(keepends=True)
     assert counted(work + late) == counted(early[0] + work + early[1])
 
 
-def test_functions_within_loops_are_counted_apart():
+def test_functions_within_loops_are_counted_separately():
     division = "    div.rn.f32 %sum, %sum, %a;\n"
     assert counted(looped(division), "ptx_loop_functions") == 10
     assert counted(looped("    ex2.approx.ftz.f32 %sum, %sum;\n"), "ptx_loop_functions") == 10

@@ -1,4 +1,4 @@
-"""What the emitter computes itself, at translation: integer operations on constants."""
+"""Integer operations on constants, which the emitter computes at translation."""
 
 import pytest
 

@@ -95,7 +95,7 @@ FAULTS = [
      "by thread 8 of CTA 0 writes byte 32 of local memory, which has 32. Check its guard."),
     (NULL, 1, 1, 0, "st.global.f32",
      "by thread 0 of CTA 0 writes address 0x0, which is in no buffer. Check its guard."),
-    (NULL, 1, 1, -4, "st.global.f32",        # the last bytes of all: their end is address 0
+    (NULL, 1, 1, -4, "st.global.f32",        # the last bytes of the address space: their end is address 0
      "by thread 0 of CTA 0 writes address 0xfffffffffffffffc, which is in no buffer. Check its guard."),
     (GENERIC, 1, 1, 0, "ld.f32",
      "by thread 0 of CTA 0 reads address 0x8f0000000000, which is in no buffer. Check its guard."),
@@ -308,7 +308,7 @@ LAUNCHES = [
 
 
 @pytest.mark.parametrize(("change", "error", "message"), LAUNCHES, ids=[row[2] for row in LAUNCHES])
-def test_a_launch_that_cannot_be_is_refused_in_a_sentence(change, error, message):
+def test_an_impossible_launch_is_refused_in_a_sentence(change, error, message):
     with pytest.raises(error) as caught:
         launch(**change)
     assert str(caught.value) == message
@@ -320,7 +320,7 @@ def test_a_kernel_chosen_by_name_runs():
     assert X[:32].tolist() == list(range(32))
 
 
-def test_numpy_numbers_are_good_for_a_grid_and_a_block():
+def test_numpy_integers_are_accepted_for_a_grid_and_a_block():
     launch(grid=np.int64(2), block=(np.int32(8), np.int64(2)))
 
 
@@ -340,7 +340,7 @@ def test_a_kernel_that_requires_a_block_gets_no_other():
     assert str(caught.value) == "'required' needs blocks of (64,) (.reqntid); this one is (32, 1, 1)."
 
 
-def test_more_memory_than_there_is_is_refused():
+def test_more_memory_than_available_is_refused():
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (1 << 46,), (1,), writeable=True)
     with pytest.raises(
         LaunchError, match=r"The arrays and variables take 70368\.7 GB; .* GB are free\. Use a smaller size\."
@@ -453,7 +453,7 @@ def test_an_interrupt_ends_the_launch_and_its_process():
     launch()
 
 
-def test_a_kept_error_does_not_hinder_a_larger_launch():
+def test_a_larger_launch_works_while_an_error_is_kept():
     small = np.zeros(4, np.float32)
     try:
         emulator.run(LOAD, grid=1, block=32, args=[small, small.copy(), np.int32(0)])
@@ -546,10 +546,10 @@ def gone(pid, seconds=20):
     return False
 
 
-def test_the_emulators_process_does_not_outlive_its_parent():
+def test_the_process_of_the_emulator_ends_with_its_parent():
     script = ORPHAN.format(text=LEFT_BEHIND)
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         worker = int(parent.stdout.readline())
-        time.sleep(2)  # until the launch is under way
+        time.sleep(2)  # until the launch has started
         parent.kill()
     assert gone(worker)

@@ -86,7 +86,7 @@ def symbols(code):
 
 
 def on(cpu, level, question):
-    """`question` asked in a process that makes code for `cpu` at a level of optimisation."""
+    """The result of `question` in a process that makes code for `cpu` at a level of optimisation."""
     program = f"import json; from tests.emulator import test_float_machines as t; print(json.dumps(t.{question}()))"
     environment = dict(os.environ, PTXBENCH_EMULATOR_CPU=cpu, PTXBENCH_EMULATOR_LEVEL=str(level))
     command = [sys.executable, "-c", program]

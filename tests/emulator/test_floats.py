@@ -148,7 +148,7 @@ def with_signs(form, name, nan_wins, a, b):
     return result if result == form.nan else result | (a ^ b) & form.sign
 
 
-def test_the_lesser_and_the_greater_follow_the_manual():
+def test_minimum_and_maximum_follow_the_manual():
     checks = []
     two, three = operands(F32, 2, 200), operands(F32, 3, 200)
     for name, nan, ftz in itertools.product(("min", "max"), (False, True), (False, True)):
@@ -186,7 +186,7 @@ def test_signs_are_bits():
     assert disagreements(checks) == []
 
 
-def test_testp_sorts_numbers():
+def test_testp_classifies_numbers():
     checks = []
     for kind in ("f32", "f64"):
         form = FORMS[kind]

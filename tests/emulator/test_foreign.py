@@ -41,7 +41,7 @@ def test_generated_kernels_match_numpy_without_a_finding(stem):
     assert not wrong, "\n".join(wrong)
 
 
-def test_there_are_enough_of_them():
+def test_there_are_enough_generated_kernels():
     assert len({(stem, case.name) for stem, cases in CASES.items() for case in cases}) >= 60
     for arch in ARCHITECTURES:
         assert sum(case.arch == arch for cases in CASES.values() for case in cases) >= 20, arch

@@ -1,4 +1,4 @@
-"""f16 and bf16, one by one and in pairs, against arithmetic on rational numbers rounded once."""
+"""f16 and bf16, single and in pairs, against arithmetic on rational numbers rounded once."""
 
 import dataclasses
 import itertools
@@ -84,7 +84,7 @@ def test_fma_of_a_tie_and_a_tiny_addend_is_not_a_tie():
     assert disagreements(cases, NEWEST) == []
 
 
-def test_oob_gives_zero_for_the_nan_that_marks_what_is_outside():
+def test_oob_gives_zero_for_the_nan_that_marks_elements_outside():
     cases = []
     for kind, form in (("f16", F16), ("bf16", BF16)):
         first, second, third = operands(form, 3, 100)
@@ -115,7 +115,7 @@ def test_signs_of_numbers_are_bits():
     assert disagreements(cases, NEWEST) == []
 
 
-def test_the_lesser_and_the_greater_follow_the_manual():
+def test_minimum_and_maximum_follow_the_manual():
     cases = []
     for kind, form in (("f16", F16), ("bf16", BF16)):
         columns = operands(form, 2, 200)

@@ -1,4 +1,4 @@
-"""discard and the prefetches: the memory after them, the sanitizer's findings, and the data that a launch keeps."""
+"""discard and prefetches: the memory after them, the sanitizer's findings, and the variables that a launch changes."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_the_variables_that_a_launch_changes_are_named(line, changed):
     assert run(line).changed == changed
 
 
-def test_changed_is_against_what_the_launch_before_left():
+def test_changed_variables_are_those_that_differ_from_the_launch_before():
     kept = {}
     assert run("st.global.u32 [count], 7;", kept=kept).changed == ("count",)
     assert run("st.global.u32 [count], 7;", kept=kept).changed == ()

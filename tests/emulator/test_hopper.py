@@ -1,4 +1,4 @@
-"""Whole kernels of Hopper: right, in any schedule; and each mistake that is planted in them shows."""
+"""Whole kernels of Hopper are right in any schedule, and each mistake that is planted in them is detected."""
 
 from types import ModuleType
 
@@ -27,13 +27,13 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("name", "size"), [(name, size) for name, sizes in SIZES.items() for size in sizes])
-def test_a_kernel_is_right(name, size):
+def test_a_kernel_computes_the_expected_result(name, size):
     actual, expected, _ = KERNELS[name].run(size=size)
     assert np.array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_a_kernel_is_right_in_any_schedule_and_ptxas_takes_it(name):
+def test_a_kernel_is_right_in_any_schedule_and_ptxas_accepts_it(name):
     for options in SCHEDULES:
         actual, expected, _ = KERNELS[name].run(**options)
         assert np.array_equal(actual, expected), options
@@ -48,7 +48,7 @@ def test_a_right_kernel_has_no_finding(name):
 
 
 @pytest.mark.parametrize(("name", "mistake"), MISTAKES)
-def test_a_mistake_shows(name, mistake):
+def test_a_mistake_is_detected(name, mistake):
     assert mistake.unseen(KERNELS[name].PTX, KERNELS[name].run) == ""
 
 

@@ -230,13 +230,13 @@ SHOW_CARRY = "addc.u32 %f, 0, 0"
 
 
 def word(name, width, a, b, carry):
-    """One link of a chain: the word and its carry. A subtraction adds the complement."""
+    """One instruction of a chain: the word and its carry. A subtraction adds the complement."""
     total = a + (~b & (1 << width) - 1 if name == "sub" else b) + carry
     return total & (1 << width) - 1, total >> width
 
 
 def two_words(first, second, width, last=True):
-    """Two links: their words, and the carry of the last, or of the first."""
+    """Two instructions: their words, and the carry of the last, or of the first."""
 
     def function(a, b, c, d):
         low, carried = word(first, width, a, b, first == "sub")
@@ -411,7 +411,7 @@ EXAMPLES = [
     ("fns.b32 %d, 0xaaaaaaaa, 2, -1",               1),
     ("fns.b32 %d, 0x80000001, 0, 2",                31),
     ("fns.b32 %d, 0x80000001, 31, -2",              0),
-    ("fns.b32 %d, 0x80000001, 1, -2",               -1),            # only one from there down
+    ("fns.b32 %d, 0x80000001, 1, -2",               -1),            # only one set bit from there down
     ("fns.b32 %d, 0, 5, 1",                         -1),
     ("fns.b32 %d, -1, 5, -2147483648",              -1),            # |offset| has 32 bits
     ("fns.b32 %d, 0x20, 5, 0",                      5),             # offset 0: the base bit itself
@@ -457,7 +457,7 @@ EXAMPLES = [
     ("prmt.b32.b4e %d, 0x33221100, 0x77665544, 1",  0x66770011),
     ("min.s32.relu %d, -3, 5",                      0),
 ]  # fmt: skip
-"""Where definitions have their corners."""
+"""Operands at which the definitions have special cases."""
 
 
 def examples():
@@ -474,7 +474,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_integer_instructions_agree_with_whole_numbers_of_any_length(family):
+def test_integer_instructions_agree_with_integers_of_unlimited_size(family):
     assert [fault for lines in kernels(FAMILIES[family]()) for fault in disagreements(lines)] == []
 
 
@@ -499,7 +499,7 @@ extern "C" __global__ void divide(const u64* x, u64* quotient)
 """
 
 
-def test_numbers_of_128_bits_divide():
+def test_integers_of_128_bits_are_divided():
     """The PTX of NVRTC for this mixes sub.cc and addc in one chain."""
     ptx = toolchain.compiled(DIVISION.encode(), Path("divide.cu"), "sm_90", ("--device-int128",)).ptx
     rng = np.random.default_rng(SEED)

@@ -1,4 +1,4 @@
-"""Vector loads and stores of optimised code: the same results, and no sorting where elements need none."""
+"""Vector loads and stores of optimised code: the same results, and no sorting if the elements need none."""
 
 import random
 import re
@@ -113,7 +113,7 @@ TOGETHER = [
     ("of_halves",   ("u16", np.uint16, 4), "add.u16 %x#, %a#, %b#;"),
     ("of_bytes",    ("u8", np.uint8, 4), "xor.b16 %x#, %a#, %b#;"),
 ]  # fmt: skip
-"""Kernels whose elements are done alike: name, (type, NumPy's type, elements of a thread), a line for each element."""
+"""Kernels with the same operation on each element: name, (type, NumPy's type, elements), a line for each element."""
 
 APART = {
     "reversed": "mov.f32 %x0, %a3; mov.f32 %x1, %a2; mov.f32 %x2, %a1; mov.f32 %x3, %a0;",
@@ -131,12 +131,12 @@ APART = {
     "chosen_by_thread": each("selp.f32 %x#, %a#, %b#, %odd;", 4),
     "half_of_a_load": "mov.f32 %x0, %a0; mov.f32 %x1, %a1; mov.f32 %x2, %s; mov.f32 %x3, %s;",
 }
-"""Kernels whose elements are not done alike, or with what differs by lane: the body."""
+"""Kernels with different operations on the elements, or with a value that differs by lane: the body."""
 
 
 @pytest.mark.parametrize(("name", "kind", "line"), TOGETHER, ids=[name for name, *_ in TOGETHER])
 @pytest.mark.parametrize("stride", [pytest.param(1, id="run"), pytest.param(2, id="stride", marks=pytest.mark.long)])
-def test_elements_that_are_done_alike_stay_interleaved(optimised, name, kind, line, stride):
+def test_elements_with_the_same_operations_stay_interleaved(optimised, name, kind, line, stride):
     ptx_type, numpy_type, count = kind
     body = each(line, count) + "\n    STORE"
     text = module(f"together_{name}_{stride}", body, ptx_type, count, stride, np.dtype(numpy_type).itemsize)
@@ -145,7 +145,7 @@ def test_elements_that_are_done_alike_stay_interleaved(optimised, name, kind, li
 
 
 @pytest.mark.parametrize(("name", "body"), every(3, APART.items()))
-def test_others_are_sorted(optimised, name, body):
+def test_other_elements_are_sorted(optimised, name, body):
     text = module(f"apart_{name}", body + "\n    STORE")
     assert not is_interleaved(text)
     optimised(text, np.float32, 4)
@@ -188,7 +188,7 @@ OPERATIONS = (
 
 @pytest.mark.parametrize("seed", every(4, range(12)))
 def test_random_operations_give_the_same_bits(optimised, seed):
-    """Mostly the same for each element; now and then one of them takes another operand or another operation."""
+    """Mostly the same operation for each element; sometimes one has another operand or another operation."""
     drawn = random.Random(seed)
     sources = ["%a#", "%b#", "%s"]
     lines = []

@@ -50,12 +50,12 @@ def launched(monkeypatch, tmp_path):
     native.kernel.cache_clear()
 
 
-def test_a_slow_launch_has_faster_code_made_for_later_launches_and_processes(launched, monkeypatch):
+def test_a_slow_launch_compiles_faster_code_for_later_launches_and_processes(launched, monkeypatch):
     level, values, counters = launched()
     assert (level, values) == (native.QUICK, [100] * 64)
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)
     monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
-    assert launched() == (native.OPTIMISED, values, counters)  # this launch was of the quick code
+    assert launched() == (native.OPTIMISED, values, counters)  # this launch ran the quick code
     assert launched() == (native.OPTIMISED, values, counters)
     native.kernel.cache_clear()  # as in another process
     assert native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain", False).level == native.OPTIMISED
@@ -76,8 +76,8 @@ def test_no_kernel_is_optimised_twice(launched, monkeypatch):
     assert launched()[0] == native.OPTIMISED
 
 
-def test_a_launch_whose_rest_will_take_long_goes_on_with_faster_code(launched, monkeypatch):
-    monkeypatch.setattr(native.NativeKernel, "ran_for", lambda kernel, seconds: None)  # only the rest counts
+def test_a_launch_whose_remaining_ctas_take_long_continues_with_faster_code(launched, monkeypatch):
+    monkeypatch.setattr(native.NativeKernel, "ran_for", lambda kernel, seconds: None)  # only the remaining CTAs count
     quick = launched(ctas=640)
     assert quick[:2] == (native.QUICK, [100] * 64 * 640)
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)

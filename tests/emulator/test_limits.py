@@ -108,12 +108,12 @@ def test_a_large_variable_starts_as_zeros_at_each_launch_and_takes_memory_where_
     assert max(copied) < 100
 
 
-def test_more_than_there_is_memory_for_is_compared_with_no_second_schedule():
+def test_the_second_schedule_is_skipped_if_memory_is_too_small_to_compare():
     execution = launch(PEEK, np.zeros(4, np.uint32), sanitize=True)
     assert "second schedule skipped: more than 1,024 MiB to compare; use a smaller size" in execution.notes
 
 
-def test_numbers_beyond_every_counter_are_taken_as_the_most():
+def test_very_large_limits_are_accepted():
     launch(SHARED, fuel=10**30, threads=10**9)
 
 

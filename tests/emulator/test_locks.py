@@ -32,7 +32,7 @@ SPIN:
 """)
 
 
-def test_a_lock_that_lanes_of_one_warp_fight_for_is_passed_on():
+def test_lanes_of_one_warp_get_a_lock_in_turn():
     lock, total = np.zeros(1, np.uint32), np.zeros(1, np.uint32)
     execution = emulator.run(LOCK, grid=3, block=64, args=[lock, total])
     assert (lock[0], total[0]) == (0, 3 * sum(range(64)))
@@ -259,7 +259,7 @@ SHARED = """
 
 @pytest.mark.parametrize(("before", "kinds"), [("bar.sync 0;", set()), ("", {"race", "uninitialised"})])
 def test_each_of_several_living_ctas_has_shared_memory_that_is_watched(before, kinds):
-    """They all write before the first one finishes; none sees the shared memory of another."""
+    """All CTAs write before the first one finishes; none reads the shared memory of another."""
     text = GRID.replace("    mov.u32 %round, 0;", SHARED.replace("BEFORE", before) + "    mov.u32 %round, 0;")
     text = text.replace("add.u32 %round, %round, 1;", "ld.shared.u32 %kept, [%other];\n    add.u32 %round, %round, 1;")
     a, b = np.ones(256, np.uint32), np.zeros(256, np.uint32)
@@ -298,7 +298,7 @@ COUNT = program("""
 """)
 
 
-def test_counts_need_no_order_and_do_not_depend_on_the_threads():
+def test_counting_atomics_need_no_order_of_ctas_and_do_not_depend_on_the_threads():
     x = np.random.default_rng(3).integers(0, 1 << 30, 128 * 200).astype(np.uint32)
     seen = []
     for threads in (1, 2, 5):

@@ -127,10 +127,10 @@ LOOP:
 CASES = [
     # The kernel, the trips that each thread asks for, and {trips: entries} of each loop by its line.
     (DO,           [5] * 96,                      [{5: 3}]),
-    (DO,           [0] * 32,                      [{1: 1}]),              # a body that ends with the test runs once
+    (DO,           [0] * 32,                      [{1: 1}]),              # the test is at the end: once
     (WHILE,        [0] * 32,                      [{1: 1}]),              # the test runs once more than the body
     (WHILE,        [5] * 32,                      [{6: 1}]),
-    (DO,           range(32),                     [{31: 1}]),             # a warp goes on as long as one lane does
+    (DO,           range(32),                     [{31: 1}]),             # a warp continues as long as one lane does
     (DO,           [3] * 31 + [9] + [2] * 8,      [{2: 1, 9: 1}]),        # the second warp has 8 lanes
     (DO,           [63] * 32 + [64] * 32,         [{63: 1, 64: 1}]),
     (DO,           [1000] * 32 + [2**18] * 32,    [{1000: 1, 2**18: 1}]), # different remainders by 16
@@ -139,13 +139,13 @@ CASES = [
     (NESTED,       [2] * 16 + [3] * 16,           [{1: 1, 2: 1, 3: 1}, {3: 1}]),
     (CONTINUES,    [7] * 32,                      [{7: 1}]),              # two branches back are one loop
     (AT_A_BARRIER, [3] * 32 + [5] * 32,           [{3: 2, 5: 2}, {2: 2}]),
-    (BY_TABLE,     [0, 1] * 16 + [0] * 32,        [{3: 2}, {2: 2}]),      # no lane of the second warp comes to it
+    (BY_TABLE,     [0, 1] * 16 + [0] * 32,        [{3: 2}, {2: 2}]),      # no lane of the second warp reaches it
     (SHUFFLES,     [0] * 32,                      [{4: 5}, {5: 1}]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "trips", "expected"), CASES)
-def test_entries_by_their_trips(text, trips, expected):
+def test_entries_are_counted_by_their_trips(text, trips, expected):
     entries, execution = counted(text, trips)
     assert entries == expected
     assert execution.irreducible == ()
@@ -180,7 +180,7 @@ INNER:
     entries, execution = counted(text, [1] * 32)
     lines = text.splitlines()
     assert [lines[line - 1].strip() for line in execution.irreducible] == ["@%more bra FIRST;"]
-    assert entries == [{2: 1, 3: 1, 4: 1, 5: 1}]  # the loop within
+    assert entries == [{2: 1, 3: 1, 4: 1, 5: 1}]  # the inner loop
 
 
 def test_a_loop_of_a_function_counts_for_every_call():
@@ -210,8 +210,8 @@ LOOP: add.u32 %i, %i, 1; setp.lt.u32 %more, %i, %n; @%more bra LOOP;
     assert counted(recursive, [4] * 64)[0] == [{4: 4, 5: 2, 6: 2}]
 
 
-def test_an_interpreter_that_ends_no_entry_is_found(monkeypatch):
-    monkeypatch.setattr(Trips, "come", without_ends(Trips.come))
+def test_an_interpreter_that_never_ends_an_entry_is_found(monkeypatch):
+    monkeypatch.setattr(Trips, "count", without_ends(Trips.count))
     trips = np.full(32, 3, np.uint32)
     execution = emulator.run(NESTED, grid=1, block=32, args=[trips])
     counters = Counters()
@@ -327,7 +327,7 @@ def truth(tree, lanes):
 
 
 def names_of(body, names):
-    """Each loop with the numbers that it and those within have."""
+    """Each loop with the numbers of itself and of the loops inside it."""
     for loop in body:
         yield loop, list(itertools.islice(names, size(loop)))
 

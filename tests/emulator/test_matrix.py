@@ -1,4 +1,4 @@
-"""mma.sync: fragments as the manual draws them, sums as the hardware was found to make them, bit for bit."""
+"""mma.sync: fragments as in the manual's figures, and the bits of sums that studies of the hardware found."""
 
 import math
 import platform
@@ -79,7 +79,7 @@ def run(case, a, b, c, arch, text=None):
 
 
 def some_of(shape, count=48):
-    """Places to compare, at random: exact sums in Python are slow."""
+    """A random choice of places to compare, because exact sums in Python are slow."""
     places = np.random.default_rng(7).permutation(list(np.ndindex(shape)))
     return map(tuple, places[:count].tolist())
 
@@ -114,7 +114,7 @@ def spread(rng, shape, kind, addend):
 
 
 def patterns(rng, shape, kind, addend):
-    """Any bits at all: infinities, NaN and subnormals among them."""
+    """Random bits: infinities, NaN and subnormals are among them."""
     drawn = rng.integers(0, 1 << BITS[kind], shape, np.uint64)
     chance = rng.random(shape)
     form = block_sums.FORMATS[kind]
@@ -184,7 +184,7 @@ def test_a_float_product_has_the_bits_of_the_exact_model(opcode, arch):
     [("m16n8k8", "bf16", "sm_80", 8, -156), ("m16n8k4", "tf32", "sm_80", 4, -156),
      ("m16n8k16", "bf16", "sm_90", 16, -158), ("m16n8k8", "tf32", "sm_90", 8, -158)],
 )  # fmt: skip
-def test_products_are_not_cut_to_less_than_a_lowest_unit(shape, kind, arch, block, unit):
+def test_products_are_not_cut_below_the_lowest_unit(shape, kind, arch, block, unit):
     """Of a row, half of the products are x, and half are y, which is half a unit; all of them are 2^-149.
 
     With a lowest unit the halves of units are cut, and the result is 0. In the second row all are 2^8 as large: exact.
@@ -372,14 +372,14 @@ def test_fp8_is_one_block_of_32_products_where_the_machine_code_has_one_instruct
         ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32",           "sm_80",  "exact"),
     ],
 )  # fmt: skip
-def test_an_execution_says_how_well_its_matrix_arithmetic_is_known(opcode, arch, origin):
+def test_an_execution_names_the_origin_of_its_matrix_models(opcode, arch, origin):
     product = case(opcode)
     operands = [np.zeros((32, held.registers), np.uint64) for held in (product.d, product.a, product.b, product.c)]
     execution = emulator.run(kernel(product), grid=1, block=32, args=operands, arch=arch)
     assert execution.models == {opcode: origin}
 
 
-def test_how_well_a_model_is_known_completes_a_sentence():
+def test_the_origin_of_a_model_completes_a_sentence():
     models = [model for rows in tensor_models.MODELS.values() for _, model in rows]
     for origin in (
         *(model.origin for model in (*models, *tensor_models.WARPGROUP_MODELS.values())),

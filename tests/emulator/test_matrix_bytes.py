@@ -168,12 +168,12 @@ def test_stmatrix_writes_the_columns_of_a_fragment_as_rows(launched):
         assert execution.by_line[line]["ptx_shared_store_bytes"] == 128 * count
 
 
-def test_a_row_is_in_shared_memory():
+def test_a_row_outside_shared_memory_is_a_fault():
     with pytest.raises(MemoryFault, match=r"m16n16\.x1\.trans\.b8 by thread 3 of CTA 0 reads byte 1024"):
         launch(np.where(np.arange(32) == 3, ROWS, np.arange(32)))
 
 
-def test_bytes_came_with_sm_100():
+def test_matrices_of_bytes_need_sm_100():
     with pytest.raises(UnsupportedInstruction, match="needs sm_100; this run is for sm_90"):
         launch(np.arange(32), "sm_90")
 

@@ -19,7 +19,7 @@ def name(what, count, trans, space):
 
 
 def kernel(what, count, trans, space):
-    """Shared memory from `memory`, then one instruction on the address that the lane finds in `rows`, then back."""
+    """Copies `memory` to shared memory, executes one instruction on each lane's address in `rows`, and copies back."""
     registers = "{" + ", ".join(f"%r{i}" for i in range(count)) + "}"
     operation = f"{what}.sync.aligned.m8n8.x{count}{trans}{space}.b16"
     address = "%row" if space else "%generic"
@@ -167,7 +167,7 @@ WMMA = """
 @pytest.mark.parametrize("stride", [16, 24, 32, 40, 64, 72, 120])
 @pytest.mark.parametrize(("use", "layout"), [("a", "row"), ("b", "row"), ("a", "col")])
 def test_wmma_reads_sixteen_bits_as_ldmatrix_does(use, layout, stride):
-    """Eight rows' 16 bytes at a time: rows of 40 halves do not conflict then; row by row they would."""
+    """Eight rows of 16 bytes at a time: with rows of 40 halves these do not conflict, but row by row they would."""
     counts = emulator.run(WMMA % (use, layout, stride), grid=1, block=32, args=[]).counters
     wavefronts, conflicts = passes([2 * stride * row + 16 * piece for piece in range(2) for row in range(16)])
     assert counts["ptx_shared_load_wavefronts"] == wavefronts
@@ -183,7 +183,7 @@ def test_a_row_that_is_not_aligned_is_named():
         emulator.run(KERNELS["ldmatrix", 2, "", ".shared"], grid=1, block=32, args=arguments)
 
 
-def test_stmatrix_came_with_sm_90():
+def test_stmatrix_needs_sm_90():
     arguments = [np.zeros(BYTES, np.uint8), np.zeros(32, np.uint32), np.zeros((32, 1), np.uint32)]
     with pytest.raises(UnsupportedInstruction, match="needs sm_90; this run is for sm_89"):
         emulator.run(KERNELS["stmatrix", 1, "", ".shared"], grid=1, block=32, args=arguments, arch="sm_89")
@@ -247,7 +247,7 @@ END:
 """)
 
 
-def test_lanes_that_come_late_are_waited_for():
+def test_movmatrix_waits_for_late_lanes():
     """The lower half reaches movmatrix first: without waiting, the upper half's values would be missing."""
     matrix = np.arange(1, 65, dtype=np.uint16).reshape(8, 8)
     held = in_lanes(matrix, "").copy()
@@ -258,7 +258,7 @@ def test_lanes_that_come_late_are_waited_for():
     assert np.array_equal(result, in_lanes(expected, ".trans"))
 
 
-def test_a_lane_that_never_comes_is_a_deadlock():
+def test_a_lane_that_never_reaches_movmatrix_is_a_deadlock():
     arguments = [np.zeros((32, 2), np.uint16), np.zeros((32, 2), np.uint16), np.uint32(5)]
     with pytest.raises(Deadlock, match=r"waits at line \d+, movmatrix"):
         emulator.run(GATHERED, grid=1, block=32, args=arguments)

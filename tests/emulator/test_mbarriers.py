@@ -67,12 +67,12 @@ BACK:
 """)
 
 
-def test_two_warps_play_through_mbarriers():
+def test_two_warps_exchange_data_through_mbarriers():
     result = np.zeros(40, np.uint32)
     execution = emulator.run(BALL, grid=2, block=64, args=[result, np.uint32(40)])
     assert result.tolist() == [101 * (i + 1) for i in range(40)]
     assert execution.counters["ptx_mbarrier_phases"] == 2 * 2 * 40  # both mbarriers, in both CTAs
-    assert execution.counters["ptx_warp_instructions"] < 5000  # a failed test lets the other warp run at once
+    assert execution.counters["ptx_warp_instructions"] < 5000  # after a failed test the other warp runs immediately
 
 
 def test_an_mbarrier_that_waits_for_one_more_is_a_deadlock():
@@ -228,7 +228,7 @@ EARLY = program("""
 """)
 
 
-def test_copies_arrive_only_when_all_before_are_done():
+def test_copies_arrive_only_after_all_earlier_ones():
     result = np.zeros(2, np.uint32)
     emulator.run(EARLY, grid=1, block=1, args=[np.zeros(1, np.uint32), result])
     assert result.tolist() == [10, 8]

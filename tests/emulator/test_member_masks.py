@@ -74,7 +74,7 @@ def test_groups_at_one_instruction_do_not_see_each_other(operation, masks):
     assert result.tolist() == [int(expected(x, lane, members(masks, lane))) for lane in range(32)]
 
 
-def test_a_group_that_is_complete_goes_on_while_another_waits_for_a_late_lane():
+def test_a_complete_group_continues_while_another_waits_for_a_late_lane():
     text = kernel("late_lane", """
     setp.eq.u32 %late, %lane, 5;
     @%late bra LATE;
@@ -89,7 +89,7 @@ JOINED:
 
 
 def test_lanes_that_wait_are_not_freed_by_lanes_whose_guard_is_false():
-    """Lanes 16 and above pass the guarded vote first at its own place; those below wait for lane 3, which is late."""
+    """Lanes 16 and above execute the guarded vote first; those below wait for lane 3, which is late."""
     text = kernel("false_guard", """
     setp.lt.u32 %p, %lane, 16;
     setp.eq.u32 %late, %lane, 3;

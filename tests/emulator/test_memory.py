@@ -64,7 +64,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize(("count", "kind", "order"), COPIES)
-def test_every_width_and_vector_arrives_as_it_left(count, kind, order):
+def test_every_width_and_vector_is_copied_without_change(count, kind, order):
     threads, text = COPIES[count, kind, order]
     size = 32 * count * WIDTHS[kind]
     source = np.random.default_rng(1).integers(0, 255, size, np.uint8, endpoint=True)
@@ -153,7 +153,7 @@ PARAMETERS = program("""
 """)
 
 
-def test_parameters_of_every_size_are_read_where_the_abi_puts_them():
+def test_parameters_of_every_size_are_read_at_the_offsets_of_the_abi():
     result = np.zeros(44, np.uint8)
     structure = np.frombuffer(struct.pack("<iiQii", -1, 2, 1 << 40, 3, -4), np.dtype("V24"))[0]
     arguments = [result, np.int8(-5), np.uint16(60000), np.float64(0.1), structure, np.float32(-0.5)]
@@ -211,7 +211,7 @@ VARIABLES = program("""
 
 
 def test_module_variables_hold_their_initial_values_at_every_launch():
-    for _ in range(2):  # the kernel writes to `halves`; the next launch starts afresh
+    for _ in range(2):  # the kernel writes to `halves`; the next launch has the initial values again
         result = np.zeros((4, 4), np.int32)
         emulator.run(VARIABLES, grid=1, block=4, args=[result])
         assert result[:, 0].tolist() == [2, 3, 5, -7]
@@ -315,7 +315,7 @@ OVERLAP = program("""
 """)
 
 
-def test_where_lanes_store_to_one_place_the_highest_lane_wins():
+def test_of_lanes_that_store_to_one_address_the_highest_wins():
     result = np.zeros(1, np.uint32)
     emulator.run(OVERLAP, grid=1, block=21, args=[result])
     assert result[0] == 20

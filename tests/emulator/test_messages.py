@@ -10,7 +10,7 @@ def translation(name):
     return Translation("ir " * 1000, (), name, (), (), 1, 2, 0, 0, 0, None)
 
 
-def test_a_translation_goes_through_the_pipe_once_and_is_the_same_object_afterwards():
+def test_a_translation_is_sent_once_and_is_the_same_object_afterwards():
     ours, theirs = TranslationCache(), TranslationCache()
     one, other = translation("one"), translation("other")
     sizes, got = [], []
@@ -26,7 +26,7 @@ def test_a_translation_goes_through_the_pipe_once_and_is_the_same_object_afterwa
     assert sizes[3] < 1000 < sizes[2]
 
 
-def test_of_many_translations_the_last_are_kept():
+def test_the_last_of_many_translations_are_kept():
     ours, theirs = TranslationCache(), TranslationCache()
     many = [translation(str(number)) for number in range(MOST_CACHED + 3)]
     for message in (*many, many[0], many[-1]):

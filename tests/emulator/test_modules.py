@@ -102,7 +102,7 @@ def test_each_level_has_its_own_functions(compiled):
     assert not set(quick.translation.functions) & set(optimised.translation.functions)
 
 
-def test_optimised_code_calls_no_quick_loads_and_stores_where_it_has_few(monkeypatch):
+def test_optimised_code_with_few_loads_and_stores_calls_no_quick_ones(monkeypatch):
     def calls(kernel):
         own = native.compile_kernel(kernel, None, "sm_90", level=native.OPTIMISED).split(b"\n", 2)[2]
         return [name for name in (b"load_global_4_1", b"store_global_4_1") if name + b"_ordered." in own]
@@ -114,7 +114,7 @@ def test_optimised_code_calls_no_quick_loads_and_stores_where_it_has_few(monkeyp
 
 
 @pytest.mark.parametrize(("opcode", "result"), [("add.u32", 10), ("div.u32", 2), ("rem.u32", 1)])
-def test_the_objects_together_are_the_kernel(compiled, opcode, result):
+def test_the_linked_objects_compute_the_result_of_the_kernel(compiled, opcode, result):
     x = np.array([7], dtype=np.uint32)
     emulator.run(KERNEL.replace("OPCODE", opcode), grid=1, block=1, args=[x])
     assert x.tolist() == [result]

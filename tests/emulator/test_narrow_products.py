@@ -1,4 +1,4 @@
-"""mma with a .kind, block scales and sparse A: where operands are, sums bit for bit, and what misuse shows."""
+"""mma with a .kind, block scales and sparse A: places of operands, the exact bits of sums, and the errors of misuse."""
 
 import dataclasses
 
@@ -64,7 +64,7 @@ PROGRAMS = {
 
 
 def patterns(draw, shape, kind):
-    """Any codes: infinities and NaN are few, and zeros many."""
+    """Random codes with few infinities and NaN, and many zeros."""
     codes = draw.integers(0, 1 << CODES[kind], shape)
     return np.where(draw.random(shape) < 0.2, codes & 1 << CODES[kind] - 1, codes)
 
@@ -176,8 +176,8 @@ def values(codes, kind):
     return np.array([[float(block_sums.number(int(code), kind)) for code in row] for row in codes])
 
 
-def test_products_of_whole_numbers_are_those_of_numpy():
-    """Exact in every model: where an element, an index or a scale is shows by itself."""
+def test_products_of_integers_are_those_of_numpy():
+    """The sums are exact in every model, so only the places of elements, indices and scales decide the result."""
     draw = np.random.default_rng(6)
     products = UNSCALED + SCALED
     operands = []
@@ -220,7 +220,7 @@ def test_products_of_whole_numbers_are_those_of_numpy():
         (FLOATS[0],   "sm_90",  "is assumed to be that of a dense product of the elements that A keeps"),
     ],
 )  # fmt: skip
-def test_an_execution_says_how_well_its_matrix_arithmetic_is_known(product, arch, origin):
+def test_an_execution_names_the_origin_of_its_matrix_models(product, arch, origin):
     one = drawn(product, np.random.default_rng(1), near)
     _, execution = multiply(kernel([product]), [product], [[one]], arch)
     assert execution.models[product.opcode].startswith(origin)

@@ -255,7 +255,7 @@ def test_hints_and_fences_do_nothing_and_count_as_no_access():
     y = np.zeros(64, np.uint32)
     execution = emulator.run(QUIET, grid=1, block=128, args=[y])
     assert y[:32].tolist() == [7, *[0] * 31]
-    assert (y[32:] == 0xF5F5F5F5).all()  # discarded memory holds anything but its old content
+    assert (y[32:] == 0xF5F5F5F5).all()  # discarded memory must not hold its old content
     assert execution.counters["ptx_global_load_requests"] == 0
     assert execution.counters["ptx_global_store_requests"] == 4
 
@@ -365,7 +365,7 @@ HALF_KERNELS = {halve: halves(*halve) for halve in HALVES}
 
 
 @pytest.mark.parametrize(("kind", "operation", "vec", "red"), HALVES)
-def test_atomics_on_halves_round_once_and_prefer_numbers(kind, operation, vec, red):
+def test_atomics_on_halves_round_once_and_prefer_numbers_to_nans(kind, operation, vec, red):
     element = kind.removesuffix("x2")
     edges = np.array(EDGES[element], np.uint16)
     a, b = (axis.ravel() for axis in np.meshgrid(edges, edges))

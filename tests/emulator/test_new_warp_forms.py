@@ -72,7 +72,7 @@ def test_lanes_find_those_that_hold_their_value(mask, values):
 
 @pytest.mark.parametrize(("seed", "elected"), [(None, 4), (0, 28), (1, 28)])
 def test_a_variation_elects_another_lane_and_always_the_same(seed, elected):
-    """PTX does not say which lane it is: a kernel that relies on the lowest is wrong."""
+    """PTX does not say which lane is elected: a kernel that relies on the lowest is wrong."""
     mask = np.uint32(0x12345670)
     for _ in range(2):
         z = np.full((32, 8), 77, np.uint32)
@@ -175,7 +175,7 @@ ANCIENT = module("""
 """, OLD)  # fmt: skip
 
 
-def test_shuffles_and_votes_of_old_take_the_lanes_that_are_there():
+def test_shuffles_and_votes_without_sync_use_the_active_lanes():
     z = np.zeros((32, 4), np.uint32)
     emulator.run(ANCIENT, grid=1, block=32, args=[z])
     for lane in range(24):

@@ -63,14 +63,14 @@ def widened():
 
 
 @pytest.mark.parametrize("execute", [emulator.run, interpret], ids=["emulator", "oracle"])
-def test_a_wider_register_is_extended_and_of_a_wider_source_the_low_bits_count(execute):
+def test_wider_destinations_are_extended_and_wider_sources_use_their_low_bits(execute):
     sources = np.array([source for _, source, _ in WIDER], np.uint64)
     results = np.zeros_like(sources)
     execute(widened(), "widened", grid=(1, 1, 1), block=(1, 1, 1), args=[sources, results])
     assert [hex(pattern) for pattern in results.tolist()] == [hex(expected) for _, _, expected in WIDER]
 
 
-def test_ptxas_takes_the_wider_registers():
+def test_ptxas_accepts_the_wider_registers():
     assemble(widened(), "sm_80")
 
 

@@ -37,7 +37,7 @@ def differences(rows):
     return faults
 
 
-def test_the_interpreter_gives_what_the_manual_says():
+def test_the_interpreter_follows_the_manual():
     assert [line for rows in GROUPS for line in differences(rows)] == []
 
 
@@ -70,7 +70,7 @@ UNABLE = {
 }  # fmt: skip
 """Kernels of the snippets that use features which the interpreter lacks."""
 APART = {"tiles", "group_reductions", "partitions"}
-"""The emulator's tiles of a warp, once their masks have parted them, stay so to the next branch. Only counters tell."""
+"""Tiles of a warp that their masks have separated stay separate until the next branch. Only counters show it."""
 
 
 def disagreement(text, case):

@@ -1,4 +1,4 @@
-"""The shipped kernels, as PTX and as NVRTC compiles them: bytes against the oracle, and nothing that ever varies."""
+"""The shipped kernels, as PTX and as NVRTC compiles them: bytes like the oracle's, and the same in every run."""
 
 import functools
 import hashlib
@@ -59,7 +59,7 @@ def expectation(text, options, arguments):
         )
 
     launch = hashlib.sha256(pickle.dumps((options, arguments))).hexdigest()
-    read = repr(parsed(text))  # all that the interpreter has of the emulator
+    read = repr(parsed(text))  # the parts of the emulator that the interpreter uses
     return pickle.loads(cache.remember(("interpreter", interpreters_version(), read, launch), launched))
 
 
@@ -108,7 +108,7 @@ def test_bytes_and_counters_match_an_interpreter_that_shares_only_the_parser(nam
         assert not faults, "\n".join(faults)
 
 
-def test_only_sides_that_there_are_can_be_excused():
+def test_only_existing_sides_are_excused():
     assert EXCUSED.keys() <= set(SIDES)
     assert all(EXCUSED.values())
 

@@ -285,7 +285,7 @@ MALFORMED = [
 
 @contextlib.contextmanager
 def within(seconds):
-    """An error where the block takes longer: a parser that waits for a token after the last one never ends."""
+    """An error if the block takes longer: a parser that waits for a token after the last one never ends."""
 
     def stop(number, frame):
         raise TimeoutError(f"still at it after {seconds} s")
@@ -300,7 +300,7 @@ def within(seconds):
 
 
 @pytest.mark.parametrize(("text", "message"), MALFORMED)
-def test_a_text_that_cannot_be_read_says_where_and_what_was_expected(text, message):
+def test_a_text_that_cannot_be_parsed_is_reported_with_place_and_expectation(text, message):
     with pytest.raises(PtxSyntaxError) as caught, within(2):
         parse(text)
     assert str(caught.value) == message
@@ -422,6 +422,6 @@ def test_a_text_with_mistakes_gives_a_clear_error_or_runs(text, seed):
         assert re.match(r"line \d+: |The PTX has \d+ entries; name one of them: |$", message)
 
 
-def test_pieces_put_together_again_are_the_text():
+def test_the_pieces_together_are_the_text():
     for text in TEXTS:
         assert "".join(pieces(text)) == text

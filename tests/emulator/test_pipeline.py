@@ -175,7 +175,7 @@ MAPS = {name: TensorMap(f"map_{name}", name, box=(64, 64), swizzle=128) for name
 
 
 def product(text, maps=MAPS, **options):
-    """(c of the kernel, c of NumPy): whole numbers, whose sums are exact."""
+    """(c of the kernel, c of NumPy), of integers, so that sums are exact."""
     generator = np.random.default_rng(3)
     a, b = (generator.integers(-8, 9, (rows, K)).astype(np.float16) for rows in (M, N))
     c = np.full((M, N), np.nan, np.float32)
@@ -187,7 +187,7 @@ def product(text, maps=MAPS, **options):
     return c, a.astype(np.float32) @ b.astype(np.float32).T
 
 
-def test_the_pipeline_is_right_to_the_bit_in_any_schedule_and_ptxas_takes_it():
+def test_the_pipeline_gives_the_exact_bits_in_any_schedule_and_ptxas_accepts_it():
     for options in ({}, {"threads": 1}, {"placement": 5}, {"ctas": "last first"}):
         actual, expected = product(PIPELINE, **options)
         assert np.array_equal(actual, expected), options
@@ -212,7 +212,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("right", "wrong"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
-def test_a_mistake_in_the_pipeline_shows(right, wrong):
+def test_a_mistake_in_the_pipeline_gives_a_wrong_result_or_an_error(right, wrong):
     try:
         actual, expected = product(changed(PIPELINE, right, wrong))
     except (Deadlock, KernelError) as error:
@@ -221,7 +221,7 @@ def test_a_mistake_in_the_pipeline_shows(right, wrong):
     assert not np.array_equal(actual, expected)
 
 
-def test_a_map_with_another_swizzle_than_the_descriptor_shows():
+def test_a_map_with_another_swizzle_than_the_descriptor_gives_a_wrong_result():
     actual, expected = product(PIPELINE, {**MAPS, "b": TensorMap("map_b", "b", box=(64, 64))})
     assert not np.array_equal(actual, expected)
 

@@ -84,7 +84,7 @@ def counts(kept):
     return int(out[0])
 
 
-def test_a_launch_finds_the_variables_of_the_module_as_the_one_before_left_them_only_if_they_are_kept():
+def test_variables_of_the_module_keep_their_values_between_launches_only_if_asked():
     assert [counts(None), counts(None)] == [4, 4]
     kept = {}
     assert [counts(kept), counts(kept), counts({})] == [4, 5, 4]

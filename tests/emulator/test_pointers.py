@@ -170,7 +170,7 @@ def test_a_descriptor_written_by_a_kernel_comes_back_with_pointers_as_numbers():
     a, b, calls = pair[()]
     assert (type(a), type(b), calls) == (int, int, 1)
     assert a > b
-    emulator.run(SWAP, grid=1, block=1, args=[pair])  # a number is an address as it is
+    emulator.run(SWAP, grid=1, block=1, args=[pair])  # a number is used as an address
     assert pair[()].item() == (b, a, 2)
 
 

@@ -144,7 +144,7 @@ def test_a_mistake_is_a_finding_with_its_line(mistake):
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_a_right_order_has_no_finding_and_all_is_checked(name):
+def test_a_right_order_has_no_finding_and_no_check_is_missing(name):
     right, wrong = FINE[name]
     execution, out = launched(changed(RIGHT, right, wrong) if right else RIGHT)
     assert (execution.findings, execution.unchecked) == ((), ())

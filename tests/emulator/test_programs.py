@@ -120,13 +120,13 @@ MUTANTS = [
     (("bits",),    r"shfl\.sync\.down",               "shfl.sync.up"),
     (("bits",),    r"\bred\.global\.max\.u",          "red.global.max.s"),
     (("bits",),    r"bar\.red\.popc(.*), %p",         r"bar.red.popc\1, !%p"),
-    (("bits",),    r"(JOIN|ELSE|END)_0:",             r"\1_0: mov.b32 %index, 0;"),  # only counters tell
+    (("bits",),    r"(JOIN|ELSE|END)_0:",             r"\1_0: mov.b32 %index, 0;"),  # only counters show it
     (("bits",),    r"@%p(\d) (\w+\.b32)",             r"@!%p\1 \2"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("families", "pattern", "instead"), MUTANTS, ids=[pattern for _, pattern, _ in MUTANTS])
-def test_an_instruction_that_one_side_takes_for_another_is_found(families, pattern, instead):
+def test_an_instruction_that_is_different_on_one_side_is_found(families, pattern, instead):
     @settings(DRAWN, max_examples=300, phases=[Phase.generate])
     @given(programs(families))
     def agree(program):
@@ -183,7 +183,7 @@ def interpreted(text, options, arguments):
 
 
 def test_a_failure_shrinks_to_one_line_that_matters():
-    """The lines before it are the simplest possible; removing all of them takes Hypothesis too long."""
+    """The lines before it are as simple as possible; Hypothesis would need too long to remove all of them."""
 
     def differs(program):
         text, options, arguments = launched(program)

@@ -52,7 +52,7 @@ def test_special_registers_describe_a_gpu_of_the_architecture(arch, multiprocess
     assert values_of("%nsmid", "%nwarpid", arch=arch) == [multiprocessors, warps]
 
 
-def test_ctas_are_dealt_out_to_the_multiprocessors_of_the_architecture():
+def test_ctas_are_assigned_to_the_multiprocessors_of_the_architecture_in_turn():
     ptx = registers("%smid").replace("mov.u32 %v", "mov.u32 %v, %ctaid.x; mad.wide.u32 %out, %v, 4, %out; mov.u32 %v")
     out = np.zeros(100, np.uint32)
     emulator.run(ptx, grid=100, block=1, args=[out], arch="sm_75")
@@ -63,7 +63,7 @@ def test_ctas_are_dealt_out_to_the_multiprocessors_of_the_architecture():
     ("arch", "total", "aggregate"),
     [("sm_75", 256, 256), ("sm_80", 256, 1280), ("sm_90", 256, 1280)],
 )
-def test_sizes_of_shared_memory_count_the_units_that_the_architecture_gives_it_in(arch, total, aggregate):
+def test_sizes_of_shared_memory_are_whole_allocation_units_of_the_architecture(arch, total, aggregate):
     names = ("%total_smem_size", "%aggr_smem_size", "%dynamic_smem_size")
     shared = ".shared .b8 own[100];"
     ptx = registers(*names).replace(".reg .b64", f"{shared} .reg .b64 %at; mov.u64 %at, own; .reg .b64", 1)
@@ -204,7 +204,7 @@ def test_a_grid_meets_at_its_barrier(grid, block):
     assert x.tolist() == ((np.arange(threads) + 6 * (width + 1)) % threads + 3).tolist()
 
 
-def test_a_grid_that_cannot_be_alive_at_once_is_refused():
+def test_a_cooperative_grid_that_cannot_be_resident_at_once_is_refused():
     arguments = [np.zeros(5000, np.uint32), np.zeros(5000, np.uint32), np.uint32(1)]
     with pytest.raises(LaunchError, match=r"all its 5,000 CTAs must be resident at once; the emulator can hold 4,096"):
         emulator.run(cuda(GRID), grid=5000, block=1, args=arguments)
@@ -269,7 +269,7 @@ def test_an_access_outside_a_block_is_reported_with_the_block(count, at, message
         emulator.run(cuda(ACCESSES), grid=1, block=1, args=arguments)
 
 
-def test_a_sanitised_launch_goes_on_after_an_access_outside_a_block():
+def test_a_sanitised_launch_continues_after_an_access_outside_a_block():
     arguments = [np.zeros(1, np.int32), np.int32(4), np.int32(4), np.zeros(1, np.uint64)]
     execution = emulator.run(cuda(ACCESSES), grid=1, block=1, args=arguments, sanitize=True)
     assert ["byte 16 of 'malloc's block 1', which has 16" in finding.message for finding in execution.findings] == [
@@ -349,7 +349,7 @@ def test_a_block_can_be_freed_once():
         emulator.run(cuda(FULL), "twice", grid=1, block=1, args=[np.int32(0)])
 
 
-def test_freed_blocks_become_one_again():
+def test_neighbouring_freed_blocks_are_merged():
     place = heap.Heap(1 << 40)
     blocks = [place.allocate(size) for size in (100, 1, 16, 5000)]
     assert [block % heap.UNIT for block in blocks] == [0] * 4

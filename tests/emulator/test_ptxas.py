@@ -81,7 +81,7 @@ def spelling(entry, number):
 
 
 @pytest.mark.long
-def test_ptxas_knows_the_spellings_of_the_table(monkeypatch):
+def test_ptxas_accepts_the_spellings_of_the_table(monkeypatch):
     """For a line with more than 16, those that differ from the first at one position: there are over 20,000 in all."""
     monkeypatch.setattr(table, "MOST_SPELLINGS", 16)
     entries = [entry for forms in TABLE.values() for entry in forms]

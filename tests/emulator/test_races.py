@@ -136,7 +136,7 @@ def test_a_planted_race_is_found_and_named(module, case):
 
 
 @pytest.mark.parametrize(("module", "case"), ROWS)
-def test_the_ordered_twin_is_clean(module, case):
+def test_the_ordered_variant_has_no_finding(module, case):
     execution, out = launched(module, case, planted=False)
     assert execution.findings == ()
     assert out.any()  # it did something

@@ -96,7 +96,7 @@ def through(in_registers):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_functions_that_call_each_other_give_what_their_model_gives(seed):
+def test_random_functions_that_call_each_other_match_their_model(seed):
     draw = random.Random(seed)
     functions, model = random_functions(draw, 4)
     start = "rem.u32 %w, %i, 5; mad.lo.u32 %v, %i, 77777, 5; "

@@ -158,7 +158,7 @@ X, OWN = (np.random.default_rng(seed).integers(0, 1 << 32, shape, np.uint32) for
 
 
 def in_numpy(steps):
-    """The tiles in the end, and the bytes that come to each CTA."""
+    """The tiles at the end, and the bytes that arrive in each CTA."""
     tiles, expected = np.tile(np.arange(WORDS, dtype=np.uint32), (CTAS, 1)), np.zeros(CTAS, np.uint32)
     for step in steps:
         source = X if step.kind in ("multicast", "load") else OWN[step.issuer]
@@ -258,7 +258,7 @@ WAIT:
 """
 
 
-def test_a_map_of_which_every_field_is_replaced_loads_like_the_map_that_it_has_become():
+def test_a_map_with_every_field_replaced_loads_like_the_new_map():
     header = ".version 8.8\n.target sm_100a\n.address_size 64\n"
     for number in NUMBERS:
         array, tiled, place = drawn(number)

@@ -1,4 +1,4 @@
-"""setmaxnreg: the pool of registers, what may not be done with it, and what ptxas makes of the directives."""
+"""setmaxnreg: the pool of registers, wrong uses, and the registers that ptxas chooses by the directives."""
 
 import re
 
@@ -113,14 +113,14 @@ def line_of(case):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in WRONG])
-def test_the_pool_has_what_others_have_given(case):
+def test_a_warp_gets_registers_that_others_have_given_back(case):
     execution, _ = launch(case)
     assert execution.notes == ()
-    assert execution.opcodes[line_of(case)]["setmaxnreg.inc.sync.aligned.u32"] == 8  # however long they wait
+    assert execution.opcodes[line_of(case)]["setmaxnreg.inc.sync.aligned.u32"] == 8  # however long warps wait
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_use_is_named(case):
+def test_a_wrong_use_is_an_error_with_its_line(case):
     error, message = WRONG[case]
     with pytest.raises(error) as caught:
         launch(case)

@@ -107,7 +107,7 @@ def test_a_predefined_register_holds_what_the_manual_says(name, kind, expected):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ctas_beyond_the_multiprocessors_begin_with_the_first_again(threads):
+def test_ctas_beyond_the_number_of_multiprocessors_start_again_at_the_first(threads):
     out = np.zeros((300, int(np.prod(BLOCK))), np.uint64)
     emulator.run(kernel(read("%smid", "u32")), grid=300, block=BLOCK, args=[out], threads=threads)
     assert (out == np.arange(300)[:, None] % 132).all()
@@ -118,7 +118,7 @@ CLOCKS = [("%clock", "u32"), ("%clock64", "u64"), ("%globaltimer", "u64"), ("%gl
 
 @pytest.mark.parametrize(("name", "kind"), CLOCKS)
 def test_a_clock_counts_the_instructions_of_its_warp(name, kind):
-    """Lane 3 goes round a loop of three instructions four times more often than the rest of its warp."""
+    """Lane 3 runs a loop of three instructions four times more often than the other lanes of its warp."""
     body = f"""
     mov.u32 %word, %tid.x;
     setp.eq.u32 %p, %word, 3;
@@ -129,7 +129,7 @@ AGAIN:
     @%q bra AGAIN;
     {read(name, kind)}"""
     before_loop, in_loop = 3, 3
-    warps = [5, 5]  # in both warps of a CTA there are lanes with tid.x 3, and they go round together
+    warps = [5, 5]  # both warps of a CTA have lanes with tid.x 3, and these run the loop together
     expected = np.repeat([before_loop + in_loop * rounds for rounds in warps], 32)
     out = run(kernel(body), threads=2)
     assert (out == expected.astype(np.uint64)).all()
@@ -170,7 +170,7 @@ def test_isspacep_const_ends_with_the_variable():
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_cvta_there_and_back_gives_the_address_of_the_space(space):
+def test_cvta_to_generic_and_back_gives_the_address_of_the_space(space):
     name = HOME[space.partition("::")[0]]
     body = f"""
     mov.u64 %value, {name}+8;
@@ -190,7 +190,7 @@ def test_a_generic_address_reads_data_stored_in_its_space(space, name):
     assert (run(kernel(body, variables=VARIABLES, module=MODULE)) == 0x1234567887654321).all()
 
 
-STRUCT = np.arange(10, 19, dtype=np.int32)  # nine words, the last of them behind an index's reach
+STRUCT = np.arange(10, 19, dtype=np.int32)  # nine words, the last of which an index cannot reach
 PARAMETER = f"""{HEADER}
 .visible .entry parameters(.param .align 4 .b8 given[36], .param .u64 out, .param .align 4 .b8 other[8])
 {{

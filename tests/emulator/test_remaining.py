@@ -105,4 +105,4 @@ def test_hints_for_debuggers_and_register_files_have_no_effect(hint, arch):
         results.append((out.tolist(), execution.counters["ptx_warp_instructions"]))
     (with_hint, counted), (without, fewer) = results
     assert with_hint == without == list(range(128))
-    assert counted == fewer + 4  # it executes once a warp
+    assert counted == fewer + 4  # it is executed once per warp

@@ -1,4 +1,4 @@
-"""A launch of the same request uses the memory of the last launch's host threads again; nothing else shows it."""
+"""A launch of the same request uses the memory of the last launch's host threads again, with no other effect."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def launched(monkeypatch):
     return launched
 
 
-def test_a_launch_of_the_same_request_makes_no_host_thread(launched):
+def test_a_launch_of_the_same_request_creates_no_host_thread(launched):
     first, y, made = launched(3)
     counters, by_line = dict(first.counters), dict(first.by_line)
     assert (made, set(y)) == (1, {3})
@@ -76,7 +76,7 @@ def test_a_launch_of_the_same_request_makes_no_host_thread(launched):
     assert (dict(again.counters), dict(again.by_line)) == (counters, by_line)
 
 
-def test_what_a_launch_has_counted_stays_when_its_memory_is_used_again(launched):
+def test_the_counts_of_a_launch_stay_when_its_memory_is_used_again(launched):
     first, *_ = launched(3)
     branches = first.counters["ptx_branches"]
     launched(9)
@@ -97,11 +97,11 @@ def test_another_request_has_threads_of_its_own(launched, change):
 def test_several_threads_are_used_again(launched):
     done = [launched(turns, threads=2) for turns in (2, 6, 2, 6, 2)]
     assert [set(y) for _, y, _ in done] == [{2}, {6}, {2}, {6}, {2}]
-    assert sum(made for *_, made in done) <= 2  # the second starts at whichever launch it is in time for
+    assert sum(made for *_, made in done) <= 2  # the second starts when it is ready in time
     assert done[0][0].counters == done[2][0].counters == done[4][0].counters
 
 
-def test_a_launch_after_a_fault_starts_afresh(launched):
+def test_a_launch_after_a_fault_starts_with_clean_state(launched):
     _, y, _ = launched(3)
     with pytest.raises(KernelTrap):
         launched(77)

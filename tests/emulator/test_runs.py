@@ -1,4 +1,4 @@
-"""Addresses that differ by a number are compared once; the results and the counters stay those of each access."""
+"""Addresses that differ by a constant are compared once; results and counters are still those of each access."""
 
 import re
 
@@ -78,7 +78,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "comparisons", "body"), CASES, ids=[name for name, *_ in CASES])
-def test_addresses_are_compared_once_for_all_that_differ_by_a_number(name, comparisons, body, monkeypatch):
+def test_addresses_that_differ_by_a_constant_are_compared_once(name, comparisons, body, monkeypatch):
     text = program(KERNEL.replace("NAME", name).replace("BODY", body))
     assert len(COMPARED.findall(translate(parsed(text), choose(parsed(text), None)).ir)) == comparisons
     process = InThisProcess()

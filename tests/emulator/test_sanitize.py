@@ -51,7 +51,7 @@ def only(execution):
     return execution.findings[0]
 
 
-def test_a_store_past_the_end_is_a_finding_and_the_launch_goes_on():
+def test_a_store_past_the_end_is_a_finding_and_the_launch_continues():
     execution, out = sanitized("st.global.u32 [%at], 7;", out=63)
     finding = only(execution)
     assert (finding.kind, finding.line) == ("out-of-bounds", FIRST_LINE)
@@ -101,19 +101,19 @@ def test_a_write_after_another_threads_read_is_a_race():
     )
 
 
-def test_lanes_that_write_one_place_with_different_values_disagree():
+def test_lanes_that_store_different_values_to_one_address_are_found():
     execution, _ = sanitized("st.shared.u32 [tile], %t;", threads=32)
     finding = only(execution)
     assert finding.kind == "race"
     assert "writes another value in the same instruction" in finding.message
 
 
-def test_lanes_that_write_one_place_with_one_value_agree():
+def test_lanes_that_store_one_value_to_one_address_are_not_found():
     execution, _ = sanitized("st.shared.u32 [tile], 1;", threads=32)
     assert execution.findings == ()
 
 
-def test_warps_that_write_one_place_race_unless_the_value_is_there_already():
+def test_warps_that_store_to_one_address_race_unless_it_has_the_value_already():
     assert (
         only(
             sanitized("@!%inside st.shared.u32 [tile], %t;\n@%first st.shared.u32 [tile], 5;", n=32, threads=33)[0]
@@ -205,7 +205,7 @@ def test_lanes_of_a_warp_at_different_barriers_are_found():
 
 
 def test_lanes_that_reach_one_barrier_one_after_the_other_cause_no_finding():
-    """For example, one lane tests a flag in a loop: the others go ahead, and ptxas makes them reconverge."""
+    """For example, one lane tests a flag in a loop: the others continue, and ptxas makes them reconverge."""
     body = "@!%first bra HERE;\nadd.u32 %v, %t, 1;\nst.global.u32 [%at], %v;\nHERE:\nbar.sync 0;"
     assert sanitized(body)[0].findings == ()
     turned = "@%first bra AWAY;\nHERE:\nbar.sync 0;\nbra OUT;\nAWAY:\nst.global.u32 [%at], %t;\nbra HERE;\nOUT:"
@@ -224,7 +224,7 @@ def test_an_exit_of_lanes_for_which_others_wait_is_found():
     assert "ret by thread 0 of CTA 0 exits while other lanes of its warp wait at a barrier" in finding.message
 
 
-def test_a_missing_warp_sync_shows_with_another_schedule_where_accesses_are_strong_and_so_no_race():
+def test_a_missing_warp_sync_between_strong_accesses_is_found_by_another_schedule():
     body = """
     st.volatile.global.u32 [%at], %t;
     SYNC
@@ -252,7 +252,7 @@ def test_the_same_with_plain_accesses_is_a_race_through_global_memory():
     assert sanitized(body.replace("SYNC", "bar.sync 0;"))[0].findings == ()
 
 
-def test_messages_between_ctas_of_a_large_grid_are_said_not_to_be_followed():
+def test_messages_between_ctas_of_a_large_grid_are_reported_as_unchecked():
     body = "st.global.u32 [%at], 1;\nfence.acq_rel.gpu;\nst.relaxed.gpu.global.u32 [%at], 1;"
     note = sanitized(body, threads=32, grid=4097)[0].notes[0]
     assert note == (
@@ -383,7 +383,7 @@ AGAIN:
         ("bar.sync 0;", "ld.global.u32 %v, [%at+256];", "'x'"),
     ],
 )  # fmt: skip
-def test_a_long_launch_is_sampled_says_so_and_still_shows_a_race(barrier, neighbour, place):
+def test_a_long_launch_is_sampled_says_so_and_still_finds_a_race(barrier, neighbour, place):
     x = np.zeros((1 << 21) + 64, np.uint32)
     text = LONG.replace("BARRIER", barrier).replace("NEIGHBOUR", neighbour)
     execution = emulator.run(text, grid=2000, block=64, args=[x], sanitize=True)

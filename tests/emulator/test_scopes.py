@@ -220,12 +220,12 @@ MANY = (
 )
 
 
-def test_a_family_may_have_two_thousand_million_registers():
+def test_a_family_may_have_two_billion_registers():
     assert stored(MANY)[:2] == [5, 6]
     assert set(choose(parse(MANY), None).registers) == {"%out", "%r2147483646", "%r1"}
 
 
-def test_the_text_ends_at_a_nul_and_line_markers_are_passed_over():
+def test_the_text_ends_at_a_nul_and_line_markers_are_ignored():
     text = LABELS.replace(".visible", '#line 12 "made.cu"\n  # 5 "made.cu" 2\n.visible')
     assert stored(text + "\0anything") == [9, 0, 2, 0]
 
@@ -352,7 +352,7 @@ def reads(text):
     return True
 
 
-def test_ptxas_takes_the_forms_that_the_emulator_takes():
+def test_ptxas_accepts_the_forms_that_the_emulator_accepts():
     blocks = "".join(f"{{ {line} }}\n" for line in TAKEN)
     texts = [f"{HEADER}{BODY}{blocks} ret; }}", *(f"{HEADER}{text}\n{ENTRY}" for text in MODULE_TAKEN)]
     for text in texts:
@@ -362,7 +362,7 @@ def test_ptxas_takes_the_forms_that_the_emulator_takes():
 
 @pytest.mark.parametrize("text", [*(f"{BODY}{line}\n ret; }}" for line in REFUSED),
                                   *(f"{text}\n{ENTRY}" for text in MODULE_REFUSED)])  # fmt: skip
-def test_neither_ptxas_nor_the_emulator_takes_these(text):
+def test_ptxas_and_the_emulator_refuse_the_same_forms(text):
     assert not reads(HEADER + text)
     with pytest.raises(ptxas.RefusedError):
         assemble(HEADER + text, "sm_80")

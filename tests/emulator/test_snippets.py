@@ -124,7 +124,7 @@ def test_cuda_c_computes_what_its_reference_does(stem):
 
 
 @pytest.mark.parametrize("stem", MODULES)
-def test_the_sanitizer_finds_nothing_in_them(stem):
+def test_the_sanitizer_finds_nothing_in_the_kernels(stem):
     ptx = compiled(stem, "sm_90", "default")
     findings = {}
     for case in CASES[stem]:
@@ -142,5 +142,5 @@ def test_every_kernel_has_a_reference(stem):
     assert {case.kernel for case in CASES[stem]} == kernels
 
 
-def test_there_are_enough_of_them():
+def test_there_are_enough_kernels():
     assert sum(map(len, CASES.values())) >= 40

@@ -1,4 +1,4 @@
-"""wgmma.mma_async.sp: metadata and descriptors, sums bit for bit, and what its misuse shows."""
+"""wgmma.mma_async.sp: metadata and descriptors, the exact bits of sums, and the errors of misuse."""
 
 import re
 from typing import Any, cast

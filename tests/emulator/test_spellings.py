@@ -76,13 +76,13 @@ def differing(lines):
     return differences
 
 
-def test_a_shuffled_opcode_is_known_where_ptxas_knows_it():
+def test_an_opcode_with_shuffled_modifiers_is_accepted_if_ptxas_accepts_it():
     differences = differing(list(shuffled(random.Random(SEED))))
     assert not differences, "\n".join(differences)
 
 
 OTHERS = ("1", "1.0", "0f3f800000", "0d3ff0000000000000", "%tid.x", "%clock64", "WARP_SZ", "!%pred_39", "tile")
-"""The alternatives to a register."""
+"""Operands that are tried in place of a register."""
 
 
 RANGED = re.compile(r"bar\.|barrier\.|mbarrier\.|cp\.async")
@@ -128,7 +128,7 @@ def other_operands(draw):
                 yield instruction(entry.opcode, [*words[:place], text, *words[place + 1 :]])
 
 
-def test_an_operand_is_taken_where_ptxas_takes_it():
+def test_an_operand_is_accepted_if_ptxas_accepts_it():
     differences = differing(list(other_operands(random.Random(SEED))))
     assert not differences, "\n".join(differences)
 
@@ -210,7 +210,7 @@ def stricter(line):
     )
 
 
-def test_a_mutated_opcode_is_taken_where_ptxas_takes_it():
+def test_a_mutated_opcode_is_accepted_if_ptxas_accepts_it():
     lines = [
         line for line in mutants(random.Random(SEED)) if not line.startswith(("ret", "exit", "bra", "trap", "call"))
     ]

@@ -22,7 +22,7 @@ def test_the_documented_values_of_flow_are_those_in_use():
     assert in_table | set(FLOWS.values()) == set(get_args(FlowKind))
 
 
-def test_each_spelling_reads_one_way_as_its_line():
+def test_each_spelling_is_read_in_one_way_as_its_line():
     for line in dict.fromkeys(itertools.chain(*TABLE.patterns.values())):
         for opcode in itertools.islice(line.spellings(), 64):
             assert len(list(line.readings(tuple(opcode.split("."))))) == 1, (line.syntax, opcode)
@@ -98,7 +98,7 @@ def test_the_nearest_spelling_is_of_the_same_instruction(opcode, suggested):
 
 
 @pytest.mark.parametrize("syntax", ["add{.sat}.s32 d, a, b", "add.rnd.s32 d, a, b"])
-def test_a_modifier_that_no_one_hears_fails_the_import(syntax):
+def test_a_modifier_that_no_parameter_takes_fails_the_import(syntax):
     instruction = Chapter("a test", counted="int")
     with pytest.raises(ValueError, match="neither asks for"):
 
@@ -109,5 +109,5 @@ def test_a_modifier_that_no_one_hears_fails_the_import(syntax):
 
 @pytest.mark.parametrize("opcode", ["tcgen05.cp.128x256b.cta_group::1.b8x16.b6x16_p32", "tex.1d.v4.f32.s32",
                                     "tcgen05.mma.kind::f16.cta_group::1"])  # fmt: skip
-def test_what_is_left_out_is_named_whatever_the_order_of_its_modifiers(opcode):
+def test_unsupported_spellings_are_named_with_modifiers_in_any_order(opcode):
     assert why(opcode) is not None

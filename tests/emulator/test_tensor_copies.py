@@ -158,10 +158,10 @@ def shown(array):
 
 
 class Box:
-    """A box in NumPy: which elements of the array it has, by index arrays; `tiled` is the map."""
+    """The index arrays of the elements of the array that are in a box; `tiled` is the map."""
 
     def __init__(self, tiled, place):
-        steps = (1, *tiled.element_strides[1:])  # the hardware ignores that of dimension 0
+        steps = (1, *tiled.element_strides[1:])  # the hardware ignores the element stride of dimension 0
         self.counts = [-(-box // step) for box, step in zip(tiled.box, steps, strict=True)]
         indices = [c + step * np.arange(n) for c, step, n in zip(place, steps, self.counts, strict=True)]
         self.inside = np.ones(self.counts[::-1], bool)
@@ -335,7 +335,7 @@ def without(text, *lines):
     return text
 
 
-def test_a_load_that_no_thread_waits_for_has_not_come():
+def test_a_load_that_no_thread_waits_for_is_not_done():
     text = without(LOAD, "WAIT:\n    mbarrier.try_wait.parity.shared::cta.b64 %done, [full], 0;\n    @!%done bra WAIT;")
     tile = np.zeros(TILE_BYTES, np.uint8)
     launch(text, X.copy(), MAP, (0, 0), tile, 2)
@@ -345,7 +345,7 @@ def test_a_load_that_no_thread_waits_for_has_not_come():
 
 
 @pytest.mark.parametrize("missing", ["cp.async.bulk.commit_group;", "cp.async.bulk.wait_group 0;"])
-def test_a_store_that_no_thread_waits_for_has_not_left(missing):
+def test_a_store_that_no_thread_waits_for_is_not_done(missing):
     array = X.copy()
     launch(without(STORE, missing), array, MAP, (0, 0), np.zeros(TILE_BYTES, np.uint8), 2)
     assert array.tolist() == X.tolist()
@@ -477,7 +477,7 @@ def test_a_misused_load_is_a_fault(right, wrong, complaint):
         launch(LOAD.replace(right, wrong), X.copy(), MAP, (0, 0), np.zeros(TILE_BYTES, np.uint8), 2)
 
 
-def test_a_map_of_more_than_its_array_is_a_fault_where_it_is_read():
+def test_a_map_larger_than_its_array_is_a_fault_at_the_read_outside():
     with pytest.raises(MemoryFault, match=r"reads byte 2560 of 'map_x\.address', which has 2560"):
         bytes_launch(passed(X, MAP, rows=(9, 99)), LOAD.replace("ld.global.u32 %c1, [%c+4];", "mov.u32 %c1, 16;"))
 
@@ -524,7 +524,7 @@ def test_a_map_needs_a_parameter_of_its_size():
         ("2d.shared::cluster.global.tile.", "2d.shared::cluster.global.im2col.", UnsupportedInstruction, "im2col"),
     ],
 )  # fmt: skip
-def test_what_ptxas_or_the_emulator_does_not_take_is_refused(right, wrong, error, message):
+def test_copies_that_ptxas_or_the_emulator_does_not_support_are_refused(right, wrong, error, message):
     assert right in LOAD
     with pytest.raises(error, match=message):
         launch(LOAD.replace(right, wrong), X.copy(), MAP, (0, 0), np.zeros(TILE_BYTES, np.uint8), 2)

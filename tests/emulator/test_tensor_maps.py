@@ -22,7 +22,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("first", "width", "value"), FIELDS)
-def test_a_field_lies_where_tensormap_replace_writes_it(first, width, value):
+def test_every_field_is_at_the_place_where_tensormap_replace_writes_it(first, width, value):
     assert field(tensor_maps.encode(BASE, ADDRESS), first, width) == value
 
 

@@ -15,7 +15,7 @@ from ptxbench.errors import KernelError
 
 CTAS, BLOCK = 24, 32
 WORDS = 4 * CTAS * BLOCK
-"""Elements of each of the two arrays: more than the launch has threads, so that some kernels go too far."""
+"""Elements of each of the two arrays: more than the launch has threads, for kernels that access further elements."""
 THREADS = (1, 2, 7, None)
 """None: as many as shorten the launch."""
 
@@ -156,7 +156,7 @@ BODIES = {**SEPARATE, **{name: row[0] for name, row in SHARED.items()}, **FAILIN
 
 
 @pytest.mark.parametrize("name", SEPARATE)
-def test_ctas_that_share_no_bytes_which_one_stores_to_may_run_in_any_order(name):
+def test_ctas_may_run_in_any_order_if_none_stores_to_bytes_of_another(name):
     for threads in THREADS:
         *_, order, reason, _ = launch(SEPARATE[name], threads)
         assert (order, reason) == ("any", "")
@@ -182,7 +182,7 @@ CHOSEN = ("in place", "fetched", "a counter", "the next CTA's words", "many CTAs
 """For kernels that need more than a few seconds."""
 
 
-def test_a_process_that_has_not_seen_a_kernel_gives_the_same(tmp_path, monkeypatch):
+def test_a_process_that_has_not_run_a_kernel_gives_the_same_result(tmp_path, monkeypatch):
     expected = {name: launch(BODIES[name], 1) for name in CHOSEN}
     monkeypatch.setenv("PTXBENCH_CACHE", os.fspath(tmp_path))
     for threads in (2, 7, 1):  # with an empty cache, then from the cache
@@ -248,11 +248,11 @@ class SameProcess:
     [
         ("st.global.u32 [%xi], %i;", CTAS, [1], [3]),
         ("st.global.u32 [%xi], %k; setp.gt.u32 %p, %cta, 5; @%p trap;", CTAS, [1], [3]),
-        ("st.global.u32 [%x], %cta;", 8 * CTAS, [1], [1]),  # the first CTAs share, before others start
-        ("setp.gt.u32 %q, %cta, 20; @%q st.global.u32 [%x], %cta;", CTAS, [1], [3, 1]),  # later: all again, by rank
+        ("st.global.u32 [%x], %cta;", 8 * CTAS, [1], [1]),  # the first CTAs share bytes before others start
+        ("setp.gt.u32 %q, %cta, 20; @%q st.global.u32 [%x], %cta;", CTAS, [1], [3, 1]),  # later: all run again, by rank
     ],
 )
-def test_a_launch_gets_more_threads_if_the_rest_takes_long(monkeypatch, body, grid, short, long):
+def test_a_launch_gets_more_threads_if_the_remaining_ctas_take_long(monkeypatch, body, grid, short, long):
     process, outcomes = SameProcess(monkeypatch), []
     for limit, threads in ((0.0, long), (1e6, short)):
         monkeypatch.setattr(worker, "WORTH_A_THREAD", limit)
@@ -268,7 +268,7 @@ def test_a_launch_gets_more_threads_if_the_rest_takes_long(monkeypatch, body, gr
     assert outcomes[0] == outcomes[1]
 
 
-def test_a_thread_that_stops_where_others_never_start_is_launched_again_by_rank(monkeypatch):
+def test_a_launch_is_repeated_by_rank_if_a_thread_stops_and_others_never_start(monkeypatch):
     process = SameProcess(monkeypatch)
     monkeypatch.setattr(process.host.pool, "submit", lambda *arguments: Future())  # can only be cancelled
     x = np.zeros(WORDS, np.uint32)
@@ -295,7 +295,7 @@ def test_one_array_under_two_names_is_shared():
         (SHARED["one word"][0], 2, "CTAs in parallel turned out to share x"),
     ],
 )  # fmt: skip
-def test_a_launch_is_repeated_only_where_its_records_fall_short(monkeypatch, body, launches, reason):
+def test_a_launch_is_repeated_only_if_its_records_are_not_enough(monkeypatch, body, launches, reason):
     asked = []
     ask = Process.ask
     monkeypatch.setattr(Process, "ask", lambda process, job: asked.append(job) or ask(process, job))
@@ -308,7 +308,7 @@ def test_a_launch_is_repeated_only_where_its_records_fall_short(monkeypatch, bod
         assert len(asked) == expected, reason
 
 
-def test_a_kernel_may_share_at_one_launch_and_not_at_the_next():
+def test_ctas_of_a_kernel_may_share_bytes_in_one_launch_and_not_in_the_next():
     for grid, order in ((CTAS, "ascending"), (1, "any"), (CTAS, "ascending"), (1, "any"), (1, "any")):
         x = np.zeros(WORDS, np.uint32)
         done = emulator.run(text(COUNT), grid=grid, block=1, args=[x, x], threads=2)
@@ -339,7 +339,7 @@ PLACES = """
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_sharing_is_found_to_the_byte(seed):
+def test_shared_bytes_are_found_exactly(seed):
     """Each thread stores 4 bytes at one drawn place and loads 2 at another; sharing is worked out here by hand."""
     drawn = np.random.default_rng(seed)
     ctas, threads = 6, 16

@@ -1,4 +1,4 @@
-"""A kernel's own code without vectors: each operation on 32 lanes is a call on memory."""
+"""The code of a kernel without vectors: each operation on 32 lanes is a call with operands in memory."""
 
 import re
 
@@ -31,14 +31,14 @@ def calls(*lines):
     ]
 
 
-def test_an_operation_becomes_a_call_with_its_numbers():
+def test_an_operation_becomes_a_call_with_the_offsets_of_its_operands():
     add = f"%b = add {V32} %a, splat (i32 7)"
     assert calls(LOAD, add) == ["call void add(ptr %slot0, ptr %register.128, i32 7)"]
     _, _, functions = without_vectors([[LOAD, add, add.replace("%b", "%c").replace("7", "8")]])
     assert len(functions) == 1  # for every number
 
 
-def test_a_result_that_is_only_stored_is_made_in_its_place():
+def test_a_result_that_is_only_stored_is_computed_in_its_register():
     store = f"store {V32} %b, ptr %register.128, align 64"
     add = f"%b = add {V32} %a, %a"
     assert calls(LOAD, add, store) == ["call void add(ptr %register.128, ptr %register.128, ptr %register.128)"]
@@ -61,20 +61,20 @@ def test_a_register_that_may_change_before_its_last_use_is_copied(change):
     assert not any("load" in line for line in calls(LOAD, use, change))
 
 
-def test_a_register_is_not_copied_for_another_ones_sake():
+def test_a_register_is_not_copied_if_only_another_one_changes():
     store = f"store {V32} splat (i32 1), ptr %register.256, align 64"
     use = f"%b = add {V32} %a, %a"
     assert not any("load" in line for line in calls(LOAD, store, use))
 
 
-def test_a_place_is_free_after_the_last_use():
+def test_a_slot_is_free_after_the_last_use():
     lines = [f"%v{k + 1} = add {V32} %v{k}, %v{k}" for k in range(50)]
     _, places, _ = without_vectors([[f"%v0 = freeze {V32} splat (i32 1)", *lines]])
     assert places.count("alloca") == 2
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_parts_of_a_structure_are_where_they_are_used(count):
+def test_the_members_of_a_structure_are_written_to_the_slots_where_they_are_used(count):
     structure = "{ " + ", ".join([V32] * count) + " }"
     parts = [f"%p{k} = extractvalue {structure} %both, {k}" for k in range(count)]
     sums = [f"%s{k} = add {V32} %p{k}, splat (i32 {k})" for k in range(count)]
@@ -214,7 +214,7 @@ def test_an_instruction_that_only_computes_is_one_call():
 
 @pytest.mark.parametrize("mode", ["plain", "sanitize"])
 @pytest.mark.parametrize("file", FILES[::12], ids=lambda file: file.stem)
-def test_a_launch_can_go_on_with_the_optimised_code(file, mode):
+def test_a_launch_can_continue_with_the_optimised_code(file, mode):
     text = file.read_text()
     module, arch = parsed(text), re.search(r"^\.target (\w+)", text, re.M)[1]
     both = [translate(module, choose(module, None), arch=arch, mode=mode, vectors=vectors) for vectors in (True, False)]
@@ -249,7 +249,7 @@ AGAIN:
     [
         ("", 1, 2),
         ("@%p mov.u32 %a, 1;", 1, 3),  # some lanes may not have written it
-        ("mov.u32 %a, 1;", 0, 2),  # nor is the write after the read noted again
+        ("mov.u32 %a, 1;", 0, 2),  # and the write after the read is not noted again
     ],
 )
 def test_a_register_is_checked_until_all_lanes_of_a_block_have_written_it(writes, checks, notes):
@@ -259,7 +259,7 @@ def test_a_register_is_checked_until_all_lanes_of_a_block_have_written_it(writes
     assert (own.count('@"check_written'), own.count('@"note_written')) == (checks, notes)
 
 
-def test_bytes_that_touch_are_cleared_together():
+def test_adjacent_bytes_are_cleared_together():
     assert joined([(128, 4), (0, 64), (64, 32), (132, 4), (100, 4)]) == ((0, 96), (100, 4), (128, 8))
 
 

@@ -105,7 +105,7 @@ def video_multiplications():
         itertools.product(WORDS, repeat=2), ("", ".sat"), ("", ".shr7", ".shr15")
     ):
         for one, (first, second, third) in (*((0, sign) for sign in signs), (1, ("", "", ""))):
-            for parts in (("", ""), next(selectors)):  # whole words make the long products
+            for parts in (("", ""), next(selectors)):  # products of whole words are the longest
                 function = multiplied(
                     parts, kinds, minus=first != second, less=bool(third), one=one, sat=sat, scale=scale
                 )
@@ -188,7 +188,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_video_instructions_agree_with_whole_numbers_of_any_length(family):
+def test_video_instructions_agree_with_integers_of_unlimited_size(family):
     assert [fault for lines in kernels(FAMILIES[family]()) for fault in disagreements(lines)] == []
 
 

@@ -89,7 +89,7 @@ def test_a_shuffle_by_a_constant_reads_the_lane_that_the_manual_computes(mode, b
 @pytest.mark.parametrize("mode", DYNAMIC)
 @pytest.mark.parametrize("width", SEGMENTS)
 @pytest.mark.parametrize("lanes", [32, 13])
-def test_a_shuffle_by_a_register_takes_each_lanes_own_operands(mode, width, lanes):
+def test_a_shuffle_by_a_register_uses_the_operands_of_each_lane(mode, width, lanes):
     rng = np.random.default_rng(width)
     values = rng.integers(0, 2**32, 32, np.uint64)
     b = rng.integers(0, 64, 32)

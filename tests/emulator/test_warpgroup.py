@@ -1,4 +1,4 @@
-"""wgmma: operands by descriptor, sums bit for bit, when a product is done, and what its misuse shows."""
+"""wgmma: operands by descriptor, the exact bits of sums, when a product is done, and the errors of misuse."""
 
 import re
 from typing import Any
@@ -31,9 +31,9 @@ def described(at, leading, stride, width):
 
 
 class Operand:
-    """Rows of 32 bytes of k in shared memory: where the manual's canonical layouts have each byte.
+    """Rows of 32 bytes of k in shared memory, with each byte where the manual's canonical layouts have it.
 
-    The offsets leave gaps, so that a wrong one reads what is not there.
+    The offsets leave gaps, so that a wrong offset reads other bytes.
     """
 
     def __init__(self, at, rows, width=16, transposed=False, step=0):
@@ -262,7 +262,7 @@ def test_a_float_product_has_the_bits_of_the_exact_model(types, n, in_registers,
 
 
 @pytest.mark.parametrize("types", ["f32.f16.f16", "f32.e4m3.e4m3", "f32.tf32.tf32"])
-def test_a_product_is_near_that_in_float64(types):
+def test_a_product_is_close_to_the_product_in_float64(types):
     opcode, kinds = opcode_of(types, 16), types.split(".")
     k = 256 // BITS[kinds[1]]
     a, b, c = data(kinds, 16, k, ordinary)
@@ -444,12 +444,12 @@ def test_a_bad_descriptor_or_warpgroup_is_a_fault(options, complaint):
         misuse("wg_plain", PLAIN, DECLARED, **options)
 
 
-def test_a_wrong_stride_reads_what_is_not_there():
+def test_a_wrong_stride_gives_a_wrong_product():
     result, product, c = misuse("wg_plain", PLAIN, DECLARED, db=described(B_AT, 144, 256, 16))
     assert not np.array_equal(result, product + c)
 
 
-def test_the_second_warpgroup_has_rows_of_its_own_descriptor():
+def test_the_second_warpgroup_computes_the_rows_of_its_own_descriptor():
     body = f"setp.lt.u32 %q, %t, 128; @%q bra ON; {PLAIN} ON: bar.sync 0;"
     text = kernel(F16, body=body, name="wg_second", declared=DECLARED)
     arguments = [np.zeros(TILE, np.uint8), np.zeros((256, 4), np.uint32), np.ones((256, 4), np.float32),

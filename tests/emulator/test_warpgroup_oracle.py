@@ -38,7 +38,7 @@ def opcode_and_text(types, columns, more, in_registers, scale):
 
 
 def descriptor(draw, rows):
-    """Any mode, start and distances, most of them such that the matrix is inside the shared memory of the kernel."""
+    """Random mode, start and distances; mostly the matrix is inside the shared memory of the kernel."""
     far = draw.random() < 0.1
     room = TILE // 16
     leading = int(draw.integers(0, room if far else max(2, room // (rows // 8 + 4) // 2)))

@@ -308,7 +308,7 @@ def test_a_handwritten_gemm_matches_numpy(text, arch):
     bound = (n + 1) * 2.0**-23 * (abs(a) @ abs(b))
     assert (abs(c - a @ b) <= bound).all()
     assert execution.counters["ptx_mma_flops_bf16"] == 2 * n**3
-    assert execution.counters["ptx_shared_load_conflicts"] == 0  # the purpose of the padding
+    assert execution.counters["ptx_shared_load_conflicts"] == 0  # the padding is there to avoid conflicts
 
 
 def test_a_sanitised_gemm_is_clean_and_one_without_its_barriers_races():
@@ -345,7 +345,7 @@ TILE_BY_LANES = program(
 }
 """
 )
-"""Each lane reads and writes 16 bytes of a tile, in the order of the lanes: the order that wmma itself might have."""
+"""Each lane reads and writes 16 bytes of a tile, in the order of the lanes: wmma may use the same order."""
 
 
 @pytest.mark.parametrize("missing", ["", "stored", "read", "written"])
@@ -355,13 +355,13 @@ def test_lanes_that_share_a_tile_with_wmma_race_without_a_warp_sync_whatever_lan
     assert (text == TILE_BY_LANES) == (not missing)
     findings = emulator.run(text, grid=1, block=32, args=[x, y], sanitize=True).findings
     kinds = {finding.kind for finding in findings}
-    # Between the lanes that read and those that write the same bytes there is no order to lose.
+    # Nothing orders the lanes that read and those that write the same bytes.
     assert kinds == ({"race"} if missing in ("stored", "written") else set())
     assert np.array_equal(y, x[:128])
 
 
 @pytest.mark.long
-def test_ptxas_knows_every_spelling_of_the_matrix_chapter():
+def test_ptxas_accepts_every_spelling_of_the_matrix_chapter():
     """But those of sm_90a, sm_100a and sm_120a: test_spellings.py."""
     declared, lines = [".reg .u64 %at;", ".reg .u32 %stride;", ".reg .b32 %one, %other;"], []
     entries = [entry for forms in TABLE.values() for entry in forms if entry.counted == "matrix"]
@@ -370,7 +370,7 @@ def test_ptxas_knows_every_spelling_of_the_matrix_chapter():
     assert len(entries) > 500
     for number, entry in enumerate(entries):
         if "wmma" in entry.opcode and ".shared::cta" in entry.opcode and "m16n16k16" not in entry.opcode:
-            continue  # nothing new, and ptxas takes its time
+            continue  # they add no new case, and ptxas is slow
         counts = iter(vector_registers(entry))
         operands = []
         for form in entry.operands:

@@ -1,4 +1,4 @@
-"""A mistake in a kernel, and how it shows."""
+"""A mistake in a kernel, and how it is detected."""
 
 from __future__ import annotations
 

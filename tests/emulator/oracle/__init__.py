@@ -1,10 +1,10 @@
 """A second implementation: a plain NumPy interpreter of PTX that shares only the parser with the emulator.
 
-One NumPy operation an instruction over every thread at once. A thread has a program counter; of a warp's threads the
-lowest of those that can run goes first, and threads that come to one place go on together. An access outside the
+One NumPy operation per instruction works on all threads at once. Each thread has a program counter; of those that can
+run, the threads with the lowest one run first, and threads at the same instruction run together. An access outside the
 arrays is an IndexError or wrong, so run only correct PTX. Unsupported features are named before anything runs.
 
-    step         an instruction taken apart, and the table of rules
+    step         a parsed instruction, and the table of rules
     machine      the threads: which of them run, their registers, the operands they read
     memory       one arena for all state spaces, and where an address lies in it
     counters     what docs/emulator.md says that instructions count

@@ -56,7 +56,7 @@ def atomic(step: Step) -> Action | None:
     sources = sources[: 2 if name == "cas" else 1]
     operate = operation(name, kind)
     at_once = AT_ONCE.get(name) if kind in INTEGERS or (kind[0] == "b" and kind[1:] in ("32", "64")) else None
-    wanted = target is not None and is_read(step, target)
+    old_is_read = target is not None and is_read(step, target)
 
     def act(threads: Threads) -> None:
         place = Place(threads, space, address)
@@ -70,7 +70,7 @@ def atomic(step: Step) -> Action | None:
                 np.ascontiguousarray(threads.spread(threads.read(part(source, i, count), kind))).view(UNSIGNED[bits])
                 for source in sources
             ]
-            if at_once is not None and not wanted:
+            if at_once is not None and not old_is_read:
                 at_once.at(memory.view(KINDS[kind]), at, values[0].view(KINDS[kind]))
                 continue
             if kind == "f32" and name == "add" and not threads.fused:
@@ -105,7 +105,7 @@ def is_read(step: Step, target: Operand) -> bool:
 
 
 def operation(name: str, kind: str) -> Callable[..., Any]:
-    """The new bits of the old ones and of the operands'."""
+    """The function that computes the new bits from the old bits and those of the operands."""
     dtype = KINDS[kind]
 
     def typed(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -54,14 +54,14 @@ def lop3(step: Step) -> Action | None:
 
 @rule("shl", "shr", counted="int")
 def shift(step: Step) -> Action | None:
-    """The count has 32 bits and stops at the width."""
+    """The count has 32 bits, and is limited to the width."""
     kind = step.type(among=(*BITS, *INTEGERS))
     bits = width(kind)
 
     def function(a: Any, count: Any) -> Any:
         inside = count < bits
-        held = np.asarray(np.where(inside, count, bits - 1)).astype(a.dtype)
-        moved = np.left_shift(a, held) if step.root == "shl" else np.right_shift(a, held)
+        clamped_count = np.asarray(np.where(inside, count, bits - 1)).astype(a.dtype)
+        moved = np.left_shift(a, clamped_count) if step.root == "shl" else np.right_shift(a, clamped_count)
         outside = np.right_shift(a, a.dtype.type(bits - 1)) if kind[0] == "s" else a.dtype.type(0)
         return np.where(inside, moved, outside)
 
@@ -120,7 +120,7 @@ def bfind(step: Step) -> Action | None:
 
 
 def field_number(number: Any, bits: int) -> Any:
-    """A position or a length: its low 8 bits for a field of 32 bits; for one of 64 ptxas looks at all of them."""
+    """A position or a length: its low 8 bits for a field of 32 bits; for a field of 64 bits ptxas uses all bits."""
     number = np.asarray(number)
     return (number & np.uint32(0xFF) if bits == 32 else np.minimum(number, np.uint32(0xFF))).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""Asynchronous copies, done as they are issued, which is the soonest that PTX allows. (PTX ISA, cp.async.)
+"""Asynchronous copies, done when they are issued, which is the earliest time that PTX allows. (PTX ISA, cp.async.)
 
 The emulator does them when a thread waits for them, the latest: a kernel that the difference shows in has a race.
 """
@@ -41,7 +41,7 @@ def cp(step: Step) -> Action | None:
         taken = np.full(threads.count_here(), size_bytes, np.int64)
         if rest:
             extra = rest[0]
-            if isinstance(extra, Register) and threads.held(extra.name).kind == "b":
+            if isinstance(extra, Register) and threads.dtype_of(extra.name).kind == "b":
                 taken = np.where(threads.read(extra, "pred"), 0, size_bytes)
             else:
                 taken = np.minimum(threads.spread(threads.read(extra, "u32")).astype(np.int64), size_bytes)
@@ -55,7 +55,7 @@ def cp(step: Step) -> Action | None:
             target.count(step, "store", size_bytes)
             warps = int(np.unique(thread // 32).size)
             counters.add(step.line, ptx_async_requests=warps, ptx_async_bytes=size_bytes * thread.size)
-            some = taken > 0  # a warp that only fills with zeros asks global memory for nothing
+            some = taken > 0  # a warp that only fills with zeros makes no request to global memory
             loading = int(np.unique(thread[some] // 32).size)
             counters.add(step.line, ptx_global_load_requests=loading, ptx_global_load_bytes=int(taken.sum()))
             for count in np.unique(taken[some]):
@@ -131,7 +131,7 @@ def bulk_reduce(step: Step) -> Action | None:
 
 
 def count_reduction(threads: Threads, line: int, sizes: np.ndarray, address: np.ndarray, element: int) -> None:
-    """A load of shared memory, and one request of an atomic in which each element is a lane, and none meet."""
+    """A load of shared memory, and one atomic request: each element counts as a lane, no two have one address."""
     assert threads.counters is not None
     warps, total = int(np.unique(threads.all_here() // 32).size), int(sizes.sum())
     sectors = int(np.where(sizes > 0, (address + sizes - 1) // 32 - address // 32 + 1, 0).sum())

@@ -38,11 +38,11 @@ class Counters:
         return {line: counts for line, counts in nonzero.items() if counts}
 
     def differences(self, execution: Any) -> list[str]:
-        """Where an emulator.Execution counted otherwise, a line each."""
-        mine, its = self.by_line(), execution.by_line
+        """The differences from the counts of an emulator.Execution, one line each."""
+        interpreted, emulated = self.by_line(), execution.by_line
         faults = []
-        for line in sorted(mine.keys() | its.keys()):
-            ours, theirs = mine.get(line, {}), its.get(line, {})
+        for line in sorted(interpreted.keys() | emulated.keys()):
+            ours, theirs = interpreted.get(line, {}), emulated.get(line, {})
             for name in sorted((ours.keys() | theirs.keys()) - MODELS):
                 if ours.get(name, 0) != theirs.get(name, 0):
                     faults.append(f"line {line}: {name} is {theirs.get(name, 0)}, interpreted {ours.get(name, 0)}")
@@ -50,7 +50,7 @@ class Counters:
             trips, counted = dict(self.loops.get(line, {})), dict(execution.loops.get(line, {}))
             if merged(trips) != counted:
                 faults.append(f"line {line}: trips are {counted}, interpreted {trips}")
-        for line in sorted(execution.wide_wavefronts):  # of accesses that have a neighbour
+        for line in sorted(execution.wide_wavefronts):  # only for accesses that have a neighbour
             wide, counted = dict(self.wide.get(line, {})), dict(execution.wide_wavefronts[line])
             if wide != counted:
                 faults.append(f"line {line}: wavefronts of wider accesses are {counted}, interpreted {wide}")
@@ -63,14 +63,14 @@ class Counters:
     def add(self, line: int, **values: int) -> None:
         self.lines.setdefault(line, Counter()).update(values)
 
-    def execution(self, line: int, counted: str, warps: int, threads: int, on: int) -> None:
+    def execution(self, line: int, counted: str, warps: int, threads: int, active: int) -> None:
         self.add(
             line,
             **{
                 "ptx_warp_instructions": warps,
                 f"ptx_warp_instructions_{counted}": warps,
                 "ptx_thread_instructions": threads,
-                "ptx_thread_instructions_on": on,
+                "ptx_thread_instructions_on": active,
             },
         )
 
@@ -107,7 +107,9 @@ class Counters:
                 self.wide.setdefault(line, Counter())[width] += wide
 
     def passes(self, warp: Any, lane: Any, address: Any, size: int) -> tuple[int, int]:
-        """Groups of lanes that want up to 128 bytes together; the bank with the most words sets a group's passes."""
+        """The passes of groups of lanes that access up to 128 bytes together, and the fewest possible passes.
+
+        The bank with the most words determines the passes of a group."""
         group = warp * LANES + (lane // (LANES if size <= 4 else 128 // size))
         first, last = address // 4, (address + size - 1) // 4
         most = int((last - first).max()) + 1
@@ -148,10 +150,10 @@ def merged(entries: Mapping[int, int]) -> dict[int, int]:
     merged_entries = Counter({trips: count for trips, count in entries.items() if trips < 64})
     for residue in range(16):
         many = [trips for trips in entries if trips >= 64 and trips % 16 == residue]
-        left = sum(entries[trips] for trips in many)
+        remaining = sum(entries[trips] for trips in many)
         total = sum(trips * entries[trips] for trips in many)
-        while left:  # the mean, rounded down to a number of this remainder, and what is left over
-            trips = residue + (total // left - residue) // 16 * 16
+        while remaining:  # the mean, rounded down to a number of this remainder, and what is left over
+            trips = residue + (total // remaining - residue) // 16 * 16
             merged_entries[trips] += 1
-            left, total = left - 1, total - trips
+            remaining, total = remaining - 1, total - trips
     return dict(merged_entries)

@@ -230,8 +230,8 @@ def div(step: Step) -> Action | None:
 
 def parts(word: Any, bits: int, sign: str) -> list[Any]:
     """The bytes or halves of 32 bits, lowest first, as int64."""
-    held = (SIGNED if sign == "s" else UNSIGNED)[bits]
-    return [(np.asarray(word) >> i).astype(UNSIGNED[bits]).view(held).astype(np.int64) for i in range(0, 32, bits)]
+    dtype = (SIGNED if sign == "s" else UNSIGNED)[bits]
+    return [(np.asarray(word) >> i).astype(UNSIGNED[bits]).view(dtype).astype(np.int64) for i in range(0, 32, bits)]
 
 
 @rule("dp4a", "dp2a", counted="int")

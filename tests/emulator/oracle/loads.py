@@ -52,7 +52,7 @@ class Place:
             self.offsets = np.where(self.masks[name], inside, self.offsets)
 
     def items(self, bits: int, place: int = 0) -> tuple[Any, Any]:
-        """Memory as items of that width, and the numbers of the `place`-th ones from the addresses on."""
+        """Memory as items of that width, and for each address the index of the item `place` items after it."""
         return self.threads.memory.views[bits], self.offsets // (bits // 8) + place
 
     def each_space(self) -> Any:

@@ -73,15 +73,15 @@ class Trips:
         self.under_way = {header: np.zeros(threads // LANES, np.int64) for header in self.by_header}
         self.entries: dict[int, Counter[int]] = {}
 
-    def come(self, at: int, threads: Any) -> None:
-        """These threads, in ascending order, carry out the instruction."""
-        if at in self.by_header:
-            inside, _ = self.by_header[at]
+    def count(self, step: int, threads: Any) -> None:
+        """These threads, in ascending order, execute the instruction with this number."""
+        if step in self.by_header:
+            inside, _ = self.by_header[step]
             fresh = ~np.isin(self.last[threads], list(inside))
-            self.close(at, np.unique(threads[fresh] // LANES))
-            self.under_way[at][threads // LANES] += 1  # once for each warp
+            self.close(step, np.unique(threads[fresh] // LANES))
+            self.under_way[step][threads // LANES] += 1  # once for each warp
         if self.by_header:
-            self.last[threads] = at
+            self.last[threads] = step
 
     def close(self, header: int, warps: Any) -> None:
         under_way = self.under_way[header]

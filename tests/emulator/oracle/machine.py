@@ -28,7 +28,7 @@ from tests.emulator.oracle.step import KINDS, SIGNED, UNSIGNED, Step
 
 Array = NDArray[Any]
 MOST_STEPS = 20_000_000
-"""Instructions of a batch of CTAs; a kernel of the tests that needs more waits for something that will not come."""
+"""The most instructions of a batch of CTAs. A kernel of the tests that needs more waits in an endless loop."""
 
 
 class Threads:
@@ -64,7 +64,7 @@ class Threads:
         self.alive = self.thread < count
         self.waiting = np.zeros(self.size, bool)
         self.barrier = np.zeros(self.size, np.int64)
-        """The barrier at which a thread waits, and in `expected` how many it waits for, 0 for all."""
+        """The barrier at which a thread waits; `expected`: for how many threads, 0 for all."""
         self.expected = np.zeros(self.size, np.int64)
         self.votes: list[tuple[Step, Array, Array]] = []
         """bar.red that threads wait at: the instruction, the threads, their predicates."""
@@ -93,7 +93,7 @@ class Threads:
                 self.release()
                 continue
             if self.in_turn:
-                ready &= self.numbers // LANES == self.whose_turn(ready)
+                ready &= self.numbers // LANES == self.next_warp(ready)
             counters = np.where(ready, self.pc, end)
             at = int(counters.min())
             if at == end:
@@ -105,7 +105,7 @@ class Threads:
             self.here = None if chosen.all() else np.flatnonzero(chosen)
             while at < until:
                 executed += 1
-                if self.moved(at):
+                if self.execute(at):
                     break
                 at += 1
             else:
@@ -119,73 +119,73 @@ class Threads:
             for line, entries in self.trips.entries.items():
                 self.counters.loops.setdefault(line, Counter()).update(entries)
 
-    def whose_turn(self, ready: Array) -> int:
-        """The warp that runs: the same until all its lanes wait or have left, then the next by rank."""
+    def next_warp(self, ready: Array) -> int:
+        """The warp that runs: the same as before until all its lanes wait or have exited, then the next by rank."""
         able = ready.reshape(-1, LANES).any(axis=1)
         while not able[self.turn]:
             self.turn = (self.turn + 1) % len(able)
         return self.turn
 
-    def moved(self, at: int) -> bool:
+    def execute(self, at: int) -> bool:
         """Execute one instruction; True if it has set the threads' program counters."""
         step = self.steps[at]
-        everyone = self.here
+        here = self.here
         guard = step.instruction.guard
-        on: Array | None = everyone
+        guarded: Array | None = here
         if guard is not None:
             true = self.of(self.register(guard.name)) ^ step.instruction.negated
             if not true.all():
-                on = self.all_here()[true]
+                guarded = self.all_here()[true]
         if isinstance(step.members, Register):
-            self.by_mask(step, at, on)
-            self.here = everyone
+            self.by_mask(step, at, guarded)
+            self.here = here
             return False
         if self.counters is not None:
-            self.count(step, at, everyone, on)
+            self.count(step, at, here, guarded)
         if step.moves:
             self.leave_at(at + 1)
-        if on is None or on.size:
-            self.here = on
+        if guarded is None or guarded.size:
+            self.here = guarded
             step.action(self)
-            self.here = everyone
+            self.here = here
         return step.moves
 
-    def by_mask(self, step: Step, at: int, on: Array | None) -> None:
+    def by_mask(self, step: Step, at: int, guarded: Array | None) -> None:
         """The lanes that name a warp's first mask, then those that name its second, and so on."""
         everyone = self.here
         assert step.members is not None
-        self.here = on
+        self.here = guarded
         here, masks = self.all_here(), self.spread(self.read(step.members, "u32"))
-        left = np.ones(here.size, bool)
-        off = np.setdiff1d(self.numbers if everyone is None else everyone, here)
-        while left.any() or off.size:
-            warps, first = np.unique(here[left] // LANES, return_index=True)
+        remaining = np.ones(here.size, bool)
+        guard_false = np.setdiff1d(self.numbers if everyone is None else everyone, here)
+        while remaining.any() or guard_false.size:
+            warps, first = np.unique(here[remaining] // LANES, return_index=True)
             chosen = np.zeros(self.size // LANES, np.uint32)
-            chosen[warps] = masks[left][first]
-            now = left & (masks == chosen[here // LANES])
-            self.here = here[now]
-            if self.counters is not None:  # lanes with a false guard come with the first
-                self.count(step, at, np.union1d(self.here, off), self.here)
+            chosen[warps] = masks[remaining][first]
+            group = remaining & (masks == chosen[here // LANES])
+            self.here = here[group]
+            if self.counters is not None:  # lanes with a false guard are counted with the first group
+                self.count(step, at, np.union1d(self.here, guard_false), self.here)
             if self.here.size:
                 step.action(self)
-            left, off = left & ~now, off[:0]
+            remaining, guard_false = remaining & ~group, guard_false[:0]
 
-    def count(self, step: Step, at: int, everyone: Array | None, on: Array | None) -> None:
+    def count(self, step: Step, at: int, everyone: Array | None, guarded: Array | None) -> None:
         assert self.counters is not None
         threads = self.size if everyone is None else everyone.size
         their_warps = np.arange(self.size // LANES) if everyone is None else everyone // LANES
         warps = their_warps.size if everyone is None else runs_of(their_warps)
-        active = self.size if on is None else on.size
+        active = self.size if guarded is None else guarded.size
         if self.trips is not None:
-            self.trips.come(at, self.numbers if everyone is None else everyone)
+            self.trips.count(at, self.numbers if everyone is None else everyone)
         self.counters.execution(step.line, step.counted, warps, threads, active)
-        self.clock[their_warps] += 1  # once for each warp, however many of its lanes are here
+        self.clock[their_warps] += 1  # once for each warp, however many of its lanes execute it
         if step.moves and step.targets != () and step.instruction.guard is not None:
             divergent = 0
-            if on is not None and active < threads and step.targets != (at + 1,):
+            if guarded is not None and active < threads and step.targets != (at + 1,):
                 size = self.size // LANES
                 all_lanes = np.bincount(self.all_here() // LANES, minlength=size)
-                some = np.bincount(on // LANES, minlength=size)
+                some = np.bincount(guarded // LANES, minlength=size)
                 divergent = int(((some > 0) & (some < all_lanes)).sum())
             self.counters.branch(step.line, warps, divergent)
 
@@ -196,28 +196,29 @@ class Threads:
             self.pc[self.here] = pc
 
     def release(self) -> None:
-        """Threads at a complete barrier go on."""
+        """Threads at a complete barrier continue."""
         freed = np.zeros(self.size, bool)
-        if not (self.barrier.any() or self.expected.any()):  # as nearly always: every thread at the one barrier
+        if not (self.barrier.any() or self.expected.any()):  # the usual case: all threads wait at barrier 0
             complete = (self.waiting | ~self.alive).reshape(-1, self.stride).all(axis=1)
             complete &= self.waiting.reshape(-1, self.stride).any(axis=1)
-            self.let_go(np.repeat(complete, self.stride) & self.waiting, int(complete.sum()))
+            self.resume(np.repeat(complete, self.stride) & self.waiting, int(complete.sum()))
             return
         completed = 0
         for cta in range(self.size // self.stride):
-            mine = slice(cta * self.stride, (cta + 1) * self.stride)
-            waiting, alive = self.waiting[mine], self.alive[mine]
-            for name in np.unique(self.barrier[mine][waiting]):
-                those = waiting & (self.barrier[mine] == name)
-                wanted = int(self.expected[mine][those].max())
-                # A barrier counts warps, whole ones.
-                come = int(those.reshape(-1, LANES).any(axis=1).sum()) * LANES
-                if come >= wanted if wanted else not (alive & ~those).any():
-                    freed[mine] |= those
+            threads_of_cta = slice(cta * self.stride, (cta + 1) * self.stride)
+            waiting, alive = self.waiting[threads_of_cta], self.alive[threads_of_cta]
+            for name in np.unique(self.barrier[threads_of_cta][waiting]):
+                at_barrier = waiting & (self.barrier[threads_of_cta] == name)
+                expected = int(self.expected[threads_of_cta][at_barrier].max())
+                # A barrier counts whole warps.
+                arrived = int(at_barrier.reshape(-1, LANES).any(axis=1).sum()) * LANES
+                if arrived >= expected if expected else not (alive & ~at_barrier).any():
+                    freed[threads_of_cta] |= at_barrier
                     completed += 1
-        self.let_go(freed, completed)
+        self.resume(freed, completed)
 
-    def let_go(self, freed: Array, completed: int) -> None:
+    def resume(self, freed: Array, completed: int) -> None:
+        """These threads continue after their barriers, of which `completed` are complete."""
         if self.counters is not None:
             self.counters.phases += completed
         if not freed.any():
@@ -228,23 +229,27 @@ class Threads:
         self.finish_votes(votes, freed)
 
     def finish_votes(self, votes: list[tuple[Step, Array, Array]], freed: Array) -> None:
-        """Results of bar.red: over all threads of each CTA that were at it."""
+        """Write the results of bar.red, which are over all threads of each CTA that executed it."""
         if not votes:
             return
         true = np.zeros(self.size, np.int64)
-        come = np.zeros(self.size, np.int64)
+        arrived = np.zeros(self.size, np.int64)
         for _, threads, values in votes:
             true[threads] += values
-            come[threads] += 1
-        yes = np.repeat(true.reshape(-1, self.stride).sum(axis=1), self.stride)
-        all_of = np.repeat(come.reshape(-1, self.stride).sum(axis=1), self.stride)
+            arrived[threads] += 1
+        true_of_cta = np.repeat(true.reshape(-1, self.stride).sum(axis=1), self.stride)
+        threads_of_cta = np.repeat(arrived.reshape(-1, self.stride).sum(axis=1), self.stride)
         for step, threads, values in votes:
             if not freed[threads].all():
                 self.votes.append((step, threads, values))
                 continue
             self.here = threads
             operation = step.instruction.opcode.split(".red.")[1].split(".")[0]
-            result = {"popc": yes.astype(np.uint32), "and": yes == all_of, "or": yes > 0}[operation]
+            result = {
+                "popc": true_of_cta.astype(np.uint32),
+                "and": true_of_cta == threads_of_cta,
+                "or": true_of_cta > 0,
+            }[operation]
             self.write(step.target, result[threads])
 
     # ---- operands
@@ -259,9 +264,9 @@ class Threads:
     def full(self, value: Any, dtype: Any = None) -> Array:
         """An array over all threads that holds `value` for those here, else 0."""
         value = np.asarray(value)
-        whole = np.zeros(self.size, dtype or value.dtype)
-        whole[slice(None) if self.here is None else self.here] = value
-        return whole
+        result = np.zeros(self.size, dtype or value.dtype)
+        result[slice(None) if self.here is None else self.here] = value
+        return result
 
     def active(self) -> Array:
         """Whether each thread is here."""
@@ -304,10 +309,11 @@ class Threads:
 
     def register(self, name: str) -> Array:
         if name not in self.registers:
-            self.registers[name] = np.zeros(self.size, self.held(name))
+            self.registers[name] = np.zeros(self.size, self.dtype_of(name))
         return self.registers[name]
 
-    def held(self, name: str) -> Any:
+    def dtype_of(self, name: str) -> Any:
+        """The NumPy type of a register."""
         kind = self.function.registers[name]
         return np.dtype(bool if kind.kind == "p" else UNSIGNED[kind.bits])
 
@@ -316,8 +322,8 @@ class Threads:
         if isinstance(operand, Sink):
             return
         assert isinstance(operand, Register)
-        value, dtype = np.asarray(value), self.held(operand.name)
-        own = value.base is None and value.shape == (self.size,)  # a view may show another register
+        value, dtype = np.asarray(value), self.dtype_of(operand.name)
+        is_new_array = value.base is None and value.shape == (self.size,)  # a view may show another register
         if dtype.kind != "b":
             if value.dtype.kind == "f" and value.dtype.itemsize != dtype.itemsize:
                 value = value.view(f"u{value.dtype.itemsize}")
@@ -326,7 +332,7 @@ class Threads:
                 value = value.astype(SIGNED[8 * dtype.itemsize] if kind == "i" else dtype)
             value = value.view(dtype)
         if self.here is None:
-            self.registers[operand.name] = value if own else np.array(np.broadcast_to(value, (self.size,)))
+            self.registers[operand.name] = value if is_new_array else np.array(np.broadcast_to(value, (self.size,)))
         else:
             self.register(operand.name)[self.here] = value
 
@@ -347,7 +353,7 @@ class Threads:
             before = np.uint32(np.prod(extents[:place], dtype=np.uint32))
             return rank // before % np.uint32(extents[place])
         if base.startswith("clock") or base.startswith("globaltimer"):
-            now = np.repeat(self.clock - 1, LANES)  # those before this one
+            now = np.repeat(self.clock - 1, LANES)  # the number of instructions before this one
             return now >> 32 if base.endswith("_hi") else now
         simple = {
             "laneid": lane, "warpid": thread // LANES, "WARP_SZ": LANES,

@@ -1,7 +1,7 @@
 """Matrix instructions of f16, bf16, e4m3, e5m2 and bytes. (PTX ISA, "Warp Level Matrix Instructions".)
 
 Sums follow the model of docs/emulator.md for sm_90. A lane's share of a wmma fragment, which the manual leaves open,
-is here 2 or 4 times the lane's number and on, row by row: a kernel that depends on another shows.
+is here 2 or 4 times the lane's number and on, row by row: a kernel that depends on another share gives other results.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def whole_warps(threads: Threads, step: Step) -> Any:
 
 
 def registers(threads: Threads, operand: Any, bits: int = 32) -> Any:
-    """shape (warps, lanes, registers)"""
+    """The operand's registers, shape (warps, lanes, registers)."""
     parts = operand.parts if isinstance(operand, Vector) else (operand,)
     values = [threads.spread(threads.read(part, f"b{bits}")).reshape(-1, LANES) for part in parts]
     return np.ascontiguousarray(np.stack(values, axis=2))
 
 
-def give(threads: Threads, operand: Any, values: Any) -> None:
-    """Registers of shape (warps, lanes, registers)."""
+def write_registers(threads: Threads, operand: Any, values: Any) -> None:
+    """Write registers; `values`: of shape (warps, lanes, registers)."""
     parts = operand.parts if isinstance(operand, Vector) else (operand,)
     for i, part in enumerate(parts):
         threads.write(part, np.ascontiguousarray(values[:, :, i]).reshape(-1))
@@ -85,7 +85,7 @@ def ldmatrix(step: Step) -> Action | None:
             tiles = tiles.swapaxes(2, 3)
         # Lane 4 r + i has elements 2 i and 2 i + 1 of row r.
         lanes = np.ascontiguousarray(tiles).view(np.uint32).reshape(len(offsets), count, LANES)
-        give(threads, target, lanes.transpose(0, 2, 1))
+        write_registers(threads, target, lanes.transpose(0, 2, 1))
 
     return act
 
@@ -115,7 +115,7 @@ def movmatrix(step: Step) -> Action | None:
     def act(threads: Threads) -> None:
         whole_warps(threads, step)
         tiles = registers(threads, source).view(np.uint16).reshape(-1, 8, 8).swapaxes(1, 2)
-        give(threads, target, np.ascontiguousarray(tiles).view(np.uint32).reshape(-1, LANES, 1))
+        write_registers(threads, target, np.ascontiguousarray(tiles).view(np.uint32).reshape(-1, LANES, 1))
 
     return act
 
@@ -225,15 +225,15 @@ def gathered(values: Any, places: tuple[Any, Any], shape: tuple[int, int]) -> An
     return result
 
 
-def elements(held: Any, kind: str) -> Any:
+def elements(registers: Any, kind: str) -> Any:
     """The content of registers as f64: (warps, lanes, elements)."""
     if kind == "f32":
-        return held.view(np.float32).astype(np.float64)
+        return registers.view(np.float32).astype(np.float64)
     if kind in ("s8", "u8"):
-        return held.view(np.int8 if kind == "s8" else np.uint8).astype(np.float64)
+        return registers.view(np.int8 if kind == "s8" else np.uint8).astype(np.float64)
     if kind == "s32":
-        return held.view(np.int32).astype(np.float64)
-    return numbers.value(held.view(np.uint8 if kind in ("e4m3", "e5m2") else np.uint16), kind)
+        return registers.view(np.int32).astype(np.float64)
+    return numbers.value(registers.view(np.uint8 if kind in ("e4m3", "e5m2") else np.uint16), kind)
 
 
 @rule("mma", counted="matrix")
@@ -268,7 +268,7 @@ def mma(step: Step) -> Action | None:
             else:
                 sums = product(left, right, addend, (a_kind, b_kind), d_kind, of_c=c_kind)
             held = numbers.pack(sums, d_kind)[:, places_c()[0], places_c()[1]]
-        give(threads, target, np.ascontiguousarray(held).view(np.uint32))
+        write_registers(threads, target, np.ascontiguousarray(held).view(np.uint32))
 
     return act
 
@@ -341,19 +341,19 @@ def moved(step: Step, which: str, kind: str) -> tuple[Any, Any]:
 
 @rule("wmma", counted="matrix")
 def wmma(step: Step) -> Action | None:
-    what = step.need("load", "store", "mma")
-    if what == "mma":
+    operation = step.need("load", "store", "mma")
+    if operation == "mma":
         return multiply(step)
     kind = step.type(among=("f16", "bf16", "f32", "s8", "s32"))
     which = step.need("a", "b", "c", "d")
     offsets, bits = moved(step, which, kind)
-    register = step.operands[0 if what == "load" else 1]
+    register = step.operands[0 if operation == "load" else 1]
 
     def load(threads: Threads) -> None:
         tiles = threads.memory.views[bits][offsets(threads)]
         count = len(register.parts) * 32 // bits
         held = np.ascontiguousarray(fragment(tiles.reshape(len(tiles), -1), count))
-        give(threads, register, held.view(np.uint32))
+        write_registers(threads, register, held.view(np.uint32))
 
     def store(threads: Threads) -> None:
         at = offsets(threads)
@@ -361,7 +361,7 @@ def wmma(step: Step) -> Action | None:
         lane_share = at[0].size // LANES
         threads.memory.views[bits][at] = held[:, :, :lane_share].reshape(at.shape)
 
-    return load if what == "load" else store
+    return load if operation == "load" else store
 
 
 def multiply(step: Step) -> Action:
@@ -396,6 +396,8 @@ def multiply(step: Step) -> Action:
             packed = numbers.pack(product(a, b, c, (a_kind, a_kind), d_kind, of_c=c_kind), d_kind)
         sums = packed.reshape(len(a), LANES, -1)
         count = len(target.parts) * (2 if d_kind == "f16" else 1)
-        give(threads, target, np.ascontiguousarray(fragment(sums.reshape(len(a), -1), count)).view(np.uint32))
+        write_registers(
+            threads, target, np.ascontiguousarray(fragment(sums.reshape(len(a), -1), count)).view(np.uint32)
+        )
 
     return act

@@ -1,6 +1,6 @@
 """mbarriers as objects outside shared memory, by CTA and address. (PTX ISA, mbarrier.)
 
-A phase completes when the expected arrivals and bytes have come. No thread is suspended: the kernel repeats a test
+A phase completes when the expected arrivals and bytes have arrived. No thread is suspended: the kernel repeats a test
 that fails, so it ends only if the arrival comes from its own warp or from one that runs with it.
 """
 
@@ -51,44 +51,44 @@ class Barrier:
 
 
 def change(threads: Threads, address: Operand, do: Callable[[Barrier, int], Any]) -> list[Any]:
-    """`do(object, i)` on the object of each thread here, i from 0, one after the other."""
+    """The results of `do(barrier, i)` for the mbarrier of each active thread, one after the other; i counts from 0."""
     place = Place(threads, "shared", address)
     return [do(threads.barriers[int(at)], i) for i, at in enumerate(place.offsets)]
 
 
 @rule("mbarrier", counted="barrier")
 def mbarrier(step: Step) -> Action | None:
-    what = step.need("init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx", "test_wait", "try_wait")
-    with_bytes = what.startswith("arrive") and bool(step.take("expect_tx"))
+    operation = step.need("init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx", "test_wait", "try_wait")
+    with_bytes = operation.startswith("arrive") and bool(step.take("expect_tx"))
     parity = bool(step.take("parity"))
     step.take("noComplete")
     step.take("release", "acquire", "relaxed")
     step.take("cta", "cluster")
     step.take(*SPACES)
     step.need("b64")
-    returns = what.startswith("arrive") or what.endswith("wait")
+    returns = operation.startswith("arrive") or operation.endswith("wait")
     target, (address, *operands) = (step.target, step.sources) if returns else (None, step.operands)
 
     def act(threads: Threads) -> None:
         def number(i: int, kind: str = "u32") -> int:
             return int(threads.spread(threads.read(operands[0], kind))[i])
 
-        if what == "init":
+        if operation == "init":
             place = Place(threads, "shared", address)
             threads.barriers.update({int(at): Barrier(number(i)) for i, at in enumerate(place.offsets)})
-        elif what in ("expect_tx", "complete_tx"):
-            sign = 1 if what == "expect_tx" else -1
+        elif operation in ("expect_tx", "complete_tx"):
+            sign = 1 if operation == "expect_tx" else -1
             change(threads, address, lambda barrier, i: barrier.expect(sign * number(i)))
-        elif what.startswith("arrive"):
+        elif operation.startswith("arrive"):
 
             def arrive(barrier: Barrier, i: int) -> int:
                 before = barrier.token()
                 count, more = (1, number(i)) if with_bytes else (number(i) if operands else 1, 0)
-                barrier.arrive(count, more, what == "arrive_drop")
+                barrier.arrive(count, more, operation == "arrive_drop")
                 return before
 
             threads.write(target, np.array(change(threads, address, arrive), np.uint64))
-        elif what.endswith("wait"):
+        elif operation.endswith("wait"):
 
             def test(barrier: Barrier, i: int) -> bool:
                 return barrier.is_over(number(i) if parity else number(i, "u64") >> 63)

@@ -98,9 +98,9 @@ class Memory:
     def start(self, ctas: int, threads: int) -> None:
         """Shared and local memory of the CTAs that run next, which start as 0xFF bytes."""
         size = self.fixed + ctas * self.shared_bytes + threads * self.local_bytes
-        whole = np.full(aligned(size, 16), 0xFF, np.uint8)
-        whole[: self.fixed] = self.bytes[: self.fixed]
-        self.hold(whole)
+        arena = np.full(aligned(size, 16), 0xFF, np.uint8)
+        arena[: self.fixed] = self.bytes[: self.fixed]
+        self.hold(arena)
         self.local_start = self.fixed + ctas * self.shared_bytes
 
     def give_back(self, args: Sequence[Any]) -> None:

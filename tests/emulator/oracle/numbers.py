@@ -81,17 +81,17 @@ def pack(values: Any, kind: str) -> Any:
     """The bits, or the f32 or f64, of values that the format has; NaN as PTX's own."""
     values = np.asarray(values)
     if kind == "f64":
-        held = np.asarray(values, np.float64).view(np.uint64)
+        bits = np.asarray(values, np.float64).view(np.uint64)
     elif kind == "f16":
-        held = values.astype(np.float16).view(np.uint16)
+        bits = values.astype(np.float16).view(np.uint16)
     else:
-        held = values.astype(np.float32).view(np.uint32)
+        bits = values.astype(np.float32).view(np.uint32)
         if kind == "bf16":
-            held = (held >> 16).astype(np.uint16)
+            bits = (bits >> 16).astype(np.uint16)
     nan = np.isnan(values)
     if nan.any():
-        held = np.where(nan, held.dtype.type(FORMATS[kind][2]), held)
-    return held.view({"f32": np.float32, "f64": np.float64}.get(kind, held.dtype))
+        bits = np.where(nan, bits.dtype.type(FORMATS[kind][2]), bits)
+    return bits.view({"f32": np.float32, "f64": np.float64}.get(kind, bits.dtype))
 
 
 def to_odd(total: Any, lost: Any) -> Any:
@@ -113,7 +113,7 @@ def added(a: Any, b: Any) -> Any:
 
 
 def by_rationals(name: str, kind: str, rounding: str, *operands: Any) -> Any:
-    """An operation of exact.py, element by element: slow, but plainly right. f32 and f64."""
+    """An operation of exact.py, element by element, for f32 and f64: slow, but simple."""
     bits = np.uint32 if kind == "f32" else np.uint64
     function = getattr(exact, name)
     arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(operand)).view(bits) for operand in operands))

@@ -1,4 +1,4 @@
-"""An instruction taken apart once, before it runs, and the table of rules that do so."""
+"""An instruction is analysed once, before it runs, by a rule of a table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS: dict[str, Any] = {
     "f32x2": np.uint64, "u16x2": np.uint32, "s16x2": np.uint32, "u8x4": np.uint32,
     "s8x4": np.uint32,
 }  # fmt: skip
-"""How the bits of a type are held."""
+"""The NumPy type of a PTX type's bits."""
 
 Action = Callable[["Threads"], None]
 
@@ -51,7 +51,7 @@ class Step:
         self.moves = False
         """Whether the rule itself sets the threads' program counters."""
         self.members: Operand | None = None
-        """The member mask; lanes of a warp that name different ones carry it out one mask after another."""
+        """The member mask. If lanes of a warp name different masks, the groups execute the instruction one by one."""
         self.targets: tuple[int, ...] = ()
         """Where a branch may go."""
         self.action: Action = self.resolve()
@@ -71,8 +71,8 @@ class Step:
                 return action
         raise self.missing("no rule for these types" if self.root in RULES else "no rule")
 
-    def missing(self, what: str) -> Missing:
-        return Missing(f"line {self.line}: {self.instruction.opcode}: {what}")
+    def missing(self, feature: str) -> Missing:
+        return Missing(f"line {self.line}: {self.instruction.opcode}: {feature}")
 
     @property
     def last(self) -> str:

@@ -21,7 +21,7 @@ BIT = np.uint32(1) << np.arange(LANES, dtype=np.uint32)
 
 
 def together(threads: Threads, step: Step, mask: Operand) -> None:
-    """Raise where a living lane of the mask is elsewhere."""
+    """Raise if a lane of the mask that has not exited is at another instruction."""
     if threads.here is None:
         return
     wanted = threads.full(threads.read(mask, "u32"), np.uint32)
@@ -64,7 +64,7 @@ def shfl(step: Step) -> Action | None:
     source, distance, limits, *rest = step.sources
 
     def function(threads: Threads) -> Any:
-        held = threads.full(threads.read(source, "u32"), np.uint32)
+        values = threads.full(threads.read(source, "u32"), np.uint32)
         b, c = threads.read(distance, "u32"), threads.read(limits, "u32")
         if np.ndim(b) == np.ndim(c) == 0:  # the same in every warp
             from_lane, valid = sources(np.arange(LANES), np.int64(b), np.int64(c))
@@ -74,8 +74,8 @@ def shfl(step: Step) -> Action | None:
             lane = (threads.thread % LANES).astype(np.int64)
             from_lane, valid = sources(lane, threads.full(b, np.int64), threads.full(c, np.int64))
             partner = threads.numbers - lane + from_lane
-        value = held[partner]
-        return value if threads.here is None else np.where(threads.active()[partner], value, held), valid
+        value = values[partner]
+        return value if threads.here is None else np.where(threads.active()[partner], value, values), valid
 
     def sources(lane: Any, b: Any, c: Any) -> Any:
         """The lane to read from, and whether it is in the segment."""
@@ -121,7 +121,7 @@ def activemask(step: Step) -> Action | None:
 
 @rule("elect", counted="warp")
 def elect(step: Step) -> Action | None:
-    """The lowest lane leads: PTX leaves the choice open. (docs/emulator.md)"""
+    """The lowest lane is elected; PTX leaves the choice open. (docs/emulator.md)"""
     step.need("sync")
 
     def function(threads: Threads) -> Any:
@@ -141,8 +141,8 @@ def match(step: Step) -> Action | None:
 
     def function(threads: Threads) -> Any:
         active = threads.active().reshape(-1, LANES)
-        held = threads.full(threads.read(source, kind)).reshape(-1, LANES)
-        same = (held[:, :, None] == held[:, None, :]) & active[:, None, :]
+        values = threads.full(threads.read(source, kind)).reshape(-1, LANES)
+        same = (values[:, :, None] == values[:, None, :]) & active[:, None, :]
         matching = (same * BIT).sum(axis=2, dtype=np.uint32).reshape(-1)
         if mode == "any":
             return matching
@@ -166,13 +166,13 @@ def redux(step: Step) -> Action | None:
     }[name]  # fmt: skip
 
     def function(threads: Threads) -> Any:
-        held = threads.full(threads.read(source, kind)).reshape(-1, LANES)
+        values = threads.full(threads.read(source, kind)).reshape(-1, LANES)
         active = threads.active().reshape(-1, LANES)
         if name in ("add", "or", "xor"):
-            held = np.where(active, held, held.dtype.type(0))
-        else:  # a present lane replaces the absent ones
-            some = np.take_along_axis(held, active.argmax(axis=1)[:, None], axis=1)
-            held = np.where(active, held, some)
-        return np.repeat(operation.reduce(held, axis=1, dtype=held.dtype), LANES)
+            values = np.where(active, values, values.dtype.type(0))
+        else:  # absent lanes get the value of the first present one
+            value_of_first = np.take_along_axis(values, active.argmax(axis=1)[:, None], axis=1)
+            values = np.where(active, values, value_of_first)
+        return np.repeat(operation.reduce(values, axis=1, dtype=values.dtype), LANES)
 
     return synchronised(step, function, mask)

@@ -1,4 +1,4 @@
-"""wgmma, done as it is issued, which is the soonest that PTX allows. (PTX ISA, "Asynchronous Warpgroup Level Matrix".)
+"""wgmma, done when it is issued, the earliest time that PTX allows. (PTX ISA, "Asynchronous Warpgroup Level Matrix".)
 
 A warp multiplies its 16 rows of A. Both matrices of shared memory are read by their descriptors; sums follow the model
 of docs/emulator.md for sm_90a.
@@ -94,11 +94,11 @@ def in_shared(threads: Threads, cta: int, descriptor: Descriptor, rows: int, *, 
     return memory.bytes[offsets].reshape(rows, K_BYTES)
 
 
-def fragment_rows(held: Any) -> Any:
+def fragment_rows(registers: Any) -> Any:
     """A in registers, (lanes, 4), as 16 rows of 32 bytes: a lane has words of two rows, 8 apart, in two halves of k."""
     rows = np.zeros((16, K_BYTES // 4), np.uint32)
     lane, register = np.meshgrid(np.arange(LANES), np.arange(4), indexing="ij")
-    rows[lane // 4 + 8 * (register % 2), lane % 4 + 4 * (register // 2)] = held
+    rows[lane // 4 + 8 * (register % 2), lane % 4 + 4 * (register // 2)] = registers
     return rows.view(np.uint8)
 
 
@@ -174,7 +174,7 @@ def wgmma(step: Step) -> Action | None:
             sums = matrix.product(a, b, addend, (a_kind, b_kind), d_kind, size, fraction)
             result = numbers.pack(sums, d_kind)
         own = result[:, places_d(columns)[0], places_d(columns)[1]]
-        matrix.give(threads, target, np.ascontiguousarray(own).view(np.uint32))
+        matrix.write_registers(threads, target, np.ascontiguousarray(own).view(np.uint32))
         if threads.counters is not None:
             count(threads, step.line, len(warps), a_kind, columns, in_registers)
 
