@@ -1,4 +1,4 @@
-"""Which argument is for which parameter, and whether it can be passed."""
+"""Arguments are assigned to parameters by name, index or order, and refused if they do not fit."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_arguments_without_names_go_in_order():
     assert placed(SCALE, *texts) == dict(zip(("x", "y", "a", "n"), texts, strict=True))
 
 
-def test_a_name_or_an_index_finds_its_parameter_and_the_others_take_the_places_left():
+def test_a_name_or_an_index_finds_its_parameter_and_the_others_go_in_order():
     assert placed(SCALE, "n:u32=4", "f32[4]=random", "2:f32=2", "f32[4]=zeros") == {
         "x": "f32[4]=random",
         "y": "f32[4]=zeros",
@@ -57,7 +57,7 @@ def test_a_name_of_cuda_c_finds_its_parameter():
     assert placed(DECLARED, "1:f32=2", "saxpy_param_0:f32[4]=random").keys() == {"x", "a"}
 
 
-def test_arguments_go_by_index_or_in_order_where_nvrtc_dropped_the_names():
+def test_arguments_go_by_index_or_in_order_if_nvrtc_dropped_the_names():
     assert placed(COMPILED, "1:f32=2", "f32[4]=random") == {"#0": "f32[4]=random", "#1": "1:f32=2"}
     assert placed(COMPILED, "saxpy_param_1:f32=2", X) == {"#0": X, "#1": "saxpy_param_1:f32=2"}
 
@@ -121,7 +121,7 @@ def test_an_argument_that_does_not_fit_is_refused_in_one_sentence(kernel, texts,
     assert str(raised.value) == sentence
 
 
-def test_bits_fit_whatever_has_their_width():
+def test_bits_and_numbers_fit_parameters_of_the_same_width():
     kernel = function("bits", ".param .b32 a", ".param .f32 b", ".param .u64 p")
     assert placed(kernel, "f32=2", "b32=0x40000000", "u64=0").keys() == {"a", "b", "p"}
     assert placed(kernel, "s32=-1", "f32=2", "null").keys() == {"a", "b", "p"}
@@ -139,7 +139,7 @@ ELEMENTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "other"), ELEMENTS)
-def test_elements_of_another_type_than_the_source_declares_are_noticed(text, other):
-    assert bound(DECLARED, text, "f32=2")[0].other_elements == other
+@pytest.mark.parametrize(("text", "other_type"), ELEMENTS)
+def test_elements_of_another_type_than_the_source_declares_are_noticed(text, other_type):
+    assert bound(DECLARED, text, "f32=2")[0].other_elements == other_type
     assert bound(COMPILED, text, "f32=2")[0].other_elements is None

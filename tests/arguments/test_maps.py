@@ -52,7 +52,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
-def test_a_mistake_is_one_sentence(text, message):
+def test_a_mistake_is_reported_in_one_sentence(text, message):
     with pytest.raises(UsageError) as caught:
         bind(KERNEL, [parse(text), parse("b8[128]=zeros")])
     assert message in str(caught.value)

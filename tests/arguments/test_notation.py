@@ -135,7 +135,7 @@ SLIPS = [
 
 
 @pytest.mark.parametrize(("text", "sentence"), SLIPS)
-def test_a_slip_gets_a_sentence(text, sentence):
+def test_a_mistake_is_reported_in_a_sentence(text, sentence):
     with pytest.raises(UsageError) as raised:
         parse(text)
     assert str(raised.value).startswith(f"'{text}'")
@@ -179,7 +179,7 @@ def labelled(name, text):
 
 
 @given(NAMES, st.sampled_from(INTEGERS), st.data(), st.sampled_from([str, hex]))
-def test_every_integer_comes_back(name, type, data, write):
+def test_every_integer_keeps_its_value(name, type, data, write):
     value = data.draw(st.integers(int(np.iinfo(type.dtype).min), int(np.iinfo(type.dtype).max)))
     argument = parse(labelled(name, f"{type.name}={write(value)}"))
     assert argument.name == name
@@ -187,7 +187,7 @@ def test_every_integer_comes_back(name, type, data, write):
 
 
 @given(NAMES, st.sampled_from(FLOATS), st.data())
-def test_every_float_comes_back_in_all_its_bits(name, type, data):
+def test_every_float_keeps_all_its_bits(name, type, data):
     bits = type.dtype.itemsize * 8
     value = data.draw(st.floats(width=bits, allow_nan=False))
     number = parse(labelled(name, f"{type.name}={value!r}")).value(SEED)
@@ -210,18 +210,18 @@ def test_every_array_has_its_shape_and_type(name, type, shape, fill):
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-def test_bf16_is_the_nearest_and_of_two_the_even(value):
+def test_bf16_rounds_to_nearest_even(value):
     bf16 = ElementType("bf16", np.dtype(np.uint16))
-    held = bf16.hold(np.array([value], np.float64))
-    shown = float(bf16.show(held)[0])
+    encoded = bf16.hold(np.array([value], np.float64))
+    shown = float(bf16.show(encoded)[0])
     low = (int(np.float32(value).view(np.uint32)) >> 16) << 16
-    near = [float(np.array([bits], np.uint32).view(np.float32)[0]) for bits in (low, low + 0x10000)]
-    if all(map(math.isfinite, near)):
-        distances = [abs(other - value) for other in near]
-        wanted = near[distances.index(min(distances))]
+    neighbours = [float(np.array([bits], np.uint32).view(np.float32)[0]) for bits in (low, low + 0x10000)]
+    if all(map(math.isfinite, neighbours)):
+        distances = [abs(other - value) for other in neighbours]
+        expected = neighbours[distances.index(min(distances))]
         if distances[0] == distances[1] and low >> 16 & 1:
-            wanted = near[1]
-        assert shown == wanted
+            expected = neighbours[1]
+        assert shown == expected
 
 
 def sentence_or_argument(text):

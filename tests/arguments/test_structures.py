@@ -79,7 +79,7 @@ def test_a_struct_may_be_pointed_to_by_its_own_member():
     assert ring[0].array is ring[1].array is ring[0].array["next"][()].array
 
 
-def test_a_number_of_a_struct_in_memory_is_an_array_of_one_that_changes_with_it():
+def test_a_number_of_a_struct_in_memory_is_an_array_of_one_element_that_changes_with_it():
     argument_values = values(POINTERS, "&{count:u32=7, f32[2]=zeros}", "null")
     assert [(array.name, array.type.name, array.array.tolist()) for array in argument_values.arrays] == [
         ("x.count", "u32", [7]),
@@ -115,15 +115,15 @@ def test_a_file_is_an_array_by_its_address_in_a_struct(tmp_path, monkeypatch):
     assert argument_values.arrays[0].type.name == "s16"
 
 
-KNOWN = ("x", "view.x", "view.y", "other.z", "other.deep.z")
+ARRAY_NAMES = ("x", "view.x", "view.y", "other.z", "other.deep.z")
 
 # name, what it finds
 NAMES = [("x", "x"), ("view.x", "view.x"), ("y", "view.y"), ("z", None), ("deep.z", "other.deep.z"), ("w", None)]
 
 
 @pytest.mark.parametrize(("name", "full_name"), NAMES)
-def test_a_name_is_whole_or_the_end_of_one_alone(name, full_name):
-    assert find(name, KNOWN, ()) == full_name
+def test_a_name_is_a_full_name_or_the_end_of_exactly_one(name, full_name):
+    assert find(name, ARRAY_NAMES, ()) == full_name
 
 
 DEEP = "{" * 17 + "u32=1" + "}" * 17
@@ -164,7 +164,7 @@ SLIPS = [
 
 
 @pytest.mark.parametrize(("kernel", "texts", "sentence"), SLIPS, ids=[row[2][:40] for row in SLIPS])
-def test_a_slip_gets_a_sentence(kernel, texts, sentence):
+def test_a_mistake_is_reported_in_a_sentence(kernel, texts, sentence):
     with pytest.raises(UsageError) as raised:
         values(kernel, *texts)
     assert str(raised.value) == sentence
@@ -177,6 +177,6 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=12).map("".join))
-def test_whatever_is_written_gives_a_value_or_a_sentence(text):
+def test_any_text_is_parsed_or_a_usage_error(text):
     with contextlib.suppress(UsageError):
         parse(text)

@@ -1,4 +1,4 @@
-"""The arguments that are proposed for a kernel: they can be read, fit its parameters, and say what the source says."""
+"""The arguments that are proposed for a kernel: they can be parsed, fit its parameters, and agree with the source."""
 
 import pytest
 

@@ -1,8 +1,8 @@
-"""How often a warp executes each machine instruction: an interpreter of the little SASS that decides where a warp goes.
+"""How often a warp executes each machine instruction: an interpreter of the SASS that decides the branches of a warp.
 
-An oracle for small kernels whose branches depend on launch parameters and thread numbers alone. It knows integer
-arithmetic, comparisons and moves of sm_90; what it does not know gives a value that no branch may depend on. Lanes that
-are behind run first, so that a warp whose lanes diverge converges again where the code does.
+An oracle for small kernels whose branches depend only on launch parameters and thread numbers. It interprets integer
+arithmetic, comparisons and moves of sm_90; other instructions give an unknown value, on which no branch may depend. The
+lanes with the lowest address run first, so that a warp whose lanes diverge converges again where the code does.
 """
 
 import re
@@ -125,17 +125,17 @@ def step(lane, opcode, operands):
 
 def executions(code, grid, block, words):
     """{address: executions by warps} of this code. `words`: by offset in the constant bank."""
-    at = {label: index for index, instruction in enumerate(code) for label in instruction.labels}
+    index_of_label = {label: index for index, instruction in enumerate(code) for label in instruction.labels}
     counts = Counter()
     for cta in range(grid):
         for warp in range(0, block, 32):
             lanes = [Lane(thread, cta, block, words) for thread in range(warp, min(warp + 32, block))]
             while lanes:
                 place = min(lane.place for lane in lanes)
-                here = [lane for lane in lanes if lane.place == place]
+                lanes_here = [lane for lane in lanes if lane.place == place]
                 counts[code[place].address] += 1
-                lanes = [lane for lane in lanes if lane.place != place or run(lane, code, place, at)]
-                assert here
+                lanes = [lane for lane in lanes if lane.place != place or run(lane, code, place, index_of_label)]
+                assert lanes_here
     return counts
 
 

@@ -50,7 +50,7 @@ DONE:
 """ptxas unrolls it by four, and handles the rest by two and one."""
 
 
-def test_the_copies_of_an_unrolled_loop_run_as_often_as_the_trips_of_each_entry_allow(launched):
+def test_the_executions_of_an_unrolled_loop_follow_from_the_trips_of_each_entry(launched):
     for trips in (0, 2, 3, 4, 5, 11, 37):
         ran = launched(UNROLLED, [floats(32 * 37), floats(32), np.int32(trips)], grid=2, language="ptx")
         derived = ran.executed

@@ -84,7 +84,7 @@ def test_a_guard_is_known_to_be_false_behind_a_branch_on_the_same_comparison(bet
     assert not Guards(flow).never(1, 2, "!P4")
 
 
-def test_a_guard_that_another_branch_was_taken_on_is_not_known():
+def test_a_guard_is_not_known_after_the_branch_that_was_taken_on_it():
     flow = graph(code("ISETP.GE.U32.AND P3, PT, R3, R0, PT\n @!P3 BRA .L_x_0\n ISETP.GE.U32.AND P4, PT, R3, R0, PT\n"
                       "@P4 MOV R9, R8\n .L_x_0: EXIT"))  # fmt: skip
     assert not Guards(flow).never(1, 1, "P4")

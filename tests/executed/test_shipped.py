@@ -17,7 +17,7 @@ WAITING = {
     ("cluster_rmsnorm", "ptx"), ("cluster_rmsnorm.s32", "ptx"),
     ("warp_special", "cuda"), ("warp_special", "ptx.noreg"),
 }  # fmt: skip
-"""Variants that ask an mbarrier until other threads have done their part; how often depends on the schedule."""
+"""Variants that test an mbarrier until other threads have arrived; how often depends on the schedule."""
 
 NARROW = 0.8
 """The share of variants on sm_90 whose interval is under 4 % wide, at least; the others have slow paths, or are

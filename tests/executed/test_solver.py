@@ -105,7 +105,7 @@ print(*solver.optimum(np.ones(1)), *solver.optimum(-np.ones(1)))
 """
 
 
-def test_other_code_in_the_process_may_have_given_highs_another_number_of_threads():
+def test_the_solver_works_if_other_code_gave_highs_another_number_of_threads():
     assert printed(AFTER_OTHERS) == "2.0 8.0"
 
 

@@ -40,7 +40,7 @@ def measured(clocks, settings=SHORT, seed=None, **options):
     ("letter", "order"),
     [("A", ["cuda", "cuda", "ptx", "ptx", "cuda"]), ("B", ["ptx", "ptx", "cuda", "cuda", "ptx"])],
 )
-def test_a_block_is_enqueued_whole_in_its_order_before_anything_waits(letter, order):
+def test_a_whole_block_is_enqueued_in_order_before_anything_waits(letter, order):
     clocks, log = clocks_with_log(cuda=[100_000], ptx=[200_000])
     measured(clocks, seed=seed_that_starts(letter))
     block = [f"enqueue {name}" for name in order] + [f"wait {name}" for name in order]
@@ -62,7 +62,8 @@ def test_a_kernel_follows_itself_as_often_as_the_other():
 
 
 def test_a_sample_alone_follows_another_of_the_same_kernel():
-    """Also one of the empty kernel: the first after a pause would be compared with samples that follow others."""
+    """This holds for the empty kernel too: a first sample after a pause must not be compared with samples that follow
+    others."""
     after_a_pause = chain(repeat(100_000, PROBES + 3), cycle([150_000, 100_000]))
     clocks, _ = clocks_with_log(cuda=after_a_pause, ptx=[100_000])
     settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=4)
@@ -97,7 +98,7 @@ def test_the_contrasts_take_turns_block_by_block():
     assert others[::2] == ["cuda@fast", "ptx", "ptx.v4"] * 4  # two samples of each, for cuda starts
 
 
-def test_a_contrast_that_is_decided_steps_out_and_the_others_go_on():
+def test_a_decided_contrast_ends_and_the_others_continue():
     noisy = chain([100_000, 101_000], cycle([100_000, 104_000, 97_000]))
     clocks, _ = clocks_with_log(**{"cuda": [100_000], "ptx": [100_000], "ptx.noisy": noisy})
     settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 16), solo=0)
@@ -188,7 +189,7 @@ def test_dropped_blocks_are_recorded_and_left_out_and_replaced_by_further_ones()
     assert stats.median_ns([one], "ptx") == 100_000
 
 
-def test_where_too_many_blocks_would_be_dropped_all_are_kept_and_labelled():
+def test_if_too_many_blocks_would_be_dropped_all_are_kept_and_labelled():
     states = cycle([BlockState(1000), BlockState(1000, 0x40)])
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
     host = ScriptedHost()
@@ -199,13 +200,13 @@ def test_where_too_many_blocks_would_be_dropped_all_are_kept_and_labelled():
     assert host.slept == [pause(1)]
 
 
-def test_rests_after_throttled_blocks_get_longer_up_to_two_seconds():
+def test_pauses_after_throttled_blocks_get_longer_up_to_two_seconds():
     assert pause(1) == pytest.approx(0.075)
     assert pause(2) == pytest.approx(0.1125)
     assert pause(30) == 2
 
 
-def test_each_block_keeps_its_clock_and_each_kernel_the_one_that_it_has_alone():
+def test_the_clock_of_each_block_and_of_each_kernel_alone_is_recorded():
     clocks, _ = clocks_with_log(cuda=[100], ptx=[100])
     alone = [BlockState(mhz) for mhz in (1700.0, 1500.0, 1500.0, 1710.0)]  # cuda, ptx, ptx, cuda
     blocks = [BlockState(1600.0), BlockState(), BlockState(1610.0)]
@@ -251,13 +252,13 @@ def test_a_round_ends_by_the_width_at_a_look_and_never_by_the_result():
     assert (len(one.ns), one.stop) == (20, "width")
 
 
-def test_a_look_that_a_dropped_block_steps_over_is_taken_at_the_next():
+def test_a_look_that_a_dropped_block_passes_is_taken_at_the_next_block():
     assert stats.stop_reason([0.0] * 21, 0, since=19) == "width"
     assert stats.stop_reason([0.0] * 21, 0, since=20) is None
     assert stats.stop_reason([0.0] * 20, 0) == "width"
 
 
-def test_a_round_ends_by_its_time_once_it_has_the_first_looks_blocks():
+def test_a_round_ends_by_its_time_limit_after_the_blocks_of_the_first_look():
     noisy = cycle([100_000, 150_000, 80_000])
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=noisy)
     settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 400), limit_seconds=2, solo=0)
@@ -294,13 +295,13 @@ def test_tiny_kernels_are_timed_by_the_slope_of_two_graphs_in_which_overhead_can
 @pytest.mark.parametrize(
     ("ns", "graphs", "timing"), [(25_000, True, "single"), (2000, False, "single"), (24_000, True, "slope")]
 )
-def test_a_launch_is_a_sample_where_events_resolve_it_or_graphs_are_not_to_be_had(ns, graphs, timing):
+def test_one_launch_is_a_sample_if_events_resolve_it_or_graphs_are_not_available(ns, graphs, timing):
     clocks = {name: ScriptedClock([ns], name, graphs=graphs) for name in ("cuda", "ptx")}
     assert measured(clocks).rounds[0].timing == timing
 
 
 @pytest.mark.parametrize(("floor", "label"), [(40_000, set()), (51_000, {"LAUNCH-BOUND"})])
-def test_a_time_under_twice_the_empty_kernels_is_launch_overhead(floor, label):
+def test_a_time_under_twice_that_of_the_empty_kernel_is_launch_bound(floor, label):
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
     result = measured(clocks, floor=ScriptedClock([floor]))
     assert result.labels - {"UNSTABLE"} == label  # after a warm-up of zero seconds

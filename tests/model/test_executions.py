@@ -72,7 +72,7 @@ def test_merged_accesses_of_shared_memory_need_the_passes_of_their_width(more, w
     assert counted((*CODE, *((text, 11) for text in more)), wide=wide).executed["shared_wavefronts"] == passes
 
 
-def test_an_instruction_more_raises_the_issue_slots_by_its_executions_exactly():
+def test_one_more_instruction_adds_exactly_its_executions_to_the_issue_slots():
     more = counted((*CODE[:-1], ("FADD R9, R9, R9", 16), CODE[-1])).executed
     before, after = (floors.floors(one, "sm_90", H100_SXM)["issue"] for one in (counted().executed, more))
     cycles = 10 / 4 / (132 * 1980e6)
@@ -169,12 +169,12 @@ def test_the_time_between_the_launches_of_a_chain_prevents_a_claim():
     )  # fmt: skip
 
 
-def test_the_same_machine_code_is_the_first_reason():
+def test_the_same_machine_code_is_named_before_other_reasons():
     same = replace(BIG, variants={**BIG.variants, "ptx": BIG.variants["cuda"]})
     assert of(changed(unknown=("FROB",)), one=same).reason == "same machine code"
 
 
-# opcodes of both sides, whether their caches are asked alike
+# opcodes of both sides, whether their use of caches is the same
 POLICIES = [
     ("ld.global.f32",         "ld.global.cg.f32",              False),
     ("ld.global.f32",         "ld.global.L2::128B.f32",        False),
@@ -187,13 +187,13 @@ POLICIES = [
 
 
 @pytest.mark.parametrize(("cuda", "ptx", "alike"), POLICIES)
-def test_other_cache_operators_silence_it(cuda, ptx, alike):
+def test_other_cache_operators_prevent_a_claim(cuda, ptx, alike):
     other = {name: replace(BIG.variants[name], opcodes={op: 64}) for name, op in (("cuda", cuda), ("ptx", ptx))}
     model = of(counted(counts=900_000), one=replace(BIG, variants=other))
     assert model.reason == (None if alike else "other cache operators, cache hints or prefetches")
 
 
-def test_a_launch_that_takes_no_time_to_speak_of_silences_it():
+def test_a_launch_that_takes_very_little_time_prevents_a_claim():
     model = of(counted(counts=9), counted(counts=10))
     assert model.reason == "too small a launch: its highest floor is under 5 µs"
 

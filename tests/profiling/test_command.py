@@ -59,7 +59,7 @@ def test_the_kernels_of_ptxbench_need_no_folder_in_the_command(ptxbench):
     assert "--kernels" not in ptxbench("profile", "triad").out
 
 
-def test_the_counts_of_both_are_printed_next_to_each_other(profile, emulated, tmp_path):
+def test_the_counts_of_the_emulator_and_the_gpu_are_printed_next_to_each_other(profile, emulated, tmp_path):
     sectors = "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"
     path = tmp_path / "counters.csv"
     path.write_text(csv({**emulated, sectors: 2 * emulated[sectors]}))
@@ -142,7 +142,7 @@ def test_a_launch_without_a_gpu_says_where_to_run_it(profile):
     assert ran.err.endswith("Run this on a machine with a GPU.\n")
 
 
-def test_the_command_is_run_here_if_that_is_asked_for(profile, ncu, emulated, monkeypatch, tmp_path):
+def test_the_option_run_starts_the_command(profile, ncu, emulated, monkeypatch, tmp_path):
     """On the simulated device: the process of ncu launches the variant by the printed command."""
     simulated.install(monkeypatch, tmp_path / "gpu", device="T4")
     ncu("counts", emulated, runs=True)

@@ -51,7 +51,7 @@ RAW = """\
 """
 
 
-def test_the_page_raw_of_a_report_is_read_too_but_no_rounded_number():
+def test_the_raw_page_of_a_report_is_read_too_but_rounded_numbers_are_refused():
     assert table.read(RAW.format(unit="byte")) == [
         ProfiledLaunch(*PLACE, {"smsp__inst_executed.sum": 860160, "dram__bytes.sum": 1.5})
     ]

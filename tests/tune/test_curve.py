@@ -42,7 +42,8 @@ def test_counts_differ_by_any_difference():
 
 
 def test_times_differ_by_their_difference_in_each_round():
-    """All drift by a fifth over the rounds: a hundredth is still seen, as each round visited every point."""
+    """All times drift by a fifth over the rounds. A difference of a hundredth is still found, because each round has a
+    time of every point."""
     drift = (1.0, 1.05, 1.1, 1.15, 1.2)
     best, near, far = (
         timed(*(base * d * (1 + noise) for d, noise in zip(drift, noises, strict=True)))
@@ -52,11 +53,11 @@ def test_times_differ_by_their_difference_in_each_round():
             (102, (0.001, 0, 0.001, -0.001, 0)),
         )
     )
-    assert far.interval.low < best.interval.high  # by the intervals of each alone nothing would be seen
+    assert far.interval.low < best.interval.high  # the intervals alone would show no difference
     assert separated(best, [near, far], sign=1) == [False, True]
 
 
-def test_many_points_make_a_chance_difference_less_convincing():
+def test_with_many_points_a_chance_difference_is_less_convincing():
     best = timed(100, 100, 100)
     chance = timed(100.2, 100.9, 100.5)
     assert separated(best, [chance], sign=1) == [False]
@@ -74,7 +75,7 @@ def test_two_rounds_are_too_few_for_a_difference():
     assert not timed(100, 200, 150).bare
 
 
-def test_the_interval_of_a_reading_is_students():
+def test_the_interval_of_a_reading_is_that_of_student():
     reading = timed(1.0, 2.0, 3.0)
     assert reading.value == 2.0
     assert reading.interval.high - 2.0 == pytest.approx(9.9248 / 3**0.5, rel=1e-4)  # t at 0.995 with 2 degrees
@@ -133,7 +134,7 @@ def test_the_limit_comes_from_the_memory_or_the_computing_sms(bytes_per_s, flops
 
 
 @pytest.mark.parametrize("name", ["copy_bandwidth", "compute_rate"])
-def test_there_is_no_figure_where_other_sms_copied_than_requested(name):
+def test_there_is_no_figure_if_other_sms_copied_than_requested(name):
     assert figure(name, launched(3, 20, 1e-3, 500, 1000, seen=19)) is None
     assert figure(name, launched(3, 20, 1e-3, 0, 0)) is None  # no time was measured
 
@@ -234,7 +235,7 @@ def test_a_point_whose_label_forbids_a_verdict_is_not_the_best(sweep):
     assert figures.points[figures.best(figures.main, "cuda").index].at["copiers"] == 2
 
 
-def test_an_interrupted_sweep_of_a_gpu_goes_on_with_its_rounds(sweep, tmp_path):
+def test_an_interrupted_sweep_of_a_gpu_continues_with_its_next_round(sweep, tmp_path):
     frame, swept, run = sweep
     first = [replace(cell, rounds=[one for one in cell.rounds if one.round < 2]) for cell in run.cells]
     save(replace(run, cells=first, run=replace(run.run, status=INTERRUPTED)), tmp_path)
@@ -248,7 +249,7 @@ def test_an_interrupted_sweep_of_a_gpu_goes_on_with_its_rounds(sweep, tmp_path):
     assert len(whole.cells) == len(run.cells)
 
 
-def test_a_sweep_of_other_files_or_another_device_is_not_gone_on_with(sweep, tmp_path):
+def test_a_sweep_of_other_files_or_another_device_is_not_continued(sweep, tmp_path):
     frame, _, run = sweep
     save(replace(run, run=replace(run.run, status=INTERRUPTED)), tmp_path)
     assert finished_before(frame, tmp_path, run.toolchain)
@@ -259,11 +260,11 @@ def test_a_sweep_of_other_files_or_another_device_is_not_gone_on_with(sweep, tmp
     assert finished_before(frame, tmp_path, replace(run.toolchain, ptxas="1.0")) is None
     for setting in ({"seed": frame.plan.seed + 1}, {"assembler": "driver"}, {"arch": "sm_80"}, {"cache": "warm"}):
         assert finished_before(replace(frame, plan=replace(frame.plan, **setting)), tmp_path, run.toolchain) is None
-    (tmp_path / "20990101T000000Z-0.sweep.json").write_text("{")  # damaged: passed by
+    (tmp_path / "20990101T000000Z-0.sweep.json").write_text("{")  # damaged: ignored
     assert finished_before(frame, tmp_path, run.toolchain)
 
 
-def test_of_two_sweeps_of_one_second_that_which_went_on_with_the_other_is_the_newer(sweep, tmp_path):
+def test_of_two_sweeps_of_one_second_the_one_that_continues_the_other_is_newer(sweep, tmp_path):
     frame, _, run = sweep
     first = replace(run.run, id="ffffffff", status=INTERRUPTED)
     save(replace(run, run=first), tmp_path)
@@ -280,7 +281,7 @@ def test_a_complete_sweep_starts_over(sweep, tmp_path):
     assert finished_before(frame, tmp_path, run.toolchain) is None
 
 
-def test_the_lines_of_a_picture_have_the_points_of_their_value_of_the_second_name(sweep):
+def test_a_line_of_a_plot_has_the_points_with_its_value_of_the_second_knob(sweep):
     _, swept, run = sweep
     figures = curves(swept, run.cells)
     own = figures.of(figures.main, "cuda")

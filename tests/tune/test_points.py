@@ -22,13 +22,13 @@ def scale(tmp_path):
     return load(knobs_folder(tmp_path), "scale")
 
 
-def test_without_a_word_the_knobs_of_the_pair_are_swept_at_its_first_bench_size(scale):
+def test_by_default_the_knobs_of_the_pair_are_swept_at_its_first_bench_size(scale):
     swept = swept_of(scale)
     assert [point.at for point in swept.points] == [{"BLOCK": block} for block in (32, 64, 128, 256, 2048)]
     assert {tuple(point.parts["point"].items()) for point in swept.points if point.possible} == {(("n", 1024),)}
 
 
-def test_a_launch_that_cannot_be_has_a_reason_and_no_job(scale):
+def test_an_impossible_launch_has_a_reason_and_no_job(scale):
     swept = swept_of(scale)
     assert [point.reason for point in swept.points if not point.possible] == [
         "launch at n=1024 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at most 1024 threads."
@@ -132,7 +132,7 @@ def test_without_copiers_only_the_others_are_launched():
     assert point.reason == "No SM would copy."
 
 
-def test_comm_sms_is_another_name_of_copiers():
+def test_comm_sms_is_another_name_for_copiers():
     assert swept_of(PARTITION, values={"comm_sms": (4,)}).values == {"copiers": (4,)}
 
 
