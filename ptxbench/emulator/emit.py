@@ -20,7 +20,6 @@ from ptxbench.emulator.vector_functions import function, operand
 
 CANONICAL_NAN = {16: 0x7FFF, 32: 0x7FFFFFFF, 64: 0x7FFFFFFFFFFFFFFF}
 """The canonical NaN by width. PTX leaves open which NaN f32 arithmetic returns; f64 keeps a payload."""
-LEAST_NORMAL_F32 = 2.0**-126
 COMPARISONS = {
     "eq": ("eq", "eq", "oeq"), "ne": ("ne", "ne", "one"), "lt": ("slt", "ult", "olt"),
     "le": ("sle", "ule", "ole"), "gt": ("sgt", "ugt", "ogt"), "ge": ("sge", "uge", "oge"),

@@ -44,9 +44,8 @@ SOURCE_AT = 8
 PENDING = 0x7FFFFFFF
 """The time of an asynchronous copy's write or read that is not complete yet."""
 
-FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES, FENCES_CLUSTER, FENCES_INITS = 1, 2, 4, 8, 16
-"""Flags of a fence: scope wider than the cluster; what it orders; scope of the cluster or wider; it orders only the
-initialisation of mbarriers."""
+FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES, FENCES_CLUSTER = 1, 2, 4, 8
+"""Flags of a fence: scope wider than the cluster; what it orders; scope of the cluster or wider."""
 
 PROXY_SHARED, PROXY_GLOBAL, OF_START = 1, 2, 4
 """What a proxy fence orders: accesses to shared and to global memory, and the initialisation of mbarriers."""

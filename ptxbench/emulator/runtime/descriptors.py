@@ -15,7 +15,7 @@ from ptxbench.emulator import tensor
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.conditions import SHARED_ORIGIN
-from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, slot, splat
+from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, field, slot, splat
 from ptxbench.emulator.runtime.dot_products import STEP, dot_product
 from ptxbench.emulator.runtime.elements import SPECIAL, decoded
 from ptxbench.emulator.runtime.faults import FAULT
@@ -31,7 +31,6 @@ from ptxbench.emulator.runtime.warpgroup import (
     TRANSPOSED_A,
     TRANSPOSED_B,
     fault,
-    field,
 )
 from ptxbench.emulator.types import LANES, S32
 
@@ -283,8 +282,8 @@ entry:
   %in.registers = icmp ne ptr %linear, null
   %first.row = select i1 %in.registers, i32 0, i32 %first.described
   {splat("first.all", "i32", "%first.row")}
-  {field("count", "table", 4 * COLUMNS)}
-  {field("flags", "table", 4 * FLAGS)}
+  {field("table", "count", 4 * COLUMNS)}
+  {field("table", "flags", 4 * FLAGS)}
   {flag("transposed.a", TRANSPOSED_A)}
   {flag("transposed.b", TRANSPOSED_B)}
   {flag("negative.a", NEGATIVE_A)}

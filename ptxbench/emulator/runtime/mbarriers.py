@@ -23,9 +23,8 @@ COUNT_BITS = 20
 MOST = (1 << COUNT_BITS) - 1
 PHASE_AT = 63
 MARK = 1
-DROPS, KEEPS_PHASE, NO_INCREASE = 1, 2, 4
-"""Flags of an arrival: it also leaves the later phases; it must not complete this phase; for a copy's arrival, the
-phase already expects it."""
+DROPS, KEEPS_PHASE = 1, 2
+"""Flags of an arrival: it also leaves the later phases; it must not complete this phase."""
 
 # Reasons for MISUSED: errors of an operation on an mbarrier, or of the size of a copy to it.
 NOT_INITIALISED, BAD_COUNT, TOO_MANY, COMPLETES, BAD_BYTES, BAD_SIZE = range(6)

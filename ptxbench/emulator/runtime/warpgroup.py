@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import V32, RuntimeFunction, loop, slot
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction, field, loop, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.watch import NOTHING
 
@@ -123,11 +123,6 @@ def of_register(name: str) -> str:
   %{name}.held = getelementptr i8, ptr %registers, i64 %{name}.place.wide"""
 
 
-def field(name: str, base: str, offset: int, kind: str = "i32") -> str:
-    """Lines that load %NAME from `offset` bytes behind the pointer %BASE."""
-    return f"%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
-
-
 def pointers(area: WarpgroupArea) -> str:
     """Lines that point %area to the warp's area, and %counts, %copies and %entries to its parts."""
     return f"""%area = getelementptr i8, ptr %registers, i64 {area.base}
@@ -205,7 +200,7 @@ entry:
   {whole_warp()}
 go:
   {pointers(area)}
-  {field("committed", "area", COMMITTED)}
+  {field("area", "committed", COMMITTED)}
   %more = add i32 %committed, 1
   store i32 %more, ptr %committed.at
   ret void
@@ -222,17 +217,17 @@ entry:
   %d = alloca [128 x {V32}], align 64
   %a = alloca [512 x i8], align 64
   {pointers(area)}
-  {field("head", "area", HEAD)}
+  {field("area", "head", HEAD)}
   {entry_at("head", area)}
-  {field("site", "item", SITE, "ptr")}
-  {field("table", "item", TABLE, "ptr")}
-  {field("product", "item", PRODUCT, "ptr")}
-  {field("descriptor.a", "item", DESCRIPTOR_A, "i64")}
-  {field("descriptor.b", "item", DESCRIPTOR_B, "i64")}
-  {field("scale", "item", SCALE)}
+  {field("item", "site", SITE, "ptr")}
+  {field("item", "table", TABLE, "ptr")}
+  {field("item", "product", PRODUCT, "ptr")}
+  {field("item", "descriptor.a", DESCRIPTOR_A, "i64")}
+  {field("item", "descriptor.b", DESCRIPTOR_B, "i64")}
+  {field("item", "scale", SCALE)}
   %adds = icmp ne i32 %scale, 0
-  {field("count.d", "table", 4 * COUNT_D)}
-  {field("count.a", "table", 4 * COUNT_A)}
+  {field("table", "count.d", 4 * COUNT_D)}
+  {field("table", "count.a", 4 * COUNT_A)}
   %count.d.wide = zext i32 %count.d to i64
   %first.a = add i64 %count.d.wide, {NUMBERS}
   br label %in.next
@@ -275,9 +270,9 @@ go:
   {"%metadata = getelementptr i8, ptr %item, i64 " + str(METADATA) if area.sparse else ""}
   call void %product(ptr %env, ptr %site, ptr %table, ptr %d, i64 %descriptor.a, i64 %descriptor.b,
                      ptr %linear{", ptr %metadata" * area.sparse})
-  {field("columns", "table", 4 * COLUMNS)}
-  {field("flags", "table", 4 * FLAGS)}
-  {field("origin", "item", ORIGIN, "i64")}
+  {field("table", "columns", 4 * COLUMNS)}
+  {field("table", "flags", 4 * FLAGS)}
+  {field("item", "origin", ORIGIN, "i64")}
   call void @product_done(ptr %env, ptr %site, i64 %descriptor.a, i64 %descriptor.b, i32 %columns, i32 %flags,
                           i1 %in.memory, i64 %origin)
   br label %out.next
@@ -339,16 +334,16 @@ entry:
   {whole_warp()}
 go:
   {pointers(area)}
-  {field("committed", "area", COMMITTED)}
+  {field("area", "committed", COMMITTED)}
   br label %next
 next:
-  {field("head", "area", HEAD)}
-  {field("tail", "area", TAIL)}
+  {field("area", "head", HEAD)}
+  {field("area", "tail", TAIL)}
   %empty = icmp eq i32 %head, %tail
   br i1 %empty, label %done, label %look
 look:
   {entry_at("head", area)}
-  {field("group", "item", GROUP)}
+  {field("item", "group", GROUP)}
   %reach = add i32 %group, %keep
   %due = icmp slt i32 %reach, %committed
   br i1 %due, label %do, label %done

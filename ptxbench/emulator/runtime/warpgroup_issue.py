@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, bump, loop, slot, splat
+from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, bump, field, loop, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.warpgroup import (
     APART,
@@ -43,7 +43,6 @@ from ptxbench.emulator.runtime.warpgroup import (
     WarpgroupArea,
     entry_at,
     fault,
-    field,
     finish,
     name,
     pointers,
@@ -108,7 +107,7 @@ alone:
 operands:
   {slot("bytes", at.SHARED_BYTES)}
   {descriptor("b", "%origin")}
-  {field("count.a", "table", 4 * COUNT_A)}
+  {field("table", "count.a", 4 * COUNT_A)}
   %in.memory = icmp eq i32 %count.a, 0
   %a.origin = select i1 %in.memory, i64 %origin, i64 0
   {descriptor("a", "%a.origin")}
@@ -128,11 +127,11 @@ based:
   %a.out = and i1 %a.outside, %in.memory
   %any.out = or i1 %a.out, %b.outside
   {refuse("%any.out", OUTSIDE, "is.outside", "fenced")}
-  {field("fence.seen", "area", FENCED)}
+  {field("area", "fence.seen", FENCED)}
   %unfenced = icmp eq i32 %fence.seen, 0
   {refuse("%unfenced", UNFENCED, "is.unfenced", "compare")}
   ; Other warps of the group that have issued this product must have issued the same one.
-  {field("issued", "area", ISSUED, "i64")}
+  {field("area", "issued", ISSUED, "i64")}
   %number = add i64 %issued, 1
   store i64 %number, ptr %issued.at
   %in.group = and i64 %warp, {WARPS - 1}
@@ -142,10 +141,10 @@ based:
   %ring.first = getelementptr i8, ptr %area, i64 %back
   %ring.all = getelementptr i8, ptr %ring.first, i64 {area.ring}
   %ring = getelementptr i8, ptr %ring.all, i64 %ring.offset
-  {field("known", "ring", 0, "i64")}
-  {field("known.a", "ring", 8, "i64")}
-  {field("known.b", "ring", 16, "i64")}
-  {field("known.site", "ring", 24, "i64")}
+  {field("ring", "known", 0, "i64")}
+  {field("ring", "known.a", 8, "i64")}
+  {field("ring", "known.b", 16, "i64")}
+  {field("ring", "known.site", 24, "i64")}
   %site.int = ptrtoint ptr %site to i64
   %adds = and i32 %scale, 1
   %adds.wide = zext i32 %adds to i64
@@ -173,7 +172,7 @@ apart:
   ret void
 registers.in:
   ; The registers must be as at the fence. D is compared only if it is added, and no earlier product computes it.
-  {field("count.d", "table", 4 * COUNT_D)}
+  {field("table", "count.d", 4 * COUNT_D)}
   %count = add i32 %count.d, %count.a
   %count.wide = zext i32 %count to i64
   %count.d.wide = zext i32 %count.d to i64
@@ -200,8 +199,8 @@ ordered:
   %i.next = add i64 %i, 1
   br label %next
 room:
-  {field("head", "area", HEAD)}
-  {field("tail", "area", TAIL)}
+  {field("area", "head", HEAD)}
+  {field("area", "tail", TAIL)}
   %held = sub i32 %tail, %head
   %full = icmp eq i32 %held, {CAPACITY}
   br i1 %full, label %make.room, label %put
@@ -221,15 +220,15 @@ put:
   store i64 %b.first, ptr %p.b
   %p.scale = getelementptr i8, ptr %item, i64 {SCALE}
   store i32 %scale, ptr %p.scale
-  {field("committed", "area", COMMITTED)}
+  {field("area", "committed", COMMITTED)}
   %p.group = getelementptr i8, ptr %item, i64 {GROUP}
   store i32 %committed, ptr %p.group
   %p.origin = getelementptr i8, ptr %item, i64 {ORIGIN}
   store i64 %origin, ptr %p.origin
   %tail.next = add i32 %tail, 1
   store i32 %tail.next, ptr %tail.at{metadata_stores}
-  {field("columns", "table", 4 * COLUMNS)}
-  {field("flags", "table", 4 * FLAGS)}
+  {field("table", "columns", 4 * COLUMNS)}
+  {field("table", "flags", 4 * FLAGS)}
   call void @product_issued(ptr %env, ptr %site, i64 %a.first, i64 %b.first, i32 %columns, i32 %flags, i1 %in.memory,
                             i64 %origin)
   br label %mark.next
@@ -252,7 +251,7 @@ count.up:
   br i1 %leads, label %once, label %done
 once:
   {bump(at.REQUESTS, "1")}
-  {field("operand.bytes", "table", 4 * OPERAND_BYTES)}
+  {field("table", "operand.bytes", 4 * OPERAND_BYTES)}
   %operand.bytes.wide = zext i32 %operand.bytes to i64
   {bump(at.ACTIVE, "%operand.bytes.wide")}
   br label %done
