@@ -144,9 +144,9 @@ def expected(name, kind, size):
     return column, [ideal(name, FORMS[kind], int(pattern)) for pattern in column]
 
 
-def report(opcode, column, got, wanted):
+def report(opcode, column, actual, expected):
     """A line with the fraction of results that are not ideal, and some of them."""
-    wrong = [(int(x), int(y), z) for x, y, z in zip(column, got, wanted, strict=True) if int(y) != z]
+    wrong = [(int(x), int(y), z) for x, y, z in zip(column, actual, expected, strict=True) if int(y) != z]
     shown = ", ".join(f"{x:#x}: {y:#x}, not {z:#x}" for x, y, z in wrong[:5])
     return [f"{opcode}: {len(wrong)} of {len(column)} are not ideal: {shown}"] if wrong else []
 

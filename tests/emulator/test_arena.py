@@ -56,7 +56,7 @@ def counting(start=0):
     return np.arange(start, start + N, dtype=np.uint32)
 
 
-def left(entry, x, **options):
+def output_of(entry, x, **options):
     """The output after a launch of `copy`, or of another kernel with the same output."""
     y = np.zeros(N, np.uint32)
     launch(entry, x, y, **options)
@@ -87,17 +87,17 @@ def test_a_frozen_array_is_copied_once_for_launches_in_a_row(monkeypatch):
     monkeypatch.setattr(memory.Arena, "put", counted)
     x = frozen(counting(5))
     for _ in range(3):
-        assert left("copy", x) == counting(5)[:THREADS].tolist()
-    assert left("copy", x.reshape(2, -1)[:, :]) == counting(5)[:THREADS].tolist()
+        assert output_of("copy", x) == counting(5)[:THREADS].tolist()
+    assert output_of("copy", x.reshape(2, -1)[:, :]) == counting(5)[:THREADS].tolist()
     assert put == [4 * N, 4 * N, *[0, 4 * N] * 3]  # x and y, then y alone
 
 
 def test_another_array_or_another_placement_is_copied():
     x, other = frozen(counting(5)), frozen(counting(9))
     for array, placement in ((x, None), (other, None), (x, None), (x, 3), (x, None), (other, 3), (x, 4)):
-        assert left("copy", array, placement=placement) == array[:THREADS].tolist()
+        assert output_of("copy", array, placement=placement) == array[:THREADS].tolist()
     for array in (x, counting(1), x):
-        assert left("copy", array) == array[:THREADS].tolist()
+        assert output_of("copy", array) == array[:THREADS].tolist()
 
 
 def test_an_array_that_somebody_can_change_is_copied_each_time():
@@ -107,8 +107,8 @@ def test_an_array_that_somebody_can_change_is_copied_each_time():
     for _ in range(2):
         for array in (plain, read_only):
             plain += 1
-            assert left("copy", array) == plain[:THREADS].tolist()
-            assert left("copy", array) == plain[:THREADS].tolist()
+            assert output_of("copy", array) == plain[:THREADS].tolist()
+            assert output_of("copy", array) == plain[:THREADS].tolist()
 
 
 @pytest.mark.parametrize(
@@ -119,17 +119,17 @@ def test_a_kernel_that_writes_a_frozen_array_is_found_and_the_next_launch_sees_t
     x = frozen(counting(5))
     for _ in range(2):
         with pytest.raises(ReadOnlyArray, match="writes byte 0 of 'x', whose array is read-only") as raised:
-            left(entry, x, sanitize=sanitize)
+            output_of(entry, x, sanitize=sanitize)
         assert raised.value.name == "x"
-        assert left("copy", x) == counting(5)[:THREADS].tolist()
+        assert output_of("copy", x) == counting(5)[:THREADS].tolist()
 
 
 def test_a_launch_that_fails_leaves_no_changed_bytes_behind():
     x = frozen(counting(5))
-    left("copy", x)
+    output_of("copy", x)
     with pytest.raises(KernelTrap):
-        left("trap", x)
-    assert left("copy", x) == counting(5)[:THREADS].tolist()
+        output_of("trap", x)
+    assert output_of("copy", x) == counting(5)[:THREADS].tolist()
 
 
 def test_only_arrays_in_buffers_that_the_launch_stored_to_are_copied_back(monkeypatch):

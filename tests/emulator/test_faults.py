@@ -458,16 +458,16 @@ def test_a_larger_launch_works_while_an_error_is_kept():
     try:
         emulator.run(LOAD, grid=1, block=32, args=[small, small.copy(), np.int32(0)])
     except MemoryFault as error:
-        kept = error
+        kept_error = error
     process.stop_process()
     emulator.run(LOAD, grid=1, block=4, args=[small, small.copy(), np.int32(0)])
     try:
         emulator.run(LOAD, grid=1, block=32, args=[small, small.copy(), np.int32(0)])
     except MemoryFault as error:
-        kept = error
+        kept_error = error
     large = np.zeros(1 << 22, np.float32)
     emulator.run(LOAD, grid=1, block=4, args=[large, large.copy(), np.int32(0)])
-    assert "which has 16" in str(kept)
+    assert "which has 16" in str(kept_error)
 
 
 def entries(folder):
@@ -535,7 +535,7 @@ emulator.run({text!r}, grid=1, block=1, args=[], fuel=1 << 62)
 LEFT_BEHIND = program(".visible .entry orphan()\n{\nL:\n    bra L;\n}\n")
 
 
-def gone(pid, seconds=20):
+def has_ended(pid, seconds=20):
     """Whether a process ends in time."""
     for _ in range(20 * seconds):
         try:
@@ -552,4 +552,4 @@ def test_the_process_of_the_emulator_ends_with_its_parent():
         worker = int(parent.stdout.readline())
         time.sleep(2)  # until the launch has started
         parent.kill()
-    assert gone(worker)
+    assert has_ended(worker)

@@ -49,7 +49,7 @@ KERNEL = """
 BLOCK = 64
 
 
-def each(text, elements):
+def per_element(text, elements):
     """One line for each element: # is its number."""
     return "\n    ".join(text.replace("#", str(k)) for k in range(elements))
 
@@ -88,11 +88,11 @@ def optimised(monkeypatch):
         if kind.kind == "f":
             a[::7], b[::5], a[3], b[9] = np.nan, np.inf, -0.0, -np.inf
         (s,) = np.array([3], kind)
-        mine, its = x.copy(), x.copy()
+        interpreted, emulated = x.copy(), x.copy()
         options = {"grid": (3, 1, 1), "block": (BLOCK, 1, 1)}
-        interpret(text, None, args=[mine, a, b, s, np.uint32(threads)], **options)
-        emulator.run(text, args=[its, a, b, s, np.uint32(threads)], **options)
-        assert its.tobytes() == mine.tobytes()
+        interpret(text, None, args=[interpreted, a, b, s, np.uint32(threads)], **options)
+        emulator.run(text, args=[emulated, a, b, s, np.uint32(threads)], **options)
+        assert emulated.tobytes() == interpreted.tobytes()
 
     return check
 
@@ -117,18 +117,18 @@ TOGETHER = [
 
 APART = {
     "reversed": "mov.f32 %x0, %a3; mov.f32 %x1, %a2; mov.f32 %x2, %a1; mov.f32 %x3, %a0;",
-    "one_element_repeated": each("mov.f32 %x#, %a0;", 4),
-    "another_operation": each("add.rn.f32 %x#, %a#, %b#;", 3) + "sub.rn.f32 %x3, %a3, %b3;",
-    "operands_exchanged": each("sub.rn.f32 %x#, %a#, %b#;", 3) + "sub.rn.f32 %x3, %b3, %a3;",
-    "another_constant": each("add.rn.f32 %x#, %a#, 0f3f800000;", 3) + "add.rn.f32 %x3, %a3, 0f40000000;",
+    "one_element_repeated": per_element("mov.f32 %x#, %a0;", 4),
+    "another_operation": per_element("add.rn.f32 %x#, %a#, %b#;", 3) + "sub.rn.f32 %x3, %a3, %b3;",
+    "operands_exchanged": per_element("sub.rn.f32 %x#, %a#, %b#;", 3) + "sub.rn.f32 %x3, %b3, %a3;",
+    "another_constant": per_element("add.rn.f32 %x#, %a#, 0f3f800000;", 3) + "add.rn.f32 %x3, %a3, 0f40000000;",
     "numbers": "mov.f32 %x0, 0f3f800000; mov.f32 %x1, 0f40000000; mov.f32 %x2, 0f40400000; mov.f32 %x3, 0f40800000;",
     "two_loads": "mov.f32 %x0, %a0; mov.f32 %x1, %a1; mov.f32 %x2, %b2; mov.f32 %x3, %b3;",
     "neighbour": "add.rn.f32 %x0, %a0, %b1; add.rn.f32 %x1, %a1, %b0; add.rn.f32 %x2, %a2, %b3;"
     "add.rn.f32 %x3, %a3, %b2;",
-    "one_element_for_all": each("mul.rn.f32 %x#, %a#, %b2;", 4),
-    "number_of_the_thread": "cvt.rn.f32.u32 %t, %thread;" + each("add.rn.f32 %x#, %a#, %t;", 4),
-    "guarded": each("mov.f32 %x#, %a#; @%odd add.rn.f32 %x#, %x#, %b#;", 4),
-    "chosen_by_thread": each("selp.f32 %x#, %a#, %b#, %odd;", 4),
+    "one_element_for_all": per_element("mul.rn.f32 %x#, %a#, %b2;", 4),
+    "number_of_the_thread": "cvt.rn.f32.u32 %t, %thread;" + per_element("add.rn.f32 %x#, %a#, %t;", 4),
+    "guarded": per_element("mov.f32 %x#, %a#; @%odd add.rn.f32 %x#, %x#, %b#;", 4),
+    "chosen_by_thread": per_element("selp.f32 %x#, %a#, %b#, %odd;", 4),
     "half_of_a_load": "mov.f32 %x0, %a0; mov.f32 %x1, %a1; mov.f32 %x2, %s; mov.f32 %x3, %s;",
 }
 """Kernels with different operations on the elements, or with a value that differs by lane: the body."""
@@ -138,7 +138,7 @@ APART = {
 @pytest.mark.parametrize("stride", [pytest.param(1, id="run"), pytest.param(2, id="stride", marks=pytest.mark.long)])
 def test_elements_with_the_same_operations_stay_interleaved(optimised, name, kind, line, stride):
     ptx_type, numpy_type, count = kind
-    body = each(line, count) + "\n    STORE"
+    body = per_element(line, count) + "\n    STORE"
     text = module(f"together_{name}_{stride}", body, ptx_type, count, stride, np.dtype(numpy_type).itemsize)
     assert is_interleaved(text)
     optimised(text, numpy_type, count, stride)
@@ -153,13 +153,13 @@ def test_other_elements_are_sorted(optimised, name, body):
 
 def test_a_store_may_follow_another_of_the_same_values(optimised):
     """Also through shared memory, and where another instruction needs the sorted values."""
-    body = f"""{each("fma.rn.f32 %c#, %s, %b#, %a#;", 4)}
+    body = f"""{per_element("fma.rn.f32 %c#, %s, %b#, %a#;", 4)}
     mov.u32 %place, %tid.x;
     mov.u32 %n, tile;
     mad.lo.u32 %place, %place, 16, %n;
     st.shared.v4.f32 [%place], {{%c0, %c1, %c2, %c3}};
     ld.shared.v4.f32 {{ALL_X}}, [%place];
-    {each("add.rn.f32 %x#, %x#, %s;", 4)}
+    {per_element("add.rn.f32 %x#, %x#, %s;", 4)}
     STORE
     add.rn.f32 %x0, %c3, %x2;
     STORE"""
@@ -169,7 +169,7 @@ def test_a_store_may_follow_another_of_the_same_values(optimised):
 
 
 def test_kernels_with_many_accesses_are_not_changed(monkeypatch):
-    text = module("many_accesses", each("mov.f32 %x#, %a#;", 4) + "STORE")
+    text = module("many_accesses", per_element("mov.f32 %x#, %a#;", 4) + "STORE")
     assert is_interleaved(text)
     monkeypatch.setattr(access, "MOST_INLINED", 3)
     assert is_interleaved(text)

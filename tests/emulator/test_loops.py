@@ -306,19 +306,19 @@ def truth(tree, lanes):
         n = next(names)
         inner = list(names_of(loop.body, names))
         rounds = trips = 0
-        left = active.copy()
-        while left.any():
+        running = active.copy()
+        while running.any():
             trips += 1
             if loop.tested_first:
-                left &= rounds < lanes[:, loop.trips]
+                running &= rounds < lanes[:, loop.trips]
             rounds += 1
             if loop.leave is not None:
-                left &= rounds != lanes[:, loop.leave]
+                running &= rounds != lanes[:, loop.leave]
             for nested, numbers in inner:
-                if left.any():
-                    go(nested, iter(numbers), left)
+                if running.any():
+                    go(nested, iter(numbers), running)
             if not loop.tested_first:
-                left &= rounds < lanes[:, loop.trips]
+                running &= rounds < lanes[:, loop.trips]
         by_loop.setdefault(n, Counter())[trips] += 1
 
     for outer, numbers in names_of(tree, itertools.count()):

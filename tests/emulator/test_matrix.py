@@ -59,14 +59,14 @@ def run(case, a, b, c, arch, text=None):
     """D of matrices given as bit patterns, shape (products, matrices, rows, columns)."""
     products = len(a)
     operands = [np.zeros((products, 32, case.d.registers), np.uint64 if case.d.bits == 64 else np.uint32)]
-    for held, matrix in ((case.a, a), (case.b, b), (case.c, c)):
-        words = np.zeros((products, 32, held.registers), np.uint64)
-        per = max(1, 32 // held.bits)
-        for lane, places in enumerate(held.places):
+    for operand_fragment, matrix in ((case.a, a), (case.b, b), (case.c, c)):
+        words = np.zeros((products, 32, operand_fragment.registers), np.uint64)
+        per = max(1, 32 // operand_fragment.bits)
+        for lane, places in enumerate(operand_fragment.places):
             for i, place in enumerate(places):
-                shift = np.uint64(held.bits * (i % per) if held.bits < 32 else 0)
+                shift = np.uint64(operand_fragment.bits * (i % per) if operand_fragment.bits < 32 else 0)
                 words[:, lane, i // per] |= matrix[:, *place].astype(np.uint64) << shift
-        operands.append(words if held.bits == 64 else words.astype(np.uint32))
+        operands.append(words if operand_fragment.bits == 64 else words.astype(np.uint32))
     execution = emulator.run(text or PROGRAMS[case.opcode], grid=products, block=32, args=operands, arch=arch)
     out = operands[0].astype(np.uint64)
     result = np.zeros((products, a.shape[1], case.m, case.n), np.uint64)
@@ -328,8 +328,8 @@ def test_code_for_lesser_cpus_gives_the_same_bits(another_process):
     operands = {
         opcode: [
             np.where(rng.random(shape) < 0.5, 0x3C3C3C3C3C3C3C3C, rng.integers(0, 1 << 62, shape))
-            .astype(np.uint64) & np.uint64((1 << held.bits) - 1)
-            for held, shape in ((case.a, (4, 1, case.m, case.k)), (case.b, (4, 1, case.k, case.n)),
+            .astype(np.uint64) & np.uint64((1 << operand_fragment.bits) - 1)
+            for operand_fragment, shape in ((case.a, (4, 1, case.m, case.k)), (case.b, (4, 1, case.k, case.n)),
                                 (case.c, (4, 1, case.m, case.n)))
         ]
         for opcode, case in ((opcode, CASES[opcode]) for opcode in EVERYWHERE)
@@ -374,7 +374,10 @@ def test_fp8_is_one_block_of_32_products_where_the_machine_code_has_one_instruct
 )  # fmt: skip
 def test_an_execution_names_the_origin_of_its_matrix_models(opcode, arch, origin):
     product = case(opcode)
-    operands = [np.zeros((32, held.registers), np.uint64) for held in (product.d, product.a, product.b, product.c)]
+    operands = [
+        np.zeros((32, operand_fragment.registers), np.uint64)
+        for operand_fragment in (product.d, product.a, product.b, product.c)
+    ]
     execution = emulator.run(kernel(product), grid=1, block=32, args=operands, arch=arch)
     assert execution.models == {opcode: origin}
 

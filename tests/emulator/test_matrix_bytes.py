@@ -131,18 +131,18 @@ def test_ldmatrix_gives_each_lane_four_elements_of_a_row_or_a_column(launched):
     order, memory, _, loaded, _, execution = launched
     at = 0
     for shape, count, form in LOADS:
-        whole = np.array([elements(memory[row], BITS[form]) for row in order], np.uint8)
-        wanted = []
+        row_elements = np.array([elements(memory[row], BITS[form]) for row in order], np.uint8)
+        expected = []
         for matrix in range(count):
             if shape.startswith("m16n16"):
-                turned = whole[16 * matrix : 16 * matrix + 16].T
-                wanted += [[turned[lane // 4 + 8 * half, 4 * (lane % 4) :][:4] for lane in range(32)]
+                turned = row_elements[16 * matrix : 16 * matrix + 16].T
+                expected += [[turned[lane // 4 + 8 * half, 4 * (lane % 4) :][:4] for lane in range(32)]
                            for half in range(2)]  # fmt: skip
             else:
-                rows = whole[8 * matrix : 8 * matrix + 8]
-                wanted.append([rows[lane // 4, 4 * (lane % 4) :][:4] for lane in range(32)])
-        assert loaded[at : at + len(wanted)].tolist() == np.array(wanted).tolist(), (shape, form)
-        at += len(wanted)
+                rows = row_elements[8 * matrix : 8 * matrix + 8]
+                expected.append([rows[lane // 4, 4 * (lane % 4) :][:4] for lane in range(32)])
+        assert loaded[at : at + len(expected)].tolist() == np.array(expected).tolist(), (shape, form)
+        at += len(expected)
         line = next(
             i for i, text in enumerate(TEXT.splitlines(), 1) if re.search(rf"{shape}(\.shared)?\.{form} ", text)
         )
@@ -155,15 +155,15 @@ def test_stmatrix_writes_the_columns_of_a_fragment_as_rows(launched):
     """A lane has two neighbours of row lane / 4 and of the row 8 below, as an accumulator does."""
     order, _, to_store, _, stored, execution = launched
     for count, after in zip(STORES, stored, strict=True):
-        wanted = np.full((ROWS, 16), 255, np.uint8)
+        expected = np.full((ROWS, 16), 255, np.uint8)
         for matrix in range(count):
             fragment = np.zeros((16, 8), np.uint8)
             for lane in range(32):
                 row, column = lane // 4, 2 * (lane % 4)
                 fragment[row, column : column + 2] = to_store[matrix, lane, :2]
                 fragment[row + 8, column : column + 2] = to_store[matrix, lane, 2:]
-            wanted[order[8 * matrix : 8 * matrix + 8]] = fragment.T
-        assert after.tolist() == wanted.tolist(), count
+            expected[order[8 * matrix : 8 * matrix + 8]] = fragment.T
+        assert after.tolist() == expected.tolist(), count
         line = next(i for i, text in enumerate(TEXT.splitlines(), 1) if f"m16n8.x{count}" in text)
         assert execution.by_line[line]["ptx_shared_store_bytes"] == 128 * count
 

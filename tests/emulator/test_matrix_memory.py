@@ -14,18 +14,18 @@ BYTES = 2048
 FORMS = [(count, trans, space) for count in (1, 2, 4) for trans in ("", ".trans") for space in (".shared", "")]
 
 
-def name(what, count, trans, space):
-    return f"{what}_x{count}{trans}{space}".replace(".", "_").replace("::", "_")
+def name(instruction, count, trans, space):
+    return f"{instruction}_x{count}{trans}{space}".replace(".", "_").replace("::", "_")
 
 
-def kernel(what, count, trans, space):
+def kernel(opcode, count, trans, space):
     """Copies `memory` to shared memory, executes one instruction on each lane's address in `rows`, and copies back."""
     registers = "{" + ", ".join(f"%r{i}" for i in range(count)) + "}"
-    operation = f"{what}.sync.aligned.m8n8.x{count}{trans}{space}.b16"
+    operation = f"{opcode}.sync.aligned.m8n8.x{count}{trans}{space}.b16"
     address = "%row" if space else "%generic"
-    operands = f"{registers}, [{address}]" if what == "ldmatrix" else f"[{address}], {registers}"
-    loads = [f"ld.global.b32 %r{i}, [%to + {4 * i}];" for i in range(count)] if what == "stmatrix" else []
-    stores = [f"st.global.b32 [%to + {4 * i}], %r{i};" for i in range(count)] if what == "ldmatrix" else []
+    operands = f"{registers}, [{address}]" if opcode == "ldmatrix" else f"[{address}], {registers}"
+    loads = [f"ld.global.b32 %r{i}, [%to + {4 * i}];" for i in range(count)] if opcode == "stmatrix" else []
+    stores = [f"st.global.b32 [%to + {4 * i}], %r{i};" for i in range(count)] if opcode == "ldmatrix" else []
     lines = "\n    ".join(
         [
             *loads,
@@ -34,7 +34,7 @@ def kernel(what, count, trans, space):
         ]
     )
     return program(
-        f""".visible .entry {name(what, count, trans, space)}(.param .u64 memory, .param .u64 rows, .param .u64 to)
+        f""".visible .entry {name(opcode, count, trans, space)}(.param .u64 memory, .param .u64 rows, .param .u64 to)
 {{
     .reg .u32 %thread, %row, %base, %at, %i;
     .reg .u64 %memory, %from, %to, %rows, %generic;
@@ -79,7 +79,9 @@ DRAIN:
     )
 
 
-KERNELS = {(what, *form): kernel(what, *form) for what in ("ldmatrix", "stmatrix") for form in FORMS}
+KERNELS = {
+    (instruction, *form): kernel(instruction, *form) for instruction in ("ldmatrix", "stmatrix") for form in FORMS
+}
 
 
 def in_lanes(matrix, trans):

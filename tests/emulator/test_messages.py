@@ -13,15 +13,15 @@ def translation(name):
 def test_a_translation_is_sent_once_and_is_the_same_object_afterwards():
     ours, theirs = TranslationCache(), TranslationCache()
     one, other = translation("one"), translation("other")
-    sizes, got = [], []
+    sizes, received = [], []
     for message in (one, one, other, one):
         stream = io.BytesIO()
         theirs.dump({"translation": message, "printed": "x"}, stream)
         sizes.append(stream.tell())
         stream.seek(0)
-        got.append(ours.load(stream)["translation"])
-    assert [message.name for message in got] == ["one", "one", "other", "one"]
-    assert got[0] is got[1] is got[3]
+        received.append(ours.load(stream)["translation"])
+    assert [message.name for message in received] == ["one", "one", "other", "one"]
+    assert received[0] is received[1] is received[3]
     assert sizes[0] > 1000 > sizes[1]
     assert sizes[3] < 1000 < sizes[2]
 

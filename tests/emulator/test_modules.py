@@ -47,12 +47,12 @@ def test_a_second_kernel_compiles_only_what_it_does_not_share(compiled, forget_f
     assert len(first) > 10
     forget_functions()
     native.compile_kernel(KERNEL.replace("OPCODE", "mul.lo.u32"), None, "sm_90")
-    own, multiplication = compiled[len(first) :]
-    assert "@warp(" in own
-    assert own not in first
+    own_code, multiplication = compiled[len(first) :]
+    assert "@warp(" in own_code
+    assert own_code not in first
     assert "mul <32 x i32>" in multiplication
     native.compile_kernel(KERNEL.replace("OPCODE", "div.u32"), None, "sm_90")
-    own, call, division = compiled[len(first) + 2 :]
+    own_code, call, division = compiled[len(first) + 2 :]
     assert re.search(r'define void @"lanes\.call\.\w+"', call)
     assert re.search(r'define .* @"divide_u32\.\w+"', division)
 
@@ -86,11 +86,11 @@ def test_a_kernel_is_compiled_again_if_the_cache_has_lost_what_it_shares(compile
 def test_functions_that_call_different_ones_have_different_names():
     f = "define internal void @f() {\n  call void @g()\n  ret void\n}"
     g = "define internal void @g() {\n  REST\n  ret void\n}"
-    own = "define void @warp() {\n  call void @f()\n  ret void\n}"
-    nothing, barrier = (modules.split(own, [f, g.replace("REST", rest)], []) for rest in ("", "fence seq_cst"))
+    own_code = "define void @warp() {\n  call void @f()\n  ret void\n}"
+    nothing, barrier = (modules.split(own_code, [f, g.replace("REST", rest)], []) for rest in ("", "fence seq_cst"))
     assert modules.defined_by(nothing[1][0]) != modules.defined_by(barrier[1][0])
     assert modules.defined_by(nothing[1][0]) in nothing[0]
-    assert modules.split(own, [f, g.replace("REST", "")], [], "other")[1][0] != nothing[1][0]
+    assert modules.split(own_code, [f, g.replace("REST", "")], [], "other")[1][0] != nothing[1][0]
 
 
 def test_each_level_has_its_own_functions(compiled):
@@ -104,8 +104,8 @@ def test_each_level_has_its_own_functions(compiled):
 
 def test_optimised_code_with_few_loads_and_stores_calls_no_quick_ones(monkeypatch):
     def calls(kernel):
-        own = native.compile_kernel(kernel, None, "sm_90", level=native.OPTIMISED).split(b"\n", 2)[2]
-        return [name for name in (b"load_global_4_1", b"store_global_4_1") if name + b"_ordered." in own]
+        own_code = native.compile_kernel(kernel, None, "sm_90", level=native.OPTIMISED).split(b"\n", 2)[2]
+        return [name for name in (b"load_global_4_1", b"store_global_4_1") if name + b"_ordered." in own_code]
 
     kernel = KERNEL.replace("OPCODE", "add.u32")
     assert calls(kernel) == []
@@ -136,11 +136,11 @@ def test_a_definition_is_declared_without_the_names_of_its_parameters(signature,
 def test_a_module_declares_what_it_uses_and_does_not_define():
     f = "define internal void @f() {\n  call void @g()\n  ret void\n}"
     g = "define internal void @g() {\n  call void @llvm.trap()\n  ret void\n}"
-    own, (first, second) = modules.split(
+    own_code, (first, second) = modules.split(
         "define i64 @run() {\n  call void @f()\n  ret i64 0\n}", [f, g], ["declare void @llvm.trap()"]
     )
     f_name, g_name = map(modules.defined_by, (first, second))
-    assert [line for line in own.splitlines() if line.startswith("declare")] == [f"declare void @{f_name}()"]
+    assert [line for line in own_code.splitlines() if line.startswith("declare")] == [f"declare void @{f_name}()"]
     assert first.splitlines()[:2] == [f"declare void @{g_name}()", f"define void @{f_name}() {{"]
     assert second.splitlines()[:2] == ["declare void @llvm.trap()", f"define void @{g_name}() {{"]
 
@@ -151,7 +151,7 @@ STORES = "define internal void @stores(ptr %env) {\n  store i32 1, ptr %env\n  r
 
 
 @pytest.mark.parametrize(
-    ("own", "shared", "left", "kept"),
+    ("own_code", "shared", "left", "kept"),
     [
         ("a\n  call void @e(ptr %env, i32 2)\nb\n", [EMPTY.format("e")], "a\nb\n", []),
         ("  call void @f(ptr %env)\n", [EMPTY.format("e"), CALLING.format("f", "e")], "", []),
@@ -162,5 +162,5 @@ STORES = "define internal void @stores(ptr %env) {\n  store i32 1, ptr %env\n  r
     ],
     ids=["called", "in another", "pointer", "hard to read", "prefix of a name", "does something"],
 )
-def test_functions_that_do_nothing_are_left_out_with_their_calls(own, shared, left, kept):
-    assert modules.without_empty(own, shared) == (own if left is None else left, [shared[i] for i in kept])
+def test_functions_that_do_nothing_are_left_out_with_their_calls(own_code, shared, left, kept):
+    assert modules.without_empty(own_code, shared) == (own_code if left is None else left, [shared[i] for i in kept])

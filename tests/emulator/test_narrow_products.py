@@ -69,7 +69,7 @@ def patterns(draw, shape, kind):
     return np.where(draw.random(shape) < 0.2, codes & 1 << CODES[kind] - 1, codes)
 
 
-def near(draw, shape, kind):
+def around_one(draw, shape, kind):
     """Numbers about 1, so that sums cancel."""
     if kind.startswith("e") or kind[0] in "su":
         return patterns(draw, shape, kind)
@@ -97,25 +97,25 @@ def drawn(product, draw, make):
 def multiply(text, products, operands, arch, **options):
     """`operands`: for each CTA, the operands of each product."""
     draw = np.random.default_rng(9)
-    words = np.array([[words_of(product, one, draw) for product, one in zip(products, cta, strict=True)]
+    words = np.array([[words_of(product, matrices, draw) for product, matrices in zip(products, cta, strict=True)]
                       for cta in operands])  # fmt: skip
     return run(text, products, words.transpose(0, 2, 1, 3), arch, **options)
 
 
-def operands_of(product, one, row, column):
+def operands_of(product, matrices, row, column):
     """The codes that one element of D sums, in the order of A."""
-    places = kept(product, one.indices)[row]
-    return one.a[row].tolist(), one.b[places, column].tolist(), int(one.c[row, column])
+    places = kept(product, matrices.indices)[row]
+    return matrices.a[row].tolist(), matrices.b[places, column].tolist(), int(matrices.c[row, column])
 
 
-def wanted(product, one, row, column, arch):
+def expected_code(product, matrices, row, column, arch):
     """D's code at a place, by the models of docs/emulator.md."""
-    a, b, c = operands_of(product, one, row, column)
+    a, b, c = operands_of(product, matrices, row, column)
     if product.scales > 1:
         kind = product.opcode.rsplit(".", 1)[-1]
-        return block_sums.grouped(a, b, c, kind, one.scale_a[row].tolist(), one.scale_b[column].tolist())
+        return block_sums.grouped(a, b, c, kind, matrices.scale_a[row].tolist(), matrices.scale_b[column].tolist())
     if "kind::" in product.opcode or (arch == "sm_120" and product.kinds[1] in ("e4m3", "e5m2")):
-        scales = (int(one.scale_a[row, 0]), int(one.scale_b[column, 0])) if product.scales else (127, 127)
+        scales = (int(matrices.scale_a[row, 0]), int(matrices.scale_b[column, 0])) if product.scales else (127, 127)
         return block_sums.scaled(a, b, c, product.kinds, scales)
     return block_sums.expected(a, b, c, tuple(product.kinds), arch)
 
@@ -123,7 +123,7 @@ def wanted(product, one, row, column, arch):
 def differences(products, operands, results, arch, count=24):
     draw, wrong = np.random.default_rng(5), []
     for number, product in enumerate(products):
-        for cta, one in enumerate(arrays[number] for arrays in operands):
+        for cta, matrices in enumerate(arrays[number] for arrays in operands):
             places = [
                 (0, 0),
                 (1, 1),
@@ -131,7 +131,7 @@ def differences(products, operands, results, arch, count=24):
                 *zip(draw.integers(0, 16, count).tolist(), draw.integers(0, 8, count), strict=True),
             ]
             for row, column in places:
-                expected = wanted(product, one, row, int(column), arch)
+                expected = expected_code(product, matrices, row, int(column), arch)
                 if int(results[number][cta, row, column]) != expected:
                     wrong.append((product.opcode, cta, row, int(column), hex(results[number][cta, row, column]),
                                   hex(expected)))  # fmt: skip
@@ -145,7 +145,7 @@ RUNS = [("scaled", UNSCALED + SCALED, "sm_120"), ("sparse", FLOATS, "sm_90"), ("
 def test_a_float_product_has_the_bits_of_the_exact_model(name, products, arch):
     draw = np.random.default_rng(len(name))
     every = products if name != "sparse" else FLOATS + INTEGERS
-    operands = [[drawn(product, draw, make) for product in every] for make in (near, patterns)]
+    operands = [[drawn(product, draw, make) for product in every] for make in (around_one, patterns)]
     results, execution = multiply(PROGRAMS[name][0], every, operands, arch)
     assert differences(products, operands, results, arch) == []
     assert execution.counters["ptx_mma_operations"] == 2 * len(every)
@@ -157,15 +157,15 @@ def test_a_float_product_has_the_bits_of_the_exact_model(name, products, arch):
 def test_an_integer_product_is_exact_and_wraps_or_clamps():
     draw = np.random.default_rng(4)
     operands = [[drawn(product, draw, patterns) for product in FLOATS + INTEGERS]]
-    for one in operands[0][len(FLOATS) :]:
-        one.c[:] = draw.choice(np.array([2**31 - 5, 2**31 + 5, 7]), (16, 8))
+    for matrices in operands[0][len(FLOATS) :]:
+        matrices.c[:] = draw.choice(np.array([2**31 - 5, 2**31 + 5, 7]), (16, 8))
     results, execution = multiply(PROGRAMS["sparse"][0], FLOATS + INTEGERS, operands, "sm_90")
     for number, product in enumerate(INTEGERS, len(FLOATS)):
-        one, (_, a, b, _) = operands[0][number], product.kinds
+        matrices, (_, a, b, _) = operands[0][number], product.kinds
         x, y = (np.where((m >> CODES[kind] - 1 & 1) * (kind[0] == "s"), m.astype(int) - (1 << CODES[kind]), m)
-                .astype(int) for m, kind in ((one.a.astype(int), a), (one.b.astype(int), b)))  # fmt: skip
-        places = kept(product, one.indices)
-        total = np.einsum("rt,rtc->rc", x, y[places]) + one.c.astype(np.uint32).view(np.int32)
+                .astype(int) for m, kind in ((matrices.a.astype(int), a), (matrices.b.astype(int), b)))  # fmt: skip
+        places = kept(product, matrices.indices)
+        total = np.einsum("rt,rtc->rc", x, y[places]) + matrices.c.astype(np.uint32).view(np.int32)
         if "satfinite" in product.opcode:
             total = np.clip(total, -(2**31), 2**31 - 1)
         assert np.array_equal(results[number][0], total & 0xFFFFFFFF), product.opcode
@@ -182,25 +182,28 @@ def test_products_of_integers_are_those_of_numpy():
     products = UNSCALED + SCALED
     operands = []
     for product in products:
-        one = drawn(product, draw, patterns)
-        whole = {"e4m3": (0, 0x38, 0x40, 0xB8), "e5m2": (0, 0x3C, 0x40, 0xBC), "e3m2": (0, 0xC, 0x10, 0x2C),
+        matrices = drawn(product, draw, patterns)
+        integral_codes = {"e4m3": (0, 0x38, 0x40, 0xB8), "e5m2": (0, 0x3C, 0x40, 0xBC), "e3m2": (0, 0xC, 0x10, 0x2C),
                  "e2m3": (0, 8, 16, 40), "e2m1": (0, 2, 4, 10)}  # fmt: skip
-        a, b = (draw.choice(whole[kind], m.shape) for kind, m in ((product.kinds[1], one.a), (product.kinds[2], one.b)))
+        a, b = (
+            draw.choice(integral_codes[kind], m.shape)
+            for kind, m in ((product.kinds[1], matrices.a), (product.kinds[2], matrices.b))
+        )
         one_scale = 0x38 if "ue4m3" in product.opcode else 127
         scales = [one_scale + draw.integers(0, 3, m.shape) * (8 if one_scale == 0x38 else 1)
-                  for m in (one.scale_a, one.scale_b)]  # fmt: skip
+                  for m in (matrices.scale_a, matrices.scale_b)]  # fmt: skip
         operands.append(
-            dataclasses.replace(one, a=a, b=b, c=np.zeros((16, 8), int), scale_a=scales[0], scale_b=scales[1])
+            dataclasses.replace(matrices, a=a, b=b, c=np.zeros((16, 8), int), scale_a=scales[0], scale_b=scales[1])
         )
     results, _ = multiply(PROGRAMS["scaled"][0], products, [operands], "sm_120")
-    for product, one, result in zip(products, operands, results, strict=True):
+    for product, matrices, result in zip(products, operands, results, strict=True):
         dense = np.zeros((16, product.k))
-        np.put_along_axis(dense, kept(product, one.indices), values(one.a, product.kinds[1]), axis=1)
-        right = values(one.b, product.kinds[2])
+        np.put_along_axis(dense, kept(product, matrices.indices), values(matrices.a, product.kinds[1]), axis=1)
+        right = values(matrices.b, product.kinds[2])
         if product.scales:
             base, size = (0x38, 8) if "ue4m3" in product.opcode else (127, 1)
-            dense *= np.repeat(2.0 ** ((one.scale_a - base) // size), product.k // product.scales, axis=1)
-            right *= np.repeat(2.0 ** ((one.scale_b - base) // size), product.k // product.scales, axis=1).T
+            dense *= np.repeat(2.0 ** ((matrices.scale_a - base) // size), product.k // product.scales, axis=1)
+            right *= np.repeat(2.0 ** ((matrices.scale_b - base) // size), product.k // product.scales, axis=1).T
         kind = np.float16 if product.halves else np.float32
         actual = result[0].astype(np.uint16 if product.halves else np.uint32).view(kind)
         assert np.array_equal(actual, (dense @ right).astype(kind)), product.opcode
@@ -221,14 +224,13 @@ def test_products_of_integers_are_those_of_numpy():
     ],
 )  # fmt: skip
 def test_an_execution_names_the_origin_of_its_matrix_models(product, arch, origin):
-    one = drawn(product, np.random.default_rng(1), near)
-    _, execution = multiply(kernel([product]), [product], [[one]], arch)
+    matrices = drawn(product, np.random.default_rng(1), around_one)
+    _, execution = multiply(kernel([product]), [product], [[matrices]], arch)
     assert execution.models[product.opcode].startswith(origin)
 
 
 # ---- misuse
 
-SPARSE_F16, SPARSE_TF32 = FLOATS[0], FLOATS[3]
 BAD = [
     (FLOATS[0], 0b0101, "name one element twice"),
     (FLOATS[1], 0b1111, "name one element twice"),
@@ -242,11 +244,11 @@ BAD = [
 
 @pytest.mark.parametrize(("product", "nibble", "complaint"), BAD)
 def test_metadata_that_are_not_valid_are_a_fault(product, nibble, complaint):
-    one = drawn(product, np.random.default_rng(1), near)
-    one.indices[9, 2:4] = nibble & 3, nibble >> 2
+    matrices = drawn(product, np.random.default_rng(1), around_one)
+    matrices.indices[9, 2:4] = nibble & 3, nibble >> 2
     arch = "sm_120" if "kind" in product.opcode else "sm_90"
     with pytest.raises(MemoryFault, match=rf"^line \d+: mma\.sp.* by thread \d+ of CTA 0 has sparsity .*{complaint}"):
-        multiply(kernel([product]), [product], [[one]], arch)
+        multiply(kernel([product]), [product], [[matrices]], arch)
 
 
 BY_REGISTERS = SCALED[0].text(0).replace("{3, 1}", "{%h0, %h1}").replace("{2, 3}", "{%h2, 3}")
@@ -254,11 +256,11 @@ SELECTORS = "mov.b16 %h0, {}; mov.b16 %h1, {}; mov.b16 %h2, {};"
 
 
 def test_selectors_may_be_registers():
-    one = drawn(SCALED[0], np.random.default_rng(1), near)
+    matrices = drawn(SCALED[0], np.random.default_rng(1), around_one)
     text = kernel(SCALED[:1], "selectors", SELECTORS.format(3, 1, 2), {0: BY_REGISTERS})
     ptxas.assemble(locate.program("ptxas"), header("sm_120") + text, "sm_120a")
-    results, _ = multiply(text, SCALED[:1], [[one]], "sm_120")
-    assert differences(SCALED[:1], [[one]], results, "sm_120") == []
+    results, _ = multiply(text, SCALED[:1], [[matrices]], "sm_120")
+    assert differences(SCALED[:1], [[matrices]], results, "sm_120") == []
 
 
 @pytest.mark.parametrize(
@@ -267,10 +269,10 @@ def test_selectors_may_be_registers():
      SELECTORS.format(3, 1, 2) + "cvt.u16.u32 %h0, %lane; and.b16 %h0, %h0, 1;"],
 )  # fmt: skip
 def test_a_selector_in_a_register_that_is_not_valid_is_a_fault(setting):
-    one = drawn(SCALED[0], np.random.default_rng(1), near)
+    matrices = drawn(SCALED[0], np.random.default_rng(1), around_one)
     text = kernel(SCALED[:1], "selectors", setting, {0: BY_REGISTERS})
     with pytest.raises(MemoryFault, match=r"^line \d+: mma\.sync.* by thread 0 .* selector of scales that is out of"):
-        multiply(text, SCALED[:1], [[one]], "sm_120")
+        multiply(text, SCALED[:1], [[matrices]], "sm_120")
 
 
 @pytest.mark.parametrize(
@@ -340,16 +342,16 @@ def test_a_scale_that_is_nan_makes_its_row_or_column_nan(place):
     """All products are 1, so that no infinity among them could be the reason."""
     draw, operands = np.random.default_rng(2), []
     for product in SCALED:
-        one = drawn(product, draw, patterns)
+        matrices = drawn(product, draw, patterns)
         codes = {"e4m3": 0x38, "e5m2": 0x3C, "e3m2": 0xC, "e2m3": 8, "e2m1": 2}
         kind = product.opcode.rsplit(".", 1)[-1]
-        scales = [np.full(m.shape, 0x38 if kind == "ue4m3" else 127) for m in (one.scale_a, one.scale_b)]
+        scales = [np.full(m.shape, 0x38 if kind == "ue4m3" else 127) for m in (matrices.scale_a, matrices.scale_b)]
         scales[place == "column"][3, -1] = draw.choice(NAN[kind])
         a, b = (
             np.full(m.shape, codes[code_kind])
-            for m, code_kind in ((one.a, product.kinds[1]), (one.b, product.kinds[2]))
+            for m, code_kind in ((matrices.a, product.kinds[1]), (matrices.b, product.kinds[2]))
         )
-        operands.append(dataclasses.replace(one, a=a, b=b, c=one.c * 0, scale_a=scales[0], scale_b=scales[1]))
+        operands.append(dataclasses.replace(matrices, a=a, b=b, c=matrices.c * 0, scale_a=scales[0], scale_b=scales[1]))
     results, _ = multiply(PROGRAMS["scaled"][0], UNSCALED + SCALED, [[*map(zeros, UNSCALED), *operands]], "sm_120")
     for product, result in zip(SCALED, results[len(UNSCALED) :], strict=True):
         expected = np.full((16, 8), product.terms, np.float32)
@@ -358,5 +360,5 @@ def test_a_scale_that_is_nan_makes_its_row_or_column_nan(place):
 
 
 def zeros(product):
-    one = drawn(product, np.random.default_rng(1), patterns)
-    return dataclasses.replace(one, a=one.a * 0, b=one.b * 0, c=one.c * 0)
+    matrices = drawn(product, np.random.default_rng(1), patterns)
+    return dataclasses.replace(matrices, a=matrices.a * 0, b=matrices.b * 0, c=matrices.c * 0)

@@ -77,15 +77,19 @@ def disagreement(text, case):
     """The differences between the two in bytes and counters; or the features that the interpreter lacks."""
     if missing := lacking(text, case.kernel):
         return "; ".join(missing)
-    (mine, _), (its, _) = case.arguments(), case.arguments()
+    (by_interpreter, _), (by_emulator, _) = case.arguments(), case.arguments()
     shared = {"dynamic_shared_bytes": case.shared}
-    execution = emulator.run(text, case.kernel, grid=case.grid, block=case.block, args=its, arch="sm_90", **shared)
+    execution = emulator.run(
+        text, case.kernel, grid=case.grid, block=case.block, args=by_emulator, arch="sm_90", **shared
+    )
     counters = Counters()
     grid, block = (
         (extent, 1, 1) if isinstance(extent, int) else (*extent, 1, 1)[:3] for extent in (case.grid, case.block)
     )
-    interpret(text, case.kernel, grid=grid, block=block, args=mine, counters=counters, **shared)
-    if any(np.asarray(a).tobytes() != np.asarray(b).tobytes() for a, b in zip(mine, its, strict=True)):
+    interpret(text, case.kernel, grid=grid, block=block, args=by_interpreter, counters=counters, **shared)
+    if any(
+        np.asarray(a).tobytes() != np.asarray(b).tobytes() for a, b in zip(by_interpreter, by_emulator, strict=True)
+    ):
         return "bytes differ"
     return "; ".join(() if case.kernel in APART else counters.differences(execution))
 

@@ -379,24 +379,24 @@ def mutated(text, seed):
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         at = rng.choice([i for i, piece in enumerate(changed) if piece.strip()])
         piece = changed[at]
-        what = rng.choice(["leave out", "double", "swap", "nest", "damage", "long", "any", *["alike"] * 8])
-        if what == "leave out":
+        change = rng.choice(["leave out", "double", "swap", "nest", "damage", "long", "any", *["alike"] * 8])
+        if change == "leave out":
             del changed[at]
-        elif what == "double":
+        elif change == "double":
             changed.insert(at, piece)
-        elif what == "swap":
+        elif change == "swap":
             other = rng.choice([i for i, part in enumerate(changed) if part.strip()])
             changed[at], changed[other] = changed[other], piece
-        elif what == "nest":
+        elif change == "nest":
             left, right = tuple(rng.choice(["{}", "()", "[]", "- ", "1?", "<>"]))
             depth = rng.choice([1, 2, 2000])
             changed[at] = left * depth + piece + right * depth
-        elif what == "long":
+        elif change == "long":
             changed[at] = rng.choice(["9" * 5000, "1" * 20, "0x" + "f" * 17, "a" * 5000, "%r2147483647", "16777217"])
-        elif what == "damage":
+        elif change == "damage":
             place = rng.randrange(len(piece))
             changed[at] = piece[:place] + rng.choice('0a.%;{}-@#?:<\0\x7f\u00e9"') + piece[place + 1 :]
-        elif what == "any":
+        elif change == "any":
             changed[at] = rng.choice(VOCABULARY)
         else:
             own = {other for other in changed if other.strip()}

@@ -24,12 +24,12 @@ DRAWN = settings(
 
 def differences(text, options, arguments, interpreted=None):
     """The differences between the emulator and the interpreter; the interpreter may get another text."""
-    mine, its = ([argument.copy() for argument in arguments.values()] for _ in range(2))
-    execution = emulator.run(text, args=its, **options)
+    by_interpreter, by_emulator = ([argument.copy() for argument in arguments.values()] for _ in range(2))
+    execution = emulator.run(text, args=by_emulator, **options)
     counters = Counters()
-    interpret(interpreted or text, None, args=mine, counters=counters, **options)
+    interpret(interpreted or text, None, args=by_interpreter, counters=counters, **options)
     faults = []
-    for name, expected, actual in zip(arguments, mine, its, strict=True):
+    for name, expected, actual in zip(arguments, by_interpreter, by_emulator, strict=True):
         for row, column in np.argwhere(expected != actual)[:4].tolist():
             faults.append(f"{name}: byte {column} of row {row} is {actual[row, column]}, not {expected[row, column]}")
     return faults + counters.differences(execution)
@@ -72,13 +72,15 @@ def test_every_instruction_of_the_programs_gives_the_same_bytes(ops):
     threads = 256
     arguments = {"inputs": inputs(threads, 1), "results": np.zeros((threads, 16 * len(ops)), np.uint8)}
     text = HEADER + one_of_each(ops)
-    mine, its = ([argument.copy() for argument in arguments.values()] for _ in range(2))
-    emulator.run(text, grid=1, block=threads, args=its)
-    interpret(text, None, grid=(1, 1, 1), block=(threads, 1, 1), args=mine)
-    wrong = (mine[1] != its[1]).reshape(threads, len(ops), 16)
+    by_interpreter, by_emulator = ([argument.copy() for argument in arguments.values()] for _ in range(2))
+    emulator.run(text, grid=1, block=threads, args=by_emulator)
+    interpret(text, None, grid=(1, 1, 1), block=(threads, 1, 1), args=by_interpreter)
+    wrong = (by_interpreter[1] != by_emulator[1]).reshape(threads, len(ops), 16)
     faults = {}
     for row, place in np.argwhere(wrong.any(axis=2)).tolist():
-        actual, expected = (outputs[1][row, 16 * place : 16 * place + 16].tobytes().hex() for outputs in (its, mine))
+        actual, expected = (
+            outputs[1][row, 16 * place : 16 * place + 16].tobytes().hex() for outputs in (by_emulator, by_interpreter)
+        )
         source = arguments["inputs"][row].tobytes().hex()
         faults.setdefault(ops[place].opcode, f"row {row}: {actual}, not {expected}, of {source}")
     assert not faults, "\n".join(f"{opcode}: {text}" for opcode, text in faults.items())
@@ -155,11 +157,11 @@ def test_an_interpreter_whose_shifts_do_not_stop_at_the_width_is_found(monkeypat
 
 def disagrees(ops):
     threads = 64
-    mine, its = ([inputs(threads, 1), np.zeros((threads, 16 * len(ops)), np.uint8)] for _ in range(2))
+    by_interpreter, by_emulator = ([inputs(threads, 1), np.zeros((threads, 16 * len(ops)), np.uint8)] for _ in range(2))
     text = HEADER + one_of_each(ops)
-    emulator.run(text, grid=1, block=threads, args=its)
-    interpret(text, None, grid=(1, 1, 1), block=(threads, 1, 1), args=mine)
-    return (mine[1] != its[1]).any()
+    emulator.run(text, grid=1, block=threads, args=by_emulator)
+    interpret(text, None, grid=(1, 1, 1), block=(threads, 1, 1), args=by_interpreter)
+    return (by_interpreter[1] != by_emulator[1]).any()
 
 
 @pytest.mark.parametrize("what", ["sectors", "wavefronts", "branch", "atomic", "execution"])

@@ -350,18 +350,18 @@ def test_a_block_can_be_freed_once():
 
 
 def test_neighbouring_freed_blocks_are_merged():
-    place = heap.Heap(1 << 40)
-    blocks = [place.allocate(size) for size in (100, 1, 16, 5000)]
+    gpu_heap = heap.Heap(1 << 40)
+    blocks = [gpu_heap.allocate(size) for size in (100, 1, 16, 5000)]
     assert [block % heap.UNIT for block in blocks] == [0] * 4
     assert len(set(blocks)) == 4
     for block in (blocks[1], blocks[3], blocks[0], blocks[2]):
-        assert place.release(block)
-        assert not place.release(block)
-    assert place.gaps == [(0, heap.HEAP_BYTES)]
+        assert gpu_heap.release(block)
+        assert not gpu_heap.release(block)
+    assert gpu_heap.gaps == [(0, heap.HEAP_BYTES)]
 
 
 def test_a_heap_with_many_blocks_is_checked_as_a_whole():
-    place = heap.Heap(1 << 40)
+    gpu_heap = heap.Heap(1 << 40)
     for _ in range(heap.MOST_CHECKED + 1):
-        place.allocate(8)
-    assert place.bounds() == [(1 << 40, (1 << 40) + heap.HEAP_BYTES)]
+        gpu_heap.allocate(8)
+    assert gpu_heap.bounds() == [(1 << 40, (1 << 40) + heap.HEAP_BYTES)]

@@ -44,35 +44,35 @@ CTAS = 40
 @pytest.fixture
 def launched(monkeypatch):
     """Launches COUNT_DOWN in this process: the execution, y, and how many host threads were made for it."""
-    process, made = InThisProcess(), []
+    process, threads_made = InThisProcess(), []
     init = worker.HostThread.__init__
 
     def noted(thread, *arguments):
-        made.append(thread)
+        threads_made.append(thread)
         init(thread, *arguments)
 
     monkeypatch.setattr(worker.HostThread, "__init__", noted)
     monkeypatch.setattr("ptxbench.emulator.launch.emulator_process", lambda: process)
 
     def launched(turns, threads=1, step=1, fuel=None):
-        made.clear()
+        threads_made.clear()
         x, y = np.full(64 * CTAS, turns, np.uint32), np.zeros(64 * CTAS, np.uint32)
         args = [x, y, np.uint32(step)]
-        done = emulator.run(COUNT_DOWN, grid=CTAS, block=64, args=args, threads=threads, fuel=fuel)
-        return done, y, len(made)
+        execution = emulator.run(COUNT_DOWN, grid=CTAS, block=64, args=args, threads=threads, fuel=fuel)
+        return execution, y, len(threads_made)
 
     return launched
 
 
 def test_a_launch_of_the_same_request_creates_no_host_thread(launched):
-    first, y, made = launched(3)
+    first, y, threads_made = launched(3)
     counters, by_line = dict(first.counters), dict(first.by_line)
-    assert (made, set(y)) == (1, {3})
-    other, y, made = launched(5)
-    assert (made, set(y)) == (0, {5})
+    assert (threads_made, set(y)) == (1, {3})
+    other, y, threads_made = launched(5)
+    assert (threads_made, set(y)) == (0, {5})
     assert other.counters["ptx_branches"] > counters["ptx_branches"]
-    again, y, made = launched(3)
-    assert (made, set(y)) == (0, {3})
+    again, y, threads_made = launched(3)
+    assert (threads_made, set(y)) == (0, {3})
     assert (dict(again.counters), dict(again.by_line)) == (counters, by_line)
 
 
@@ -88,23 +88,23 @@ def test_the_counts_of_a_launch_stay_when_its_memory_is_used_again(launched):
 @pytest.mark.parametrize("change", [{"step": 2}, {"threads": 2}, {"fuel": 1000}])
 def test_another_request_has_threads_of_its_own(launched, change):
     launched(4)
-    *_, made = launched(4, **change)
-    assert made > 0
-    *_, made = launched(4)
-    assert made == 1
+    *_, threads_made = launched(4, **change)
+    assert threads_made > 0
+    *_, threads_made = launched(4)
+    assert threads_made == 1
 
 
 def test_several_threads_are_used_again(launched):
-    done = [launched(turns, threads=2) for turns in (2, 6, 2, 6, 2)]
-    assert [set(y) for _, y, _ in done] == [{2}, {6}, {2}, {6}, {2}]
-    assert sum(made for *_, made in done) <= 2  # the second starts when it is ready in time
-    assert done[0][0].counters == done[2][0].counters == done[4][0].counters
+    launches = [launched(turns, threads=2) for turns in (2, 6, 2, 6, 2)]
+    assert [set(y) for _, y, _ in launches] == [{2}, {6}, {2}, {6}, {2}]
+    assert sum(threads_made for *_, threads_made in launches) <= 2  # the second starts when it is ready in time
+    assert launches[0][0].counters == launches[2][0].counters == launches[4][0].counters
 
 
 def test_a_launch_after_a_fault_starts_with_clean_state(launched):
     _, y, _ = launched(3)
     with pytest.raises(KernelTrap):
         launched(77)
-    done, again, _ = launched(3)
+    execution, again, _ = launched(3)
     assert again.tolist() == y.tolist()
-    assert done.counters["ptx_barriers"] == 2 * CTAS
+    assert execution.counters["ptx_barriers"] == 2 * CTAS

@@ -87,10 +87,10 @@ def test_addresses_that_differ_by_a_constant_are_compared_once(name, comparisons
     for step in (2, 4) if name == "of_another_size" else (4, 8, 0, 12):
         x, y = np.random.default_rng(step).integers(0, 1 << 32, (2, 4096), np.uint32)
         arguments = [x, y, np.uint32(step)]
-        mine, its = ([argument.copy() for argument in arguments[:2]] for _ in range(2))
+        by_interpreter, by_emulator = ([argument.copy() for argument in arguments[:2]] for _ in range(2))
         options = {"grid": (3, 1, 1), "block": (64, 1, 1)}
         counters = Counters()
-        interpret(text, None, args=[*mine, arguments[2]], counters=counters, **options)
-        execution = emulator.run(text, args=[*its, arguments[2]], **options)
-        assert [array.tolist() for array in its] == [array.tolist() for array in mine]
+        interpret(text, None, args=[*by_interpreter, arguments[2]], counters=counters, **options)
+        execution = emulator.run(text, args=[*by_emulator, arguments[2]], **options)
+        assert [array.tolist() for array in by_emulator] == [array.tolist() for array in by_interpreter]
         assert counters.differences(execution) == []

@@ -109,7 +109,7 @@ def execute(ptx, arch, case, fast):
     if execution.printed != case.printed:
         return f"printed {execution.printed!r}"
     faults = {index: misses(args[index], values, case, fast) for index, values in expected.items()}
-    return "; ".join(f"argument {index}: {what}" for index, what in faults.items() if what)
+    return "; ".join(f"argument {index}: {difference}" for index, difference in faults.items() if difference)
 
 
 @pytest.mark.parametrize("stem", MODULES)  # one worker of xdist a module, so that its runs are shared
@@ -118,8 +118,8 @@ def test_cuda_c_computes_what_its_reference_does(stem):
     for arch, flags in itertools.product(ARCHITECTURES, FLAGS):
         ptx = compiled(stem, arch, flags)
         for case in CASES[stem]:
-            if case.runs_on(arch) and (what := outcome(ptx, arch, case, flags == "fast")):
-                wrong.append(f"{case.kernel} for {arch} with {flags} flags: {what}")
+            if case.runs_on(arch) and (difference := outcome(ptx, arch, case, flags == "fast")):
+                wrong.append(f"{case.kernel} for {arch} with {flags} flags: {difference}")
     assert not wrong, "\n".join(wrong)
 
 

@@ -88,19 +88,19 @@ OTHERS = ("1", "1.0", "0f3f800000", "0d3ff0000000000000", "%tid.x", "%clock64", 
 RANGED = re.compile(r"bar\.|barrier\.|mbarrier\.|cp\.async")
 
 
-def stranger(entry, form, other):
-    """Whether ptxas is known to take or to refuse `other` for reasons that the emulator does not share."""
+def is_known_difference(entry, form, replacement):
+    """Whether ptxas accepts or refuses `replacement` for a known reason that does not apply to the emulator."""
     return (
-        (form.vector and not other.startswith("%") and other != "1")  # numbers and ! in vectors
-        or (form.vector and other in ("%tid.x", "%clock64"))
-        or (entry.counted == "matrix" and ("pred" in other or not other.startswith("%")))
+        (form.vector and not replacement.startswith("%") and replacement != "1")  # numbers and ! in vectors
+        or (form.vector and replacement in ("%tid.x", "%clock64"))
+        or (entry.counted == "matrix" and ("pred" in replacement or not replacement.startswith("%")))
         or entry.opcode.endswith("e2m1x2.bf16x2")  # ptxas takes a source of any type
-        or "f16x2" in other  # a register of this type counts as .b32
-        or (entry.opcode.startswith("cvta") and other == "tile")  # of another state space
-        or (entry.opcode.startswith("isspacep") and "32" in other)  # addresses of 32 bits
-        or (form.kind == "target" and other in ("1", "WARP_SZ") and entry.opcode.startswith("v"))  # as a result
-        or (other in ("1", "WARP_SZ") and RANGED.match(entry.opcode))  # numbers out of an operand's range
-        or (other in ("1", "WARP_SZ") and form.type is PRED and ".bf16" in entry.opcode)
+        or "f16x2" in replacement  # a register of this type counts as .b32
+        or (entry.opcode.startswith("cvta") and replacement == "tile")  # of another state space
+        or (entry.opcode.startswith("isspacep") and "32" in replacement)  # addresses of 32 bits
+        or (form.kind == "target" and replacement in ("1", "WARP_SZ") and entry.opcode.startswith("v"))  # as a result
+        or (replacement in ("1", "WARP_SZ") and RANGED.match(entry.opcode))  # numbers out of an operand's range
+        or (replacement in ("1", "WARP_SZ") and form.type is PRED and ".bf16" in entry.opcode)
     )
 
 
@@ -111,20 +111,20 @@ def other_operands(draw):
         for place, form in enumerate(entry.operands):
             if form.kind in ("address", "label") or not words[place].startswith(("%", "{")):
                 continue
-            for other in (*(f"%{kind}_39" for kind in REGISTERS), *OTHERS):
-                if stranger(entry, form, other):
+            for replacement in (*(f"%{kind}_39" for kind in REGISTERS), *OTHERS):
+                if is_known_difference(entry, form, replacement):
                     continue
                 if form.vector:
-                    others = [other, *words[place][1:-1].split(", ")[1:]]
-                    if other.endswith("_39"):
-                        others = [f"{other[:-2]}{20 + i}" for i in range(len(others))]
-                    text = "{" + ", ".join(others) + "}"
-                elif form.predicate and not (other.startswith("%") and other.endswith("_39")):
+                    replacements = [replacement, *words[place][1:-1].split(", ")[1:]]
+                    if replacement.endswith("_39"):
+                        replacements = [f"{replacement[:-2]}{20 + i}" for i in range(len(replacements))]
+                    text = "{" + ", ".join(replacements) + "}"
+                elif form.predicate and not (replacement.startswith("%") and replacement.endswith("_39")):
                     continue
                 elif form.predicate:
-                    text = draw.choice((f"{other}|%pred_38", f"{words[place].split('|')[0]}|{other}"))
+                    text = draw.choice((f"{replacement}|%pred_38", f"{words[place].split('|')[0]}|{replacement}"))
                 else:
-                    text = other
+                    text = replacement
                 yield instruction(entry.opcode, [*words[:place], text, *words[place + 1 :]])
 
 

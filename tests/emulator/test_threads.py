@@ -146,10 +146,18 @@ def launch(body, threads, **options):
     y = np.full(WORDS, 99, np.uint32)
     x[0] = 0
     try:
-        done = emulator.run(text(body), grid=CTAS, block=BLOCK, args=[x, y], threads=threads, fuel=3000, **options)
+        execution = emulator.run(text(body), grid=CTAS, block=BLOCK, args=[x, y], threads=threads, fuel=3000, **options)
     except KernelError as error:
         return type(error).__name__, str(error)
-    return x.tobytes(), y.tobytes(), dict(done.counters), done.by_line, done.order, done.order_reason, done.findings
+    return (
+        x.tobytes(),
+        y.tobytes(),
+        dict(execution.counters),
+        execution.by_line,
+        execution.order,
+        execution.order_reason,
+        execution.findings,
+    )
 
 
 BODIES = {**SEPARATE, **{name: row[0] for name, row in SHARED.items()}, **FAILING}
@@ -164,11 +172,11 @@ def test_ctas_may_run_in_any_order_if_none_stores_to_bytes_of_another(name):
 
 @pytest.mark.parametrize("name", SHARED)
 def test_ctas_that_share_bytes_run_by_rank_and_the_launch_says_why(name):
-    body, what, earlier = SHARED[name]
+    body, conflict, earlier = SHARED[name]
     for threads in THREADS:
         *_, order, reason, _ = launch(body, threads)
         assert order == "ascending"
-        assert f"{what}, which another CTA has {earlier}" in reason
+        assert f"{conflict}, which another CTA has {earlier}" in reason
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -214,10 +222,10 @@ def test_findings_are_the_same_on_any_number_of_threads(name):
     ],
 )
 def test_racing_ctas_give_the_same_results_as_by_rank(name, x, y):
-    left_x, left_y, *_ = launch(SHARED[name][0], 7)
-    for left, expected in ((left_x, x), (left_y, y)):
-        values = np.frombuffer(left, np.uint32)
-        assert {place: values[place] for place in expected} == expected
+    x_bytes, y_bytes, *_ = launch(SHARED[name][0], 7)
+    for stored, expected in ((x_bytes, x), (y_bytes, y)):
+        values = np.frombuffer(stored, np.uint32)
+        assert {index: values[index] for index in expected} == expected
 
 
 class SameProcess:
@@ -260,8 +268,8 @@ def test_a_launch_gets_more_threads_if_the_remaining_ctas_take_long(monkeypatch,
         process.threads.clear()
         x = np.zeros(WORDS, np.uint32)
         try:
-            done = emulator.run(text(body), grid=grid, block=BLOCK, args=[x, x[:0]], most_threads=3)
-            outcomes.append((x.tobytes(), done.counters, done.order_reason))
+            execution = emulator.run(text(body), grid=grid, block=BLOCK, args=[x, x[:0]], most_threads=3)
+            outcomes.append((x.tobytes(), execution.counters, execution.order_reason))
         except KernelError as error:
             outcomes.append(str(error))
         assert process.threads == threads
@@ -272,17 +280,17 @@ def test_a_launch_is_repeated_by_rank_if_a_thread_stops_and_others_never_start(m
     process = SameProcess(monkeypatch)
     monkeypatch.setattr(process.host.pool, "submit", lambda *arguments: Future())  # can only be cancelled
     x = np.zeros(WORDS, np.uint32)
-    done = emulator.run(text("st.global.u32 [%x], %cta;"), grid=8 * CTAS, block=BLOCK, args=[x, x[:0]], threads=3)
-    assert (x[0], done.order, process.threads) == (8 * CTAS - 1, "ascending", [3, 1])
+    execution = emulator.run(text("st.global.u32 [%x], %cta;"), grid=8 * CTAS, block=BLOCK, args=[x, x[:0]], threads=3)
+    assert (x[0], execution.order, process.threads) == (8 * CTAS - 1, "ascending", [3, 1])
 
 
 def test_one_array_under_two_names_is_shared():
     body = "ld.global.u32 %v, [%yi + 128]; add.u32 %v, %v, 1; st.global.u32 [%xi], %v;"
     for threads in THREADS:
         x = np.arange(WORDS, dtype=np.uint32)
-        done = emulator.run(text(body), grid=CTAS, block=BLOCK, args=[x, x], threads=threads)
+        execution = emulator.run(text(body), grid=CTAS, block=BLOCK, args=[x, x], threads=threads)
         assert (x[:768] == np.arange(33, 801)).all()
-        assert done.order_reason.endswith("which another CTA has read")
+        assert execution.order_reason.endswith("which another CTA has read")
 
 
 @pytest.mark.parametrize(
@@ -296,23 +304,23 @@ def test_one_array_under_two_names_is_shared():
     ],
 )  # fmt: skip
 def test_a_launch_is_repeated_only_if_its_records_are_not_enough(monkeypatch, body, launches, reason):
-    asked = []
+    jobs = []
     ask = Process.ask
-    monkeypatch.setattr(Process, "ask", lambda process, job: asked.append(job) or ask(process, job))
+    monkeypatch.setattr(Process, "ask", lambda process, job: jobs.append(job) or ask(process, job))
     kernel = text(body).replace(".shared .align 8", ".local .align 8 .b64 kept;\n    .shared .align 8")
     stop_process()
     for expected in (launches, 1):  # observations at the first launch are remembered
-        asked.clear()
+        jobs.clear()
         x, y = np.zeros(WORDS, np.uint32), np.zeros(WORDS, np.uint32)
         emulator.run(kernel, grid=CTAS, block=BLOCK, args=[x, y], threads=2)
-        assert len(asked) == expected, reason
+        assert len(jobs) == expected, reason
 
 
 def test_ctas_of_a_kernel_may_share_bytes_in_one_launch_and_not_in_the_next():
     for grid, order in ((CTAS, "ascending"), (1, "any"), (CTAS, "ascending"), (1, "any"), (1, "any")):
         x = np.zeros(WORDS, np.uint32)
-        done = emulator.run(text(COUNT), grid=grid, block=1, args=[x, x], threads=2)
-        assert (x[0], done.order) == (20 * grid, order)
+        execution = emulator.run(text(COUNT), grid=grid, block=1, args=[x, x], threads=2)
+        assert (x[0], execution.order) == (20 * grid, order)
 
 
 @pytest.mark.parametrize(
@@ -345,11 +353,11 @@ def test_shared_bytes_are_found_exactly(seed):
     ctas, threads = 6, 16
     size = int(drawn.choice([1024, 4096, 16384]))
     ranks = np.repeat(np.arange(ctas), threads)
-    own = drawn.permutation(size // 4)[: ranks.size] * 4  # mostly near each other's, never the same
-    other = np.where(
-        drawn.random(ranks.size) < drawn.choice([0, 0.02]), drawn.integers(size // 2, size=ranks.size) * 2, own
+    distinct = drawn.permutation(size // 4)[: ranks.size] * 4  # mostly near each other's, never the same
+    nearby = np.where(
+        drawn.random(ranks.size) < drawn.choice([0, 0.02]), drawn.integers(size // 2, size=ranks.size) * 2, distinct
     )
-    store, load = (own, other) if seed % 4 else (own // 4 % 64 * 4, own)
+    store, load = (distinct, nearby) if seed % 4 else (distinct // 4 % 64 * 4, distinct)
     table = np.zeros((CTAS * BLOCK, 2), np.uint32)
     table[: ranks.size, 0], table[: ranks.size, 1] = store, load
     writers, users = (
@@ -364,8 +372,8 @@ def test_shared_bytes_are_found_exactly(seed):
     ptx = text(PLACES).replace("%cta, 32, %thread", f"%cta, {threads}, %thread")
     for number in THREADS:
         x = np.zeros(size, np.uint8)
-        done = emulator.run(ptx, grid=ctas, block=threads, args=[x, table], threads=number)
-        assert (done.order == "ascending") == shares
+        execution = emulator.run(ptx, grid=ctas, block=threads, args=[x, table], threads=number)
+        assert (execution.order == "ascending") == shares
 
 
 @pytest.mark.parametrize("ctas", ["last first", "by turns", "first alone", "last alone"])

@@ -50,14 +50,14 @@ def values(patterns, kind):
 
 def test_approximate_results_vary_within_their_documented_error():
     every = cases()
-    usual, one, same, other = (
+    usual, first, first_again, second = (
         batch.execute(every, "sm_90", variation=Variation(approximate=seed)) for seed in (None, 1, 1, 2)
     )
     for number, case in enumerate(every):
         opcode, kind = case.opcode, case.opcode.rsplit(".", 1)[1]
-        assert one[number].tolist() == same[number].tolist(), opcode
-        assert one[number].tolist() != other[number].tolist(), opcode
-        ideal, varied = values(usual[number], kind), values(one[number], kind)
+        assert first[number].tolist() == first_again[number].tolist(), opcode
+        assert first[number].tolist() != second[number].tolist(), opcode
+        ideal, varied = values(usual[number], kind), values(first[number], kind)
         with np.errstate(all="ignore"):
             exact = FUNCTIONS[opcode.split(".")[0]](*(values(column, kind) for column in case.columns))
             error = np.abs(varied - exact)

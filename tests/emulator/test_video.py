@@ -51,11 +51,11 @@ def forms(first, last, kinds, operation, name, selectors):
         *itertools.product(("", ".sat"), ("", "add", "min", "max"), ("",)),
         *itertools.product(("", ".sat"), ("",), list(PARTS)[1:]),
     ):
-        one, other = next(selectors)
+        part_of_a, part_of_b = next(selectors)
         opcode = f"{name}{first}{sat}{last}{f'.{second}' if second else ''}"
         c = ", %r2" if second or into else ""
-        yield Line(f"{opcode} %d{into}, %r0{one}, %r1{other}{c}", (32,),
-                   scalar(operation, kinds, (one, other), sat=sat, second=second, into=into))  # fmt: skip
+        yield Line(f"{opcode} %d{into}, %r0{part_of_a}, %r1{part_of_b}{c}", (32,),
+                   scalar(operation, kinds, (part_of_a, part_of_b), sat=sat, second=second, into=into))  # fmt: skip
 
 
 def every_pair_of_parts():
@@ -85,14 +85,14 @@ def video_shifts():
                              "vshl" if left else "vshr", selectors)  # fmt: skip
 
 
-def multiplied(parts, kinds, *, minus, less, one, sat, scale):
+def multiplied(parts, kinds, *, minus, less, plus_one, sat, scale):
     """The sources' types and signs determine the type of the result; `parts` are the selected parts of a and b."""
     final = "s32" if "s32" in kinds or minus or less else "u32"
 
     def function(a, b, c):
         product = part(a, parts[0], kinds[0]) * part(b, parts[1], kinds[1])
         c = number(c, final)
-        total = (-product if minus else product) + (-c if less else c) + one >> int(scale[4:] or 0)
+        total = (-product if minus else product) + (-c if less else c) + plus_one >> int(scale[4:] or 0)
         return clamp(total, final) if sat else total
 
     return function
@@ -104,12 +104,12 @@ def video_multiplications():
     for kinds, sat, scale in itertools.product(
         itertools.product(WORDS, repeat=2), ("", ".sat"), ("", ".shr7", ".shr15")
     ):
-        for one, (first, second, third) in (*((0, sign) for sign in signs), (1, ("", "", ""))):
+        for plus_one, (first, second, third) in (*((0, sign) for sign in signs), (1, ("", "", ""))):
             for parts in (("", ""), next(selectors)):  # products of whole words are the longest
                 function = multiplied(
-                    parts, kinds, minus=first != second, less=bool(third), one=one, sat=sat, scale=scale
+                    parts, kinds, minus=first != second, less=bool(third), plus_one=plus_one, sat=sat, scale=scale
                 )
-                opcode = f"vmad.s32.{'.'.join(kinds)}{'.po' if one else ''}{sat}{scale}"
+                opcode = f"vmad.s32.{'.'.join(kinds)}{'.po' if plus_one else ''}{sat}{scale}"
                 yield Line(f"{opcode} %d, {first}%r0{parts[0]}, {second}%r1{parts[1]}, {third}%r2", (32,), function)
 
 
@@ -120,11 +120,12 @@ def video_sets():
             *((part, "") for part in ("", *SECOND)),
             *(("", part) for part in list(PARTS)[1:]),
         ):
-            one, other = next(selectors)
+            from_a, from_b = next(selectors)
             c = ", %r2" if second or into else ""
-            yield Line(f"vset.{atype}.{btype}.{cmp}{f'.{second}' if second else ''} %d{into}, %r0{one}, %r1{other}{c}",
+            opcode = f"vset.{atype}.{btype}.{cmp}{f'.{second}' if second else ''}"
+            yield Line(f"{opcode} %d{into}, %r0{from_a}, %r1{from_b}{c}",
                        (32,), scalar(lambda a, b, cmp=cmp: int(COMPARE[cmp](a, b)), ("u32", atype, btype),
-                                     (one, other), second=second, into=into))  # fmt: skip
+                                     (from_a, from_b), second=second, into=into))  # fmt: skip
 
 
 def average(a, b):

@@ -39,11 +39,11 @@ def opcode_and_text(types, columns, more, in_registers, scale):
 
 def descriptor(draw, rows):
     """Random mode, start and distances; mostly the matrix is inside the shared memory of the kernel."""
-    far = draw.random() < 0.1
+    anywhere = draw.random() < 0.1
     room = TILE // 16
-    leading = int(draw.integers(0, room if far else max(2, room // (rows // 8 + 4) // 2)))
-    stride = int(draw.integers(0, room if far else max(2, room // (rows // 8 + 4) // 2)))
-    start = int(draw.integers(0, room if far else room // 3))
+    leading = int(draw.integers(0, room if anywhere else max(2, room // (rows // 8 + 4) // 2)))
+    stride = int(draw.integers(0, room if anywhere else max(2, room // (rows // 8 + 4) // 2)))
+    start = int(draw.integers(0, room if anywhere else room // 3))
     return start | leading << 16 | stride << 32 | int(draw.integers(0, 4)) << 62
 
 
@@ -90,16 +90,20 @@ def test_any_product_has_the_bits_of_the_interpreter(case):
     opcode, text = opcode_and_text(*case)
     faults = 0
     for seed in range(ROUNDS):
-        mine, its = (arguments(np.random.default_rng(seed), opcode, *case[:2]) for _ in range(2))
+        by_interpreter, by_emulator = (arguments(np.random.default_rng(seed), opcode, *case[:2]) for _ in range(2))
         counters = Counters()
         try:
-            interpret(text, None, grid=(1, 1, 1), block=(128, 1, 1), args=mine, counters=counters)
+            interpret(text, None, grid=(1, 1, 1), block=(128, 1, 1), args=by_interpreter, counters=counters)
         except IndexError:
             with pytest.raises(MemoryFault, match="outside the shared memory"):
-                emulator.run(text, grid=1, block=128, args=its, arch="sm_90")
+                emulator.run(text, grid=1, block=128, args=by_emulator, arch="sm_90")
             faults += 1
             continue
-        execution = emulator.run(text, grid=1, block=128, args=its, arch="sm_90")
-        assert np.array_equal(mine[2], its[2]), (seed, hex(int(mine[3])), hex(int(mine[4])))
+        execution = emulator.run(text, grid=1, block=128, args=by_emulator, arch="sm_90")
+        assert np.array_equal(by_interpreter[2], by_emulator[2]), (
+            seed,
+            hex(int(by_interpreter[3])),
+            hex(int(by_interpreter[4])),
+        )
         assert counters.differences(execution) == []
     assert faults < ROUNDS // 2
