@@ -199,8 +199,11 @@ class KernelState:
         return frames
 
     def saved_registers(self) -> dict[int, list[tuple[int, str]]]:
-        """Bytes and name of each value that a call saves, by the index of the instruction after it: the registers live
-        there, and, for those that may be unwritten, whether they were written."""
+        """Bytes and name of each value that a call saves, by the index of the instruction after the call.
+
+        The values are the registers that are live there, and, for registers that may be unwritten, whether they were
+        written.
+        """
         result = {}
         for index, step in enumerate(self.steps):
             if step.entry.flow == "returned" and self.program.sites[index].comes_back:

@@ -196,8 +196,8 @@ class Tile:
     def requests(self) -> list[list[tuple[int, int]]]:
         """For each request, its lanes' pieces: the row (or column), and the byte in it.
 
-        The last lane has the first piece. PTX leaves the lanes open, and a kernel whose lanes read the pieces in order
-        must not find its own there: the sanitizer would not see that nothing orders the accesses of other lanes.
+        The last lane has the first piece. PTX does not say which lane has which piece. If each lane had the pieces
+        that it probably reads itself, in order, the sanitizer would not find that nothing orders these accesses.
         """
         pieces = [(major, byte) for major in range(self.majors) for byte in range(0, self.row_bytes, self.piece_bytes)]
         if self.down:

@@ -209,10 +209,10 @@ def take_blocks(
     host: Host,
     renewal: DataRenewal | None = None,
 ) -> Iterator[Contrast]:
-    """A block of each open contrast in turn, until all are decided; a rest after each that was throttled.
+    """A block of each open contrast in turn, until all are decided; a pause after each throttled block.
 
     Yields each contrast after its block. Between new data and new modules, one block is taken that does not count: the
-    device was idle while the host made the data, and the modules that get the data first are the old ones.
+    device was idle while the host made the data, and this block still uses the old modules.
     """
     hot = 0
     while still_open := [contrast for contrast in contrasts if contrast.stop is None]:

@@ -122,9 +122,9 @@ def wavefronts(
     """The fewest passes over the banks for the shared accesses of the machine code.
 
     ptxas merges neighbouring accesses into one wider access, which has the line of one of them. If all accesses of a
-    line are wide, the passes are those of that width; if some are, those of the narrow ones. For a load of 8 or 16
-    bytes per lane half of the passes count: if pairs of lanes have one address, two registers come back at once (NVIDIA
-    forum, thread 77228), and no count says whether they have.
+    line are wide, the passes are those of that width; if only some are, the passes are those of the narrow accesses.
+    For a load of 8 or 16 bytes per lane only half of the passes count: if pairs of lanes have one address, two
+    registers come back in one pass (NVIDIA forum, thread 77228), and no counter shows whether they have.
     """
     widths: dict[int, set[int]] = defaultdict(set)
     loads = set()

@@ -45,17 +45,17 @@ def by_table(e, a, b, c, table):
 
 
 def expansion(e, operands, table):
-    """The function of these bits with this table, as low ^ first & (low ^ high): the halves of the table are what the
-    rest of the operands give where the first bit is 0 and 1. (Positive Davio expansion.)"""
-    first, *rest = operands
-    size = 1 << len(rest)
+    """The function of these bits with this table, as low ^ first & (low ^ high). `low` and `high`, the halves of the
+    table, are functions of the other operands: for a first bit of 0 and of 1. (Positive Davio expansion.)"""
+    first, *others = operands
+    size = 1 << len(others)
     low, high = table & (1 << size) - 1, table >> size & (1 << size) - 1
     differs = low ^ high
 
     def of_rest(part):
         if part in (0, (1 << size) - 1):
             return e.constant(-1 if part else 0, first.type)
-        return expansion(e, rest, part)
+        return expansion(e, others, part)
 
     if not differs:
         return of_rest(low)

@@ -103,8 +103,8 @@ def wait(env: Any, r: Any, lanes: Any) -> None:
 
 @compiled
 def init_row(env: Any, r: Any) -> Any:
-    """Address of the number of the row with the fences of initialised mbarriers that the current CTA knows by relaxed
-    arrivals: all its threads know them as soon as one has waited."""
+    """Address of the number of a row: fences of initialised mbarriers that the current CTA knows by relaxed arrivals.
+    All its threads know them as soon as one has waited."""
     return r[at.INIT_ROWS] + 4 * cta_slot(env)
 
 

@@ -58,8 +58,8 @@ from ptxbench.emulator.types import Type
 ALL_BYTES = 0xFFFF
 """The mask of a copy to global memory that writes every byte."""
 RIGHT_AT = 8
-"""A copy from global memory has the number of bytes that it ignores at its start in the bits below this one, and the
-number at its end from this bit on."""
+"""The bytes that a copy from global memory ignores, in one number: those at its start are in the bits below this one,
+those at its end from this bit on."""
 FILL = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
 MOVE = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
 

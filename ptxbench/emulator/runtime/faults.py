@@ -94,8 +94,8 @@ def fault_if_any(lanes: str, kind: int, reason: int | str, *, block: str, after:
 
 
 def as_issuer(base: str, *, site: int, lane: int, warp: int, cta: int) -> str:
-    """Lines that load %site and %lane.wide of the copy or message at %BASE, from these byte offsets, and let the next
-    fault name its issuer: %warp.at and %cta.at point to the current warp and CTA."""
+    """Lines that load %site and %lane.wide of the copy or message at %BASE, from these byte offsets. They also store
+    its issuer at %warp.at and %cta.at, the current warp and CTA, so that the next fault names the issuer."""
     return f"""{field(base, "site", site, "ptr")}
   {field(base, "lane", lane)}
   {field(base, "issuer", warp, "i64")}

@@ -1,7 +1,7 @@
 """`run_ctas`: which CTAs or clusters are resident on a host thread, and when each has its turns.
 
-They run one after the other. If they may wait for each other (there is more than one place), a CTA in which every warp
-only loops yields to the next one, until as many as fit are resident and take turns.
+They run one after the other. If they may wait for each other, there is more than one place: a CTA in which every warp
+only loops then yields to the next one. So as many CTAs as fit become resident, and take turns.
 """
 
 from __future__ import annotations
