@@ -219,10 +219,10 @@ def test_an_interpreter_that_never_ends_an_entry_is_found(monkeypatch):
     assert len(counters.differences(execution)) == 1
 
 
-def without_ends(come):
+def without_ends(count):
     def changed(trips, at, threads):
         trips.last[:] = at
-        come(trips, at, threads)
+        count(trips, at, threads)
 
     return changed
 

@@ -149,7 +149,7 @@ def huge(rng, shape, kind, addend):
     return encoded(powers(rng, shape, high - 4, high), kind)
 
 
-def endless(rng, shape, kind, addend):
+def infinite_addend(rng, shape, kind, addend):
     """Only the addend is infinite or NaN."""
     if not addend:
         return ordinary(rng, shape, kind, addend)
@@ -157,7 +157,7 @@ def endless(rng, shape, kind, addend):
     return rng.choice(np.array([form.infinity, form.infinity | form.sign, form.infinity + 1, 1], np.uint64), shape)
 
 
-MAKERS = (ordinary, spread, patterns, cancelling, greatest, tiny, huge, endless)
+MAKERS = (ordinary, spread, patterns, cancelling, greatest, tiny, huge, infinite_addend)
 RUNS = [(opcode, arch) for opcode, archs in FLOATS.items() for arch in archs]
 
 

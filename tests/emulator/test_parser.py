@@ -399,8 +399,8 @@ def mutated(text, seed):
         elif change == "any":
             changed[at] = rng.choice(VOCABULARY)
         else:
-            own = {other for other in changed if other.strip()}
-            pool = own if rng.random() < 0.7 else VOCABULARY
+            own_pieces = {other for other in changed if other.strip()}
+            pool = own_pieces if rng.random() < 0.7 else VOCABULARY
             changed[at] = rng.choice(sorted(other for other in pool if kind(other) == kind(piece)))
     return "".join(changed)
 

@@ -129,9 +129,9 @@ class Step:
     @property
     def packed(self):
         """Its numbers as the kernel reads them."""
-        named = sum(1 << cta for cta in self.ctas) if self.kind == "multicast" else self.ctas[0]
+        ctas = sum(1 << cta for cta in self.ctas) if self.kind == "multicast" else self.ctas[0]
         kind = list(KINDS).index(self.kind)
-        return [self.issuer, kind, named, 4 * self.words, 4 * self.start, 4 * self.end]
+        return [self.issuer, kind, ctas, 4 * self.words, 4 * self.start, 4 * self.end]
 
 
 @st.composite
@@ -144,11 +144,11 @@ def traffic(draw):
         if kind == "multicast":
             ctas = tuple(sorted(draw(st.sets(st.integers(0, CTAS - 1), min_size=1))))
         else:
-            here = [cta for cta in range(CTAS) if cta != issuer or kind == "load"]
-            ctas = (draw(st.sampled_from(here)),)
+            targets = [cta for cta in range(CTAS) if cta != issuer or kind == "load"]
+            ctas = (draw(st.sampled_from(targets)),)
         start = 4 * draw(st.integers(0, (WORDS - words) // 4))
-        again = draw(st.integers(1, 3)) if kind in ("add", "max") else 1
-        steps += [Step(issuer, kind, ctas, words, start, end)] * again
+        repeats = draw(st.integers(1, 3)) if kind in ("add", "max") else 1
+        steps += [Step(issuer, kind, ctas, words, start, end)] * repeats
         end += words
     return steps
 
@@ -162,15 +162,15 @@ def in_numpy(steps):
     tiles, expected = np.tile(np.arange(WORDS, dtype=np.uint32), (CTAS, 1)), np.zeros(CTAS, np.uint32)
     for step in steps:
         source = X if step.kind in ("multicast", "load") else OWN[step.issuer]
-        taken = source[step.start : step.start + step.words]
+        values = source[step.start : step.start + step.words]
         for cta in step.ctas:
             target = tiles[cta, step.end : step.end + step.words]
             if step.kind == "add":
-                target += taken
+                target += values
             elif step.kind == "max":
-                target[:] = np.maximum(target.view(np.int32), taken.view(np.int32)).view(np.uint32)
+                target[:] = np.maximum(target.view(np.int32), values.view(np.int32)).view(np.uint32)
             else:
-                target[:] = taken
+                target[:] = values
             expected[cta] += 4 * step.words
     return tiles, expected
 

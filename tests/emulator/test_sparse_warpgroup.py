@@ -248,4 +248,4 @@ def test_the_sanitizer_knows_which_bytes_b_is_read_from(width, transposed):
     read = {
         address.py_func(operand.descriptor, transposed, 0, 4, i) + byte for i in range(4 * 64) for byte in range(16)
     }
-    assert read == {operand.place(row, byte) for row in range(64) for byte in range(64)}
+    assert read == {operand.address_of(row, byte) for row in range(64) for byte in range(64)}

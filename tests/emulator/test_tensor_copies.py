@@ -152,8 +152,8 @@ STORE, UPDATE = stores("store", OUT), stores("update", UPDATES)
 # ---- the same in NumPy
 
 
-def shown(array):
-    """The elements that a box of this array has in memory, as unsigned numbers of their size."""
+def as_unsigned(array):
+    """The elements of the array, as unsigned numbers of their size."""
     return array.view(f"u{array.itemsize}")
 
 
@@ -194,7 +194,7 @@ FILLED = {2: 0x7FFF, 4: 0x7FFFFFFF, 8: 0x7FFFFFFFFFFFFFFF}
 def loaded(array, tiled, place):
     box = Box(tiled, place)
     nan = FILLED[array.itemsize] if tiled.fill == "nan" else 0
-    values = np.where(box.inside, shown(array)[box.place], np.array(nan, f"u{array.itemsize}"))
+    values = np.where(box.inside, as_unsigned(array)[box.place], np.array(nan, f"u{array.itemsize}"))
     linear = np.frombuffer(values.astype(f"u{array.itemsize}").tobytes(), np.uint8)
     return permuted(linear, tiled.swizzle, tiled.atom)
 
@@ -221,14 +221,14 @@ def drawn(number):
     unit = 16 // kind.itemsize
     shape = [unit * int(random.integers(1, 12)), *(int(random.integers(1, 9)) for _ in box[1:])]
     array = random.integers(0, 256, (*shape[::-1], kind.itemsize), np.uint8).view(kind).reshape(shape[::-1])
-    less = [max(extent - int(random.integers(0, 3)), 1) for extent in shape]
+    map_shape = [max(extent - int(random.integers(0, 3)), 1) for extent in shape]
     tiled = TensorMap(
-        "map_x", "x", box=tuple(box), shape=lambda: tuple(less), element_strides=tuple(steps), swizzle=swizzle,
+        "map_x", "x", box=tuple(box), shape=lambda: tuple(map_shape), element_strides=tuple(steps), swizzle=swizzle,
         atom=atom,
         strides=lambda: tuple(kind.itemsize * int(np.prod(shape[:i])) for i in range(1, dims)),
         fill="nan" if kind.kind in "fV" and number % 2 else "zeros",
     )  # fmt: skip
-    place = [int(random.integers(-width, extent + 2)) for width, extent in zip(box, less, strict=True)]
+    place = [int(random.integers(-width, extent + 2)) for width, extent in zip(box, map_shape, strict=True)]
     return array, tiled, tuple(place)
 
 
@@ -254,13 +254,13 @@ def test_a_box_is_stored_as_in_numpy(number):
     settled = emulator.MapOf(array, tiled).tiled
     tile = np.random.default_rng(number).integers(0, 256, TILE_BYTES, np.uint8)
     box = Box(settled, place)
-    expected, size = shown(array).copy(), loaded(array, settled, place).size
+    expected, size = as_unsigned(array).copy(), loaded(array, settled, place).size
     values = permuted(tile[:size], settled.swizzle, settled.atom).view(f"u{array.itemsize}").reshape(box.inside.shape)
     for index in np.argwhere(box.inside):
         where = tuple(indices[i] for indices, i in zip(box.index[::-1], index, strict=True))
         expected[where] = values[tuple(index)]
     launch(STORE, array, tiled, place, tile, len(place))
-    assert shown(array).tolist() == expected.tolist()
+    assert as_unsigned(array).tolist() == expected.tolist()
 
 
 OF_TYPES = {

@@ -26,7 +26,8 @@ MODES = {16: 0, 128: 1, 64: 2, 32: 3}
 """Bytes of a swizzle, 16 for none -> its number in a descriptor."""
 
 
-def described(at, leading, stride, width):
+def descriptor_of(at, leading, stride, width):
+    """The matrix descriptor of operands in shared memory, with offsets in bytes."""
     return at >> 4 | (leading >> 4) << 16 | (stride >> 4) << 32 | MODES[width] << 62
 
 
@@ -47,12 +48,12 @@ class Operand:
     @property
     def descriptor(self):
         more = self.step * (2 * self.stride if self.transposed else 32)
-        return described(self.at + more, self.leading, self.stride, self.width)
+        return descriptor_of(self.at + more, self.leading, self.stride, self.width)
 
-    def place(self, row, byte):
+    def address_of(self, row, byte):
         """The address of a byte of a row; with rows together, of a 16-bit element's byte."""
         lines = {16: lambda line: 0, 32: lambda line: line // 4, 64: lambda line: line // 2, 128: lambda line: line}
-        turned = lines[self.width]
+        exchange = lines[self.width]
         if self.transposed:
             k, part = divmod(byte, 2)
             k += 16 * self.step
@@ -62,18 +63,18 @@ class Operand:
             chunk, rest = divmod(2 * inside + part, 16)
             line = k % 8
             start = self.at + block * self.leading + k // 8 * self.stride
-            return start + line * self.width + (chunk ^ turned(line)) * 16 + rest
+            return start + line * self.width + (chunk ^ exchange(line)) * 16 + rest
         if self.width == 16:
             return self.at + row // 8 * self.stride + row % 8 * 16 + byte // 16 * self.leading + byte % 16
         chunk, rest = divmod(byte + 32 * self.step, 16)
         line = row % 8
-        return self.at + row // 8 * self.stride + line * self.width + (chunk ^ turned(line)) * 16 + rest
+        return self.at + row // 8 * self.stride + line * self.width + (chunk ^ exchange(line)) * 16 + rest
 
     def fill(self, image, matrix):
         """Write rows of 32 bytes."""
         for row, row_bytes in enumerate(matrix):
             for byte, value in enumerate(row_bytes):
-                image[self.place(row, byte)] = value
+                image[self.address_of(row, byte)] = value
 
 
 def registers_of(opcode):
@@ -186,8 +187,8 @@ def multiply(text, opcode, a, b, c, a_operand, b_operand, kinds, in_registers=Fa
         a_operand.fill(image, words_of(a, kinds[1]))
     b_operand.fill(image, words_of(b, kinds[2]))
     rows, column = places_of(columns)
-    held = c[rows, column].astype(np.uint32)
-    d = np.ascontiguousarray(held[:, ::2] | held[:, 1::2] << 16 if halves else held)
+    addends = c[rows, column].astype(np.uint32)
+    d = np.ascontiguousarray(addends[:, ::2] | addends[:, 1::2] << 16 if halves else addends)
     fragment = fragment_of(words_of(a, kinds[1]))
     arguments = [image, fragment, d, np.uint64(a_operand.descriptor), np.uint64(b_operand.descriptor)]
     execution = emulator.run(text, grid=1, block=128, args=arguments, arch="sm_90", **options)
@@ -244,16 +245,16 @@ def test_a_float_product_has_the_bits_of_the_exact_model(types, n, in_registers,
     k = 256 // BITS[kinds[1]]
     a_operand = Operand(0, 64, widths[0], transposed[0], step)
     b_operand = Operand(B_AT, n, widths[1], transposed[1], step)
-    block, fraction, kept = RULES[kinds[1]]
+    block, fraction, result_bits = RULES[kinds[1]]
     draw = np.random.default_rng(3)
     for make in MAKERS:
         a, b, c = data(kinds, n, k, make)
         text = float_program(types, n, in_registers, transposed)
         result, execution = multiply(text, opcode, a, b, c, a_operand, b_operand, kinds, in_registers)
         for row, column in zip(draw.integers(0, 64, 60).tolist(), draw.integers(0, n, 60).tolist(), strict=True):
-            wanted = block_sums.chain(a[row].tolist(), b[column].tolist(), int(c[row, column]),
-                                      (*kinds, kinds[0]), block, fraction, kept)  # fmt: skip
-            assert int(result[row, column]) == wanted, (make.__name__, row, column, hex(wanted))
+            expected = block_sums.chain(a[row].tolist(), b[column].tolist(), int(c[row, column]),
+                                      (*kinds, kinds[0]), block, fraction, result_bits)  # fmt: skip
+            assert int(result[row, column]) == expected, (make.__name__, row, column, hex(expected))
     counters = execution.counters
     assert counters["ptx_wgmma_operations"] == 1
     assert counters[f"ptx_mma_flops_{kinds[1]}"] == 2 * 64 * n * k
@@ -433,8 +434,8 @@ def test_misuse_is_a_fault_with_its_line(name):
     [
         ({"da": 1 << 49}, "a base offset"),
         ({"db": 0x3000}, "outside the shared memory"),
-        ({"db": described(TILE - 64, 128, 256, 16)}, "outside the shared memory"),
-        ({"da": described(0, 128, 45056, 16)}, "outside the shared memory"),
+        ({"db": descriptor_of(TILE - 64, 128, 256, 16)}, "outside the shared memory"),
+        ({"da": descriptor_of(0, 128, 45056, 16)}, "outside the shared memory"),
         ({"block": 96}, "needs four whole warps"),
         ({"block": 112}, "needs all 32 threads|needs four whole warps"),
     ],
@@ -445,7 +446,7 @@ def test_a_bad_descriptor_or_warpgroup_is_a_fault(options, complaint):
 
 
 def test_a_wrong_stride_gives_a_wrong_product():
-    result, product, c = misuse("wg_plain", PLAIN, DECLARED, db=described(B_AT, 144, 256, 16))
+    result, product, c = misuse("wg_plain", PLAIN, DECLARED, db=descriptor_of(B_AT, 144, 256, 16))
     assert not np.array_equal(result, product + c)
 
 
@@ -511,7 +512,7 @@ def test_the_sanitizer_knows_which_bytes_an_operand_is_read_from(width, transpos
             for i in range(2 * rows)
             for byte in range(16)
         }
-        assert read == {operand.place(first + row, byte) for row in range(rows) for byte in range(32)}
+        assert read == {operand.address_of(first + row, byte) for row in range(rows) for byte in range(32)}
 
 
 def test_other_architectures_have_no_wgmma():
