@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ptxbench import architecture
 from ptxbench.emulator.limits import MAX_SHARED_BYTES
+from ptxbench.emulator.memory import ZeroArray
 from ptxbench.emulator.pointers import AddressOf, Pointer, encode, without_objects
 from ptxbench.emulator.syntax import Function, Module, Variable
 from ptxbench.emulator.tensor_maps import MapOf
@@ -126,7 +127,7 @@ def check_pointer(param: Variable) -> None:
 
 def check_array(name: str, array: NDArray[Any]) -> None:
     """Raise LaunchError unless a launch can use the array's bytes directly."""
-    if not array.flags.c_contiguous:
+    if not (array.flags.c_contiguous or isinstance(array, ZeroArray)):
         raise LaunchError(f"The array for '{name}' must be C-contiguous.")
     check_byte_order(name, array.dtype)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptxbench.emulator import memory
 from ptxbench.emulator.arguments import check_arguments, check_array, pack
@@ -44,6 +46,19 @@ class ImageArray:
         """The range of its bytes on the host."""
         start = self.array.__array_interface__["data"][0]
         return start, start + self.array.nbytes
+
+
+@dataclass
+class TouchedMemory:
+    """What a launch touched of each ZeroArray, by name; also if it fails.
+
+    `pages`: numbers of the pages that it read or wrote; all of them if the system does not tell (memory.shows_pages).
+    `stored`: what it stored to, as ranges of bytes in ascending order, shape (ranges, 2); None if that is not known,
+    because its CTAs must run in order (flow.order_reason).
+    """
+
+    pages: dict[str, frozenset[int]] = field(default_factory=dict)
+    stored: dict[str, NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,15 @@ class Image:
             kept_variables.update(
                 (name, changed_arrays.tobytes()) for name, changed_arrays in zip(self.variables, results, strict=False)
             )
+
+    def note_touched(self, touched: TouchedMemory, arena: memory.Arena, stored: NDArray[np.int64] | None) -> None:
+        """Note what a launch touched, before anything of the arena is read. `stored`: ranges of the arena."""
+        offsets = [offset for offset, _ in self.contents[len(self.contents) - len(self.arrays) :]]
+        named = [(held.name, offset, held.array.nbytes) for held, offset in zip(self.arrays, offsets, strict=True)]
+        touched.pages = {name: arena.pages_with_data(offset, size) for name, offset, size in named}
+        if stored is not None:
+            within = {name: np.searchsorted(stored[:, 0], (offset, offset + size)) for name, offset, size in named}
+            touched.stored = {name: stored[slice(*within[name])] - offset for name, offset, _ in named}
 
     def may_differ(self, offset: int, stored: Container[int] | None) -> bool:
         """Whether a launch may have changed the contents at an offset, in the buffer there."""
@@ -166,7 +190,8 @@ def build(
     for name, span in (("the parameters", provided.parameters), ("the grid's workspace", provided.workspace)):
         if span is not None:
             variable_buffers.append(memory.Buffer(name, span[0] - context.GLOBAL_BASE, span[1]))
-    layout = memory.lay_out(arrays, variable_buffers, provided.end, placement)
+    start = -(-provided.end // mmap.PAGESIZE) * mmap.PAGESIZE  # arrays have the same pages in all modules
+    layout = memory.lay_out(arrays, variable_buffers, start, placement)
     addresses = {id(array): address for (_, array), address in zip(arrays, layout.addresses, strict=True)}
 
     def address_of(value: Any) -> int:

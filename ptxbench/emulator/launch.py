@@ -15,7 +15,7 @@ from ptxbench.emulator.arguments import check_launch, cluster_of, extent
 from ptxbench.emulator.deferred import Deferred
 from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, SanitizerFinding
-from ptxbench.emulator.image import build
+from ptxbench.emulator.image import TouchedMemory, build
 from ptxbench.emulator.limits import check_variables
 from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
@@ -98,6 +98,7 @@ def run(
     variation: Variation = NO_VARIATION,
     cluster: int | Sequence[int] | None = None,
     earlier: Mapping[int, NDArray[Any]] | None = None,
+    touched: TouchedMemory | None = None,
 ) -> Execution:
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
@@ -118,7 +119,7 @@ def run(
     other. `cluster`: CTAs of a cluster, like `grid`, which it must divide; None: what the kernel's
     .reqnctapercluster says, else a launch without clusters.
     `earlier`: what arrays (by id) held before a launch that may not have ended yet; this one sees the rest after
-    griddepcontrol.wait (chain.py).
+    griddepcontrol.wait (chain.py). `touched`: gets what it touches of each ZeroArray.
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitised),
     KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
@@ -150,8 +151,14 @@ def run(
         cluster=in_clusters,
         pending_stores=pending_stores,
         all_threads=threads is not None,
+        wants_stored=touched is not None,
     )
-    answer, results = emulator_process().perform(job, image.contents)
+    process = emulator_process()
+    if touched is not None:
+        process.arena.clear()
+    answer, results = process.perform(job, image.contents)
+    if touched is not None:
+        image.note_touched(touched, process.arena, answer.stored)
     shared_bytes = answer.translation.own_shared_bytes + dynamic_shared_bytes
     buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))
     describer = Describer(answer.translation, buffers, extent_grid, extent_block, shared_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import mmap
 import os
 import random
@@ -75,19 +76,20 @@ def lay_out(
 ) -> Layout:
     """Place each array, from offset `start` on, after the buffers `first`.
 
-    Arrays that overlap in memory share one buffer and keep their distance. `placement`: a seed for the order of the
-    buffers, the reverse one if it is 0 modulo EXTREMES, and for the distances between them; without it they are the
-    same every time.
+    Arrays that overlap in memory share one buffer and keep their distance; a ZeroArray has its own. `placement`: a seed
+    for the order of the buffers, the reverse one if it is 0 modulo EXTREMES, and for the distances between them;
+    without it they are the same every time.
     """
     spans = [(array.__array_interface__["data"][0], array.nbytes, name, i) for i, (name, array) in enumerate(arrays)]
     groups: list[list[tuple[int, int, str, int]]] = []
     end = -1
-    for span in sorted(spans):
+    for span in sorted(span for span in spans if not isinstance(arrays[span[-1]][1], ZeroArray)):
         if groups and span[0] < end and span[1]:
             groups[-1].append(span)
         else:
             groups.append([span])
         end = max(end, span[0] + span[1]) if len(groups[-1]) > 1 else span[0] + span[1]
+    groups += [[span] for span in spans if isinstance(arrays[span[-1]][1], ZeroArray)]
     groups.sort(key=lambda group: min(i for *_, i in group))  # argument order: addresses do not depend on the host
     buffers: list[Buffer] = list(first)
     addresses = [0] * len(arrays)
@@ -133,8 +135,13 @@ def is_same(frozen: Bytes, content: Bytes) -> bool:
 
 
 class ZeroArray(np.ndarray[Any, np.dtype[Any]]):
-    """An array of zeros, made by `np.zeros(...).view(ZeroArray)`, that costs a launch no memory: it is not read, and
-    what the launch stores to it is lost."""
+    """An array of zeros, made by `zero_array`, that takes no memory: a launch does not read it, and what the launch
+    stores to it is lost."""
+
+
+def zero_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ZeroArray:
+    """Zeros of any size, which are one element in memory."""
+    return np.broadcast_to(np.zeros((), dtype), shape).view(ZeroArray)
 
 
 class Arena:
@@ -187,6 +194,8 @@ class Arena:
         if (frozen_content := self.frozen_at.get(offset)) is not None and is_same(frozen_content, content):
             return view
         self.forget(offset, offset + content.size)
+        if is_zeros(content) and self.next_data(offset) >= offset + content.size:
+            return view
         if is_zeros(content) and content.size >= SPARSE_BYTES and hasattr(mmap, "MADV_REMOVE"):
             assert self.map is not None
             start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -199,6 +208,34 @@ class Arena:
         if content.size >= KEPT_BYTES and is_frozen(content):
             self.frozen_at[offset] = content
         return view
+
+    def clear(self) -> None:
+        """Free all pages: they read as 0 from now on, and have no data until they are read or written."""
+        self.frozen_at.clear()
+        if self.map is not None and shows_pages():
+            self.map.madvise(mmap.MADV_REMOVE)
+
+    def pages_with_data(self, offset: int, size: int) -> frozenset[int]:
+        """The pages of a part of the arena that have data, numbered from its first page on; all of them if the system
+        does not tell."""
+        first, end = offset // mmap.PAGESIZE, -(-(offset + size) // mmap.PAGESIZE)
+        if not shows_pages():
+            return frozenset(range(end - first))
+        pages: list[int] = []
+        at = first
+        while (begin := self.next_data(at * mmap.PAGESIZE) // mmap.PAGESIZE) < end:
+            at = min(os.lseek(self.handle, begin * mmap.PAGESIZE, os.SEEK_HOLE) // mmap.PAGESIZE, end)
+            pages += range(begin - first, at - first)
+        return frozenset(pages)
+
+    def next_data(self, offset: int) -> int:
+        """The first byte from `offset` on that has data, as far as the system tells; the arena's size if none has."""
+        if not shows_pages():
+            return offset
+        try:
+            return os.lseek(self.handle, offset, os.SEEK_DATA)
+        except OSError:
+            return self.size
 
     def forget(self, start: int, end: int) -> None:
         """The bytes from `start` to `end` have changed, or will."""
@@ -213,6 +250,21 @@ class Arena:
     def close(self) -> None:
         self.unmap()
         os.close(self.handle)
+
+
+@functools.cache
+def shows_pages() -> bool:
+    """Whether the system tells which pages of the arena have data, and frees pages: Linux does."""
+    if not (hasattr(os, "memfd_create") and hasattr(os, "SEEK_DATA") and hasattr(mmap, "MADV_REMOVE")):
+        return False
+    handle = os.memfd_create("ptxbench")
+    try:
+        os.pwrite(handle, b"data", mmap.PAGESIZE)
+        return os.lseek(handle, 0, os.SEEK_DATA) == mmap.PAGESIZE
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
 
 
 def too_large(size: int) -> str:

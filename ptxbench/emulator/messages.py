@@ -51,6 +51,8 @@ class LaunchRequest:
     """What an unfinished launch before this one stores."""
     all_threads: bool = False
     """Whether to start all host threads at once, even if the launch is too short to gain from them."""
+    wants_stored: bool = False
+    """Whether the reply shall say which bytes one CTA, or those of one host thread, stored to."""
 
     @property
     def cluster_size(self) -> int:
@@ -125,6 +127,9 @@ class LaunchReply:
     """Indices of the buffers that the launch stored to or updated; None: it may have changed all memory."""
     trips: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, BINS), np.int64))
     """The bins of each loop (layout.py), shape (loops, BINS)."""
+    stored: NDArray[np.int64] | None = None
+    """Bytes of the arena that were stored to, as ranges in ascending order, shape (ranges, 2); None if it is not known
+    or was not wanted."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -128,13 +128,15 @@ class InThisProcess(Process):
         from ptxbench.emulator import worker
 
         self.arena = memory.Arena()
-        self.answer = functools.partial(worker.reply_to, host=worker.ProcessHost(self.arena.handle))
+        self.host = worker.ProcessHost(self.arena.handle)
+        self.answer = functools.partial(worker.reply_to, host=self.host)
 
     @property
     def running(self) -> bool:
         return True
 
     def ask(self, request: LaunchRequest) -> LaunchReply | RetryReply | ErrorReply:
+        self.host.arena = self.arena.map  # another one would take as much address space again
         return self.answer(request)
 
     def stop(self) -> None:
@@ -166,6 +168,21 @@ def emulator_process() -> Process:
     if not RUNNING:
         RUNNING.append(STARTED_BY[0]())
     return RUNNING[0]
+
+
+@contextlib.contextmanager
+def much_memory() -> Iterator[None]:
+    """For launches with large arrays: the memory that they take is free afterwards."""
+    kept = RUNNING[:] if STARTED_BY[0] is InThisProcess else []
+    RUNNING[:] = [process for process in RUNNING if process not in kept]
+    try:
+        yield
+    finally:
+        if STARTED_BY[0] is InThisProcess:
+            stop_process()
+            RUNNING.extend(kept)
+        elif RUNNING:  # the start of another process takes longer than to free the pages
+            RUNNING[0].arena.clear()
 
 
 @atexit.register

@@ -67,6 +67,20 @@ class Records:
         uses[owners < 2 * tag] = 0
         return uses.T
 
+    def stored(self, tag: int, shift: int) -> NDArray[np.int64]:
+        """The bytes that the launch `tag` stored to, as ranges from `prepare`'s first byte on, shape (ranges, 2)."""
+        pages = self.pages.nonzero()[0]
+        page_numbers, line_numbers = self.touched(pages, tag).nonzero()
+        lines = pages[page_numbers] * records.PAGE + line_numbers
+        masks = self.used(lines, tag)[records.USES.index(records.STORE)]
+        bits = np.unpackbits(masks.astype("<u4").view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
+        which, places = bits.nonzero()
+        granules = lines[which] * records.LINE + places
+        ends = np.flatnonzero(np.diff(granules) != 1)
+        firsts = granules[np.concatenate(([0], ends + 1))] if granules.size else granules
+        lasts = granules[np.concatenate((ends, [-1]))] if granules.size else granules
+        return np.stack((firsts, lasts + 1), axis=1) << shift
+
 
 def zeroed(size: int) -> NDArray[np.uint8]:
     """Zeroed memory in small pages, so that only touched pages cost memory and clearing time."""

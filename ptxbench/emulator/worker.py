@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -464,6 +465,8 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
         if recorded and not is_conclusive(workers, kernel, tag, parallel):
             return RetryReply()
         reply = reply_of(workers, kernel, recorded)
+        if request.wants_stored and layout.order_reason is None and len(workers) == 1:
+            reply = replace(reply, stored=first.records.stored(tag, layout.granule_shift))
         if reply.fault is None:
             host.keep(workers)
         return reply
