@@ -141,7 +141,7 @@ CODES = {
              "The kernel reads on what hardware it runs (%smid, %nsmid, %gridid, ...), so results can depend on it.",
              "Remove it, unless the pair requires it."),
         Code("narrow-index", "hidden", WARNING,
-             "An index is cut to fewer bits than it has at a size of the pair that is too large to be launched here.",
+             "At a size too large to be launched here, a CTA uses other elements than that of the pair's kernels.",
              "Compute indices in 32 or 64 bits."),
         Code("partial-mask", "lint", WARNING,
              "A warp-wide instruction has a mask with only some of the lanes.",

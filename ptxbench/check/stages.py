@@ -21,7 +21,6 @@ from ptxbench import architecture, toolchain
 from ptxbench.check.candidate_launcher import MEMORY_LIMIT, WRONG, CandidateLauncher
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.comparison import COMPARED, figures, figures_of, heavier, resource_words, slower
-from ptxbench.check.cut_indices import probe
 from ptxbench.check.finding_codes import ERROR, OF_THE_PAIR
 from ptxbench.check.findings import (
     NO_VERDICT,
@@ -38,6 +37,7 @@ from ptxbench.check.findings import (
     verdict_of,
 )
 from ptxbench.check.launching import FUEL, CheckCase, CheckKernel, LaunchOptions, LaunchResult
+from ptxbench.check.long_indices import IndicesUnknown
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
 from ptxbench.check.polls import announces
 from ptxbench.check.reading import CandidateText, one_line
@@ -193,25 +193,32 @@ class Checker:
         if not groups:
             raise Skip("the pair accepts no other sizes")
         outcome = self.run_series("hidden", groups)
-        return outcome if outcome.findings else self.cut_indices(outcome)
+        return outcome if outcome.findings else self.long_indices(outcome)
 
-    def cut_indices(self, outcome: StageOutcome) -> StageOutcome:
-        """`outcome`, or what a launch at a size at which an index loses bits finds: a warning if that is too large."""
+    def long_indices(self, outcome: StageOutcome) -> StageOutcome:
+        """`outcome`, or what a launch at a size at which an index seems to lose bits finds: a warning if that is too
+        large."""
         kernel = CheckKernel(self.text.ptx, self.suite.entry, self.suite.arch)
-        if (found := probe(self.suite.pair, self.text.module, kernel)) is None:
+        try:
+            found = self.suite.long_indices.difference(kernel, self.suite.largest_launched)
+        except IndicesUnknown as reason:
+            self.notes.append(f"hidden: indices at larger sizes are not known to be right: {reason}")
             return outcome
-        size, cut = found
-        words = f"{size_words(size)}: an index is cut to {cut.bits} bits, and loses some of them"
+        if found is None:
+            return outcome
+        size = found.size
+        words = f"{size_words(size)}: a CTA {found.words}, unlike the pair's kernels"
         with contextlib.suppress(MemoryError):
             series = self.suite.beyond_indices(size)
             if next(iter(series), None) is not None:
                 larger = self.run_series("hidden", [series])
+                if not larger.findings:
+                    self.notes.append(f"hidden: {words}; its results are right there")
                 return larger if larger.findings else outcome
             if left := self.suite.never_written(kernel, size):
                 message = f"{words}; {left}, are never written."
-                found_at = self.text.locations.at("hidden", "output-unwritten", message, cut.line)
-                return StageOutcome(size_words(size), [found_at])
-        return StageOutcome(outcome.words, [self.text.locations.at("hidden", "narrow-index", f"{words}.", cut.line)])
+                return StageOutcome(size_words(size), [finding("hidden", "output-unwritten", message)])
+        return StageOutcome(outcome.words, [finding("hidden", "narrow-index", f"{words}.")])
 
     def values(self) -> StageOutcome:
         if not self.suite.special:

@@ -22,9 +22,10 @@ from ptxbench.arrays import is_float
 from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import Cases, attempt, silence
-from ptxbench.check.cut_indices import unwritten
+from ptxbench.check.footprints import array_bytes, unwritten
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import lint
+from ptxbench.check.long_indices import LongIndices
 from ptxbench.check.machine_code import derived
 from ptxbench.check.rounding import is_rounding
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
@@ -76,8 +77,8 @@ AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs")
 """Kinds of data that are also tried at the largest check size."""
 
 MOST_BYTES, MOST_ELEMENTS, MOST_FLOPS = 1 << 28, 1 << 27, 1 << 31
-"""The most for a launch at a size at which an index loses bits, which takes some seconds: of bytes, of elements, and of
-flops if each thread made an output."""
+"""The most for a launch at a size at which an index seems to lose bits, which takes some seconds: of bytes, of
+elements, and of flops if each thread made an output."""
 
 ON_ZEROS = 4
 """How many times as large a launch may be that is on zeros, and without a reference."""
@@ -176,9 +177,18 @@ class CheckSuite:
         seed = self.drawn("bench").getrandbits(32)
         return tuple(CaseSeries("bench size", self.cases.at(iter([size]), seed, varied=False)) for size in sizes)
 
+    @cached_property
+    def long_indices(self) -> LongIndices:
+        return LongIndices(self.pair, self.reference_kernels)
+
+    def largest_launched(self) -> Size:
+        """The largest size at which the candidate was right."""
+        cases = [case for question in self.hidden if (case := self.counted_case(question)) is not None]
+        return max((case.size for case in (*cases, self.largest)), key=partial(array_bytes, self.pair))
+
     def beyond_indices(self, size: Size) -> CaseSeries:
-        """A size larger than the hidden ones, at which an index of the candidate loses bits; empty if it is too large
-        to be launched."""
+        """A size larger than the hidden ones, at which an index of the candidate seems to lose bits; empty if it is too
+        large to be launched."""
         sizes = [size] if self.can_launch(size) else []
         seed = self.drawn("beyond").getrandbits(32)
         if self.pair.exact_on_integers:  # the tolerance of a sum of so many real numbers is large

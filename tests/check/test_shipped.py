@@ -35,6 +35,7 @@ def test_a_shipped_variant_is_accepted(name, source):
     assert source.variant in same[0]  # it is reported as identical to itself
     verdicts = {stage.stage: stage.verdict for stage in judgement.stages}
     assert verdicts["hidden"] == "passed"
+    assert [note for note in judgement.notes if note.startswith("hidden: ")] == []
 
 
 @pytest.mark.long  # half a second per variant, to derive its machine instruction counts

@@ -1,0 +1,203 @@
+"""Whether a kernel has the right elements at the sizes that are timed, where an index has more bits than at those that
+are launched.
+
+At such a size one CTA alone is launched on zeros, which take no memory. Which pages of the arrays it touches follows
+from the pair's launch: a right kernel touches those that a kernel of the pair touches. Other pages prove nothing, as a
+kernel may give its CTAs other work; but if they are the same at the sizes that were launched, the smallest size at
+which they differ is worth a whole launch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ptxbench.check.footprints import Cta, Footprint, array_bytes, footprint
+from ptxbench.check.launching import CheckKernel
+from ptxbench.check.space import SizeSpace
+from ptxbench.emulator.memory import available_in_address_space, available_memory, shows_pages
+from ptxbench.emulator.process import much_memory
+from ptxbench.pair import ArrayArgument, Pair, Size
+from ptxbench.units import size_words
+
+MOST_BYTES = 33 << 26
+"""The most bytes of the arrays, 2 GiB and a little more: of a larger size, half is taken."""
+
+SHARE = 5 / 12
+"""The share of the memory that this process may still map which the arrays may take. The emulator's records of them
+take up to 1.25 times as much."""
+
+FUEL = 1 << 12
+"""Loop iterations of a warp of a kernel of the pair: its last CTA needs no more, unless it waits for others or takes
+their work too."""
+
+LONG_FLOPS = 1 << 22
+SHORT_FUEL = 12
+"""If a CTA has more flops, or a kernel of the pair does not end, a candidate may run so many iterations, and what it
+touches until then is compared. (A few are spent on waiting for the first tile.)"""
+
+CTAS: tuple[Cta, ...] = ("last alone", "first alone")
+"""The CTAs of a candidate that may have the work of the pair's last one."""
+
+
+class IndicesUnknown(Exception):
+    """It is not known whether indices have all their bits; the text says why."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A size at which a CTA does something else than the same CTA of the pair's kernels. `words`: what."""
+
+    size: Size
+    words: str
+
+
+@dataclass
+class LongIndices:
+    """Compares candidates with the right kernels of a pair. What these touch is kept for the next candidate."""
+
+    pair: Pair
+    kernels: Mapping[str, CheckKernel]
+    known: dict[tuple[str, tuple[int, ...]], tuple[Footprint, ...]] = field(default_factory=dict)
+
+    def difference(self, kernel: CheckKernel, launched: Callable[[], Size]) -> Difference | None:
+        """The smallest size found at which a candidate uses an array differently than the pair's kernels do, and does
+        not at the size `launched`, at which its results are right. Raises IndicesUnknown."""
+        if not shows_pages():
+            raise IndicesUnknown("this system does not show which memory a kernel uses")
+        most = min(MOST_BYTES, available())
+        with much_memory():
+            for size in self.sizes:
+                tried = at_most(self.pair, size, most)
+                try:
+                    if tried is not None and (found := self.difference_at(kernel, tried, launched)) is not None:
+                        return found
+                except MemoryError:
+                    tried = None
+                if tried != size:
+                    until = f"up to {size_words(tried)}" if tried else "at no size like it"
+                    raise IndicesUnknown(f"{size_words(size)} takes more memory than is free (--memory); tried {until}")
+        return None
+
+    @cached_property
+    def sizes(self) -> list[Size]:
+        """The sizes to try: large ones, and if a CTA takes long there, one at which it ends soon."""
+        large = (at_most(self.pair, size, MOST_BYTES) for size in large_sizes(self.pair))
+        sizes = [size for size in large if size is not None]
+        takes_long = [size for size in sizes if flops_of_cta(self.pair, size) > LONG_FLOPS]
+        quick = with_short_ctas(self.pair, max(takes_long, key=self.pair.written_bytes)) if takes_long else None
+        return sizes if quick is None else [*sizes, quick]
+
+    def difference_at(self, kernel: CheckKernel, size: Size, launched: Callable[[], Size]) -> Difference | None:
+        """The same for one size, from which smaller ones are found."""
+        if self.differs(kernel, size) is None:
+            return None
+        cta = next((cta for cta in CTAS if self.differs(kernel, launched(), cta) is None), None)
+        if cta is not None and self.differs(kernel, size, cta) is None:
+            return None
+        if cta is not None:
+            smallest = shrunk(self.pair, size, lambda smaller: self.differs(kernel, smaller, cta) is not None)
+            words = self.differs(kernel, smallest, cta)
+            if words is not None and not SizeSpace.of(self.pair).fits(smallest):
+                return Difference(smallest, words)
+        raise IndicesUnknown("CTAs have other work than those of the pair's kernels, also at sizes that were launched")
+
+    def differs(self, kernel: CheckKernel, size: Size, cta: Cta = CTAS[0]) -> str | None:
+        """What a CTA of a candidate does otherwise than the last CTA of each of the pair's kernels, in words; None if
+        nothing."""
+        own: tuple[Footprint, ...] | None = None
+        first: str | None = None
+        for variant in self.kernels:
+            theirs = self.footprint(variant, size)
+            if own is None:
+                is_long = flops_of_cta(self.pair, size) > LONG_FLOPS or any(part.is_part for part in theirs)
+                own = footprint(self.pair, kernel, size, SHORT_FUEL if is_long else FUEL, cta)
+            words = [words for one, other in zip(own, theirs, strict=False) if (words := one.difference(other))]
+            if not words:
+                return None
+            first = first or words[0]
+        return first
+
+    def footprint(self, variant: str, size: Size) -> tuple[Footprint, ...]:
+        """The footprint of a kernel of the pair."""
+        key = variant, tuple(size.values())
+        if key not in self.known:
+            self.known[key] = footprint(self.pair, self.kernels[variant], size, FUEL)
+        return self.known[key]
+
+
+def available() -> int:
+    """Bytes that arrays may take in this process."""
+    free = available_memory()
+    with contextlib.suppress(OSError, AttributeError):
+        free = min(free, int(SHARE * available_in_address_space()))
+    return free
+
+
+def large_sizes(pair: Pair) -> list[Size]:
+    """Bench sizes at which each array and each dimension is as large as at any other, or has at least half of that; of
+    equal ones, those with the fewest flops."""
+
+    def elements(arg: ArrayArgument) -> Callable[[Size], int]:
+        return lambda size: math.prod(arg.shape(**size))
+
+    def dimension(name: str) -> Callable[[Size], int]:
+        return lambda size: int(size[name])
+
+    measures = [elements(arg) for arg in pair.args if isinstance(arg, ArrayArgument)]
+    measures += [dimension(name) for name in pair.bench_sizes[0]]
+    chosen: list[Size] = []
+    for measure in measures:
+        size = max(pair.bench_sizes, key=lambda size: (measure(size), -pair.flops(**size)))
+        if not any(2 * measure(other) >= measure(size) for other in chosen):
+            chosen.append(size)
+    return chosen
+
+
+def flops_of_cta(pair: Pair, size: Size) -> float:
+    return pair.flops(**size) / math.prod(pair.launch(**size).grid_xyz)
+
+
+def with_short_ctas(pair: Pair, size: Size) -> Size | None:
+    """The size with dimensions halved until a CTA has no more than LONG_FLOPS; None if that does not help."""
+    while (flops := flops_of_cta(pair, size)) > LONG_FLOPS:
+        fewer = [half for half in halves(pair, size) if flops_of_cta(pair, half) < flops]
+        if not fewer:
+            return None
+        size = min(fewer, key=lambda half: flops_of_cta(pair, half))
+    return size
+
+
+def at_most(pair: Pair, size: Size, most: int) -> Size | None:
+    """A size whose arrays take no more bytes, with dimensions halved as often as that needs; None if there is none."""
+    while (taken := array_bytes(pair, size)) > most:
+        smaller = [half for half in halves(pair, size) if array_bytes(pair, half) < taken]
+        if not smaller:
+            return None
+        size = min(smaller, key=lambda half: array_bytes(pair, half))
+    return size
+
+
+def halves(pair: Pair, size: Size) -> list[Size]:
+    """The sizes with half of one dimension that the pair's functions accept."""
+    space = SizeSpace.of(pair)
+    half_of = ({**size, name: size[name] // 2 // step * step} for name, step in space.steps.items())
+    return [half for half in half_of if space.takes(half)]
+
+
+def shrunk(pair: Pair, size: Size, holds: Callable[[Size], bool]) -> Size:
+    """A size with dimensions halved in turn as long as a condition holds, then perhaps a little smaller."""
+    space = SizeSpace.of(pair)
+    todo = [(name, 1 / 2) for name in space.steps] + [(name, 5 / 8) for name in space.steps]
+    while todo:
+        name, share = todo.pop(0)
+        value = int(share * size[name]) // space.steps[name] * space.steps[name]
+        smaller = {**size, name: value}
+        if value >= max(space.low[name], 1) and space.takes(smaller) and holds(smaller):
+            size = smaller
+            if share == 1 / 2:
+                todo.insert(len(todo) - len(space.steps), (name, share))
+    return size

@@ -1,0 +1,241 @@
+"""Indices that have all their bits at the sizes that are launched, and too few at those that are timed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptxbench.check import long_indices
+from ptxbench.check import suite as suites
+from ptxbench.check.launching import CheckKernel
+from ptxbench.check.long_indices import Difference, IndicesUnknown, LongIndices, large_sizes
+from ptxbench.check.suite import CheckSuite
+from ptxbench.emulator import memory
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, f32, u32
+from tests.check.judging import KERNELS, SEED, judged, outcome, suite
+from tests.folders import changed
+
+needs_pages = pytest.mark.skipif(not memory.shows_pages(), reason="the system does not show touched pages")
+
+BLOCK = 256
+COPY = Pair(
+    purpose="Indices that are as long as an array of a bench size needs.",
+    args=[In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)), Scalar("n", u32, lambda n: n)],
+    launch=lambda n: Launch(grid=ceil_div(n, BLOCK), block=BLOCK),
+    reference=lambda x, n: {"y": x},
+    tolerance=EXACT,
+    check_sizes=[{"n": n} for n in (1, 255, 4096)],
+    bench_sizes=[{"n": 1 << 20}, {"n": 1 << 27}],
+    flops=lambda n: 0,
+)
+TEXT = """.version 7.0
+.target sm_75
+.address_size 64
+.visible .entry copy(.param .u64 x, .param .u64 y, .param .u32 n)
+{
+    .reg .u64 %x, %y;
+    .reg .u32 %n, %i, %j, %block, %thread, %grid, %high, %at;
+    .reg .b16 %half, %top;
+    .reg .f32 %v, %float;
+    .reg .pred %past, %far;
+    .shared .u16 kept[256];
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    ld.param.u32 %n, [n];
+    mov.u32 %thread, %tid.x;
+    mov.u32 %block, %ctaid.x;
+    mov.u32 %grid, %nctaid.x;
+    mad.lo.u32 %i, %block, 256, %thread;
+    setp.ge.u32 %past, %i, %n;
+    @%past bra DONE;
+    INDEX
+    mov.u32 %j, %i;
+    LOAD
+    mad.wide.u32 %x, %j, 4, %x;
+    ld.global.f32 %v, [%x];
+    STORE
+    mad.wide.u32 %y, %i, 4, %y;
+    st.global.f32 [%y], %v;
+DONE:
+    ret;
+}
+"""
+
+
+def kernel(index="", load="", store=""):
+    text = TEXT.replace("INDEX", index).replace("LOAD", load).replace("STORE", store)
+    return CheckKernel(text, "copy", "sm_90")
+
+
+def launched():
+    return {"n": 50_176}
+
+
+@pytest.fixture(scope="module")
+def copies():
+    return LongIndices(COPY, {"ptx": kernel()})
+
+
+OF_BLOCK = "mad.lo.u32 %i, %block, 256, %thread;"
+CUTS = [
+    ("and.b32 %i, %i, 0xfffff;", 20),
+    ("shl.b32 %i, %i, 12; shr.u32 %i, %i, 12;", 20),
+    ("prmt.b32 %i, %i, 0, 0x4210;", 24),
+    ("min.u32 %i, %i, 0x1fffff;", 21),
+    ("rem.u32 %i, %i, 1000003;", 20),
+    ("bfi.b32 %i, 0, %i, 18, 14;", 18),
+    ("bfe.u32 %i, %i, 0, 20;", 20),
+    ("lop3.b32 %i, %i, 0x1fffff, 0, 0xc0;", 21),
+    ("mul24.lo.u32 %i, %i, 1;", 24),
+    ("cvt.rn.f32.u32 %float, %i; cvt.rzi.u32.f32 %i, %float;", 24),
+    ("setp.ge.u32 %far, %i, 0x100000; @%far mov.u32 %i, 5;", 20),
+    ("setp.ge.u32 %far, %i, 0x400000; @%far ret;", 22),
+    ("mov.b32 {%half, %top}, %block; cvt.u32.u16 %block, %half;" + OF_BLOCK, 24),
+    ("cvt.u16.u32 %half, %block; cvt.u32.u16 %block, %half;" + OF_BLOCK, 24),
+    ("cvt.u16.u32 %half, %block; add.u16 %half, %half, 0; cvt.u32.u16 %block, %half;" + OF_BLOCK, 24),
+    (  # through shared memory
+        "mov.u32 %at, kept; mad.lo.u32 %at, %thread, 2, %at; st.shared.u16 [%at], %block; ld.shared.u16 %block, [%at];"
+        + OF_BLOCK,
+        24,
+    ),
+]
+
+
+@needs_pages
+@pytest.mark.parametrize(("cut", "bits"), CUTS, ids=[cut.split()[0] for cut, _ in CUTS])
+def test_a_cut_of_an_index_is_found_near_the_size_at_which_it_loses_bits(copies, cut, bits):
+    found = copies.difference(kernel(cut), launched)
+    assert re.fullmatch("(uses|stores to) other elements of '[xy]'|ends with MemoryFault", found.words)
+    assert 0.75 * 2**bits < found.size["n"] < 2.2 * 2**bits
+
+
+@needs_pages
+@pytest.mark.parametrize("part", ["load", "store"])
+def test_a_cut_of_one_access_alone_is_found(copies, part):
+    name, array = {"load": ("%j", "x"), "store": ("%i", "y")}[part]
+    found = copies.difference(kernel(**{part: f"and.b32 {name}, {name}, 0xfffff;"}), launched)
+    assert found.words == f"uses other elements of '{array}'"
+
+
+@needs_pages
+def test_a_kernel_that_fails_at_a_large_size_does_not_do_what_those_of_the_pair_do(copies):
+    found = copies.difference(kernel("setp.ge.u32 %far, %i, 0x400000; @%far trap;"), launched)
+    assert found.words == "ends with KernelTrap"
+
+
+RIGHT = [
+    "",
+    "mov.u32 %high, %i; and.b32 %i, %i, 0xffff; and.b32 %high, %high, 0xffff0000; or.b32 %i, %i, %high;",
+    "sub.u32 %block, %grid, %block; sub.u32 %block, %block, 1; mad.lo.u32 %i, %block, 256, %thread;",  # in reverse
+    "xor.b32 %thread, %thread, 255; mad.lo.u32 %i, %block, 256, %thread;",
+]
+
+
+@needs_pages
+@pytest.mark.parametrize("index", RIGHT)
+def test_a_right_kernel_touches_what_those_of_the_pair_touch(copies, index):
+    assert copies.difference(kernel(index), launched) is None
+
+
+@needs_pages
+def test_of_other_work_for_the_ctas_nothing_is_known(copies):
+    halves = "shr.u32 %high, %grid, 1; add.u32 %block, %block, %high; rem.u32 %block, %block, %grid;"
+    with pytest.raises(IndicesUnknown, match="other work"):
+        copies.difference(kernel(halves + OF_BLOCK), launched)
+
+
+@needs_pages
+def test_where_memory_is_lacking_smaller_sizes_are_tried_and_that_is_said(copies, monkeypatch):
+    monkeypatch.setattr(long_indices, "available", lambda: 1 << 26)
+    with pytest.raises(IndicesUnknown, match=r"^n=134217728 takes more memory .* tried up to n=8388608$"):
+        copies.difference(kernel(), launched)
+    assert isinstance(copies.difference(kernel("bfi.b32 %i, 0, %i, 18, 14;"), launched), Difference)
+    monkeypatch.setattr(long_indices, "available", lambda: 0)
+    with pytest.raises(IndicesUnknown, match="tried at no size like it"):
+        copies.difference(kernel(), launched)
+
+
+def test_where_the_system_does_not_show_pages_nothing_is_known(copies, monkeypatch):
+    monkeypatch.setattr(long_indices, "shows_pages", lambda: False)
+    with pytest.raises(IndicesUnknown, match="this system"):
+        copies.difference(kernel(), launched)
+
+
+def test_the_sizes_have_the_largest_arrays_and_dimensions_and_few_flops():
+    softmax, gemm = suite("softmax").pair, suite("fp8_mma_sync").pair
+    assert [dict(size) for size in large_sizes(softmax)] == [
+        {"rows": 8192, "columns": 8192},
+        {"rows": 1024, "columns": 50257},
+    ]
+    assert [dict(size) for size in large_sizes(gemm)] == [{"m": 8192, "n": 8192, "k": 8192}]
+    assert LongIndices(gemm, {}).sizes[-1] == {"m": 8192, "n": 8192, "k": 128}
+
+
+# ---- whole judgements
+
+INDEX = "mad.lo.u32  %i, %block, 256 /*= BLOCK */, %thread;"
+
+
+def of_triad(*lines):
+    """The PTX of triad with more lines after its index."""
+    text = changed((KERNELS / "ptx" / "triad.ptx").read_text(), INDEX, "\n".join([INDEX, *lines]))
+    return judged(Path("cut.ptx"), "triad", text.encode(), stages=("parses", "hidden"))
+
+
+@needs_pages
+def test_a_kernel_is_launched_where_its_index_loses_bits():
+    judgement = of_triad("and.b32 %i, %i, 0x1ffff;")
+    assert outcome(judgement) == "hidden output-unwritten"
+    assert judgement.findings[0].message.startswith("n=")
+
+
+def test_a_kernel_that_has_the_other_bits_too_is_accepted():
+    lines = (
+        ".reg .u32 %low, %top;",
+        "mov.u32 %top, %i;",
+        "and.b32 %low, %i, 0x1ffff;",
+        "and.b32 %top, %top, 0x3ffe0000;",
+    )
+    judgement = of_triad(*lines, "or.b32 %i, %low, %top;")
+    assert (outcome(judgement), judgement.findings) == ("accepted", ())
+
+
+@needs_pages
+def test_where_a_reference_takes_too_long_zeros_show_what_is_never_written(monkeypatch):
+    monkeypatch.setattr(suites, "MOST_BYTES", 1 << 22)
+    judgement = of_triad("shl.b32 %i, %i, 15; shr.u32 %i, %i, 15;")
+    assert outcome(judgement) == "hidden output-unwritten"
+    assert ": a CTA uses other elements of " in judgement.findings[0].message
+    assert judgement.findings[0].message.endswith(" elements of 'a', from 524,288 on, are never written.")
+
+
+@needs_pages
+def test_an_index_that_loses_bits_only_at_sizes_that_are_too_large_is_a_warning():
+    text = (KERNELS / "cuda" / "reduce_sum.cu").read_text()
+    narrow = changed(text, "for (unsigned chunk = blockIdx.x;", "for (unsigned short chunk = blockIdx.x;")
+    judgement = judged(Path("cut.cu"), "reduce_sum", narrow.encode(), stages=("parses", "hidden"))
+    assert [finding.code for finding in judgement.findings] == ["narrow-index"]
+
+
+@needs_pages
+def test_a_judgement_notes_that_little_memory_was_free(monkeypatch):
+    monkeypatch.setattr(long_indices, "available", lambda: 1 << 26)
+    judgement = of_triad()
+    assert outcome(judgement) == "accepted"
+    [note] = [note for note in judgement.notes if note.startswith("hidden: ")]
+    assert "takes more memory than is free" in note
+
+
+def test_a_size_that_can_be_launched_costs_no_more_than_the_limits():
+    triad = CheckSuite(suite("triad").loaded, "sm_90", SEED)
+    assert triad.can_launch({"n": 1 << 20})
+    assert list(triad.beyond_indices({"n": 1 << 28})) == []
+    assert not triad.can_launch({"n": 1 << 28}, times=4)
+
+
+def test_a_long_sum_has_whole_numbers_whose_sum_is_exact():
+    """The tolerance of a sum of millions of real numbers would hide that some are added twice."""
+    [case] = suite("reduce_sum").beyond_indices({"n": 1 << 16, "ctas": 3})
+    assert case.label.endswith(" (whole numbers)")
+    assert not np.any(case.expected.bounds["total"])
