@@ -4,6 +4,7 @@ of the outputs are never written."""
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,10 +34,11 @@ Cta = Literal["last alone", "first alone"]
 @dataclass(frozen=True)
 class Footprint:
     """The pages of each array that a CTA touched. `stored`: the ranges of bytes that it stored to, if that is known;
-    `ended`: the name of the error that ended it, if any."""
+    `lengths`: pages of each array; `ended`: the name of the error that ended it, if any."""
 
     pages: Mapping[str, frozenset[int]]
     stored: Mapping[str, NDArray[np.int64]] | None
+    lengths: Mapping[str, int]
     ended: str = ""
 
     @property
@@ -48,29 +50,37 @@ class Footprint:
         """What differs from the footprint of a kernel of the pair, in words; None if nothing does. What is only a part
         of a footprint must be in the other one."""
         if not self.is_part and self.ended not in ("", other.ended):
-            return f"ends with {self.ended}"
+            return f"ends with {self.ended}, unlike that of the pair's kernels"
         for name, pages in self.pages.items():
             more = pages - other.pages[name] if self.is_part or not other.is_part else ()
             fewer = other.pages[name] - pages if not self.is_part else ()
             if more or fewer:
-                return f"uses other elements of '{name}'"
+                return f"uses other elements of '{name}' than that of the pair's kernels"
         if not (self.is_part or other.is_part or self.stored is None or other.stored is None):
             for name, stored in self.stored.items():
                 if not np.array_equal(stored, other.stored[name]):
-                    return f"stores to other elements of '{name}'"
+                    return f"stores to other elements of '{name}' than that of the pair's kernels"
         return None
 
+    def reach(self) -> dict[str, float]:
+        """How far into each array it goes, as a part of it."""
+        return {name: (max(pages, default=-1) + 1) / self.lengths[name] for name, pages in self.pages.items()}
 
-def footprint(pair: Pair, kernel: CheckKernel, size: Size, fuel: int, cta: Cta = "last alone") -> tuple[Footprint, ...]:
-    """What one CTA of a launch on zeros touches, once for each way in which it may draw its number.
+
+Footprints = tuple[Footprint, ...]
+"""Of one CTA, for each way in which it may draw its number."""
+
+
+def footprints(pair: Pair, kernel: CheckKernel, size: Size, fuel: int, cta: Cta = "last alone") -> Footprints:
+    """What one CTA of a launch on zeros touches.
 
     Raises MemoryError if the arrays take more memory than this process may have."""
     launch = kernel.launch_at(size, pair.launch(**size))
     draws = any(isinstance(arg, Scratch) for arg in pair.args)
-    measured = [arg.name for arg in pair.args if isinstance(arg, ArrayArgument) and not isinstance(arg, Scratch)]
-    footprints = []
+    found = []
     for tickets in (0, math.prod(launch.grid_xyz) - 1) if draws else (0,):
-        arguments = launch.emulated(zeros_for(pair, size, tickets))
+        values = zeros_for(pair, size, tickets)
+        arguments = launch.emulated(values)
         (*_, last), _ = arguments.pop("steps"), arguments.pop("dependent")
         touched = TouchedMemory()
         ended = ""
@@ -91,10 +101,16 @@ def footprint(pair: Pair, kernel: CheckKernel, size: Size, fuel: int, cta: Cta =
         except KernelError as error:
             ended = type(error).__name__
         if touched.pages:
-            pages = {name: touched.pages[name] for name in measured}
-            stored = None if touched.stored is None else {name: touched.stored[name] for name in measured}
-            footprints.append(Footprint(pages, stored, ended))
-    return tuple(footprints)
+            found.append(of_arrays(pair, values, touched, ended))
+    return tuple(found)
+
+
+def of_arrays(pair: Pair, values: Mapping[str, Any], touched: TouchedMemory, ended: str) -> Footprint:
+    """The footprint in the arrays that every kernel of a pair uses alike."""
+    names = [arg.name for arg in pair.args if isinstance(arg, ArrayArgument) and not isinstance(arg, Scratch)]
+    pages = {name: touched.pages[name] for name in names}
+    stored = None if touched.stored is None else {name: touched.stored[name] for name in names}
+    return Footprint(pages, stored, {name: -(-values[name].nbytes // mmap.PAGESIZE) for name in names}, ended)
 
 
 def zeros_for(pair: Pair, size: Size, tickets: int) -> dict[str, Any]:

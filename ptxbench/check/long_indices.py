@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
-from ptxbench.check.footprints import Cta, Footprint, array_bytes, footprint
+from ptxbench.check.footprints import Cta, Footprints, array_bytes, footprints
 from ptxbench.check.launching import CheckKernel
 from ptxbench.check.space import SizeSpace
 from ptxbench.emulator.memory import available_in_address_space, available_memory, shows_pages
@@ -39,6 +39,10 @@ SHORT_FUEL = 12
 """If a CTA has more flops, or a kernel of the pair does not end, a candidate may run so many iterations, and what it
 touches until then is compared. (A few are spent on waiting for the first tile.)"""
 
+REACHED = 3 / 4
+"""If CTAs have other work than those of the pair's kernels: how far into an array the last CTA must go, as a share of
+how far it goes where its results are right, both as parts of the array. Without one bit it goes half as far at most."""
+
 CTAS: tuple[Cta, ...] = ("last alone", "first alone")
 """The CTAs of a candidate that may have the work of the pair's last one."""
 
@@ -49,7 +53,7 @@ class IndicesUnknown(Exception):
 
 @dataclass(frozen=True)
 class Difference:
-    """A size at which a CTA does something else than the same CTA of the pair's kernels. `words`: what."""
+    """A size at which a CTA does something else than it should, as far as can be told. `words`: what."""
 
     size: Size
     words: str
@@ -61,7 +65,7 @@ class LongIndices:
 
     pair: Pair
     kernels: Mapping[str, CheckKernel]
-    known: dict[tuple[str, tuple[int, ...]], tuple[Footprint, ...]] = field(default_factory=dict)
+    known: dict[tuple[str, tuple[int, ...]], Footprints] = field(default_factory=dict)
 
     def difference(self, kernel: CheckKernel, launched: Callable[[], Size]) -> Difference | None:
         """The smallest size found at which a candidate uses an array differently than the pair's kernels do, and does
@@ -69,11 +73,12 @@ class LongIndices:
         if not shows_pages():
             raise IndicesUnknown("this system does not show which memory a kernel uses")
         most = min(MOST_BYTES, available())
+        candidate = Candidate(self, kernel)
         with much_memory():
             for size in self.sizes:
                 tried = at_most(self.pair, size, most)
                 try:
-                    if tried is not None and (found := self.difference_at(kernel, tried, launched)) is not None:
+                    if tried is not None and (found := candidate.difference(tried, launched)) is not None:
                         return found
                 except MemoryError:
                     tried = None
@@ -91,41 +96,75 @@ class LongIndices:
         quick = with_short_ctas(self.pair, max(takes_long, key=self.pair.written_bytes)) if takes_long else None
         return sizes if quick is None else [*sizes, quick]
 
-    def difference_at(self, kernel: CheckKernel, size: Size, launched: Callable[[], Size]) -> Difference | None:
-        """The same for one size, from which smaller ones are found."""
-        if self.differs(kernel, size) is None:
+    def of_variant(self, variant: str, size: Size) -> Footprints:
+        """The footprints of a kernel of the pair."""
+        key = variant, tuple(size.values())
+        if key not in self.known:
+            self.known[key] = footprints(self.pair, self.kernels[variant], size, FUEL)
+        return self.known[key]
+
+    def takes_long(self, size: Size) -> bool:
+        """Whether a CTA takes long at a size, or waits for others."""
+        first = next(iter(self.kernels))
+        waits = any(footprint.is_part for footprint in self.of_variant(first, size))
+        return waits or flops_of_cta(self.pair, size) > LONG_FLOPS
+
+
+@dataclass
+class Candidate:
+    """What the kernel of a candidate touches; `pairs`: what those of the pair touch."""
+
+    pairs: LongIndices
+    kernel: CheckKernel
+    known: dict[tuple[tuple[int, ...], Cta], Footprints] = field(default_factory=dict)
+
+    def difference(self, size: Size, launched: Callable[[], Size]) -> Difference | None:
+        """As `LongIndices.difference`, for one size, from which smaller ones are found."""
+        if not self.pairs.kernels or self.differs(size) is None:
             return None
-        cta = next((cta for cta in CTAS if self.differs(kernel, launched(), cta) is None), None)
-        if cta is not None and self.differs(kernel, size, cta) is None:
-            return None
-        if cta is not None:
-            smallest = shrunk(self.pair, size, lambda smaller: self.differs(kernel, smaller, cta) is not None)
-            words = self.differs(kernel, smallest, cta)
-            if words is not None and not SizeSpace.of(self.pair).fits(smallest):
+        for differs in self.comparisons(launched()):
+            if differs(launched()) is not None:
+                continue
+            if (words := differs(size)) is None:
+                return None
+            smallest, words = shrunk(self.pairs.pair, size, words, differs)
+            if not SizeSpace.of(self.pairs.pair).fits(smallest):  # else it is like sizes at which its results are right
                 return Difference(smallest, words)
         raise IndicesUnknown("CTAs have other work than those of the pair's kernels, also at sizes that were launched")
 
-    def differs(self, kernel: CheckKernel, size: Size, cta: Cta = CTAS[0]) -> str | None:
-        """What a CTA of a candidate does otherwise than the last CTA of each of the pair's kernels, in words; None if
-        nothing."""
-        own: tuple[Footprint, ...] | None = None
+    def comparisons(self, launched: Size) -> Sequence[Callable[[Size], str | None]]:
+        """What may show whether a size is like `launched`, the best first; each gives a difference in words."""
+        with_pair = [partial(self.differs, cta=cta) for cta in CTAS]
+        return [*with_pair, partial(self.falls_short, than=launched)]
+
+    def differs(self, size: Size, cta: Cta = CTAS[0]) -> str | None:
+        """What a CTA does otherwise than the last CTA of each of the pair's kernels, in words; None if nothing."""
         first: str | None = None
-        for variant in self.kernels:
-            theirs = self.footprint(variant, size)
-            if own is None:
-                is_long = flops_of_cta(self.pair, size) > LONG_FLOPS or any(part.is_part for part in theirs)
-                own = footprint(self.pair, kernel, size, SHORT_FUEL if is_long else FUEL, cta)
-            words = [words for one, other in zip(own, theirs, strict=False) if (words := one.difference(other))]
+        for variant in self.pairs.kernels:
+            both = zip(self.of_cta(size, cta), self.pairs.of_variant(variant, size), strict=False)
+            words = [words for one, other in both if (words := one.difference(other))]
             if not words:
                 return None
             first = first or words[0]
         return first
 
-    def footprint(self, variant: str, size: Size) -> tuple[Footprint, ...]:
-        """The footprint of a kernel of the pair."""
-        key = variant, tuple(size.values())
+    def falls_short(self, size: Size, than: Size) -> str | None:
+        """Whether the last CTA reaches a smaller part of an array than at the size `than`, in words. Of an array that
+        the pair's last CTA uses, it must reach some."""
+        needed = self.pairs.of_variant(next(iter(self.pairs.kernels)), size)
+        for one, here, there in zip(needed, self.of_cta(size, CTAS[0]), self.of_cta(than, CTAS[0]), strict=False):
+            shares, shares_there = here.reach(), there.reach()
+            for name in (name for name, pages in one.pages.items() if pages and not here.is_part):
+                if shares[name] == 0 or shares[name] < REACHED * shares_there[name]:
+                    return f"reaches a smaller part of '{name}' than at smaller sizes"
+        return None
+
+    def of_cta(self, size: Size, cta: Cta) -> Footprints:
+        """The footprints of a CTA."""
+        key = tuple(size.values()), cta
         if key not in self.known:
-            self.known[key] = footprint(self.pair, self.kernels[variant], size, FUEL)
+            fuel = SHORT_FUEL if self.pairs.takes_long(size) else FUEL
+            self.known[key] = footprints(self.pairs.pair, self.kernel, size, fuel, cta)
         return self.known[key]
 
 
@@ -188,16 +227,19 @@ def halves(pair: Pair, size: Size) -> list[Size]:
     return [half for half in half_of if space.takes(half)]
 
 
-def shrunk(pair: Pair, size: Size, holds: Callable[[Size], bool]) -> Size:
-    """A size with dimensions halved in turn as long as a condition holds, then perhaps a little smaller."""
+def shrunk(pair: Pair, size: Size, words: str, differs: Callable[[Size], str | None]) -> tuple[Size, str]:
+    """A size with dimensions halved in turn as long as there is a difference, then perhaps a little smaller, and the
+    difference. `words`: that at `size`."""
     space = SizeSpace.of(pair)
     todo = [(name, 1 / 2) for name in space.steps] + [(name, 5 / 8) for name in space.steps]
     while todo:
         name, share = todo.pop(0)
         value = int(share * size[name]) // space.steps[name] * space.steps[name]
         smaller = {**size, name: value}
-        if value >= max(space.low[name], 1) and space.takes(smaller) and holds(smaller):
-            size = smaller
+        if value < max(space.low[name], 1) or not space.takes(smaller):
+            continue
+        if (there := differs(smaller)) is not None:
+            size, words = smaller, there
             if share == 1 / 2:
                 todo.insert(len(todo) - len(space.steps), (name, share))
-    return size
+    return size, words

@@ -207,13 +207,13 @@ class Checker:
         if found is None:
             return outcome
         size = found.size
-        words = f"{size_words(size)}: a CTA {found.words}, unlike the pair's kernels"
+        words = f"{size_words(size)}: a CTA {found.words}"
         with contextlib.suppress(MemoryError):
             series = self.suite.beyond_indices(size)
             if next(iter(series), None) is not None:
                 larger = self.run_series("hidden", [series])
                 if not larger.findings:
-                    self.notes.append(f"hidden: {words}; its results are right there")
+                    self.notes.append(f"hidden: {words}; its results are right there, and not known at larger sizes")
                 return larger if larger.findings else outcome
             if left := self.suite.never_written(kernel, size):
                 message = f"{words}; {left}, are never written."
