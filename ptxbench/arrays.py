@@ -45,6 +45,13 @@ def frozen(array: Array) -> Array:
     return array if array.dtype.hasobject else np.ndarray(array.shape, array.dtype, array.tobytes())
 
 
+def read_only(array: Array) -> Array:
+    """A view of the array that cannot be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def wide(array: Array) -> Array:
     """A copy for safe arithmetic: floats as float64, integers as int64, u64 unchanged."""
     # u64 has values that int64 lacks

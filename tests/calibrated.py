@@ -14,7 +14,7 @@ from ptxbench.measure import SamplingSettings
 from ptxbench.pair import Launch
 from ptxbench.result import BROKEN, VERIFIED, Cell, LaunchReport, Round, VariantResult
 from ptxbench.run_info import Device
-from ptxbench.runner.events import CalibrationSaved, CellDone, Event, Step
+from ptxbench.runner.events import CellDone, Event, ResultsSoFar, Step
 from ptxbench.runner.plan import RunPlan
 from ptxbench.toolchain import Build
 from tests.fakes import ScriptedClock, ScriptedHost, ScriptedWatch
@@ -139,7 +139,7 @@ def rounds(plan: RunPlan) -> Iterator[Event]:
     """The messages that workers would send."""
     for _ in range(plan.rounds):
         yield Step(0, 1, "A/A control", "ptx", "measure", {"n": 1})
-        yield CalibrationSaved(())
+        yield ResultsSoFar(())
     for pair_plan in (CONTROL, *(HARMFUL if plan.pair_plans else ())):
         yield CellDone(pair_plan, last=True)
 

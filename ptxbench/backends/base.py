@@ -28,7 +28,7 @@ class LaunchOutcome:
     `loops`: from the emulator, the trips of warps in each loop and how often each number occurred; `irreducible`: lines
     of backward branches outside these loops; `wide_wavefronts`: by line, wavefronts of shared accesses merged into 8 or
     16 bytes per lane (emulator.launch.Execution).
-    `modelled`: whether matrix instructions added up by a model of the hardware, which no manual describes.
+    `modelled`: whether sums of matrix instructions follow a model of the hardware, because no manual describes them.
     """
 
     outputs: Mapping[str, Any]
@@ -166,7 +166,8 @@ class Backend(Protocol):
         ...
 
     def floor(self, launch: Launch, arguments: Arguments) -> Clock | None:
-        """The clock of an empty kernel with the same launch, or one of a chain: the cost of a launch itself."""
+        """The clock of an empty kernel with the same launch, or with one launch of a chain: the cost of a launch
+        itself."""
         ...
 
     def release(self) -> None:

@@ -61,14 +61,17 @@ class ReadBack:
     after: Bytes
 
 
-def damage(remains: ReadBack, index: int) -> int | None:
-    """The overwritten guard byte nearest to the array, as its offset from the array's first byte; None if intact."""
+def damage(array: ReadBack, index: int) -> int | None:
+    """The offset, from the array's first byte, of the overwritten guard byte that is nearest to it; None if none is.
+
+    Bytes after the array come first.
+    """
     zone = guard_zone(index)
-    past = np.flatnonzero(remains.after != zone)
-    if past.size:
-        return remains.data.nbytes + int(past[0])
-    ahead = np.flatnonzero(remains.before != zone)
-    return int(ahead[-1]) - GUARD_BYTES if ahead.size else None
+    damaged_after = np.flatnonzero(array.after != zone)
+    if damaged_after.size:
+        return array.data.nbytes + int(damaged_after[0])
+    damaged_before = np.flatnonzero(array.before != zone)
+    return int(damaged_before[-1]) - GUARD_BYTES if damaged_before.size else None
 
 
 def first_change(original: Array, now: Array) -> int | None:
@@ -80,22 +83,22 @@ def first_change(original: Array, now: Array) -> int | None:
     return int(different[0]) // item if different.size else None
 
 
-def check_untouched(kernel: str, arguments: Arguments, outputs: Names, left: Mapping[str, ReadBack]) -> None:
+def check_untouched(kernel: str, arguments: Arguments, outputs: Names, after_launch: Mapping[str, ReadBack]) -> None:
     """Raise WrongResult if the launch wrote anything but `outputs`: a guard zone, or an input.
 
-    `kernel`: its name in the message; `left`: every array of `arguments` after the launch, in the same order.
+    `kernel`: its name in the message; `after_launch`: every array of `arguments` after the launch, in the same order.
     """
-    for index, (name, remains) in enumerate(left.items()):
-        offset = damage(remains, index)
+    for index, (name, array_after) in enumerate(after_launch.items()):
+        offset = damage(array_after, index)
         if offset is not None:
             raise WrongResult(
-                f"{kernel} writes outside its outputs: byte {offset} of '{name}', which has {remains.data.nbytes}. "
+                f"{kernel} writes outside its outputs: byte {offset} of '{name}', which has {array_after.data.nbytes}. "
                 "Check its guard."
             )
         if name not in outputs:
-            element = first_change(arguments[name], remains.data)
+            element = first_change(arguments[name], array_after.data)
             if element is not None:
-                was, now = (array.reshape(-1)[element] for array in (arguments[name], remains.data))
+                was, now = (array.reshape(-1)[element] for array in (arguments[name], array_after.data))
                 raise WrongResult(
                     f"{kernel} writes outside its outputs: element {element} of the input '{name}' was {was} "
                     f"and is {now}. Check its stores to '{name}'."
@@ -164,7 +167,7 @@ def rotation(footprint: int, l2_bytes: int, free_bytes: int) -> tuple[int, bool]
 
 
 MOST_COPIES = 64
-"""Limited because making a set takes time too."""
+"""The most buffer sets, because making one takes time too."""
 
 
 def names_of_arrays(arguments: Arguments) -> list[str]:

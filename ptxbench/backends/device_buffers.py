@@ -98,18 +98,18 @@ class DeviceBuffers:
         An input whose sum is unchanged is not fetched: the host's own array is returned.
         """
         self.stream.synchronize()
-        left = {}
+        arrays = {}
         for name, array in self.arrays.items():
             zones = np.empty((2, buffers.GUARD_BYTES), np.uint8)
             unchanged = self.is_unchanged(name)
-            remains = buffers.ReadBack(zones[0], array if unchanged else np.empty_like(array), zones[1])
-            self.fetch(remains.before, self.memory[name].ptr)
-            self.fetch(remains.after, self.addresses[name] + array.nbytes)
+            read_back = buffers.ReadBack(zones[0], array if unchanged else np.empty_like(array), zones[1])
+            self.fetch(read_back.before, self.memory[name].ptr)
+            self.fetch(read_back.after, self.addresses[name] + array.nbytes)
             if not unchanged:
-                self.fetch(remains.data, self.addresses[name])
-            left[name] = remains
+                self.fetch(read_back.data, self.addresses[name])
+            arrays[name] = read_back
         self.stream.synchronize()
-        return left
+        return arrays
 
     def fetch(self, array: Array, address: int) -> None:
         runtime = self.cuda.runtime
@@ -121,14 +121,16 @@ class DeviceBuffers:
         `updated`, `scratch`: the outputs that `restore_updated` and `restore_scratch` restore. A master copy stays at
         its address, because a captured graph copies from there.
         """
-        before, self.masters = self.masters, {}
+        old_masters, self.masters = self.masters, {}
         self.updated, self.scratch = updated, scratch
         for name in outputs:
             array = self.arrays[name]
             byte = buffers.fill_byte(array)
             if byte is None:
-                kept = before.get(name)
-                master = self.cuda.alloc(array.nbytes) if kept is None or isinstance(kept, int) else kept
+                old_master = old_masters.get(name)
+                master = (
+                    self.cuda.alloc(array.nbytes) if old_master is None or isinstance(old_master, int) else old_master
+                )
                 self.upload(array, master.ptr)
             self.masters[name] = master if byte is None else byte
 
@@ -145,11 +147,11 @@ class DeviceBuffers:
         self.reset([name for name in self.masters if name not in self.scratch])
 
     def restore_updated(self) -> None:
-        """The same for the outputs that a launch changes."""
+        """Enqueue restoring the outputs that a launch changes (`updated`)."""
         self.reset(self.updated)
 
     def restore_scratch(self) -> None:
-        """The same for scratch arrays."""
+        """Enqueue restoring the scratch arrays."""
         self.reset(self.scratch)
 
     def reset(self, names: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ EXCLUSIVE = "Another process uses the GPU, or its compute mode forbids it: see n
 INSTALLATION = "Repair the installation of the driver; nvidia-smi and `ptxbench doctor` show its state."
 MPS = "Restart the MPS server, or run without MPS."
 HARDWARE = "The hardware failed, not the kernel: see nvidia-smi -q and the system log, reset the GPU, run again."
-OWN = "No kernel under test was running: run again; if it happens again, see nvidia-smi."
+NO_TESTED_KERNEL = "No kernel under test was running: run again; if it happens again, see nvidia-smi."
 TOO_OLD = "Update the driver, or leave --arch out to build for this device."
 
 ADVICE = {
@@ -91,21 +91,21 @@ def is_lost(status: int) -> bool:
     return status in STICKY or status in GONE
 
 
-def explain(kernel: str, status: int, text: str, *, own: bool = False) -> str:
+def explain(kernel: str, status: int, text: str, *, of_ptxbench: bool = False) -> str:
     """The message of an error: the kernel, the driver's own words, what to do."""
     advice = ADVICE.get(status, "The driver's documentation explains this error.")
-    if own and status not in MACHINE:
-        advice = OWN
+    if of_ptxbench and status not in MACHINE:
+        advice = NO_TESTED_KERNEL
     return f"{kernel}: {text.rstrip('.')}. {advice}"
 
 
-def failure(kernel: str, status: int, text: str, *, own: bool = False) -> DeviceError | MachineError:
+def failure(kernel: str, status: int, text: str, *, of_ptxbench: bool = False) -> DeviceError | MachineError:
     """The error to raise for a driver error while `kernel` was used: a kernel's error, or the machine's.
 
-    `own`: the kernel is one of ptxbench, which is right, so the error is the machine's.
+    `of_ptxbench`: the kernel is one of ptxbench, which is right, so the error is the machine's.
     """
-    kind = MachineError if own or status in MACHINE else DeviceError
-    return kind(explain(kernel, status, text, own=own))
+    kind = MachineError if of_ptxbench or status in MACHINE else DeviceError
+    return kind(explain(kernel, status, text, of_ptxbench=of_ptxbench))
 
 
 def no_gpu(text: str) -> str:

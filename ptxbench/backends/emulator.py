@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench import architecture
-from ptxbench.arrays import Array
+from ptxbench.arrays import read_only
 from ptxbench.backends.base import Arguments, LaunchOutcome, Names
 from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.chain import run_steps
@@ -61,18 +61,20 @@ class EmulatorBackend:
         for name, value in arguments.items():
             if isinstance(value, TiledMap) and (lacks := unknown_map(name, value)):
                 raise LaunchUnavailable(f"{build.source.name}: {lacks}")
-        keyed = {
+        arrays_and_scalars = {
             name: value if not isinstance(value, np.ndarray) else value.copy() if name in outputs else read_only(value)
             for name, value in arguments.items()
         }
         try:
-            execution = run_steps(build.ptx, build.entry, **launch.emulated(keyed), arch=build.arch, threads=threads)
+            execution = run_steps(
+                build.ptx, build.entry, **launch.emulated(arrays_and_scalars), arch=build.arch, threads=threads
+            )
         except ReadOnlyArray as error:
             raise WrongResult(f"{build.source.name} writes to '{error.name}', which is an input.") from None
         except KernelError as error:
             raise type(error)(locate(build, str(error))) from None
         return LaunchOutcome(
-            {name: keyed[name] for name in outputs},
+            {name: arrays_and_scalars[name] for name in outputs},
             execution.counters,
             execution.by_line,
             approximate=tuple(execution.approximate),
@@ -100,13 +102,6 @@ class EmulatorBackend:
         return None
 
 
-def read_only(array: Array) -> Array:
-    """A view of the array that refuses to be written."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
 def unsupported(launch: Launch, arch: str) -> str | None:
     """What the launch needs and the emulator does not support yet; None if it supports all."""
     if launch.cooperative:
@@ -124,6 +119,6 @@ def unknown_map(name: str, tiled: TiledMap) -> str | None:
 
 def locate(build: Build, message: str) -> str:
     """`message` with the lines of the build's source (`origins.in_file`), or with its name in front."""
-    made_from = places(build.ptx.split("\n"), build.source.name) if is_compiled(build.language) else None
-    located = in_file(message, build.source.name, made_from)
+    source_lines = places(build.ptx.split("\n"), build.source.name) if is_compiled(build.language) else None
+    located = in_file(message, build.source.name, source_lines)
     return located if located != message else f"{build.source.name}: {message}"

@@ -57,7 +57,7 @@ class EventClock:
         self.fetch = outputs
         self.captured: dict[tuple[int, bool], Callable[[], None]] = {}
         self.hold = hold
-        self.held: dict[tuple[int, bool], Callable[[], None]] = {}
+        self.holds: dict[tuple[int, bool], Callable[[], None]] = {}
 
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
         """See base.Clock.
@@ -68,11 +68,11 @@ class EventClock:
         """
         assert self.capture is not None
         del self.launches[:-1]
-        whole = self.enqueue_captured(launches, self.capture)
+        with_launches = self.enqueue_captured(launches, self.capture)
         if self.capture_resets is None:
-            return whole
-        resets = self.enqueue_captured(launches, self.capture_resets)
-        return lambda: whole() - resets()
+            return with_launches
+        only_resets = self.enqueue_captured(launches, self.capture_resets)
+        return lambda: with_launches() - only_resets()
 
     def enqueue_captured(self, launches: int, capture: Capture) -> Callable[[], int]:
         """Time a graph. It is captured the first time, outside the timed part.
@@ -84,9 +84,9 @@ class EventClock:
         with self.reporting():
             if key not in self.captured:
                 self.captured[key] = capture(launches)
-            if key not in self.held:
-                self.held[key] = self.hold(self.captured[key])
-        return self.enqueue_timed(self.captured[key], self.held[key])
+            if key not in self.holds:
+                self.holds[key] = self.hold(self.captured[key])
+        return self.enqueue_timed(self.captured[key], self.holds[key])
 
     def enqueue(self) -> Callable[[], int]:
         """See base.Clock."""
@@ -111,15 +111,15 @@ class EventClock:
         with self.reporting():
             return self.fetch()
 
-    def enqueue_timed(self, launch: Callable[[], None], held: Callable[[], None] = nothing) -> Callable[[], int]:
+    def enqueue_timed(self, launch: Callable[[], None], hold: Callable[[], None] = nothing) -> Callable[[], int]:
         """Time `launch` by two events, which are made before the first is recorded: nothing is made in the timed part.
 
-        `held` keeps the device busy until the host has enqueued the rest.
+        `hold` keeps the device busy until the host has enqueued the rest.
         """
         with self.reporting():
             record_start, record_stop = self.event(), self.event()
             self.before_launch(launch)
-            held()
+            hold()
             start = record_start()
             launch()
             stop = record_stop()

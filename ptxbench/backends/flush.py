@@ -22,7 +22,7 @@ AHEAD = 1.5
 """The device must be busy for this many times the host's time to enqueue a launch."""
 
 HOLD = 2
-"""If it would not be, it is held for this many times that time: some room, because the host's time varies."""
+"""If the device would not be busy that long, it is held for this many times the host's time, which varies."""
 
 PERSISTING_L2 = 6
 """CU_LIMIT_PERSISTING_L2_CACHE_SIZE of the driver's CUlimit."""

@@ -55,7 +55,7 @@ from ptxbench.run_info import GPU, Device
 from ptxbench.toolchain import Build, assembled_text
 
 EMPTY = "the empty kernel"
-"""Its name in a message."""
+"""The name of the empty kernel in messages."""
 
 LAUNCHES = 20
 """How often a kernel runs on the same data, to check that its results have the same bits."""
@@ -87,7 +87,7 @@ class GpuBackend:
     @cached_property
     def cuda(self) -> Any:
         """CuPy's layer over CUDA."""
-        # Else the first launch loads the kernel, and that would be timed if its module has just been loaded again.
+        # Otherwise the first launch loads the kernel, which would be timed if its module has just been loaded again.
         os.environ.setdefault("CUDA_MODULE_LOADING", "EAGER")
         import cupy
 
@@ -149,8 +149,8 @@ class GpuBackend:
         with self.reporting(build):
             memory = self.buffers(arguments, outputs)
             self.prepare(build, launch, arguments, memory)()
-            left = self.fetch(build, memory, arguments, outputs)
-        return LaunchOutcome(left, approximate=accuracy.opcodes(build.ptx))
+            written = self.fetch(build, memory, arguments, outputs)
+        return LaunchOutcome(written, approximate=accuracy.opcodes(build.ptx))
 
     def again(self, build: Build, launch: Launch, arguments: Arguments, outputs: Names) -> Iterator[LaunchOutcome]:
         """See base.Backend: each launch has its own buffers, and its CTAs run in whatever order the GPU chooses."""
@@ -231,8 +231,10 @@ class GpuBackend:
                 step()
 
         cold = cache == COLD
-        behind = slow_host or self.set_aside.bytes  # the flush is waited for, so it leaves the host no time
-        hold = self.spin if cold and not behind else self.hold.before(launch, restore)
+        needs_hold = (
+            slow_host or self.set_aside.bytes
+        )  # a set-aside makes the host wait for the flush, so it must be given time
+        hold = self.spin if cold and not needs_hold else self.hold.before(launch, restore)
         if cold:
             return Preparation(*restoring, self.empty_l2, hold).cold
         return Preparation(*restoring, self.reset_persisting_lines, hold).warm
@@ -243,18 +245,18 @@ class GpuBackend:
 
     def fetch(self, build: Build, memory: DeviceBuffers, arguments: Arguments, outputs: Names) -> Mapping[str, Any]:
         """The content of `outputs` after launches. Raises WrongResult if they wrote anything else."""
-        left = memory.download()
-        buffers.check_untouched(kernel_name(build), arguments, outputs, left)
-        return {name: left[name].data for name in outputs}
+        after_launch = memory.download()
+        buffers.check_untouched(kernel_name(build), arguments, outputs, after_launch)
+        return {name: after_launch[name].data for name in outputs}
 
     def floor(self, launch: Launch, arguments: Arguments) -> Clock | None:
         """The clock of an empty kernel with the same grid, block and size of parameters; not of a chain."""
         packed = buffers.pack(arguments, dict.fromkeys(buffers.names_of_arrays(arguments), 0))
         with self.reporting(EMPTY):
             function = self.own_text(buffers.empty_kernel(packed), "empty")
-            alike = replace(launch, shared_bytes=0, chain=None)
-            self.launcher.ready(function, alike)
-            launch_once = self.launcher.bound(function, alike, [packed])
+            empty_launch = replace(launch, shared_bytes=0, chain=None)
+            self.launcher.ready(function, empty_launch)
+            launch_once = self.launcher.bound(function, empty_launch, [packed])
             sweep = self.sweep
         return EventClock(
             lambda launch: sweep(),
@@ -417,10 +419,10 @@ class GpuBackend:
 
         The driver does it at once, not in the order of the stream, so the stream must be empty.
         """
-        driver, known = find_driver(), self.supports_persisting
+        driver, supported = find_driver(), self.supports_persisting
 
         def forget() -> None:
-            if known and self.marking:
+            if supported and self.marking:
                 self.stream.synchronize()
                 self.cuda.driver.check_status(driver.cuCtxResetPersistingL2Cache())
 
@@ -478,27 +480,28 @@ class GpuBackend:
         """Turn what CuPy raises into an error that names the kernel and says what to do.
 
         A DeviceError is the kernel's fault, a MachineError that of the device, its driver or another process.
-        ptxbench's own kernels, and others that are named without a build, are right: there it is always the machine.
+        ptxbench's own kernels, and others that are named without a build, are right: so their failures are always the
+        machine's.
         """
-        own = isinstance(build, str)
+        of_ptxbench = isinstance(build, str)
         kernel = build if isinstance(build, str) else kernel_name(build)
         if self.lost is not None:
             raise MachineError(f"{kernel}: this process can no longer use the GPU: {self.lost}")
         try:
             yield
         except self.cuda_errors as error:
-            raise self.failed(kernel, error.status, str(error), own=own) from error
+            raise self.failed(kernel, error.status, str(error), of_ptxbench=of_ptxbench) from error
         except self.cuda.memory.OutOfMemoryError as error:
-            raise self.failed(kernel, OUT_OF_MEMORY, str(error), own=own) from error
+            raise self.failed(kernel, OUT_OF_MEMORY, str(error), of_ptxbench=of_ptxbench) from error
 
     @property
     def cuda_errors(self) -> Any:
         """What CuPy raises for an error of the driver or the runtime."""
         return self.cuda.driver.CUDADriverError, self.cuda.runtime.CUDARuntimeError
 
-    def failed(self, kernel: str, status: int, text: str, *, own: bool) -> DeviceError | MachineError:
+    def failed(self, kernel: str, status: int, text: str, *, of_ptxbench: bool) -> DeviceError | MachineError:
         """The error for a driver error; it is remembered if the process can no longer use the GPU."""
-        error = failure(kernel, status, text, own=own)
+        error = failure(kernel, status, text, of_ptxbench=of_ptxbench)
         if is_lost(status) or not self.answers():
             self.lost = str(error)
             silence(self.cuda_errors)

@@ -66,25 +66,25 @@ class GpuProbe:
 
         If the host was late, the reading is repeated with a longer hold. Raises DeviceError if it is always late.
         """
-        held = self.held_ns
+        spin_ns = self.held_ns
         for _ in range(ATTEMPTS):
             record_start, record_stop = self.gpu.event(), self.gpu.event()
             for prepare in before:
                 prepare()
-            begun = time.perf_counter_ns()
-            if held:
-                self.spinner(held)()
+            started_ns = time.perf_counter_ns()
+            if spin_ns:
+                self.spinner(spin_ns)()
             start = record_start()
             for action in actions:
                 action()
             stop = record_stop()
-            passed = time.perf_counter_ns() - begun
+            host_ns = time.perf_counter_ns() - started_ns
             ns = self.gpu.elapsed(start, stop)
-            if not held or passed <= held - (self.gpu.hold.step_ns or 0):  # a spin may end a step early
+            if not spin_ns or host_ns <= spin_ns - (self.gpu.hold.step_ns or 0):  # a spin may end a step early
                 return ns
-            held = self.gpu.hold.spin_ns(passed)
+            spin_ns = self.gpu.hold.spin_ns(host_ns)
         raise DeviceError(
-            f"{NAME}: the host took {si(passed / 1e9, 's')} to enqueue a launch and was late {ATTEMPTS} times. "
+            f"{NAME}: the host took {si(host_ns / 1e9, 's')} to enqueue a launch and was late {ATTEMPTS} times. "
             "Stop other work on this machine."
         )
 

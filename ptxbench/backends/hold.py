@@ -17,10 +17,10 @@ import numpy as np
 from ptxbench.backends import flush
 
 READINGS = 1000
-"""Readings of the timer, for its step."""
+"""How many times the timer is read to find its step."""
 
 TRIES = 5
-"""Readings of the host's time."""
+"""How many times the host's time is measured."""
 
 Action = Callable[[], None]
 """Enqueues something."""
@@ -73,13 +73,13 @@ class Hold:
     def host_ns(self, action: Action) -> int:
         """The host's time to record an event, do `action` and record another. Waits for the device afterwards."""
         record_start, record_stop = self.device.event(), self.device.event()
-        begun = time.perf_counter_ns()
+        started_ns = time.perf_counter_ns()
         record_start()
         action()
         record_stop()
-        passed = time.perf_counter_ns() - begun
+        elapsed_ns = time.perf_counter_ns() - started_ns
         self.device.stream.synchronize()
-        return passed
+        return elapsed_ns
 
     @cached_property
     def step_ns(self) -> int | None:
@@ -87,7 +87,7 @@ class Hold:
         return smallest_step(self.timer_readings())
 
     def timer_readings(self) -> Sequence[int]:
-        """That many readings of the device's timer, one after the other."""
+        """READINGS readings of the device's timer, one after the other."""
         readings: Any = np.zeros(READINGS, np.uint64)
         cuda, stream = self.device.cuda, self.device.stream
         memory = cuda.alloc(readings.nbytes)

@@ -101,8 +101,8 @@ class Launcher:
     def bound(self, function: Any, launch: Launch, steps: Sequence[Sequence[np.generic[Any]]]) -> Callable[[], None]:
         """Returns the function that enqueues a launch of `function`, or each launch of a chain.
 
-        `steps`: the parameters of each. The first does not follow the launch before it in the stream, which is not of
-        the chain: it starts when that one has ended.
+        `steps`: the parameters of each. The first one starts when the launch before it in the stream, which does not
+        belong to the chain, has ended.
         """
         enqueues = [
             self.single(function, launch, packed, follows=launch.dependent and i > 0) for i, packed in enumerate(steps)
@@ -121,17 +121,17 @@ class Launcher:
     ) -> Callable[[], None]:
         """Returns the function that enqueues one launch: by CuPy, or else by cuLaunchKernelEx."""
         grid, block, stream = launch.grid_xyz, launch.block_xyz, self.stream
-        beyond = driver.attributes(launch, follows=follows) or any(isinstance(value, np.void) for value in packed)
-        if beyond:
+        needs_driver = driver.attributes(launch, follows=follows) or any(isinstance(value, np.void) for value in packed)
+        if needs_driver:
             content = [value.tobytes() for value in packed]
             enqueue = driver.launcher(
                 self.library, self.cuda.driver.check_status, function.ptr, launch, content, stream.ptr, follows=follows
             )
 
-            def launch_beyond(held: Any = function) -> None:  # its module would be unloaded with it
+            def launch_by_driver(held: Any = function) -> None:  # its module would be unloaded with it
                 enqueue()
 
-            return launch_beyond
+            return launch_by_driver
         parameters = tuple(packed)
 
         def launch_once() -> None:

@@ -23,21 +23,21 @@ def management(bus_id: str) -> dict[str, Any]:
         except pynvml.NVMLError:
             return None
 
-    known = dict.fromkeys(("uuid_hash", "mig", "power_limit_w", "driver"))
+    facts = dict.fromkeys(("uuid_hash", "mig", "power_limit_w", "driver"))
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return known
+        return facts
     try:
-        known["driver"] = ask(pynvml.nvmlSystemGetDriverVersion)
+        facts["driver"] = ask(pynvml.nvmlSystemGetDriverVersion)
         if (device := ask(pynvml.nvmlDeviceGetHandleByPciBusId, bus_id)) is not None:
             if uuid := ask(pynvml.nvmlDeviceGetUUID, device):
-                known["uuid_hash"] = hashlib.sha256(uuid.encode()).hexdigest()[:16]
+                facts["uuid_hash"] = hashlib.sha256(uuid.encode()).hexdigest()[:16]
             if (mig := ask(pynvml.nvmlDeviceGetMigMode, device)) is not None:
-                known["mig"] = bool(mig[0])  # now; mig[1] applies after the next reset
+                facts["mig"] = bool(mig[0])  # now; mig[1] applies after the next reset
             if (milliwatts := ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, device)) is not None:
-                known["power_limit_w"] = milliwatts / 1000
-        return known
+                facts["power_limit_w"] = milliwatts / 1000
+        return facts
     finally:
         pynvml.nvmlShutdown()
 

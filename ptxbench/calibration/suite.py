@@ -30,9 +30,9 @@ from ptxbench.measure.experiment import HOST
 from ptxbench.pair import Launch, ceil_div, f32
 from ptxbench.result import BROKEN, VERIFIED, WRONG, Cell
 from ptxbench.run_info import Device
-from ptxbench.runner.control import AGAIN, PAIR, PATH
+from ptxbench.runner.control import COPY, PAIR, PATH
 from ptxbench.runner.document import now
-from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
+from ptxbench.runner.events import CellDone, DeviceLost, Event, ResultsSoFar, Step
 from ptxbench.runner.plan import RunPlan, plan_pairs
 from ptxbench.runner.rounds import run_rounds
 from ptxbench.toolchain import Build
@@ -222,13 +222,13 @@ class CalibrationSuite:
         for event in self.rounds(self.plan(rounds=WORKERS)):
             if isinstance(event, Step) and event.phase == "measure":
                 begun = self.host.now()
-            elif isinstance(event, CalibrationSaved) and event.whole:
+            elif isinstance(event, ResultsSoFar) and event.whole:
                 seconds.append(self.host.now() - begun)
             elif isinstance(event, CellDone):
                 cells.append(event.cell)
             elif isinstance(event, DeviceLost):
                 raise MachineError(f"the device was lost: {event.reason}")
-        rounds = [one for cell in cells for one in cell.rounds if one.contrast[1] == AGAIN]
+        rounds = [one for cell in cells for one in cell.rounds if one.contrast[1] == COPY]
         return judge.judge_control(subject, rounds, seconds, limit=self.settings.biased)
 
     def slope(self, subject: str) -> CheckResult:

@@ -51,8 +51,8 @@ class CallRootsOfModule:
         self.ends: dict[str, State] = {}
         self.callers: dict[str, set[str]] = {}
         self.waiting: list[str] = []
-        held = {name: frozenset(pointers(variable)) for name, variable in module.variables.items()}
-        self.pointers = {name: names for name, names in held.items() if names}
+        names_in_variable = {name: frozenset(pointers(variable)) for name, variable in module.variables.items()}
+        self.pointers = {name: names for name, names in names_in_variable.items() if names}
 
     def follow(self, entry: str) -> dict[str, list[OperandRoots]]:
         self.starts[entry] = {}
@@ -72,18 +72,18 @@ class CallRootsOfModule:
             call = read_call(instruction)
         except PtxbenchError:
             return {}
-        left: State = {}
+        results: State = {}
         targets = self.targets(caller, call)
         for target in targets:
             param_roots = dict(passed(call.arguments, target.params, state))
             self.callers.setdefault(target.name, set()).add(caller.name)
-            new = target.name not in self.starts
-            if merge(self.starts.setdefault(target.name, {}), param_roots) or new:
+            is_new = target.name not in self.starts
+            if merge(self.starts.setdefault(target.name, {}), param_roots) or is_new:
                 self.waiting.append(target.name)
-            merge(left, dict(result_roots(target.returns, call.returned, self.ends.get(target.name, {}))))
+            merge(results, dict(result_roots(target.returns, call.returned, self.ends.get(target.name, {}))))
         if not targets:
-            merge(left, dict(unknown(call.returned)))
-        return left
+            merge(results, dict(unknown(call.returned)))
+        return results
 
     def targets(self, caller: Function, call: Call) -> Sequence[Function]:
         if is_provided(self.module, call):
@@ -104,7 +104,7 @@ def pointers(variable: Variable) -> Iterator[str]:
 
 
 def parts(state: Mapping[str, Roots], name: str) -> Iterator[tuple[str, Roots]]:
-    """The entries of a state for a parameter or a register: the rest of the key, and the roots."""
+    """The entries of a state for a parameter or a register: the part of the key after the name, and the roots."""
     if name in state:
         yield "", state[name]
     for key, roots in state.items():
@@ -116,8 +116,8 @@ def passed(operands: Sequence[Operand], params: Sequence[Variable], state: State
     """The roots of a function's parameters at its start, by key."""
     for operand, param in zip(operands, params, strict=False):
         if isinstance(operand, Symbol):
-            for rest, roots in parts(state, operand.name):
-                yield f"{param.name}{rest}", roots
+            for suffix, roots in parts(state, operand.name):
+                yield f"{param.name}{suffix}", roots
         elif roots := names_of(operand).roots(state):
             yield (param.name if param.space == "reg" else f"{param.name}+0"), roots
 
@@ -135,5 +135,5 @@ def result_roots(
     """The roots of a call's results, by key; `end`: the state in which the function returns."""
     for variable, operand in zip(returns, returned, strict=False):
         if isinstance(operand, Symbol | Register):
-            for rest, roots in parts(end, variable.name):
-                yield (f"{operand.name}{rest}" if isinstance(operand, Symbol) else operand.name), roots
+            for suffix, roots in parts(end, variable.name):
+                yield (f"{operand.name}{suffix}" if isinstance(operand, Symbol) else operand.name), roots

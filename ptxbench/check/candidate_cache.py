@@ -16,13 +16,13 @@ from ptxbench import cache
 FOLDER = "candidates"
 
 MOST_LAYERS = 200
-"""How many folders of candidates are kept; the one that was judged longest ago is removed first."""
+"""The most folders of candidates that are kept. The one that was judged longest ago is removed first."""
 
 REMOVED_AT_ONCE = 20
-"""How many more there may be: finding the oldest ones takes a stat of each."""
+"""How many folders above MOST_LAYERS there may be, because finding the oldest ones takes a stat of each."""
 
 MOST_BYTES = 32 << 20
-"""Bytes of one candidate: ten times what the largest shipped kernel makes."""
+"""The most bytes of one candidate's folder: ten times what the largest shipped kernel makes."""
 
 
 def layer(sha256: str) -> Path | None:
@@ -30,30 +30,30 @@ def layer(sha256: str) -> Path | None:
     root = cache.folder()
     if root is None:
         return None
-    own = root.absolute() / FOLDER / sha256
+    folder = root.absolute() / FOLDER / sha256
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not cache.usable(root):
             return None
-        own.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.utime(own)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.utime(folder)
     except OSError:  # full, read-only or in the way
         return None
-    return own
+    return folder
 
 
-def tidy(own: Path) -> None:
+def tidy(folder: Path) -> None:
     """Remove a layer that is empty or has become too large, and the oldest ones if there are too many."""
     with contextlib.suppress(OSError):
-        own.rmdir()  # succeeds if it is empty: a text that is refused early makes no entry
+        folder.rmdir()  # succeeds if it is empty: a text that is refused early makes no entry
         return
     with contextlib.suppress(OSError):
-        if size(own) > MOST_BYTES:
-            shutil.rmtree(own)
-        if sum(1 for _ in os.scandir(own.parent)) < MOST_LAYERS + REMOVED_AT_ONCE:
+        if size(folder) > MOST_BYTES:
+            shutil.rmtree(folder)
+        if sum(1 for _ in os.scandir(folder.parent)) < MOST_LAYERS + REMOVED_AT_ONCE:
             return
-        others = sorted(os.scandir(own.parent), key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
-        for entry in others[:-MOST_LAYERS]:
+        layers = sorted(os.scandir(folder.parent), key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
+        for entry in layers[:-MOST_LAYERS]:
             shutil.rmtree(entry.path)
 
 

@@ -1,4 +1,4 @@
-"""One question: cases of one kind. The first one that the pair's own kernels pass counts."""
+"""Test cases of one kind. The first case that the pair's own kernels pass is the one that counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CaseSeries:
 
     def __init__(self, name: str, cases: Iterator[CheckCase]) -> None:
         self.name = name
-        self._rest = cases
+        self._remaining = cases
         self.cases: list[CheckCase] = []
 
     def __iter__(self) -> Iterator[CheckCase]:
@@ -26,7 +26,7 @@ class CaseSeries:
 
     def _add(self) -> bool:
         """Make the next case; whether there was one."""
-        case = next(self._rest, None)
+        case = next(self._remaining, None)
         if case is not None:
             self.cases.append(case)
         return case is not None

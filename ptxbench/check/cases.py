@@ -43,8 +43,10 @@ class Cases:
         with silence():
             arguments = self.pair.make_arguments(size, seed, integers=True, varied=varied)
             # scalars need not be whole numbers: values other than the pair's may give inexact results
-            own = {arg.name: arg.dtype.type(declared(arg, size)) for arg in self.pair.args if isinstance(arg, Scalar)}
-            arguments = {**arguments, **own}
+            scalars = {
+                arg.name: arg.dtype.type(declared(arg, size)) for arg in self.pair.args if isinstance(arg, Scalar)
+            }
+            arguments = {**arguments, **scalars}
             expected = expect(self.pair, arguments, integers=True)
         label = f"{size_words(size)} (whole numbers)"
         return CheckCase(label, self.pair.launch(**size), arguments, expected, size=size)
@@ -67,8 +69,8 @@ class Cases:
     def edged(
         self, size: Size, kind: str, seed: int, *, varied: bool, only: Collection[str] = ()
     ) -> Iterator[CheckCase]:
-        """Data of a kind in all inputs, or in `only` some; each next case is milder. Cases that the pair refuses are
-        skipped."""
+        """Data of a kind in all inputs, or in the inputs `only`. Each next case is milder; cases that the pair refuses
+        are skipped."""
         words = f", with {kind}" + (f" in {', '.join(map(repr, only))}" if only else "")
         for arguments in edged(self.pair, size, kind, seed, varied=varied, only=only or None):
             if (case := attempt(partial(self.with_arguments, size, arguments, words))) is not None:
@@ -79,9 +81,9 @@ class Cases:
     ) -> Iterator[CheckCase]:
         """The pair's data, or data of a kind, with these values of scalars and in all elements of in-out arrays."""
         ordinary = self.pair.make_arguments(size, seed)
-        of_kind = [ordinary] if kind is None else edged(self.pair, size, kind, seed, varied=False)
+        forms = [ordinary] if kind is None else edged(self.pair, size, kind, seed, varied=False)
         words = f", with {kind}" if kind else ""
-        for arguments in of_kind:
+        for arguments in forms:
             changed = {name: np.full_like(ordinary[name], value)[()] for name, value in values.items()}
             if (case := attempt(partial(self.with_arguments, size, {**arguments, **changed}, words))) is not None:
                 yield case

@@ -1,4 +1,4 @@
-"""A candidate's figures compared with those of the pair's variants: what is reported, and where it needs more."""
+"""A candidate's figures compared with those of the pair's variants: what is reported, and which figures are worse."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ COMPARED = ("sectors", "instructions")
 MORE = 1.005
 """Above this ratio a count is reported as more."""
 
-
 WORDS = {"sectors": "global sectors", EXECUTED: "machine instructions"}
-"""The counts that rank candidates, in this order. Not PTX instructions: ptxas may make more of fewer."""
+"""The counts that rank candidates, in this order. PTX instructions are not among them: ptxas may make more machine
+instructions of fewer PTX instructions."""
 
 
 def figures(report: BuildReport) -> dict[str, Any]:
@@ -49,32 +49,34 @@ def resource_words(report: BuildReport) -> str:
     return f"{report.registers} registers, {report.shared_bytes} B shared, {report.sass.get('total', 0)} SASS"
 
 
-def heavier(own: BuildReport, others: Mapping[str, BuildReport]) -> Iterator[Finding]:
-    """Findings where the candidate needs more than all of the pair's variants."""
-    if own.occupancy == 0:
-        message = (
-            f"{own.registers} registers per thread and {own.shared_bytes} bytes of shared memory do not fit on an SM."
-        )
+def heavier(report: BuildReport, others: Mapping[str, BuildReport]) -> Iterator[Finding]:
+    """Findings about resources of which the candidate (`report`) needs more than any of the pair's variants
+    (`others`)."""
+    if report.occupancy == 0:
+        needed = f"{report.registers} registers per thread and {report.shared_bytes} bytes of shared memory"
+        message = f"{needed} do not fit on an SM."
         yield finding("resources", "cannot-launch", message)
-    spilled = (own.spill_store_bytes or 0) + (own.spill_load_bytes or 0)
+    spilled = (report.spill_store_bytes or 0) + (report.spill_load_bytes or 0)
     if spilled:
-        message = f"each thread spills {own.spill_store_bytes} bytes and reloads {own.spill_load_bytes}."
+        message = f"each thread spills {report.spill_store_bytes} bytes and reloads {report.spill_load_bytes}."
         yield finding("resources", "spills", message)
-    known = [other.occupancy for other in others.values() if other.occupancy is not None]
-    if own.occupancy and known and own.occupancy < min(known):
-        message = (
-            f"{own.registers} registers: occupancy {own.occupancy:.0%}, the pair's variants at least {min(known):.0%}."
-        )
+    occupancies = [other.occupancy for other in others.values() if other.occupancy is not None]
+    if report.occupancy and occupancies and report.occupancy < min(occupancies):
+        least = f"the pair's variants at least {min(occupancies):.0%}"
+        message = f"{report.registers} registers: occupancy {report.occupancy:.0%}, {least}."
         yield finding("resources", "more-registers", message)
-    same = [name for name, report in others.items() if report.sass_sha256 and report.sass_sha256 == own.sass_sha256]
-    if same:
-        yield finding("resources", "same-code", f"the machine code is the same as that of {', '.join(same)}.")
+    same_code = [
+        name for name, other in others.items() if other.sass_sha256 and other.sass_sha256 == report.sass_sha256
+    ]
+    if same_code:
+        yield finding("resources", "same-code", f"the machine code is the same as that of {', '.join(same_code)}.")
 
 
 def slower(ratios: Mapping[str, Mapping[str, float]], label: str) -> Iterator[Finding]:
-    """A finding if the candidate has more of a count than any variant; `label`: of the data.
+    """A finding if the candidate has more of a count than any variant.
 
-    `ratios`: the lower ends by variant, without those that are too uncertain.
+    `ratios`: by variant and count, the lower end of the ratio, without those that are too uncertain; `label`: of the
+    data.
     """
     more = [name for name in WORDS if ratios and all(ratio.get(name, 0) > MORE for ratio in ratios.values())]
     if more:

@@ -43,7 +43,8 @@ ATTEMPTS = 3
 """How often a judgement is begun if its process, or the one that it is forked from, is ended by other programs."""
 
 MOST_ENDED = 2
-"""How often its own process may be ended so. Then the candidate may be the cause: it may use too much memory."""
+"""How often the process of a judgement may be ended so. After that, the candidate may be the cause: it may use too much
+memory."""
 
 GIB = 1 << 30
 
@@ -67,12 +68,18 @@ class CheckTask:
     settings: CheckOptions = field(default_factory=CheckOptions)
     limits: ProcessLimits = field(default_factory=ProcessLimits)
 
-    def to_json(self, path: Path, folder: Path, own: Path | None, *, separate: bool = False) -> str:
-        """For the process, with the path of the candidate's text, and the folders that it can write to: one for
-        temporary files, and the candidate's part of the cache. `separate`: whether the emulator has its own process."""
+    def to_json(self, path: Path, folder: Path, cache_layer: Path | None, *, separate: bool = False) -> str:
+        """The task as the process gets it. `path`: of the candidate's text; `folder` and `cache_layer`: the folders
+        that the process can write to, for temporary files and for the candidate's part of the cache; `separate`:
+        whether the emulator has its own process."""
         paths = {"kernels": str(self.kernels.absolute()), "path": str(path), "folder": str(folder)}
         return json.dumps(
-            {**dataclasses.asdict(self), **paths, "layer": str(own) if own else None, "separate": separate}
+            {
+                **dataclasses.asdict(self),
+                **paths,
+                "layer": str(cache_layer) if cache_layer else None,
+                "separate": separate,
+            }
         )
 
 
@@ -80,7 +87,7 @@ Started = Callable[[JudgementProcess], None]
 
 
 class EndedByOthers(Exception):
-    """Another program has ended the process of the judgement; with the judgement if this is the candidate's fault."""
+    """Another program has ended the process of the judgement. `judgement`: the one if this is the candidate's fault."""
 
     def __init__(self, judgement: Judgement) -> None:
         self.judgement = judgement
@@ -112,46 +119,49 @@ def judge_candidate(
     A text that `server` has judged for the same task before gets the same judgement, without a process.
     """
     key = key_of(candidate, task)
-    if (known := server.judgements.known(key)) is not None:
-        for stage in known.stages:
+    if (earlier := server.judgements.get(key)) is not None:
+        for stage in earlier.stages:
             begin(stage.stage)
-        return dataclasses.replace(known, file=candidate.file)
-    own = layer(sha256(candidate.content))
+        return dataclasses.replace(earlier, file=candidate.file)
+    cache_layer = layer(sha256(candidate.content))
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
-        alone = Path(folder) / "candidate"  # no other files here, which a compiler could be made to read
-        alone.mkdir()
-        path = alone / f"candidate{SUFFIXES[candidate.language]}"
+        candidate_folder = (
+            Path(folder) / "candidate"
+        )  # without other files, which a candidate could make a compiler read
+        candidate_folder.mkdir()
+        path = candidate_folder / f"candidate{SUFFIXES[candidate.language]}"
         path.write_bytes(candidate.content)
         try:
-            judgement = persistent(path, candidate, task, server, Path(folder), own, begin, started)
+            judgement = judge_with_retries(path, candidate, task, server, Path(folder), cache_layer, begin, started)
         finally:
-            if own:
-                tidy(own)
-        server.judgements.keep(key, judgement)
+            if cache_layer:
+                tidy(cache_layer)
+        server.judgements.add(key, judgement)
         return dataclasses.replace(judgement, file=candidate.file)
 
 
-def persistent(
+def judge_with_retries(
     path: Path,
     candidate: Candidate,
     task: CheckTask,
     server: ServerProcess,
     folder: Path,
-    own: Path | None,
+    cache_layer: Path | None,
     begin: Callable[[str], None],
     started: Started,
 ) -> Judgement:
-    """The judgement, begun again if other programs, such as the kernel when memory runs out, end its process or the
-    server. If its process is ended once more, the candidate is rejected; if the server is, there is no verdict.
+    """The judgement. It is begun again if other programs, such as the kernel when memory runs out, end its process or
+    the server. If its process is ended a second time, the candidate is rejected; if the server always ends, there is
+    no verdict.
 
-    At first the emulator has no process of its own, which saves its start. If that process ends without a judgement,
-    the emulator gets its own, and what is then found counts.
+    At first the emulator runs in the process of the judgement, which saves the start of another process. If the
+    process ends without a judgement, the next one starts the emulator as a process of its own.
     """
     ended, separate = 0, False
     for attempt in range(ATTEMPTS + 1):
         with (folder / f"errors-{attempt}").open("w+b") as complaints:
             try:
-                document = task.to_json(path, folder, own, separate=separate)
+                document = task.to_json(path, folder, cache_layer, separate=separate)
                 process = server.start(document, complaints, task.limits.seconds)
                 return from_process(process, candidate, task, complaints, begin, started, separate=separate)
             except EndedWithEmulator:
@@ -189,7 +199,7 @@ def from_process(
         for event in process.events():
             if "begin" in event:
                 current = event["begin"]
-                # Seen here: a kernel that runs in the process could say that it was never launched.
+                # Decided here, not in the process: a kernel that runs there could report that it was never launched.
                 has_begun_more |= current != next(iter(STAGES))
                 begin(current)
                 if current == PAIR_NEEDED:
@@ -214,8 +224,8 @@ def from_process(
         process.close()
     if ending == "crashed" and status > 0:  # an exception of ptxbench
         ending = "judge-failed"
-    ended = ending == "memory-limit" or (ending == "crashed" and status < 0)
-    if ended and by_itself and not separate and launches(current):
+    may_be_emulator = ending == "memory-limit" or (ending == "crashed" and status < 0)
+    if may_be_emulator and by_itself and not separate and has_launched(current):
         raise EndedWithEmulator
     words = ending_words(ending, status, task.limits, complaints)
     judgement = ended_early(candidate, task, current, ending, words, stages, findings)
@@ -224,7 +234,7 @@ def from_process(
     return judgement
 
 
-def launches(stage: str) -> bool:
+def has_launched(stage: str) -> bool:
     """Whether the candidate's kernel has run in this stage or in one before it."""
     names = list(STAGES)
     return names.index(stage) >= names.index(FIRST_LAUNCHES)
@@ -256,12 +266,12 @@ def ended_early(
 def reported_error(kind: str, message: str) -> PtxbenchError:
     """The error of ptxbench that the process reported."""
     error_class = getattr(errors, kind, None)
-    known = (
+    is_reported_class = (
         isinstance(error_class, type)
         and issubclass(error_class, PtxbenchError)
         and error_class is not errors.IncompletePair
     )
-    return error_class(message) if known and error_class is not None else errors.PairError(message)
+    return error_class(message) if is_reported_class and error_class is not None else errors.PairError(message)
 
 
 def ending_words(code: str, status: int, limits: ProcessLimits, complaints: IO[bytes]) -> str:

@@ -23,7 +23,8 @@ from ptxbench.runner import Step
 
 
 class DaskWorkers:
-    """See workers.Workers. `address`: of the scheduler, or dask_pool.LOCAL; `kernels`: the folder of the pair."""
+    """The workers of a cluster; see workers.Workers. `address`: of the scheduler, or dask_pool.LOCAL; `kernels`: the
+    folder of the pair."""
 
     def __init__(self, address: str, kernels: Path) -> None:
         self.address = address
@@ -54,13 +55,15 @@ class DaskWorkers:
     def judge_all(
         self, candidates: Iterable[Candidate], task: CheckTask, begin: OnReport = ignore, *, endless: bool = False
     ) -> Numbered:
-        return self.pool.map(functools.partial(judge_there, task), candidates, begin, endless=endless)
+        return self.pool.map(functools.partial(judge_on_worker, task), candidates, begin, endless=endless)
 
     def time_all(
         self, accepted: Sequence[tuple[Candidate, Judgement]], timing: Timing, on_report: Callable[[Step], None]
     ) -> Numbered:
         """See workers.Workers. Each is timed by one GPU, next to the pair's kernels."""
-        return self.pool.map(functools.partial(time_there, timing), accepted, lambda _, step: on_report(step), gpu=True)
+        return self.pool.map(
+            functools.partial(time_on_worker, timing), accepted, lambda _, step: on_report(step), gpu=True
+        )
 
     def close(self) -> None:
         with self.lock:
@@ -71,8 +74,8 @@ class DaskWorkers:
 # ---- on a worker
 
 
-def judge_there(task: CheckTask, candidate: Candidate, report: Reporter) -> Judgement:
-    """The judgement by a worker, which keeps its process from which judgements are forked."""
+def judge_on_worker(task: CheckTask, candidate: Candidate, report: Reporter) -> Judgement:
+    """The judgement by a worker. It keeps the process from which judgements are forked for the next ones."""
     return judge_candidate(candidate, task, server_of_worker(), report)
 
 
@@ -81,8 +84,8 @@ def server_of_worker() -> ServerProcess:
     return ServerProcess()
 
 
-def time_there(timing: Timing, task: tuple[Candidate, Judgement], report: Reporter) -> Judgement:
+def time_on_worker(timing: Timing, task: tuple[Candidate, Judgement], report: Reporter) -> Judgement:
     """The judgement with a time, by a worker and on its GPU."""
     candidate, judgement = task
-    own = dataclasses.replace(timing, backend=backends.open_backend("gpu"))
-    return with_time(judgement, candidate, own, report)
+    timing_here = dataclasses.replace(timing, backend=backends.open_backend("gpu"))
+    return with_time(judgement, candidate, timing_here, report)

@@ -84,7 +84,7 @@ class Skip(Exception):
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What a stage did, in words, and its findings."""
+    """`words`: what a stage did, for its line in the output; and its findings."""
 
     words: str
     findings: Sequence[Finding] = ()
@@ -196,15 +196,15 @@ def verdict_of(findings: Sequence[Finding]) -> str:
 
 def limited(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """At most MOST_ALIKE findings of each code; the last of them says how many more there are."""
-    kept: list[Finding] = []
-    alike: dict[str, int] = {}
-    for one in findings:
-        alike[one.code] = alike.get(one.code, 0) + 1
-        if alike[one.code] <= MOST_ALIKE:
-            kept.append(one)
-    for code, count in alike.items():
+    shown: list[Finding] = []
+    counts: dict[str, int] = {}
+    for entry in findings:
+        counts[entry.code] = counts.get(entry.code, 0) + 1
+        if counts[entry.code] <= MOST_ALIKE:
+            shown.append(entry)
+    for code, count in counts.items():
         if count > MOST_ALIKE:
-            last = max(index for index, one in enumerate(kept) if one.code == code)
-            more = f"{kept[last].message} And {count - MOST_ALIKE:,} more of this code."
-            kept[last] = dataclasses.replace(kept[last], message=more)
-    return tuple(kept)
+            last = max(index for index, entry in enumerate(shown) if entry.code == code)
+            more = f"{shown[last].message} And {count - MOST_ALIKE:,} more of this code."
+            shown[last] = dataclasses.replace(shown[last], message=more)
+    return tuple(shown)

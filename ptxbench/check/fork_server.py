@@ -2,10 +2,11 @@
 results, so that a judgement starts in milliseconds; it never reads a candidate's text.
 
 `python -m ptxbench.check.fork_server HANDLE`: HANDLE is the descriptor of a socket that gets tasks, `CheckTask.to_json`
-(task_channel.py). With each come four descriptors: the judgement's orders, its answers, its standard error, and its
-line, a socket to the process that wants the judgement. On the line, this process reports the judgement's process and
-its end, as JSON, one event a line; and it takes the orders of judgement_process.py. When the other end of the line is
-closed, the judgement's processes are ended, unless the order before was FREE: then its process waits for another task.
+(task_channel.py). Each task comes with four descriptors: the judgement's orders, its answers, its standard error, and
+its connection, a socket to the process that wants the judgement. On the connection this process reports the start and
+the end of the judgement's process, as JSON, one event per line, and receives the orders of judgement_process.py. When
+the other end of the connection is closed, the judgement's processes are ended. After the order FREE its process waits
+for another task instead.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 from ptxbench import cache
 from ptxbench.check import huge_pages, task_channel, worker
 from ptxbench.check.judgement_process import END, FREE, NEED
-from ptxbench.check.pair_files import sources
+from ptxbench.check.pair_files import hash_of_files
 from ptxbench.check.preparation import is_warm, key, prepare, warm, warm_up_parsing
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.suite import CheckSuite
@@ -41,19 +42,21 @@ from ptxbench.errors import PtxbenchError
 from ptxbench.forks import Fork
 
 MOST_PAIRS = 4
-"""The most pairs (with architecture and seed) that are kept loaded; the one that was used longest ago goes first."""
+"""The most pairs (with architecture and seed) that are kept loaded. The one that was used longest ago is dropped
+first."""
 
 END_SECONDS = 5.0
 """How long a process may take to end by itself."""
 
 FORKS_BETWEEN = 50
-"""After how many judgements the memory is put into huge pages again, as what was written in the meantime is not."""
+"""After this many judgements the memory is put into huge pages again: what was written in the meantime is not in
+them."""
 
 FREE_SECONDS = 5.0
-"""How long processes that wait for a task are kept without any."""
+"""How long processes that wait for a task are kept while no task comes."""
 
-LOOK_SECONDS = 0.005
-"""Between two looks at a process whose end is asked for."""
+POLL_SECONDS = 0.005
+"""Between two checks whether a process that was asked to end has ended."""
 
 
 @dataclass
@@ -65,7 +68,7 @@ class JudgingProcess:
     channel: socket.socket
 
     def suits(self, task: Mapping[str, Any]) -> bool:
-        """Whether it can take another task: its limits cannot be raised, and where the emulator runs is decided."""
+        """Whether it can take another task: its limits, and where the emulator runs, cannot be changed."""
         return all(self.task[name] == task[name] for name in ("limits", "separate"))
 
     def end(self) -> None:
@@ -79,27 +82,27 @@ class JudgingProcess:
 
 @dataclass
 class PreparedPair:
-    """A loaded pair. `needed`: whether a candidate has come so far that it needs the pair's own kernels.
+    """A loaded pair. `needed`: whether a candidate has reached a stage that needs the pair's own kernels.
 
-    `warmed`, `done`: whether `warm` and `prepare` were tried.
+    `warm_result`: of `warm`, None before it; `prepare_tried`: whether `prepare` was tried.
     """
 
     suite: CheckSuite
     settings: CheckOptions
     needed: bool = False
-    warmed: bool | None = None
-    done: bool = False
+    warm_result: bool | None = None
+    prepare_tried: bool = False
     free: list[JudgingProcess] = field(default_factory=list)
     """Processes that have only read texts, and wait for a task."""
 
     def warm(self) -> bool:
-        if self.warmed is None:
-            self.warmed = warm(self.suite, self.settings)
-        return self.warmed
+        if self.warm_result is None:
+            self.warm_result = warm(self.suite, self.settings)
+        return self.warm_result
 
     def prepare(self) -> None:
-        if not self.done:
-            self.done = True
+        if not self.prepare_tried:
+            self.prepare_tried = True
             self.end_free()  # they lack what is prepared here
             if self.warm():
                 prepare(self.suite, self.settings)
@@ -112,16 +115,16 @@ class PreparedPair:
 
 @dataclass
 class RunningJudgement:
-    """A judgement in its process. `until`: when it is ended by force, if its end was asked for."""
+    """A judgement in its process. `kill_at`: when the process is killed, if it was asked to end."""
 
     process: JudgingProcess
     task: Mapping[str, Any]
     pair: PreparedPair
-    until: float | None = None
+    kill_at: float | None = None
 
 
 class ForkServer:
-    """The loop of the process: tasks from `control`, orders from the line of each running judgement."""
+    """The loop of the process: it receives tasks from `control`, and orders from the connection of each judgement."""
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
@@ -132,25 +135,25 @@ class ForkServer:
         self.selector.register(control, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Until the other end of the socket is closed."""
+        """Serve until the other end of `control` is closed."""
         while True:
-            waiting = [line for line, running in self.running.items() if running.until is not None]
-            readable = self.selector.select(LOOK_SECONDS if waiting else FREE_SECONDS)
-            if not readable and not waiting:
+            ending = [connection for connection, running in self.running.items() if running.kill_at is not None]
+            readable = self.selector.select(POLL_SECONDS if ending else FREE_SECONDS)
+            if not readable and not ending:
                 self.end_free()
-            for ready, _ in readable:
-                if ready.fileobj is self.control:
+            for selected, _ in readable:
+                if selected.fileobj is self.control:
                     if not self.take_task():
                         return
-                elif isinstance(ready.fileobj, socket.socket) and ready.fileobj in self.running:
-                    self.take_order(ready.fileobj)
-            for line in waiting:
-                if line in self.running:
-                    self.report_end(line)
+                elif isinstance(selected.fileobj, socket.socket) and selected.fileobj in self.running:
+                    self.take_order(selected.fileobj)
+            for connection in ending:
+                if connection in self.running:
+                    self.report_end(connection)
 
     def close(self) -> None:
-        for line in list(self.running):
-            self.drop(line)
+        for connection in list(self.running):
+            self.drop(connection)
         self.end_free()
 
     def end_free(self) -> None:
@@ -160,115 +163,117 @@ class ForkServer:
     # ---- tasks
 
     def take_task(self) -> bool:
-        """Start the judgement of the next task; False at the end of the tasks."""
+        """Start the judgement of the next task; False if there are no more tasks."""
         sent = task_channel.receive(self.control)
         if sent is None or len(sent.descriptors) < task_channel.MOST_DESCRIPTORS:
             return False
         *pipes, handle = sent.descriptors
-        line = socket.socket(fileno=handle)
+        connection = socket.socket(fileno=handle)
         try:
-            self.start(SentTask(sent.task, pipes), line)
+            self.start(SentTask(sent.task, pipes), connection)
         finally:
             for pipe in pipes:
                 os.close(pipe)
         return True
 
-    def start(self, sent: SentTask, line: socket.socket) -> None:
-        """Start a judgement, with the pair loaded, and prepared if a candidate before it has needed the pair."""
+    def start(self, sent: SentTask, connection: socket.socket) -> None:
+        """Start a judgement. Its pair is loaded first, and prepared if an earlier candidate has needed the pair's
+        kernels."""
         try:
             pair = self.pair(sent.task)
         except PtxbenchError as error:
             worker.send_event(sent.descriptors[1], error=type(error).__name__, message=str(error))
-            line.close()
+            connection.close()
             return
-        if pair.needed and not pair.done:
+        if pair.needed and not pair.prepare_tried:
             pair.prepare()
             self.forks = 0
         process = with_task(pair.free, sent) or self.fork(pair, sent)
-        self.running[line] = RunningJudgement(process, sent.task, pair)
-        self.selector.register(line, selectors.EVENT_READ)
-        report(line, pid=process.fork.pid)
+        self.running[connection] = RunningJudgement(process, sent.task, pair)
+        self.selector.register(connection, selectors.EVENT_READ)
+        report(connection, pid=process.fork.pid)
 
     def fork(self, pair: PreparedPair, sent: SentTask) -> JudgingProcess:
         join_threads()
-        gc.freeze()  # what the copies share is not looked through in each of them
+        gc.freeze()  # the garbage collectors of the copies do not search what they share
         if self.forks % FORKS_BETWEEN == 0:
             huge_pages.collapse()
         self.forks += 1
-        channel, theirs = socket.socketpair()
-        with theirs:
-            kept = [*sent.descriptors, theirs.fileno()]
-            return JudgingProcess(sent.task, Fork(lambda: worker.main(sent, pair.suite, theirs), kept), channel)
+        channel, child_end = socket.socketpair()
+        with child_end:
+            inherited = [*sent.descriptors, child_end.fileno()]
+            return JudgingProcess(sent.task, Fork(lambda: worker.main(sent, pair.suite, child_end), inherited), channel)
 
     def pair(self, task: Mapping[str, Any]) -> PreparedPair:
-        """The pair of a task, from the last ones unless its files have changed. Raises the errors of loading it."""
+        """The pair of a task, loaded if it is not among the last pairs or its files have changed. Raises the errors of
+        loading."""
         kernels = Path(task["kernels"])
         name, arch, seed = task["pair"], task["arch"], task["seed"]
-        known = name, kernels, arch, seed, json.dumps(task["settings"]), sources(name, kernels)
-        if known not in self.pairs:
+        pair_key = name, kernels, arch, seed, json.dumps(task["settings"]), hash_of_files(name, kernels)
+        if pair_key not in self.pairs:
             suite = CheckSuite(load(kernels, name), arch, seed)
-            self.pairs[known] = PreparedPair(suite, CheckOptions(**task["settings"]))
+            self.pairs[pair_key] = PreparedPair(suite, CheckOptions(**task["settings"]))
             warm_up_parsing(arch)
             while len(self.pairs) > MOST_PAIRS:
                 _, pair = self.pairs.popitem(last=False)
                 pair.end_free()
-            gc.unfreeze()  # what was loaded for a pair that went can be freed
+            gc.unfreeze()  # what was loaded for a dropped pair can be freed
             gc.collect()
-        self.pairs.move_to_end(known)
-        return self.pairs[known]
+        self.pairs.move_to_end(pair_key)
+        return self.pairs[pair_key]
 
     # ---- orders
 
-    def take_order(self, line: socket.socket) -> None:
+    def take_order(self, connection: socket.socket) -> None:
         order = b""
         with contextlib.suppress(ConnectionError):
-            order = line.recv(1)
+            order = connection.recv(1)
         if order == NEED:
-            self.need(self.running[line])
-            report(line, ready=True)
+            self.make_needed(self.running[connection])
+            report(connection, ready=True)
         elif order == END:
-            self.running[line].until = time.monotonic() + END_SECONDS
-            self.report_end(line)
+            self.running[connection].kill_at = time.monotonic() + END_SECONDS
+            self.report_end(connection)
         elif order == FREE:
-            running = self.running[line]
+            running = self.running[connection]
             running.pair.free.append(running.process)
-            self.forget(line)
+            self.forget(connection)
         else:
-            self.drop(line)
+            self.drop(connection)
 
-    def need(self, running: RunningJudgement) -> None:
-        """Put what the pair's own kernels need into the user's cache, unless it is there."""
+    def make_needed(self, running: RunningJudgement) -> None:
+        """Make what judgements need of the pair's own kernels, in the user's cache, unless it is there."""
         running.pair.needed = True
         task = running.task
         name, kernels, targets = task["pair"], Path(task["kernels"]), task["settings"]["targets"]
         if not is_warm(name, kernels, task["arch"], targets) and running.pair.warm():
             cache.replace(key(name, kernels, task["arch"], targets), b"")
 
-    def report_end(self, line: socket.socket) -> None:
-        """Report the exit status of a judgement's process, if it has ended; end it if its time is over."""
-        running = self.running[line]
-        assert running.until is not None
+    def report_end(self, connection: socket.socket) -> None:
+        """Report the exit status of a judgement's process if it has ended; kill it first if its time is over."""
+        running = self.running[connection]
+        assert running.kill_at is not None
         fork = running.process.fork
         alive = fork.poll() is None
-        if alive and time.monotonic() < running.until:
+        if alive and time.monotonic() < running.kill_at:
             return
         running.process.end()
-        report(line, status=fork.returncode, forced=alive)
-        self.forget(line)
+        report(connection, status=fork.returncode, forced=alive)
+        self.forget(connection)
 
-    def drop(self, line: socket.socket) -> None:
+    def drop(self, connection: socket.socket) -> None:
         """End a judgement whose result is no longer needed."""
-        self.running[line].process.end()
-        self.forget(line)
+        self.running[connection].process.end()
+        self.forget(connection)
 
-    def forget(self, line: socket.socket) -> None:
-        self.selector.unregister(line)
-        del self.running[line]
-        line.close()
+    def forget(self, connection: socket.socket) -> None:
+        self.selector.unregister(connection)
+        del self.running[connection]
+        connection.close()
 
 
 def with_task(free: list[JudgingProcess], sent: SentTask) -> JudgingProcess | None:
-    """One of these processes, which is taken from the list and has got the task; None if none can take it."""
+    """Take one of these processes from the list, and send it the task; None if none of them can take the task."""
     for suitable in [waiting for waiting in free if waiting.suits(sent.task)]:
         free.remove(suitable)
         with contextlib.suppress(OSError):
@@ -279,9 +284,9 @@ def with_task(free: list[JudgingProcess], sent: SentTask) -> JudgingProcess | No
     return None
 
 
-def report(line: socket.socket, **event: Any) -> None:
+def report(connection: socket.socket, **event: Any) -> None:
     with contextlib.suppress(OSError):  # the other end is closed
-        line.sendall(json.dumps(event).encode() + b"\n")
+        connection.sendall(json.dumps(event).encode() + b"\n")
 
 
 def join_threads() -> None:

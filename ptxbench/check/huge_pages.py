@@ -1,7 +1,7 @@
 """Puts this process's memory into huge pages, so that it is copied and ended in less time.
 
-The time of a fork grows with the pages of the process: of 100 MB in pages of 4 KiB it takes 5 ms, with the end of the
-copy. Only on Linux 6.1 and later (madvise(2), MADV_COLLAPSE).
+The time of a fork grows with the number of pages: with 100 MB in pages of 4 KiB, the fork and the end of the copy take
+5 ms. Only on Linux 6.1 and later (madvise(2), MADV_COLLAPSE).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HUGE_BYTES = 2 << 20
 
 
 def collapse() -> None:
-    """Put the heap and other memory of its own into huge pages, where the system can; the rest stays as it is."""
+    """Put the heap and other private memory into huge pages where the system can; the rest stays as it is."""
     if sys.platform != "linux":
         return
     madvise = ctypes.CDLL(None).madvise
@@ -29,7 +29,8 @@ def collapse() -> None:
 
 
 def huge_pages(maps: str) -> Iterator[int]:
-    """The addresses of the whole huge pages in the private memory of a process, by the text of its /proc/PID/maps."""
+    """The addresses at which private memory of a process fills a whole huge page. `maps`: the text of
+    /proc/PID/maps."""
     for line in maps.splitlines():
         addresses, rights, _, _, _, *name = line.split()
         if rights == "rw-p" and name in ([], ["[heap]"]):

@@ -1,5 +1,5 @@
-"""The texts that a command line names: files, the files of a folder, standard input. An unreadable one costs only
-itself."""
+"""The texts that a command line names: files, the files of a folder, standard input. An unreadable one does
+not affect the others."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def open_candidate(path: Path) -> Candidate | UnreadableInput:
         # Without waiting: opening a FIFO without a writer would block.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
-            kind = os.fstat(descriptor).st_mode
-            if stat.S_ISDIR(kind):
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(mode):
                 return UnreadableInput(file, "not-found", f"the folder '{file}' has no .ptx or .cu file.")
-            if not stat.S_ISREG(kind):
+            if not stat.S_ISREG(mode):
                 return UnreadableInput(file, "unreadable", f"'{file}' is not a regular file.")
             if path.suffix == NUMBA.suffix:
                 why = "Python is not accepted, because it is executed when it is compiled"
@@ -76,9 +76,8 @@ def open_candidate(path: Path) -> Candidate | UnreadableInput:
             if path.suffix not in BY_SUFFIX:
                 return UnreadableInput(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file.")
             with open(descriptor, "rb", closefd=False) as stream:
-                return Candidate(
-                    file, BY_SUFFIX[path.suffix], stream.read(MOST_BYTES + 1)
-                )  # one byte more than is accepted
+                content = stream.read(MOST_BYTES + 1)  # one byte more than is accepted, so that a longer file shows
+                return Candidate(file, BY_SUFFIX[path.suffix], content)
         finally:
             os.close(descriptor)
     except FileNotFoundError:

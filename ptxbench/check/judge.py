@@ -26,7 +26,7 @@ Text = str | bytes | os.PathLike[str]
 Language = Literal["ptx", "cuda"]
 
 JudgedCandidate = tuple[int, Candidate | UnreadableInput, Judgement]
-"""The number of an input, from 0; its text; and its judgement."""
+"""The number of an input, counted from 0; its text; and its judgement."""
 
 NAME = "candidate"
 """The `file` of a judgement on a text, without the suffix of its language."""
@@ -59,8 +59,8 @@ def judge(text: Text, pair: str, language: Language = "ptx", **options: Unpack[J
     Each call starts a judge and ends it, which takes a second or more: for several kernels take `judge_many` or a
     `Judge`. Raises UsageError, PairError and ToolMissing; a wrong kernel raises nothing.
     """
-    with Judge(pair, **options) as one:
-        return one.judge(text, language)
+    with Judge(pair, **options) as pair_judge:
+        return pair_judge.judge(text, language)
 
 
 def judge_many(
@@ -68,13 +68,13 @@ def judge_many(
 ) -> Generator[Judgement, None, None]:
     """The judgements on kernels as variants of one pair, in the order of the texts, as `Judge.judge_many` gives them.
 
-    One judge judges all of them, on one seed. It ends with the iterator. Raises as `judge` does; for mistakes in the
-    options already when it is called.
+    One judge judges all of them, with one seed, and ends with the iterator. Raises the errors of `judge`; those about
+    the options are raised by the call itself, before the first judgement.
     """
 
-    def judgements(one: Judge) -> Generator[Judgement, None, None]:
-        with one:
-            yield from one.judge_many(texts, language)
+    def judgements(pair_judge: Judge) -> Generator[Judgement, None, None]:
+        with pair_judge:
+            yield from pair_judge.judge_many(texts, language)
 
     return judgements(Judge(pair, **options))
 
@@ -83,13 +83,13 @@ class Judge:
     """Judges kernels as variants of one pair, as `ptxbench check` does; the arguments are its options.
 
     `kernels`: the folder of the pair, by default that of PTXBENCH_KERNELS, else the pairs of ptxbench; its pair file is
-    executed. `seed`: of the data and the hidden sizes of all its judgements; by default a new one, that no candidate
+    executed. `seed`: of the data and the hidden sizes of all its judgements; by default a new one, which no candidate
     can know. `jobs`: how many kernels are judged in parallel, each with up to `memory_gib`. `dask`: the address of a
     Dask cluster whose workers judge, or "local" for new processes of this machine. `backend`: with "auto", accepted
     kernels are timed on a GPU if there is one.
 
-    Kernels are not trusted: each is judged in a process of its own, which is contained and is forked from one that has
-    loaded the pair. Use it as a context, or call `close`: then its processes end. Thread-safe.
+    Kernels are not trusted: each is judged in a contained process of its own, which is forked from one that has loaded
+    the pair. Use the judge as a context manager, or call `close`, which ends its processes. Thread-safe.
 
     Raises UsageError, PairError and ToolMissing before anything is judged; with `dask` also MachineError, if the
     cluster cannot be used or is lost.
@@ -175,7 +175,7 @@ class Judge:
         """The judgements in the order of the texts, several at a time. `texts` may be endless: few are taken ahead.
 
         With a GPU some kernels are judged, and then those that are accepted are timed, so that no judgement disturbs a
-        time: one on this machine, and two for each worker of a cluster. If `texts` raises an error, it is raised after
+        time: one at a time on this machine, two per worker of a cluster. If `texts` raises an error, it is raised after
         the judgements on the texts before.
         """
         failures: list[Exception] = []
@@ -191,17 +191,17 @@ class Judge:
             with closing(self.workers.judge_all(candidates(), self.task, endless=True)) as results:
                 yield from in_order(results)
         else:
-            rest = candidates()
-            while some := list(itertools.islice(rest, self.workers.together)):
-                yield from in_order((number, judgement) for number, _, judgement in self.timed(self.judge_all(some)))
+            remaining = candidates()
+            while batch := list(itertools.islice(remaining, self.workers.together)):
+                yield from in_order((number, judgement) for number, _, judgement in self.timed(self.judge_all(batch)))
         for failure in failures:
             raise failure
 
     def judge_all(
         self, inputs: Iterable[Path | Candidate], begin: Callable[[int, str], None] = lambda number, stage: None
     ) -> Generator[JudgedCandidate, None, None]:
-        """Each judgement with the number and the text of its input, as soon as it is complete; a file that cannot be
-        read costs only itself. Without times. `begin` is called before each stage."""
+        """Each judgement with the number and the text of its input, as soon as it is complete; without times. A file
+        that cannot be read gets a judgement too. `begin` is called before each stage, with the number of the input."""
         candidates: dict[int, Candidate] = {}
         for number, one_input in enumerate(inputs):
             candidate = open_candidate(one_input) if isinstance(one_input, Path) else one_input
@@ -210,16 +210,19 @@ class Judge:
             else:
                 candidates[number] = candidate
         numbers = list(candidates)
-        on_stage = lambda at, stage: begin(numbers[at], stage)  # noqa: E731
+
+        def on_stage(index: int, stage: str) -> None:
+            begin(numbers[index], stage)
+
         with closing(self.workers.judge_all(candidates.values(), self.task, on_stage)) as results:
-            for at, judgement in results:
-                yield numbers[at], candidates[numbers[at]], judgement
+            for index, judgement in results:
+                yield numbers[index], candidates[numbers[index]], judgement
 
     def timed(
         self, judged: Iterable[JudgedCandidate], on_report: Callable[[Step], None] = lambda step: None
     ) -> Generator[JudgedCandidate, None, None]:
-        """The same, with times if this judge has a GPU. Then all are judged before the first is timed, so that no
-        judgement disturbs a time, and those that are not accepted come first."""
+        """The judgements in `judged`, with times if this judge has a GPU. Then all are judged before the first is
+        timed, so that no judgement disturbs a time, and those that are not accepted come first."""
         if self.timing is None:
             yield from judged
             return
@@ -231,8 +234,8 @@ class Judge:
                 yield number, text, judgement
         tasks = [(text, judgement) for _, text, judgement in accepted]
         with closing(self.workers.time_all(tasks, self.timing, on_report)) as results:
-            for at, judgement in results:
-                yield accepted[at][0], accepted[at][1], judgement
+            for index, judgement in results:
+                yield accepted[index][0], accepted[index][1], judgement
 
 
 def workers(dask: str | None, kernels: Path, jobs: int) -> Workers:

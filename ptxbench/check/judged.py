@@ -1,4 +1,4 @@
-"""The judgements that were made: while a judge runs, the same text gets the same judgement again at once."""
+"""The last judgements of a judge: the same text gets the same judgement again, without a new process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from ptxbench.check.finding_codes import ANY, CODES
 from ptxbench.check.findings import NO_VERDICT, Judgement
 from ptxbench.check.inputs import Candidate
-from ptxbench.check.pair_files import sources
+from ptxbench.check.pair_files import hash_of_files
 from ptxbench.toolchain import sha256
 
 if TYPE_CHECKING:
     from ptxbench.check.contained import CheckTask
 
 MOST = 500
-"""How many judgements are kept; the one that was asked for longest ago goes first."""
+"""The most judgements that are kept. The one that was asked for longest ago is removed first."""
 
 Key = tuple[str, str, str, str]
 
@@ -26,11 +26,12 @@ Key = tuple[str, str, str, str]
 def key_of(candidate: Candidate, task: CheckTask) -> Key:
     """All that a judgement depends on while this process runs: the text, the task, and the pair's files."""
     settings = json.dumps(dataclasses.asdict(task), default=str)
-    return sha256(candidate.content), candidate.language, settings, sources(task.pair, task.kernels)
+    return sha256(candidate.content), candidate.language, settings, hash_of_files(task.pair, task.kernels)
 
 
 def is_final(judgement: Judgement) -> bool:
-    """Whether the same text would be judged so again. An end by a limit of time or memory may be chance."""
+    """Whether the same text would get this judgement again. That a process exceeded its time or memory may be
+    chance."""
     return judgement.verdict != NO_VERDICT and all(CODES[one.code].stage != ANY for one in judgement.findings)
 
 
@@ -41,14 +42,14 @@ class Judgements:
         self.lock = threading.Lock()
         self.by_key: OrderedDict[Key, Judgement] = OrderedDict()
 
-    def known(self, key: Key) -> Judgement | None:
+    def get(self, key: Key) -> Judgement | None:
         with self.lock:
             if key in self.by_key:
                 self.by_key.move_to_end(key)
             return self.by_key.get(key)
 
-    def keep(self, key: Key, judgement: Judgement) -> None:
-        """Keep a judgement, if it is final."""
+    def add(self, key: Key, judgement: Judgement) -> None:
+        """Add a judgement if it is final."""
         if not is_final(judgement):
             return
         with self.lock:

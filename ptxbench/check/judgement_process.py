@@ -25,18 +25,17 @@ from ptxbench.containment.compiler import HUGE_PAGES
 from ptxbench.errors import MachineError
 
 NEED, END, FREE = b"n", b"e", b"f"
-"""Orders on a line: make what the pair's own kernels need; report how the judgement's process has ended; give its
-process the next task, for it has only read a text."""
+"""Orders on a connection. NEED: make what judgements need of the pair's own kernels. END: report how the judgement's
+process has ended. FREE: the process has only read a text, so it can take another task."""
 
 MOST_ANSWER = 16 << 20
-"""The most bytes that the process of a judgement may answer."""
+"""The most bytes of all answers of a judgement's process."""
 
 CLOSE_SECONDS = 2.0
 """How long the server may take to end a judgement, or itself."""
 
-
 FROM_OTHERS = (signal.SIGKILL, signal.SIGTERM)
-"""Signals that a process gets from others; a fault of its own gives it another one."""
+"""Signals that come from other programs; a fault of the process itself causes another one."""
 
 
 class ServerLost(Exception):
@@ -44,11 +43,13 @@ class ServerLost(Exception):
 
 
 class JudgementProcess:
-    """A running judgement. `seconds`: how long it may take, without the time in which something else is waited for."""
+    """A running judgement. `seconds`: how long it may take; the time of the server and of the caller is not counted."""
 
-    def __init__(self, server: ServerProcess, line: socket.socket, orders: int, answers: int, seconds: float) -> None:
+    def __init__(
+        self, server: ServerProcess, connection: socket.socket, orders: int, answers: int, seconds: float
+    ) -> None:
         self.server = server
-        self.line, self.reports = line, line.makefile("rb")
+        self.connection, self.reports = connection, connection.makefile("rb")
         self.orders: IO[bytes] = os.fdopen(orders, "wb", buffering=0)
         self.answers: IO[bytes] = os.fdopen(answers, "rb", buffering=0)
         self.deadline = time.monotonic() + seconds
@@ -57,25 +58,25 @@ class JudgementProcess:
         self.forked_from: subprocess.Popen[bytes] | None = None
 
     def events(self) -> Iterator[Mapping[str, Any]]:
-        """The events of the process, until it ends. Raises TimeoutError after its time, and ServerLost."""
-        waited = time.monotonic()
+        """The events of the process until it ends. Raises TimeoutError if it takes too long, and ServerLost."""
+        asked_at = time.monotonic()
         self.pid = self.report().get("pid")
-        self.deadline += time.monotonic() - waited
+        self.deadline += time.monotonic() - asked_at
         pending, size = b"", 0
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(self.answers, selectors.EVENT_READ)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.answers, selectors.EVENT_READ)
             while True:
-                if not waiting.select(max(0.0, self.deadline - time.monotonic())):
+                if not selector.select(max(0.0, self.deadline - time.monotonic())):
                     raise TimeoutError
                 part = os.read(self.answers.fileno(), 1 << 16)
                 size += len(part)
                 if not part or size > MOST_ANSWER:
                     return
                 *lines, pending = (pending + part).split(b"\n")
-                for line in lines:
-                    reported = time.monotonic()
-                    yield json.loads(line)
-                    self.deadline += time.monotonic() - reported  # time that the parent needs is not counted
+                for connection in lines:
+                    yielded_at = time.monotonic()
+                    yield json.loads(connection)
+                    self.deadline += time.monotonic() - yielded_at  # the time of the caller is not counted
 
     def report(self) -> Mapping[str, Any]:
         """The next report of the server; {} if it made no process, because the pair cannot be loaded."""
@@ -91,9 +92,10 @@ class JudgementProcess:
         return {}
 
     def go_on(self) -> None:
-        """Have the pair's own kernels made, and let the process begin the stage for which it waits."""
+        """Let the server make what the pair's own kernels need, and then the process begin the stage for which it
+        waits."""
         with contextlib.suppress(OSError):
-            self.line.sendall(NEED)
+            self.connection.sendall(NEED)
         self.report()
         with contextlib.suppress(OSError):
             self.orders.write(b"\n")
@@ -101,7 +103,7 @@ class JudgementProcess:
     def status(self) -> int:
         """The exit status, once the process has ended by itself; if it does not, the server ends it."""
         with contextlib.suppress(OSError):
-            self.line.sendall(END)
+            self.connection.sendall(END)
         report = self.report()
         self.ended_here |= report.get("forced", False)
         return int(report.get("status", 0))
@@ -118,28 +120,29 @@ class JudgementProcess:
                 os.killpg(self.pid, signal.SIGKILL)
 
     def free(self) -> None:
-        """Leave the process to the server, for other judgements: this one is complete."""
+        """Leave the process to the server for other judgements, because this one is complete."""
         self.pid = None
         with contextlib.suppress(OSError):
-            self.line.sendall(FREE)
+            self.connection.sendall(FREE)
         self.is_free = True
 
     def close(self) -> None:
-        """End it and wait for that, unless it is free."""
+        """End the process and wait until it has ended, unless it was left to the server."""
         if not self.is_free:
             self.kill()
-            self.line.settimeout(CLOSE_SECONDS)  # the server may prepare a pair
+            self.connection.settimeout(CLOSE_SECONDS)  # the server may prepare a pair
             with contextlib.suppress(ServerLost, MachineError):
                 self.status()
-        self.pid = None  # it may soon be another process's
-        for channel in (self.reports, self.line, self.orders, self.answers):
+        self.pid = None  # another process may soon have this number
+        for channel in (self.reports, self.connection, self.orders, self.answers):
             channel.close()
 
 
 class ServerProcess:
-    """A running `ptxbench.check.fork_server`, started at the first judgement, and again if it has died. Thread-safe.
+    """A running `ptxbench.check.fork_server`. It is started at the first judgement, and again if it has died.
+    Thread-safe.
 
-    `judgements`: those on texts that it has judged.
+    `judgements`: the last ones that it has made.
     """
 
     def __init__(self) -> None:
@@ -149,29 +152,29 @@ class ServerProcess:
         self.closed = False
 
     def start(self, task: str, complaints: IO[bytes], seconds: float) -> JudgementProcess:
-        """Have a judgement forked; `task`: JSON; `complaints`: takes its standard error.
+        """Start the process of a judgement. `task`: JSON; `complaints`: the file for its standard error.
 
         Raises ServerLost if the server has died, MachineError after `close`.
         """
-        own, line = socket.socketpair()
+        client_end, server_end = socket.socketpair()
         read_orders, orders = os.pipe()
         answers, write_answers = os.pipe()
-        judgement = JudgementProcess(self, own, orders, answers, seconds)
+        judgement = JudgementProcess(self, client_end, orders, answers, seconds)
         content = task.encode()
         try:
             with self.lock:
                 self.run()
                 judgement.forked_from = self.process
-                descriptors = [read_orders, write_answers, complaints.fileno(), line.fileno()]
+                descriptors = [read_orders, write_answers, complaints.fileno(), server_end.fileno()]
                 task_channel.send(self.control, content, descriptors)
         except BaseException as error:
-            line.close()
+            server_end.close()
             judgement.close()
             if isinstance(error, OSError):
                 raise ServerLost(self.loss(judgement.forked_from) or "it takes no task") from None
             raise
         finally:
-            line.close()
+            server_end.close()
             os.close(read_orders)
             os.close(write_answers)
         return judgement
@@ -193,7 +196,7 @@ class ServerProcess:
                 stderr=self.complaints,
                 env=environment(),
                 pass_fds=[control.fileno()],
-                start_new_session=True,  # Ctrl-C is for this process, which ends it
+                start_new_session=True,  # Ctrl-C must reach only this process, which then ends the server
             )
 
     def require_open(self) -> None:
@@ -202,9 +205,9 @@ class ServerProcess:
             raise MachineError("The judge was closed before this judgement was complete.")
 
     def loss(self, process: subprocess.Popen[bytes] | None) -> str | None:
-        """How a process of this server has ended, in words; None if it runs.
+        """How a process of this server has ended, in words; None if it still runs.
 
-        It is not the one that runs now if another judgement has started that one in the meantime.
+        Another judgement may have started a newer process in the meantime.
         """
         if process is None:
             return None
@@ -246,7 +249,8 @@ FEW_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MALLOC_AREN
 """With a hundred cores, idle threads would otherwise need gigabytes of address space."""
 
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-"""Freed arrays stay with the process for the next ones: glibc would return them, and their pages be made again."""
+"""Memory of freed arrays stays with the process for the next ones. By default glibc returns it to the system, which
+must then make the pages again."""
 
 
 NEEDED = re.compile(
@@ -259,7 +263,7 @@ NEEDED = re.compile(
 
 def environment() -> dict[str, str]:
     """The environment that Python and the tools need. The cache stays the same although the working folder differs."""
-    kept = cache.folder()
-    own = {"PTXBENCH_CACHE": str(kept.absolute())} if kept else {}
+    cache_folder = cache.folder()
+    cache_variable = {"PTXBENCH_CACHE": str(cache_folder.absolute())} if cache_folder else {}
     needed = {name: value for name, value in os.environ.items() if NEEDED.fullmatch(name)}
-    return {**needed, **FEW_THREADS, **KEPT_MEMORY, **HUGE_PAGES, **own}
+    return {**needed, **FEW_THREADS, **KEPT_MEMORY, **HUGE_PAGES, **cache_variable}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench.arrays import Array, is_float
+from ptxbench.arrays import Array, is_float, read_only
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.messages import CtaOrder
@@ -21,6 +21,7 @@ FUEL = 1 << 20
 """Loop iterations that a warp may run; no check size of a shipped pair needs a hundredth as many."""
 
 POISON = 0xFF
+"""The byte that fills outputs before a launch, unless LaunchOptions says otherwise: such bytes are a NaN in f32."""
 
 THREADS = 2
 """The most host threads for a launch: each needs address space, which is limited, and check sizes are small."""
@@ -28,7 +29,10 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class CheckKernel:
-    """What is launched: an entry of a PTX text, for an architecture. `launch`: its own launch, by size."""
+    """What is launched: an entry of a PTX text, for an architecture.
+
+    `launch`: gives the kernel's own launch for a size; None if it uses that of the pair.
+    """
 
     ptx: str
     entry: str
@@ -36,17 +40,17 @@ class CheckKernel:
     launch: Callable[..., Launch] | None = None
 
     def launch_in(self, case: CheckCase) -> Launch:
-        """Its own launch at the size of a case, or that of the case."""
+        """The kernel's own launch at the size of a case; that of the case if it has none."""
         return self.launch_at(case.size, case.launch)
 
     def launch_at(self, size: Size, usual: Launch) -> Launch:
-        """Its own launch at a size, or the usual one."""
+        """The kernel's own launch at a size; `usual` if it has none."""
         return self.launch(**size) if self.launch else usual
 
 
 @dataclass(frozen=True)
 class CheckCase:
-    """Data for one launch and the expected results. `label` names it in messages: `n=257, with NaN`.
+    """Data for one launch and the expected results. `label`: its name in messages, such as `n=257, with NaN`.
 
     `aliases`: inputs that share the memory of another, {second: first}; `size`: the dimensions.
     """
@@ -64,7 +68,7 @@ class LaunchOptions:
     """What may vary between launches without changing the result of a correct kernel.
 
     `placement`: a seed for the addresses of the arrays; `poison`: the byte that fills outputs before a launch; `ctas`
-    and `variation`: as in `emulator.run`. NaNs of the inputs have other payloads if those of arithmetic have.
+    and `variation`: as in `emulator.run`. The payloads of NaNs in the inputs vary if those of arithmetic do.
     """
 
     placement: int | None = None
@@ -108,7 +112,7 @@ def launch(
     values = {name: with_nans(value, options.variation.nans) for name, value in case.arguments.items()}
     try:
         return launch_on(values, kernel, pair, case, options, kept, copied=False)
-    except ReadOnlyArray:  # rare: again on copies, which show what the kernel leaves
+    except ReadOnlyArray:  # rare: launched again on copies, which show what the kernel writes
         return launch_on(values, kernel, pair, case, options, kept, copied=True)
 
 
@@ -134,14 +138,14 @@ def launch_on(
         elif copied or arg.name in pair.outputs or not is_alone(value, copies.values()):
             copies[arg.name] = value.copy()
         else:
-            copies[arg.name] = protected(value)
+            copies[arg.name] = read_only(value)
         if isinstance(arg, Out):
             copies[arg.name].reshape(-1).view(np.uint8)[:] = options.poison
-    own = kernel.launch_in(case)
+    kernel_launch = kernel.launch_in(case)
     execution = run_steps(
         kernel.ptx,
         kernel.entry,
-        **own.emulated(copies),
+        **kernel_launch.emulated(copies),
         arch=kernel.arch,
         sanitize=options.sanitize,
         most_threads=THREADS,
@@ -181,21 +185,14 @@ def launch_on(
 
 
 FRACTIONS = {"float8_e5m2": 2, "float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
-"""Bits of the fraction, of types whose NaNs have a payload."""
+"""Bits of the fraction of each type with a payload in its NaNs."""
 
 
 def is_alone(array: Array, others: Iterable[Any]) -> bool:
-    """Whether the array can be passed as it is: whole, and in other memory than these."""
+    """Whether the array can be passed as it is: it is contiguous, and shares no memory with these."""
     return array.flags.c_contiguous and not any(
         isinstance(other, np.ndarray) and np.may_share_memory(array, other) for other in others
     )
-
-
-def protected(array: Array) -> Array:
-    """The array as one that cannot be written."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def with_nans(value: Any, nans: int | None) -> Any:

@@ -59,7 +59,8 @@ class LintFinding:
 class LintSubject:
     """A kernel of the candidate, or a function that it calls, with the facts that the rules need.
 
-    `arrays`: those of the pair, by the kernel's parameter names. `used`: for each instruction.
+    `arrays`: those of the pair, by the kernel's parameter names. `used`: the roots that each instruction
+    uses.
     """
 
     module: Module
@@ -67,7 +68,7 @@ class LintSubject:
     arrays: Mapping[str, Argument]
     used: Sequence[OperandRoots]
     cluster: tuple[int, int, int] | None = None
-    """CTAs of a cluster of the pair's launch."""
+    """CTAs in each cluster of the pair's launch, (x, y, z); None without clusters."""
 
     @cached_property
     def rooted(self) -> list[tuple[Instruction, OperandRoots]]:
@@ -96,8 +97,8 @@ class LintSubject:
     def variables(self) -> dict[str, Variable]:
         return {**self.module.variables, **self.function.variables}
 
-    def named(self, roots: Collection[str]) -> str:
-        """The name, in the pair or the module, of one of these arrays and variables."""
+    def display_name(self, roots: Collection[str]) -> str:
+        """The name that the pair or the module has for the first of these arrays and variables."""
         name = min(roots)
         return self.arrays[name].name if name in self.arrays else name
 
@@ -157,7 +158,7 @@ def writes(subject: LintSubject) -> Iterator[tuple[Instruction, Roots]]:
 
 
 def loads_past_writes(subject: LintSubject) -> Iterator[LintFinding]:
-    """`.nc` promises that the memory is not written while the kernel runs."""
+    """A .nc load of an array that the kernel writes: `.nc` promises that nothing writes it while the kernel runs."""
     written = {
         name: instruction.line for instruction, names in writes(subject) for name in names & subject.arrays.keys()
     }
@@ -167,7 +168,7 @@ def loads_past_writes(subject: LintSubject) -> Iterator[LintFinding]:
                 yield LintFinding(
                     "nc-of-written",
                     instruction.line,
-                    f"{instruction.opcode} of '{subject.named({name})}', which line {written[name]} writes.",
+                    f"{instruction.opcode} of '{subject.display_name({name})}', which line {written[name]} writes.",
                 )
 
 
@@ -203,20 +204,22 @@ def discards(subject: LintSubject) -> Iterator[LintFinding]:
     for index, (instruction, roots) in enumerate(subject.addressed):
         if not instruction.opcode.startswith("discard"):
             continue
-        known = {name: subject.arrays[name] for name in sorted(roots & subject.arrays.keys())}
-        names = " or ".join(f"'{arg.name}'" for arg in known.values())
-        if known and all(isinstance(arg, In) for arg in known.values()):
+        discarded = {name: subject.arrays[name] for name in sorted(roots & subject.arrays.keys())}
+        names = " or ".join(f"'{arg.name}'" for arg in discarded.values())
+        if discarded and all(isinstance(arg, In) for arg in discarded.values()):
             yield LintFinding(
                 "discards-input", instruction.line, f"{instruction.opcode} of {names}: its contents are lost."
             )
-        elif any(roots & other & known.keys() and subject.blocks.may_follow(before, index) for before, other in stores):
+        elif any(
+            roots & stored & discarded.keys() and subject.blocks.may_follow(before, index) for before, stored in stores
+        ):
             yield LintFinding(
                 "discards-output", instruction.line, f"{instruction.opcode} of {names}, after a store to it."
             )
 
 
 def sleeps(subject: LintSubject) -> Iterator[LintFinding]:
-    """Only the first sleep, because a lock of libcu++ has many."""
+    """nanosleep. Only the first one is reported, because a lock of libcu++ has many."""
     first = next(
         (instruction for instruction in subject.function.instructions if instruction.opcode.startswith("nanosleep")),
         None,
@@ -226,6 +229,7 @@ def sleeps(subject: LintSubject) -> Iterator[LintFinding]:
 
 
 def heap(subject: LintSubject) -> Iterator[LintFinding]:
+    """Calls of malloc."""
     for instruction in subject.function.instructions:
         if is_call(instruction) and any(
             isinstance(operand, Symbol) and operand.name == "malloc" for operand in instruction.operands
@@ -239,59 +243,59 @@ def weak_polls(subject: LintSubject) -> Iterator[LintFinding]:
     for index in polls(subject.blocks, [roots for _, roots in subject.addressed]):
         instruction, roots = subject.addressed[index]
         if shared := roots & (outputs | subject.state | {FETCHED}):
-            of_array = f" of '{subject.named(shared - {FETCHED})}'" if shared - {FETCHED} else ""
+            of_array = f" of '{subject.display_name(shared - {FETCHED})}'" if shared - {FETCHED} else ""
             yield LintFinding(
                 "weak-poll", instruction.line, f"{instruction.opcode}{of_array} in a loop that waits for its value."
             )
 
 
-PLACES = ("%ctaid", "%smid", "%clusterid", "%cluster_ctaid", "%gridid", FETCHED)
-"""Values that may differ between CTAs."""
+DIFFERS_BETWEEN_CTAS = ("%ctaid", "%smid", "%clusterid", "%cluster_ctaid", "%gridid", FETCHED)
+"""Prefixes of the roots of values that may differ between CTAs."""
 
 
-def common_places(subject: LintSubject) -> Iterator[LintFinding]:
-    """A plain store of every CTA to the same element, so that only one of them remains."""
+def common_addresses(subject: LintSubject) -> Iterator[LintFinding]:
+    """A plain store to an address that is the same in every CTA, so that only one of the stored values remains."""
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
     for instruction, used in subject.rooted:
         if not instruction.opcode.startswith("st."):
             continue
         roots = address_roots(instruction, used)
-        varies = any(root.startswith(PLACES) for root in roots | used.guard)
-        if roots & outputs and not varies:
-            array = subject.named(roots & outputs)
+        differs = any(root.startswith(DIFFERS_BETWEEN_CTAS) for root in roots | used.guard)
+        if roots & outputs and not differs:
+            array = subject.display_name(roots & outputs)
             message = f"{instruction.opcode} to an address in '{array}' that is the same in every CTA."
             yield LintFinding("same-place", instruction.line, message)
 
 
-HANDS_ON = ("st.", "atom.", "red.", "shfl.")
+PASSES_ON = ("st.", "atom.", "red.", "shfl.")
 """Instructions that pass a value to where the rules cannot follow it."""
 
 
 def passed_addresses(subject: LintSubject) -> Iterator[LintFinding]:
     """The address of an array or a module variable that is stored or passed on."""
-    known = subject.arrays.keys() | subject.state
+    tracked = subject.arrays.keys() | subject.state
     for instruction, used in subject.rooted:
-        if not instruction.opcode.startswith(HANDS_ON) or instruction.opcode.startswith("st.param"):
+        if not instruction.opcode.startswith(PASSES_ON) or instruction.opcode.startswith("st.param"):
             continue
         results = 0 if instruction.opcode.startswith(("st.", "red.")) else 1
-        for operand, own in list(zip(instruction.operands, used.operands, strict=True))[results:]:
-            if own & known and not isinstance(operand, Address):
+        for operand, roots in list(zip(instruction.operands, used.operands, strict=True))[results:]:
+            if roots & tracked and not isinstance(operand, Address):
                 yield LintFinding(
                     "hides-address",
                     instruction.line,
-                    f"{instruction.opcode} passes on the address of '{subject.named(own & known)}'.",
+                    f"{instruction.opcode} passes on the address of '{subject.display_name(roots & tracked)}'.",
                 )
 
 
 def compared_addresses(subject: LintSubject) -> Iterator[LintFinding]:
     """A comparison of an address with something other than an address of the same array."""
-    places = subject.arrays.keys() | subject.variables.keys()
+    names_in_memory = subject.arrays.keys() | subject.variables.keys()
     for instruction, used in subject.rooted:
         if not instruction.opcode.startswith("setp."):
             continue
-        left, right = (roots & places for roots in used.operands[1:3])
+        left, right = (roots & names_in_memory for roots in used.operands[1:3])
         if left != right:
-            message = f"{instruction.opcode} compares the address of '{subject.named(left | right)}'."
+            message = f"{instruction.opcode} compares the address of '{subject.display_name(left | right)}'."
             yield LintFinding("compares-address", instruction.line, message)
 
 
@@ -341,7 +345,7 @@ MASKED = re.compile(r"(shfl\.sync|vote\.sync|match\.(any|all)\.sync|redux\.sync|
 
 
 def masks(subject: LintSubject) -> Iterator[LintFinding]:
-    """A constant mask that is not that of a full warp."""
+    """A constant lane mask that lacks some lanes of the warp."""
     for instruction in subject.function.instructions:
         if not MASKED.match(instruction.opcode) or not instruction.operands:
             continue
@@ -367,7 +371,8 @@ PHASE_WAIT = re.compile(r"mbarrier\.(try|test)_wait\b")
 
 
 def unchecked_waits(subject: LintSubject) -> Iterator[LintFinding]:
-    """Waits for a phase of an mbarrier that may end before it, and whose result no instruction reads."""
+    """Waits for a phase of an mbarrier with a result that no instruction reads: such a wait may end before the
+    phase."""
     instructions = subject.function.instructions
     for number, wait in enumerate(instructions):
         if PHASE_WAIT.match(wait.opcode) and wait.operands and not is_read(subject, number):
@@ -378,19 +383,19 @@ def is_read(subject: LintSubject, number: int) -> bool:
     """Whether an instruction may read the predicate that instruction `number` writes, before it is written again."""
     instructions, blocks = subject.function.instructions, subject.blocks
     names = set(written_registers(instructions[number].operands[0]))
-    todo, seen = [number + 1], set()
-    while todo:
-        at = todo.pop()
-        if at in seen or at >= len(instructions):
+    waiting, seen = [number + 1], set()
+    while waiting:
+        index = waiting.pop()
+        if index in seen or index >= len(instructions):
             continue
-        seen.add(at)
-        instruction = instructions[at]
+        seen.add(index)
+        instruction = instructions[index]
         if reads(instruction, names):
             return True
         if instruction.operands and not instruction.guard and names <= set(written_registers(instruction.operands[0])):
             continue
-        block = max(start for start in blocks.following if start <= at)
-        todo += blocks.successors(block) if blocks.following[block] == at + 1 else [at + 1]
+        block = max(start for start in blocks.following if start <= index)
+        waiting += blocks.successors(block) if blocks.following[block] == index + 1 else [index + 1]
     return False
 
 
@@ -403,11 +408,11 @@ def reads(instruction: Instruction, names: Collection[str]) -> bool:
 
 
 def clusters(subject: LintSubject) -> Iterator[LintFinding]:
-    """Without clusters in the pair's launch, those of the entry are launched."""
-    wanted = subject.function.directives.get(".reqnctapercluster", ())
-    if wanted and subject.cluster and (*wanted, 1, 1)[:3] != subject.cluster:
-        asked = ", ".join(map(str, subject.cluster))
-        message = f".reqnctapercluster {', '.join(map(str, wanted))}: the pair's launch has clusters of {asked}."
+    """A cluster size in the entry that differs from the pair's launch. A launch without clusters uses the entry's."""
+    required = subject.function.directives.get(".reqnctapercluster", ())
+    if required and subject.cluster and (*required, 1, 1)[:3] != subject.cluster:
+        launched = ", ".join(map(str, subject.cluster))
+        message = f".reqnctapercluster {', '.join(map(str, required))}: the pair's launch has clusters of {launched}."
         yield LintFinding("needs-clusters", subject.function.line, message)
 
 
@@ -468,7 +473,7 @@ RULES = (
     sleeps,
     heap,
     weak_polls,
-    common_places,
+    common_addresses,
     passed_addresses,
     compared_addresses,
     special("reads-clock", CLOCKS, "is a clock"),

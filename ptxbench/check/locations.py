@@ -12,19 +12,19 @@ from ptxbench.execution import ExecProgram
 
 @dataclass(frozen=True)
 class Locations:
-    """The locations of one file. `program`: its PTX, which knows the line of CUDA C of each line."""
+    """The locations in one file. `program`: its PTX, with the line of CUDA C for each line of PTX."""
 
     content: bytes
     program: ExecProgram
 
     def at(self, stage: str, code: str, message: str, line: int) -> Finding:
         """A finding at a line of the PTX (0: no line), reported at the line of the candidate's file."""
-        own = line or None
-        if own is not None and self.program.language == "cuda":
-            own = self.program.cuda_lines.get(own)
-            if own is None:
+        file_line = line or None
+        if file_line is not None and self.program.language == "cuda":
+            file_line = self.program.cuda_lines.get(file_line)
+            if file_line is None:
                 message = f"{message.removesuffix('.')} (line {line} of the PTX that NVRTC makes)."
-        return finding(stage, code, self.lines_of(message), own, self.column(own))
+        return finding(stage, code, self.lines_of(message), file_line, self.column(file_line))
 
     def lines_of(self, message: str) -> str:
         """`message`, with its lines of the PTX replaced by lines of the CUDA C."""
@@ -32,11 +32,11 @@ class Locations:
             return message
         lines = self.program.cuda_lines
 
-        def own(match: re.Match[str]) -> str:
+        def in_file(match: re.Match[str]) -> str:
             line = lines.get(int(match[1]))
             return f"line {line}" if line else f"line {match[1]} of the PTX that NVRTC makes"
 
-        return re.sub(r"\bline (\d+)", own, message)
+        return re.sub(r"\bline (\d+)", in_file, message)
 
     def column(self, line: int | None) -> int | None:
         """Where the text of a line begins, from 1."""

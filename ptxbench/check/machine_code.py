@@ -26,7 +26,7 @@ MOST_INSTRUCTIONS = 5_000
 """
 
 Executions = Mapping[str, Any]
-"""As in the JSON: `least`, `most`, `fit`, `whole`, `anchors_off` and `reason`."""
+"""Executed machine instructions as in the JSON: `least`, `most`, `fit`, `whole`, `anchors_off` and `reason`."""
 
 
 def derived(build: Build, result: LaunchResult, launch: Launch) -> Executed:
@@ -48,7 +48,7 @@ def derived(build: Build, result: LaunchResult, launch: Launch) -> Executed:
         LookupError,
         ValueError,
         AssertionError,
-    ) as error:  # a verdict needs no figure
+    ) as error:  # a verdict is possible without this figure
         return Executed(reason=f"the derivation failed ({type(error).__name__}); please report this")
 
 
@@ -66,13 +66,14 @@ def code_of(name: str, builds: Mapping[str, Build]) -> str:
     return (build.report.sass_sha256 if build else None) or f"variant {name}"
 
 
-def ratio(own: Executions, other: Executions, *, same_code: bool = False) -> float | list[float] | None:
-    """A number if both are numbers, else the range [least, most]; None if either is unknown."""
-    if own["least"] is None or not other["least"]:
+def ratio(candidate: Executions, variant: Executions, *, same_code: bool = False) -> float | list[float] | None:
+    """The candidate's executed instructions over the variant's: a number if both are numbers, else the range
+    [least, most]; None if either is unknown."""
+    if candidate["least"] is None or not variant["least"]:
         return None
     if same_code:
         return 1.0
-    least, most = own["least"] / other["most"], own["most"] / other["least"]
+    least, most = candidate["least"] / variant["most"], candidate["most"] / variant["least"]
     return least if least == most else [least, most]
 
 

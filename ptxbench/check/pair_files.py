@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 State = tuple[int, ...] | None
-"""What changes when a file or the list of a folder's files does; None if there is none."""
+"""What changes when a file, or the list of files in a folder, changes; None if the path does not exist."""
 
 
 class Hashed(NamedTuple):
     states: dict[Path, State]
-    """Of the pair's files, of the folder of kernels and of the folders in it, before the files were read."""
+    """The states of the pair's files, of the folder of kernels and of the folders in it, before the files were read."""
     sha256: str
 
 
 HASHED: dict[tuple[str, Path], Hashed] = {}
 
 
-def sources(pair: str, kernels: Path) -> str:
+def hash_of_files(pair: str, kernels: Path) -> str:
     """A hash of the pair's files. They are searched and read again only if one of them or a folder has changed."""
-    known = HASHED.get((pair, kernels))
-    if known is None or known.states != states_of(known.states):
-        known = HASHED[pair, kernels] = hashed(pair, kernels)
-    return known.sha256
+    cached = HASHED.get((pair, kernels))
+    if cached is None or cached.states != states_of(cached.states):
+        cached = HASHED[pair, kernels] = hashed(pair, kernels)
+    return cached.sha256
 
 
 def hashed(pair: str, kernels: Path) -> Hashed:

@@ -19,13 +19,12 @@ from ptxbench.emulator.syntax import Function, Instruction, Module, Operand, Spe
 WEAK = re.compile(r"ld(?!u)(?!.*\.(volatile|relaxed|acquire|mmio)\b)(?!.*\.(shared|local|const|param)\b)")
 STORES = re.compile(r"(st|atom|red)\b(?!.*\.(shared|local|param)\b)|cp\.(reduce\.)?async\.bulk")
 MEETS = re.compile(r"(bar|barrier|mbarrier|call|griddepcontrol)\b")
-"""After these the value may have changed legitimately, or their effect is unknown."""
+"""Instructions after which the value may have changed legitimately, or with an unknown effect."""
 UNKNOWN = re.compile(r"(ld|ldu|atom|ldmatrix|alloca|mma|wmma|tex|suld)\b(?!\.param)(?!\.const)")
-"""Their results may change although their operands do not."""
+"""Instructions with results that may change although their operands do not."""
 COMPARES = re.compile(r"(setp|testp)\b")
 CHANGING = ("%clock", "%globaltimer", "%pm")
 ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
-
 
 MOST_BLOCKS, MOST_READ = 200, 5_000
 """The largest loops that are examined, in blocks and in instructions: waiting loops are small."""
@@ -119,7 +118,7 @@ class PollLoop:
         return names
 
     def needed(self, start: Iterable[str]) -> set[int]:
-        """The instructions that compute some registers."""
+        """The instructions that compute the registers `start`."""
         indices: set[int] = set()
         waiting = [*start]
         while waiting:
@@ -153,18 +152,18 @@ def polling_loads(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roo
     stored = [addresses[index] for index in loop.matching(STORES)]
     if any(FETCHED in names or not names for names in stored):
         return
-    own = frozenset[str]().union(*stored)
+    stored_arrays = frozenset[str]().union(*stored)
     loads = {
         index
         for index in loop.indices
-        if index in weak and loop.reads[index] <= steady and not addresses[index] & own
+        if index in weak and loop.reads[index] <= steady and not addresses[index] & stored_arrays
     }  # fmt: skip
-    known = loop.closed(steady, [*fits, *loads])
+    steady_or_loaded = loop.closed(steady, [*fits, *loads])
     fresh = loop.dependents(chain.from_iterable(loop.results(index) for index in loads))
     guards = {guard.name for index in loop.exits if (guard := instructions[index].guard) is not None}
     deciding = loop.needed(guards)
     for index in loop.matching(COMPARES):
-        if index in deciding and loop.reads[index] & fresh and loop.reads[index] <= known:
+        if index in deciding and loop.reads[index] & fresh and loop.reads[index] <= steady_or_loaded:
             yield from loads & loop.needed(loop.reads[index])
 
 

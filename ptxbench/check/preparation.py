@@ -1,5 +1,5 @@
-"""Everything that judgements need of the pair's own kernels, made ahead: in memory for the judgements that are forked
-afterwards, and in the user's cache, where the process of a judgement cannot write. Never sees a candidate."""
+"""Makes everything that judgements need of the pair's own kernels in advance: in memory, for the judgements that are
+forked afterwards, and in the user's cache, where the process of a judgement cannot write. Never sees a candidate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ptxbench import cache, environment, toolchain
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
-from ptxbench.check.pair_files import sources
+from ptxbench.check.pair_files import hash_of_files
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
@@ -29,12 +29,12 @@ from ptxbench.toolchain import encodings, locate
 PACKAGE = Path(__file__).parents[1]
 
 MODES = ("plain", "sanitize")
-"""How the emulator translates the kernels of a judgement."""
+"""The modes in which the emulator translates the kernels of a judgement."""
 
 
 @functools.cache
 def warm_up_parsing(arch: str) -> None:
-    """Read a text without a kernel. Then the judgements that are forked know the tools and the libraries of these."""
+    """Read a text without a kernel, so that the forked judgements know the tools and their libraries already."""
     CandidateText(Path(f"candidate{SUFFIXES['ptx']}"), b"no kernel\n", arch).parses()
     if (disassembler := locate.program("nvdisasm")) is not None:
         tools.libraries(disassembler)
@@ -43,7 +43,7 @@ def warm_up_parsing(arch: str) -> None:
 def warm(suite: CheckSuite, settings: CheckOptions) -> bool:
     """Build, launch and derive in a copy of this process, which leaves the results in the user's cache; whether it did.
 
-    In a copy: a crash there, such as of the pair's own kernel, does not end this process.
+    A crash of the copy, for example by the pair's own kernel, does not end this process.
     """
     root = cache.folder()
     if root is None or not cache.usable(root):
@@ -54,9 +54,9 @@ def warm(suite: CheckSuite, settings: CheckOptions) -> bool:
 def prepare(suite: CheckSuite, settings: CheckOptions) -> None:
     """Judge one of the pair's own kernels, which makes every case that a right kernel needs, and all results of the
     pair's kernels; only after `warm`. Errors are left to the judgement, where they happen again and are reported."""
-    from ptxbench.executed import program  # noqa: F401  for the copies: a new kernel's derivation needs it
+    from ptxbench.executed import program  # noqa: F401  # loaded for the copies: a new kernel's derivation needs it
 
-    encodings.encodings(suite.arch)  # and this
+    encodings.encodings(suite.arch)  # the derivation needs these too
     with contextlib.suppress(Exception):  # the pair's functions may raise anything
         warm_up(suite, settings)
         for kernel in suite.kernels.values():
@@ -80,14 +80,14 @@ def warm_up(suite: CheckSuite, settings: CheckOptions) -> None:
             path = Path(folder) / f"candidate{SUFFIXES['ptx']}"
             path.write_text(right.ptx)
             Checker(suite, path, CheckOptions(targets=settings.targets)).judge()
-        for question in suite.results[:1]:  # where most wrong kernels are wrong: is the pair's own kernel right?
-            suite.beyond_contract(next(iter(question)))
+        for series in suite.results[:1]:  # where most wrong kernels are wrong: is the pair's own kernel right?
+            suite.beyond_contract(next(iter(series)))
     stop_process()
 
 
 def load(kernel: CheckKernel, suite: CheckSuite) -> None:
-    """Load the machine code of a kernel into this process, and compile the kernel as if it were new: then all that
-    others share with it is in this process."""
+    """Load the machine code of a kernel into this process, and compile the kernel as if it were new: then everything
+    that the compilation of other kernels shares with it is in this process."""
     clustered = suite.cluster is not None
     for mode in MODES:
         native.kernel(kernel.ptx, kernel.entry, kernel.arch, mode, clustered)
@@ -96,9 +96,9 @@ def load(kernel: CheckKernel, suite: CheckSuite) -> None:
 
 
 def key(pair: str, kernels: Path, arch: str, targets: Sequence[str]) -> tuple[str, ...]:
-    """The name in the cache of the mark that the pair was prepared: its kernels' builds are there."""
+    """The key of a cache entry that marks a prepared pair: the builds of its kernels are in the cache."""
     task = json.dumps([pair, str(kernels.absolute()), arch, targets])
-    return "warm", task, sources(pair, kernels), package_state(), environment.processor()
+    return "warm", task, hash_of_files(pair, kernels), package_state(), environment.processor()
 
 
 def is_warm(pair: str, kernels: Path, arch: str, targets: Sequence[str]) -> bool:

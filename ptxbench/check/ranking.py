@@ -26,9 +26,14 @@ def ranked(judgements: Sequence[Judgement]) -> list[Judgement]:
         if judgement.verdict != ACCEPTED:
             return verdict, -list(STAGES).index(judgement.ended_at or next(iter(STAGES)))
         time = time_ratio(judgement) or 0.0 if timed else 0.0
-        known = range_of(judgement)
+        machine_instructions = range_of(judgement)
         instructions = judgement.compared.get(CANDIDATE, {}).get("instructions", 0.0)
-        return verdict, time, sectors(judgement), *((0.0, *known) if known else (1.0, instructions, 0.0))
+        return (
+            verdict,
+            time,
+            sectors(judgement),
+            *((0.0, *machine_instructions) if machine_instructions else (1.0, instructions, 0.0)),
+        )
 
     return sorted(judgements, key=key)
 
@@ -51,23 +56,23 @@ def places(judgements: Sequence[Judgement]) -> list[int | None]:
 
 
 def by_instructions(group: Sequence[Judgement], before: int) -> Iterator[int | None]:
-    """The places after `before` others of candidates with the same number of sectors; equal if ranges overlap."""
-    place, reach = 0, -1.0
+    """The places of candidates with the same number of sectors, after `before` better ones; equal if ranges overlap."""
+    place, greatest = 0, -1.0
     for number, judgement in enumerate(group, before + 1):
-        known = range_of(judgement)
-        if known is None:
+        limits = range_of(judgement)
+        if limits is None:
             yield None
             continue
-        if known[0] > reach:
+        if limits[0] > greatest:
             place = number
-        reach = max(reach, known[1])
+        greatest = max(greatest, limits[1])
         yield place
 
 
 def range_of(judgement: Judgement) -> tuple[float, float] | None:
     """The least and the most machine instructions of the candidate; None if they are too uncertain."""
-    own = judgement.executed.get(CANDIDATE)
-    return (own["least"], own["most"]) if own and settled(own) else None
+    executed = judgement.executed.get(CANDIDATE)
+    return (executed["least"], executed["most"]) if executed and settled(executed) else None
 
 
 def sectors(judgement: Judgement) -> float:

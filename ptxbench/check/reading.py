@@ -84,25 +84,27 @@ class CandidateText:
             yield finding("parses", "does-not-compile", one_line(text), int(line) or None)
 
     def unreadable(self, error: Exception) -> StageOutcome:
-        """The emulator cannot read the text. ptxas decides whether it is valid PTX."""
+        """The outcome if the emulator cannot read the text. ptxas decides whether it is valid PTX."""
         words = one_line(str(error))
         line = re.match(r"line (\d+): ", words)
         message = words[line.end() :] if line else words
-        with_line = int(line[1]) if line else 0
+        line_number = int(line[1]) if line else 0
         if isinstance(error, RecursionError):
             return StageOutcome("not read", [finding("parses", "nested-too-deep", "the text is nested too deeply.")])
         tool = locate.program("ptxas")
         if tool is None:
-            return StageOutcome("not read", [self.locations.at("parses", "syntax", message, with_line)])
-        if self.language == "ptx" and has_unclosed_brace(self.ptx):  # ptxas would say the same of its last line
-            return StageOutcome("not valid PTX", [self.locations.at("parses", "syntax", message, with_line)])
+            return StageOutcome("not read", [self.locations.at("parses", "syntax", message, line_number)])
+        if self.language == "ptx" and has_unclosed_brace(self.ptx):  # ptxas would report it at the last line only
+            return StageOutcome("not valid PTX", [self.locations.at("parses", "syntax", message, line_number)])
         try:
             toolchain.assembled_for_counts(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
-            own = self.locations.at("parses", "syntax", message, with_line)
+            parser_error = self.locations.at("parses", "syntax", message, line_number)
             others = [refusal for refusal in self.refusals(str(refused), "parses", "syntax") if refusal.line]
-            return StageOutcome("not valid PTX", [own, *(other for other in others if other.line != own.line)])
-        return StageOutcome("not read", [self.locations.at("parses", "not-readable", message, with_line)])
+            return StageOutcome(
+                "not valid PTX", [parser_error, *(other for other in others if other.line != parser_error.line)]
+            )
+        return StageOutcome("not read", [self.locations.at("parses", "not-readable", message, line_number)])
 
     def refusals(self, messages: str, stage: str, code: str) -> Iterator[Finding]:
         """One finding for each error of ptxas; if it names no line, one that quotes the beginning of its message."""
@@ -142,7 +144,7 @@ COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"[^"\n]*"', re.S)
 """Comments and strings."""
 
 UNSURE = re.compile(r'/\*|["\\]|^\s*#', re.M)
-"""What may hide a brace from whoever reads the text: a comment or a string that does not end, or a directive."""
+"""What may make the count of braces wrong: a comment or a string that does not end, or a directive."""
 
 
 def has_unclosed_brace(ptx: str) -> bool:
@@ -157,10 +159,10 @@ def oversized_variables(module: Module) -> Iterator[tuple[Any, str]]:
     for function in [None, *module.functions.values()]:
         variables = (module if function is None else function).variables.values()
         for space, most in limits.items():
-            own = [variable for variable in variables if variable.space == space]
-            total = sum(variable.size_bytes for variable in own)
+            in_space = [variable for variable in variables if variable.space == space]
+            total = sum(variable.size_bytes for variable in in_space)
             if total > most:
-                largest = max(own, key=lambda variable: variable.size_bytes)
+                largest = max(in_space, key=lambda variable: variable.size_bytes)
                 message = (
                     f"with '{largest.name}' there are {total:,} bytes of {space} memory; expected at most {most:,}."
                 )

@@ -28,15 +28,15 @@ ROUNDS: Sequence[CtaOrder] = ("usual", "last first", "by turns")
 ALONE: Sequence[CtaOrder] = ("first alone", "last alone")
 
 MOST_CHANGED = 64
-"""At most one element in this many differs from the last launch, so that a few samples show no difference."""
+"""At most one element in this many differs from the last launch, so that a look at a few elements finds no change."""
 
 
 def repeats(launcher: CandidateLauncher) -> StageOutcome:
     """Launches on the same data that differ in things that must not matter, also after launches on other data."""
-    suite, before = launcher.suite, launcher.launches
+    suite, launches_before = launcher.suite, launcher.launches
     case, other, small = suite.repeated
     first: LaunchResult | None = None
-    # First alone, so that a kernel that is always wrong is not blamed on the repetition.
+    # First each case once, so that a kernel that is always wrong gets no finding about repetition.
     for repeated_case in suite.repeated:
         wrong, result = outcome(launcher, repeated_case, LaunchOptions())
         if wrong:
@@ -52,7 +52,8 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
             break
     worst = [difference for difference in findings if difference.severity == ERROR] or findings[:1]
     return StageOutcome(
-        f"{launcher.launches - before} launches, {'the same bits' if not findings else 'different results'}", worst[:1]
+        f"{launcher.launches - launches_before} launches, {'the same bits' if not findings else 'different results'}",
+        worst[:1],
     )
 
 
@@ -66,8 +67,8 @@ def everything_varied(
 
 
 def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
-    """The largest check size with little stored before others wait for it, if the kernel has such stores: a wait that
-    looks at the sums of many CTAs then finds none that includes those before."""
+    """The largest check size with CTAs stopped after each store that others may wait for, if the kernel has such
+    stores. Then a wait that looks at the sums of many CTAs finds none that includes the sums of the CTAs before."""
     if announces(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["stores first"], LaunchOptions(ctas="stores first"))
         yield from varied(launcher, launcher.suite.largest, None, [aspect])
@@ -84,10 +85,10 @@ def on_other_hardware(launcher: CandidateLauncher, *others: object) -> Iterator[
 def with_nans(launcher: CandidateLauncher, first: LaunchResult, *others: CheckCase) -> Iterator[Finding]:
     """A launch on data with NaNs that have other signs and payloads than before."""
     suite = launcher.suite
-    special_cases = (made_case for question in suite.special for made_case in question.cases or question)
-    having = (made_case for made_case in special_cases if any(map(has_nan, made_case.arguments.values())))
+    special_cases = (made_case for series in suite.special for made_case in series.cases or series)
+    with_nan = (made_case for made_case in special_cases if any(map(has_nan, made_case.arguments.values())))
     case = next(
-        (made_case for made_case in having if suite.reference_failures.get((id(made_case), False)) is None), None
+        (made_case for made_case in with_nan if suite.reference_failures.get((id(made_case), False)) is None), None
     )
     if case is not None:
         yield from varied(launcher, case, None, aspects(suite.drawn("NaN"), approximate=True))
@@ -98,10 +99,11 @@ def has_nan(value: object) -> bool:
 
 
 def collisions(launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: object) -> Iterator[Finding]:
-    """Bytes that both the first and the last CTA write when they run alone: a race that no order of CTAs need show.
+    """Bytes that both the first and the last CTA write when they run alone: a race that may not show in any order of
+    CTAs.
 
     Not for kernels with atomics on global memory: there this may be correct. If every CTA stores to one place, the
-    largest check size is tried too: at the other the last CTA may have nothing to add.
+    largest check size is tried too: at the size of `case` the last CTA may have nothing to add.
     """
     if first.counters["ptx_atomic_global_requests"]:
         return
@@ -118,17 +120,20 @@ def stores_to_one_place(launcher: CandidateLauncher) -> bool:
     return any(complaint.code == "same-place" for complaint in launcher.complaints)
 
 
-def collision_at(launcher: CandidateLauncher, case: CheckCase, usual: LaunchResult) -> str | None:
-    """A byte that both the first and the last CTA write if they run alone, in words. `usual`: what all CTAs leave."""
+def collision_at(launcher: CandidateLauncher, case: CheckCase, all_ctas: LaunchResult) -> str | None:
+    """A message about a byte that both the first and the last CTA write if they run alone; None if there is none.
+    `all_ctas`: the result of a launch of all CTAs."""
     if math.prod(case.launch.grid_xyz) < len(ALONE):
         return None
     try:
-        one, other = (launcher.launch(case, LaunchOptions(ctas=order)) for order in ALONE)
-    except KernelError:  # a CTA that waits for others; the orders of the CTAs test that
+        first_alone, last_alone = (launcher.launch(case, LaunchOptions(ctas=order)) for order in ALONE)
+    except KernelError:  # a CTA waits for others, which the launches in other orders test
         return None
     for name in launcher.suite.pair.outputs:
         before = case.arguments[name].tobytes() if name in launcher.suite.initialised else None
-        a, b, whole = (np.frombuffer(result.outputs[name].tobytes(), np.uint8) for result in (one, other, usual))
+        a, b, whole = (
+            np.frombuffer(result.outputs[name].tobytes(), np.uint8) for result in (first_alone, last_alone, all_ctas)
+        )
         initial = np.full_like(a, POISON) if before is None else np.frombuffer(before, np.uint8)
         both = (a != initial) & (b != initial) & ((a != b) | (a != whole))
         if both.any():
@@ -180,8 +185,8 @@ def smallest_visible_change(launcher: CandidateLauncher, case: CheckCase, other:
         changed = {}
         for name, order in orders.items():
             value = case.arguments[name].copy()
-            some = order[: min(count, max(sizes[name] // MOST_CHANGED, 1))]
-            value.reshape(-1)[some] = other.arguments[name].reshape(-1)[some]
+            positions = order[: min(count, max(sizes[name] // MOST_CHANGED, 1))]
+            value.reshape(-1)[positions] = other.arguments[name].reshape(-1)[positions]
             changed[name] = value
         arguments = {**case.arguments, **changed}
         expected = expect(suite.pair, arguments)

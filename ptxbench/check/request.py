@@ -52,11 +52,11 @@ def request(
     if len(names) != 1:
         raise UsageError(f"'{pair}' matches {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
     loaded = load(kernels, names[0])  # its mistakes are not the candidate's
-    opened = open_backend()
-    device = opened.device().sm
-    timed = opened.name == "gpu"
-    if timed and arch and arch.rstrip("af") != device.rstrip("af"):
-        raise UsageError(f"The GPU is {device}, not {arch}. Leave out --arch, or use --backend emulator.")
+    opened_backend = open_backend()
+    device_arch = opened_backend.device().sm
+    timed = opened_backend.name == "gpu"
+    if timed and arch and arch.rstrip("af") != device_arch.rstrip("af"):
+        raise UsageError(f"The GPU is {device_arch}, not {arch}. Leave out --arch, or use --backend emulator.")
     if sizes and not timed:
         raise UsageError("--size sets the sizes to time on a GPU; a judgement uses the pair's own sizes.")
     if timed:
@@ -65,18 +65,20 @@ def request(
         raise UsageError(
             "--flag cannot be timed: a run compiles all CUDA C with the same options. Use --backend emulator."
         )
-    if named := next((flag for flag in flags if names_file(flag)), None):
-        raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
-    drawn = new_seed() if seed is None else seed
+    if file_flag := next((flag for flag in flags if names_file(flag)), None):
+        raise UsageError(f"--flag {file_flag} names a file or a folder; a candidate may read only CUDA's headers.")
+    used_seed = new_seed() if seed is None else seed
     settings = CheckOptions(max_loop_iterations or FUEL, tuple(flags), targets_of(targets), thorough)
     limits = ProcessLimits(timeout, int(memory_gib * GIB))
-    task = CheckTask(names[0], kernels, arch or loaded.arch(device, any_gpu=not timed), drawn, settings, limits)
-    return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None
+    task = CheckTask(
+        names[0], kernels, arch or loaded.arch(device_arch, any_gpu=not timed), used_seed, settings, limits
+    )
+    return task, Timing(opened_backend, kernels, tuple(sizes), rounds, used_seed) if timed else None
 
 
 def targets_of(patterns: Sequence[str]) -> tuple[str, ...]:
     """The targets of ptxas that match these patterns, the usual ones without patterns; none without ptxas."""
     if not versions()["ptxas"]:
         return ()
-    known = chosen_targets(patterns)
-    return known if patterns else tuple(target for target in USUAL_TARGETS if target in known)
+    matching = chosen_targets(patterns)
+    return matching if patterns else tuple(target for target in USUAL_TARGETS if target in matching)

@@ -68,24 +68,28 @@ def speeds(judgement: Judgement, others: Iterable[Judgement]) -> Iterable[tuple[
     for figure in (TIME, "sectors", EXECUTED):
         if figure == EXECUTED and not settled(judgement.executed.get(CANDIDATE)):
             continue
-        own = [
+        candidate_ratios = [
             limits[1]
             for variant, ratios in judgement.ratios.items()
-            if (limits := ends(ratios.get(figure))) and known(judgement.executed.get(variant), figure)
+            if (limits := ends(ratios.get(figure))) and is_settled(judgement.executed.get(variant), figure)
         ]
-        if not own:
+        if not candidate_ratios:
             continue
-        yield figure, min(1.0, 1 / max(*own, 1.0), *(relative(other, judgement, figure) for other in others))
+        yield (
+            figure,
+            min(1.0, 1 / max(*candidate_ratios, 1.0), *(relative(other, judgement, figure) for other in others)),
+        )
 
 
-def known(executed: Mapping[str, Any] | None, figure: str) -> bool:
+def is_settled(executed: Mapping[str, Any] | None, figure: str) -> bool:
+    """Whether a figure is certain enough to be used; only executed machine instructions may be uncertain."""
     return figure != EXECUTED or settled(executed)
 
 
 def relative(other: Judgement, judgement: Judgement, figure: str) -> float:
     """The figure of another candidate over that of this one, through a variant of the pair; 1 if either is unknown."""
     for variant, ratios in judgement.ratios.items():
-        own, others = ends(ratios.get(figure)), ends(other.ratios.get(variant, {}).get(figure))
-        if own and others and own[1] and known(other.executed.get(CANDIDATE), figure):
-            return others[0] / own[1] if others != own else 1.0
+        ends_here, ends_there = ends(ratios.get(figure)), ends(other.ratios.get(variant, {}).get(figure))
+        if ends_here and ends_there and ends_here[1] and is_settled(other.executed.get(CANDIDATE), figure):
+            return ends_there[0] / ends_here[1] if ends_there != ends_here else 1.0
     return 1.0

@@ -53,7 +53,7 @@ NO_RESULT = (
 """Instructions whose first operand is not written."""
 
 LOADS = ("ld.", "ldu.", "atom.", "ldmatrix", "shfl", "mma.", "wmma.")
-"""Instructions whose result does not depend only on their operands, except loads of a parameter."""
+"""Instructions with results that do not depend only on their operands; loads of a parameter are exceptions."""
 
 ENDS = ("bra", "brx", "ret", "exit", "trap")
 
@@ -77,8 +77,8 @@ def rooted(
 ) -> tuple[list[OperandRoots], State]:
     """For each instruction the roots that it uses, none if it is unreachable; and the state at the function's returns.
 
-    `at_start`: the state at the start, with parameters keyed as in `Place.keys`. `pointers`: the variables
-    whose addresses a variable holds from the start.
+    `at_start`: the state at the start, with parameters keyed as in `AccessPlace.keys`. `pointers`: for each
+    variable that holds addresses from the start, the variables at these addresses.
     """
     blocks = BlockStates(function)
     passing = TransferFunction(function, calls, pointers or {})
@@ -128,16 +128,16 @@ class AccessPlace(NamedTuple):
 
 
 class OperandNames(NamedTuple):
-    """The registers in an operand, and the roots that it has itself: predefined registers and variables."""
+    """The names in an operand: its registers, and its direct roots (predefined registers and variables)."""
 
     registers: Sequence[str]
-    own: Roots
+    direct: Roots
 
     def roots(self, state: Mapping[str, Roots]) -> Roots:
         if not self.registers:
-            return self.own
+            return self.direct
         first, *others = [state.get(name, NOTHING) for name in self.registers]
-        return first.union(self.own, *others) if others or self.own else first
+        return first.union(self.direct, *others) if others or self.direct else first
 
 
 def names_of(operand: Operand) -> OperandNames:
@@ -146,22 +146,25 @@ def names_of(operand: Operand) -> OperandNames:
         return OperandNames((operand.name,), NOTHING)
     if isinstance(operand, Symbol | Special):
         return OperandNames((), frozenset({operand.name}))
-    inside = [names_of(part) for part in parts(operand)]
-    names = tuple(name for part in inside for name in part.registers)
-    return OperandNames(names, NOTHING.union(*(part.own for part in inside)))
+    inner = [names_of(part) for part in parts(operand)]
+    names = tuple(name for part in inner for name in part.registers)
+    return OperandNames(names, NOTHING.union(*(part.direct for part in inner)))
 
 
 class Transfer(NamedTuple):
-    """What the analysis reads of an instruction, which it may visit several times. `written`: registers."""
+    """An instruction as the analysis needs it, prepared once because it may be visited several times.
+
+    `place`: if it loads or stores a parameter of a call; `written`: the registers that it writes.
+    """
 
     instruction: Instruction
     place: AccessPlace | None
     operands: Sequence[OperandNames]
     written: Sequence[str]
-    computed: bool
+    is_computed: bool
     """Whether the result depends only on the operands."""
-    holds: bool
-    """Whether it may load an address from a variable."""
+    may_load_address: bool
+    """Whether it may load an address that a variable holds from the start."""
 
 
 class TransferFunction:
@@ -169,8 +172,10 @@ class TransferFunction:
 
     def __init__(self, function: Function, calls: CallRoots, pointers: Mapping[str, Roots]) -> None:
         self.pointers = pointers
-        own = () if function.entry else (*function.params, *function.returns)
-        self.slots = {variable.name for variable in (*own, *function.variables.values()) if variable.space == "param"}
+        call_params = () if function.entry else (*function.params, *function.returns)
+        self.slots = {
+            variable.name for variable in (*call_params, *function.variables.values()) if variable.space == "param"
+        }
         self.calls = calls
         self.transfers = [self.transfer(instruction) for instruction in function.instructions]
 
@@ -216,10 +221,10 @@ class TransferFunction:
         if not transfer.written:
             return
         new = JUST_FETCHED
-        if transfer.computed or transfer.holds:
+        if transfer.is_computed or transfer.may_load_address:
             used = NOTHING.union(*[names.roots(state) for names in transfer.operands[1:]])
-            new = used if transfer.computed else new
-            if transfer.holds:
+            new = used if transfer.is_computed else new
+            if transfer.may_load_address:
                 new = new.union(*(self.pointers[name] for name in used & self.pointers.keys()))
         for name in transfer.written:
             roots = new | state.get(name, NOTHING) if transfer.instruction.guard is not None else new
@@ -244,12 +249,12 @@ def vector_parts(operand: Operand) -> Sequence[Operand]:
 
 
 def merge(into: State, other: Mapping[str, Roots]) -> bool:
-    """Add the roots of another path; whether that adds anything new."""
+    """Add the roots of another path to `into`; returns whether that adds anything new."""
     grown = False
     for name, roots in other.items():
-        known = into.get(name, NOTHING)
-        if known is not roots and not roots <= known:
-            into[name] = known | roots
+        present = into.get(name, NOTHING)
+        if present is not roots and not roots <= present:
+            into[name] = present | roots
             grown = True
     return grown
 

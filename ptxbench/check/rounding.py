@@ -1,8 +1,8 @@
 """Whether a wrong result on special data is only another rounding: within the pair's tolerance, in proportion.
 
 A tolerance for ordinary data says little about data of other magnitudes, on which kernels with another order of
-additions differ by more. For a reference that is linear in each input the sum of the magnitudes of all terms is known:
-the error may be as great a share of it as the tolerance is on ordinary data.
+additions differ by more. For a reference that is linear in each input, the sum of the magnitudes of all terms is known:
+the error may be the same share of it as the tolerance is on ordinary data.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ def is_rounding(pair: Pair, case: CheckCase, outputs: Mapping[str, Array], seed:
     with silence():
         ordinary = pair.make_arguments(case.size, seed)
         bounds = expect(pair, ordinary).bounds
-        usual, own = (magnitudes(pair, arguments) for arguments in (ordinary, case.arguments))
+        of_ordinary, of_case = (magnitudes(pair, arguments) for arguments in (ordinary, case.arguments))
         for name, expected in case.expected.outputs.items():
             actual, bound = outputs[name], case.expected.bounds[name]
             wrong = ~agrees(actual, expected, bound)
             if not wrong.any():
                 continue
-            shares = (bounds[name] / usual[name])[usual[name] > 0]
+            shares = (bounds[name] / of_ordinary[name])[of_ordinary[name] > 0]
             share = max(shares[np.isfinite(shares)].tolist(), default=0.0)
-            error, allowed = np.abs(wide(actual) - expected)[wrong], (share * own[name])[wrong]
+            error, allowed = np.abs(wide(actual) - expected)[wrong], (share * of_case[name])[wrong]
             if not (is_float(actual.dtype) and np.isfinite(allowed).all() and (error <= allowed).all()):
-                return False  # nor do infinities or NaNs differ by rounding
+                return False  # infinities and NaNs never differ by rounding only
     return True
 
 

@@ -24,8 +24,8 @@ COST = 2.6
 """How many times CHEAP such a launch may cost: 40 rows of 8192 elements, in some 5 ms."""
 
 LONG_ROWS, COST_OF_LONG_ROWS = 20, 3 * COST
-"""So many rows may cost more if they are so long, such as 50,000 elements, that only fewer would fit, which leave most
-of a row without a great element: some 15 ms."""
+"""If rows are so long, such as 50,000 elements, that fewer than LONG_ROWS fit into COST, a launch may cost more, some
+15 ms: with fewer rows most positions of a row would never have a great element."""
 
 ROWS = (80, 40, 20, 5, 2)
 """Numbers of rows, of which the first that fits is used: a power of two for equal parts of a row, and a quarter more
@@ -35,7 +35,7 @@ LAUNCHES = 34
 """The launches for an input that is one row: two for its ends, and one for each lane of a warp."""
 
 FEW = 64
-"""An output with this many times fewer elements than an input has few."""
+"""An output has few elements if an input has at least this many times as many."""
 
 ROUNDING = 1e-6
 """The most that the rounding of a reference may be, as a share of the greatest result: some add numbers as f32."""
@@ -68,9 +68,9 @@ def with_rows(space: SizeSpace, size: Size, least: Mapping[str, int], numbers: S
     """`size` with the first of these numbers of rows that fits, in each input of several axes; no dimension below that
     of `least`."""
     for name, step in space.steps.items():
-        more = rows_by(space.pair, name, size)
-        for wanted in numbers if more else ():
-            value = max(math.ceil(wanted * size[name] / more / step) * step, least.get(name, step))
+        rows = rows_by(space.pair, name, size)
+        for wanted_rows in numbers if rows else ():
+            value = max(math.ceil(wanted_rows * size[name] / rows / step) * step, least.get(name, step))
             grown = {**size, name: value}
             if space.fits(grown) and space.takes(grown):
                 size = grown
@@ -95,8 +95,8 @@ def rows_by(pair: Pair, name: str, size: Size) -> int:
 
 
 def single_rows(pair: Pair, size: Size, names: Iterable[str]) -> list[str]:
-    """Those of the inputs `names` that have one axis, if all outputs have few elements: a maximum of everything shows
-    one peak in a launch."""
+    """The inputs among `names` that have one axis, if all outputs have few elements: a launch of a maximum over
+    everything shows only one peak."""
     elements = {arg.name: math.prod(arg.shape(**size)) for arg in pair.args if isinstance(arg, Out | InOut)}
     shapes = {arg.name: arg.shape(**size) for arg in pair.args if isinstance(arg, In) and arg.name in names}
     most = FEW * max(elements.values(), default=0)
@@ -104,9 +104,9 @@ def single_rows(pair: Pair, size: Size, names: Iterable[str]) -> list[str]:
 
 
 def nonlinear(pair: Pair, names: Iterable[str], ordinary: Mapping[str, Any], changed: Mapping[str, Any]) -> list[str]:
-    """Those of the inputs `names` of which the reference is not a linear function; those too for which it fails.
+    """The inputs among `names` in which the reference is not linear, or on which it fails.
 
-    Three values show it: `ordinary`, `changed`, and one as far beyond that."""
+    Tested with three values: `ordinary`, `changed`, and one as far beyond `changed`."""
     return [name for name in names if not is_linear(pair, name, ordinary, changed)]
 
 

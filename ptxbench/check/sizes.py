@@ -22,7 +22,8 @@ NEAR = 0.93
 """From this share of the greatest cost on, a size counts as near it."""
 
 RESTS = 4
-"""Elements of the vectors that most kernels read: what is left behind them differs with the rest of a division."""
+"""Elements of the vectors that most kernels read. How many elements follow the last whole vector depends on the
+remainder of a division by it."""
 
 MODERATE = 0.1
 """The share of CHEAP up to which sizes are drawn that are launched often."""
@@ -77,7 +78,7 @@ def filled(space: SizeSpace, drawn: random.Random, last_from: float, *, odd: boo
     fits."""
     size = dict(space.low)
     names = drawn.sample(list(size), len(size))
-    names.sort(key=space.matters)  # dimensions without a cost first; the last one fills up
+    names.sort(key=space.matters)  # dimensions without a cost first; the last one uses up the allowed cost
     for name in names:
         most = space.largest(size, name)
         last = name == names[-1]
@@ -122,7 +123,7 @@ def long(space: SizeSpace, name: str, drawn: random.Random) -> Size | None:
 
 
 def long_with_rest(space: SizeSpace, rest: int, drawn: random.Random) -> Size | None:
-    """The only dimension almost as long as fits, a multiple with this rest when it is divided by RESTS."""
+    """The only dimension almost as long as fits: its step times a number with the remainder `rest` by RESTS."""
     (name,) = space.low
     step, most = space.steps[name], space.largest(dict(space.low), name)
     times = drawn.randint(int(NEAR * most) // step, most // step)

@@ -94,7 +94,7 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     joined = re.sub(r"(?:\\|\?\?/)[ \t\f\v\r]*\n", "", text)
     folders = locate.headers()
     for match in INCLUDE.finditer(joined):
-        wanted = named(match["rest"])
+        wanted = included_name(match["rest"])
         allowed = wanted is not None and (is_cuda_header(wanted, folders) or is_stand_in(wanted))
         if match["directive"] != "include" or not allowed:
             message = f"#{match['directive']} of a file that is not one of CUDA's headers."
@@ -111,8 +111,9 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
 
 
 def unlisted(joined: str, folders: tuple[Path, ...]) -> tuple[int, str] | None:
-    """Where a text does something that only Landlock makes harmless, and what: a forbidden header, or joined tokens."""
-    included = {name: match.start() for match in INCLUDE.finditer(joined) if (name := named(match["rest"]))}
+    """The offset of something that only Landlock makes harmless, and what it is: a forbidden header, or joined
+    tokens."""
+    included = {name: match.start() for match in INCLUDE.finditer(joined) if (name := included_name(match["rest"]))}
     for name, at in included.items():
         if headers.closure(name, folders) is None:
             return at, f"<{name}> includes files whose names come from macros"
@@ -125,7 +126,7 @@ def unlisted(joined: str, folders: tuple[Path, ...]) -> tuple[int, str] | None:
     return None
 
 
-def named(rest: str) -> str | None:
+def included_name(rest: str) -> str | None:
     """The file that an #include names; None if the name is not written there."""
     name = NAME.match(rest.strip())
     return (name["angle"] or name["quoted"]) if name else None
@@ -139,7 +140,7 @@ def is_cuda_header(name: str, folders: Sequence[Path]) -> bool:
 
 
 def is_stand_in(name: str) -> bool:
-    """Whether a text of ours takes the place of the header `name` (`toolchain.stand_ins`)."""
+    """Whether ptxbench has its own text in place of the header `name` (`toolchain.stand_ins`)."""
     return mode() == LANDLOCK and name in stand_ins.NAMES
 
 
@@ -152,10 +153,10 @@ def line_of(text: str, joined: str, at: int) -> int:
     """The line of `text` for offset `at` of the joined text; joined lines count as their first."""
     line = 1
     position = 0
-    for own in re.split(r"(?<=\n)", text):
-        whole = re.sub(r"(?:\\|\?\?/)[ \t\f\v\r]*\n$", "", own)
-        if position <= at < position + len(whole):
+    for text_line in re.split(r"(?<=\n)", text):
+        joined_line = re.sub(r"(?:\\|\?\?/)[ \t\f\v\r]*\n$", "", text_line)
+        if position <= at < position + len(joined_line):
             return line
-        position += len(whole)
+        position += len(joined_line)
         line += 1
     return line

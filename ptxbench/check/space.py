@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
-from typing import Any
 
 from ptxbench.discovery.validate import size_problems
 from ptxbench.pair import ArrayArgument, InOut, Out, Pair, Size
@@ -33,8 +32,8 @@ def costs(pair: Pair, size: Size) -> tuple[float, ...]:
 
 
 def has_fixed_outputs(pair: Pair) -> bool:
-    """Whether all sizes have outputs of the same shapes, as of a reduction: threads share its flops, so that the last
-    of the costs says nothing."""
+    """Whether all sizes have outputs of the same shapes, as a reduction has. Its threads share the flops, so the last
+    one of the costs means nothing."""
     outputs = [arg for arg in pair.args if isinstance(arg, Out | InOut)]
     return len({tuple(arg.shape(**size) for arg in outputs) for size in (*pair.check_sizes, *pair.bench_sizes)}) == 1
 
@@ -58,7 +57,7 @@ class SizeSpace:
         """Up to a little more than the costliest check size, or to the share `cheap` of CHEAP if that is more."""
         sizes = [*pair.check_sizes, *pair.bench_sizes]
         of_checks = [max(amounts) for amounts in zip(*(costs(pair, size) for size in pair.check_sizes), strict=True)]
-        most = tuple(max(HEADROOM * own, cheap * least) for own, least in zip(of_checks, CHEAP, strict=True))
+        most = tuple(max(HEADROOM * largest, cheap * least) for largest, least in zip(of_checks, CHEAP, strict=True))
         if has_fixed_outputs(pair):
             most = (*most[:-1], math.inf)
         names = list(sizes[0])
@@ -138,8 +137,3 @@ class SizeSpace:
 def power_of_two(value: int, step: int) -> int:
     """The largest power of two times `step` that is no more than `value`."""
     return step << (value // step).bit_length() - 1 if value >= step else value
-
-
-def size_of(values: dict[str, int], like: Size) -> dict[str, Any]:
-    """The dimensions in the order in which the pair names them."""
-    return {name: values[name] for name in like}

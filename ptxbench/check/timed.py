@@ -92,14 +92,14 @@ def with_time(
     )
 
 
-def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch: str) -> str:
+def with_candidate(kernels: Path, copy: Path, pair: str, candidate: Candidate, arch: str) -> str:
     """A copy of the folder of kernels in which the candidate is a variant of the pair; the variant's name.
 
     CUDA C is replaced by the PTX that was judged, because the run's own NVRTC could read the user's files.
     """
     for name in ("pairs", *LANGUAGES):
-        if (own / name).is_dir():
-            shutil.copytree(own / name, copy / name)
+        if (kernels / name).is_dir():
+            shutil.copytree(kernels / name, copy / name)
     content = candidate.content
     if candidate.language == "cuda":
         path = Path(f"candidate{SUFFIXES[candidate.language]}")
@@ -147,9 +147,9 @@ def ratios(cells: Sequence[Cell], variant: str, judgement: Judgement) -> dict[st
     by_variant = {}
     for other in (REFERENCE, "ptx"):
         for cell in cells[:1]:
-            own, theirs = (BY_NAME["ratio"].of(cell, name) for name in (variant, other))
-            if own is not None and theirs:
-                by_variant[other] = {**judgement.ratios.get(other, {}), TIME: own / theirs}
+            candidate_ratio, other_ratio = (BY_NAME["ratio"].of(cell, name) for name in (variant, other))
+            if candidate_ratio is not None and other_ratio:
+                by_variant[other] = {**judgement.ratios.get(other, {}), TIME: candidate_ratio / other_ratio}
     return by_variant
 
 

@@ -99,10 +99,10 @@ def whole_edges(array: Array, limits: ElementRange, draws: Draws) -> Array:
     ends = [end for end in (low, high, 0) if low <= end <= high]
     changed = array.copy()
     flat = changed.reshape(-1)
-    own = draws[1]
+    rng = draws[1]
     for values in (integer_edges(low, high), ends):
-        at = own.random(flat.size) < 0.25
-        flat[at] = np.array(values, array.dtype)[own.integers(len(values), size=int(at.sum()))]
+        chosen = rng.random(flat.size) < 0.25
+        flat[chosen] = np.array(values, array.dtype)[rng.integers(len(values), size=int(chosen.sum()))]
     return changed
 
 
@@ -154,12 +154,12 @@ def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
     """
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
-        own = draws[1]
+        rng = draws[1]
         least, most = limits.powers
-        low_, high_ = max(least, low if low is not None else least), min(most, high if high is not None else most)
-        exponents = own.integers(low_, high_, array.shape, endpoint=True)
-        drawn = own.uniform(1, 2, array.shape) * own.choice([-1, 1], array.shape) * 2.0**exponents
-        changed = np.where(own.random(array.shape) < 1 / one_in, drawn, array.astype(np.float64))
+        lowest, highest = max(least, low if low is not None else least), min(most, high if high is not None else most)
+        exponents = rng.integers(lowest, highest, array.shape, endpoint=True)
+        drawn = rng.uniform(1, 2, array.shape) * rng.choice([-1, 1], array.shape) * 2.0**exponents
+        changed = np.where(rng.random(array.shape) < 1 / one_in, drawn, array.astype(np.float64))
         with np.errstate(all="ignore"):
             narrow: Array = changed.astype(array.dtype)
         return narrow
@@ -167,9 +167,8 @@ def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
     return fill
 
 
-ALIVE = 2
-"""Nonzero neighbours in `short_runs`: enough for a sum, too few to hide one wrong product."""
-
+RUN = 2
+"""Elements of a run in `short_runs`: enough for a sum, too few to hide one wrong product."""
 
 FEW = 500
 """Elements for each short run: a row of a check size has one or two."""
@@ -184,8 +183,8 @@ def short_runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
         return array
     flat = np.zeros(array.size, array.dtype)
     ordinary = array.reshape(-1)
-    for start in draws[1].integers(-(-array.size // ALIVE), size=array.size // FEW) * ALIVE:
-        flat[start : start + ALIVE] = ordinary[start : start + ALIVE]
+    for start in draws[1].integers(-(-array.size // RUN), size=array.size // FEW) * RUN:
+        flat[start : start + RUN] = ordinary[start : start + RUN]
     return flat.reshape(array.shape)
 
 
@@ -218,7 +217,7 @@ TILE = 128
 """Elements that a warp reads at once, if a lane reads four."""
 
 LEVELS = 8
-"""Different heights of `peaks`: in groups of several rows, such as columns, one peak is usually above the others."""
+"""The number of heights in `peaks`: among several rows, as in a column, one peak is then usually above the others."""
 
 LOWER = 8
 """How many times lower the second peak of a row is, which has the other sign."""
@@ -232,19 +231,19 @@ def peaks(height: float) -> Fill:
     """
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
-        own, changed = draws[1], array.copy()
+        rng, changed = draws[1], array.copy()
         flat = changed.reshape(-1)
         length = array.shape[-1] if array.ndim > 1 else -(-flat.size // CHUNKS)
         if flat.size < 2 or length == 1 < array.ndim:  # a row of one element has no others
             return array
         first = np.arange(0, flat.size, length)
         last = np.minimum(first + length, flat.size) - 1
-        drawn = (own.permutation(peak_positions(own, first.size, length)) for _ in range(2))
+        drawn = (rng.permutation(peak_positions(rng, first.size, length)) for _ in range(2))
         high, low = (np.minimum(first + positions, last) for positions in drawn)
         low = np.where(low == high, np.where(high < last, high + 1, first), low)
-        levels = own.integers(1, LEVELS, first.size, endpoint=True)
+        levels = rng.integers(1, LEVELS, first.size, endpoint=True)
         levels[[0, -1]] = LEVELS + 2, LEVELS + 4  # the first and the last row are above the others
-        levels[own.integers(first.size)] = 2 * LEVELS
+        levels[rng.integers(first.size)] = 2 * LEVELS
         falls = np.arange(first.size) % 4 == 3  # every fourth row: the negative peak is the greater one
         if limits.whole is not None:
             least, most = limits.whole
@@ -306,10 +305,10 @@ def near(value: float) -> Fill:
 
 
 def peak_positions(rng: np.random.Generator, rows: int, length: int) -> Array:
-    """A position for each of some rows of `length` elements, all different if possible, the ends first.
+    """A position in each of `rows` rows of `length` elements, all different if possible, the ends first.
 
-    In long rows 32 positions have all lanes of a warp, if a lane reads one element or four neighbours, and all of
-    these four, in parts of the row that are as far apart as possible. The rows that are left have both sides of
+    In long rows, 32 positions cover all lanes of a warp, whether a lane reads one element or four neighbours, and all
+    of these four, in parts of the row that are as far apart as possible. The remaining positions are on both sides of
     multiples of powers of two, where the tiles of warps and CTAs end.
     """
     ends = np.array([0, length - 1])
@@ -373,8 +372,8 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
 def data_kinds(pair: Pair) -> list[str]:
     """The kinds of data that an input of the pair can have."""
     limits = [limit for limit in map(range_of_element, pair.args) if limit]
-    known = [FLOATS if limit.whole is None else WHOLE for limit in limits]
-    return list(dict.fromkeys(kind for kinds in known for kind in kinds))
+    tables = [FLOATS if limit.whole is None else WHOLE for limit in limits]
+    return list(dict.fromkeys(kind for kinds in tables for kind in kinds))
 
 
 def inputs_of(pair: Pair, kind: str) -> list[str]:
@@ -394,8 +393,8 @@ def edged(
         changed: dict[str, Any] = {}
         for index, arg in enumerate(pair.args):
             limits = range_of_element(arg)
-            own = ABOVE if kind == BELOW and changed else kind
-            fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(own, ())
+            kind_here = ABOVE if kind == BELOW and changed else kind
+            fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(kind_here, ())
             if limits is not None and fills and (only is None or arg.name in only):
                 # shared positions are drawn again for each input, from the same seed
                 draws = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1 + index])
@@ -421,15 +420,15 @@ def free_scalars(pair: Pair) -> Mapping[str, np.dtype[Any]]:
 
 
 def scattered(array: Array, values: Sequence[float], draws: Sequence[np.random.Generator], count: int) -> Array:
-    """`array` with `count` of its elements replaced by `values`, at places of each of `draws`, and the last one: it is
-    in the last row, which a kernel may read again in place of rows that do not exist."""
+    """`array` with `count` of its elements replaced by `values`, at positions of each of `draws`, and the last one too:
+    it is in the last row, which a kernel may read again in place of rows that do not exist."""
     changed = array.copy()
     flat = changed.reshape(-1)
     for rng in draws if flat.size else ():
-        at = rng.choice(flat.size, min(count, flat.size), replace=False)
+        positions = rng.choice(flat.size, min(count, flat.size), replace=False)
         with np.errstate(all="ignore"):
-            flat[at] = np.resize(np.array(values).astype(array.dtype), at.size)
-            flat[-1] = flat[at[0]]
+            flat[positions] = np.resize(np.array(values).astype(array.dtype), positions.size)
+            flat[-1] = flat[positions[0]]
     return changed
 
 
@@ -446,8 +445,8 @@ def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, A
         repeated = np.flatnonzero(rng.random(flat.size) < 1 / ONE_IN)
         flat[repeated] = flat[np.maximum(repeated - 1, 0)]
         values = UNIT if limits.whole is None else integer_edges(*limits.whole)
-        at = rng.random(flat.size) < 1 / ONE_IN
-        flat[at] = np.array(values).astype(flat.dtype)[rng.integers(len(values), size=int(at.sum()))]
+        chosen = rng.random(flat.size) < 1 / ONE_IN
+        flat[chosen] = np.array(values).astype(flat.dtype)[rng.integers(len(values), size=int(chosen.sum()))]
         changed[arg.name] = flat.reshape(array.shape)
     return {**arguments, **changed}
 
@@ -463,6 +462,6 @@ def shared(pair: Pair, size: Size, seed: int) -> tuple[Mapping[str, Any], Mappin
         for second in inputs[i + 1 :]:
             alike = first.dtype == second.dtype and first.values == second.values
             if alike and arguments[first.name].size == arguments[second.name].size:
-                one = arguments[first.name].reshape(arguments[second.name].shape)
-                return {**arguments, second.name: one}, {second.name: first.name}
+                shared_array = arguments[first.name].reshape(arguments[second.name].shape)
+                return {**arguments, second.name: shared_array}, {second.name: first.name}
     return None

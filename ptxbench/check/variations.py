@@ -1,6 +1,6 @@
 """Launches that vary what must not change a correct kernel's result, and the search for what a result depends on.
 
-Several things vary in one launch; if its result is wrong, launches with one of them each find out which.
+Several things vary in one launch. If its result is wrong, further launches, each with one of them, find out which.
 """
 
 from __future__ import annotations
@@ -67,27 +67,27 @@ def aspects(
     return tuple(varying)
 
 
-def together(some: Sequence[Aspect]) -> LaunchOptions:
+def all_options(varying: Sequence[Aspect]) -> LaunchOptions:
     """The options of a launch in which all of them vary."""
     usual = LaunchOptions()
     changed: dict[str, object] = {}
     seeds: dict[str, int] = {}
-    for aspect in some:
+    for aspect in varying:
         changed.update({name: value for name, value in vars(aspect.options).items() if value != getattr(usual, name)})
         seeds.update({name: seed for name, seed in vars(aspect.options.variation).items() if seed is not None})
     return replace(usual, **{**changed, "variation": Variation(**seeds)})  # type: ignore[arg-type]
 
 
 def varied(
-    launcher: CandidateLauncher, case: CheckCase, first: LaunchResult | None, some: Sequence[Aspect]
+    launcher: CandidateLauncher, case: CheckCase, first: LaunchResult | None, varying: Sequence[Aspect]
 ) -> Iterator[Finding]:
-    """Findings of a launch in which `some` vary, if its result is wrong or differs from `first` in bits."""
-    options = together(some)
+    """Findings of a launch in which all of `varying` vary, if its result is wrong or differs from `first` in bits."""
+    options = all_options(varying)
     wrong, result = outcome(launcher, case, options)
     if wrong is None:
-        yield from other_bits(launcher, case, first, result, some)
+        yield from other_bits(launcher, case, first, result, varying)
         return
-    for aspect in some:
+    for aspect in varying:
         alone, _ = outcome(launcher, case, aspect.options)
         if alone is not None and not reference_fails_too(launcher, case, aspect.options):
             yield finding("repeats", aspect.code, f"{aspect.words}: {alone.message}", alone.line, alone.column)
@@ -138,15 +138,15 @@ def other_bits(
     case: CheckCase,
     first: LaunchResult | None,
     result: LaunchResult | None,
-    some: Sequence[Aspect],
+    varying: Sequence[Aspect],
 ) -> Iterator[Finding]:
-    """A warning if a launch is right but has other bits than `first`. Not if approximate instructions may be the
-    reason."""
+    """A warning if a launch is right but has other bits than `first`. No warning if approximate instructions may be
+    the reason."""
     if first is None or not unlike(case, first, result, ""):
         return
-    if any(aspect.options.variation.approximate is not None for aspect in some) and first.approximate:
+    if any(aspect.options.variation.approximate is not None for aspect in varying) and first.approximate:
         return
-    for aspect in some:
+    for aspect in varying:
         _, alone = outcome(launcher, case, aspect.options)
         if warned := unlike(case, first, alone, aspect.words):
             yield from warned

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 SECONDS = 0.3
-"""Between two looks: hardly noticeable after saving, and cheap."""
+"""Between two looks: a delay that is hardly noticeable after saving, and few looks cost little."""
 
 
 def changed_files(
     paths: Callable[[], Sequence[Path]], pause: Callable[[], None] = lambda: time.sleep(SECONDS)
 ) -> Iterator[tuple[Path, ...]]:
-    """First all of them, then those that are new or have changed. A deleted file has not changed.
+    """Yields first all paths, then those that are new or have changed. A deleted file does not count.
 
     `paths` is called at every look, because a folder can get new files.
     """

@@ -1,7 +1,7 @@
 """The process of a judgement, forked from `fork_server`: limits itself, then reads the candidate and judges it.
 
 A text that is rejected as soon as it is read leaves nothing behind but memory, so the process judges the next one too.
-Before it does anything else than read a text, it confines itself to the candidate's folders.
+Before it does more than read a text, it confines itself to the candidate's folders.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_READ = 20
 """The most texts that one process reads: each leaves some memory in use."""
 
 MOST_FILE = 4 << 30
-"""Bytes of a written file; the memory that the emulator shares is one too."""
+"""The most bytes of a written file. Memory that the emulator shares between processes is a file too."""
 
 
 def limit(seconds: float, memory_bytes: int) -> None:
@@ -64,10 +64,10 @@ def send_event(answers: int, **event: Any) -> None:
 
 
 def main(sent: SentTask, suite: CheckSuite, channel: socket.socket) -> None:
-    """Limit this process, then judge a candidate. As long as the candidates' texts were only read, which needs nothing
-    but this process's own code, it takes the next task from `channel`."""
+    """Limit this process, then judge a candidate. As long as the candidates' texts were only read, which needs only
+    this process's own code, it takes the next task from `channel`."""
     os.setsid()  # its child processes end with it
-    gc.disable()  # it ends soon, and looking through its objects takes a twentieth of its time
+    gc.disable()  # it ends soon, and garbage collection would take a twentieth of its time
     limit(sent.task["limits"]["seconds"], sent.task["limits"]["memory_bytes"])
     for number in range(1, MOST_READ + 1):
         if not judge(sent, suite, last=number == MOST_READ) or (following := receive(channel)) is None:
@@ -85,9 +85,9 @@ def judge(sent: SentTask, suite: CheckSuite, *, last: bool) -> bool:
     task, (orders, answers, complaints) = sent
     os.dup2(complaints, 1)  # output of libraries must not mix with the answers
     os.dup2(complaints, 2)
-    folder, own, path = Path(task["folder"]), task["layer"], Path(task["path"])
+    folder, layer, path = Path(task["folder"]), task["layer"], Path(task["path"])
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # it is removed; the judgement can write only there
-    os.environ |= {cache.LAYER: own} if own else {}
+    os.environ |= {cache.LAYER: layer} if layer else {}
     os.chdir(path.parent)
     if not task["separate"]:
         stay_in_this_process()
@@ -95,7 +95,7 @@ def judge(sent: SentTask, suite: CheckSuite, *, last: bool) -> bool:
 
     def begin(stage: str) -> None:
         if stage == first_confined:
-            confine([folder, *([Path(own)] if own else [])])
+            confine([folder, *([Path(layer)] if layer else [])])
         send_event(answers, begin=stage)
         if stage == PAIR_NEEDED:
             os.read(orders, 1)

@@ -27,10 +27,10 @@ from ptxbench.errors import PtxbenchError, UsageError, near, suggestion
 from ptxbench.exit_status import ExitStatus
 
 UNUSABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
-"""Errors of a path that a user names: not a bug, and any use of the path may meet them."""
+"""Errors with a path that a user names. They are not bugs, and any use of the path may raise them."""
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
-"""Errors of a file system that refuses a write: not a bug, and no command can foresee them."""
+"""Errors of a file system that refuses a write. They are not bugs, and no command can foresee them."""
 
 
 class Commands(click.Group):
@@ -54,12 +54,12 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0][:1] != "-" and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"No such command '{args[0]}'.{meant(args[0]) or suggestion(args[0], self.names)}")
+            ctx.fail(f"No such command '{args[0]}'.{hint_for(args[0]) or suggestion(args[0], self.names)}")
         return super().resolve_command(ctx, args)
 
 
-def meant(word: str) -> str:
-    """A sentence about a word in place of a command that is something else: an option, a file or a pair."""
+def hint_for(word: str) -> str:
+    """A hint for a word where a command is expected that is an option, a file or a pair; empty for other words."""
     from ptxbench.discovery import SUFFIXES, default_kernels
     from ptxbench.discovery.suggestions import names_of
 
@@ -88,7 +88,7 @@ def group() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status. Every error except a bug is one sentence on stderr."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):  # a stream that a test has put there
+        with contextlib.suppress(AttributeError):  # a replacement stream, as in tests
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without × shows ?
     try:
         # not list(arguments): after the import of the command `list`, that name is its module here
@@ -96,15 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BaseException as error:
-        return ended(error)
+        return handle_error(error)
 
 
 def invoke(arguments: list[str]) -> int:
     """The exit status of the command. Not click's `main`, which turns a closed pipe into status 1."""
-    if asked := os.environ.get("_PTXBENCH_COMPLETE"):
+    if completion_request := os.environ.get("_PTXBENCH_COMPLETE"):
         from ptxbench.cli._completion import complete
 
-        return complete(group, asked)
+        return complete(group, completion_request)
     require_words(arguments)
     try:
         with group.make_context("ptxbench", arguments) as context:
@@ -122,7 +122,7 @@ def require_words(arguments: Sequence[str]) -> None:
             raise UsageError(f"{problem}. Is a variable of the shell not set?")
 
 
-def ended(error: BaseException) -> int:
+def handle_error(error: BaseException) -> int:
     """Print the error and return the exit status."""
     if isinstance(error, click.NoSuchOption):
         error = with_near_options(error)
@@ -150,7 +150,7 @@ def ended(error: BaseException) -> int:
     if isinstance(error, MemoryError):
         return exit_with("Error: Not enough free memory.", ExitStatus.USAGE)
     if isinstance(error, Exception):
-        return crashed(error)
+        return report_crash(error)
     raise error
 
 
@@ -164,8 +164,8 @@ def is_lost() -> bool:
 
 def with_near_options(error: click.NoSuchOption) -> click.NoSuchOption:
     """The error with the option of the command that has a near name, instead of click's own choice."""
-    known = error.ctx.command.get_params(error.ctx) if error.ctx else []
-    options = [option for option in known if isinstance(option, click.Option) and not option.hidden]
+    parameters = error.ctx.command.get_params(error.ctx) if error.ctx else []
+    options = [option for option in parameters if isinstance(option, click.Option) and not option.hidden]
     names = [name.removeprefix("--") for option in options for name in option.opts if name.startswith("--")]
     if close := near(error.option_name.removeprefix("--"), names):
         hint = f" Did you mean '--{close[0]}'?"
@@ -179,7 +179,7 @@ def with_near_options(error: click.NoSuchOption) -> click.NoSuchOption:
 def exit_with(text: str, status: int, *, nl: bool = True) -> int:
     """Print the text on stderr and return `status`, which also holds if stderr has no reader."""
     try:
-        sys.stdout.flush()  # what is still to be printed comes before it, if somebody reads it
+        sys.stdout.flush()  # buffered output comes before it, if it still has a reader
     except OSError:
         discard_unread()
     try:
@@ -211,8 +211,8 @@ def discard(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def crashed(error: Exception) -> int:
-    """Print a bug with all details that help to find it; its exit status."""
+def report_crash(error: Exception) -> int:
+    """Print the traceback of a bug on stderr; return the exit status."""
     import traceback
 
     details = "".join(traceback.format_exception(error))

@@ -22,11 +22,11 @@ class CheckCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        own = args[: args.index("--")] if "--" in args else args
-        if "--audit" in own:
-            rest = list(args)
-            rest.remove("--audit")
-            return command.make_context(f"{info_name} --audit", rest, parent, **extra)
+        before_dashes = args[: args.index("--")] if "--" in args else args
+        if "--audit" in before_dashes:
+            remaining = list(args)
+            remaining.remove("--audit")
+            return command.make_context(f"{info_name} --audit", remaining, parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
 
@@ -75,8 +75,8 @@ def command(
     from ptxbench.cli._progress import Bar
     from ptxbench.exporters.bugs import to_json
 
-    opened = open_backend("emulator", arch)
-    order = TrialOrder(kernels, str(arch or opened.device().sm), seed, bugs, kinds_of(kinds))
+    backend = open_backend("emulator", arch)
+    order = TrialOrder(kernels, str(arch or backend.device().sm), seed, bugs, kinds_of(kinds))
     outcomes = []
     with Bar() as bar:
         bar.update(0, 1, "judge the kernels without bugs")

@@ -1,4 +1,4 @@
-"""`ptxbench doctor --calibrate`: the checklist of a GPU, printed and saved."""
+"""`ptxbench doctor --calibrate`: the calibration of a GPU, printed and saved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDEST = 100
 
 
 def gpu_calibration_suite(option: str = "--calibrate") -> CalibrationSuite:
-    """The checklist of the local GPU. Raises ToolMissing if there is none, and names the `option` that needs one."""
+    """The calibration suite of the local GPU. Raises ToolMissing, which names `option`, if there is no GPU."""
     from ptxbench.backends import gpu
     from ptxbench.backends.device_errors import WITHOUT_TIMING
     from ptxbench.backends.gpu_probes import GpuProbe
@@ -31,7 +31,7 @@ def gpu_calibration_suite(option: str = "--calibrate") -> CalibrationSuite:
 
 
 def calibrate(results: Path, *, as_json: bool) -> int:
-    """Make the checklist, save it below `results` and print it; return the exit status."""
+    """Calibrate, save the record below `results` and print it; return the exit status."""
     from ptxbench.calibration.record import FILE, to_json
     from ptxbench.runner.document import folder_name
 
@@ -51,7 +51,7 @@ def calibrate(results: Path, *, as_json: bool) -> int:
 
 
 def perform(suite: CalibrationSuite) -> None:
-    """Make every line, and show on a terminal which one is being made."""
+    """Run every check, and show on a terminal which one is running."""
     from ptxbench.terminal.console import SafeConsole
 
     console = SafeConsole(stderr=True)
@@ -63,7 +63,7 @@ def perform(suite: CalibrationSuite) -> None:
 
 
 def show(lines: Sequence[CheckResult]) -> None:
-    """Print one row per line, then the advice."""
+    """Print one row per check result, then the advice."""
     from ptxbench.terminal.calibration import calibration_table
     from ptxbench.terminal.console import SafeConsole
 

@@ -21,56 +21,55 @@ from click.shell_completion import CompletionItem, shell_complete, split_arg_str
 from ptxbench.errors import PtxbenchError
 
 VARIABLE = "_PTXBENCH_COMPLETE"
-"""The environment variable by which the shell's script asks: `bash_complete`, or `bash_source` for the script."""
+"""The environment variable with the request of the shell: `bash_complete`, or `bash_source` for the script itself."""
 
-Known = Callable[[Sequence[str]], Iterable[str]]
-"""The values for the words of a command line.
+ListValues = Callable[[Sequence[str]], Iterable[str]]
+"""A function that lists the possible values, given the words of a command line.
 
-Words, and not what click has parsed: at an option without its value, click gives up and knows nothing.
+It gets words instead of what click has parsed, because click parses nothing if an option lacks its value.
 """
 
 MOST_RUNS = 20
-"""Recorded runs that are offered, the newest first."""
+"""The most recorded runs that are offered, the newest first."""
 
 
-def complete(group: click.Group, asked: str) -> int:
-    """Answer the shell on stdout; the exit status. `asked`: the value of VARIABLE."""
+def complete(group: click.Group, request: str) -> int:
+    """Answer the shell on stdout; the exit status. `request`: the value of VARIABLE."""
     words = split_arg_string(os.environ.get("COMP_WORDS", ""))
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
-            parent = click.Context(
-                group, **group.context_settings
-            )  # whose -h a command keeps from its first context on
+            # A command keeps the -h of the first context that it gets.
+            parent = click.Context(group, **group.context_settings)
             if words[1:] and (command := group.get_command(parent, words[1])):
                 # `gate audit` and `check --audit` are commands that the context of another command finds
                 attach(command.make_context(words[1], words[2:], parent, resilient_parsing=True).command, words)
-            return shell_complete(group, {}, "ptxbench", VARIABLE, asked)
+            return shell_complete(group, {}, "ptxbench", VARIABLE, request)
     except Exception:  # a message would appear in the middle of a command line
         return 1
 
 
 def attach(command: click.Command, words: Sequence[str]) -> None:
-    """Let the parameters of the command, and of those below it, offer what they take."""
+    """Let the parameters of the command, and of its subcommands, offer their possible values."""
     for parameter in command.params:
-        if known := values_of(parameter):
-            offer = partial(offered, parameter, known, words)
+        if list_values := values_of(parameter):
+            offer = partial(offered, parameter, list_values, words)
             parameter.shell_complete = offer  # type: ignore[method-assign]
     for subcommand in getattr(command, "commands", {}).values():
         attach(subcommand, words)
 
 
 def offered(
-    parameter: click.Parameter, known: Known, words: Sequence[str], context: click.Context, incomplete: str
+    parameter: click.Parameter, list_values: ListValues, words: Sequence[str], context: click.Context, incomplete: str
 ) -> list[CompletionItem[Any]]:
-    """The known values that go on from what is typed; file names too where the parameter takes files."""
+    """The possible values that begin with what is typed; file names too if the parameter takes files."""
     before, comma, last = incomplete.rpartition(",") if parameter.name == "columns" else ("", "", incomplete)
-    names = [before + comma + name for name in known(words) if name.startswith(last)]
-    takes_files = "FILE" in (parameter.metavar or "") or known is runs
+    names = [before + comma + name for name in list_values(words) if name.startswith(last)]
+    takes_files = "FILE" in (parameter.metavar or "") or list_values is runs
     files = [CompletionItem(incomplete, type="file")] if takes_files else []
     return [*files, *map(CompletionItem, dict.fromkeys(names))]  # in Bash, files must come first
 
 
-# ---- what is known
+# ---- possible values
 
 
 def value_of(option: str, words: Sequence[str]) -> str | None:
@@ -95,20 +94,20 @@ def pairs(words: Sequence[str]) -> Iterable[str]:
 
 
 def variants(words: Sequence[str]) -> Iterable[str]:
-    """Those of the pairs on the command line, else of all pairs."""
+    """The variants of the pairs on the command line; of all pairs if it names none."""
     from ptxbench.discovery import find_pairs, sources
 
     kernels = kernels_of(words)
-    known = find_pairs(kernels)
+    all_pairs = find_pairs(kernels)
     result: list[str] = []
-    for name in [name for name in known if name in words] or known:
+    for name in [name for name in all_pairs if name in words] or all_pairs:
         with contextlib.suppress(PtxbenchError):
             result += [source.variant for source in sources(kernels, name, flags_of(kernels, name))]
     return sorted(set(result))
 
 
 def flags_of(kernels: Path, pair: str) -> Mapping[str, Sequence[str]]:
-    """The names of the pair's options of NVRTC, as far as its text has them: it is not executed."""
+    """The names of the pair's options of NVRTC, as far as its text shows them; the pair file is not executed."""
     from ptxbench.discovery.text import PairText
 
     field = PairText.read(kernels / "pairs" / f"{pair}.py").field("flags")
@@ -123,7 +122,7 @@ def metrics(words: Sequence[str]) -> Iterable[str]:
 
 
 def architectures(words: Sequence[str]) -> Iterable[str]:
-    """Those of ptxas; without it, those with known figures."""
+    """The targets of ptxas; without ptxas, the architectures with known figures."""
     from ptxbench.errors import ToolMissing
     from ptxbench.specifications import BY_ARCHITECTURE
     from ptxbench.toolchain.trial import targets
@@ -135,7 +134,7 @@ def architectures(words: Sequence[str]) -> Iterable[str]:
 
 
 def runs(words: Sequence[str]) -> Iterable[str]:
-    """Names of saved runs: as counted from the last one, then ids."""
+    """Names of saved runs: first `latest`, `latest~1` and so on, then ids."""
     from ptxbench.saved_runs import NEWEST, saved_files, saved_runs
 
     results = Path(value_of("--results", words) or "results").expanduser()
@@ -150,7 +149,7 @@ def documents(words: Sequence[str]) -> Iterable[str]:
     return schemas()
 
 
-BY_OPTION: Mapping[str, Known] = {
+BY_OPTION: Mapping[str, ListValues] = {
     "--pair": pairs,
     "--variant": variants,
     "--reference": variants,
@@ -161,14 +160,14 @@ BY_OPTION: Mapping[str, Known] = {
     "--base": runs,
     "--replay": runs,
 }
-BY_ARGUMENT: Mapping[str, Known] = {"run": runs, "[RUN]...": runs, "base": runs, "head": runs, "[NAME]": documents}
-"""By how the help shows the argument, or else by its name."""
+BY_ARGUMENT: Mapping[str, ListValues] = {"run": runs, "[RUN]...": runs, "base": runs, "head": runs, "[NAME]": documents}
+"""By the metavar of the argument, or by its name if it has no metavar."""
 
 
-def values_of(parameter: click.Parameter) -> Known | None:
-    """What the parameter takes; None if it has a list of its own, or no list."""
+def values_of(parameter: click.Parameter) -> ListValues | None:
+    """The function that lists the values of a parameter; None if it has its own choices, or takes any value."""
     if isinstance(parameter.type, click.Choice):
         return None
     if isinstance(parameter, click.Option):
-        return next((known for name, known in BY_OPTION.items() if name in parameter.opts), None)
+        return next((list_values for name, list_values in BY_OPTION.items() if name in parameter.opts), None)
     return pairs if "PAIR" in (parameter.metavar or "") else BY_ARGUMENT.get(parameter.metavar or parameter.name or "")

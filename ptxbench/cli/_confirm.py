@@ -23,8 +23,8 @@ BRING_BACK = "Restore the kernels of that run, or gate a new run."
 def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     """The gate of the head and one more run of its failing or INCONCLUSIVE rows; None if that was interrupted.
 
-    Cells that were confirmed before are not measured again. Raises UsageError if the head is of other kernels or tools,
-    and the errors of making and saving a run.
+    Cells that were confirmed before are not measured again. Raises UsageError if the head was made with other kernels
+    or tools, and the errors of making and saving a run.
     """
     from ptxbench.result import INTERRUPTED
     from ptxbench.verdict.confirmation import cell_key, doubtful, judge_together
@@ -36,19 +36,19 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
         raise cannot_confirm(head, "it is a sweep of `ptxbench tune`, not a run of the pairs.")
     if not head.run.id.isalnum():
         raise cannot_confirm(head, "its id cannot be part of a file name.")
-    wanted = doubtful(first)
-    if not wanted:
+    doubtful_cells = doubtful(first)
+    if not doubtful_cells:
         say("Nothing to confirm: no row fails by a number, is wrong or is undecided.", err=True)
         return first
     earlier = confirmations(head, results)
-    done = {cell_key(cell) for run in earlier for cell in run.cells}
-    todo = [cell for cell in wanted if cell_key(cell) not in done]
+    confirmed = {cell_key(cell) for run in earlier for cell in run.cells}
+    remaining = [cell for cell in doubtful_cells if cell_key(cell) not in confirmed]
     runs = list(earlier)
-    if todo:
-        again = run_again(first, todo, kernels, results)
-        if again.run.status == INTERRUPTED:
+    if remaining:
+        rerun = run_again(first, remaining, kernels, results)
+        if rerun.run.status == INTERRUPTED:
             return None
-        runs.append(again)
+        runs.append(rerun)
     return judge_together(first, runs)
 
 
@@ -128,7 +128,7 @@ def cannot_confirm(head: RunDocument, why: str) -> UsageError:
 
 
 def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
-    """The cell as a job: its pair with its variants at its size. Raises UsageError if their files have changed."""
+    """The plan of a cell: its pair with its variants at its size. Raises UsageError if their files have changed."""
     from ptxbench.discovery import display_path, find_pairs, load, select
     from ptxbench.result import LIBRARY
     from ptxbench.runner import PairPlan
@@ -151,24 +151,24 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
 
 
 def merged_plans(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
-    """One job per pair, with all its variants and sizes."""
+    """One plan per pair, with all its variants and sizes."""
     by_pair: dict[str, PairPlan] = {}
     for pair_plan in pair_plans:
-        before = by_pair.setdefault(pair_plan.loaded.name, pair_plan)
-        if before is not pair_plan:
-            sources = tuple(dict.fromkeys((*before.sources, *pair_plan.sources)))
+        merged = by_pair.setdefault(pair_plan.loaded.name, pair_plan)
+        if merged is not pair_plan:
+            sources = tuple(dict.fromkeys((*merged.sources, *pair_plan.sources)))
             by_pair[pair_plan.loaded.name] = dataclasses.replace(
-                before, sources=sources, sizes=(*before.sizes, *pair_plan.sizes)
+                merged, sources=sources, sizes=(*merged.sizes, *pair_plan.sizes)
             )
     return tuple(by_pair.values())
 
 
-def require_same(head: RunDocument, again: RunDocument) -> None:
+def require_same(head: RunDocument, rerun: RunDocument) -> None:
     """Raise UsageError if a cell that ran again differs from the head's."""
     from ptxbench.verdict.confirmation import cell_key, changes
 
     cells = {cell_key(cell): cell for cell in head.cells}
-    for cell in again.cells:
+    for cell in rerun.cells:
         before = cells.get(cell_key(cell))
         if before and (changed := changes(before, cell)):
             raise cannot_confirm(head, f"{cell.pair} has changed: {'; '.join(changed)}. {BRING_BACK}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def dask_option(tasks: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """--dask ADDRESS, as `dask`; `tasks`: what each worker takes one of."""
+    """--dask ADDRESS, as `dask`. `tasks`: in words, what is given to the workers, one at a time."""
     return click.option(
         "--dask",
         metavar="ADDRESS",

@@ -30,7 +30,7 @@ def outputs_option(help: str) -> Option:
 
 
 def output_option(help: str, **settings: Any) -> Option:
-    """-o FILE, as `output`; `settings` override any of it."""
+    """-o FILE, as `output`. `settings`: of click.option, instead of the usual ones."""
     usual = {"type": click.Path(path_type=Path, dir_okay=False), "metavar": "FILE"}
     return click.option("-o", "--output", help=help, **{**usual, **settings})
 
@@ -48,7 +48,7 @@ def config_option(help: str) -> Option:
 
 
 def replay_option(what: str) -> Option:
-    """--replay RUN; `what` it does, as a clause."""
+    """--replay RUN. `what`: what the command then does, as a clause."""
     return click.option(
         "--replay",
         type=click.Path(path_type=Path, dir_okay=False),

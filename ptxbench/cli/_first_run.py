@@ -21,27 +21,27 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
     from ptxbench.runner.document import folder_name
     from ptxbench.terminal.console import SafeConsole
 
-    checklist = gpu_calibration_suite("--first-run")
-    folder = results / folder_name(checklist.device.name)
+    suite = gpu_calibration_suite("--first-run")
+    folder = results / folder_name(suite.device.name)
     require_writable(folder, "Name another folder with --results.")
-    begun = checklist.host.now()
+    started = suite.host.now()
     console = SafeConsole(stderr=True)
     interrupted = False
     with console.status("") as status:
-        bench = FirstRunSetup(
-            checklist,
-            open_backend("emulator", checklist.device.sm),
+        setup = FirstRunSetup(
+            suite,
+            open_backend("emulator", suite.device.sm),
             kernels,
             folder,
-            lambda: checklist.host.now() - begun > sequence.SECONDS,
+            lambda: suite.host.now() - started > sequence.SECONDS,
             status.update,
         )
-        bench.pair_plans()  # a folder without pairs is reported before the work, not after it
-        progress = sequence.begin(bench)
+        setup.pair_plans()  # a folder without pairs is reported before the work, not after it
+        progress = sequence.begin(setup)
         if progress.steps:
             say(f"Resuming the first run of {progress.started}: {steps_done(progress)} done.", err=True)
         try:
-            for latest in sequence.run_steps(progress, bench):
+            for latest in sequence.run_steps(progress, setup):
                 progress = latest
         except KeyboardInterrupt:
             interrupted = True
@@ -59,7 +59,7 @@ def steps_done(run: FirstRun) -> str:
 
 
 def ending(run: FirstRun, folder: Path, *, interrupted: bool) -> int:
-    """Print where it is saved and which steps remain; return the exit status."""
+    """Print where the results are saved and how many steps are done; return the exit status."""
     from ptxbench.firstrun.record import NAME
 
     if run.steps:
@@ -76,7 +76,7 @@ def ending(run: FirstRun, folder: Path, *, interrupted: bool) -> int:
 
 
 def show_counters(agreements: Sequence[Agreement]) -> None:
-    """Print the counts of both sides, if there are any."""
+    """Print the counts of the emulator next to those of the GPU, if there are any."""
     import os
     import sys
 

@@ -24,9 +24,10 @@ TEXT, JSON, JSON_LINES = "text", "json", "json-lines"
 
 
 def judge_and_print(inputs: Sequence[Path | Candidate], judge: Judge, form: str, files: OutputFiles) -> list[Judgement]:
-    """Judge all, print the judgements and write them to `files`; after Ctrl-C those that are complete.
+    """Judge all inputs, print the judgements and write them to `files`. After Ctrl-C only the complete ones are
+    printed.
 
-    Returns them, the best first.
+    Returns the judgements, the best first.
     """
     done: dict[int, Judgement] = {}
     try:
@@ -66,18 +67,19 @@ def judgements(inputs: Sequence[Path | Candidate], judge: Judge) -> Generator[tu
 
 
 def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: CheckTask) -> Callable[[int, str], None]:
-    """Shows how many stages of all candidates are done."""
+    """A function that shows how many stages of all candidates are done; it gets an input's number and its next
+    stage."""
     from ptxbench.check.findings import STAGES
     from ptxbench.runner import Step
 
     names = list(STAGES)
-    at = dict.fromkeys(range(len(inputs)), 0)
+    stage_numbers = dict.fromkeys(range(len(inputs)), 0)
 
     def begin(number: int, stage: str) -> None:
         candidate = inputs[number]
         name = candidate.name if isinstance(candidate, Path) else candidate.file
-        at[number] = names.index(stage)
-        bar.show(Step(sum(at.values()), len(inputs) * len(names), task.pair, name, stage))
+        stage_numbers[number] = names.index(stage)
+        bar.show(Step(sum(stage_numbers.values()), len(inputs) * len(names), task.pair, name, stage))
 
     return begin
 
@@ -98,8 +100,8 @@ def show(judged: Sequence[Judgement], task: CheckTask, form: str, *, complete: b
         from ptxbench.documents import json_text
         from ptxbench.exporters.check import document
 
-        whole = document(judged, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete)
-        say(json_text(whole, indent=None), nl=False)
+        result = document(judged, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete)
+        say(json_text(result, indent=None), nl=False)
         return
     from ptxbench.cli._blocks import open_console
     from ptxbench.terminal.check import JudgementReport, Ranking

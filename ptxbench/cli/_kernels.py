@@ -15,7 +15,8 @@ VARIABLE = "PTXBENCH_KERNELS"
 
 
 def kernels_option(help: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """--kernels DIR, by default the value of VARIABLE, else the kernels of ptxbench; `settings` override any of it."""
+    """--kernels DIR, by default the value of VARIABLE, else the kernels of ptxbench. `settings`: of click.option,
+    instead of the usual ones."""
     usual = {"default": shipped, "show_default": "those of ptxbench", "callback": check}
     return click.option(
         "--kernels",
@@ -35,9 +36,9 @@ def shipped() -> Path:
 
 
 def check(context: click.Context, option: click.Parameter, folder: Path) -> Path:
-    """`folder`.
+    """Returns `folder`.
 
-    Raises UsageError if VARIABLE names it and it has no pair, because the user may have forgotten VARIABLE.
+    Raises UsageError if VARIABLE names a folder without pairs, because the user may have forgotten VARIABLE.
     """
     from ptxbench.discovery import find_pairs
 

@@ -59,7 +59,7 @@ class OutputFiles:
                 say(f"Wrote {path}", err=True)
 
     def try_write(self, *result: object) -> ResultError | None:
-        """The same, but returns the error, with which the command should end."""
+        """Write the result to each file. Returns the error instead of raising it; the command should end with it."""
         try:
             self.write(*result)
         except ResultError as error:

@@ -66,7 +66,7 @@ class TwoKernels(NamedTuple):
 
 
 def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOptions]) -> list[ExecProgram]:
-    """The programs of the files, of two for one architecture. Options of CUDA C are for the .cu files."""
+    """The programs of the files; two files are built for one architecture. Options of CUDA C are for the .cu files."""
     from ptxbench.execution import read_program, read_to_build
     from ptxbench.toolchain.options import SourceOptions
 
@@ -86,33 +86,38 @@ def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOption
 
 
 def for_each_file(sources: Sequence[SourceOptions], paths: Sequence[Path]) -> Sequence[SourceOptions]:
-    """The options of each file: those of one --entry are for all."""
+    """The options of each file; if --entry was given once, the same for all."""
     return sources if len(sources) == len(paths) else [sources[0]] * len(paths)
 
 
 def common_arch(targets: Sequence[str]) -> str:
-    """The architecture for files with these .targets: the usual one, unless a file needs a later or a special one."""
+    """The architecture for files with these .targets: the default one, unless a file needs a later or a special one."""
     from ptxbench import architecture
     from ptxbench.backends import DEFAULT_ARCH
 
-    usual = architecture.number(DEFAULT_ARCH)
-    special = [target for target in targets if architecture.suffix(target) or architecture.number(target) > usual]
+    default_number = architecture.number(DEFAULT_ARCH)
+    special = [
+        target for target in targets if architecture.suffix(target) or architecture.number(target) > default_number
+    ]
     return max(
         special, key=lambda target: (architecture.number(target), architecture.suffix(target)), default=DEFAULT_ARCH
     )
 
 
 def choose(programs: Sequence[ExecProgram], sources: Sequence[SourceOptions]) -> list[Function]:
-    """The kernel of each file: the named one, else the only one, else of several the one named as the other file's."""
+    """The kernel of each file: the one that --entry names, else the only one, else the one with the same name as the
+    kernel of the other file."""
     from ptxbench import kernel_names
 
     wanted = [source.entry for source in sources]
     if not any(wanted):
-        alone = [next(iter(opened.module.entries)) if len(opened.module.entries) == 1 else None for opened in programs]
-        for at, (program, other) in enumerate(zip(programs, reversed(alone), strict=True)):
+        only_entries = [
+            next(iter(opened.module.entries)) if len(opened.module.entries) == 1 else None for opened in programs
+        ]
+        for number, (program, other) in enumerate(zip(programs, reversed(only_entries), strict=True)):
             if other and len(program.module.entries) > 1:
                 name = kernel_names.short(other)
-                wanted[at] = name if kernel_names.matching(name, program.module.entries) else None
+                wanted[number] = name if kernel_names.matching(name, program.module.entries) else None
     try:
         return [program.choose(name) for program, name in zip(programs, wanted, strict=True)]
     except UsageError as error:
@@ -125,7 +130,8 @@ def choose(programs: Sequence[ExecProgram], sources: Sequence[SourceOptions]) ->
 
 
 def one_build(path: Path, arch: str | None, sources: Sequence[SourceOptions], *, whole: bool = False) -> Build:
-    """The build of one kernel of a file; of any of them if the `whole` file is wanted and none is named."""
+    """The build of one kernel of a file. `whole`: the whole file is wanted, so without --entry any of its kernels will
+    do."""
     (program,) = read([path], arch, sources)
     if whole and not sources[0].entry and program.module.entries:
         return program.build(next(iter(program.module.entries)))
@@ -190,11 +196,11 @@ def of_two(
     case = ExplainedPair(compare(first, second))
     if launched:
         launched = launched.with_executed([first.machine, second.machine])
-        one, other = (
+        launch_a, launch_b = (
             Launch(outcome.launch.grid, outcome.block, outcome.launch.shared_bytes, outcome.launch.cluster)
             for outcome in launched.outcomes
         )
-        case = replace(case, launch=one, right_launch=other)
+        case = replace(case, launch=launch_a, right_launch=launch_b)
     timed = time_both(launched, launches) if launched and launches and launches.gpu else None
     return TwoKernels((a, b), (first, second), case, launched, timed)
 

@@ -64,8 +64,8 @@ def source_options(
         ) -> Any:
             from ptxbench.toolchain.options import SourceOptions
 
-            named: tuple[str | None, ...] = entries or (None,)
-            sources = tuple(SourceOptions(entry, include, defines, standard, flags) for entry in named)
+            entry_names: tuple[str | None, ...] = entries or (None,)
+            sources = tuple(SourceOptions(entry, include, defines, standard, flags) for entry in entry_names)
             if several:
                 return command(*positional, sources=sources, **others)
             if len(sources) > 1:

@@ -20,7 +20,7 @@ from ptxbench.metrics import REFERENCE
 from ptxbench.pool import GpuPool
 from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, RunDocument
 from ptxbench.run_info import Device
-from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
+from ptxbench.runner import CellDone, DeviceLost, ResultsSoFar, RunFrame, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
 from ptxbench.saved_runs import read_run
 from ptxbench.terminal.curve import CurveReport
@@ -96,16 +96,17 @@ def recorded_sweep(path: Path, name: str, kernels: Path, metric: str | None) -> 
 
 
 def perform(
-    frame: RunFrame, swept: PairSweep, begun: Sequence[Cell], pool: GpuPool | None = None
+    frame: RunFrame, swept: PairSweep, earlier_cells: Sequence[Cell], pool: GpuPool | None = None
 ) -> tuple[RunDocument, BaseException | None]:
-    """Run the rest of the sweep; `begun`: valid cells of an earlier run. Returns the run, and what ended it early.
+    """Run the rest of the sweep. `earlier_cells`: valid cells of an interrupted run. Returns the run, and the error
+    that ended it early.
 
     After Ctrl-C or an error, the finished cells are kept.
     """
-    cells: list[Cell] = list(begun) if swept.kind == "counts" else []
-    kept: Sequence[Cell] = tuple(begun)
+    cells: list[Cell] = list(earlier_cells) if swept.kind == "counts" else []
+    complete_rounds: Sequence[Cell] = tuple(earlier_cells)
     total = sum(len(pair_plan.sizes) for pair_plan in swept.pair_plans())
-    status, error, ending, begun_last = COMPLETE, None, None, ""
+    status, error, ending, last_step = COMPLETE, None, None, ""
     with Bar() as bar:
 
         def show_step(step: Step) -> None:
@@ -114,14 +115,14 @@ def perform(
         try:
             for event in carry_out(frame.plan, pool, show_step):
                 if isinstance(event, Step):
-                    begun_last = step_words(event)
-                    done, of = (len(cells), total) if swept.kind == "counts" else (event.done, event.total)
-                    bar.update(done, of, begun_last)
+                    last_step = step_words(event)
+                    done, total_steps = (len(cells), total) if swept.kind == "counts" else (event.done, event.total)
+                    bar.update(done, total_steps, last_step)
                 elif isinstance(event, CellDone):
                     cells.append(event.cell)
-                    bar.update(len(cells), total, begun_last)
-                elif isinstance(event, CalibrationSaved) and event.whole:
-                    kept = event.cells
+                    bar.update(len(cells), total, last_step)
+                elif isinstance(event, ResultsSoFar) and event.whole:
+                    complete_rounds = event.cells
                 elif isinstance(event, DeviceLost):
                     status, ending = DEVICE_LOST, f"The device cannot be used any more: {event.reason.rstrip('.')}"
         except KeyboardInterrupt:
@@ -129,16 +130,16 @@ def perform(
         except (Exception, SystemExit) as failure:  # raised again once the finished cells are saved
             status, error = INTERRUPTED, failure
     if status != COMPLETE and swept.kind == "times" and not cells:
-        cells = list(kept)  # of every point the complete rounds
+        cells = list(complete_rounds)  # the complete rounds of every point
     if ending:
-        whole = sum(not cell.control for cell in cells)
-        say(f"{ending}. {whole} of {total} launches are finished; the same command resumes there.", err=True)
+        finished = sum(not cell.control for cell in cells)
+        say(f"{ending}. {finished} of {total} launches are finished; the same command resumes there.", err=True)
     return document(frame, in_order(swept, cells), status), error
 
 
 def step_words(step: Step) -> str:
-    place = size_words({**(step.size or {}), **step.knobs})
-    return f"{step.phase} {step.pair} {step.variant}{f' at {place}' if place else ''}"
+    point = size_words({**(step.size or {}), **step.knobs})
+    return f"{step.phase} {step.pair} {step.variant}{f' at {point}' if point else ''}"
 
 
 def show(sweep_curves: Curves, run: RunDocument, *, as_json: bool, files: OutputFiles) -> None:

@@ -148,7 +148,7 @@ def require_agreement(
 
 
 def read_standard_input() -> bytes:
-    """Standard input as an input, limited to the same size as a file."""
+    """The bytes of standard input, up to the greatest size of a file."""
     import sys
 
     from ptxbench.check.source import MOST_BYTES

@@ -84,35 +84,35 @@ def command(
 
     files = output_files(outputs)
     arguments = launch.arguments()
-    (once,) = launch.launches()
-    shown = line_count(lines)
+    (exec_launch,) = launch.launches()
+    most_lines = line_count(lines)
     to_save = [read_save(text) for text in saves]
-    left_out: list[SkippedKernel] = []
+    skipped: list[SkippedKernel] = []
     if file.is_dir():
         if to_save:
             raise UsageError("--save is for one kernel, and a folder may have many. Name a file.")
-        outcomes, left_out = execute_folder(file, arch, source, arguments, once, announce)
+        outcomes, skipped = execute_folder(file, arch, source, arguments, exec_launch, announce)
     else:
         try:
             program = read_program(file, arch, source)
             function = program.choose(source.entry)
-        except KernelError as error:  # the files have it too
+        except KernelError as error:  # the files of --output report it too
             files.write([], [SkippedKernel(file, None, str(error), FAULT, error)])
             raise
         if function.params and not arguments:
             raise UsageError(no_arguments(program, function))
-        # Before the work, which a typing error must not cost.
+        # before the launch, so that a mistyped name is reported at once
         wanted = which_arrays(program.bind(function, arguments), to_save)
-        outcomes = [with_executed(execute(program, function, arguments, once))]
+        outcomes = [with_executed(execute(program, function, arguments, exec_launch))]
         save(outcomes[0], wanted)
     if as_json:
         from ptxbench.exporters.outcome import to_json
 
-        say(to_json(outcomes, left_out), nl=False)
+        say(to_json(outcomes, skipped), nl=False)
     else:
-        show(outcomes, left_out, folder=file.is_dir(), shown=shown, in_file_order=sort == "file")
-    files.write(outcomes, left_out)
-    return exit_status(outcomes, left_out)
+        show(outcomes, skipped, folder=file.is_dir(), most_lines=most_lines, in_file_order=sort == "file")
+    files.write(outcomes, skipped)
+    return exit_status(outcomes, skipped)
 
 
 def output_files(outputs: Sequence[Path]) -> OutputFiles:
@@ -127,7 +127,7 @@ def output_files(outputs: Sequence[Path]) -> OutputFiles:
 
 
 def line_count(text: str) -> int | None:
-    """None for all lines."""
+    """The number of lines that --lines names; None for `all`. Raises UsageError for another text."""
     if text == "all":
         return None
     if not re.fullmatch(r"\d{1,18}", text, re.A):
@@ -150,19 +150,19 @@ def which_arrays(bound: Sequence[BoundArguments], saves: Sequence[tuple[str, Pat
     """The arrays that --save names, by their full names."""
     from ptxbench.arguments import find, names
 
-    known = names(bound)
+    array_names = names(bound)
     result = []
     for name, path in saves:
-        array = find(name, known, bound)
+        array = find(name, array_names, bound)
         if array is None:
-            text = suggestion(name, known) or (f" There are {', '.join(known)}." if known else "")
+            text = suggestion(name, array_names) or (f" There are {', '.join(array_names)}." if array_names else "")
             raise UsageError(f"--save: there is no array '{name}'.{text}")
         result.append((array, path))
     return result
 
 
 def save(outcome: ExecOutcome, wanted: Sequence[tuple[str, Path]]) -> None:
-    """Write these arrays; a kernel that was stopped has none."""
+    """Write the wanted arrays to their files. If the kernel was stopped, there are none, and nothing is written."""
     import numpy as np
 
     arrays = {array.name: array.array for array in outcome.arrays}
@@ -184,7 +184,12 @@ def announce(path: Path) -> None:
 
 
 def show(
-    outcomes: list[ExecOutcome], left_out: list[SkippedKernel], *, folder: bool, shown: int | None, in_file_order: bool
+    outcomes: list[ExecOutcome],
+    skipped: list[SkippedKernel],
+    *,
+    folder: bool,
+    most_lines: int | None,
+    in_file_order: bool,
 ) -> None:
     """Print each outcome, or one table for a folder."""
     from ptxbench.cli._blocks import open_console
@@ -192,6 +197,6 @@ def show(
 
     console = open_console()
     if folder:
-        console.print(FolderReport(outcomes, left_out))
+        console.print(FolderReport(outcomes, skipped))
     for outcome in () if folder else outcomes:
-        console.print(Report(outcome, shown, in_file_order))
+        console.print(Report(outcome, most_lines, in_file_order))

@@ -140,17 +140,17 @@ def command(
     run = load_run(head, results) if head else make_run(kernels, arch, results, None if base_run else baselines, pairs)
     if run.run.status == INTERRUPTED and head is None:
         return ExitStatus.INTERRUPTED
-    before = base_run or load_baseline(run, baselines)
+    base_run = base_run or load_baseline(run, baselines)
     if pairs:
-        names = set(select(tuple(pairs_of([run, before])), pairs, "pair"))
-        run, before = only_pairs(run, names), before and only_pairs(before, names)
+        names = set(select(tuple(pairs_of([run, base_run])), pairs, "pair"))
+        run, base_run = only_pairs(run, names), base_run and only_pairs(base_run, names)
         config = config.of_pairs(names)
-    judged = gate(run, before, config)
+    judged = gate(run, base_run, config)
     if confirms:
-        together = confirm(judged, kernels, results)
-        if together is None:
+        confirmed = confirm(judged, kernels, results)
+        if confirmed is None:
             return ExitStatus.INTERRUPTED
-        judged = together
+        judged = confirmed
     if as_json:
         say(to_json(judged), nl=False)
     else:
@@ -163,9 +163,9 @@ def command(
 def make_run(
     kernels: Path, arch: str | None, results: Path, baselines: Path | None, pairs: tuple[str, ...] = ()
 ) -> RunDocument:
-    """Run every pair on the emulator, or these, and save the run.
+    """Run these pairs, or without names all of them, on the emulator, and save the run.
 
-    Raises what stopped it, and at once a damaged baseline.
+    Raises the error that stopped the run; for a damaged baseline ResultError before the run.
     """
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli.run import make_plan, perform
@@ -199,12 +199,12 @@ def write_annotations(judged: Gate) -> None:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in annotate(judged, folder_in_repository()):
             click.echo(line, err=True)  # a command, made of safe text
-    if place := os.environ.get("GITHUB_STEP_SUMMARY"):
-        path = Path(place)
+    if summary_file := os.environ.get("GITHUB_STEP_SUMMARY"):
+        path = Path(summary_file)
         try:
-            taken = path.stat().st_size if path.exists() else 0
+            used_bytes = path.stat().st_size if path.exists() else 0
             with path.open("a", encoding="utf-8") as file:
-                file.write(summary(judged, taken))
+                file.write(summary(judged, used_bytes))
         except OSError as error:
             raise ResultError(f"Cannot write {path}, which GITHUB_STEP_SUMMARY names: {error.strerror}.") from None
 
@@ -214,7 +214,7 @@ def folder_in_repository() -> str:
     root = os.environ.get("GITHUB_WORKSPACE")
     try:
         path = Path.cwd().relative_to(Path(root).resolve()).as_posix() if root else "."
-    except (OSError, ValueError):  # elsewhere
+    except (OSError, ValueError):  # the current folder is outside the checkout
         return ""
     return "" if path == "." else f"{path}/"
 

@@ -152,9 +152,11 @@ def variant_label(loaded: LoadedPair, source: Source) -> str:
 
 def target_words(source: Source, target: str | None) -> str:
     """`sm_75`, and then the targets with their own file: `sm_75; sm_90a, sm_100f by own files`."""
-    plain = target or "no .target"
+    general = target or "no .target"
     special = [target for target, path in source.specialisations if path != source.path]
-    return f"{plain}; {', '.join(special)} by {'own files' if special[1:] else 'its own file'}" if special else plain
+    return (
+        f"{general}; {', '.join(special)} by {'own files' if special[1:] else 'its own file'}" if special else general
+    )
 
 
 def fact_line(noun: str, text: str, columns: int) -> Iterator[str]:

@@ -55,18 +55,18 @@ def command(
     from ptxbench.discovery import default_kernels
     from ptxbench.discovery.new import require_name
 
-    named = from_variable(context)
+    is_from_variable = from_variable(context)
     require_name(name)
     if file is None and (first := source.first_option or (arch and "--arch")):
         raise UsageError(f"{first} is for the file of --from. Add --from FILE, or leave it out.")
     try:
         files, draft = write(kernels, name, file, source, arch)
     except PtxbenchError as error:
-        if not named or file is not None:
+        if not is_from_variable or file is not None:
             raise
         # about the folder, because the name is valid
         raise type(error)(f"{error} {VARIABLE} names {kernels}.") from None
-    is_default = named or kernels.resolve() == default_kernels().resolve()
+    is_default = is_from_variable or kernels.resolve() == default_kernels().resolve()
     option = "" if is_default else f" --kernels {shlex.quote(str(kernels))}"
     if draft is None:
         say_files(files, HOLDS)
@@ -83,7 +83,7 @@ def command(
 def write(
     kernels: Path, name: str, file: Path | None, source: SourceOptions, arch: str | None
 ) -> tuple[list[str], Draft | None]:
-    """Write the files. Their paths, and the draft if they are from a kernel."""
+    """Write the files. Returns their paths, and the draft if they were made from a kernel."""
     from ptxbench.discovery.new import entry_of, require_possible, write_pair
 
     if file is None:

@@ -125,20 +125,20 @@ def launch_in(path: Path, profiled: ProfiledVariant) -> ProfiledLaunch:
     launches = read(read_text(path))
     if not launches:
         raise ResultError(f"{path} has no table of ncu: expected the file of --log-file, or the output of ncu --csv.")
-    own = [launch for launch in launches if launch.kernel in (profiled.source.entry, None)]
-    if not own:
+    matching = [launch for launch in launches if launch.kernel in (profiled.source.entry, None)]
+    if not matching:
         kernels = ", ".join(sorted({launch.kernel for launch in launches if launch.kernel}))
         raise ResultError(f"{path} has no launch of '{profiled.source.entry}'; it has {kernels}.")
     expected = profiled.launch
     for name, actual, wanted in (
-        ("grid", own[0].grid, expected.grid_xyz),
-        ("block", own[0].block, expected.block_xyz),
+        ("grid", matching[0].grid, expected.grid_xyz),
+        ("block", matching[0].block, expected.block_xyz),
     ):
         if actual is not None and actual != wanted:
             raise ResultError(
                 f"{path} has a launch with {name} {actual}: expected {wanted}. Name its --size and --variant."
             )
-    return own[0]
+    return matching[0]
 
 
 def show(profiled: ProfiledVariant, measured: ProfiledLaunch, arch: str | None, *, as_json: bool) -> None:
@@ -148,21 +148,21 @@ def show(profiled: ProfiledVariant, measured: ProfiledLaunch, arch: str | None, 
     from ptxbench.profiling.counters import agreements
     from ptxbench.terminal.profile import ProfileReport
 
-    known = arch or measured.arch
-    if arch is None and known is not None:
-        known = profiled.pair_plan.loaded.arch(known, any_gpu=False)
-    if known is None:
+    counted_arch = arch or measured.arch
+    if arch is None and counted_arch is not None:
+        counted_arch = profiled.pair_plan.loaded.arch(counted_arch, any_gpu=False)
+    if counted_arch is None:
         raise UsageError("The file does not name the GPU's architecture. Add --arch, such as --arch sm_90.")
     name, variant = profiled.pair_plan.loaded.name, profiled.source.variant
     with Bar() as bar:
         bar.update(0, 1, f"count {name} {variant} on the emulator")
-        emulated, bounds = profiled.counts(known)
+        emulated, bounds = profiled.counts(counted_arch)
     compared = agreements(name, variant, profiled.size, emulated, measured.counts, bounds)
     if not compared:
         raise ResultError("The file has no counter that the emulator counts too. Use the command that profile prints.")
     if as_json:
         from ptxbench.exporters.profile import to_json
 
-        say(to_json(known, compared), nl=False)
+        say(to_json(counted_arch, compared), nl=False)
     else:
-        open_console().print(ProfileReport(known, compared))
+        open_console().print(ProfileReport(counted_arch, compared))

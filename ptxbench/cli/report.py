@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ptxbench.report import Material
     from ptxbench.result import RunDocument
 
-MOST_TOLD = 6
-"""How many sentences about missing parts are printed; the page has them all."""
+MOST_PRINTED = 6
+"""The most sentences about missing parts that are printed; the page has all of them."""
 
 
 @click.command("report", short_help="Write runs as one HTML page.")
@@ -63,10 +63,10 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
         page, dropped = render(recorded, materials, toolchain.versions())
     write(page, output, replace=True)
     missing = [f"{material.name}: {sentence}" for material in materials for sentence in material.omitted]
-    for sentence in (*dropped, *missing[:MOST_TOLD]):
+    for sentence in (*dropped, *missing[:MOST_PRINTED]):
         say(sentence, err=True)
-    if len(missing) > MOST_TOLD:
-        say(f"{len(missing) - MOST_TOLD:,} more of these are on the page.", err=True)
+    if len(missing) > MOST_PRINTED:
+        say(f"{len(missing) - MOST_PRINTED:,} more of these are on the page.", err=True)
     say(f"Wrote {output}: {plural(len(materials), 'pair')}, {len(page.encode()):,} bytes.")
 
 

@@ -1,4 +1,4 @@
-"""`ptxbench run`: the main job."""
+"""`ptxbench run`: builds, verifies and measures pairs."""
 
 from __future__ import annotations
 
@@ -132,10 +132,10 @@ def command(
     metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
     files = OutputFiles(outputs, run_exporters(reference))
     if replay:
-        return again(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
+        return print_recorded(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
     with dask_pool(dask, [kernels]) as pool:
-        model, of_model = modelled(model, backend, arch, pool)
-        plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed, of_model, pool)
+        model, model_arch = model_and_arch(model, backend, arch, pool)
+        plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed, model_arch, pool)
         require_row(reference, {source.variant for pair_plan in plan.pair_plans for source in pair_plan.sources})
         cache = cache_of(cache, emulated=plan.backend.name == "emulator")
         plan = dataclasses.replace(plan, rounds=rounds, timeout=timeout, model=model, cache=cache)
@@ -167,7 +167,7 @@ def require_row(reference: str | None, rows: Collection[str]) -> None:
         raise UsageError(f"--reference: this run has no row '{reference}'.{close} Its rows are {', '.join(names)}.")
 
 
-def again(
+def print_recorded(
     path: Path,
     pairs: Sequence[str],
     metrics: Sequence[Metric],
@@ -195,7 +195,7 @@ def again(
     return RunOutcome(list(run.cells), run.run.status).exit_status
 
 
-def modelled(
+def model_and_arch(
     model: str | None, backend: str, arch: str | None, pool: DaskPool | None = None
 ) -> tuple[str | None, str | None]:
     """The GPU to model and its architecture, or that of --arch; no model if a GPU measures.
@@ -211,10 +211,10 @@ def modelled(
     if opened.name != "emulator":
         say("--model is ignored: a GPU is available, and its times are measured.", err=True)
         return None, arch
-    own = MODELS[model][0]
-    if arch is not None and arch.rstrip("af") != own:
-        raise UsageError(f"--model {model} is a GPU of {own}, found --arch {arch}. Leave out --arch.")
-    return model, arch or own
+    model_arch = MODELS[model][0]
+    if arch is not None and arch.rstrip("af") != model_arch:
+        raise UsageError(f"--model {model} is a GPU of {model_arch}, found --arch {arch}. Leave out --arch.")
+    return model, arch or model_arch
 
 
 def make_plan(
@@ -226,10 +226,10 @@ def make_plan(
     assembler: Literal["toolkit", "driver"],
     kernels: Path,
     seed: int,
-    of_model: str | None = None,
+    model_arch: str | None = None,
     pool: DaskPool | None = None,
 ) -> RunPlan:
-    """The plan that the command line requests. `of_model`: the architecture of --model. `pool`: of --dask.
+    """The plan that the command line requests. `model_arch`: the architecture of --model. `pool`: of --dask.
 
     Without `arch` a pair whose PTX exists for some targets only is built for one of them.
     Raises UsageError, PairError and ToolMissing before anything runs.
@@ -237,23 +237,23 @@ def make_plan(
     from ptxbench.device_shape import DeviceShape
     from ptxbench.runner import RunPlan, plan_pairs
 
-    backend = (pool.open_backend if pool else open_backend)(backend_name, arch or of_model)
+    backend = (pool.open_backend if pool else open_backend)(backend_name, arch or model_arch)
     emulated = backend.name == "emulator"
     if assembler == "driver" and emulated:
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
     device = backend.device()
-    pair_plans, left_out = plan_pairs(kernels, pairs, variants, sizes, emulated=emulated, device=DeviceShape.of(device))
-    usual = arch or of_model or device.sm
+    pair_plans, skipped = plan_pairs(kernels, pairs, variants, sizes, emulated=emulated, device=DeviceShape.of(device))
+    run_arch = arch or model_arch or device.sm
     if arch is None:
-        any_gpu = emulated and of_model is None
-        pair_plans = tuple(pair_plan.for_architecture(usual, any_gpu=any_gpu) for pair_plan in pair_plans)
-    if left_out:
-        say(f"Skipped, no such variant or size: {', '.join(left_out)}.", err=True)
+        any_gpu = emulated and model_arch is None
+        pair_plans = tuple(pair_plan.for_architecture(run_arch, any_gpu=any_gpu) for pair_plan in pair_plans)
+    if skipped:
+        say(f"Skipped, no such variant or size: {', '.join(skipped)}.", err=True)
     warn_too_large(pair_plans)
     return RunPlan(
         pair_plans=pair_plans,
         backend=backend,
-        arch=usual,
+        arch=run_arch,
         kernels=kernels,
         assembler=assembler,
         seed=seed,
@@ -316,7 +316,7 @@ def perform(
     blocks.finish(frame.on(outcome.gpus).timed_on)
     if outcome.lost or (outcome.status == INTERRUPTED and not outcome.error):
         ending = f"The device cannot be used any more: {outcome.lost}" if outcome.lost else "Interrupted"
-        whole = sum(not cell.control for cell in outcome.cells)
+        finished = sum(not cell.control for cell in outcome.cells)
         planned = sum(len(pair_plan.sizes) for pair_plan in frame.plan.pair_plans)
-        say(f"{ending.rstrip('.')}. {whole} of {planned} cells are finished.", err=True)
+        say(f"{ending.rstrip('.')}. {finished} of {planned} cells are finished.", err=True)
     return outcome

@@ -72,14 +72,14 @@ def command(
     from ptxbench.service.submission import Limits
 
     find_pairs(kernels)
-    known = tokens(token_file)
+    accepted_tokens = tokens(token_file)
     with listen(host, port) as listening:
-        require_token(listening, known, partial(say, err=True))
+        require_token(listening, accepted_tokens, partial(say, err=True))
         judgements = Judgements(jobs=jobs or cores(), most_waiting=most_waiting, most_of_client=client_limit)
         say(f"Listening on {url(listening)}; Ctrl-C ends.")
-        run(Settings(kernels, Limits(timeout, memory), known), judgements, listening)
+        run(Settings(kernels, Limits(timeout, memory), accepted_tokens), judgements, listening)
 
 
 def cores() -> int:
-    """That this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

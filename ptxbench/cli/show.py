@@ -42,10 +42,10 @@ class DiffOfNames(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--diff" in args:
-            at = args.index("--diff")
-            names = [*itertools.takewhile(lambda word: not word.startswith("-"), args[at + 1 : at + 3])]
+            position = args.index("--diff")
+            names = [*itertools.takewhile(lambda word: not word.startswith("-"), args[position + 1 : position + 3])]
             if not any(Path(name).suffix in SUFFIXES for name in names):
-                args = [*args[:at], *args[at + 1 + len(names) :], "--diff", *names]
+                args = [*args[:position], *args[position + 1 + len(names) :], "--diff", *names]
         return super().parse_args(ctx, args)
 
 
@@ -161,8 +161,8 @@ def command(
         save_form(subject, variants, arch, sources, kernels, emit, output, as_json=as_json)
         return ExitStatus.GOOD
     if len(subject.files) == 2:
-        asked = requested_launches(launch, tolerance, backend or "auto", rounds or ROUNDS, arch)
-        both = of_two(subject.files, asked.arch if asked else arch, sources, extras, asked)
+        launches = requested_launches(launch, tolerance, backend or "auto", rounds or ROUNDS, arch)
+        both = of_two(subject.files, launches.arch if launches else arch, sources, extras, launches)
         return show_two(both, view or "auto", diff=diff, counts=counts, as_json=as_json)
     cases: list[ExplainedPair] = []
     open_question: str | None = None
@@ -173,11 +173,17 @@ def command(
         open_question = loaded.open_question
         if open_question and (counts or size):
             raise UsageError(open_question)
-        at = None if open_question else at_size(loaded, size)
+        count_size = None if open_question else at_size(loaded, size)
         listings, uncounted = pair_listings(
-            loaded, subject.diff or variants, arch or default_arch(loaded), at, extras, strict=diff, required=counts
+            loaded,
+            subject.diff or variants,
+            arch or default_arch(loaded),
+            count_size,
+            extras,
+            strict=diff,
+            required=counts,
         )
-        cases = compared(listings, subject.diff, None if open_question else loaded.pair, at, uncounted)
+        cases = compared(listings, subject.diff, None if open_question else loaded.pair, count_size, uncounted)
     if as_json:
         from ptxbench.exporters.listing import to_json
 
@@ -235,10 +241,10 @@ def requested_launches(
     opened = open_backend(backend, arch)
     if opened.name != "gpu":
         return Launches(extents, arguments, closeness, arch)
-    own = opened.device().sm
-    if arch and arch.rstrip("af") != own.rstrip("af"):
-        raise UsageError(f"The GPU is {own}, not {arch}. Leave out --arch, or use --backend emulator.")
-    return Launches(extents, arguments, closeness, arch or own, opened, rounds, backend == "gpu")
+    gpu_arch = opened.device().sm
+    if arch and arch.rstrip("af") != gpu_arch.rstrip("af"):
+        raise UsageError(f"The GPU is {gpu_arch}, not {arch}. Leave out --arch, or use --backend emulator.")
+    return Launches(extents, arguments, closeness, arch or gpu_arch, opened, rounds, backend == "gpu")
 
 
 def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json: bool) -> int:
@@ -312,12 +318,13 @@ def compared(
     listings: Sequence[Listing],
     diff: tuple[str, str] | None,
     pair: Pair | None,
-    at: Size | None,
+    size: Size | None,
     uncounted: Mapping[str, str],
 ) -> list[ExplainedPair]:
-    """The two variants of --diff; without it, every other variant with `cuda`, if that is shown.
+    """The comparison of the two variants of --diff; without --diff, of `cuda` with every other variant, if `cuda` is
+    shown.
 
-    `pair`: its launches at the first bench size decide the occupancy; None if they are not known.
+    `pair`: its launches at the first bench size decide the occupancy; None if they are unknown.
     """
     from ptxbench.listing.difference import compare
     from ptxbench.listing.explanation import ExplainedPair
@@ -330,7 +337,7 @@ def compared(
         ExplainedPair(
             compare(by_name[a], by_name[b]),
             pair.launch_of(a)(**pair.bench_sizes[0]) if pair else None,
-            size=at,
+            size=size,
             uncounted={name: uncounted[name] for name in (a, b) if name in uncounted},
             right_launch=pair.launch_of(b)(**pair.bench_sizes[0]) if pair else None,
         )
@@ -400,9 +407,10 @@ def check_file_options(
                 f"--counts needs a launch, and a file has none. `ptxbench exec {files[0]}` launches it, as its --grid, "
                 "--block and --arg say, and counts lines and machine instructions."
             )
-    elif not launched and (needing := [*["--counts"] * counts, *of_launches]):
+    elif not launched and (options_of_launch := [*["--counts"] * counts, *of_launches]):
+        option = options_of_launch[0]
         raise UsageError(
-            f"{needing[0]} needs a launch. Describe it with --grid, --block and --arg, as for `ptxbench exec`."
+            f"{option} needs a launch. Describe it with --grid, --block and --arg, as for `ptxbench exec`."
         )
 
 
@@ -420,13 +428,13 @@ def pair_listings(
     loaded: LoadedPair,
     wanted: Sequence[str],
     arch: str,
-    at: Size | None,
+    size: Size | None,
     extras: Extras,
     *,
     strict: bool,
     required: bool,
 ) -> tuple[list[Listing], dict[str, str]]:
-    """The listings of a pair's variants, counted at the size `at`, if any; and by variant, why one was not counted.
+    """The listings of a pair's variants, counted at the size `size`, if any; and by variant, why one was not counted.
 
     A variant that cannot be built, or not counted if that is `required`, is left out and named, unless `strict`. Raises
     the first error if none is left.
@@ -446,18 +454,18 @@ def pair_listings(
                 bar.update(2 * done, 2 * len(sources), f"build {loaded.name} {source.variant}")
                 build = toolchain.build_source(source, arch)
                 counted = None
-                if at is not None:
-                    words = f"count {loaded.name} {source.variant} at {size_words(at)}"
+                if size is not None:
+                    words = f"count {loaded.name} {source.variant} at {size_words(size)}"
                     bar.update(2 * done + 1, 2 * len(sources), words)
                     try:
-                        counted = count(loaded, build, at)
+                        counted = count(loaded, build, size)
                     except KernelError as error:
                         if required:
                             raise
                         uncounted[source.variant] = str(error)
                 listings.append(listing_of(build, extras, counted))
             except (KernelError, ToolMissing) as error:
-                # The tools of CUDA C and PTX are needed; a compiler of other rows is an extra.
+                # The tools of CUDA C and PTX are required; compilers of other languages are optional.
                 if strict or (isinstance(error, ToolMissing) and source.language in REQUIRED):
                     raise
                 errors.append(error)
@@ -469,7 +477,8 @@ def pair_listings(
 
 
 def chosen_variants(loaded: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[Source]:
-    """The variants of these names or globs, without any `cuda` and `ptx`; if `strict`, in order and without globs."""
+    """The variants with these names or globs, by default `cuda` and `ptx`. `strict`: in the order of the names, no
+    globs."""
     from ptxbench.discovery import select
 
     by_name = {source.variant: source for source in loaded.sources}
@@ -489,8 +498,8 @@ def at_size(loaded: LoadedPair, text: str | None) -> Size:
 
     if text is None:
         return size_of(loaded)
-    asked = parse_size(text)
-    size = complete(asked, loaded)
+    requested = parse_size(text)
+    size = complete(requested, loaded)
     if size is None:
-        raise UsageError(unknown_size_message(asked, [loaded]))
+        raise UsageError(unknown_size_message(requested, [loaded]))
     return size

@@ -109,18 +109,18 @@ def command(
     if replay:
         if knobs or variants or size:
             raise UsageError("--replay draws a whole recorded sweep. Leave out --knob, --variant and --size.")
-        drawn, run = recorded_sweep(find_run(str(replay), results, SWEEP), pair, kernels, metric)
-        show(drawn, run, as_json=as_json, files=files)
-        return exit_status(drawn, run.run.status)
-    opened = open_backend(counting_backend(dask, backend), arch)
-    swept = requested_sweep(opened, pair, knobs, variants, size, kernels)
+        sweep_curves, run = recorded_sweep(find_run(str(replay), results, SWEEP), pair, kernels, metric)
+        show(sweep_curves, run, as_json=as_json, files=files)
+        return exit_status(sweep_curves, run.run.status)
+    used_backend = open_backend(counting_backend(dask, backend), arch)
+    swept = requested_sweep(used_backend, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
     choose_quantities(swept, metric)  # an unknown name is reported before the work
     plan = RunPlan(
         (),
-        opened,
-        arch or swept.loaded.arch(opened.device().sm, any_gpu=swept.kind == "counts"),
+        used_backend,
+        arch or swept.loaded.arch(used_backend.device().sm, any_gpu=swept.kind == "counts"),
         kernels,
         assembler=assembler,
         cache=cache_of(cache, emulated=swept.kind == "counts"),
@@ -130,30 +130,30 @@ def command(
         argv=tuple(sys.argv[1:]),
         sweep=spec_of(swept),
     )
-    frame = RunFrame(plan, opened.device())
+    frame = RunFrame(plan, used_backend.device())
     frame = replace(frame, plan=calibrated(plan, results / frame.folder))
     folder = None if no_save else results / frame.folder
     if folder:
         require_writable(folder, "Name another folder with --results, or use --no-save.")
-    before = None
+    interrupted = None
     if folder and not no_resume:
-        before = finished_before(frame, folder, document(frame, (), "").toolchain)
-    frame = replace(frame, plan=plan_of(frame.plan, swept, before))
-    if before:
-        say(f"Resuming the interrupted sweep {before.path}; use --no-resume to start again.", err=True)
+        interrupted = finished_before(frame, folder, document(frame, (), "").toolchain)
+    frame = replace(frame, plan=plan_of(frame.plan, swept, interrupted))
+    if interrupted:
+        say(f"Resuming the interrupted sweep {interrupted.path}; use --no-resume to start again.", err=True)
     with dask_pool(dask, [kernels]) as pool:
-        run, error = perform(frame, swept, before.run.cells if before else (), pool)
-    drawn = curves(swept, run.cells, metric)
+        run, error = perform(frame, swept, interrupted.run.cells if interrupted else (), pool)
+    sweep_curves = curves(swept, run.cells, metric)
     if run.cells or run.run.status == COMPLETE:
-        show(drawn, run, as_json=as_json, files=files)
+        show(sweep_curves, run, as_json=as_json, files=files)
     failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
     for failed in filter(None, (failure, error)):
         raise failed
-    return exit_status(drawn, run.run.status)
+    return exit_status(sweep_curves, run.run.status)
 
 
 def counting_backend(address: str | None, backend: str) -> str:
-    """The value of --backend; next to --dask the points are counted and not timed.
+    """The value of --backend. With --dask it is the emulator, because points are then counted and not timed.
 
     Raises UsageError for --backend gpu.
     """
@@ -168,7 +168,7 @@ def counting_backend(address: str | None, backend: str) -> str:
 
 
 def exit_status(curves: Curves, status: str) -> ExitStatus:
-    """The exit status, by the results of the kernels; impossible points are not their fault."""
+    """The exit status, by the results of the kernels; points that cannot be built do not count against them."""
     from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
     from ptxbench.tune.curve import unbuildable
 

@@ -25,17 +25,17 @@ def to_json(series: Sequence[Series], unjudged: int, unreadable: Sequence[str]) 
 
 
 def series_object(series: Series) -> Mapping[str, Any]:
-    place = series.place
+    key = series.key
     return {
-        "device": place.device,
-        "pair": place.pair,
-        "size": dict(place.size),
-        "arch": place.arch,
-        "cache": place.cache,
-        "variant": place.variant,
-        "metric": place.metric.name,
-        "unit": place.metric.unit,
-        "exact": place.exact,
+        "device": key.device,
+        "pair": key.pair,
+        "size": dict(key.size),
+        "arch": key.arch,
+        "cache": key.cache,
+        "variant": key.variant,
+        "metric": key.metric.name,
+        "unit": key.metric.unit,
+        "exact": key.exact,
         "first": series.values[0],
         "median": series.median,
         "last": series.values[-1],

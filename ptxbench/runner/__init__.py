@@ -6,7 +6,7 @@ from ptxbench.pool import GpuPool
 from ptxbench.runner.cell_tasks import run_on
 from ptxbench.runner.control import noise
 from ptxbench.runner.document import RunFrame, document
-from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
+from ptxbench.runner.events import CellDone, DeviceLost, Event, ResultsSoFar, Step
 from ptxbench.runner.gpus import time_on
 from ptxbench.runner.outcome import RunOutcome
 from ptxbench.runner.plan import ALL, PairPlan, RunPlan, plan_pairs
@@ -28,11 +28,11 @@ def carry_out(
 
 __all__ = [
     "ALL",
-    "CalibrationSaved",
     "CellDone",
     "DeviceLost",
     "Event",
     "PairPlan",
+    "ResultsSoFar",
     "RunFrame",
     "RunOutcome",
     "RunPlan",

@@ -99,19 +99,20 @@ class VariantRun:
         self.reason, self.error = str(error), error.with_traceback(None)
         self.counts = self.observed = self.opcodes = None
         if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
-            self.reason = f"{self.label}: {self.reason}"  # they know lines, not files
+            self.reason = f"{self.label}: {self.reason}"  # these errors name lines, but no files
 
-    def skip_for_target(self, own: VariantRun) -> None:
-        """Skip CUDA C that does not compile if `own`, the pair's own PTX, needs another target: it is not broken."""
-        if isinstance(self.error, CompileError | AssembleError) and isinstance(own.error, TargetMismatch):
-            self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {own.error}"
+    def skip_for_target(self, own_ptx: VariantRun) -> None:
+        """Skip CUDA C that does not compile if `own_ptx`, the pair's own PTX, needs another target: it is not
+        broken."""
+        if isinstance(self.error, CompileError | AssembleError) and isinstance(own_ptx.error, TargetMismatch):
+            self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {own_ptx.error}"
 
     def add_verdict(self, size: Size, verdict: Verdict, outcome: LaunchOutcome) -> None:
         """Add the verdict at one size, with its counts. A wrong result has no counts."""
         if size not in self.sizes:
             self.sizes.append(size)
-        known = self.max_error is not None and verdict.max_error is not None
-        self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
+        is_known = self.max_error is not None and verdict.max_error is not None
+        self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if is_known else None
         self.counts, self.opcodes, self.by_line = outcome.counts, outcome.opcodes, outcome.by_line
         self.loops, self.wide_wavefronts = outcome.loops, outcome.wide_wavefronts
         self.approximate |= set(outcome.approximate)
@@ -130,8 +131,8 @@ class VariantRun:
 
     def add_timed_verdict(self, verdict: Verdict) -> None:
         """Add the verdict on the outputs of a timed sample."""
-        known = self.max_error is not None and verdict.max_error is not None
-        self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
+        is_known = self.max_error is not None and verdict.max_error is not None
+        self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if is_known else None
         if verdict.worst:
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
 
@@ -139,8 +140,10 @@ class VariantRun:
         """A copy for one cell: what happens there does not affect the next cell."""
         return dataclasses.replace(self, sizes=list(self.sizes), observed=None)
 
-    def result(self, launch: Launch, reference: str, tolerance: str, of_cell: Launch | None = None) -> VariantResult:
-        """The entry of this variant in the run document, for its launch in a cell with the launch `of_cell`."""
+    def result(
+        self, launch: Launch, reference: str, tolerance: str, cell_launch: Launch | None = None
+    ) -> VariantResult:
+        """The entry of this variant in the run document, for its launch in a cell with the launch `cell_launch`."""
         check = None
         if self.sizes:
             allowed = wider(tolerance, sorted(self.approximate))
@@ -158,7 +161,7 @@ class VariantRun:
             opcodes=None if self.opcodes is None else hotspots.summed(self.opcodes),
             hot_lines=self.hot_lines(),
             file=None if path.is_absolute() or self.source.library else path.as_posix(),
-            launch=None if of_cell in (None, launch) else LaunchReport(**launch.recorded),
+            launch=None if cell_launch in (None, launch) else LaunchReport(**launch.recorded),
         )
 
     def executed(self, launch: Launch) -> executed.Executed | None:

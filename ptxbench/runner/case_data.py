@@ -26,7 +26,7 @@ from ptxbench.verify import ErrorOf, Expected, bound, expect, reference_outputs
 
 @dataclass(frozen=True)
 class CaseData:
-    """The data of a launch, and the expected result. `where` is its size in words. The input arrays are frozen.
+    """The data of a launch, and the expected result. `where`: its size in words. The input arrays are read-only.
 
     `repeated`: whether to launch on it more than once.
     """
@@ -88,9 +88,9 @@ def errors_of(opcodes: Iterable[str]) -> dict[str, ErrorOf]:
 
 def error_of(opcode: str) -> ErrorOf:
     """The documented error of an approximate instruction."""
-    known = accuracy.bound(opcode)
-    assert known, opcode
-    return known.at
+    documented = accuracy.bound(opcode)
+    assert documented, opcode
+    return documented.at
 
 
 def too_large(pair_plan: PairPlan, size: Size) -> UsageError:
@@ -109,24 +109,24 @@ def pair_errors(pair_plan: PairPlan, size: Size) -> Iterator[None]:
     except MemoryError:
         raise too_large(pair_plan, size) from None
     except PairError as error:
-        raise PairError(f"{place_of(error.field, path, pair)}: at {size_words(size)}, {error}") from None
+        raise PairError(f"{location_of(error.field, path, pair)}: at {size_words(size)}, {error}") from None
     except (Exception, SystemExit) as error:
         line = line_of(error, path)
-        where = f"{display_path(path)}:{line}" if line else place_of(running(error), path, pair)
+        where = f"{display_path(path)}:{line}" if line else location_of(called_field(error), path, pair)
         raise PairError(f"{where}: at {size_words(size)}: {describe(error)}") from error
 
 
-def place_of(field: str, path: Path, pair: Pair) -> str:
+def location_of(field: str, path: Path, pair: Pair) -> str:
     """`file:line` of a function of the pair."""
     function = pair.tolerance.bound if field == "tolerance" else getattr(pair, field, None)
     return PairText.read(path).at_function(function, (field,))
 
 
 CALLERS = {bound.__code__: "tolerance", reference_outputs.__code__: "reference", Pair.make_arguments.__code__: "args"}
-"""The functions that call those of a pair, and the field that they call."""
+"""The code of each function that calls a function of the pair, with the field of the pair that it calls."""
 
 
-def running(error: BaseException) -> str:
+def called_field(error: BaseException) -> str:
     """The field of the pair that was called when `error` was raised in a library; empty if that is not known."""
     frames = (frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__))
     return next((CALLERS[code] for code in frames if code in CALLERS), "")

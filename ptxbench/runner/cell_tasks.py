@@ -63,7 +63,7 @@ class RunProgress:
         self.done = [0] * len(totals)
 
     def on_report(self, number: int, step: Step) -> None:
-        self.done[number] = max(self.done[number], step.done)  # a worker that takes over begins again
+        self.done[number] = max(self.done[number], step.done)  # if a worker is lost, another one starts the cell again
         self.show(replace(step, done=sum(self.done), total=sum(self.totals)))
 
     def finish(self, number: int) -> None:

@@ -14,9 +14,9 @@ from ptxbench.result import Cell
 from ptxbench.runner.plan import PairPlan
 
 CONTROL = "A/A control"
-"""Its name; with a slash, so that no file of a pair can have it."""
+"""The name of the control. It has a slash, so that no file of a pair can have it."""
 
-AGAIN = "ptx"
+COPY = "ptx"
 """The variant that is a copy of the reference."""
 
 PATH = Path(__file__).with_suffix(".ptx")
@@ -38,8 +38,8 @@ PAIR = Pair(
 
 
 def control_plan() -> PairPlan:
-    """The control as a job: both variants are one file."""
-    sources = tuple(Source(variant, "ptx", PATH, "control") for variant in (REFERENCE, AGAIN))
+    """The plan of the control: both variants are the same file."""
+    sources = tuple(Source(variant, "ptx", PATH, "control") for variant in (REFERENCE, COPY))
     return PairPlan(
         LoadedPair(CONTROL, "y = x, against itself.", PAIR, sources, PATH), sources, tuple(PAIR.bench_sizes)
     )
@@ -48,7 +48,7 @@ def control_plan() -> PairPlan:
 def noise(cells: Sequence[Cell]) -> stats.Interval | None:
     """The log ratio of the control to itself, with its interval; None if it was not measured."""
     for cell in cells:
-        if cell.control and (interval := stats.ratio(cell.rounds, AGAIN, REFERENCE)):
+        if cell.control and (interval := stats.ratio(cell.rounds, COPY, REFERENCE)):
             return stats.Interval(log(interval.low), log(interval.value), log(interval.high))
     return None
 

@@ -35,8 +35,8 @@ class RunFrame:
         if not gpus:
             return self
         hosts = {gpu.host for gpu in gpus}
-        own = next(iter(gpus)).uuid_hash if len(gpus) == 1 else None
-        device = dataclasses.replace(self.device, uuid_hash=own)
+        uuid_hash = next(iter(gpus)).uuid_hash if len(gpus) == 1 else None
+        device = dataclasses.replace(self.device, uuid_hash=uuid_hash)
         return dataclasses.replace(self, device=device, timed_on=TimedOn(len(gpus), len(hosts)))
 
     @property

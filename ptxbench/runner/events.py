@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class CellDone:
-    """A cell is finished. `last`: of its pair."""
+    """A cell is finished. `last`: whether it is the last one of its pair."""
 
     cell: Cell
     last: bool
@@ -66,8 +66,8 @@ class TimedBy:
 
 
 @dataclass(frozen=True)
-class CalibrationSaved:
-    """The cells as known after a cell of a round, to be saved if the run is interrupted.
+class ResultsSoFar:
+    """The results so far, after a cell of a round or after a round; the cells to save if the run is interrupted.
 
     `whole`: whether every cell has the same rounds.
     """
@@ -76,4 +76,4 @@ class CalibrationSaved:
     whole: bool = True
 
 
-Event = Step | CellDone | DeviceLost | TimedBy | CalibrationSaved
+Event = Step | CellDone | DeviceLost | TimedBy | ResultsSoFar

@@ -20,9 +20,9 @@ def with_executed(
     for name, executed in derived.items():
         if executed is not None:
             groups[identity(name, results[name])].append(executed)
-    known = {code: merge_derivations(group) for code, group in groups.items()}
+    merged = {code: merge_derivations(group) for code, group in groups.items()}
     return {
-        name: dataclasses.replace(result, executed=report(known[identity(name, result)]))
+        name: dataclasses.replace(result, executed=report(merged[identity(name, result)]))
         if derived.get(name) is not None
         else result
         for name, result in results.items()
@@ -30,7 +30,7 @@ def with_executed(
 
 
 def identity(name: str, result: VariantResult) -> str:
-    """The common result of variants with the same machine code."""
+    """A key that variants with the same machine code share."""
     return result.build.sass_sha256 if result.build and result.build.sass_sha256 else f"variant {name}"
 
 

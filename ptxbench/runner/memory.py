@@ -14,10 +14,11 @@ WIDE = 8
 
 
 def host_bytes(pair: Pair, size: Size) -> int:
-    """Approximate bytes that a run holds at once for that size: arrays, expected outputs, and the more of two phases.
+    """Approximate bytes that a run holds at once for that size: arrays, expected outputs, and the larger of two
+    amounts: while the reference is computed, its inputs as float64 and one temporary as large as the largest of them;
+    while the kernels run, the outputs of three launches.
 
-    While the reference is computed: its inputs as float64, and one temporary as large as the largest of them. While the
-    kernels run: the outputs of three launches. Inputs that are read in pieces cost nothing here, and a reference that
+    Inputs that are read in pieces cost nothing here, and a reference that
     takes an input that is not `widened` is assumed to return samples of the outputs.
     """
     counts = {arg.name: math.prod(arg.shape(**size)) for arg in arrays_of(pair)}
@@ -63,7 +64,7 @@ def host_lacks(pair: Pair, size: Size) -> str | None:
 
 
 def device_lacks(pair: Pair, size: Size, device: Device) -> str | None:
-    """Why the device cannot hold it; None if it can, or if its memory is unknown."""
+    """Why the device cannot hold that size; None if it can, or if its memory is unknown."""
     available = device.memory_bytes
     needed = device_bytes(pair, size, device.l2_bytes or 0)
     if available is None or needed <= available:

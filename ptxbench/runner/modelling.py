@@ -17,18 +17,21 @@ from ptxbench.toolchain.lines import with_lines
 def model_of(cell: Cell, candidates: Sequence[VariantRun], pair: Pair, gpu: str) -> Model:
     """The claims of the model of `gpu`, a name of specifications.MODELS, for a cell and its candidates at its size.
 
-    Variants with the same machine code have one set of floors: those of the narrowest interval.
+    Variants with the same machine code share one set of floors: those of the narrowest interval.
     """
     executions_of = {run.source.variant: executed_by(run, cell, run.launch(pair, cell.size)) for run in candidates}
-    narrow: dict[str, Executions] = {}
-    for name, own in executions_of.items():
+    narrowest: dict[str, Executions] = {}
+    for name, executed in executions_of.items():
         code = identity(name, cell.variants[name])
-        if isinstance(own, Executions) and (code not in narrow or own.width < narrow[code].width):
-            narrow[code] = own
+        if isinstance(executed, Executions) and (code not in narrowest or executed.width < narrowest[code].width):
+            narrowest[code] = executed
     return of_cell(
         cell,
         gpu,
-        {name: narrow.get(identity(name, cell.variants[name]), own) for name, own in executions_of.items()},
+        {
+            name: narrowest.get(identity(name, cell.variants[name]), executed)
+            for name, executed in executions_of.items()
+        },
     )
 
 

@@ -17,7 +17,7 @@ from ptxbench.result import (
     WRONG,
     Cell,
 )
-from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Gpu, TimedBy
+from ptxbench.runner.events import CellDone, DeviceLost, Event, Gpu, ResultsSoFar, TimedBy
 
 
 @dataclass
@@ -28,7 +28,7 @@ class RunOutcome:
     status: str = COMPLETE
     lost: str | None = None
     """Why the device can no longer be used."""
-    kept: tuple[Cell, ...] = ()
+    complete_rounds: tuple[Cell, ...] = ()
     """Cells of the complete rounds, if the run ends between rounds."""
     gpus: frozenset[Gpu] = frozenset()
     """See TimedBy; empty for a run on this machine."""
@@ -38,8 +38,8 @@ class RunOutcome:
     def add(self, event: Event) -> None:
         if isinstance(event, CellDone):
             self.cells.append(event.cell)
-        elif isinstance(event, CalibrationSaved):
-            self.kept = event.cells
+        elif isinstance(event, ResultsSoFar):
+            self.complete_rounds = event.cells
         elif isinstance(event, DeviceLost):
             self.status, self.lost = DEVICE_LOST, event.reason
         elif isinstance(event, TimedBy):
@@ -51,13 +51,13 @@ class RunOutcome:
     def finish(self) -> None:
         """Keep the complete rounds of a run that finished no cell."""
         if not self.cells:
-            self.cells += self.kept
+            self.cells += self.complete_rounds
 
     @property
     def exit_status(self) -> ExitStatus:
-        own = [cell for cell in self.cells if not cell.control]
+        pair_cells = [cell for cell in self.cells if not cell.control]
         statuses = Counter(
-            result.status for cell in own for result in cell.variants.values() if result.language != LIBRARY
+            result.status for cell in pair_cells for result in cell.variants.values() if result.language != LIBRARY
         )
         control = {result.status for cell in self.cells if cell.control for result in cell.variants.values()}
         if self.status == INTERRUPTED:

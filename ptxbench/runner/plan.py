@@ -97,7 +97,7 @@ class RunPlan:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """Facts about the device from before the run: the `calibration` of the run document."""
     begun: tuple[Cell, ...] = ()
-    """Cells of an interrupted run, with its first `first_round` rounds, that this one resumes."""
+    """Cells of an interrupted run that this one resumes, with the first `first_round` rounds."""
     first_round: int = 0
     continues: str = ""
     """The id of that run."""
@@ -127,30 +127,32 @@ def plan_pairs(
     """
     loaded = [load(kernels, name, device) for name in choose_pairs(kernels, pairs)]
     libraries = {loaded_pair.name: () if emulated else loaded_pair.libraries for loaded_pair in loaded}
-    known = dict.fromkeys(
+    variant_names = dict.fromkeys(
         source.variant for loaded_pair in loaded for source in (*loaded_pair.sources, *libraries[loaded_pair.name])
     )
-    chosen = set(select(tuple(known), variants, "variant"))
+    chosen = set(select(tuple(variant_names), variants, "variant"))
     requested = [parse_size(text) for text in sizes if text != ALL]
     for size in requested:
         if not any(complete(size, loaded_pair) for loaded_pair in loaded):
             raise UsageError(unknown_size_message(size, loaded))
-    every = ALL in sizes or not (sizes or emulated)
-    pair_plans, left_out = [], []
+    all_sizes = ALL in sizes or not (sizes or emulated)
+    pair_plans, skipped = [], []
     for loaded_pair in loaded:
         sources = loaded_pair.default_sources if not variants else loaded_pair.sources
         sources = tuple(source for source in (*sources, *libraries[loaded_pair.name]) if source.variant in chosen)
-        asked = [whole for size in requested if (whole := complete(size, loaded_pair))]
-        bench = loaded_pair.pair.bench_sizes if every else () if sizes else loaded_pair.pair.bench_sizes[:1]
+        requested_here = [whole for size in requested if (whole := complete(size, loaded_pair))]
+        bench = loaded_pair.pair.bench_sizes if all_sizes else () if sizes else loaded_pair.pair.bench_sizes[:1]
         too_large = [
-            size for size in bench[1:] if emulated and size not in asked and is_too_large(loaded_pair.pair, size)
+            size
+            for size in bench[1:]
+            if emulated and size not in requested_here and is_too_large(loaded_pair.pair, size)
         ]
-        wanted = [size for size in (*bench, *asked) if size not in too_large]
-        if sources and wanted:
-            pair_plans.append(PairPlan(loaded_pair, sources, without_repeats(wanted), without_repeats(too_large)))
+        chosen_sizes = [size for size in (*bench, *requested_here) if size not in too_large]
+        if sources and chosen_sizes:
+            pair_plans.append(PairPlan(loaded_pair, sources, without_repeats(chosen_sizes), without_repeats(too_large)))
         else:
-            left_out.append(loaded_pair.name)
-    return tuple(pair_plans), tuple(left_out)
+            skipped.append(loaded_pair.name)
+    return tuple(pair_plans), tuple(skipped)
 
 
 def is_too_large(pair: Pair, size: Size) -> bool:
@@ -176,7 +178,8 @@ def parse_size(text: str) -> Size:
 
 
 def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
-    """`size` in the order of the pair's dimensions, missing ones as in its first bench size; None if it has others.
+    """`size` in the order of the pair's dimensions; missing ones are those of its first bench size. None if `size` has
+    dimensions that the pair does not have.
 
     Raises UsageError if the pair cannot have that size, or this machine cannot.
     """
@@ -192,7 +195,7 @@ def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
 
 
 def unknown_size_message(size: Size, loaded: Sequence[LoadedPair]) -> str:
-    """No pair has these dimensions: the dimensions that pairs have."""
+    """The message for a size with dimensions that no pair has."""
     dimensions = {loaded_pair.name: ", ".join(loaded_pair.pair.bench_sizes[0]) for loaded_pair in loaded}
-    known = "; ".join(f"'{name}' has {names}" for name, names in dimensions.items())
-    return f"No selected pair has the size {size_words(size)}: {known}."
+    listed = "; ".join(f"'{name}' has {names}" for name, names in dimensions.items())
+    return f"No selected pair has the size {size_words(size)}: {listed}."

@@ -1,6 +1,6 @@
 """Timed blocks that each have their own data and newly loaded modules.
 
-A kernel that remembers its results, or counts its launches in the module, gains nothing from it when it is timed. The
+A kernel that remembers its results, or counts its launches in the module, gains nothing from that when it is timed. The
 data are made and copied, and the modules loaded, while nothing is timed.
 """
 
@@ -28,12 +28,12 @@ class Renewal:
         self.clocks = clocks
         self.block: int | None = None
         self.arguments: Mapping[str, Any] = {}
-        self.known: CaseData | None = None
+        self.current: CaseData | None = None
 
     def data(self, block: int, names: Sequence[str]) -> None:
         """See measure.Renewal. Block number n of every contrast has the same data."""
         if block != self.block:
-            self.block, self.known = block, None
+            self.block, self.current = block, None
             with self.host_work():
                 seed = random.Random(f"{self.seed}:{block}").getrandbits(32)
                 self.arguments = draw_arguments(self.pair_plan, self.size, seed, integers=self.integers)
@@ -47,7 +47,7 @@ class Renewal:
 
     def case(self) -> CaseData:
         """The data of the block, with the expected result, which is computed on the first call."""
-        if self.known is None:
+        if self.current is None:
             with self.host_work():
-                self.known = with_expected(self.pair_plan, self.size, self.arguments, integers=self.integers)
-        return self.known
+                self.current = with_expected(self.pair_plan, self.size, self.arguments, integers=self.integers)
+        return self.current

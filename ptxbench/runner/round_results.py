@@ -60,8 +60,8 @@ class RoundResults:
 
     `cells_by_round`: the cells of each round. `excluded`: by cell, the variants that ended a worker, and how.
 
-    `suspected`: the cells in which one of several variants lost the device, and how. There each sample ends before the
-    next one starts, which shows which kernel is at fault.
+    `suspected`: the cells in which one of several variants lost the device, and how. In these cells each sample ends
+    before the next one starts, which shows which kernel is at fault.
     """
 
     plan: RunPlan
@@ -114,16 +114,16 @@ class RoundResults:
         sources = self.pair_plans[cell[0]].sources
         return tuple(source.variant for source in sources if source.variant not in self.excluded.get(cell, {}))
 
-    def items(self, todo: Sequence[CellKey]) -> tuple[WorkItem, ...]:
-        """The cells in the groups that are sent to a worker: neighbours that differ only in their size together."""
+    def items(self, cells: Sequence[CellKey]) -> tuple[WorkItem, ...]:
+        """The cells as items for a worker; neighbours that differ only in their size share an item."""
         items: list[WorkItem] = []
-        for cell in todo:
+        for cell in cells:
             (pair, knobs), size = cell
-            known = any(one.oracle is not None for one in self.cells_by_round.get(cell, ()))
+            is_tested = any(one.oracle is not None for one in self.cells_by_round.get(cell, ()))
             pair_plan = self.pair_plans[cell[0]]
-            asked = pair_plan.oracle_asked and not known
-            variants, alone = self.variants(cell), cell in self.suspected
-            item = WorkItem(pair, variants, (dict(size),), knobs, alone, asked, pair_plan.arch)
+            tests_oracle = pair_plan.oracle_asked and not is_tested
+            variants, one_at_a_time = self.variants(cell), cell in self.suspected
+            item = WorkItem(pair, variants, (dict(size),), knobs, one_at_a_time, tests_oracle, pair_plan.arch)
             if items and dataclasses.replace(items[-1], sizes=item.sizes) == item:
                 items[-1] = dataclasses.replace(items[-1], sizes=(*items[-1].sizes, dict(size)))
             else:
@@ -133,7 +133,7 @@ class RoundResults:
     # ---- what happened
 
     def step(self, event: Step) -> Step:
-        """The step as one of the whole run."""
+        """The step of a worker, counted as one of the whole run."""
         self.last = event
         self.done += 1
         total = (self.plan.rounds - self.plan.first_round) * sum(map(steps, self.pair_plans.values()))
@@ -153,7 +153,7 @@ class RoundResults:
         if death.phase and not death.variant and not death.from_outside:
             return DeviceLost(f"{death}, in a kernel of ptxbench itself: the GPU or its driver does not work.")
         step = dataclasses.replace(step, variant=death.variant or step.variant, phase=death.phase or step.phase)
-        reason = f"{death} ({step.phase}{at(step)})."
+        reason = f"{death} ({step.phase}{size_suffix(step)})."
         return self.exclude(step, Exclusion(SKIPPED if death.from_outside else BROKEN, reason))
 
     def attribute_loss(self, lost: DeviceLost) -> DeviceLost | None:
@@ -180,7 +180,7 @@ class RoundResults:
 
         A failure at a cell's own size affects that cell; in a build or at a check size it affects the pair.
         """
-        if step.pair == CONTROL:  # a kernel of ptxbench, which is right: without it no time can be trusted
+        if step.pair == CONTROL:  # its kernel is right, so the device is at fault, and no time can be trusted
             return DeviceLost(f"The A/A control, a kernel of ptxbench itself, failed: {exclusion.reason}")
         at_size = self.cell_of(step)
         build_key = (step.pair, tuple(step.knobs.items()))
@@ -253,7 +253,7 @@ class RoundResults:
         )
 
 
-def at(step: Step) -> str:
+def size_suffix(step: Step) -> str:
     return f", {size_words(step.size)}" if step.size is not None else ""
 
 
@@ -270,11 +270,11 @@ def merge_checks(checks: Sequence[CheckReport]) -> CheckReport | None:
     if not checks:
         return None
     errors = [check.max_error for check in checks]
-    known = [error for error in errors if error is not None]
+    known_errors = [error for error in errors if error is not None]
     repeated = [check.deterministic for check in checks if check.deterministic is not None]
     return dataclasses.replace(
         checks[0],
-        max_error=max(known) if len(known) == len(errors) else None,
+        max_error=max(known_errors) if len(known_errors) == len(errors) else None,
         worst=next((check.worst for check in checks if check.worst), None),
         deterministic=all(repeated) if repeated else None,
     )

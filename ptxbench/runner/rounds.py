@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
-from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
+from ptxbench.runner.events import CellDone, DeviceLost, Event, ResultsSoFar, Step
 from ptxbench.runner.plan import RunPlan
 from ptxbench.runner.round_results import CellKey, RoundResults, key_of
 from ptxbench.runner.worker import Worker, WorkerDied, WorkerRequest, sendable
@@ -20,29 +20,29 @@ def run_rounds(plan: RunPlan) -> Iterator[Event]:
     results = RoundResults.of(plan)
     process = 1 + max((one.process for cell in plan.begun for one in cell.rounds), default=-1)
     for number in range(plan.first_round, plan.rounds):
-        todo = results.shuffled(number)
-        while todo:
-            lost = yield from run_worker(plan, results, todo, number, process)
+        remaining = results.shuffled(number)
+        while remaining:
+            lost = yield from run_worker(plan, results, remaining, number, process)
             process += 1
             if lost:
                 yield from results.finished()
                 yield lost
                 return
-            todo = [cell for cell in todo if results.variants(cell)]
-        yield CalibrationSaved(tuple(results.cells()))
+            remaining = [cell for cell in remaining if results.variants(cell)]
+        yield ResultsSoFar(tuple(results.cells()))
     yield from results.finished()
 
 
 def run_worker(
-    plan: RunPlan, results: RoundResults, todo: list[CellKey], number: int, process: int
+    plan: RunPlan, results: RoundResults, remaining: list[CellKey], number: int, process: int
 ) -> Generator[Event, None, DeviceLost | None]:
-    """Have a worker do the cells in `todo`, and remove those that are done.
+    """Let a worker do the cells in `remaining`, and remove those that are done.
 
-    Returns the end of the run, None if it goes on.
+    Returns the end of the run; None if the run continues.
     """
     waiting: CellDone | None = None  # until it is known that the device still works
     results.last = None
-    request = WorkerRequest(results.items(todo), replace(sendable(plan), round_number=number, process=process))
+    request = WorkerRequest(results.items(remaining), replace(sendable(plan), round_number=number, process=process))
     with Worker(request) as worker:
         try:
             for event in worker.events(plan.timeout):
@@ -51,7 +51,7 @@ def run_worker(
                 if waiting:
                     if lost := results.cleared(waiting.cell):
                         return lost
-                    yield add_cell(results, todo, waiting)
+                    yield add_cell(results, remaining, waiting)
                 waiting = event if isinstance(event, CellDone) else None
                 if isinstance(event, Step):
                     yield results.step(event)
@@ -60,12 +60,12 @@ def run_worker(
     if waiting:
         if lost := results.cleared(waiting.cell):
             return lost
-        yield add_cell(results, todo, waiting)
+        yield add_cell(results, remaining, waiting)
     return None
 
 
-def add_cell(results: RoundResults, todo: list[CellKey], done: CellDone) -> CalibrationSaved:
+def add_cell(results: RoundResults, remaining: list[CellKey], done: CellDone) -> ResultsSoFar:
     """Add a finished cell of a round, and return the present results."""
     results.add(done.cell)
-    todo.remove(key_of(done.cell))
-    return CalibrationSaved(tuple(results.cells()), whole=False)
+    remaining.remove(key_of(done.cell))
+    return ResultsSoFar(tuple(results.cells()), whole=False)

@@ -45,7 +45,7 @@ from ptxbench.toolchain.locate import INSTALL
 from ptxbench.verify import Expected, same_bits, verify
 
 Builds = Mapping[tuple[str, Source], "Future[Build]"]
-"""By architecture and variant."""
+"""The builds that were started, by architecture and variant."""
 Result = TypeVar("Result")
 
 
@@ -96,7 +96,8 @@ class Session:
         error: KernelError | MachineError | ToolMissing,
         suspects: tuple[str, ...] | None = None,
     ) -> None:
-        """End the candidate. If its kernel lost the device, keep which variants may have caused it."""
+        """End the candidate with an error. If its kernel lost the device, record which variants may have caused
+        that."""
         if self.lost and not self.suspects and isinstance(error, KernelError):
             self.suspects = suspects or (candidate.source.variant,)
         candidate.fail(error)
@@ -105,7 +106,7 @@ class Session:
         """Free the device memory of earlier cells, so that no cell depends on them."""
         if not self.lost:
             self.plan.mark("")
-            with suppress(MachineError):  # no variant's fault; if the device is lost, the backend says so
+            with suppress(MachineError):  # not the fault of a variant; if the device is lost, the backend reports it
                 self.backend.release()
 
     def step(self, pair_plan: PairPlan, candidate: VariantRun, phase: str, size: Size | None = None) -> Step:
@@ -123,9 +124,9 @@ class Session:
             yield self.step(pair_plan, candidate, "build")
             take_build(pair_plan, candidate, builds[pair_plan.arch, candidate.source])
             self.require_cubin(candidate)
-        for own in (candidate for candidate in candidates if candidate.source.variant == "ptx"):
+        for own_ptx in (candidate for candidate in candidates if candidate.source.variant == "ptx"):
             for candidate in candidates:
-                candidate.skip_for_target(own)
+                candidate.skip_for_target(own_ptx)
         labels: set[str] = set()
         self.release()
         for size, integers in checks(pair_plan):
@@ -152,9 +153,9 @@ class Session:
             candidate.fail(ToolMissing(f"ptxas is not installed: {INSTALL}; or use --assembler driver."))
 
     def any_can_launch(self, candidates: Sequence[VariantRun], pair: Pair, size: Size) -> bool:
-        """Whether a candidate is left for its launch at that size.
+        """Whether any candidate can be launched at that size.
 
-        One that the backend cannot launch ends with the reason.
+        A candidate that the backend cannot launch fails with the reason.
         """
         for candidate in candidates:
             if candidate.alive and candidate.build and not self.lost:
@@ -184,7 +185,7 @@ class Session:
     def oracle_weaknesses_at(
         self, pair_plan: PairPlan, candidates: Sequence[VariantRun], case: CaseData
     ) -> tuple[str, ...]:
-        """The wrong results that it accepts at the size of a cell, on the data of that cell."""
+        """The wrong results that the pair's oracle accepts at the size of a cell, on the data of that cell."""
         alive = [candidate for candidate in candidates if candidate.alive and candidate.build]
         if not alive or self.lost:
             return ()
@@ -258,20 +259,20 @@ class Session:
     ) -> Generator[Event, None, Cell]:
         """Verify at the cell's own size, and time the variants there if there is a clock."""
         pair, plan = pair_plan.loaded.pair, self.plan
-        own = [candidate.fork() for candidate in candidates]
+        cell_candidates = [candidate.fork() for candidate in candidates]
         launch = pair.launch(**size)
         measured = CellMeasurement()
         self.release()
-        self.require_memory(pair_plan, own, size)
-        if not self.lost and self.any_can_launch(own, pair, size):
+        self.require_memory(pair_plan, cell_candidates, size)
+        if not self.lost and self.any_can_launch(cell_candidates, pair, size):
             with plan.host_work():
                 data = prepare_cell_case(pair_plan, size, plan.seed)
-            labels = labels | (yield from self.verify(pair_plan, own, data))
+            labels = labels | (yield from self.verify(pair_plan, cell_candidates, data))
             if weak is not None:
-                weak = (*weak, *self.oracle_weaknesses_at(pair_plan, own, data))
-            measured = yield from self.measure(pair_plan, own, launch, data)
+                weak = (*weak, *self.oracle_weaknesses_at(pair_plan, cell_candidates, data))
+            measured = yield from self.measure(pair_plan, cell_candidates, launch, data)
         if self.lost:
-            for candidate in own:
+            for candidate in cell_candidates:
                 if candidate.alive:
                     candidate.fail(MachineError(f"The device was lost before this variant was tried: {self.lost}"))
         cell = Cell(
@@ -288,10 +289,14 @@ class Session:
                         tolerance_words(pair),
                         launch if candidate.source.launch is None else None,
                     )
-                    for candidate in own
+                    for candidate in cell_candidates
                 },
-                # a sweep compares its points by their PTX: each further derivation runs ptxas once more
-                {run.source.variant: run.executed(run.launch(pair, size)) for run in own if not pair_plan.knobs},
+                # not for a sweep, which compares its points by their PTX: each derivation runs ptxas once more
+                {
+                    run.source.variant: run.executed(run.launch(pair, size))
+                    for run in cell_candidates
+                    if not pair_plan.knobs
+                },
             ),
             cache=plan.cache,
             labels=sorted(labels | measured.labels | ({ORACLE_WEAK} if weak else set())),
@@ -301,7 +306,7 @@ class Session:
             knobs=dict(pair_plan.knobs),
         )
         if plan.model:
-            cell = replace(cell, model=model_of(cell, own, pair, plan.model))
+            cell = replace(cell, model=model_of(cell, cell_candidates, pair, plan.model))
         return roofline.disproved(cell, self.device)
 
     def measure(
@@ -333,11 +338,11 @@ class Session:
                     return replace(
                         measured, rounds=self.verify_timed_outputs(pair_plan, snapshots, alive, case, measured.rounds)
                     )
-            except MachineError as error:  # of the empty kernel: without it no variant has a time here
+            except MachineError as error:  # an error of the empty kernel, without which no variant has a time
                 for candidate in filter(lambda run: run.alive, alive.values()):
                     self.fail(candidate, error)
                 break
-            except ClockError as error:  # the others are measured without it, if the device still works
+            except ClockError as error:  # the other variants are measured without this one, if the device still works
                 self.fail(error.candidate, error.cause, error.suspects)
                 del clocks[error.candidate.source.variant]
                 if self.lost or REFERENCE not in clocks:
@@ -401,8 +406,10 @@ class Session:
             snapshot.variant: observed(pair_plan, case.size, snapshot.outputs) for snapshot in snapshots.snapshots
         }
         return [
-            replace(one, observed={name: values for name in one.contrast if (values := values_by_variant.get(name))})
-            for one in with_verified_outputs(rounds, verdicts)
+            replace(
+                timed, observed={name: values for name in timed.contrast if (values := values_by_variant.get(name))}
+            )
+            for timed in with_verified_outputs(rounds, verdicts)
         ]
 
 
@@ -438,10 +445,10 @@ def take_build(pair_plan: PairPlan, candidate: VariantRun, future: Future[Build]
         if source.library:
             return
 
-        def place(number: int) -> str:
+        def location(number: int) -> str:
             return f"{loaded.path.name}:{PairText.read(loaded.path).line_of_part(('args', number))}"
 
         args = [*candidate.build.arguments({arg.name: arg for arg in loaded.pair.args}).values()]
-        check_signature(candidate.build.declaration, source.entry, args, source.path, place)
+        check_signature(candidate.build.declaration, source.entry, args, source.path, location)
     except (KernelError, MachineError, ToolMissing) as error:
         candidate.fail(error)

@@ -1,4 +1,5 @@
-"""Whether a kernel is right while it is timed: outputs of timed samples, kept, and verified afterwards."""
+"""Outputs of timed samples, saved during the measurement and verified afterwards: is a kernel right while it is
+timed?"""
 
 from __future__ import annotations
 
@@ -57,18 +58,21 @@ class OutputSnapshots:
 
 
 def with_verified_outputs(rounds: Sequence[Round], verdicts: Sequence[tuple[OutputSnapshot, Verdict]]) -> list[Round]:
-    """The rounds whose snapshots are all right; `snapshot` gets what was verified."""
+    """The rounds whose snapshots are all right, each with its `evidence`: which blocks were verified, and their
+    error."""
     wrong = {snapshot.variant for snapshot, verdict in verdicts if verdict.worst}
     right_rounds = []
-    for one in rounds:
-        if wrong & set(one.contrast):
+    for timed_round in rounds:
+        if wrong & set(timed_round.contrast):
             continue
-        own = [(snapshot, verdict) for snapshot, verdict in verdicts if snapshot.against == one.contrast[1]]
-        errors = [verdict.max_error for _, verdict in own]
-        known = [error for error in errors if error is not None]
+        of_round = [
+            (snapshot, verdict) for snapshot, verdict in verdicts if snapshot.against == timed_round.contrast[1]
+        ]
+        errors = [verdict.max_error for _, verdict in of_round]
+        known_errors = [error for error in errors if error is not None]
         evidence = {
-            "blocks": sorted({snapshot.block for snapshot, _ in own}),
-            "max_error": max(known) if known and len(known) == len(errors) else None,
+            "blocks": sorted({snapshot.block for snapshot, _ in of_round}),
+            "max_error": max(known_errors) if known_errors and len(known_errors) == len(errors) else None,
         }
-        right_rounds.append(replace(one, evidence=evidence))
+        right_rounds.append(replace(timed_round, evidence=evidence))
     return right_rounds

@@ -14,7 +14,8 @@ Result = TypeVar("Result")
 
 
 class ClockError(Exception):
-    """A sample failed: whose call reported it, why, and the variants whose kernels were pending."""
+    """A sample failed. `candidate`: the one whose call reported it; `suspects`: the variants whose kernels were
+    pending."""
 
     def __init__(self, candidate: VariantRun, cause: KernelError | MachineError, suspects: tuple[str, ...]) -> None:
         super().__init__(str(cause))
@@ -25,16 +26,18 @@ class ClockError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class TimedSample:
+    """A sample that was enqueued. `name`: its variant."""
+
     name: str
-    """The variant of each sample."""
 
 
 @dataclass
 class PendingSamples:
     """The samples of a cell that were enqueued and not yet waited for, oldest first.
 
-    A kernel fails after its launch returned, and the driver reports it to whatever calls next: so each of these may be
-    at fault. With `one_at_a_time` each sample is waited for immediately, so there is never more than one.
+    A kernel fails after its launch has returned, and the driver reports that to the next call, whoever makes it. So
+    each of these samples may be at fault. With `one_at_a_time` each sample is waited for immediately, so there is never
+    more than one.
     """
 
     one_at_a_time: bool = False

@@ -80,7 +80,7 @@ def sendable(plan: RunPlan) -> RunPlan:
 
 
 class WorkerDied(Exception):
-    """A worker ended before its task did, or was killed for its silence; the text says how.
+    """A worker ended before its task did, or was killed because it made no progress; the text says how.
 
     `phase`, `variant`: its last step, "" if it reported none. `from_outside`: whether the cause cannot be a kernel.
     """
@@ -109,8 +109,8 @@ class WorkerSigns:
         self.host_work = context.RawValue("b", 0)
 
     def show(self, phase: str, variant: str) -> None:
-        if self.at_work.value != (shown := f"{phase}\n{variant}".encode()[: MOST_NAME - 1]):
-            self.at_work.value = shown
+        if self.at_work.value != (state := f"{phase}\n{variant}".encode()[: MOST_NAME - 1]):
+            self.at_work.value = state
         self.beat.value += 1
 
     def mark(self, variant: str) -> None:
@@ -133,7 +133,7 @@ class WorkerSigns:
 
 
 class Worker:
-    """A process with a task. Use it as a context: it does not outlive that."""
+    """A process with a task. Use it as a context manager, which ends the process."""
 
     def __init__(self, request: WorkerRequest) -> None:
         context = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
@@ -157,7 +157,7 @@ class Worker:
 
         Raises WorkerDied, WorkerCrashed, and the pair's own errors.
         """
-        beat, heard = 0, time.monotonic()
+        beat, last_sign = 0, time.monotonic()
         while True:
             if self.events_in.poll(0.2):
                 try:
@@ -169,10 +169,10 @@ class Worker:
                 if kind == "error":
                     raise rebuilt(*content)
                 yield content
-                heard = time.monotonic()
+                last_sign = time.monotonic()
             elif self.signs.host_work.value or self.signs.beat.value != beat:
-                beat, heard = self.signs.beat.value, time.monotonic()
-            elif time.monotonic() - heard > timeout:
+                beat, last_sign = self.signs.beat.value, time.monotonic()
+            elif time.monotonic() - last_sign > timeout:
                 raise self.signs.death(f"no progress for {timeout:g} s")
 
     def ending(self) -> WorkerDied:
@@ -198,15 +198,15 @@ def rebuilt(name: str, text: str) -> BaseException:
         return MemoryError()
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, PtxbenchError):
-        return kind.__new__(kind, text)  # not kind(text): some take more than a text
+        return kind.__new__(kind, text)  # not kind(text): some classes take more arguments
     return WorkerCrashed(f"A worker ended by an error of its own:\n{text}")
 
 
 def serve(request: WorkerRequest, events: Connection, signs: WorkerSigns, parent: int) -> None:
     """Do the task and send the events. Runs in the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and ends this process
-    threading.Thread(target=follow, args=(parent,), daemon=True).start()
-    with suppress(BrokenPipeError):  # the parent has gone, and `follow` ends this process
+    threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
+    with suppress(BrokenPipeError):  # the parent has gone, and `end_with_parent` ends this process
         try:
             for event in perform(request, signs):
                 if isinstance(event, Step):
@@ -226,16 +226,16 @@ def serve(request: WorkerRequest, events: Connection, signs: WorkerSigns, parent
 def perform(request: WorkerRequest, signs: WorkerSigns) -> Iterator[Event]:
     try:
         device = DeviceShape.of(request.plan.backend.device())
-    except Exception as error:  # whatever the error is: without the device nothing can be done
+    except Exception as error:  # any error: without the device nothing can be done
         yield DeviceLost(str(error))
         return
     with signs.working():
         plan = replace(plan_of(request, device), mark=signs.mark, host_work=signs.working)
-        gc.freeze()  # what is loaded stays: the backend's searches for cycles of references need not look through it
+        gc.freeze()  # garbage collections by the backend need not search what is loaded, which stays
     yield from run(plan)
 
 
-def follow(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """End this process soon after its parent."""
     while os.getppid() == parent:
         time.sleep(0.5)

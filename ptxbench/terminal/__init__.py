@@ -41,14 +41,14 @@ def closing_lines(
 ) -> RenderableType | None:
     """The finding of a pair's cells, in words; None if there is none.
 
-    `noise`: of the control, which a verdict must clear. `reference`: what to compare with, instead of the best CUDA C.
+    `noise`: of the control, which a verdict must exceed. `reference`: what to compare with, instead of the best CUDA C.
     """
     lines = closing(cells, noise, reference)
     return Constrain(Prose("\n".join(lines), "bold"), WIDEST) if lines else None
 
 
 def notice(cells: Sequence[Cell]) -> RenderableType | None:
-    """What the numbers are not: printed once per run if they are counts."""
+    """The notice that counts are not times: printed once per run if it has counts."""
     counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
     return Constrain(Prose(COUNTS_NOTICE, "dim"), WIDEST) if counted else None
 
@@ -56,16 +56,16 @@ def notice(cells: Sequence[Cell]) -> RenderableType | None:
 def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
     """The limits that times are compared with: printed once per run if those of the device are known."""
     timed = [cell for cell in cells if cell.rounds and cell.limits and not cell.control]
-    known = sorted({limits_words(cell.limits) for cell in timed if cell.limits})
+    sentences = sorted({limits_words(cell.limits) for cell in timed if cell.limits})
     if reasons := sorted({why for cell in timed if (why := roofline.no_share(cell))}):
-        known.append(f"No share of the memory bandwidth is shown where {' or '.join(reasons)}.")
-    return Constrain(Prose("\n".join(known), "dim"), WIDEST) if known else None
+        sentences.append(f"No share of the memory bandwidth is shown where {' or '.join(reasons)}.")
+    return Constrain(Prose("\n".join(sentences), "dim"), WIDEST) if sentences else None
 
 
 def clock_notice(cells: Sequence[Cell]) -> Prose | None:
     """A note that verdicts use time alone: printed once per run if a clock is unknown."""
-    timed = [one for cell in cells for one in cell.rounds]
-    unknown = timed and not cycles.by_kernel(timed)
+    rounds = [timed_round for cell in cells for timed_round in cell.rounds]
+    unknown = rounds and not cycles.by_kernel(rounds)
     return Prose("The SM clock is unknown, so verdicts go by time alone.", "dim") if unknown else None
 
 

@@ -57,11 +57,11 @@ class AuditTable(Section):
 
 
 def rates(lines: Sequence[TallyLine], width: int) -> RenderResult:
-    """A table for each condition, what they mean, and the targets."""
+    """A table for each condition, the legend, and the targets."""
     for _, group in groupby(lines, key=condition):
-        of_one = list(group)
-        yield Text(condition(of_one[0]), "bold")
-        yield rate_table(of_one)
+        of_condition = list(group)
+        yield Text(condition(of_condition[0]), "bold")
+        yield rate_table(of_condition)
         yield Text()
     yield Constrain(Text(LEGEND, "dim"), width)
     yield Text()
@@ -150,13 +150,19 @@ def edit_table(outcomes: Sequence[AuditOutcome]) -> DrawnTable:
     for neutral, edit in sorted(edits, key=lambda key: key[0]):
         of_edit = [outcome for outcome in outcomes if (outcome.neutral, outcome.edit) == (neutral, edit)]
         judged = [outcome for outcome in of_edit if outcome.skipped is None]
-        held = [outcome for outcome in judged if outcome.holds]
+        correct = [outcome for outcome in judged if outcome.holds]
         word = "let pass" if neutral else "caught"
-        words = f"{len(held)} of {len(judged)} {word}" if held != judged else f"all {word}" if judged else "none judged"
+        words = (
+            f"{len(correct)} of {len(judged)} {word}"
+            if correct != judged
+            else f"all {word}"
+            if judged
+            else "none judged"
+        )
         if len(judged) < len(of_edit):
             words += f", {len(of_edit) - len(judged)} skipped"
-        style = "bold red" if held != judged else "green" if judged else "dim"
-        counters = dict.fromkeys(metric for outcome in held for metric in outcome.expected)
+        style = "bold red" if correct != judged else "green" if judged else "dim"
+        counters = dict.fromkeys(metric for outcome in correct for metric in outcome.expected)
         rows.append([edit, str(len(judged)), StyledText(words, style), ", ".join(counters) or ABSENT])
     return draw(Table(columns, rows))
 
@@ -178,7 +184,7 @@ def wrong(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
 
 
 def skipped(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
-    """The same for edits that were not judged: grouped by kernel and reason, else by edit."""
+    """Mark, style and words of the edits that were not judged: grouped by kernel and reason, else by edit."""
     kernels: dict[tuple[str, str], list[str]] = {}
     for outcome in outcomes:
         if outcome.skipped:

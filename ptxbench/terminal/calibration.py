@@ -1,4 +1,4 @@
-"""A calibration's checklist as a table. Makes renderables and prints nothing."""
+"""A calibration as a table. Makes renderables and prints nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", ABSENT: "dim"}
 
 
 def calibration_table(lines: Sequence[CheckResult]) -> DrawnTable:
-    """One row per line: its status, its subject and the result."""
+    """One row per check result: its status, its subject and what was found."""
     rows = [[StyledText(line.status, STYLES[line.status]), line.subject, line.found] for line in lines]
     return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

@@ -40,7 +40,7 @@ from ptxbench.wording.limits import limits_words
 from ptxbench.wording.table import Column, Mark, StyledText, Table
 
 DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "share", "ptx_shared_conflicts")
-"""The columns that a narrow terminal omits, in this order; those with 0 in every row before the others."""
+"""The columns that a narrow terminal omits, in this order, but first those with 0 in every row."""
 
 MARKS = {
     VERIFIED: Mark("✔", "ok", "green"),
@@ -92,20 +92,20 @@ class CellTable:
             yield Text()
 
 
-def wanted(cell: Cell) -> list[Metric]:
-    """The default columns of the cell."""
+def useful_columns(cell: Cell) -> list[Metric]:
+    """The default columns with a value for the cell."""
     return [metric for metric in default_columns(cell) if says_something(metric, cell)]
 
 
 def affordable(cell: Cell, width: int) -> list[Metric]:
     """The default columns of the cell that fit into one table; all of them if it must be split in any case."""
-    columns = wanted(cell)
+    columns = useful_columns(cell)
     idle = [name for name in DISPENSABLE if not any_value(BY_NAME[name], cell)]
     for name in ("", *dict.fromkeys((*idle, *DISPENSABLE))):
         columns = [metric for metric in columns if metric.name != name]
         if build(cell, columns).natural_width <= width:
             return columns
-    return wanted(cell)
+    return useful_columns(cell)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class OmittedColumns:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        missing = {metric for cell in self.cells for metric in {*wanted(cell)} - {*affordable(cell, width)}}
+        missing = {metric for cell in self.cells for metric in {*useful_columns(cell)} - {*affordable(cell, width)}}
         if missing:
             metrics = [metric for metric in BY_NAME.values() if metric in missing]
             headings, names = (

@@ -102,11 +102,11 @@ def stages(judgement: Judgement, plain: bool) -> RichTable:
 def finding_table(judgement: Judgement, finding: Finding, plain: bool) -> RichTable:
     """`wrong-result  mine.ptx:48:5`, the message, and what to do."""
     mark = MARKS[SEVERITIES[finding.severity]]
-    place = ":".join(str(part) for part in (Path(judgement.file).name, finding.line, finding.column) if part)
+    location = ":".join(str(part) for part in (Path(judgement.file).name, finding.line, finding.column) if part)
     grid = RichTable.grid(padding=(0, 1))
     grid.add_row(
         Text(symbol(mark, plain), mark.style),
-        Text.assemble((finding.code, mark.style), (f"  {place}" if finding.line else "", "cyan")),
+        Text.assemble((finding.code, mark.style), (f"  {location}" if finding.line else "", "cyan")),
     )
     grid.add_row("", Prose(finding.message))
     grid.add_row("", Prose(finding.hint, "dim"))
@@ -122,23 +122,20 @@ def figures(judgement: Judgement) -> DrawnTable:
     compared = {name: {**row, EXECUTED: executed.get(name, (None,))[0]} for name, row in judgement.compared.items()}
     names = [name for name in COLUMNS if any(name in row for row in compared.values())]
     empty = [name for name in names if not any(row.get(name) for row in compared.values())]
-    less = "instructions" if EXECUTED not in empty else EXECUTED
-    chosen = [name for name in names if name not in (*empty, less)]
-
-    def build(chosen: Sequence[str]) -> DrawnTable:
-        columns, cells = [Column("variant")], []
-        for name in chosen:
-            heading, unit = COLUMNS[name]
-            if name == EXECUTED:
-                prefixed, figures = units.ranges([executed.get(variant) for variant in compared], unit)
-            else:
-                prefixed, figures = units.column([row.get(name) for row in compared.values()], unit)
-            columns.append(Column(heading, prefixed, right=True))
-            cells.append(figures)
-        names = [StyledText(variant, "bold" if variant == CANDIDATE else "") for variant in compared]
-        return draw(Table(columns, [*zip(names, *cells, strict=True)]))
-
-    return build(chosen)
+    redundant = "instructions" if EXECUTED not in empty else EXECUTED
+    columns, cells = [Column("variant")], []
+    for name in names:
+        if name in (*empty, redundant):
+            continue
+        heading, unit = COLUMNS[name]
+        if name == EXECUTED:
+            prefixed, figures = units.ranges([executed.get(variant) for variant in compared], unit)
+        else:
+            prefixed, figures = units.column([row.get(name) for row in compared.values()], unit)
+        columns.append(Column(heading, prefixed, right=True))
+        cells.append(figures)
+    variants = [StyledText(variant, "bold" if variant == CANDIDATE else "") for variant in compared]
+    return draw(Table(columns, [*zip(variants, *cells, strict=True)]))
 
 
 def closing(judgement: Judgement, plain: bool) -> RichTable:
@@ -163,9 +160,9 @@ def ratio_words(judgement: Judgement, other: str) -> str:
     ratios = judgement.ratios.get(other, {})
     if TIME in ratios:
         return f"Compared with {other}: {units.si(ratios[TIME], '×')} the time."
-    sure = settled(judgement.executed.get(CANDIDATE)) and settled(judgement.executed.get(other))
-    known = {name: ends(ratios.get(name)) for name in WORDS if name != EXECUTED or sure}
-    parts = [f"{units.ranges([ratio], '×')[1][0]} × the {WORDS[name]}" for name, ratio in known.items() if ratio]
+    are_settled = settled(judgement.executed.get(CANDIDATE)) and settled(judgement.executed.get(other))
+    ratio_ranges = {name: ends(ratios.get(name)) for name in WORDS if name != EXECUTED or are_settled}
+    parts = [f"{units.ranges([ratio], '×')[1][0]} × the {WORDS[name]}" for name, ratio in ratio_ranges.items() if ratio]
     return f"Compared with {other}: {', '.join(parts)}." if parts else ""
 
 
@@ -196,7 +193,7 @@ class Ranking:
     def row(judgement: Judgement, rank: int | None, ranks: Sequence[int | None], timed: bool) -> list[str]:
         mark, ratios = MARKS[judgement.verdict], judgement.ratios.get("cuda", {})
         decisive = judgement.decisive
-        own = judgement.compared.get(CANDIDATE, {})
+        figures = judgement.compared.get(CANDIDATE, {})
         accepted = judgement.verdict == ACCEPTED
         tied = "=" if rank and ranks.count(rank) > 1 else ""
         return [
@@ -205,16 +202,16 @@ class Ranking:
             StyledText(f"{judgement.ended_at}: {decisive.code}" if decisive else "accepted", mark.style, mark=mark),
             *([units.fixed(time_ratio(judgement), 3)] if timed else []),
             *units.ranges([ends(ratios.get(name)) if accepted else None for name in WORDS], "×")[1],
-            units.fixed(own.get("registers") if accepted else None, 0),
+            units.fixed(figures.get("registers") if accepted else None, 0),
         ]
 
 
 def unranked(judgements: Sequence[Judgement], ranks: Sequence[int | None]) -> Iterator[str]:
     """Accepted candidates that are not ranked against others, and why."""
-    pairs = [(place, Path(judgement.file).name) for place, judgement in zip(ranks, judgements, strict=True)
+    pairs = [(rank, Path(judgement.file).name) for rank, judgement in zip(ranks, judgements, strict=True)
              if judgement.verdict == ACCEPTED]  # fmt: skip
-    for place in dict.fromkeys(place for place, _ in pairs if place and ranks.count(place) > 1):
-        names = ", ".join(name for other, name in pairs if other == place)
-        yield f"{place}=: the counts of {names} do not differ."
-    if names := ", ".join(name for place, name in pairs if place is None):
+    for rank in dict.fromkeys(rank for rank, _ in pairs if rank and ranks.count(rank) > 1):
+        names = ", ".join(name for other, name in pairs if other == rank)
+        yield f"{rank}=: the counts of {names} do not differ."
+    if names := ", ".join(name for rank, name in pairs if rank is None):
         yield f"-: {names}: not ranked, because the executed machine instructions are not known within 4 %."

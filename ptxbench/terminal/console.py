@@ -17,13 +17,11 @@ from ptxbench.safe_text import log_text, plain
 NARROWEST = 40
 """Columns of the narrowest table. In a narrower terminal the terminal itself breaks its lines."""
 
-
 BLANK_ENDS = re.compile(r"(?<! )(?: |\x1b\[[\d;]*m)* (?:\x1b\[[\d;]*m)*(?=\n)")
 """Blanks at the end of a line, with the styles between and after them. Rich pads every row of a table."""
 
-
 STAND_INS = {"×": "x", "µ": "u", "…": ">"}
-"""For units and ends of rows in an encoding that lacks their characters; each is as wide."""
+"""Replacements of the same width for characters that an encoding may lack: in units, and at the end of a cut row."""
 
 
 def encodable(text: str, encoding: str | None) -> str:
@@ -66,7 +64,7 @@ class SafeConsole(Console):
             self.width = NARROWEST
 
     def on_broken_pipe(self) -> None:
-        """Raise the BrokenPipeError at hand, once; Rich itself would end with status 1."""
+        """Raise the BrokenPipeError that is being handled, once; Rich itself would end with status 1."""
         self.quiet = True
         raise
 
@@ -89,7 +87,9 @@ def plain_text(text: Text) -> Text:
     safe = plain(text.plain)
     if safe == text.plain:
         return text
-    at = list(accumulate((len(piece) for piece in pieces(text.plain)), initial=0))
+    offsets = list(accumulate((len(piece) for piece in pieces(text.plain)), initial=0))
     copy = text.blank_copy(safe)
-    copy.spans = [Span(at[span.start], at[min(span.end, len(at) - 1)], span.style) for span in text.spans]
+    copy.spans = [
+        Span(offsets[span.start], offsets[min(span.end, len(offsets) - 1)], span.style) for span in text.spans
+    ]
     return copy

@@ -64,8 +64,8 @@ def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, DrawnTable]]:
     for panel in panels(curves, quantity):
         for first in range(0, len(panel.lines), PER_TABLE):
             lines = panel.lines[first : first + PER_TABLE]
-            known = [value.value if value else None for line in lines for value in line.values]
-            unit, texts = units.column(known, quantity.unit)
+            values = [value.value if value else None for line in lines for value in line.values]
+            unit, texts = units.column(values, quantity.unit)
             head = f"{quantity.name}{f' ({unit})' if unit else ''}{f', {panel.title}' if panel.title else ''}"
             over = f"{panel.lines_are}\n" if panel.lines_are != "variant" else ""
             columns = numbers(panel.x_is, *(f"{over}{line.name}" for line in lines))
@@ -110,8 +110,12 @@ def findings(curves: Curves) -> Iterator[Sentence]:
                 yield "i", "", f"{variant}: {text}"
     yield from problems(curves)
     for labels in sorted({tuple(label) for label in curves.labels.values()}):
-        own = [i for i, point_labels in curves.labels.items() if tuple(point_labels) == labels]
-        yield "!", "yellow", f"{', '.join(labels)}, so these points have no verdict: {points_in_words(curves, own)}."
+        labelled = [i for i, point_labels in curves.labels.items() if tuple(point_labels) == labels]
+        yield (
+            "!",
+            "yellow",
+            f"{', '.join(labels)}, so these points have no verdict: {points_in_words(curves, labelled)}.",
+        )
     if curves.swept.kind == "counts":
         sweep = curves.swept.loaded.pair.sweep
         cannot = sweep.cannot_know if sweep else ""
@@ -172,26 +176,27 @@ def problems(curves: Curves) -> Iterator[Sentence]:
             else:
                 continue
             reasons.setdefault(key, []).append(i)
-    for (mark, style, text), where_ in reasons.items():
-        yield mark, style, f"{text} At {points_in_words(curves, where_)}."
+    for (mark, style, text), indices in reasons.items():
+        yield mark, style, f"{text} At {points_in_words(curves, indices)}."
 
 
 MOST_LISTED = 6
 
 
-def points_in_words(curves: Curves, indices: Sequence[int], known: int | None = None) -> str:
-    """The points in words, the first few; or a summary of all of them, or of all that share a value, `known` or not."""
-    left = set(indices)
-    if len(left | {known} - {None}) == len(curves.points):
+def points_in_words(curves: Curves, indices: Sequence[int], already_named: int | None = None) -> str:
+    """The points in words, at most MOST_LISTED. All points that share a value are summarised; `already_named`: a point
+    that counts as one of them but is not listed."""
+    remaining = set(indices)
+    if len(remaining | {already_named} - {None}) == len(curves.points):
         return "every point"
     parts = []
     for name, values in curves.swept.values.items():
         for value in values if len(curves.swept.values) > 1 else ():
-            own = {i for i, point in enumerate(curves.points) if point.at[name] == value}
-            if own <= left | {known} and len(own) > 1:
+            with_value = {i for i, point in enumerate(curves.points) if point.at[name] == value}
+            if with_value <= remaining | {already_named} and len(with_value) > 1:
                 parts.append(f"{name}={value}")
-                left -= own
-    parts += [point_words(curves, i) for i in sorted(left)]
+                remaining -= with_value
+    parts += [point_words(curves, i) for i in sorted(remaining)]
     more = f" and {len(parts) - MOST_LISTED} more" if len(parts) > MOST_LISTED else ""
     return "; ".join(parts[:MOST_LISTED]) + more
 

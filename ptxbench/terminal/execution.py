@@ -35,12 +35,13 @@ AROUND = 2
 """PTX lines shown on each side of a line with an error."""
 
 QUOTED = 3
-"""The most places that are quoted for one error."""
+"""The most locations that are quoted for one error."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """One launch. `lines`: how many executed PTX lines to show, None for all; most executed first or in_file_order."""
+    """One launch. `lines`: how many executed lines to show, None for all. `in_file_order`: instead of most executed
+    first."""
 
     outcome: ExecOutcome
     lines: int | None
@@ -80,21 +81,26 @@ def title(text: str) -> Text:
 
 def heading(outcome: ExecOutcome) -> Text:
     """The kernel, its file, and how it was launched."""
-    grid, block = (" x ".join(map(str, trimmed(extent))) for extent in (outcome.launch.grid, outcome.block))
-    how = f"{outcome.program.arch}, grid {grid}, block {block}"
-    if outcome.launch.cluster:
-        how += f", cluster {' x '.join(map(str, trimmed(outcome.launch.cluster)))}"
-    if outcome.launch.shared_bytes:
-        how += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
     compiler = outcome.program.compiler
     return Text.assemble(
         (kernel_names.short(outcome.function.name), "bold cyan"),
         "  ",
         outcome.program.path.name,
-        (f"  {how}", "dim"),
+        (f"  {outcome.program.arch}, {launch_words(outcome)}", "dim"),
         (f"\ncompiled by {compiler}" if compiler else "", "dim"),
         overflow="fold",
     )
+
+
+def launch_words(outcome: ExecOutcome) -> str:
+    """`grid 64, block 16 x 16`, with the cluster and the dynamic shared memory if there are any."""
+    grid, block = (" x ".join(map(str, trimmed(extent))) for extent in (outcome.launch.grid, outcome.block))
+    words = f"grid {grid}, block {block}"
+    if outcome.launch.cluster:
+        words += f", cluster {' x '.join(map(str, trimmed(outcome.launch.cluster)))}"
+    if outcome.launch.shared_bytes:
+        words += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
+    return words
 
 
 # ---- errors
@@ -166,15 +172,17 @@ def problem(status: str, text: str, plain: bool) -> RichTable:
 
 
 def excerpts(program: ExecProgram, message: str, most: int = QUOTED) -> Iterator[RenderableType]:
-    """The text around the first lines that the message names: the file's, and of CUDA C also its line of the PTX."""
+    """The text around the first lines that the message names. For CUDA C also the line of PTX."""
     if program.language == "ptx":
-        named = re.finditer(r"(?::|\bline )(?P<line>\d+)\b(?=[:,]|$)", message)
-        places: list[tuple[str, int, int | None]] = [(program.path.name, int(match["line"]), None) for match in named]
+        matches = re.finditer(r"(?::|\bline )(?P<line>\d+)\b(?=[:,]|$)", message)
+        locations: list[tuple[str, int, int | None]] = [
+            (program.path.name, int(match["line"]), None) for match in matches
+        ]
     else:
-        named = re.finditer(r"(?P<file>[^\s:]+)(?::(?P<line>\d+))?(?: \(PTX line (?P<ptx>\d+)\)|:)", message)
-        places = [(match["file"], int(match["line"] or 0), int(match["ptx"] or 0) or None) for match in named]
-        places = [place for place in places if any(place[1:])]
-    for file, line, in_ptx in list(dict.fromkeys(places))[:most]:
+        matches = re.finditer(r"(?P<file>[^\s:]+)(?::(?P<line>\d+))?(?: \(PTX line (?P<ptx>\d+)\)|:)", message)
+        locations = [(match["file"], int(match["line"] or 0), int(match["ptx"] or 0) or None) for match in matches]
+        locations = [location for location in locations if any(location[1:])]
+    for file, line, in_ptx in list(dict.fromkeys(locations))[:most]:
         rows = rows_of(program, file)
         if 0 < line < len(rows):
             yield from excerpt(rows, line)
@@ -199,10 +207,10 @@ def excerpt(rows: Sequence[str], number: int) -> Iterator[RichTable]:
     last = min(number + AROUND, len(rows) - 1)
     digits = len(str(last))
     for line in range(max(number - AROUND, 1), last + 1):
-        here = line == number
+        is_named = line == number
         grid = RichTable.grid()
-        margin = Text(f"{'>' if here else ' '} {line:{digits}} | ", "bold red" if here else "dim")
-        grid.add_row(margin, Prose(rows[line].expandtabs(4), "" if here else "dim"))
+        margin = Text(f"{'>' if is_named else ' '} {line:{digits}} | ", "bold red" if is_named else "dim")
+        grid.add_row(margin, Prose(rows[line].expandtabs(4), "" if is_named else "dim"))
         yield grid
 
 
@@ -213,10 +221,10 @@ def arrays(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """The arrays that the kernel changed, and the names of the others."""
     if outcome.outputs:
         yield outputs_table(outcome.outputs)
-    kept = [array.name for array in outcome.arrays if not array.changed]
-    if kept:
+    unchanged = [array.name for array in outcome.arrays if not array.changed]
+    if unchanged:
         word = "unchanged" if outcome.outputs else "No array was changed"
-        yield Prose(f"{word}: {', '.join(kept)}", "" if not outcome.outputs else "dim")
+        yield Prose(f"{word}: {', '.join(unchanged)}", "" if not outcome.outputs else "dim")
     if outcome.arrays:
         yield Text()
 
@@ -281,14 +289,14 @@ def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> 
     """
     program = outcome.program
     cuda = program.language == "cuda"
-    by_place = by_source_line(outcome)
-    hottest = sorted(by_place, key=lambda place: (-executed(by_place[place]), place))[:most]
+    counts_by_line = by_source_line(outcome)
+    hottest = sorted(counts_by_line, key=lambda location: (-executed(counts_by_line[location]), location))[:most]
     order = sorted(hottest) if in_file_order else hottest
-    left = len(by_place) - len(order)
+    omitted = len(counts_by_line) - len(order)
     sources = {file: rows_of(program, file or program.path.name) for file in {file for file, _ in order}}
     rows = []
     for file, line in order:
-        counts, source = by_place[file, line], sources[file]
+        counts, source = counts_by_line[file, line], sources[file]
         rows.append(
             [
                 f"{file}:{line}" if file else str(line) if line else units.ABSENT,
@@ -303,7 +311,7 @@ def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> 
         *texts("CUDA C" if cuda else "PTX", width="fold"),
         *texts("cost"),
     ]
-    return draw(Table(columns, rows, [f"{left:,} more executed lines; --lines all shows them."] if left else []))
+    return draw(Table(columns, rows, [f"{omitted:,} more executed lines; --lines all shows them."] if omitted else []))
 
 
 def by_source_line(outcome: ExecOutcome) -> Mapping[tuple[str, int], Mapping[str, int]]:
@@ -356,7 +364,7 @@ class FolderReport(Section):
     """The kernels of a folder, one per row; then the errors, and what was not launched."""
 
     outcomes: Sequence[ExecOutcome]
-    left_out: Sequence[SkippedKernel]
+    skipped: Sequence[SkippedKernel]
 
     def parts(self, width: int, plain: bool) -> RenderResult:
         if self.outcomes:
@@ -369,15 +377,15 @@ class FolderReport(Section):
                 )
             yield from constrained(width, findings(outcome, plain) if outcome.findings else [])
         yield from constrained(width, missing_checks(self.outcomes))
-        for program in self.left_out:
-            if program.status:
-                yield Constrain(problem(program.status, program.reason, plain), width)
-        passed = [program for program in self.left_out if not program.status]
-        if passed:
+        for kernel in self.skipped:
+            if kernel.status:
+                yield Constrain(problem(kernel.status, kernel.reason, plain), width)
+        not_launched = [kernel for kernel in self.skipped if not kernel.status]
+        if not_launched:
             yield Text("Not launched:")
             grid = RichTable.grid(padding=(0, 1))
-            for program in passed:
-                grid.add_row(Text("-", "dim"), Prose(f"{program.path.name}: {program.reason}"))
+            for kernel in not_launched:
+                grid.add_row(Text("-", "dim"), Prose(f"{kernel.path.name}: {kernel.reason}"))
             yield Constrain(grid, width)
 
     def table(self, plain: bool) -> DrawnTable:

@@ -32,7 +32,7 @@ class Page:
 def pages(needs: Sequence[ColumnNeed], room: int, gap: int, keys: int = 1) -> list[Page]:
     """The columns in as many tables as they need, each at most `room` wide; each begins with the first `keys` columns.
 
-    `gap`: what is between two columns. A single column that is too wide alone gets what there is.
+    `gap`: what is between two columns. A single column that is too wide gets the available width.
     """
 
     def least(columns: Sequence[int]) -> int:

@@ -26,12 +26,12 @@ MOST_ROWS = 40
 """The most rows that a terminal shows; files have them all."""
 
 MOST_WAIVERS = 4
-"""The same for waivers."""
+"""The most waivers that a terminal shows."""
 
 
 @dataclass(frozen=True)
 class GateTable(Section):
-    """The result of a gate: the rows that are not green, what to do about each, and the exit status."""
+    """The result of a gate: the rows that do not pass, what to do about each, and the exit status."""
 
     gate: Gate
 
@@ -44,10 +44,10 @@ class GateTable(Section):
             if len(rows) > MOST_ROWS:
                 yield Text(f"and {len(rows) - MOST_ROWS:,} more; -o FILE.md has them all", "dim")
             yield Text()
-        todo = steps(self.gate)
-        if todo:
+        next_steps = steps(self.gate)
+        if next_steps:
             lines = [(f"{step.outcome} {step.verdict}".rstrip(), OUTCOMES[step.outcome], f"{step.words}\nNext: "
-                      f"{step.remedy}") for step in todo]  # fmt: skip
+                      f"{step.remedy}") for step in next_steps]  # fmt: skip
             yield Constrain(paragraphs(lines), width)
             yield Text()
         yield from self.waivers()
@@ -68,7 +68,7 @@ class GateTable(Section):
 
 
 def numbered(gate: Gate) -> list[JudgedRow]:
-    """The rows that are not green and have numbers to show."""
+    """The rows that do not pass, or are waived, and have numbers to show."""
     rows = [judged for judged in gate.rows if judged.outcome != "pass" or judged.row.verdict == WAIVED]
     return [judged for judged in rows if None not in (judged.row.base, judged.row.head) and shows(judged)]
 
@@ -84,7 +84,7 @@ def table(rows: Sequence[JudgedRow]) -> DrawnTable:
     columns = [*texts("gate", "verdict"), *texts("variant", "metric", width="fold"),
                *numbers("base", "head", "change", *["interval"] * wide)]  # fmt: skip
     entries = []
-    for _, group in groupby(rows, key=cause_of):
+    for _, group in groupby(rows, key=entry_key):
         first, *others = group
         row = first.row
         lines = [
@@ -102,7 +102,7 @@ def table(rows: Sequence[JudgedRow]) -> DrawnTable:
     return draw(Table(columns, entries))
 
 
-def cause_of(judged: JudgedRow) -> tuple[object, ...]:
+def entry_key(judged: JudgedRow) -> tuple[object, ...]:
     """The common properties of the rows that share an entry of the table."""
     row = judged.row
     return judged.outcome, row.verdict, row.pair, row.variant, row.size

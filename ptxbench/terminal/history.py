@@ -32,7 +32,7 @@ class HistoryTable(Section):
     quiet: bool
 
     def parts(self, width: int, plain: bool) -> RenderResult:
-        for device, group in groupby(self.series, key=lambda series: series.place.device):
+        for device, group in groupby(self.series, key=lambda series: series.key.device):
             of_device = list(group)
             visible = [series for series in of_device if has_changed(series) or not self.quiet]
             yield Text(f"{device}  {span(of_device)}", "bold")
@@ -63,12 +63,10 @@ def table(series: Sequence[Series], room: int, plain: bool) -> DrawnTable:
     """
     entries, before = [], ""
     for one_series in series:
-        place = one_series.place
-        variant, size = f"{place.pair} {place.variant}", series_size(one_series)
-        unit, figures = units.column(
-            [one_series.values[0], one_series.median, one_series.values[-1]], place.metric.unit
-        )
-        name = f"{place.metric.name} ({unit})" if unit else place.metric.name
+        key = one_series.key
+        variant, size = f"{key.pair} {key.variant}", series_size(one_series)
+        unit, figures = units.column([one_series.values[0], one_series.median, one_series.values[-1]], key.metric.unit)
+        name = f"{key.metric.name} ({unit})" if unit else key.metric.name
         runs = f"{name}, {units.plural(len(one_series.points), 'run')}"
         bars = StyledText(sparkline(condensed(one_series.values, room), plain), below=runs)
         entries.append(["" if before == variant + size else StyledText(variant, below=size), bars, *figures])

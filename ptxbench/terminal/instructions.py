@@ -25,11 +25,11 @@ class Chapters(Section):
     detailed: bool
 
     def parts(self, width: int, plain: bool) -> RenderResult:
-        for title, of in self.chapters.items():
-            yield Text.assemble((title, "bold cyan"), (f"  {counted(of)}", "dim"))
+        for title, lines in self.chapters.items():
+            yield Text.assemble((title, "bold cyan"), (f"  {counted(lines)}", "dim"))
             yield Text()
             section = None
-            for line in of:
+            for line in lines:
                 if line.section != section:
                     section = line.section
                     yield Prose(f"  #{section}", "dim")
@@ -55,9 +55,9 @@ def class_of(line: InstructionLine) -> str:
     return "by type" if line.counted == "TYPE" else line.counted
 
 
-def counted(of: Sequence[InstructionLine]) -> str:
-    total = sum(line.spellings for line in of)
-    return f"{len(of)} line{'s' if len(of) > 1 else ''}, {total:,} spellings"
+def counted(lines: Sequence[InstructionLine]) -> str:
+    total = sum(line.spellings for line in lines)
+    return f"{len(lines)} line{'s' if len(lines) > 1 else ''}, {total:,} spellings"
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,9 @@ from ptxbench.kernel_timing import OTHER, KernelTiming
 from ptxbench.listing.text import Listing
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import Cell
-from ptxbench.terminal.execution import MARKS, amount, fault, findings, notes, order_reason
+from ptxbench.terminal.execution import MARKS, amount, fault, findings, launch_words, notes, order_reason
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
 from ptxbench.units import ABSENT, si
-from ptxbench.wording.cells import trimmed
 from ptxbench.wording.kernel_comparison import closing, range_of
 from ptxbench.wording.table import StyledText, Table, numbers, texts
 
@@ -76,7 +75,7 @@ class ComparisonReport:
 
     @property
     def verdict(self) -> str:
-        """CLEAN, FAULT or UNSUPPORTED: what the emulator, and the GPU if there was one, made of the comparison."""
+        """The mark of the comparison, by the emulator and the GPU if there was one: CLEAN, FAULT or UNSUPPORTED."""
         assert self.launched is not None
         wrong = self.timed is not None and self.timed.status == ExitStatus.WRONG_KERNEL
         if wrong or EXIT_STATUSES[self.launched.status] == ExitStatus.WRONG_KERNEL:
@@ -90,12 +89,12 @@ class ComparisonReport:
         if self.timed and self.timed.cell and self.timed.cell.rounds:
             rows.append(time_row(self.timed.cell))
         if self.launched:
-            unlike = {name: (a, b) for name, (a, b) in counts(self.launched).items() if a != b}
-            rows += [*executed_rows(self.launched), *(row(name, values) for name, values in unlike.items())]
+            differing = {name: (a, b) for name, (a, b) in counts(self.launched).items() if a != b}
+            rows += [*executed_rows(self.launched), *(row(name, values) for name, values in differing.items())]
         return draw(Table([*texts("figure"), *numbers(*SIDES, "B / A")], rows))
 
     def equal_counts(self) -> Iterator[RenderableType]:
-        """The counts that both have, in one paragraph: they need no columns."""
+        """The counts that are equal for both, in one paragraph."""
         assert self.launched is not None
         both = counts(self.launched).items()
         if same := [f"{name}={amount(name, a)}" for name, (a, b) in both if a is not None and a == b]:
@@ -107,12 +106,7 @@ def heading(side: str, kernel: Kernel, outcome: ExecOutcome | None, width: int) 
     """`A  saxpy.cu  kernel saxpy, grid 64, block 256`."""
     how = f"  kernel {kernel_names.short(kernel.function.name)}, {kernel.program.arch}"
     if outcome is not None:
-        grid, block = (" x ".join(map(str, trimmed(extent))) for extent in (outcome.launch.grid, outcome.block))
-        how += f", grid {grid}, block {block}"
-        if outcome.launch.cluster:
-            how += f", cluster {' x '.join(map(str, trimmed(outcome.launch.cluster)))}"
-        if outcome.launch.shared_bytes:
-            how += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
+        how += f", {launch_words(outcome)}"
     if kernel.program.compiler:
         how += f"\n   compiled by {kernel.program.compiler}"
     return Text.assemble((side, "bold"), "  ", (kernel.name.ljust(width), "bold cyan"), (how, "dim"), overflow="fold")
@@ -161,7 +155,7 @@ def row(name: str, values: Sequence[float | None]) -> list[str]:
 
 
 def resources(a: Listing, b: Listing) -> Iterator[tuple[str, tuple[float | None, float | None]]]:
-    """What ptxas says of either; spills and shared memory only if there are any."""
+    """The resources of both kernels, as ptxas reports them; spills and shared memory only if there are any."""
     yield "registers", (a.report.registers, b.report.registers)
     for name, field in (("spilled bytes", "spill_store_bytes"), ("static shared bytes", "shared_bytes")):
         values = getattr(a.report, field), getattr(b.report, field)
@@ -171,7 +165,7 @@ def resources(a: Listing, b: Listing) -> Iterator[tuple[str, tuple[float | None,
 
 
 def time_row(cell: Cell) -> list[str]:
-    """The median time of either, and their ratio."""
+    """The median times of both, and their ratio."""
     a, b = (BY_NAME["time"].of(cell, name) for name in (REFERENCE, OTHER))
     ratio = BY_NAME["ratio"].of(cell, OTHER)
     return ["median time", *(si(value, "s") for value in (a, b)), ABSENT if ratio is None else f"{ratio:.3f}"]

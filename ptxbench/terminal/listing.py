@@ -44,7 +44,7 @@ def in_colours(syntax: Syntax, lines: Sequence[str]) -> list[Text]:
 
 @lru_cache(maxsize=16)
 def highlighted(syntax: Syntax, text: str) -> tuple[Text, ...]:
-    """The lines of a text in colours. Kept, because the same lines are wanted at two widths, and by several views."""
+    """The lines of a text in colours. Cached, because the same lines are needed at two widths, and by several views."""
     return tuple(syntax.highlight(text).split("\n", allow_blank=True))
 
 
@@ -95,10 +95,10 @@ def widths(columns: Sequence[ListingColumn], room: int) -> list[int]:
     room -= GAP * (len(columns) - 1)
     result = [column.natural if column.fixed else 0 for column in columns]
     texts = sorted((i for i, column in enumerate(columns) if not column.fixed), key=lambda i: columns[i].natural)
-    left = room - sum(result)
+    remaining = room - sum(result)
     for done, i in enumerate(texts):
-        result[i] = max(1, min(columns[i].natural, left // (len(texts) - done)))
-        left -= result[i]
+        result[i] = max(1, min(columns[i].natural, remaining // (len(texts) - done)))
+        remaining -= result[i]
     return result
 
 
@@ -119,11 +119,11 @@ def cut_notice(columns: Sequence[ListingColumn], room: int, needed: int) -> Iter
 
 def rows_of(columns: Sequence[ListingColumn], room: int) -> Iterator[Text]:
     """The heading and the rows; text that is too long ends in an ellipsis, and no row is longer than `room`."""
-    wide = widths(columns, room)
+    column_widths = widths(columns, room)
     heads = [Text(column.title, "bold") for column in columns]
     for cells in [heads, *zip(*(column.cells for column in columns), strict=True)]:
         row = Text(no_wrap=True, overflow="ellipsis")
-        for i, (cell, column, width) in enumerate(zip(cells, columns, wide, strict=True)):
+        for i, (cell, column, width) in enumerate(zip(cells, columns, column_widths, strict=True)):
             if i:
                 row.append(" " * GAP)
             fitted = fit(cell, width)
@@ -201,7 +201,8 @@ class ListingView:
         ]
 
     def whole_width(self, columns: Sequence[ListingColumn], room: int) -> int:
-        """The width at which nothing is cut. There can be one column more than in `columns`, those of width `room`."""
+        """The width at which nothing is cut. `columns`: those at width `room`; a wider terminal may have one
+        column more."""
         needed = whole_width(columns)
         if needed < THREE_COLUMNS or room >= THREE_COLUMNS:
             return needed

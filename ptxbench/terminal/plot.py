@@ -51,12 +51,14 @@ def pictures(panels: Sequence[Panel], unit: str, plain: bool, width: int) -> Ite
         yield legend(names, panels[0].lines_are, plain, width)
 
 
-def legend(names: Sequence[str], of: str, plain: bool, width: int) -> RenderableType:
+def legend(names: Sequence[str], heading: str, plain: bool, width: int) -> RenderableType:
     """The marker of each line."""
-    known = PLAIN_MARKERS if plain else MARKERS
-    items = [Text.assemble((known[i % len(known)], STYLES[i % len(STYLES)]), " ", name) for i, name in enumerate(names)]
+    symbols = PLAIN_MARKERS if plain else MARKERS
+    items = [
+        Text.assemble((symbols[i % len(symbols)], STYLES[i % len(STYLES)]), " ", name) for i, name in enumerate(names)
+    ]
     best = Text.assemble((PLAIN_BEST if plain else BEST, "bold"), " best")
-    return Constrain(Columns([Text(of, "dim"), *items, best], padding=(0, 2)), width)
+    return Constrain(Columns([Text(heading, "dim"), *items, best], padding=(0, 2)), width)
 
 
 def picture(panel: Panel, scale: PanelScale, unit: str, plain: bool, width: int) -> Text:
@@ -85,7 +87,7 @@ def picture(panel: Panel, scale: PanelScale, unit: str, plain: bool, width: int)
 
 def drawn(panel: Panel, scale: PanelScale, plain: bool, column: Callable[[int], int], columns: int) -> Canvas:
     """The lines of a panel: dots from value to value, then all markers, and the best above them."""
-    known, dot, bar = (PLAIN_MARKERS, ".", ":") if plain else (MARKERS, "·", "┊")
+    symbols, dot, bar = (PLAIN_MARKERS, ".", ":") if plain else (MARKERS, "·", "┊")
     canvas: Canvas = [[(" ", "")] * columns for _ in range(ROWS)]
     if panel.mark is not None and panel.mark in panel.x:
         for line_of_canvas in canvas:
@@ -103,7 +105,7 @@ def drawn(panel: Panel, scale: PanelScale, plain: bool, column: Callable[[int], 
                 y = round(y0 + (y1 - y0) * (x - x0) / max(x1 - x0, 1))
                 if canvas[y][x][0] in (" ", bar):
                     canvas[y][x] = dot, style
-        markers += [(spot, known[number % len(known)], style) for spot in spots.values()]
+        markers += [(spot, symbols[number % len(symbols)], style) for spot in spots.values()]
         if line.best in spots:
             stars.append((spots[line.best], PLAIN_BEST if plain else BEST, f"bold {style}"))
     for (x, y), marker, style in [*markers, *stars]:
@@ -113,13 +115,13 @@ def drawn(panel: Panel, scale: PanelScale, plain: bool, column: Callable[[int], 
 
 def axis(panel: Panel, columns: int, column: Callable[[int], int]) -> str:
     """The values of the axis at their places: the first, the last, and those between that fit."""
-    line, taken = [" "] * columns, list[tuple[int, int]]()
+    line, occupied = [" "] * columns, list[tuple[int, int]]()
     last = len(panel.x) - 1
     for i in dict.fromkeys([0, last, *range(1, last)]):
         words = value_words(panel.x[i])
         start = min(max(column(i) - len(words) // 2, 0), columns - len(words))
         end = start + len(words)
-        if start >= 0 and all(start > stop or end < begin for begin, stop in taken):
+        if start >= 0 and all(start > stop or end < begin for begin, stop in occupied):
             line[start:end] = words
-            taken.append((start, end))
+            occupied.append((start, end))
     return "".join(line)

@@ -64,8 +64,8 @@ def folded(name: str) -> str:
     """`ptx.` above `evict_first` for a long name with a dot or an @ in it."""
     if len(name) < FOLDED:
         return name
-    at = max(name.find("."), name.rfind("@") - 1) + 1
-    return f"{name[:at]}\n{name[at:]}" if at else name
+    split_at = max(name.find("."), name.rfind("@") - 1) + 1
+    return f"{name[:split_at]}\n{name[split_at:]}" if split_at else name
 
 
 def drawn(cell: matrix_words.CellText) -> StyledText:

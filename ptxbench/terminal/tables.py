@@ -58,16 +58,16 @@ class DrawnTable:
             result.append(ColumnNeed(most if column.width == "whole" else max(map(least_width, texts)), most))
         return result
 
-    def text(self, one: StyledText, column: Column, width: int | None = None) -> Text:
+    def text(self, styled: StyledText, column: Column, width: int | None = None) -> Text:
         """A text of a row, in lines of that width if it may wrap."""
-        words = str(one)
+        words = str(styled)
         if width is not None and column.width == "fold":
-            words = "\n".join(wrapped(words, max(width - 2 * bool(one.mark), 1)))
-        text = Text(words, one.style)
-        if one.mark:
-            text = Text.assemble((symbol(one.mark, self.plain), one.mark.style), " ", text)
-        if one.below:
-            text = Text.assemble(text, "\n", (one.below, "dim"))
+            words = "\n".join(wrapped(words, max(width - 2 * bool(styled.mark), 1)))
+        text = Text(words, styled.style)
+        if styled.mark:
+            text = Text.assemble((symbol(styled.mark, self.plain), styled.mark.style), " ", text)
+        if styled.below:
+            text = Text.assemble(text, "\n", (styled.below, "dim"))
         return text
 
     def part(self, page: Page) -> RichTable:

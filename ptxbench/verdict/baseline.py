@@ -107,9 +107,9 @@ def baseline_text(run: RunDocument, reason: str, today: date) -> str:
 
 def cell_object(cell: Cell) -> Mapping[str, Any]:
     """A cell without the parts that no verdict needs."""
-    keep = dataclasses.replace(cell, variants={}, limits=None, oracle=None)
+    trimmed = dataclasses.replace(cell, variants={}, limits=None, oracle=None)
     return {
-        **{key: value for key, value in dataclasses.asdict(keep).items() if value is not None},
+        **{key: value for key, value in dataclasses.asdict(trimmed).items() if value is not None},
         "launch": launch_document(dataclasses.asdict(cell.launch)),
         "variants": {name: variant_object(result) for name, result in cell.variants.items()},
     }

@@ -18,7 +18,7 @@ ComparedKind = Literal["ratio", "time", "tools", "emulator", "both"]
 """What a row compares: this decides which differences matter."""
 
 COUNTS = ("tools", "emulator", "both")
-"""Kinds of counts; `both` are of executions of what the tools made."""
+"""Kinds of counts. `both`: executions, on the emulator, of what the tools made."""
 
 OK, NOTE, ADVISORY, TOOLCHAIN, DIFFERS = "ok", "note", "advisory", "toolchain", "not_comparable"
 SEVERITY = (OK, NOTE, ADVISORY, TOOLCHAIN, DIFFERS)
@@ -83,8 +83,9 @@ def of_gpu(name: str) -> Callable[[RunDocument], Any]:
 
 
 def gpus(run: RunDocument) -> str:
-    """How many GPUs timed the run. Several are those of this run only: each pair has the times of one, and which one
-    differs from run to run, so no shift is that of all rows.
+    """How many GPUs timed the run. Several GPUs are named with the id of the run, so that no two such runs agree.
+
+    Each pair has the times of one GPU, and which one differs from run to run, so the rows have no common shift.
     """
     timed_on = run.run.timed_on
     return f"{timed_on.gpus} (run {run.run.id})" if timed_on and timed_on.gpus > 1 else "1"
@@ -137,21 +138,21 @@ CELL_CONDITIONS = (
 COMPILER = Condition("compiler", TOOLCHAIN, TOOLCHAIN, DIFFERS, DIFFERS,
                      lambda result: result.build.compiler if result.build and result.language != CUDA.name else None,
                      toolchain=True)  # fmt: skip
-"""Of one variant, such as numba-cuda of Python. That of CUDA C is a tool of the whole run."""
+"""The compiler of one variant, such as numba-cuda for Python. The compiler of CUDA C is a tool of the whole run."""
 
 TOLERANCE = Condition("tolerance", NOTE, NOTE, OK, OK, lambda result: result.check.tolerance)
-"""Its text changes with every approximate instruction that a kernel gains or loses; its cost does not."""
-
+"""Only a note: the text changes with every approximate instruction that a kernel gains or loses; the cost does not."""
 
 OF_GPU = {"GPU", "number of GPUs", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, "emulator"}
+"""Conditions that always differ between a GPU and the emulator."""
 
 
 def run_differences(base: RunDocument, head: RunDocument) -> list[ConditionDifference]:
     """The differences in how the runs were made."""
-    drives = any(run.run.assembler == "driver" for run in (base, head))
-    differences = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if drives else DRIVER), base, head)
+    driver_assembles = any(run.run.assembler == "driver" for run in (base, head))
+    differences = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if driver_assembles else DRIVER), base, head)
     names = {difference.name for difference in differences}
-    if "backend" in names:  # no GPU differs from every GPU in everything, which says nothing more
+    if "backend" in names:  # the emulator differs from a GPU in all of OF_GPU, which adds nothing
         return [difference for difference in differences if difference.name not in OF_GPU]
     # Another model is another GPU anyway; a GPU without a known UUID may be the same.
     return [

@@ -33,7 +33,7 @@ from ptxbench.verdict.verdicts import (
 )
 
 FEWEST_CONTROLS = 5
-"""At least this many rows of unchanged code are needed to estimate their common shift."""
+"""The fewest rows of unchanged code that can show their common shift."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def compare(base: RunDocument, head: RunDocument, mode: Mode | None = None, rule
 def judge_runs(
     base: RunDocument, head: RunDocument, mode: Mode, rule: Rule, rule_of: Callable[[Row], Rule] | None = None
 ) -> Comparison:
-    """The same for runs that may have no times and no rows; `rule_of`: the rule of a row that has its own."""
+    """The comparison, also of runs without times or rows. `rule_of`: gives the rule of a row, if rows have their
+    own."""
     steps = [run.calibration.get("timer_step_ns") or 0 for run in (base, head)]
 
     def floored(rule: Rule) -> Rule:
@@ -113,7 +114,7 @@ def judge_runs(
     rules = [floored(rule_of(row) if rule_of else rule) for row, _ in unjudged]
     rows, controls = judge_rows(unjudged, mode, rules, untrusted=untrusted_reason(base, head))
     order = list(VERDICTS)
-    # Changes of times have one measure and come by their size; those of counters by their kernel.
+    # Changes of times share a unit, so the greatest come first; counters stay in the order of their kernels.
     rows = sorted(rows, key=lambda row: (order.index(row.verdict), 0.0 if mode == "counters" else -size_of(row)))
     return Comparison(base, head, mode, floored(rule), differences, rows, controls)
 
@@ -132,8 +133,8 @@ def judge_rows(
     rows, controls = judge_by(unjudged, mode, rule, untrusted=untrusted)
     if not any(evidence and evidence.in_cycles for _, evidence in unjudged):
         return rows, controls
-    counted = [(row, (evidence.in_cycles or evidence) if evidence else None) for row, evidence in unjudged]
-    by_cycles, _ = judge_by(counted, mode, rule, untrusted=untrusted)
+    cycle_rows = [(row, (evidence.in_cycles or evidence) if evidence else None) for row, evidence in unjudged]
+    by_cycles, _ = judge_by(cycle_rows, mode, rule, untrusted=untrusted)
     return [
         agreed(row, other) if evidence and evidence.in_cycles else row
         for row, other, (_, evidence) in zip(rows, by_cycles, unjudged, strict=True)
@@ -143,15 +144,17 @@ def judge_rows(
 def judge_by(
     unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, untrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
-    """The same by the numbers of the round logs alone, which are times or cycles."""
+    """The rows judged by their round logs alone, of times or of cycles, and the controls."""
     rules = [rule] * len(unjudged) if isinstance(rule, Rule) else rule
     effects = {i: effect_of(evidence, rules[i].guard, 0.0) for i, (_, evidence) in enumerate(unjudged) if evidence}
-    still = {i for i, (row, evidence) in enumerate(unjudged) if evidence and row.moves.nothing}
-    controls = control([effect.value for i, effect in effects.items() if i in still and effect])
+    unchanged = {i for i, (row, evidence) in enumerate(unjudged) if evidence and row.moves.nothing}
+    controls = control([effect.value for i, effect in effects.items() if i in unchanged and effect])
     shift, spread = (controls.shift, controls.spread) if controls and mode == "time" else (0.0, 0.0)
-    if shift:  # a run's clock shifts all its times alike: a shift of unchanged code does not change the others
-        effects |= {i: effect_of(unjudged[i][1], rules[i].guard, shift) for i in effects if i not in still}
-    family = [i for i, effect in effects.items() if effect and i not in still]
+    if (
+        shift
+    ):  # the clock of a run shifts all its times alike, so the shift of unchanged code is subtracted from the others
+        effects |= {i: effect_of(unjudged[i][1], rules[i].guard, shift) for i in effects if i not in unchanged}
+    family = [i for i, effect in effects.items() if effect and i not in unchanged]
     adjusted = dict(zip(family, adjust([effect for i in family if (effect := effects[i])]), strict=True))
     rows = []
     for i, (row, evidence) in enumerate(unjudged):
@@ -159,7 +162,7 @@ def judge_by(
             rows.append(row)
             continue
         effect = effects[i]
-        if i in still:
+        if i in unchanged:
             judgement = RowJudgement(SAME_CODE)
         else:
             judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, untrusted)
@@ -188,7 +191,7 @@ def agreed(by_time: Row, by_cycles: Row) -> Row:
 def effect_of(evidence: RoundLogs | None, guard: float, shift: float) -> Effect | None:
     """Head against base, minus a shift; None with fewer than two rounds on a side, because the spread is unknown.
 
-    Remembered, because the audit of the gate judges each suite several times, and only one row differs.
+    Cached, because the audit of the gate judges each suite several times, and only one row differs.
     """
     if evidence is None or min(len(evidence.base), len(evidence.head)) < 2:
         return None
@@ -196,7 +199,7 @@ def effect_of(evidence: RoundLogs | None, guard: float, shift: float) -> Effect 
 
 
 def control(changes: Sequence[float]) -> Controls | None:
-    """Their shift and spread; None if there are fewer than FEWEST_CONTROLS."""
+    """The shift and the spread of changes of unchanged code; None if there are fewer than FEWEST_CONTROLS."""
     if len(changes) < FEWEST_CONTROLS:
         return None
     shift = median(changes)
@@ -213,8 +216,8 @@ def judge_one(
     untrusted: str | None,
 ) -> RowJudgement:
     """The verdict on a row that was timed on both sides."""
-    if blind := next((label for label in evidence.labels if label in UNJUDGED), untrusted):
-        return RowJudgement(INCONCLUSIVE, blind)
+    if untrusted_because := next((label for label in evidence.labels if label in UNJUDGED), untrusted):
+        return RowJudgement(INCONCLUSIVE, untrusted_because)
     rounds = min(len(evidence.base), len(evidence.head))
     if effect is None:
         return RowJudgement(INCONCLUSIVE, "few_rounds", rule.least_rounds)

@@ -45,7 +45,7 @@ class GateLimits:
     counters: Mapping[str, float] = field(default_factory=dict)
     """`max_METRIC` or `min_METRIC`, by name."""
 
-    def under(self, later: GateLimits) -> GateLimits:
+    def replaced_by(self, later: GateLimits) -> GateLimits:
         """These limits, replaced by those that `later` sets."""
         changed = {
             limit.name: value
@@ -118,7 +118,7 @@ class GateConfig:
         limits = GateLimits()
         for rules in self.pairs:
             if rules.covers(pair, variant):
-                limits = limits.under(rules.limits).under(rules.by_arch.get(arch, GateLimits()))
+                limits = limits.replaced_by(rules.limits).replaced_by(rules.by_arch.get(arch, GateLimits()))
         return limits
 
     def of_pairs(self, names: Set[str]) -> GateConfig:
@@ -210,8 +210,8 @@ def versions(value: Any, where: str) -> Mapping[str, str]:
 
 
 def counter_limits(value: Any, where: str) -> Mapping[str, float]:
-    known = {f"{end}_{metric.name}": at_least_zero for metric in COUNTERS for end in ("max", "min")}
-    return dict(read_table(value, where, known))
+    checks = {f"{end}_{metric.name}": at_least_zero for metric in COUNTERS for end in ("max", "min")}
+    return dict(read_table(value, where, checks))
 
 
 def metric_name(value: Any, where: str) -> str:
@@ -256,14 +256,14 @@ def load_config(path: Path | None = None) -> GateConfig:
 
 
 def default_file() -> Path | None:
-    """The file of the current folder that has rules. Raises UsageError if two have, since one would be ignored."""
-    own, project = Path(NAME), Path(PROJECT)
+    """The file of the current folder that has rules. Raises UsageError if both have, because one would be ignored."""
+    own_file, project = Path(NAME), Path(PROJECT)
     in_project = project.exists() and "ptxbench" in tool_tables(read_text(project, UsageError), PROJECT)
-    if own.exists() and in_project:
+    if own_file.exists() and in_project:
         raise UsageError(
             f"{NAME} and {PROJECT} (its [tool.ptxbench]) both have rules. Keep one of them, or name one with --config."
         )
-    return own if own.exists() else project if in_project else None
+    return own_file if own_file.exists() else project if in_project else None
 
 
 def tool_tables(document: str, name: str) -> dict[str, Any]:
@@ -282,15 +282,15 @@ def parse(document: str, name: str = NAME) -> GateConfig:
 
     Raises UsageError with `name`, the key and the expected value.
     """
-    before = section(name)
-    where = f"{name}: [tool.ptxbench]" if before else name
-    if before and "ptxbench" not in tool_tables(document, name):
+    prefix = section(name)
+    where = f"{name}: [tool.ptxbench]" if prefix else name
+    if prefix and "ptxbench" not in tool_tables(document, name):
         raise UsageError(f"{name} has no [tool.ptxbench]. Write the rules there, or name another file with --config.")
-    raw = tool_tables(document, name)["ptxbench"] if before else parse_toml(document, name)
-    top = read_table(raw, where, {"version": keep, "gate": keep, "pair": keep, "waive": keep})
+    raw = tool_tables(document, name)["ptxbench"] if prefix else parse_toml(document, name)
+    top = read_table(raw, where, {"version": unchecked, "gate": unchecked, "pair": unchecked, "waive": unchecked})
     if top.get("version") != VERSION or isinstance(top["version"], bool):
         raise UsageError(f"{where}: expected 'version = {VERSION}', found {top.get('version')!r}.")
-    gate = read_table(top.get("gate", {}), f"{name}: [{before}gate]", GATE)
+    gate = read_table(top.get("gate", {}), f"{name}: [{prefix}gate]", GATE)
     settings = {"modes" if key == "mode" else key: value for key, value in gate.items()}
     return GateConfig(
         **settings,
@@ -300,7 +300,7 @@ def parse(document: str, name: str = NAME) -> GateConfig:
     )
 
 
-def keep(value: Any, where: str) -> Any:
+def unchecked(value: Any, where: str) -> Any:
     return value
 
 
@@ -338,7 +338,7 @@ def waiver(raw: Any, where: str) -> Waiver:
 
 
 def read_table(
-    raw: Any, where: str, known: Mapping[str, Check], needed: Sequence[str] = (), further: str = ""
+    raw: Any, where: str, checks: Mapping[str, Check], needed: Sequence[str] = (), further: str = ""
 ) -> dict[str, Any]:
     """The values of a table, each checked. Raises UsageError for an unknown key, and for a required key that is
     missing.
@@ -348,15 +348,15 @@ def read_table(
     if not isinstance(raw, dict):
         raise wrong(where, "a table", raw)
     for key in raw:
-        if key not in known:
-            names = [*known, further] if further else list(known)
+        if key not in checks:
+            names = [*checks, further] if further else list(checks)
             few = len(names) <= 16  # counters has a hundred
             others = f" The keys are {', '.join(names)}." if few else " Write max_METRIC or min_METRIC."
             raise UsageError(f"{where}: unknown key '{key}'.{suggestion(key, names) or others}")
     for key in needed:
         if key not in raw:
             raise UsageError(f"{where}: '{key}' is missing.")
-    return {key: known[key](value, f"{where}: {key}") for key, value in raw.items()}
+    return {key: checks[key](value, f"{where}: {key}") for key, value in raw.items()}
 
 
 # ---- writing
@@ -373,9 +373,9 @@ def dump(config: GateConfig) -> str:
         lines += ["", "[[pair]]", *assignments([("match", rules.match), ("variant", rules.variant)])]
         lines += assignments(own_limits(rules.limits))
         lines += assignments((arch, dict(own_limits(limits))) for arch, limits in rules.by_arch.items())
-    for granted in config.waivers:
+    for entry in config.waivers:
         lines += ["", "[[waive]]"]
-        lines += assignments((key, value) for key in WAIVE if (value := getattr(granted, key)) is not None)
+        lines += assignments((key, value) for key in WAIVE if (value := getattr(entry, key)) is not None)
     return "\n".join(lines) + "\n"
 
 

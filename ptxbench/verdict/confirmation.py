@@ -1,6 +1,6 @@
-"""A gate's red and unsure rows, measured once more: what to run again, and both runs judged together.
+"""The failing and undecided rows of a gate, measured once more: what to run again, and both runs judged together.
 
-Both runs are judged together, and only once: a gate that is repeated until it is green only finds luck. On a GPU the
+Both runs are judged together, and only once: a gate that is repeated until it passes proves nothing. On a GPU the
 rounds of both runs are pooled. Counts must be the same, because ptxas and the emulator are deterministic.
 """
 
@@ -33,32 +33,32 @@ def row_key(row: Row) -> Key:
 
 def doubtful(judged: Gate) -> list[Cell]:
     """The cells of the head run with a row that is INCONCLUSIVE, or fails by its numbers or its verification."""
-    red = [failing for failing in judged.failing if failing.row.verdict in (REGRESSED, BROKEN)]
-    wanted = {row_key(failing.row) for failing in (*red, *unsure(judged))}
-    return [cell for cell in judged.head.cells if cell_key(cell) in wanted and not cell.control]
+    failing = [row for row in judged.failing if row.row.verdict in (REGRESSED, BROKEN)]
+    keys = {row_key(row.row) for row in (*failing, *inconclusive(judged))}
+    return [cell for cell in judged.head.cells if cell_key(cell) in keys and not cell.control]
 
 
-def unsure(judged: Gate) -> list[JudgedRow]:
+def inconclusive(judged: Gate) -> list[JudgedRow]:
     return [row for row in judged.rows if row.row.verdict == INCONCLUSIVE]
 
 
-def obstacles(head: RunDocument, now: RunDocument, judged: Gate) -> list[ConditionDifference]:
-    """The differences between a run of now and head that forbid judging them together."""
+def obstacles(head: RunDocument, rerun: RunDocument, judged: Gate) -> list[ConditionDifference]:
+    """The differences between a new run and head that forbid judging them together."""
     kinds: tuple[ComparedKind, ...] = ("ratio", *(("time",) if "time" in judged.modes else ()))
     emulated = head.device.is_emulator
     return [
         run_difference
-        for run_difference in run_differences(head, now)
+        for run_difference in run_differences(head, rerun)
         if emulated or any(run_difference.effect(kind, "ptx") not in (OK, NOTE) for kind in kinds)
     ]
 
 
-def changes(head: Cell, again: Cell) -> list[str]:
+def changes(head: Cell, rerun: Cell) -> list[str]:
     """What differs in a cell that was run again and makes it a different one: launch, work, tolerance, code."""
     differences = []
-    for variant in again.variants.keys() & head.variants.keys():
-        differences += [str(cell_difference) for cell_difference in cell_differences(head, again, variant)]
-        builds = head.variants[variant].build, again.variants[variant].build
+    for variant in rerun.variants.keys() & head.variants.keys():
+        differences += [str(cell_difference) for cell_difference in cell_differences(head, rerun, variant)]
+        builds = head.variants[variant].build, rerun.variants[variant].build
         if builds[0] and builds[1] and builds[0].ptx_sha256 != builds[1].ptx_sha256:
             differences.append(f"PTX of {variant}")
     return list(dict.fromkeys(differences))
@@ -80,17 +80,17 @@ def pooled_cell(cell: Cell, others: Sequence[RunDocument]) -> Cell:
             cell,
             variants=results,
             labels=sorted({*cell.labels, *other.labels}),
-            rounds=[*cell.rounds, *later(other.rounds, cell.rounds)],
+            rounds=[*cell.rounds, *renumbered(other.rounds, cell.rounds)],
         )
     return cell
 
 
-def later(rounds: Sequence[Round], earlier: Sequence[Round]) -> Iterator[Round]:
-    """The rounds, numbered after the earlier ones: each round of either run was its own process."""
-    first = 1 + max((one.round for one in earlier), default=-1)
-    process = 1 + max((one.process for one in earlier), default=-1)
-    for one in rounds:
-        yield dataclasses.replace(one, round=first + one.round, process=process + one.process)
+def renumbered(rounds: Sequence[Round], earlier: Sequence[Round]) -> Iterator[Round]:
+    """The rounds, numbered after the earlier ones, because each round of either run was a process of its own."""
+    first = 1 + max((timed_round.round for timed_round in earlier), default=-1)
+    process = 1 + max((timed_round.process for timed_round in earlier), default=-1)
+    for timed_round in rounds:
+        yield dataclasses.replace(timed_round, round=first + timed_round.round, process=process + timed_round.process)
 
 
 def judge_together(first: Gate, others: Sequence[RunDocument]) -> Gate:
@@ -117,21 +117,21 @@ class Disagreement:
     """`ptx_barriers 64, then 65`."""
 
 
-def disagreements(head: RunDocument, again: RunDocument) -> Iterator[Disagreement]:
+def disagreements(head: RunDocument, rerun: RunDocument) -> Iterator[Disagreement]:
     """Counts that differ in the same cells, and on the emulator verifications that ended differently."""
     emulated = head.device.is_emulator
     cells = {cell_key(cell): cell for cell in head.cells}
-    for other in again.cells:
-        cell = cells.get(cell_key(other))
-        for variant in cell.variants.keys() & other.variants.keys() if cell else ():
+    for rerun_cell in rerun.cells:
+        cell = cells.get(cell_key(rerun_cell))
+        for variant in cell.variants.keys() & rerun_cell.variants.keys() if cell else ():
             assert cell
-            both = cell.variants[variant].status, other.variants[variant].status
-            words = [f"{both[0]}, then {both[1]}"] if emulated and both[0] != both[1] else []
-            values = [(metric, metric.of(cell, variant), metric.of(other, variant)) for metric in COUNTERS]
+            statuses = cell.variants[variant].status, rerun_cell.variants[variant].status
+            words = [f"{statuses[0]}, then {statuses[1]}"] if emulated and statuses[0] != statuses[1] else []
+            values = [(metric, metric.of(cell, variant), metric.of(rerun_cell, variant)) for metric in COUNTERS]
             words += [
-                f"{metric.name} {one:,.12g}, then {two:,.12g}"
-                for metric, one, two in values
-                if one is not None and two is not None and one != two
+                f"{metric.name} {first:,.12g}, then {second:,.12g}"
+                for metric, first, second in values
+                if first is not None and second is not None and first != second
             ]
             if words:
                 yield Disagreement(cell, variant, words)
@@ -148,12 +148,12 @@ def problem(disagreement: Disagreement) -> Problem:
 
 def without_disagreement(judged: JudgedRow, differing: Sequence[Disagreement]) -> JudgedRow:
     """The row; NOT-MEASURABLE if it fails by counts that differ between the runs."""
-    here = [
+    of_row = [
         difference
         for difference in differing
         if cell_key(difference.cell) == row_key(judged.row) and difference.variant == judged.row.variant
     ]
-    if judged.row.verdict != REGRESSED or not here:
+    if judged.row.verdict != REGRESSED or not of_row:
         return judged
     row = dataclasses.replace(judged.row, verdict=NOT_MEASURABLE, reason=NOT_DETERMINISTIC)
     return dataclasses.replace(judged, row=row, exit_status=ExitStatus.NO_VERDICT, warns=False)

@@ -114,8 +114,8 @@ def gate(head: RunDocument, base: RunDocument | None, config: GateConfig) -> Gat
     modes = config.modes or (("ratio", "counters") if is_timed(head) else ("counters",))
     if "counters" in modes:
         require_toolchain(head, config)
-    before = base or dataclasses.replace(head, cells=())
-    matches = match_cells(before, head)
+    base_or_empty = base or dataclasses.replace(head, cells=())
+    matches = match_cells(base_or_empty, head)
     problems = [*run_problems(head, base, config, modes), *unmatched_rules(config, matches)]
     judged_rows = [JudgedRow(row) for match in matches for row in verification(match)]
     comparisons = []
@@ -225,15 +225,20 @@ def with_exit_status(judged: JudgedRow, config: GateConfig) -> JudgedRow:
         return dataclasses.replace(judged, row=row, waiver=waiver)
     if row.verdict == REGRESSED:
         rule = RULES.get(row.metric)
-        advice = any(note.endswith("(advisory)") for note in row.notes)
-        fails = not (advice or (rule and not rule.fails))
+        is_advisory = any(note.endswith("(advisory)") for note in row.notes)
+        fails = not (is_advisory or (rule and not rule.fails))
         status = ExitStatus.REGRESSION if fails else ExitStatus.GOOD
         return dataclasses.replace(judged, exit_status=status, warns=not fails)
     if row.verdict == REFERENCE_CHANGED:
         return dataclasses.replace(judged, warns=True)
     # rows that other tools made incomparable may be let pass; other incomparable rows may hide a regression
-    unlike = config.not_comparable if row.reason == OTHER_TOOLS else "fail"
-    policies = {MISSING: config.missing, NOT_COMPARABLE: unlike, INCONCLUSIVE: config.inconclusive, CHANGED: "warn"}
+    if_not_comparable = config.not_comparable if row.reason == OTHER_TOOLS else "fail"
+    policies = {
+        MISSING: config.missing,
+        NOT_COMPARABLE: if_not_comparable,
+        INCONCLUSIVE: config.inconclusive,
+        CHANGED: "warn",
+    }
     if row.verdict == BROKEN:
         return dataclasses.replace(judged, exit_status=ExitStatus.WRONG_KERNEL)
     if row.verdict in (BROKEN_BOTH, NOT_MEASURABLE) or policies.get(row.verdict) == "fail":

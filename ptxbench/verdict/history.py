@@ -1,6 +1,6 @@
 """Runs over time -> series of one metric each, and where they step. This dates a change; it does not judge it.
 
-Numbers of the emulator are exact, so each change is a step. Steps of GPU times are fitted (`judge.steps`).
+Numbers of the emulator are exact, so each change is a step. Steps of GPU times are fitted (`verdict.steps`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COUNTED = tuple(name for name in RULES if name in BY_NAME)
 """The default metrics of series: on a GPU, and on the emulator."""
 
 RELATIVE = ("ratio", "ptx_instructions_ratio")
-"""Metrics that are always 1 for the reference."""
+"""Metrics that are always 1 for the reference, which therefore has no series of them."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class HistoryPoint:
     """One value of a series, with the data that explain a change from the one before."""
 
     run: RunDocument
-    """Without its cells."""
+    """The run, without its cells."""
     cell: Cell
-    """With this variant only, and without samples."""
+    """The cell, with this variant only and without samples."""
     value: float
 
 
@@ -72,9 +72,9 @@ class SeriesKey:
 
 @dataclass(frozen=True)
 class Series:
-    """The numbers of one place, in the order in which they were taken; at least one."""
+    """The values of one key, in the order in which they were measured; at least one."""
 
-    place: SeriesKey
+    key: SeriesKey
     points: Sequence[HistoryPoint]
 
     @property
@@ -84,13 +84,13 @@ class Series:
     @property
     def median(self) -> float:
         """For exact numbers an actual value, not the mean of two."""
-        return (median_low if self.place.exact else median)(self.values)
+        return (median_low if self.key.exact else median)(self.values)
 
     @property
     def shifts(self) -> list[Shift]:
         """The steps, in their order."""
         values = self.values
-        exact = self.place.exact or min(values) <= 0
+        exact = self.key.exact or min(values) <= 0
         indices = changes(values) if exact else steps([log(value) for value in values])
         ends = zip([0, *indices], indices, [*indices[1:], len(values)], strict=False)
         return [self.shift(start, index, end) for start, index, end in ends]
@@ -98,11 +98,11 @@ class Series:
     def shift(self, start: int, index: int, end: int) -> Shift:
         before, after = self.points[index - 1], self.points[index]
         levels = median(self.values[start:index]), median(self.values[index:end])
-        variant = self.place.variant
-        moved = move(before.cell.variants[variant], after.cell.variants[variant])
+        variant = self.key.variant
+        code_move = move(before.cell.variants[variant], after.cell.variants[variant])
         of_cell = cell_differences(before.cell, after.cell, variant)
         differences = [*run_differences(before.run, after.run), *of_cell]
-        return Shift(index, *levels, (before, after), moved, differences)
+        return Shift(index, *levels, (before, after), code_move, differences)
 
 
 @dataclass
@@ -134,7 +134,7 @@ class SeriesCollection:
 
     def add_variant(self, run: RunDocument, cell: Cell, variant: str) -> None:
         emulated = run.device.is_emulator
-        bare = dataclasses.replace(cell, variants={variant: cell.variants[variant]}, rounds=())
+        trimmed_cell = dataclasses.replace(cell, variants={variant: cell.variants[variant]}, rounds=())
         for metric in metrics_of(cell, self.metric):
             value = None if variant == REFERENCE and metric.name in RELATIVE else metric.of(cell, variant)
             exact = emulated or metric.counted_by is not None
@@ -145,7 +145,7 @@ class SeriesCollection:
                 continue
             size = tuple(cell.point.items())
             key = SeriesKey(run.device.name, cell.pair, size, cell.arch, cell.cache, variant, metric, exact)
-            self.points.setdefault(key, []).append(HistoryPoint(run, bare, value))
+            self.points.setdefault(key, []).append(HistoryPoint(run, trimmed_cell, value))
 
     def series(self, pairs: Sequence[str] = (), last: int | None = None) -> list[Series]:
         """The series of these pairs (names or globs; all by default), each with its last values (all by default).
@@ -156,18 +156,18 @@ class SeriesCollection:
         wanted = set(select(sorted(self.pairs), pairs, where=" in the saved runs"))
         chosen = [Series(key, points[-last:] if last else points) for key, points in self.points.items()
                   if key.pair in wanted]  # fmt: skip
-        return sorted(chosen, key=lambda one: (one.place.device, one.place.pair, one.place.size))
+        return sorted(chosen, key=lambda one: (one.key.device, one.key.pair, one.key.size))
 
 
-def metrics_of(cell: Cell, asked: Metric | None) -> Sequence[Metric]:
-    if asked:
-        return [asked]
+def metrics_of(cell: Cell, requested: Metric | None) -> Sequence[Metric]:
+    if requested:
+        return [requested]
     return [BY_NAME[name] for name in (TIMED if cell.rounds else COUNTED)]
 
 
 def choose_metric(name: str) -> Metric:
     """The metric of that name. Raises UsageError with a suggestion."""
     if name not in BY_NAME and not name.startswith("sass."):
-        known = suggestion(name, tuple(BY_NAME)) or f" The metrics are {', '.join(BY_NAME)}, and sass.OPCODE."
-        raise UsageError(f"Unknown metric '{name}'.{known}")
+        hint = suggestion(name, tuple(BY_NAME)) or f" The metrics are {', '.join(BY_NAME)}, and sass.OPCODE."
+        raise UsageError(f"Unknown metric '{name}'.{hint}")
     return choose([name])[0]

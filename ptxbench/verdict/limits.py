@@ -33,9 +33,9 @@ MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
 def rule_for(config: GateConfig, mode: Mode, limits: GateLimits | None = None) -> Rule:
     """How a change is judged, by the config and by the limits of one variant."""
     budget = config.time_budget if mode == "time" else config.budget
-    own = limits and (limits.time_budget if mode == "time" else limits.budget)
+    own_budget = limits and (limits.time_budget if mode == "time" else limits.budget)
     return Rule(
-        budget=own or budget,
+        budget=own_budget or budget,
         alpha=config.alpha,
         floor_seconds=config.abs_floor_us * 1e-6,
         least_rounds=config.min_rounds,
@@ -43,7 +43,7 @@ def rule_for(config: GateConfig, mode: Mode, limits: GateLimits | None = None) -
 
 
 def row_rule(config: GateConfig, mode: Mode) -> Callable[[Row], Rule]:
-    """The same for any row."""
+    """The rule of each row, by the limits of its variant."""
     return lambda row: rule_for(config, mode, config.limits(row.pair, row.variant, row.arch))
 
 
@@ -95,28 +95,28 @@ def rows_of_ratio(
         row = dataclasses.replace(
             row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=value, verdict=INCONCLUSIVE
         )
-        blind = next((label for label in labels if label in UNJUDGED), untrusted)
+        untrusted_because = next((label for label in labels if label in UNJUDGED), untrusted)
         if not logs:
             rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no times."))
-        elif blind or i not in effects:
-            needed = None if blind else rule.least_rounds
-            rows.append(dataclasses.replace(row, reason=blind or "few_rounds", rounds_needed=needed))
+        elif untrusted_because or i not in effects:
+            needed = None if untrusted_because else rule.least_rounds
+            rows.append(dataclasses.replace(row, reason=untrusted_because or "few_rounds", rounds_needed=needed))
         else:
             effect = effects[i]
             cuda = (stats.median_ns(match.either.rounds, REFERENCE) or 0.0) / 1e9
             slower = cuda * most / (1 + rule.budget) * expm1(effect.value)
             verdict = judge_effect(rule, effect, adjusted=adjusted[i], slower_by=slower, rounds=len(logs))
-            off = log1p(rule.budget)  # relative to the limit itself
-            change = Interval(effect.low - off, effect.value - off, effect.high - off).exp()
+            budget_log = log1p(rule.budget)  # relative to the limit itself
+            change = Interval(effect.low - budget_log, effect.value - budget_log, effect.high - budget_log).exp()
             if name == MIN_SPEEDUP:  # relative to the speedup: lower is worse
                 change = Interval(1 / change.high, 1 / change.value, 1 / change.low)
             row = dataclasses.replace(
                 row, change=change, p=adjusted[i], head_rounds=[exp(value_log) for value_log in logs]
             )
             # a ratio far inside the limit is not an improvement, because there is no earlier value
-            within = NO_REGRESSION if verdict.verdict == IMPROVED else verdict.verdict
-            needed = verdict.rounds_needed if within == INCONCLUSIVE else None
-            rows.append(dataclasses.replace(row, verdict=within, reason=verdict.reason, rounds_needed=needed))
+            verdict_name = NO_REGRESSION if verdict.verdict == IMPROVED else verdict.verdict
+            needed = verdict.rounds_needed if verdict_name == INCONCLUSIVE else None
+            rows.append(dataclasses.replace(row, verdict=verdict_name, reason=verdict.reason, rounds_needed=needed))
     return rows
 
 
@@ -131,7 +131,7 @@ def counter_limits(head: RunDocument, config: GateConfig) -> list[Row]:
             if value is None:
                 rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no value."))
                 continue
-            broken = value > limit if end == "max" else value < limit
-            verdict = REGRESSED if broken else NO_REGRESSION
+            exceeded = value > limit if end == "max" else value < limit
+            verdict = REGRESSED if exceeded else NO_REGRESSION
             rows.append(dataclasses.replace(row, verdict=verdict, change=exact_change(limit, value)))
     return rows

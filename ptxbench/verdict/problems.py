@@ -62,10 +62,10 @@ def run_problems(
 
 def unmatched_rules(config: GateConfig, matches: Sequence[CellMatch]) -> Iterator[Problem]:
     """Rules that match no kernel of either run. Without a report, a misspelt rule would go unnoticed."""
-    places = {(match.either.pair, variant) for match in matches for variant in match.variants}
-    pairs = sorted({pair for pair, _ in places})
+    kernels = {(match.either.pair, variant) for match in matches for variant in match.variants}
+    pairs = sorted({pair for pair, _ in kernels})
     for rules in config.pairs:
-        if places and not any(rules.covers(*place) for place in places):
+        if kernels and not any(rules.covers(*kernel) for kernel in kernels):
             rule = f"'{rules.match}'" if rules.variant == "*" else f"'{rules.match}', variant '{rules.variant}',"
             yield Problem(
                 f"The {config.heading('pair')} {rule} matches no kernel of either run.",

@@ -77,12 +77,12 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class RoundLogs:
-    """Logarithms of the rounds, and how many seconds one per cent is. Two are equal if they are the same object."""
+    """The logarithm of the metric in each round of both runs. Two are equal only if they are the same object."""
 
     base: Sequence[float]
     head: Sequence[float]
     scale_seconds: float
-    """Seconds that correspond to 1 of the metric, in head."""
+    """Seconds in head for a value of 1: a ratio is multiplied by the time of the reference."""
     labels: Sequence[str] = ()
     base_cycles: Sequence[float] = ()
     """The same logarithms of clock cycles, at one and the same clock for both sides; empty if the clock of either
@@ -121,8 +121,8 @@ class CellMatch:
 
 
 def match_cells(base: RunDocument, head: RunDocument) -> list[CellMatch]:
-    """The cells of both runs, matched by pair, size, architecture and cache mode; the remaining ones by pair and
-    size."""
+    """The cells of both runs, matched by pair, size, architecture and cache mode; the remaining ones by pair and size
+    only."""
 
     def size(cell: Cell) -> tuple[object, ...]:
         return cell.pair, tuple(sorted(cell.point.items()))
@@ -130,16 +130,18 @@ def match_cells(base: RunDocument, head: RunDocument) -> list[CellMatch]:
     def full(cell: Cell) -> tuple[object, ...]:
         return *size(cell), cell.arch, cell.cache
 
-    left = [cell for cell in base.cells if not cell.control]
+    unmatched = [cell for cell in base.cells if not cell.control]
     partners: dict[int, Cell] = {}
     heads = [cell for cell in head.cells if not cell.control]
     for key in (full, size):
         for i, cell in enumerate(heads):
-            partner = next((candidate for candidate in left if key(candidate) == key(cell)), None)
+            partner = next((candidate for candidate in unmatched if key(candidate) == key(cell)), None)
             if i not in partners and partner:
                 partners[i] = partner
-                left = [candidate for candidate in left if candidate is not partner]
-    return [CellMatch(partners.get(i), cell) for i, cell in enumerate(heads)] + [CellMatch(cell, None) for cell in left]
+                unmatched = [candidate for candidate in unmatched if candidate is not partner]
+    return [CellMatch(partners.get(i), cell) for i, cell in enumerate(heads)] + [
+        CellMatch(cell, None) for cell in unmatched
+    ]
 
 
 def unjudged_rows(match: CellMatch, mode: Mode, differences: Sequence[ConditionDifference]) -> Iterator[UnjudgedRow]:
@@ -188,23 +190,25 @@ def state(cell: Cell | None, needed: Sequence[str]) -> tuple[State, str | None]:
     return "good", None
 
 
-def apply(row: Row, kind: ComparedKind, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
+def with_differences(
+    row: Row, kind: ComparedKind, base: Cell, head: Cell, differences: Sequence[ConditionDifference]
+) -> Row:
     """The row with the differences: NOT-COMPARABLE, or notes."""
     variant = head.variants[row.variant]
-    same = same_ptx(base.variants[row.variant].build, variant.build)
-    unlike: list[ConditionDifference] = []
+    has_same_ptx = same_ptx(base.variants[row.variant].build, variant.build)
+    forbidding: list[ConditionDifference] = []
     notes = []
     for difference in (*differences, *cell_differences(base, head, row.variant)):
         effect = difference.effect(kind, variant.language)
-        if difference.name in ("NVRTC", COMPILER.name) and kind in COUNTS and same:
+        if difference.name in ("NVRTC", COMPILER.name) and kind in COUNTS and has_same_ptx:
             continue  # another compiler that made the same PTX
         if effect == DIFFERS:
-            unlike.append(difference)
+            forbidding.append(difference)
         elif effect != OK:
             notes.append(f"{difference.name} ({effect})")
-    if unlike:
-        reason = OTHER_TOOLS if all(unequal.condition.toolchain for unequal in unlike) else None
-        detail = "; ".join(map(str, unlike))
+    if forbidding:
+        reason = OTHER_TOOLS if all(unequal.condition.toolchain for unequal in forbidding) else None
+        detail = "; ".join(map(str, forbidding))
         return dataclasses.replace(row, verdict=verdicts.NOT_COMPARABLE, reason=reason, detail=detail)
     return dataclasses.replace(row, notes=notes)
 
@@ -217,7 +221,7 @@ def counted(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDif
     for metric in COUNTERS:
         before, after = metric.of(base, row.variant), metric.of(head, row.variant)
         if metric.bounds and not all(is_narrow(metric, cell, row.variant) for cell in (base, head)):
-            continue  # no number, or one that may be another: no claim
+            continue  # an unknown or uncertain number supports no claim
         if before is not None or after is not None:
             yield count_row(row, metric, base, head, differences)
 
@@ -243,7 +247,7 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
     before, after = metric.of(base, row.variant), metric.of(head, row.variant)
     assert metric.counted_by
     row = dataclasses.replace(row, metric=metric.name, base=before, head=after)
-    row = apply(row, metric.counted_by, base, head, differences)
+    row = with_differences(row, metric.counted_by, base, head, differences)
     if row.verdict:
         return row
     if before is None or after is None:
@@ -280,15 +284,16 @@ def log_rounds(kind: ComparedKind, rounds: Sequence[Round], variant: str) -> lis
 
 
 def cycles_rounds(kind: ComparedKind, rounds: Sequence[Round], variant: str) -> list[float]:
-    """The same in clock cycles times 1000; empty if a clock is unknown."""
-    own = [one for one in rounds if variant in one.contrast]
+    """The same logarithms, of clock cycles instead of seconds; empty if a clock is unknown."""
+    rounds_of_variant = [one for one in rounds if variant in one.contrast]
     if kind == "time":
-        return [log(round_medians_n) for round_medians_n in stats.round_medians_ns(cycles.by_block(own), variant)]
-    return stats.round_log_ratios(cycles.by_kernel(own), variant, REFERENCE)
+        return [log(kilocycles) for kilocycles in stats.round_medians_ns(cycles.by_block(rounds_of_variant), variant)]
+    return stats.round_log_ratios(cycles.by_kernel(rounds_of_variant), variant, REFERENCE)
 
 
 def at_one_clock(kind: ComparedKind, seconds: Sequence[float], *sides: Sequence[float]) -> tuple[list[float], ...]:
-    """Cycles of both sides as seconds at the clock of the first, whose `seconds` are known; empty without cycles."""
+    """The logarithms of cycles of both sides, for times moved to seconds at the clock of the first side; empty without
+    cycles. `seconds`: the logarithms of the seconds of the first side."""
     if not all(sides):
         return ([], [])
     shift = median(sides[0]) - median(seconds) if kind == "time" else 0.0
@@ -310,13 +315,13 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDiffe
         base_rounds=[exp(value) for value in before],
         head_rounds=[exp(value) for value in after],
     )
-    row = apply(row, kind, base, head, differences)
+    row = with_differences(row, kind, base, head, differences)
     if row.verdict:
         return row, None
     if not before or not after:
         verdict = verdicts.MISSING if before else verdicts.NEW
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN), None
     scale = 1.0 if kind == "time" else (stats.median_ns(head.rounds, REFERENCE) or 0.0) / 1e9
-    counted = [cycles_rounds(kind, cell.rounds, row.variant) for cell in (base, head)]
-    at_clock = at_one_clock(kind, before, *counted)
+    cycle_logs = [cycles_rounds(kind, cell.rounds, row.variant) for cell in (base, head)]
+    at_clock = at_one_clock(kind, before, *cycle_logs)
     return row, RoundLogs(before, after, scale, sorted({*base.labels, *head.labels}), *at_clock)

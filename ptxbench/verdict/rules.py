@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ptxbench import opcodes
 from ptxbench.result import BuildReport, Cell
 from ptxbench.verdict.comparable import ConditionDifference
-from ptxbench.verdict.rows import ONE_RUN, Row, apply, exact_change
+from ptxbench.verdict.rows import ONE_RUN, Row, exact_change, with_differences
 from ptxbench.verdict.verdicts import CHANGED, IMPROVED, MISSING, NEW, NO_REGRESSION, REGRESSED, SAME_CODE
 
 
@@ -217,7 +217,7 @@ def code_rows(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionD
         if values == (None, None):
             continue
         judged = dataclasses.replace(row, metric=metric, base=values[0], head=values[1])
-        judged = apply(judged, "tools", base, head, differences)
+        judged = with_differences(judged, "tools", base, head, differences)
         yield judged if judged.verdict else code_row(judged, worse(before, after))
 
 
@@ -241,6 +241,6 @@ def opcode_row(row: Row, base: Cell, head: Cell, differences: Sequence[Condition
     before, after = base.variants[row.variant], head.variants[row.variant]
     if before.opcodes is None or after.opcodes is None or row.moves.nothing:
         return None
-    row = apply(dataclasses.replace(row, metric=OPCODES), "emulator", base, head, differences)
+    row = with_differences(dataclasses.replace(row, metric=OPCODES), "emulator", base, head, differences)
     changes = opcodes.respelt(before.opcodes, after.opcodes)
     return dataclasses.replace(row, verdict=CHANGED, detail=changes) if changes and not row.verdict else None

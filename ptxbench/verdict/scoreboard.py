@@ -48,11 +48,11 @@ GROUNDS = {
 }
 """What a verdict can rest on, with its meaning."""
 
-OWN = "ptx"
+HAND_WRITTEN = "ptx"
 """The variant that the verdict is about."""
 
-FIRST = "sm_90"
-"""The architecture of a prediction for no architecture in particular: that of the H100."""
+DEFAULT_ARCH = "sm_90"
+"""The architecture of a prediction that names none: that of the H100."""
 
 NEGLIGIBLE = 0.02
 """The greatest difference of a count that points to a tie: the gate accepts as many more executed instructions."""
@@ -69,8 +69,8 @@ class Standing:
     """The verdict on a pair's PTX, or on a variant that must be wrong, on one architecture.
 
     `verdict`: None if nothing is predicted or measured. `rests_on`: some of GROUNDS, the strongest last. `cell`: a
-    recorded result that the verdict can be compared with, and `against` what it was compared with there. `device`: the
-    GPU that measured it. `stale`: whether there is a recorded run, but of other kernels.
+    recorded result that the verdict can be compared with; `against`: the row that it was compared with there. `device`:
+    the GPU that measured it. `stale`: whether there is a recorded run, but of other kernels.
     """
 
     pair: str
@@ -112,18 +112,23 @@ def records(runs: Iterable[RunDocument]) -> list[RecordedCell]:
 
 def standings(loaded: LoadedPair, recorded: Sequence[RecordedCell]) -> list[Standing]:
     """The verdicts on a pair, by architecture, then those on its variants that must be wrong."""
-    own = [record for record in recorded if record.cell.pair == loaded.name and OWN in record.cell.variants]
-    source = next((source for source in loaded.sources if source.variant == OWN), None)
+    records_of_pair = [
+        record for record in recorded if record.cell.pair == loaded.name and HAND_WRITTEN in record.cell.variants
+    ]
+    source = next((source for source in loaded.sources if source.variant == HAND_WRITTEN), None)
     if source is None:
         return []
     predicted = predictions(loaded)
-    places = {**dict.fromkeys(predicted), **{record.cell.arch: None for record in own if ran(record.cell, OWN)}}
+    architectures = {
+        **dict.fromkeys(predicted),
+        **{record.cell.arch: None for record in records_of_pair if has_result(record.cell, HAND_WRITTEN)},
+    }
     result = []
-    for arch in sorted(one_per_number(places), key=order):
-        here = [record for record in own if same_number(record.cell.arch, arch)]
-        word = next((word for place, word in predicted.items() if same_number(place, arch)), None)
-        result += [*standings_on(loaded, source, arch, word, here)]
-        result += [must_fail(loaded, variant, arch, here) for variant in loaded.pair.must_fail]
+    for arch in sorted(one_per_number(architectures), key=order):
+        on_arch = [record for record in records_of_pair if same_number(record.cell.arch, arch)]
+        word = next((word for predicted_arch, word in predicted.items() if same_number(predicted_arch, arch)), None)
+        result += [*standings_on(loaded, source, arch, word, on_arch)]
+        result += [must_fail(loaded, variant, arch, on_arch) for variant in loaded.pair.must_fail]
     return result
 
 
@@ -134,39 +139,39 @@ def predictions(loaded: LoadedPair) -> Mapping[str, str]:
         return {}
     if isinstance(prediction, Mapping):
         return prediction
-    lowest = loaded.targets.get(OWN)
-    usual = loaded.arch(FIRST, any_gpu=True)
-    return {lowest if lowest and order(lowest) > order(usual) else usual: prediction}
+    lowest = loaded.targets.get(HAND_WRITTEN)
+    default = loaded.arch(DEFAULT_ARCH, any_gpu=True)
+    return {lowest if lowest and order(lowest) > order(default) else default: prediction}
 
 
-def one_per_number(places: Iterable[str]) -> list[str]:
+def one_per_number(architectures: Iterable[str]) -> list[str]:
     """One name for each architecture: sm_90a if sm_90 is also there."""
-    return [*{architecture.number(place): place for place in sorted(places, key=order)}.values()]
+    return [*{architecture.number(arch): arch for arch in sorted(architectures, key=order)}.values()]
 
 
 def same_number(one: str, other: str) -> bool:
     return architecture.number(one) == architecture.number(other)
 
 
-def ran(cell: Cell, variant: str) -> bool:
+def has_result(cell: Cell, variant: str) -> bool:
     """Whether there is a result of the variant, right or wrong."""
     return variant in cell.variants and cell.variants[variant].status in (VERIFIED, WRONG_RESULT, BROKEN, MUST_FAIL)
 
 
 def other_language_rows(loaded: LoadedPair) -> tuple[str, ...]:
-    """The rows because of which PTX is not the only way; none if it is."""
+    """Rows in other languages, because of which PTX is not the only way; empty if there are none."""
     return tuple(source.variant for source in loaded.sources if source.language in OTHER_LANGUAGES)
 
 
 def standings_on(
-    loaded: LoadedPair, source: Source, arch: str, word: str | None, here: Sequence[RecordedCell]
+    loaded: LoadedPair, source: Source, arch: str, word: str | None, on_arch: Sequence[RecordedCell]
 ) -> Iterator[Standing]:
     """The verdicts on the pair's PTX on one architecture: by each GPU that measured it, else by its prediction."""
     others = other_language_rows(loaded) if word == ONLY_WAY else ()
-    expected = Standing(loaded.name, OWN, arch, WINS if others else word, other_rows=others)
+    expected = Standing(loaded.name, HAND_WRITTEN, arch, WINS if others else word, other_rows=others)
     expected = replace(expected, rests_on=(EXPECTED,) if word else ())
-    sources = {known.variant: known for known in loaded.sources}
-    usable = [record for record in here if ran(record.cell, OWN)]
+    sources = {source.variant: source for source in loaded.sources}
+    usable = [record for record in on_arch if has_result(record.cell, HAND_WRITTEN)]
     fresh = [record for record in usable if unchanged(record.cell, sources) and has_same_launch(loaded, record.cell)]
     devices = dict.fromkeys(record.device for record in fresh if record.device and record.cell.rounds)
     for device in devices:
@@ -182,7 +187,7 @@ def standings_on(
         yield replace(expected, stale=bool(usable))
         return
     cell, run = counted[0].cell, counted[0].run
-    if cell.variants[OWN].status != VERIFIED:
+    if cell.variants[HAND_WRITTEN].status != VERIFIED:
         yield replace(expected, verdict=WRONG, rests_on=(EXECUTED,), cell=cell, run=run)
         return
     against = rival.rival_of(cell)
@@ -192,10 +197,10 @@ def standings_on(
     yield replace(expected, rests_on=grounds, cell=cell, against=against, run=run)
 
 
-def must_fail(loaded: LoadedPair, variant: str, arch: str, here: Sequence[RecordedCell]) -> Standing:
+def must_fail(loaded: LoadedPair, variant: str, arch: str, on_arch: Sequence[RecordedCell]) -> Standing:
     """The verdict on a variant that must be wrong: the pair says so, and a run shows it."""
     sources = {source.variant: source for source in loaded.sources}
-    usable = [record for record in here if ran(record.cell, variant)]
+    usable = [record for record in on_arch if has_result(record.cell, variant)]
     standing = Standing(loaded.name, variant, arch, WRONG, (EXPECTED,), stale=bool(usable))
     for record in reversed(usable):
         if record.cell.variants[variant].status == MUST_FAIL and same_source(record.cell, variant, sources[variant]):
@@ -208,7 +213,7 @@ def must_fail(loaded: LoadedPair, variant: str, arch: str, here: Sequence[Record
 
 def unchanged(cell: Cell, sources: Mapping[str, Source]) -> bool:
     """Whether the PTX and all CUDA C of the cell have the text that their files have now."""
-    names = [name for name in cell.variants if name == OWN or cell.variants[name].language == "cuda"]
+    names = [name for name in cell.variants if name == HAND_WRITTEN or cell.variants[name].language == "cuda"]
     return all(name in sources and same_source(cell, name, sources[name]) for name in names)
 
 
@@ -217,8 +222,8 @@ def has_same_launch(loaded: LoadedPair, cell: Cell) -> bool:
     such as one of another device."""
     if dict(cell.size) not in [dict(size) for size in loaded.pair.bench_sizes]:
         return True
-    launch = loaded.pair.launch_of(OWN)(**cell.size)
-    return LaunchReport(**launch.recorded).geometry == cell.launch_of(OWN).geometry
+    launch = loaded.pair.launch_of(HAND_WRITTEN)(**cell.size)
+    return LaunchReport(**launch.recorded).geometry == cell.launch_of(HAND_WRITTEN).geometry
 
 
 def same_source(cell: Cell, variant: str, source: Source) -> bool:
@@ -235,12 +240,12 @@ def text_hash(path: Path) -> str:
 
 def executed_points(cell: Cell, against: str, verdict: str) -> bool:
     """Whether the executed machine instructions point to the verdict. Only numbers that are certain count."""
-    if rival.code_of(cell, OWN) == rival.code_of(cell, against) is not None:
+    if rival.code_of(cell, HAND_WRITTEN) == rival.code_of(cell, against) is not None:
         return verdict == TIES
-    known = [rival.has_number(cell, name, SASS) for name in (OWN, against)]
-    if not all(known):
+    certain = [rival.has_number(cell, name, SASS) for name in (HAND_WRITTEN, against)]
+    if not all(certain):
         return False
-    (least, most), (fewest, greatest) = (rival.bounds(cell, name, SASS) for name in (OWN, against))
+    (least, most), (fewest, greatest) = (rival.bounds(cell, name, SASS) for name in (HAND_WRITTEN, against))
     if verdict == TIES:
         return least >= greatest * (1 - NEGLIGIBLE) and most <= fewest * (1 + NEGLIGIBLE)
     ahead, behind = most < fewest * (1 - NEGLIGIBLE), least > greatest * (1 + NEGLIGIBLE)
@@ -249,9 +254,9 @@ def executed_points(cell: Cell, against: str, verdict: str) -> bool:
 
 def traffic_points(cell: Cell, against: str, verdict: str) -> bool:
     """Whether the memory traffic points to the verdict: all counts about equal, or some less and none more."""
-    if rival.other_geometry(cell, OWN, against):
+    if rival.other_geometry(cell, HAND_WRITTEN, against):
         return False
-    pairs = [(BY_NAME[name].of(cell, OWN), BY_NAME[name].of(cell, against)) for name in TRAFFIC]
+    pairs = [(BY_NAME[name].of(cell, HAND_WRITTEN), BY_NAME[name].of(cell, against)) for name in TRAFFIC]
     known = [(own, base) for own, base in pairs if own is not None and base is not None]
     less = any(own < base * (1 - NEGLIGIBLE) for own, base in known)
     more = any(own > base * (1 + NEGLIGIBLE) for own, base in known)
@@ -274,7 +279,7 @@ def latest(recorded: Sequence[RecordedCell]) -> list[RecordedCell]:
 
 def measured(recorded: Sequence[RecordedCell]) -> str | None:
     """The verdict of the times on one GPU at all sizes; None if they do not decide, or differ by size."""
-    if any(record.cell.variants[OWN].status != VERIFIED for record in recorded):
+    if any(record.cell.variants[HAND_WRITTEN].status != VERIFIED for record in recorded):
         return WRONG
     words = {size_verdict(record) for record in recorded}
     if words == {"SAME"}:
@@ -284,7 +289,7 @@ def measured(recorded: Sequence[RecordedCell]) -> str | None:
 
 def size_verdict(record: RecordedCell) -> str:
     against = rival.rival_of(record.cell)
-    return rival.verdict(record.cell, OWN, against, record.noise) if against else "nothing to compare with"
+    return rival.verdict(record.cell, HAND_WRITTEN, against, record.noise) if against else "nothing to compare with"
 
 
 def beaten_only_with_flags(record: RecordedCell) -> bool:
@@ -294,4 +299,4 @@ def beaten_only_with_flags(record: RecordedCell) -> bool:
     plain = [name for name in rival.verified_rows(cell, "cuda") if "@" not in name]
     if "@" not in leader.name or leader.metric != TIME or not plain:
         return False
-    return rival.verdict(cell, OWN, Rival(rival.leader_of(cell, plain)), record.noise) == "FASTER"
+    return rival.verdict(cell, HAND_WRITTEN, Rival(rival.leader_of(cell, plain)), record.noise) == "FASTER"

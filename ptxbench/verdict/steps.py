@@ -1,9 +1,9 @@
 """Where a series of numbers steps. Numbers in, indices out; knows no runs.
 
-The fit: the levels between steps minimise the sum of absolute deviations, with a penalty for each step. By
+The fit: the levels between steps minimise the sum of absolute deviations, with a penalty for each step. It is done by
 dynamic programming over the ends of segments, which finds the global minimum (Jackson et al., An algorithm for optimal
-partitioning of data on an interval, IEEE Signal Processing Letters 12, 2005). Absolute deviations, so that a single
-outlier moves no level (Bai, Least absolute deviation estimation of a shift, Econometric Theory 11, 1995).
+partitioning of data on an interval, IEEE Signal Processing Letters 12, 2005). It uses absolute deviations, so that a
+single outlier moves no level (Bai, Least absolute deviation estimation of a shift, Econometric Theory 11, 1995).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def steps(values: Sequence[float]) -> list[int]:
         return []
     penalty = PENALTY * max(spread(x), LEAST_SPREAD) * log(n)
     deviations = segment_deviations(x)
-    least = np.full(n + 1, np.inf)  # of the first t values
+    least = np.full(n + 1, np.inf)  # the least cost of the first t values
     least[0] = -penalty  # the first level is not a step
-    start = np.zeros(n + 1, np.intp)  # of the last level of that fit
+    start = np.zeros(n + 1, np.intp)  # where the last level of that fit starts
     for t in range(SHORTEST, n + 1):
         sums = least[: t - SHORTEST + 1] + deviations[: t - SHORTEST + 1, t] + penalty
         start[t] = int(np.argmin(sums))
@@ -58,7 +58,7 @@ def changes(values: Sequence[float]) -> list[int]:
 
 
 def spread(x: NDArray[np.float64]) -> float:
-    """The standard deviation of the noise, by the differences of neighbours, which few steps hardly touch.
+    """The standard deviation of the noise, from the differences of neighbours, on which a few steps have little effect.
 
     0.9539 is the median of |a - b| for independent standard normal a and b: 0.6745 times the root of 2.
     """

@@ -17,12 +17,12 @@ NOTICE = (
 
 def has_changed(series: Series) -> bool:
     """Whether the series should be shown: most counts never change."""
-    return not series.place.exact or len(set(series.values)) > 1
+    return not series.key.exact or len(set(series.values)) > 1
 
 
 def series_size(series: Series) -> str:
-    place = series.place
-    return units.size_words(dict(place.size), place.cache)
+    key = series.key
+    return units.size_words(dict(key.size), key.cache)
 
 
 def span(series: Sequence[Series]) -> str:
@@ -41,7 +41,7 @@ def step_lines(series: Sequence[Series]) -> Iterator[tuple[str, str]]:
     for one_series in series:
         for shift in one_series.shifts:
             run = shift.points[1].run.run
-            variant = f"{one_series.place.pair} {one_series.place.variant} {series_size(one_series)}"
+            variant = f"{one_series.key.pair} {one_series.key.variant} {series_size(one_series)}"
             steps.setdefault((run.started, run.id, variant), []).append((one_series, shift))
     for (started, _, variant), shifts in sorted(steps.items(), key=lambda item: item[0]):
         shift = shifts[0][1]
@@ -57,8 +57,8 @@ def step_lines(series: Sequence[Series]) -> Iterator[tuple[str, str]]:
 
 def change_words(series: Series, shift: Shift) -> str:
     """`ptx_barriers 64 -> 96`, `ratio +5.1 %`."""
-    name = series.place.metric.name
-    if series.place.exact:
+    name = series.key.metric.name
+    if series.key.exact:
         return f"{name} {shift.before:,.12g} -> {shift.after:,.12g}"
     return f"{name} {percent(shift.after / shift.before)}"
 

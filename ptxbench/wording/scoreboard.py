@@ -8,7 +8,7 @@ from ptxbench.result import MUST_FAIL, Cell
 from ptxbench.rival import EXECUTED as SASS
 from ptxbench.rival import OTHER_GEOMETRY, Rival, bounds, code_of, has_number, other_geometry
 from ptxbench.units import ABSENT, enumeration, size_words
-from ptxbench.verdict.scoreboard import COUNTED, EXPECTED, GROUNDS, MEASURED, OWN, TRAFFIC, VERDICTS, Standing
+from ptxbench.verdict.scoreboard import COUNTED, EXPECTED, GROUNDS, HAND_WRITTEN, MEASURED, TRAFFIC, VERDICTS, Standing
 from ptxbench.wording.table import Column, StyledText, Table
 
 STYLES = {"wins": "green", "only way": "green", "loses": "yellow", "wrong": "red"}
@@ -32,7 +32,7 @@ def scoreboard_table(standings: Sequence[Standing]) -> Table:
 
 def row(standing: Standing) -> list[str]:
     name = StyledText(standing.pair, code=True)
-    if standing.variant != OWN:
+    if standing.variant != HAND_WRITTEN:
         name = StyledText(f"{standing.pair} {standing.variant}", code=True)
     verdict = standing.verdict or ABSENT
     return [
@@ -51,7 +51,7 @@ def evidence_words(standing: Standing) -> str:
         facts.append("the kernels have changed since the recorded run")
     if standing.cell and standing.device:
         facts.append(f"{standing.device}, {size_words(standing.cell.size)}")
-    if standing.cell and standing.variant != OWN:
+    if standing.cell and standing.variant != HAND_WRITTEN:
         facts.append(f"{MUST_FAIL} at {size_words(standing.cell.size)}")
     if standing.cell and standing.against:
         facts.append(ratios(standing.cell, standing.variant, standing.against))

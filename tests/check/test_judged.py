@@ -72,16 +72,16 @@ def test_the_same_text_is_judged_in_one_process_only_until_the_pair_changes(tmp_
 def test_what_may_be_chance_is_judged_again(code, final):
     found = judgement(finding("parses", code, "why."))
     judgements = Judgements()
-    judgements.keep(("a",), found)
+    judgements.add(("a",), found)
     assert is_final(found) is final
-    assert judgements.known(("a",)) == (found if final else None)
+    assert judgements.get(("a",)) == (found if final else None)
 
 
 def test_the_judgement_that_was_asked_for_longest_ago_is_forgotten_first(monkeypatch):
     monkeypatch.setattr(judged, "MOST", 2)
     judgements = Judgements()
     for key in "ab":
-        judgements.keep(key, judgement())
-    judgements.known("a")
-    judgements.keep("c", judgement())
-    assert [judgements.known(key) is not None for key in "abc"] == [True, False, True]
+        judgements.add(key, judgement())
+    judgements.get("a")
+    judgements.add("c", judgement())
+    assert [judgements.get(key) is not None for key in "abc"] == [True, False, True]

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from ptxbench.check import pair_files
-from ptxbench.check.pair_files import sources
+from ptxbench.check.pair_files import hash_of_files
 
 CHANGES = {
     "a file has other text": lambda kernels: (kernels / "ptx" / "scale.ptx").write_text("other"),
@@ -42,19 +42,19 @@ def kernels(tmp_path):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_of_the_pair_gives_another_hash(change, kernels):
-    before = sources("scale", kernels)
+    before = hash_of_files("scale", kernels)
     CHANGES[change](kernels)
-    after = sources("scale", kernels)
-    assert after not in (before, sources("scale", kernels.parent))
+    after = hash_of_files("scale", kernels)
+    assert after not in (before, hash_of_files("scale", kernels.parent))
 
 
 def test_files_that_have_not_changed_are_not_read_again(kernels, monkeypatch):
-    before = sources("scale", kernels)
+    before = hash_of_files("scale", kernels)
     monkeypatch.setattr(pair_files, "hashed", None)
-    assert sources("scale", kernels) == before
+    assert hash_of_files("scale", kernels) == before
 
 
 def test_a_file_of_another_pair_changes_nothing(kernels):
-    before = sources("scale", kernels)
+    before = hash_of_files("scale", kernels)
     (kernels / "ptx" / "triad.ptx").write_text("other")
-    assert sources("scale", kernels) == before
+    assert hash_of_files("scale", kernels) == before

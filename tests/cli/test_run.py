@@ -14,7 +14,7 @@ from ptxbench.cli import run as run_command
 from ptxbench.errors import ToolMissing
 from ptxbench.measure import SamplingSettings, measure
 from ptxbench.result import Cell, LaunchReport, VariantResult, from_json
-from ptxbench.runner import CalibrationSaved, RunOutcome, control, session
+from ptxbench.runner import ResultsSoFar, RunOutcome, control, session
 from ptxbench.toolchain import locate, nvrtc
 from tests.conftest import Ran
 from tests.fakes import FakeBackend, HostileBackend
@@ -325,7 +325,7 @@ def test_ctrl_c_in_the_first_round_keeps_the_cells_that_are_finished(kernels, pt
     def stopped(*options):
         for event in carry_out(*options):
             yield event
-            if isinstance(event, CalibrationSaved) and any(not cell.control for cell in event.cells):
+            if isinstance(event, ResultsSoFar) and any(not cell.control for cell in event.cells):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "carry_out", stopped)

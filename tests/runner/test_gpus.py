@@ -9,7 +9,7 @@ import pytest
 from ptxbench.errors import MachineError
 from ptxbench.result import BROKEN
 from ptxbench.run_info import COMPLETE, DEVICE_LOST, INTERRUPTED, TimedOn
-from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, RunOutcome, RunPlan, Step, gpus
+from ptxbench.runner import CellDone, DeviceLost, ResultsSoFar, RunFrame, RunOutcome, RunPlan, Step, gpus
 from ptxbench.runner.control import CONTROL
 from ptxbench.runner.events import Gpu
 from ptxbench.runner.gpus import TimedPair, time_on, time_pair, widest
@@ -162,8 +162,8 @@ def test_a_task_names_the_host_of_a_gpu_that_is_lost(plan, monkeypatch):
     one = timed("first", "a", "1").cells[1]
     step, half, whole = (
         Step(0, 2, "first", "ptx", "measure"),
-        CalibrationSaved((), whole=False),
-        CalibrationSaved((one,)),
+        ResultsSoFar((), whole=False),
+        ResultsSoFar((one,)),
     )
     happened = [step, half, whole, CellDone(one, last=True), DeviceLost("An ECC error.", ("ptx",))]
     asked, reported = [], []

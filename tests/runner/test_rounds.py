@@ -8,7 +8,7 @@ import pytest
 from ptxbench import stats
 from ptxbench.measure import SamplingSettings
 from ptxbench.result import BROKEN, SKIPPED, VERIFIED
-from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunPlan, carry_out, noise, plan_pairs
+from ptxbench.runner import CellDone, DeviceLost, ResultsSoFar, RunPlan, carry_out, noise, plan_pairs
 from ptxbench.runner.control import CONTROL, is_biased
 from ptxbench.runner.round_results import RoundResults
 from ptxbench.runner.worker import WorkerCrashed
@@ -153,7 +153,7 @@ def test_one_pair_that_crashes_costs_no_other(tmp_path):
 
 
 def test_results_are_sent_after_each_cell_and_after_each_round(tmp_path):
-    kept = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, CalibrationSaved)]
+    kept = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, ResultsSoFar)]
     whole = [[len(cell.rounds) for cell in event.cells] for event in kept if event.whole]
     assert whole == [[1, 2, 2], [2, 4, 4]]
     assert [sum(len(cell.rounds) for cell in event.cells) for event in kept if not event.whole][2::3] == [5, 10]
