@@ -112,11 +112,12 @@ def build(
     """Build the kernel `entry` of `source`, which is in a language of `languages.LANGUAGES`, for `arch`, such as sm_90.
 
     `flags`: further options of NVRTC. `defines`: knobs, which are macros in CUDA C, constants in Python and literals in
-    PTX. `signature`: the pair's, for languages that leave the types of parameters to it. With the driver
-    as `assembler`, only the PTX is built: the driver's machine code is not known. A tile kernel always gets that of
+    PTX. `signature`: the pair's, for languages that leave the types of parameters to it. With the driver as
+    `assembler`, only the PTX is built: the driver's machine code is not known. A tile kernel always gets that of
     tileiras. The Build of a tile kernel and of one in Triton has the target that the code is for: sm_90a for sm_90.
     Output of the tools is cached (`cache.folder`). `contained`: whether the source is untrusted (`nvrtc.translate`).
-    `for_counts`: with line information in the cubin (`assembled_for_counts`), which else is another run of ptxas.
+    `for_counts`: with line information in the cubin (`assembled_for_counts`), which otherwise takes another run of
+    ptxas.
 
     Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
     the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is missing; UsageError if the tools do not
@@ -237,7 +238,7 @@ def translated(
     contained: bool = False,
     signature: Sequence[tuple[str, str]] = (),
 ) -> CompilerOutput:
-    """The PTX of a text in any language, which was read from `source`; PTX stays as it is but for its knobs.
+    """The PTX of a text in any language, which was read from `source`. PTX stays as it is, except for its knobs.
 
     Raises the errors of `build`.
     """
@@ -281,8 +282,8 @@ def assembled(tool: Path, ptx: str, arch: str, options: Sequence[str] = (), *, k
 
 
 def assembled_for_counts(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
-    """The same with line information, which the counts of machine instructions need, unless ptxas refuses the text
-    only with it. It changes neither the machine code nor the messages; tests/toolchain compares them."""
+    """`assembled` with line information, which the counts of machine instructions need; without it if ptxas refuses the
+    text only with it. It changes neither the machine code nor the messages; tests/toolchain compares them."""
     try:
         return assembled(tool, ptx, arch, LINE_INFORMATION)
     except ptxas.StoppedError:
@@ -330,8 +331,8 @@ def opcode_counts(tool: Path, code: bytes, arch: str) -> dict[str, int]:
 def instruction_texts(tool: Path, code: bytes, arch: str) -> list[str]:
     """The text of each instruction of machine code: from the tables, or from the cache if nvdisasm has read it
     before."""
-    if (known := encodings.texts(code, arch, locate.version(tool))) is not None:
-        return known
+    if (from_tables := encodings.texts(code, arch, locate.version(tool))) is not None:
+        return from_tables
 
     def make() -> bytes:
         return json.dumps(sass.disassembler(tool, arch).texts(code)).encode()
@@ -370,7 +371,7 @@ def with_code(report: BuildReport, image: elf.Cubin, entry: str, arch: str) -> B
     if tool := locate.program("nvdisasm"):
         try:
             counts = opcode_counts(tool, elf.code(image, entry) or b"", arch)
-        except ToolMissing as missing:  # an nvdisasm too old for this architecture costs only the counts
+        except ToolMissing as missing:  # nvdisasm is too old for this architecture: only the counts are missing
             log = f"{log}\n{missing}".strip()
     return dataclasses.replace(
         report,
@@ -383,7 +384,9 @@ def with_code(report: BuildReport, image: elf.Cubin, entry: str, arch: str) -> B
 
 def missing_entry(cubin: elf.Cubin, entry: str, source: Path, specifier: str = "__global__") -> str:
     """The message for a file without the kernel of its name."""
-    entries = [name for name in cubin.entries if not name.startswith("__$")]  # what NVRTC writes for no tile kernel
+    entries = [
+        name for name in cubin.entries if not name.startswith("__$")
+    ]  # NVRTC writes such names, never for a tile kernel
     if not entries:
         return f"{source.name} has no kernel; it needs one called '{entry}'."
     if any(name.startswith(f"_Z{len(entry)}{entry}") for name in entries):

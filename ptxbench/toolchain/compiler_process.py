@@ -1,6 +1,7 @@
 """A process in which a compiler written in Python compiles kernels: started for the first one, and kept.
 
-Knows how to ask it and how it ends; `kernel_file` is the other side. What the compiler is, its caller says.
+Knows how to send a request and how the process ends; `kernel_file` is the other side. The caller says which compiler it
+is.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class CompilerWorker:
 
 @dataclass(frozen=True)
 class CompilerProcess:
-    """The process of one compiler. `name`: in a sentence. `install`: the command that installs it."""
+    """The process of one compiler. `name`: of the compiler in a sentence. `install`: the command that installs it."""
 
     module: str
     name: str
@@ -77,7 +78,7 @@ class CompilerProcess:
     def __post_init__(self) -> None:
         atexit.register(self.stop)
 
-    def asked(self, request: str, file: str) -> Mapping[str, Any]:
+    def ask(self, request: str, file: str) -> Mapping[str, Any]:
         """The answer to a request, which is JSON, about the kernel in `file`. Raises ToolMissing, CompileError."""
         with self.lock:
             if self.running and self.running[0].owner != os.getpid():  # a fork must not read its parent's answers
@@ -90,9 +91,9 @@ class CompilerProcess:
                 self.running.pop().end()
                 raise
             if not line:
-                ended = self.running.pop()
-                ended.process.wait()
-                status = ended.end()
+                worker = self.running.pop()
+                worker.process.wait()
+                status = worker.end()
                 how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
                 raise CompileError(f"{file}: {self.name}'s process ended with {how} while it compiled this file.")
         answer: dict[str, Any] = json.loads(line)
@@ -113,7 +114,7 @@ class CompilerProcess:
 
 
 def environment_without(prefix: str) -> dict[str, str]:
-    """The user's environment without options of a compiler; folders of modules do not depend on the current folder."""
+    """The user's environment without the variables that begin with `prefix`; folders of modules are absolute paths."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
     if folders := environment.get("PYTHONPATH"):
         environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, folders.split(os.pathsep)))

@@ -25,7 +25,7 @@ ANGLES = {"<": 1, ">": -1, ">>>": -3}
 
 @dataclass(frozen=True)
 class Token:
-    """A token of a text; `start`: its position. `kind`: one of KINDS but space."""
+    """A token of a text; `start`: its position. `kind`: one of KINDS, except space."""
 
     kind: str
     text: str

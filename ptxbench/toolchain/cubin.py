@@ -81,16 +81,16 @@ def identity(cubin: Cubin, entry: str, registers: int, shared_bytes: int) -> str
     comments and white space do not change it. The parameters' bank, `.nv.constant0`, is excluded: each launch fills it.
     """
     parts: list[object] = [registers, shared_bytes]
-    taken = {
+    hashed = {
         index: kind
         for index, section in enumerate(cubin.sections)
         if (kind := kind_of(section.name, entry)) in (".text", ".nv.global.init") or is_constants(kind)
     }
-    for index, kind in sorted(taken.items(), key=lambda item: item[1]):
+    for index, kind in sorted(hashed.items(), key=lambda item: item[1]):
         parts += [kind, cubin.sections[index].content]
     for section in cubin.sections:
-        if section.type in (RELA, REL) and section.info in taken:
-            parts += [taken[section.info], relocations(cubin, section, entry)]
+        if section.type in (RELA, REL) and section.info in hashed:
+            parts += [hashed[section.info], relocations(cubin, section, entry)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -118,8 +118,8 @@ def code(cubin: Cubin, entry: str) -> bytes | None:
 
 def instructions(cubin: Cubin, entry: str) -> int | None:
     """How many instructions `code` has."""
-    own_code = code(cubin, entry)
-    return None if own_code is None else len(own_code) // INSTRUCTION_BYTES
+    machine_code = code(cubin, entry)
+    return None if machine_code is None else len(machine_code) // INSTRUCTION_BYTES
 
 
 def relocated(cubin: Cubin, entry: str) -> set[int]:

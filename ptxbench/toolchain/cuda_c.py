@@ -32,7 +32,7 @@ ROUNDS = 12
 
 DEBUG = {"-G", "--device-debug"}
 UNUSED = "--diag-suppress=177"
-"""Constants that only host code used are not worth a warning."""
+"""Suppresses the warning about unused constants: only host code used them."""
 
 MARK_IT = "mark a function __device__, and keep the C++ library out of a class"
 RANGES_SHOWN = 4
@@ -71,17 +71,19 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     if not HAS_KERNEL.search(translation.ptx) and b"<<<" in source and not contained:
         # Templates of kernels, perhaps, which the launches in the host code instantiate.
         with contextlib.suppress(ToolMissing):
-            whole = by_nvcc(job, "only launches in the host code instantiate its kernels")
-            return translation if isinstance(whole, str) else whole
+            by_host_compiler = by_nvcc(job, "only launches in the host code instantiate its kernels")
+            return translation if isinstance(by_host_compiler, str) else by_host_compiler
     return translation
 
 
 def includes_host_header(job: Job) -> bool:
     """Whether NVRTC cannot compile the text as it is, because it includes a header that NVRTC does not have."""
-    own = {file.name for file in job.files or []}
-    named = unconditional_includes(job.source)
+    user_names = {file.name for file in job.files or []}
+    included = unconditional_includes(job.source)
     absent = [
-        name for name in named if name not in own and not any((folder / name).is_file() for folder in locate.headers())
+        name
+        for name in included
+        if name not in user_names and not any((folder / name).is_file() for folder in locate.headers())
     ]
     return job.files is not None and any(name in stand_ins.NAMES for name in absent)
 
@@ -93,13 +95,13 @@ def unconditional_includes(source: bytes) -> tuple[str, ...]:
 
 
 def refusal(job: Job, answer: Compilation) -> PtxbenchError:
-    """The error for NVRTC's answer; with the templates of the file, if it cannot instantiate the one that is wanted."""
+    """The error for NVRTC's answer; with the templates of the file if it cannot instantiate the requested one."""
     error = nvrtc.refusal(answer, job.library, job.path, job.arch, job.flags)
     if nvrtc.only_instantiation_fails(answer.log) and (
         templates := templates_in([job.source, *(file.content for file in job.files or [])])
     ):
-        known = ", ".join(f"{template.name}<{template.parameters}>" for template in templates)
-        return UsageError(f"{error} The file has {known}; an example is '{templates[0].example}'.")
+        listed = ", ".join(f"{template.name}<{template.parameters}>" for template in templates)
+        return UsageError(f"{error} The file has {listed}; an example is '{templates[0].example}'.")
     return error
 
 
@@ -113,7 +115,7 @@ class Job:
         self.files = [] if contained else user_files(source, path.parent, include_folders(flags))
 
     def with_flags(self, flags: Sequence[str]) -> Job:
-        """The same with other flags."""
+        """The same file with other flags."""
         return Job(self.source, self.path, self.arch, tuple(flags), self.contained)
 
     def by_nvrtc(
@@ -135,23 +137,23 @@ class Job:
 
     def remembered(self, tool: tuple[str, ...], text: bytes, make: Callable[[], Compilation]) -> Compilation:
         """`make`'s answer, from the cache, unless it depends on files that are not known."""
-        own = [flag for flag in self.flags if not flag.startswith("-I") or len(flag) == 2]
-        if self.files is None or any(INCLUDES.match(flag) for flag in own):
+        other_flags = [flag for flag in self.flags if not flag.startswith("-I") or len(flag) == 2]
+        if self.files is None or any(INCLUDES.match(flag) for flag in other_flags):
             return make()
         hashes = [sha256(content) for content in (text, *(file.content for file in self.files))]
 
-        def whole() -> bytes:
+        def encoded_answer() -> bytes:
             answer = make()
-            # A header that is missing today may be installed tomorrow, and another status is the tool's trouble.
+            # A header that is missing today may be installed tomorrow, and any other status is a failure of the tool.
             if answer.status not in (SUCCESS, COMPILATION) or nvrtc.NO_HEADER.search(answer.log):
                 raise UncachedAnswer(answer)
             return json.dumps(answer).encode()
 
         try:
             key = (*tool, self.path.name, self.arch, *self.flags, "files", *hashes)
-            return Compilation(*json.loads(cache.remember(key, whole)))
-        except UncachedAnswer as unkept:
-            return unkept.answer
+            return Compilation(*json.loads(cache.remember(key, encoded_answer)))
+        except UncachedAnswer as uncached:
+            return uncached.answer
 
 
 class UncachedAnswer(Exception):
@@ -178,14 +180,14 @@ def nvrtc_version(library: Path) -> str:
 def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     """NVRTC's last answer, and the texts that it read: of the source ("") and of the user's files, by name."""
     files = unambiguous(job.files or [])
-    whole = {"": job.source, **{file.name: file.content for file in files}}
-    decoded = {name: content.decode("utf-8", "surrogateescape") for name, content in whole.items()}
+    contents = {"": job.source, **{file.name: file.content for file in files}}
+    decoded = {name: content.decode("utf-8", "surrogateescape") for name, content in contents.items()}
     macros = host_code.device_macros([*decoded.values()])
     texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
-    own = {file.name for file in job.files or []}
-    table = {name: text for name, text in stand_ins.table([*decoded.values()]).items() if name not in own}
+    user_names = {file.name for file in job.files or []}
+    table = {name: text for name, text in stand_ins.table([*decoded.values()]).items() if name not in user_names}
     extra = (f"--pre-include={stand_ins.PRELUDE}", UNUSED)
-    # With and without debugging information, the same is left out; so it is found once.
+    # The same is left out with and without debugging information, so it is found only once.
     plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])
     for _ in range(ROUNDS):
         answer = plain.by_nvrtc(*encoded(texts, table), extra)
@@ -233,7 +235,8 @@ def left_out(texts: Mapping[str, SourceText]) -> str:
 
 
 def explained(job: Job, answer: Compilation, texts: Mapping[str, SourceText]) -> Compilation:
-    """The same with a short sentence for host code; if kernels use what was left out, with these errors alone."""
+    """NVRTC's answer with a short sentence for host code; if kernels use what was left out, only with errors about
+    that."""
     names_left_out = set().union(*(text.names_left_out for text in texts.values()))
     causes = []
     for error in host_code.errors(answer.log):
@@ -263,7 +266,7 @@ def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -
     except ToolMissing as missing:
         raise CompileError(f"{error} nvcc might compile it: {missing}.") if of_host else error from None
     if isinstance(answer, str):
-        # The host compiler's words for the same would be harder to read.
+        # The host compiler's message about the same problem would be harder to read.
         raise (
             error
             if nvrtc.NO_HEADER.search(refused.log) or not host_code.errors(answer)
@@ -275,7 +278,7 @@ def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -
 def by_nvcc(job: Job, why: str) -> CompilerOutput | str:
     """The PTX by nvcc, or its log if it refuses the source. Raises ToolMissing if nvcc or its host compiler is missing.
 
-    `why`: the reason for which it is not NVRTC's.
+    `why`: the reason why NVRTC does not compile it.
     """
     tool, compiler = nvcc.find()
     words = nvcc.description(tool, compiler)

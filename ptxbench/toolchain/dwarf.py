@@ -84,15 +84,15 @@ def section(ptx: str, name: str) -> bytes:
 class Bytes:
     """A cursor over a section."""
 
-    def __init__(self, content: bytes, at: int = 0) -> None:
+    def __init__(self, content: bytes, position: int = 0) -> None:
         self.content = content
-        self.at = at
+        self.position = position
 
     def take(self, count: int) -> bytes:
-        if self.at + count > len(self.content):
+        if self.position + count > len(self.content):
             raise UnreadableError("a section ends too early")
-        self.at += count
-        return self.content[self.at - count : self.at]
+        self.position += count
+        return self.content[self.position - count : self.position]
 
     def fixed(self, count: int) -> int:
         return int.from_bytes(self.take(count), "little")
@@ -107,25 +107,25 @@ class Bytes:
                 return value - (1 << shift) if signed and byte & 0x40 else value
 
     def string(self) -> str:
-        end = self.content.find(b"\0", self.at)
+        end = self.content.find(b"\0", self.position)
         if end < 0:
             raise UnreadableError("a string has no end")
-        text = self.take(end - self.at).decode(errors="replace")
-        self.at += 1
+        text = self.take(end - self.position).decode(errors="replace")
+        self.position += 1
         return text
 
 
 def read_unit(cursor: Bytes, abbreviations: bytes, result: dict[int, DebugEntry]) -> int:
     """Add the entries of the unit at the cursor; returns the position of the next unit."""
-    start = cursor.at
+    start = cursor.position
     end = start + 4 + cursor.fixed(4)
     version, table, _address_bytes = cursor.fixed(2), cursor.fixed(4), cursor.fixed(1)
     if version not in VERSIONS or end > len(cursor.content):
         raise UnreadableError(f"DWARF version {version}")
     shapes = dict(read_abbreviations(Bytes(abbreviations, table)))
     open_entries: list[DebugEntry] = []
-    while cursor.at < end:
-        position, code = cursor.at, cursor.leb128()
+    while cursor.position < end:
+        position, code = cursor.position, cursor.leb128()
         if code == 0:  # the end of a list of children
             if open_entries:
                 open_entries.pop()

@@ -87,8 +87,8 @@ COMBINATIONS = ("AND", "OR", "XOR")
 
 @dataclass(frozen=True)
 class Kind:
-    """How a field is printed. `plain`: whether a value is printed so; any other belongs to the opcode, such as RZ,
-    which makes an IMAD an IMAD.MOV. `canonical`: a plain value."""
+    """How a field is printed. `plain`: whether a value is printed so; any other value changes the text of the
+    opcode, as RZ turns an IMAD into an IMAD.MOV. `canonical`: a plain value."""
 
     show: Callable[[int], str]
     plain: Callable[[int], bool] = lambda value: True
@@ -156,10 +156,10 @@ class Field:
         return sum((1 << width) - 1 << low for low, width in self.pieces)
 
     def value(self, word: int) -> int:
-        value = at = 0
+        value = shift = 0
         for low, width in self.pieces:
-            value |= (word >> low & (1 << width) - 1) << at
-            at += width
+            value |= (word >> low & (1 << width) - 1) << shift
+            shift += width
         return value
 
     def put(self, word: int, value: int) -> int:

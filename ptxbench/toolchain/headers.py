@@ -48,8 +48,8 @@ def closure(name: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
             if wanted is None:
                 return None
             own_folder = (path.parent,) if wanted["quoted"] else ()
-            places = (folder / (wanted["quoted"] or wanted["angle"]) for folder in (*own_folder, *folders))
-            pending += [place.resolve() for place in places if place.is_file()][:1]
+            candidates = (folder / (wanted["quoted"] or wanted["angle"]) for folder in (*own_folder, *folders))
+            pending += [candidate.resolve() for candidate in candidates if candidate.is_file()][:1]
     return tuple(seen)
 
 

@@ -108,8 +108,10 @@ class Declaration:
 
 @dataclass
 class SourceText:
-    """The text of one file and its declarations. `left_out`: the lines of what was left out, first and last; and its
-    names."""
+    """The text of one file and its declarations. Functions call a token by its index in `words`.
+
+    `left_out`: the first and the last line of each part that was left out; `names_left_out`: what these declare.
+    """
 
     text: str
     macros: frozenset[str] = frozenset()
@@ -151,8 +153,14 @@ class SourceText:
             elif in_class and self.words[at] in ("public", "private", "protected") and self.word(at + 1) == ":":
                 at += 2
             elif inner := self.opened(at, end):
-                named = [word for word in self.words[at:inner] if word not in ("inline", "namespace", "extern")]
-                prefix = namespace + ("".join(named) + "::" if named and not named[0].startswith('"') else "")
+                namespace_words = [
+                    word for word in self.words[at:inner] if word not in ("inline", "namespace", "extern")
+                ]
+                prefix = namespace + (
+                    "".join(namespace_words) + "::"
+                    if namespace_words and not namespace_words[0].startswith('"')
+                    else ""
+                )
                 yield from self.scope(inner + 1, self.closing.get(inner, end), in_class=False, namespace=prefix)
                 at = self.closing.get(inner, end) + 1
             else:
@@ -244,7 +252,7 @@ class SourceText:
 
     @property
     def unconditional_includes(self) -> list[str]:
-        """The files that it includes whatever the macros are."""
+        """The files that the text includes outside of any #if."""
         names, depth = [], 0
         for first, last in self.directives:
             directive = DIRECTIVE.match(self.text[first:last])
@@ -295,32 +303,35 @@ class SourceText:
         return "<" in head[at : head.index(":", at) if ":" in head[at:] else None]
 
     def path_to(self, error: CompilerError) -> list[Declaration]:
-        """The declarations that contain the place of an error, the outermost first."""
+        """The declarations that contain the location of an error, the outermost first."""
         if not 1 <= error.line <= len(self.starts):
             return []
-        place = self.starts[error.line - 1] + error.column
+        offset = self.starts[error.line - 1] + error.column
         path: list[Declaration] = []
-        inside = self.declarations
+        candidates = self.declarations
         while True:
-            last = next((inner for inner in inside if self.contains(inner, place)), None)
+            last = next((inner for inner in candidates if self.contains(inner, offset)), None)
             if last is None:
                 return path
             path.append(last)
-            inside = last.members
+            candidates = last.members
 
-    def contains(self, declaration: Declaration, place: int) -> bool:
-        return self.spans[declaration.first][0] <= place < self.spans[declaration.last][1]
+    def contains(self, declaration: Declaration, offset: int) -> bool:
+        return self.spans[declaration.first][0] <= offset < self.spans[declaration.last][1]
 
     def edits(self, errors: Sequence[CompilerError], names_left_out: Collection[str] = ()) -> list[TextEdit]:
         """What to do about the errors of this text that are about host code."""
-        by_place: dict[tuple[int, int], list[CompilerError]] = {}
+        by_extent: dict[tuple[int, int], list[CompilerError]] = {}
         paths = {}
         for error in errors:
             if path := self.path_to(error):
-                place = (path[-1].first, path[-1].last)
-                by_place.setdefault(place, []).append(error)
-                paths[place] = path
-        edits = (self.edit(paths[place][0], paths[place][-1], own, names_left_out) for place, own in by_place.items())
+                extent = (path[-1].first, path[-1].last)
+                by_extent.setdefault(extent, []).append(error)
+                paths[extent] = path
+        edits = (
+            self.edit(paths[extent][0], paths[extent][-1], errors_there, names_left_out)
+            for extent, errors_there in by_extent.items()
+        )
         return [edit for edit in edits if edit]
 
     def edit(
@@ -352,7 +363,7 @@ class SourceText:
         return None
 
     def special(self, member: Declaration) -> bool:
-        """Whether a class without this member function would have another layout, or could still be copied."""
+        """Whether the class would differ without this member function: in its layout, or in how it is copied."""
         words = self.words[member.first : member.last + 1]
         copies = words[1:4] == ["(", "const", words[0]] or words[1:3] == ["(", words[0]]
         return copies or bool({"virtual", "override", "operator", "~"} & set(words))

@@ -15,7 +15,7 @@ from ptxbench.toolchain.cubin import Cubin
 
 THREADS, STACK, REGISTERS = 0x10, 0x12, 0x2F  # EIATTR_REQNTID, _MIN_STACK_SIZE, _REGCOUNT
 SIZED = 0x04
-"""The form of an attribute whose size follows; all others have two bytes."""
+"""The form of an attribute with a given size; all others have two bytes."""
 
 RESERVED_SINCE, RESERVED_BYTES = 90, 1024
 """The first architecture on which a kernel's section of shared memory begins with the bytes of the driver."""
@@ -23,7 +23,7 @@ RESERVED_SINCE, RESERVED_BYTES = 90, 1024
 
 @dataclass(frozen=True)
 class KernelInfo:
-    """None is a figure that the cubin does not have. `threads`: of a CTA, if the kernel requires a number."""
+    """The figures; None for one that the cubin does not have. `threads`: of a CTA, if the kernel requires a number."""
 
     registers: int | None
     stack_bytes: int | None
@@ -39,27 +39,27 @@ def kernel_info(cubin: Cubin, entry: str, arch: str) -> KernelInfo:
         for attribute, value in attributes(cubin, ".nv.info")
         if attribute in (REGISTERS, STACK) and struct.unpack("<II", value)[0] == number
     }
-    own = dict(attributes(cubin, f".nv.info.{entry}"))
+    of_entry = dict(attributes(cubin, f".nv.info.{entry}"))
     sizes = [section.size for section in cubin.sections if section.name == f".nv.shared.{entry}"]
     reserved = RESERVED_BYTES if architecture.number(arch) >= RESERVED_SINCE else 0
     return KernelInfo(
         of_kernels.get(REGISTERS),
         of_kernels.get(STACK),
         max(0, sum(sizes) - reserved),
-        struct.unpack("<III", own[THREADS]) if THREADS in own else None,
+        struct.unpack("<III", of_entry[THREADS]) if THREADS in of_entry else None,
     )
 
 
 def attributes(cubin: Cubin, name: str) -> Iterator[tuple[int, bytes]]:
     """The number and the value of each attribute in the section of that name. Raises ValueError if it is cut short."""
     content = next((section.content for section in cubin.sections if section.name == name), b"")
-    at = 0
-    while at < len(content):
+    offset = 0
+    while offset < len(content):
         try:
-            form, attribute, size = struct.unpack_from("<BBH", content, at)
+            form, attribute, size = struct.unpack_from("<BBH", content, offset)
         except struct.error as error:
             raise ValueError(f"{name} is cut short: {error}") from None
-        at += 4
+        offset += 4
         length = size if form == SIZED else 0
-        yield attribute, content[at : at + length]
-        at += length
+        yield attribute, content[offset : offset + length]
+        offset += length

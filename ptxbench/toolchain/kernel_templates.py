@@ -1,4 +1,4 @@
-"""The templates of kernels in a CUDA C file, which the compiler makes only if an instantiation is asked for."""
+"""The templates of kernels in a CUDA C file, which the compiler compiles only for a requested instantiation."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def missing_instantiation(templates: Sequence[KernelTemplate]) -> str:
 
 
 def templates_in(contents: Sequence[bytes]) -> list[KernelTemplate]:
-    """The templates of __global__ functions in texts that are compiled as one, each once, in the order of the texts;
-    explicit instantiations are none."""
+    """The templates of __global__ functions in texts that are compiled as one, each once, in the order of the texts.
+    Explicit instantiations are not templates."""
     texts = [content.decode("utf-8", "replace") for content in contents]
     templates = (template for text in texts for template in templates_of(text, "\n".join(texts)))
     return list({template.name: template for template in reversed([*templates])}.values())[::-1]

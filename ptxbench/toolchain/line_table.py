@@ -21,7 +21,7 @@ COPY, ADVANCE_PC, ADVANCE_LINE, SET_FILE, CONST_ADD_PC, FIXED_ADVANCE_PC = 1, 2,
 
 
 class LineRow(NamedTuple):
-    """What begins at an address of the code. `file`: counts from 1 in the table of the section."""
+    """The file and the line that begin at an address of the code. `file`: counted from 1 in the section's table."""
 
     address: int
     file: int
@@ -42,11 +42,12 @@ def rows(cubin: Cubin, entry: str) -> dict[int, int]:
 
 
 def source_rows(cubin: Cubin, entry: str, name: str) -> dict[int, int | None]:
-    """The same for lines of the file `name`; None where the code is of another file. Raises ValueError as `rows`."""
-    own_rows = read(cubin, entry, OF_SOURCE)
+    """The line of the file `name` that begins at each address; None for code of another file. Raises ValueError as
+    `rows`."""
+    entry_rows = read(cubin, entry, OF_SOURCE)
     content = next(section.content for section in cubin.sections if section.name == OF_SOURCE)
-    named = {number for number, file in enumerate(files(content), 1) if file == name}
-    return {row.address: row.line if row.file in named and row.line else None for row in own_rows}
+    file_numbers = {number for number, file in enumerate(files(content), 1) if file == name}
+    return {row.address: row.line if row.file in file_numbers and row.line else None for row in entry_rows}
 
 
 def read(cubin: Cubin, entry: str, name: str) -> list[LineRow]:
@@ -65,16 +66,16 @@ def read(cubin: Cubin, entry: str, name: str) -> list[LineRow]:
 
 def files(content: bytes) -> list[str]:
     """The names in the file table of a section, whose first program lists all files."""
-    at = 14 + content[14]  # after the numbers of operands
-    while content[at]:  # folders
-        at = content.index(0, at) + 1
-    result, at = [], at + 1
-    while content[at]:
-        end = content.index(0, at)
-        result.append(content[at:end].decode("utf-8", "replace"))
-        at = end + 1
+    position = 14 + content[14]  # after the numbers of operands
+    while content[position]:  # folders
+        position = content.index(0, position) + 1
+    result, position = [], position + 1
+    while content[position]:
+        end = content.index(0, position)
+        result.append(content[position:end].decode("utf-8", "replace"))
+        position = end + 1
         for _ in ("folder", "time", "size"):
-            _, at = unsigned(content, at)
+            _, position = unsigned(content, position)
     return result
 
 
@@ -86,7 +87,7 @@ def starts(cubin: Cubin, number: int, entry: str) -> dict[int, int]:
         if section.type in (RELA, REL) and section.info == number:
             for fields in struct.iter_unpack("<QQq" if section.type == RELA else "<QQ", section.content):
                 offset, symbol = fields[0], cubin.symbols[fields[1] >> 32]
-                # without its own addend, a relocation adds to what is there
+                # a relocation without an addend adds to the value in the section
                 addend = fields[2] if section.type == RELA else struct.unpack_from("<Q", content, offset)[0]
                 if cubin.sections[symbol.section].name == f".text.{entry}":
                     result[offset] = symbol.value + addend
@@ -95,64 +96,64 @@ def starts(cubin: Cubin, number: int, entry: str) -> dict[int, int]:
 
 def program(content: bytes, addresses: dict[int, int], name: str = OF_PTX) -> Iterator[LineRow]:
     """Each row of the sequences that start at one of `addresses`, by the offset of the operand."""
-    at = 0
-    while at < len(content):
-        length, version, header_length = struct.unpack_from("<IHI", content, at)
+    position = 0
+    while position < len(content):
+        length, version, header_length = struct.unpack_from("<IHI", content, position)
         if version not in VERSIONS or length >= 0xFFFFFFF0:
             raise ValueError(f"{name} has version {version}")
-        step, _, base, span, first_special = struct.unpack_from("<BBbBB", content, at + 10)
-        operands = content[at + 15 : at + 14 + first_special]
-        end, at = at + 4 + length, at + 10 + header_length
-        address, file, line, wanted = 0, 1, 1, False
-        while at < end:
-            opcode, at = content[at], at + 1
+        step, _, base, span, first_special = struct.unpack_from("<BBbBB", content, position + 10)
+        operands = content[position + 15 : position + 14 + first_special]
+        end, position = position + 4 + length, position + 10 + header_length
+        address, file, line, in_entry = 0, 1, 1, False
+        while position < end:
+            opcode, position = content[position], position + 1
             if opcode >= first_special:
                 advance, delta = divmod(opcode - first_special, span)
                 address, line = address + step * advance, line + base + delta
-                if wanted:
+                if in_entry:
                     yield LineRow(address, file, line)
             elif opcode == 0:
-                size, at = unsigned(content, at)
-                if content[at] == SET_ADDRESS:
-                    wanted = at + 1 in addresses
-                    address = addresses.get(at + 1, 0)
-                elif content[at] == END_SEQUENCE:
-                    address, file, line, wanted = 0, 1, 1, False
-                at += size
+                size, position = unsigned(content, position)
+                if content[position] == SET_ADDRESS:
+                    in_entry = position + 1 in addresses
+                    address = addresses.get(position + 1, 0)
+                elif content[position] == END_SEQUENCE:
+                    address, file, line, in_entry = 0, 1, 1, False
+                position += size
             elif opcode == COPY:
-                if wanted:
+                if in_entry:
                     yield LineRow(address, file, line)
             elif opcode == ADVANCE_PC:
-                advance, at = unsigned(content, at)
+                advance, position = unsigned(content, position)
                 address += step * advance
             elif opcode == ADVANCE_LINE:
-                delta, at = signed(content, at)
+                delta, position = signed(content, position)
                 line += delta
             elif opcode == SET_FILE:
-                file, at = unsigned(content, at)
+                file, position = unsigned(content, position)
             elif opcode == CONST_ADD_PC:
                 address += step * ((255 - first_special) // span)
             elif opcode == FIXED_ADVANCE_PC:
-                address, at = address + struct.unpack_from("<H", content, at)[0], at + 2
+                address, position = address + struct.unpack_from("<H", content, position)[0], position + 2
             else:
                 for _ in range(operands[opcode - 1]):
-                    _, at = unsigned(content, at)
+                    _, position = unsigned(content, position)
 
 
-def unsigned(content: bytes, at: int) -> tuple[int, int]:
+def unsigned(content: bytes, position: int) -> tuple[int, int]:
     """(an unsigned LEB128 number, the offset after it)."""
     result = shift = 0
     while True:
-        byte, at = content[at], at + 1
+        byte, position = content[position], position + 1
         result |= (byte & 0x7F) << shift
         shift += 7
         if not byte & 0x80:
-            return result, at
+            return result, position
 
 
-def signed(content: bytes, at: int) -> tuple[int, int]:
+def signed(content: bytes, position: int) -> tuple[int, int]:
     """(a signed LEB128 number, the offset after it)."""
-    start = at
-    result, at = unsigned(content, at)
-    bits = 7 * (at - start)
-    return result - (1 << bits if result >> bits - 1 & 1 else 0), at
+    start = position
+    result, position = unsigned(content, position)
+    bits = 7 * (position - start)
+    return result - (1 << bits if result >> bits - 1 & 1 else 0), position

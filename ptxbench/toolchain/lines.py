@@ -30,7 +30,6 @@ LABEL = re.compile(r"(?P<name>\.L_\w+|\$[\w$.]+):")
 
 LINE = re.compile(r"\s*//## File \"\.nv_debug_ptx_txt[^\"]*\", line (?P<line>\d+)")
 
-
 FAR = frozenset(("BRX", "BRXU", "CALL", "JMP", "JMX", "JMXU", "LEPC", "RET"))
 """Instructions whose targets nvdisasm prints only for a whole cubin: in tables, in other functions."""
 
@@ -88,7 +87,7 @@ def annotate(build: Build, *, live_registers: bool = False, controls: bool = Fal
 
 
 def with_lines(build: Build) -> Annotated:
-    """The same without live registers and control codes, from the texts that the build's own opcodes come from.
+    """The SASS of a build without live registers and control codes, from the same texts as its counts of opcodes.
 
     That saves a start of nvdisasm, which takes ten times as long as ptxas takes for a small kernel. Labels are named
     after their addresses, and only what an instruction names has one. An operand that the driver fills in is printed

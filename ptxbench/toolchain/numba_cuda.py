@@ -57,7 +57,7 @@ def translate(
     text = json.dumps(request)
 
     def make() -> bytes:
-        return readable(PROCESS.asked(text, name)["ptx"], name, entry).encode()
+        return readable(PROCESS.ask(text, name)["ptx"], name, entry).encode()
 
     settings = [f"{variable}={os.environ.get(variable)}" for variable in TOOLKITS]
     tools = [f"{tool} {version}" for tool, version in versions.items()]

@@ -78,13 +78,13 @@ def find_kernel(
     """The function `entry`, and its options if it has @cuda.jit."""
     kernel = getattr(module, entry, None)
     options = {}
-    if isinstance(own := getattr(kernel, "targetoptions", None), Mapping):
-        options = {key: own[key] for key in OPTIONS if own.get(key) is not None}
+    if isinstance(jit_options := getattr(kernel, "targetoptions", None), Mapping):
+        options = {key: jit_options[key] for key in OPTIONS if jit_options.get(key) is not None}
         kernel = kernel.py_func  # type: ignore[union-attr]  # a dispatcher of numba
     if isinstance(kernel, types.FunctionType):
         require_no_length(ast.parse(source), kernel, name)
     else:
-        functions = [key for key, value in vars(module).items() if callable(value) and at_home(value, module)]
+        functions = [key for key, value in vars(module).items() if callable(value) and is_defined_in(value, module)]
         raise without_function(name, entry, functions)
     return kernel, options
 
@@ -105,25 +105,26 @@ def require_no_length(tree: ast.Module, kernel: types.FunctionType, name: str) -
             raise KernelRefused(f"{name}:{node.lineno}: the length of an array is not available: {INSTEAD}.")
 
 
-def at_home(value: Any, module: types.ModuleType) -> bool:
+def is_defined_in(value: Any, module: types.ModuleType) -> bool:
+    """Whether the module itself defines this function."""
     return getattr(getattr(value, "py_func", value), "__globals__", None) is vars(module)
 
 
 def numba_type(numba: Any, name: str, argument: str, text: str) -> Any:
     """The type of an argument: `float32`, or `float32*` for an array, which is a pointer."""
     element = text.removesuffix("*")
-    known = getattr(numba.types, element, None) or getattr(numba.cuda.types, element, None)
-    if not isinstance(known, numba.types.Type):
+    type_of_element = getattr(numba.types, element, None) or getattr(numba.cuda.types, element, None)
+    if not isinstance(type_of_element, numba.types.Type):
         raise KernelRefused(f"{name}: numba-cuda has no type for the argument '{argument}', which is {element}.")
-    return array_type(numba)(known) if text.endswith("*") else known
+    return array_type(numba)(type_of_element) if text.endswith("*") else type_of_element
 
 
 # ---- arrays
 
 
 LENGTH = (1 << 60) - 1
-"""In place of the unknown length of an array. Not a power of two: times the element's size it would be 0 modulo 2^64,
-and the compiler would leave out what it does for a negative index."""
+"""Stands for the unknown length of an array. Not a power of two: its product with the element's size would be 0 modulo
+2^64, and the compiler would leave out the code for negative indices."""
 
 INSTEAD = "use a number that the pair passes"
 OF_LENGTH = ("size", "shape", "nbytes", "strides", "ndim")
@@ -211,8 +212,8 @@ def line_of(error: BaseException, text: str, name: str) -> int | None:
     if isinstance(error, SyntaxError):
         return error.lineno
     file = re.escape(name)
-    if named := re.findall(rf'File "(?:[^"]*[/\\])?{file}", line (\d+)|\bat (?:\S*[/\\])?{file} \((\d+)\)', text):
-        return int(named[-1][0] or named[-1][1])
+    if matches := re.findall(rf'File "(?:[^"]*[/\\])?{file}", line (\d+)|\bat (?:\S*[/\\])?{file} \((\d+)\)', text):
+        return int(matches[-1][0] or matches[-1][1])
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == name:
@@ -225,8 +226,8 @@ def line_of(error: BaseException, text: str, name: str) -> int | None:
 
 def compiled_line(variables: Mapping[str, Any], name: str) -> int | None:
     """The line of the file that a function of numba works on, if one of its variables knows it."""
-    for place in (variables.get("loc"), *(getattr(variables.get(owner), "loc", None) for owner in ("self", "inst"))):
-        if getattr(place, "filename", None) == name and isinstance(line := getattr(place, "line", None), int):
+    for location in (variables.get("loc"), *(getattr(variables.get(owner), "loc", None) for owner in ("self", "inst"))):
+        if getattr(location, "filename", None) == name and isinstance(line := getattr(location, "line", None), int):
             return line
     return None
 

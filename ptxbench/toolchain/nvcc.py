@@ -21,7 +21,8 @@ LENIENT = ("--extended-lambda", "--expt-relaxed-constexpr")
 """Options that many projects need, and that change nothing in a file that compiles without them."""
 
 MARKER = "ptxbench_name"
-"""A kernel that we add: its argument is the kernel to instantiate, so its mangled name contains that one's."""
+"""A kernel that is added to the source. Its template argument is the kernel to instantiate, so its mangled name
+contains the mangled name of that kernel."""
 
 MARKED = re.compile(
     rf"^[ \t]*// \.globl\s+\w*{MARKER}\w*\n|^\.(?:visible|weak) \.entry _Z13{MARKER}IXadL(?P<name>_Z\w+)EEEvv\(\s*\)"
@@ -67,7 +68,7 @@ def compiled(
         (Path(folder) / path.name).write_bytes(source)
         try:
             ran = subprocess.run(
-                # The name alone, so that __FILE__ and the PTX are the same in every folder.
+                # Only the name, so that __FILE__ and the PTX are the same in every folder.
                 [tool, "-ptx", *LENIENT, *options, f"-I{path.absolute().parent}", path.name, "-o", "made.ptx"],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

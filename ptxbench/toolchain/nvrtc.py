@@ -50,7 +50,6 @@ BAD_EXPRESSION = "__nv_name_map"
 NO_HEADER = re.compile(r"(?:cannot|could not) open source file \"(.*?)\"")
 TILE_HEADER = "cuda_tile.h"
 
-
 OF_FILES = re.compile(
     r"@|-I|-include|--?(?:include-path|pre-include|options-file|optf|time|pch|create-pch|use-pch|pch-dir|"
     r"f?device-time-trace|keep|keep-dir)(?:=|$)"
@@ -123,8 +122,8 @@ class CompilerOutput(NamedTuple):
 
 def split(flags: Sequence[str]) -> tuple[list[str], list[str]]:
     """The options of the compiler, and the kernels that it must instantiate."""
-    wanted = [flag.removeprefix(EXPRESSION) for flag in flags if flag.startswith(EXPRESSION)][:1]
-    return [flag for flag in flags if not flag.startswith(EXPRESSION)], wanted
+    expressions = [flag.removeprefix(EXPRESSION) for flag in flags if flag.startswith(EXPRESSION)][:1]
+    return [flag for flag in flags if not flag.startswith(EXPRESSION)], expressions
 
 
 def options_for(arch: str, flags: Sequence[str]) -> list[str]:

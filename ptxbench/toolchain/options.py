@@ -1,4 +1,4 @@
-"""How a CUDA C file is compiled: what -I, -D, --std, --flag and --entry of the command line say."""
+"""How a CUDA C file is compiled: the options -I, -D, --std, --flag and --entry of the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STANDARDS = ("c++17", "c++20", "c++23")
 """The values of --std: libcu++ needs at least C++17."""
 
 EXPRESSION = "--name-expression="
-"""Before a kernel that the compiler must instantiate, such as ns::k<float, 4>. An option of ptxbench, not of NVRTC."""
+"""The option before a kernel to instantiate, such as ns::k<float, 4>. An option of ptxbench, not of NVRTC."""
 
 DEFINE = re.compile(r"[A-Za-z_]\w*(\(\w*(,\s*\w+)*\))?(=.*)?", re.S)
 
@@ -59,15 +59,20 @@ class SourceOptions:
         return "--entry" if self.entry else self.first_cuda_option
 
     def flags_for(self, content: bytes, folder: Path) -> tuple[str, ...]:
-        """All of it as options of `toolchain.compiled` and `toolchain.build`, for CUDA C that was read in `folder`."""
+        """All of them as options of `toolchain.compiled` and `toolchain.build`, for CUDA C that was read in
+        `folder`."""
         standard = (f"--std={self.standard}",) if self.standard else ()
-        wanted = kernel_names.expression(self.entry) if self.entry else None
+        instantiation = kernel_names.expression(self.entry) if self.entry else None
         return (
             *standard,
             *(f"-I{folder.absolute()}" for folder in self.include),
             *(f"-D{define}" for define in self.defines),
             *self.flags,
-            *([EXPRESSION + qualified(wanted, kernel_templates(content, folder, self.include))] if wanted else []),
+            *(
+                [EXPRESSION + qualified(instantiation, kernel_templates(content, folder, self.include))]
+                if instantiation
+                else []
+            ),
         )
 
 

@@ -23,21 +23,21 @@ def places(ptx: Sequence[str], name: str) -> dict[int, tuple[str, int]]:
     NVRTC writes line 0 for code without a line.
     """
     files = {match["number"]: re.split(r"[/\\]", match["name"])[-1] for row in ptx if (match := FILE.match(row))}
-    own = next((number for number, file in files.items() if file == name), None)
+    file_number = next((number for number, file in files.items() if file == name), None)
     callers: dict[tuple[str, ...], tuple[str, ...]] = {}
     result: dict[int, tuple[str, int]] = {}
     current: tuple[str, int] | None = None
     depth = 0
     for number, row in enumerate(ptx, 1):
         if match := LOC.match(row):
-            at = tuple(match["at"].split())
+            location = tuple(match["at"].split())
             if match["caller"]:
-                callers[at] = tuple(match["caller"].split())
+                callers[location] = tuple(match["caller"].split())
             seen = set()
-            while at[0] != own and at in callers and at not in seen:
-                seen.add(at)
-                at = callers[at]
-            current = (files[at[0]], int(at[1])) if at[0] in files and int(at[1]) else None
+            while location[0] != file_number and location in callers and location not in seen:
+                seen.add(location)
+                location = callers[location]
+            current = (files[location[0]], int(location[1])) if location[0] in files and int(location[1]) else None
         elif current is not None:
             result[number] = current
         depth += nesting_change(row)
@@ -62,7 +62,7 @@ def in_file(message: str, file: str, made_from: Mapping[int, tuple[str, int]] | 
         return re.sub(r"\bline (\d+): ", rf"{file}:\1: ", message)
 
     def both(match: re.Match[str]) -> str:
-        place = made_from.get(int(match[1]))
-        return f"{f'{place[0]}:{place[1]}' if place else file} (PTX line {match[1]})"
+        source_line = made_from.get(int(match[1]))
+        return f"{f'{source_line[0]}:{source_line[1]}' if source_line else file} (PTX line {match[1]})"
 
     return re.sub(r"\bline (\d+)\b", both, message)

@@ -81,9 +81,9 @@ def of_source(source: bytes, path: Path, arch: str, flags: Sequence[str] = ()) -
 
     Empty if the compiler gives no debugging information that can be read.
     """
-    kept = [flag for flag in flags if not OPTIMISED.match(flag)]
+    usable_flags = [flag for flag in flags if not OPTIMISED.match(flag)]
     try:
-        return of_ptx(toolchain.compiled(source, path, arch, (*kept, *DEBUG)).ptx)
+        return of_ptx(toolchain.compiled(source, path, arch, (*usable_flags, *DEBUG)).ptx)
     except (CompileError, PairError):  # -G may not suit the code or another flag
         return {}
 
@@ -112,8 +112,8 @@ class Types:
     def parameters(self, function: DebugEntry) -> tuple[CudaParameter, ...]:
         entries = function.of(dwarf.FORMAL_PARAMETER)
         uses = Counter(entry.text(dwarf.NAME) for entry in entries)
-        own = (name if uses[name := entry.text(dwarf.NAME)] == 1 else None for entry in entries)
-        return tuple(CudaParameter(name, self.type_of(entry)) for name, entry in zip(own, entries, strict=True))
+        names = (name if uses[name := entry.text(dwarf.NAME)] == 1 else None for entry in entries)
+        return tuple(CudaParameter(name, self.type_of(entry)) for name, entry in zip(names, entries, strict=True))
 
     def type_of(self, entry: DebugEntry, inside: tuple[DebugEntry, ...] = ()) -> CudaType:
         """The type that `entry` has. `inside`: the structs around it."""

@@ -178,8 +178,8 @@ def source_line(ptx: str, line: int, source: Path, language: str) -> str:
         return source.name
     if language == "ptx":
         return f"{source.name}:{line}"
-    made_from = origins(ptx.split("\n"), source.name).get(line)
-    return f"{source.name}:{made_from}" if made_from else source.name
+    cuda_line = origins(ptx.split("\n"), source.name).get(line)
+    return f"{source.name}:{cuda_line}" if cuda_line else source.name
 
 
 def notable(messages: str, ptx: str, source: Path, language: str) -> str:
@@ -187,8 +187,8 @@ def notable(messages: str, ptx: str, source: Path, language: str) -> str:
 
     Line numbers are those of `source`, which is `ptx` or was compiled to it.
     """
-    kept = "\n".join(line for line in messages.splitlines() if not STATISTICS.match(line))
-    return re.sub(rf"{INPUT}, line (\d+)", lambda match: source_line(ptx, int(match[1]), source, language), kept)
+    remaining = "\n".join(line for line in messages.splitlines() if not STATISTICS.match(line))
+    return re.sub(rf"{INPUT}, line (\d+)", lambda match: source_line(ptx, int(match[1]), source, language), remaining)
 
 
 STATISTICS = re.compile(

@@ -54,20 +54,20 @@ def own_lines(ptx: str, name: str) -> str:
     Without sections for debuggers.
     """
     files = [match for row in ptx.split("\n") if (match := FILE_LINE.match(row))]
-    own = next((file["number"] for file in files if file["name"] == name), None)
+    file_number = next((file["number"] for file in files if file["name"] == name), None)
     callers: dict[str, str] = {}
     rows = []
     for row in ptx.split("\n"):
-        if (loc := LOC.match(row)) and own:
-            at = " ".join(loc["at"].split())
+        if (loc := LOC.match(row)) and file_number:
+            location = " ".join(loc["at"].split())
             if loc["caller"]:
-                callers[at] = " ".join(loc["caller"].split())
+                callers[location] = " ".join(loc["caller"].split())
             seen: set[str] = set()
-            while at.split()[0] != own and at in callers and at not in seen:
-                seen.add(at)
-                at = callers[at]
-            row = f"\t.loc\t{at}" if at.split()[0] == own else f"\t.loc\t{own} 0 0"
-        if (file := FILE_LINE.match(row)) and file["number"] != own:
+            while location.split()[0] != file_number and location in callers and location not in seen:
+                seen.add(location)
+                location = callers[location]
+            row = f"\t.loc\t{location}" if location.split()[0] == file_number else f"\t.loc\t{file_number} 0 0"
+        if (file := FILE_LINE.match(row)) and file["number"] != file_number:
             continue
         rows.append(FILE.sub(bare_name, row))
     return SECTION.sub("", "\n".join(rows)).rstrip() + "\n"

@@ -24,7 +24,7 @@ ROW = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?P<text>[^;]*?)\s*;", re.M)
 """An instruction as nvdisasm prints it."""
 
 OPCODE = re.compile(r"(?:@!?\w+ )?(?P<opcode>[\w.]+)")
-"""The start of its text; its predicate is not part of the opcode."""
+"""The start of an instruction's text; its predicate is not part of the opcode."""
 
 TARGET = re.compile(r"(?P<before>(?:@!?\w+ )?(?:BRA|BSSY|WARPSYNC\.COLLECTIVE)\b.*)\b0x(?P<address>[0-9a-f]+)")
 """An instruction with the address of another: nvdisasm adds its own address to the distance in the code."""
@@ -69,7 +69,7 @@ def opcode(text: str) -> str:
 
 
 def relocated_text(text: str, distance: int) -> str:
-    """The text of an instruction of code that starts `distance` bytes further on than it was printed."""
+    """The text of an instruction if its code starts `distance` bytes later than where nvdisasm saw it."""
     match = TARGET.fullmatch(text)
     return f"{match['before']}{int(match['address'], 16) + distance:#x}" if match else text
 
@@ -87,7 +87,7 @@ class Disassembler:
         self.running = threading.Lock()
 
     def texts(self, code: bytes) -> list[str]:
-        """See `texts`."""
+        """The text of each instruction; see the function `texts`."""
         answer: Future[list[str]] = Future()
         self.requests.put((code, answer))
         with self.running:
@@ -109,8 +109,8 @@ class Disassembler:
             return
         start = 0
         for code, answer in requests:
-            own = islice(rows, len(code) // INSTRUCTION_BYTES)
-            answer.set_result([relocated_text(text, -start) for text in own])
+            of_request = islice(rows, len(code) // INSTRUCTION_BYTES)
+            answer.set_result([relocated_text(text, -start) for text in of_request])
             start += len(code)
 
 

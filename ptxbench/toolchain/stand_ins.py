@@ -182,8 +182,7 @@ CUB = (
 """What kernels use of <cub/cub.cuh>, which NVRTC refuses as a whole."""
 
 PRELUDE = "ptxbench_prelude.h"
-"""What nvcc includes at the start of every file, under a name of ours."""
-
+"""The header with what nvcc includes at the start of every file. The name is ptxbench's own."""
 
 MATH_NAMES = re.compile(
     r"\bstd::(?:f?abs|sqrt|cbrt|hypot|pow|exp\w{0,2}|log\w{0,3}|a?(?:sin|cos|tan)h?|atan2|floor|ceil|trunc|l?l?r(?:ound|int)|"

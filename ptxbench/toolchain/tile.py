@@ -48,8 +48,8 @@ HIDDEN = re.compile(r"^\s*\.hidden\s+\.param\b", re.M)
 """A parameter that the driver fills, by a function for the host in the cubin."""
 
 HIDDEN_LIST = re.compile(r",?[ \t]*\n\s*\.hidden\s+\.param\b[^,)]*")
-BEHIND = re.compile(r"\s*\.(?:section|nv_)")
-"""What is behind the code: strings for debuggers, and the Tile IR."""
+AFTER_CODE = re.compile(r"\s*\.(?:section|nv_)")
+"""The start of what follows the code: strings for debuggers, and the Tile IR."""
 
 UNDOCUMENTED = re.compile(r"\s*\.language\b")
 """A directive that no manual describes; the machine code is the same without it."""
@@ -77,7 +77,7 @@ def compiled(
 ) -> TileCode:
     """The machine code for `arch` of CUDA Tile C++ that was read from `path`. All results of the tools are cached.
 
-    tileiras knows plain targets alone, and makes code that needs their `a` form: sm_90, sm_90a and sm_90f are the same.
+    tileiras knows only plain targets, and makes code that needs their `a` form: sm_90, sm_90a and sm_90f are the same.
 
     Raises ToolMissing without tileiras or an NVRTC for it; TargetMismatch for an architecture that it does not know;
     CompileError, AssembleError; and the errors of `nvrtc.refusal`.
@@ -188,10 +188,10 @@ def programs(tool: Path) -> list[Path]:
 
 def refusal(printed: str, name: str, target: str, tool: str) -> AssembleError | TargetMismatch:
     """The error for what tileiras printed about the file `name`: its first error, with the line."""
-    at, error = PLACE.search(printed), ERROR.search(printed)
-    place = f"{at['file']}:{at['line']}" if at else name
+    match, error = PLACE.search(printed), ERROR.search(printed)
+    location = f"{match['file']}:{match['line']}" if match else name
     reason = error["message"] if error else printed
-    message = f"{place}: {UNSUPPORTED.sub('', reason)}. {tool} makes no code of it for {target}."
+    message = f"{location}: {UNSUPPORTED.sub('', reason)}. {tool} makes no code of it for {target}."
     return TargetMismatch(message) if UNSUPPORTED.match(reason) else AssembleError(message)
 
 
@@ -204,7 +204,7 @@ def text(cubin: elf.Cubin, entry: str, name: str) -> str:
     if not content:
         return ""
     rows = [row.decode("utf-8", "replace").rstrip() for row in content.split(b"\0")]
-    end = next((i for i, row in enumerate(rows) if BEHIND.match(row)), len(rows))
+    end = next((i for i, row in enumerate(rows) if AFTER_CODE.match(row)), len(rows))
     rows = ["" if UNDOCUMENTED.match(row) else row for row in rows[:end]]
     line_origins = origins(cubin, entry, name)
     body = next((i for i, row in enumerate(rows) if row == "{"), len(rows))
@@ -212,13 +212,13 @@ def text(cubin: elf.Cubin, entry: str, name: str) -> str:
     for blank in range(first, len(rows) - 1):
         if not rows[blank] and rows[blank + 1]:  # a .loc was here, for all lines up to the next empty one
             end = next((i for i in range(blank + 1, len(rows)) if not rows[i]), len(rows))
-            own = (line_origins.get(i + 1) for i in range(blank + 1, end))
-            rows[blank] = f".loc 1 {next(filter(None, own), 0)} 0"
+            lines = (line_origins.get(i + 1) for i in range(blank + 1, end))
+            rows[blank] = f".loc 1 {next(filter(None, lines), 0)} 0"
     return "\n".join([*rows, f'.file 1 "{name}"', ""])
 
 
 def origins(cubin: elf.Cubin, entry: str, name: str) -> dict[int, int | None]:
-    """The line of the file `name` for each line of the PTX of which there is machine code; None for other files'."""
+    """The line of the file `name` for each line of PTX with machine code; None for a line of another file."""
     try:
         of_ptx, of_source = line_table.rows(cubin, entry), line_table.source_rows(cubin, entry, name)
     except ValueError:

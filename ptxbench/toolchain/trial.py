@@ -91,21 +91,24 @@ def targets() -> tuple[str, ...]:
         ).encode()
 
     names = cache.remember(key, listed).decode().split()
-    known = [name for name in names if architecture.number(name) >= OLDEST]
-    if not known:
+    supported = [name for name in names if architecture.number(name) >= OLDEST]
+    if not supported:
         raise ToolMissing(f"{tool} --help lists no target. Reinstall it: {locate.INSTALL}.")
-    return tuple(sorted(known, key=lambda name: (architecture.number(name), SUFFIXES.index(architecture.suffix(name)))))
+    return tuple(
+        sorted(supported, key=lambda name: (architecture.number(name), SUFFIXES.index(architecture.suffix(name))))
+    )
 
 
 def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
-    """The targets that match these names or globs; all without. Raises UsageError, ToolMissing as `targets` does."""
-    known = targets()
+    """The targets that match these names or globs; all targets without patterns. Raises UsageError, and
+    ToolMissing as `targets` does."""
+    supported = targets()
 
     def hint(pattern: str) -> str:
         close = architecture.normalised(pattern)
-        return f" Did you mean '{close}'?" if close in known else ""
+        return f" Did you mean '{close}'?" if close in supported else ""
 
-    return select(known, patterns, "target", hint=hint)
+    return select(supported, patterns, "target", hint=hint)
 
 
 def assembler() -> Path:
@@ -167,7 +170,7 @@ def trial_of(
 def triton_trial(
     tool: Path, content: bytes, source: Path, entry: str, target: str, signature: Sequence[tuple[str, str]], code: bool
 ) -> TargetTrial:
-    """The trial of a kernel in Triton, whose code is for the own target of a GPU: for sm_90a, where `target` is sm_90.
+    """The trial of a kernel in Triton, whose code is for the `a` target of a GPU: for sm_90a if `target` is sm_90.
 
     Raises the errors of `triton.compiled` and `assemble`.
     """
@@ -211,9 +214,11 @@ def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, targ
         required = needs(refusal, ptx, source, language)
         mismatch = False
         if not any(need.line for need in required) and language == "ptx" and trial.ptx_target != target:
-            own = retargeted(tool, ptx, source, target)
-            mismatch = any(need.line for need in own) or any(mismatch in refusal for mismatch in ptxas.MISMATCHES)
-            required = own or required
+            of_retargeted = retargeted(tool, ptx, source, target)
+            mismatch = any(need.line for need in of_retargeted) or any(
+                mismatch in refusal for mismatch in ptxas.MISMATCHES
+            )
+            required = of_retargeted or required
         if not required and not mismatch:
             raise ptxas.explain(refusal, ptx, source, language, target, f"ptxas {locate.version(tool)}") from None
         return dataclasses.replace(trial, mismatch=mismatch, needs=required)
@@ -285,11 +290,17 @@ def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Require
         line = int(error["line"]) if error["file"] == ptxas.INPUT else 0
         if not line and any(words in message for words in OF_NO_LINE):
             continue
-        file, _, place = ptxas.source_line(ptx, line, source, language).rpartition(":")
-        at = INSTRUCTION.match(lines[line - 1]) if 0 < line <= len(lines) else None
+        file, _, line_or_name = ptxas.source_line(ptx, line, source, language).rpartition(":")
+        instruction = INSTRUCTION.match(lines[line - 1]) if 0 < line <= len(lines) else None
         required = REQUIRES.search(message)
         requires = required and (required["target"] or f"PTX {required['version']}")
         requirements.append(
-            Requirement(file or place, int(place) if file else None, at[1] if at else "", requires, message)
+            Requirement(
+                file or line_or_name,
+                int(line_or_name) if file else None,
+                instruction[1] if instruction else "",
+                requires,
+                message,
+            )
         )
     return tuple(sorted(requirements, key=lambda need: need.line or 0))

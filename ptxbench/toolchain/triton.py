@@ -23,7 +23,7 @@ FORM = "1"
 """Part of each cached answer's key; a new value makes all earlier ones unused."""
 
 PTX_VERSION = 90
-"""PTX 9.0, the lowest that has all targets. Without it, Triton takes the version of its own ptxas."""
+"""PTX 9.0, the lowest version with all targets. By default Triton takes the version of its own ptxas."""
 
 SAFE_IMPORTS = {"triton", "numpy"}
 
@@ -74,7 +74,7 @@ def compiled(content: bytes, name: str, entry: str, arch: str, signature: Sequen
     text = json.dumps(request)
 
     def make() -> bytes:
-        return json.dumps(PROCESS.asked(text, name)).encode()
+        return json.dumps(PROCESS.ask(text, name)).encode()
 
     # The text of another module of the user is not known, so it may have changed.
     if imports_only(source, SAFE_IMPORTS):
@@ -123,8 +123,8 @@ def without_workspaces(ptx: str, name: str, entry: str, arguments: int) -> str:
             f"{name}: Triton's kernel '{entry}' reads other parameters than the {arguments} arguments of its pair: it "
             f"has {len(rows)}."
         )
-    kept = ",\n".join(f"\t{row}" for row in rows[:arguments])
-    return f"{ptx[: header.start('parameters')]}\n{kept}\n{ptx[header.end('parameters') :]}"
+    parameters = ",\n".join(f"\t{row}" for row in rows[:arguments])
+    return f"{ptx[: header.start('parameters')]}\n{parameters}\n{ptx[header.end('parameters') :]}"
 
 
 INLINE = re.compile(r"(?<=// begin inline asm\n)(?P<text>.*?)(?=\t// end inline asm)", re.S)
@@ -132,7 +132,7 @@ LINE_OF_FILE = re.compile(r"^\s*\.loc\b.*\n", re.M)
 
 
 def one_line(inline: re.Match[str]) -> str:
-    """Inline assembly, of which the compiler counts each line as a further line of the file, with its first line."""
+    """Inline assembly with only its first .loc: the compiler counts each of its lines as a further line of the file."""
     first = LINE_OF_FILE.search(inline["text"])
     return (first[0] if first else "") + LINE_OF_FILE.sub("", inline["text"])
 

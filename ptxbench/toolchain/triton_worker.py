@@ -1,6 +1,6 @@
 """The process in which Triton compiles kernels: one request and one answer a line, as JSON.
 
-A process of its own, because a kernel's file is executed, and because Triton ends its process where it cannot go on.
+A process of its own, because a kernel's file is executed, and because Triton ends its process if it cannot continue.
 Needs no GPU.
 """
 
@@ -100,7 +100,7 @@ def find_kernel(module: types.ModuleType, name: str, entry: str) -> tuple[Any, d
         constants, options = configuration(kernel, name, entry)
         kernel = kernel.fn
     if not isinstance(kernel, triton.JITFunction):
-        functions = [key for key, value in vars(module).items() if at_home(value, module)]
+        functions = [key for key, value in vars(module).items() if is_defined_in(value, module)]
         if kernel is None or entry not in functions:
             raise without_function(name, entry, functions)
         raise KernelRefused(
@@ -149,7 +149,7 @@ def line_of(kernel: Any) -> int:
     return first + next((i for i, row in enumerate(rows) if row.lstrip().startswith("def ")), 0)
 
 
-def at_home(value: Any, module: types.ModuleType) -> bool:
+def is_defined_in(value: Any, module: types.ModuleType) -> bool:
     """Whether a function is of this file, whatever decorates it."""
     while hasattr(value, "fn"):
         value = value.fn
@@ -173,9 +173,9 @@ def explained(error: BaseException, name: str) -> Exception:
 def line_in(error: Any, name: str) -> int | None:
     """The line of the file at which Triton refuses a function of it; Triton counts from the function's first line."""
     text = "".join(linecache.getlines(name))
-    at = text.find(error.src) if error.src else -1
+    start = text.find(error.src) if error.src else -1
     offset: int | None = getattr(error.node, "lineno", None)
-    return None if at < 0 or offset is None else text.count("\n", 0, at) + offset
+    return None if start < 0 or offset is None else text.count("\n", 0, start) + offset
 
 
 if __name__ == "__main__":

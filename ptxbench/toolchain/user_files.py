@@ -28,14 +28,14 @@ def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> li
     files: dict[tuple[str, Path], UserFile] = {}
     pending = [(source, folder)]
     while pending:
-        text, own = pending.pop()
+        text, including_folder = pending.pop()
         if searched and b"__has_include" in text:
             return None
         for include in INCLUDE.finditer(text):
             if include["computed"]:
                 return None
             name = os.fsdecode(include["name"])
-            path = next((parent / name for parent in (own, *searched) if (parent / name).is_file()), None)
+            path = next((parent / name for parent in (including_folder, *searched) if (parent / name).is_file()), None)
             if path is not None and (name, path) not in files:
                 files[name, path] = UserFile(name, path, path.read_bytes())
                 pending.append((files[name, path].content, path.parent))

@@ -1,8 +1,8 @@
 """SASS as nvdisasm prints it, from tables, without a start of nvdisasm: that takes 0.2 s of the processor.
 
 The tables are text files next to this module, one for each family of architectures. `tools/learn_encodings.py` makes
-them and compares what they print with what nvdisasm prints. docs/executed.md describes them. An instruction that is not
-in a table with every bit has no text here, and then nvdisasm is asked for all of its kernel.
+them and compares what they print with what nvdisasm prints. docs/executed.md describes them. If not every bit of an
+instruction is in a table, it has no text here, and nvdisasm prints its whole kernel.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ PRINTED = SCHEDULING | GUARD | sum(REUSE.values())
 
 @dataclass(frozen=True)
 class Opcode:
-    """What the tables say of one opcode: its fields, and the texts of its forms.
+    """An opcode in a table: its fields, and the texts of its forms.
 
     `guard`: P or UP, the kind of the predicate before it. `texts`: by the instruction without guard and scheduling,
-    with the canonical value in each field that has a plain one; such a field is printed in the place of its name.
+    with the canonical value in each field that has a plain one; such a field is printed in place of its name in the
+    text.
     """
 
     guard: str
@@ -96,7 +97,7 @@ class Encodings:
 
 
 def texts(code: bytes, arch: str, version: str) -> list[str] | None:
-    """What nvdisasm of this version prints for each instruction of machine code; None if no table is sure of it."""
+    """What nvdisasm of this version prints for each instruction of machine code; None if no table has all of them."""
     table = encodings(arch)
     return table.texts(code) if table is not None and table.version == version else None
 
