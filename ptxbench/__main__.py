@@ -14,7 +14,7 @@ def program() -> int:
     # A process that starts with SIGINT ignored, such as a shell's background job, keeps it so.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # during these imports it ends the process without a word
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # during these imports Ctrl-C ends the process silently
     open_closed_streams()
     from ptxbench.cli import main
     from ptxbench.exit_status import ExitStatus

@@ -62,7 +62,7 @@ def suffix(name: str) -> str:
 def accepts(target: str, declared: str) -> bool | None:
     """Whether PTX with `.target declared` can be assembled for `target`, if it can be for some target: the rule that
     `ptxas --help` has under --gpu-name. None for the code of a family, and if a name is not an architecture."""
-    own, other = parse(declared), parse(target)
-    if own is None or other is None or own.suffix == "f":
+    declared_arch, target_arch = parse(declared), parse(target)
+    if declared_arch is None or target_arch is None or declared_arch.suffix == "f":
         return None
-    return own == other if own.suffix else other.number >= own.number
+    return declared_arch == target_arch if declared_arch.suffix else target_arch.number >= declared_arch.number

@@ -73,13 +73,13 @@ def one_of_each(size: int, group: int = WARP) -> Array:
     """Indices into `size` elements for a Sample: one of every `group` neighbours, the first element, and the last.
 
     `size`: at least 1. The indices are int64 and ascending. With the default group a sample covers each access of a
-    warp. The place inside the group changes from group to group, so that every lane and every place of a tile is
-    sampled.
+    warp. The position inside the group changes from group to group, so that every lane and every position of a tile
+    is sampled.
     """
     first = np.arange(0, size, group, dtype=np.int64)
-    places = (np.arange(first.size, dtype=np.uint64) * np.uint64(GOLDEN) & np.uint64(0xFFFFFFFF)) * np.uint64(group)
-    at: Array = np.minimum(first + (places >> np.uint64(32)).astype(np.int64), size - 1)
-    return at if at[-1] == size - 1 else np.append(at, size - 1)
+    offsets = (np.arange(first.size, dtype=np.uint64) * np.uint64(GOLDEN) & np.uint64(0xFFFFFFFF)) * np.uint64(group)
+    indices: Array = np.minimum(first + (offsets >> np.uint64(32)).astype(np.int64), size - 1)
+    return indices if indices[-1] == size - 1 else np.append(indices, size - 1)
 
 
 def some_of_product(a: Array, b: Array) -> tuple[Array, Array]:
@@ -90,19 +90,19 @@ def some_of_product(a: Array, b: Array) -> tuple[Array, Array]:
     square of 8 contains two. They cost a thirty-second of the product.
     """
     n = b.shape[1]
-    at, values = [], []
+    indices, values = [], []
     for i in range(WARP):
         # i with its bits in reverse order: 0 to 0, 31 to 31, so that the corners are among them
         rows, columns = slice(i, None, WARP), slice(int(f"{i:05b}"[::-1], 2), None, WARP)
         values.append((wide(a[rows]) @ wide(b[:, columns])).reshape(-1))
-        at.append((np.arange(len(a))[rows, np.newaxis] * n + np.arange(n)[columns]).reshape(-1))
-    return np.concatenate(at), np.concatenate(values)
+        indices.append((np.arange(len(a))[rows, np.newaxis] * n + np.arange(n)[columns]).reshape(-1))
+    return np.concatenate(indices), np.concatenate(values)
 
 
 def spacing(values: Array) -> Array:
     """The distance from each magnitude to the next greater one of its type, as float64; NaN for infinities and NaN.
 
-    For the greatest number of a type without infinities, where there is none, it is that of its binade.
+    The greatest number of a type without infinities has no next one; for it, the spacing of its binade is returned.
     """
     with np.errstate(invalid="ignore"):
         magnitudes = np.abs(values)

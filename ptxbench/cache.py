@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 def folder() -> Path | None:
     """The folder for entries: PTXBENCH_CACHE, else `ptxbench` in the user's cache folder; None without a home
     folder."""
-    if named := os.environ.get("PTXBENCH_CACHE"):
-        return Path(named)
+    if chosen := os.environ.get("PTXBENCH_CACHE"):
+        return Path(chosen)
     if (shared := os.environ.get("XDG_CACHE_HOME", "")) and Path(shared).is_absolute():  # XDG ignores relative paths
         return Path(shared) / "ptxbench"
     try:
@@ -53,7 +53,8 @@ def remember(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
 
 
 def remember_once(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
-    """The same for what takes seconds to make: while one process or thread makes it, the others wait for it."""
+    """`remember` for a result that takes seconds to make: while one process or thread makes it, the others wait for
+    it."""
     if (content := known(key)) is not None:
         return content
     with locked(key):
@@ -69,7 +70,7 @@ def known(key: tuple[str, ...]) -> bytes | None:
 @contextlib.contextmanager
 def locked(key: tuple[str, ...]) -> Iterator[None]:
     """Only one process and thread at a time runs the body, if there is a folder and the system has such locks."""
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         if (folders_in_use := roots()) and sys.platform != "win32":
             import fcntl
 
@@ -78,9 +79,9 @@ def locked(key: tuple[str, ...]) -> Iterator[None]:
             with contextlib.suppress(OSError):  # full or read-only: made more than once, but still correct
                 root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                file = held.enter_context(path.open("wb"))
+                file = stack.enter_context(path.open("wb"))
                 fcntl.flock(file, fcntl.LOCK_EX)
-                held.callback(path.unlink, missing_ok=True)  # who waits for this file finds the entry
+                stack.callback(path.unlink, missing_ok=True)  # a process that waits for this file then finds the entry
         yield
 
 
@@ -139,18 +140,18 @@ def refusal(root: Path) -> str | None:
     if not hasattr(os, "geteuid"):  # on Windows, a user's folders belong to the user
         return None
     path_text = str(root.absolute())
-    own_names = dict.fromkeys((path_text, os.path.realpath(path_text)))
-    # Text, because Path objects would take most of the time of a look into the cache.
-    for path in dict.fromkeys(itertools.chain(own_names, *map(folders_above, own_names))):
+    cache_names = dict.fromkeys((path_text, os.path.realpath(path_text)))
+    # Text, because Path objects would take most of the time of a look-up.
+    for path in dict.fromkeys(itertools.chain(cache_names, *map(folders_above, cache_names))):
         try:
             state = os.lstat(path)
         except OSError:  # missing or inaccessible, so nothing is read from it
             continue
-        own = path in own_names
-        name = "it" if own else path
+        is_cache = path in cache_names
+        name = "it" if is_cache else path
         if state.st_uid not in (os.geteuid(), 0):
             return f"{name} belongs to another user"
-        if not stat.S_ISLNK(state.st_mode) and writable_by_others(state, own=own):
+        if not stat.S_ISLNK(state.st_mode) and writable_by_others(state, is_cache=is_cache):
             return f"other users can write to {name}"
     return None
 
@@ -160,11 +161,11 @@ def folders_above(path: str) -> Iterator[str]:
         yield (path := parent)
 
 
-def writable_by_others(state: os.stat_result, *, own: bool) -> bool:
+def writable_by_others(state: os.stat_result, *, is_cache: bool) -> bool:
     """Whether others can put a file in a folder, or replace one that belongs to this user."""
-    if not own and state.st_mode & stat.S_ISVTX:  # as /tmp: only its owner replaces a file
+    if not is_cache and state.st_mode & stat.S_ISVTX:  # as /tmp: only its owner replaces a file
         return False
-    group = state.st_mode & stat.S_IWGRP and (own or not is_private(state.st_gid))
+    group = state.st_mode & stat.S_IWGRP and (is_cache or not is_private(state.st_gid))
     return bool(group or state.st_mode & stat.S_IWOTH)
 
 

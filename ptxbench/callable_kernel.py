@@ -48,7 +48,7 @@ MOST_FINDINGS = 10
 
 
 class UncheckedWarning(UserWarning):
-    """Something about a launch was not checked, so that its success does not say that all is well."""
+    """Something about a launch was not checked, so its success does not show that everything is correct."""
 
 
 def load_kernel(
@@ -60,10 +60,10 @@ def load_kernel(
     kernel that does not compile, or that ptxas refuses.
     """
     try:
-        opened = open_backend(backend, arch)
+        opened_backend = open_backend(backend, arch)
     except ToolMissing as missing:
         raise ToolMissing(f"{str(missing).removesuffix(WITHOUT_TIMING).rstrip()} Use the backend 'emulator'.") from None
-    gpu = opened if opened.name == "gpu" else None
+    gpu = opened_backend if opened_backend.name == "gpu" else None
     if gpu is not None:
         device = gpu.device().sm
         if arch and arch.rstrip("af") != device:
@@ -142,7 +142,7 @@ class CallableKernel:
     def names(self) -> tuple[str, ...]:
         """The names of the parameters: those of CUDA C if they are known, else those of the PTX."""
         both = zip(self.declared, self.function.params, strict=True)
-        return tuple((known.name if known else None) or param.name for known, param in both)
+        return tuple((declared.name if declared else None) or param.name for declared, param in both)
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -161,8 +161,10 @@ class CallableKernel:
         else:
             raise UsageError(f"{self.described}; {len(args)} arguments were given.")
         return {
-            name: as_value(name, param, known, value)
-            for name, param, known, value in zip(self.names, self.function.params, self.declared, in_order, strict=True)
+            name: as_value(name, param, declared, value)
+            for name, param, declared, value in zip(
+                self.names, self.function.params, self.declared, in_order, strict=True
+            )
         }
 
     def by_name(self, args: Mapping[str, Any]) -> list[Any]:
@@ -225,8 +227,8 @@ class CallableKernel:
             raise UsageError("Two parameters get the same array, which only the emulator supports.")
         passed = {name: np.uint64(0) if value is None else value for name, value in values.items()}
         outputs = tuple(name for name, array in arrays.items() if array.flags.writeable)
-        how = Launch(launch.grid, launch.block_of(self.function), launch.shared_bytes, launch.cluster)
-        outcome = gpu.run(self.program.build(self.function.name), how, passed, outputs)
+        gpu_launch = Launch(launch.grid, launch.block_of(self.function), launch.shared_bytes, launch.cluster)
+        outcome = gpu.run(self.program.build(self.function.name), gpu_launch, passed, outputs)
         for name in outputs:
             arrays[name][...] = outcome.outputs[name]
         return KernelResult(self, launch, arrays)
@@ -283,8 +285,8 @@ class Counts(dict[str, float]):
 
     def __missing__(self, name: str) -> float:
         __tracebackhide__ = True
-        alike = ", ".join(other for other in self if name in other)
-        hint = f" Did you mean {alike}?" if alike else suggestion(name, list(self))
+        similar = ", ".join(other for other in self if name in other)
+        hint = f" Did you mean {similar}?" if similar else suggestion(name, list(self))
         raise UsageError(f"unknown count '{name}'.{hint or ' docs/emulator.md has the names.'}")
 
 
@@ -316,22 +318,22 @@ def sanitizer_words(findings: Iterable[str]) -> str:
     return "\n  ".join([f"The sanitizer found {count}:", *lines[:MOST_FINDINGS], *more])
 
 
-def as_value(name: str, param: Variable, known: CudaParameter | None, value: Any) -> Any:
+def as_value(name: str, param: Variable, declared: CudaParameter | None, value: Any) -> Any:
     """An argument as the emulator takes it. Raises UsageError if it cannot be passed."""
     if isinstance(value, np.ndarray):
-        require_elements(name, known, value)
+        require_elements(name, declared, value)
         return value
     if value is None or isinstance(value, np.generic | Pointer):
         return value
     if isinstance(value, int | float):
-        return as_number(name, param, known, value)
+        return as_number(name, param, declared, value)
     raise UsageError(f"'{name}' is a {type(value).__name__}; expected a NumPy array, or a number.")
 
 
-def require_elements(name: str, known: CudaParameter | None, array: NDArray[Any]) -> None:
+def require_elements(name: str, declared: CudaParameter | None, array: NDArray[Any]) -> None:
     """Raise UsageError if the elements have another size or kind than those of the parameter in CUDA C."""
-    pointee = known.type.pointee if known else None
-    if known is None or pointee is None or pointee.number is None:
+    pointee = declared.type.pointee if declared else None
+    if declared is None or pointee is None or pointee.number is None:
         return
     wanted = TYPES[pointee.number]
     if wanted.name == "bf16":
@@ -341,15 +343,15 @@ def require_elements(name: str, known: CudaParameter | None, array: NDArray[Any]
         same &= array.dtype != bf16
     if not same:
         expected = "ml_dtypes.bfloat16" if wanted.name == "bf16" else f"numpy.{wanted.dtype.name}"
-        raise UsageError(f"'{name}' is declared as {known.declaration}; expected {expected}, found {array.dtype}.")
+        raise UsageError(f"'{name}' is declared as {declared.declaration}; expected {expected}, found {array.dtype}.")
 
 
-def as_number(name: str, param: Variable, known: CudaParameter | None, value: float) -> Any:
+def as_number(name: str, param: Variable, declared: CudaParameter | None, value: float) -> Any:
     """A number of Python in the type of its parameter. Raises UsageError if it does not fit."""
     if param.array or param.vector > 1:
         raise UsageError(f"'{name}' is a structure of {param.size_bytes} bytes; expected an np.void of that size.")
-    if known is not None and known.type.pointee is not None:
-        raise UsageError(f"'{name}' is declared as {known.declaration}; expected an array, found {value!r}.")
+    if declared is not None and declared.type.pointee is not None:
+        raise UsageError(f"'{name}' is declared as {declared.declaration}; expected an array, found {value!r}.")
     bits = param.type.bits
     if param.type.floating:
         return np.dtype(f"f{bits // 8}").type(value)

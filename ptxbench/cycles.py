@@ -1,4 +1,4 @@
-"""Rounds in clock cycles of the SM instead of nanoseconds: a difference of the clock alone is not one of the code.
+"""Rounds in clock cycles of the SM instead of nanoseconds: a difference of the clock is not a difference of the code.
 
 A block has one reading of the clock, so the ratio inside a block is the same in cycles and in time. The ratio of two
 kernels therefore uses the clock that each has alone, read after each of its samples there. A time that is compared with
@@ -24,24 +24,24 @@ FASTER_OR_SLOWER = frozenset({"FASTER", "SLOWER"})
 
 def by_kernel(rounds: Sequence[Round]) -> Sequence[Round]:
     """Each sample times the clock in MHz that its kernel had alone: cycles times 1000. Empty if one is unknown."""
-    if not all({"A", "B"} <= one.solo_mhz.keys() for one in rounds):
+    if not all({"A", "B"} <= timed_round.solo_mhz.keys() for timed_round in rounds):
         return ()
     result = []
-    for one in rounds:
-        clocks = [one.solo_mhz[letter] for letter in letters(one.start)]
-        result.append(dataclasses.replace(one, ns=[times(block, clocks) for block in one.ns]))
+    for timed_round in rounds:
+        clocks = [timed_round.solo_mhz[letter] for letter in letters(timed_round.start)]
+        result.append(dataclasses.replace(timed_round, ns=[times(block, clocks) for block in timed_round.ns]))
     return result
 
 
 def by_block(rounds: Sequence[Round]) -> Sequence[Round]:
-    """Each sample times the clock of its block in MHz: the same unit. Empty if one is unknown."""
+    """Each sample times the clock of its block in MHz: cycles times 1000. Empty if one is unknown."""
     result = []
-    for one in rounds:
-        clocks = [mhz for mhz in one.clock_mhz if mhz is not None]
-        if len(clocks) != len(one.ns):
+    for timed_round in rounds:
+        clocks = [mhz for mhz in timed_round.clock_mhz if mhz is not None]
+        if len(clocks) != len(timed_round.ns):
             return ()
-        ns = [times(block, [mhz] * len(block)) for block, mhz in zip(one.ns, clocks, strict=True)]
-        result.append(dataclasses.replace(one, ns=ns))
+        ns = [times(block, [mhz] * len(block)) for block, mhz in zip(timed_round.ns, clocks, strict=True)]
+        result.append(dataclasses.replace(timed_round, ns=ns))
     return result
 
 

@@ -52,12 +52,13 @@ WORKERS_SECONDS = 60.0
 """How long to wait for a worker while the cluster has none."""
 
 LOOK_SECONDS = 1.0
-"""Between two looks at the cluster while no task ends."""
+"""Time between two checks of the cluster while no task ends."""
 
 
 @dataclass(frozen=True)
 class SentTask:
-    """A task as it is sent. `session`: of the command; `home`: its current folder; `own`: what a worker must have.
+    """A task as it is sent. `session`: of the command; `home`: its current folder; `required`: the
+    fingerprint that a worker must have.
 
     `wants_reports`: whether the reports of the work are sent. `gpu`: the GPU that the worker must have, without its
     identity; None if any one will do, or none.
@@ -69,7 +70,7 @@ class SentTask:
     session: str
     home: str
     paths: tuple[Path, ...]
-    own: Fingerprint
+    required: Fingerprint
     wants_reports: bool
     gpu: Device | None = None
 
@@ -85,12 +86,12 @@ class FailedTask:
 class RemoteGpu(GpuBackend):
     """The GPU of a worker, which only a worker can use: here it is only described."""
 
-    def __init__(self, known: Device) -> None:
+    def __init__(self, description: Device) -> None:
         super().__init__()
-        self.known = known
+        self.description = description
 
     def device(self) -> Device:
-        return self.known
+        return self.description
 
 
 class DaskPool:
@@ -100,10 +101,10 @@ class DaskPool:
         self.client = client
         self.session = f"ptxbench-{secrets.token_hex(8)}"
         self.paths = tuple(paths)
-        self.own = fingerprint(self.paths)
+        self.required = fingerprint(self.paths)
         self.home = str(Path.cwd())
-        self.known: Device | None = None
-        """The GPU that every worker with the resource has, as of `gpu`."""
+        self.worker_gpu: Device | None = None
+        """The GPU of every worker with the resource, as the last call of `gpu` found it."""
         self.count, self.counted = 0, -math.inf
 
     def map(
@@ -119,27 +120,29 @@ class DaskPool:
 
         Raises MachineError if a task has lost several workers, or if all workers are lost.
         """
-        happened: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        reports: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         futures: dict[int, Any] = {}
         numbers: dict[str, int] = {}
         topic = f"{self.session}-{secrets.token_hex(4)}"
-        known = self.known if gpu else None
+        worker_gpu = self.worker_gpu if gpu else None
         wants_reports = on_report is not ignore
         intake = TaskQueue(tasks)
         if wants_reports:
-            self.client.subscribe_topic(topic, lambda event: happened.put((-1, pickle.loads(event[1]))))
+            self.client.subscribe_topic(topic, lambda event: reports.put((-1, pickle.loads(event[1]))))
         try:
             while True:
                 for number, task in intake.take(AHEAD * self.size if endless else None):
-                    call = SentTask(work, task, number, topic, self.home, self.paths, self.own, wants_reports, known)
+                    call = SentTask(
+                        work, task, number, topic, self.home, self.paths, self.required, wants_reports, worker_gpu
+                    )
                     future = self.client.submit(
                         perform, call, key=f"{topic}-{number}", pure=False, resources={GPU: 1} if gpu else None
                     )
                     futures[number], numbers[future.key] = future, number
-                    future.add_done_callback(lambda done: happened.put((numbers.pop(done.key), done)))
+                    future.add_done_callback(lambda done: reports.put((numbers.pop(done.key), done)))
                 if intake.complete:
                     return
-                number, answer = self.next(happened, gpu)
+                number, answer = self.next(reports, gpu)
                 if number < 0:
                     on_report(*answer)
                     continue
@@ -194,19 +197,19 @@ class DaskPool:
                 f"Give only workers with one kind of GPU the resource {GPU}."
             )
         require_apart(devices)
-        self.known = next((replace(device, uuid_hash=None) for device in devices.values()), None)
-        return self.known
+        self.worker_gpu = next((replace(device, uuid_hash=None) for device in devices.values()), None)
+        return self.worker_gpu
 
-    def next(self, happened: queue.SimpleQueue[tuple[int, Any]], gpu: bool) -> tuple[int, Any]:
+    def next(self, reports: queue.SimpleQueue[tuple[int, Any]], gpu: bool) -> tuple[int, Any]:
         """What happens next. Raises MachineError if there are no workers for some time."""
-        alone = 0.0
+        without_workers = 0.0
         while True:
             with contextlib.suppress(queue.Empty):
-                return happened.get(timeout=LOOK_SECONDS)
+                return reports.get(timeout=LOOK_SECONDS)
             if self.client.status != "running":
                 raise MachineError("The connection to the Dask scheduler is lost.")
-            alone = 0.0 if workers(self.client, gpu=gpu) else alone + LOOK_SECONDS
-            if alone > WORKERS_SECONDS:
+            without_workers = 0.0 if workers(self.client, gpu=gpu) else without_workers + LOOK_SECONDS
+            if without_workers > WORKERS_SECONDS:
                 resource = f" with the resource {GPU}" if gpu else ""
                 raise MachineError(f"The Dask cluster has had no worker{resource} for {WORKERS_SECONDS:g} s.")
 
@@ -246,7 +249,7 @@ def perform(call: SentTask) -> Any:
 
     with ONE_AT_A_TIME, folder(call.home):
         try:
-            if differing := mismatch(worker.address, call.session, call.paths, pickle.dumps(call.own)):
+            if differing := mismatch(worker.address, call.session, call.paths, pickle.dumps(call.required)):
                 raise MachineError(differing)
             if call.gpu and (differing := gpu_difference(worker.address, call.gpu)):
                 raise MachineError(differing)
@@ -266,9 +269,9 @@ def folder(home: str) -> Iterator[None]:
 
 
 @cache
-def mismatch(address: str, session: str, paths: tuple[Path, ...], own: bytes) -> str | None:
+def mismatch(address: str, session: str, paths: tuple[Path, ...], required: bytes) -> str | None:
     """How this worker differs from the machine of the command; looked up once in a session."""
-    return refusal(address, pickle.loads(own), fingerprint(paths))
+    return refusal(address, pickle.loads(required), fingerprint(paths))
 
 
 def gpu_here() -> Device | FailedTask:
@@ -299,16 +302,16 @@ def worker_fingerprint(home: str, paths: tuple[Path, ...]) -> Fingerprint:
         return fingerprint(paths)
 
 
-def refusal(address: str, own: Fingerprint, other: Fingerprint) -> str | None:
+def refusal(address: str, required: Fingerprint, other: Fingerprint) -> str | None:
     """The sentence about a worker that differs; None for one that does not."""
-    differing = "; ".join(differences(own, other))
+    differing = "; ".join(differences(required, other))
     return f"The Dask worker {address} has {differing}. All machines need the same." if differing else None
 
 
 def rebuilt(failed: FailedTask) -> PtxbenchError:
     """The error that a task ended with."""
     kind = getattr(errors, failed.name, PtxbenchError)
-    error: PtxbenchError = kind.__new__(kind, failed.text)  # not kind(text): some take more than a text
+    error: PtxbenchError = kind.__new__(kind, failed.text)  # not kind(text): some classes take more arguments
     return error
 
 
@@ -331,7 +334,8 @@ def open_pool(address: str, paths: Sequence[Path] = ()) -> Iterator[DaskPool]:
 
 
 def quiet() -> None:
-    """Let Dask print nothing: what matters to a user is raised. A program that uses Dask itself decides for itself."""
+    """Let Dask print nothing: what matters to a user is raised. A program that uses Dask itself keeps its own
+    settings."""
     if "distributed" in sys.modules:
         return
     import dask
@@ -378,10 +382,12 @@ def local_client() -> Iterator[Any]:
         raise SystemExit(1)
     security = Security.temporary()
     options = {"nthreads": 1, "memory_limit": 0, "security": security, "silence_logs": logging.CRITICAL}
-    own: list[dict[str, Any]] = [{"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": name}} for name in gpus()]
-    if own:
+    worker_options: list[dict[str, Any]] = [
+        {"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": name}} for name in gpus()
+    ]
+    if worker_options:
         dask.config.set({"distributed.worker.daemon": False})  # see ALLOWED
-    own += [{} for _ in range(max(1, cores() - len(own)))]
+    worker_options += [{} for _ in range(max(1, cores() - len(worker_options)))]
     try:
         with without_interrupts():  # the processes of the cluster, and what they start, end with this one
             cluster = SpecCluster(
@@ -397,7 +403,7 @@ def local_client() -> Iterator[Any]:
                 },
                 workers={
                     number: {"cls": Nanny, "options": {**options, **of_worker, "name": number, "host": "127.0.0.1"}}
-                    for number, of_worker in enumerate(own)
+                    for number, of_worker in enumerate(worker_options)
                 },
                 security=security,
                 silence_logs=logging.CRITICAL,
@@ -431,9 +437,11 @@ def gpus() -> list[str]:
 
 def workers(client: Any, *, gpu: bool = False) -> Mapping[str, Mapping[str, Any]]:
     """The workers by address; only those with a GPU if `gpu`."""
-    known: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    all_workers: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
     return {
-        address: worker for address, worker in known.items() if not gpu or (worker.get("resources") or {}).get(GPU, 0)
+        address: worker
+        for address, worker in all_workers.items()
+        if not gpu or (worker.get("resources") or {}).get(GPU, 0)
     }
 
 
@@ -468,5 +476,5 @@ def require_alike(pool: DaskPool) -> None:
             raise MachineError(f"The Dask worker {address} cannot import ptxbench: {reason(other)}.")
         if isinstance(other, BaseException):
             raise MachineError(f"The Dask worker {address} cannot be used: {reason(other)}.")
-        if differing := refusal(address, pool.own, other):
+        if differing := refusal(address, pool.required, other):
             raise MachineError(differing)

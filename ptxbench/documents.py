@@ -24,10 +24,10 @@ MOST_BYTES = 256 * 2**20
 """The largest file: reading it takes about ten times as much memory."""
 
 MOST_DEPTH = 100
-"""Nested objects and lists; ours have ten."""
+"""The most levels of nested objects and lists; documents of ptxbench have ten."""
 
 GREATEST = 2**64
-"""Every valid whole number is below: counts, seeds, and the elements of arrays of integers."""
+"""Every valid whole number is less: counts, seeds, and the elements of arrays of integers."""
 
 MOST_SHOWN = 120
 """Characters of a value that a message quotes."""

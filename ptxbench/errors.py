@@ -164,21 +164,22 @@ NEAR, NEAR_SHORT = 0.72, 0.65
 """The least similarity of a suggestion. One wrong letter of three gives 0.67, one of four 0.75, two of seven 0.71."""
 
 
-def suggestion(name: str, known: Sequence[str]) -> str:
+def suggestion(name: str, candidates: Sequence[str]) -> str:
     """ " Did you mean 'triad'?", or nothing if no known name is near."""
-    close = near(name, known)
+    close = near(name, candidates)
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-def near(name: str, known: Sequence[str]) -> list[str]:
-    """The known name that a user may have meant: the only one that starts so, or a similar one; empty if none is near.
+def near(name: str, candidates: Sequence[str]) -> list[str]:
+    """The candidate that a user may have meant: the only one that begins with `name`, or a similar one; empty if none
+    is.
 
     Upper and lower case are the same.
     """
     from difflib import get_close_matches  # not at the top: a command that succeeds needs no suggestion
 
     wanted = name.casefold()
-    folded = {spelling.casefold(): spelling for spelling in reversed(known)}
+    folded = {spelling.casefold(): spelling for spelling in reversed(candidates)}
     starts = [start for start in folded if start.startswith(wanted)]
     if len(wanted) >= 3 and len(starts) == 1:
         return [folded[starts[0]]]

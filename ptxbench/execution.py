@@ -150,8 +150,8 @@ class ExecProgram:
 
     def declared(self, function: Function) -> tuple[CudaParameter, ...] | None:
         """The parameters of a kernel as CUDA C declares them; None if that is not known."""
-        known = self.parameters.get(function.name)
-        return known if known is not None and len(known) == len(function.params) else None
+        parameters = self.parameters.get(function.name)
+        return parameters if parameters is not None and len(parameters) == len(function.params) else None
 
     def locate(self, message: str) -> str:
         """`message` with `in_file` lines; with the file's name in front if it names no line."""
@@ -257,12 +257,12 @@ class Output:
         numeric = elements.dtype.kind in "fiu"
         nan = int(np.isnan(elements).sum()) if elements.dtype.kind == "f" else 0
         numbers = elements[~np.isnan(elements)] if nan else elements
-        known = numeric and numbers.size > 0
+        has_numbers = numeric and numbers.size > 0
         with np.errstate(over="ignore", invalid="ignore"):  # inf and -inf have no mean, which is shown as nan
-            mean = float(numbers.mean(dtype=np.float64)) if known else None
+            mean = float(numbers.mean(dtype=np.float64)) if has_numbers else None
         return {
-            "min": numbers.min().item() if known else None,
-            "max": numbers.max().item() if known else None,
+            "min": numbers.min().item() if has_numbers else None,
+            "max": numbers.max().item() if has_numbers else None,
             "mean": mean,
             "nan": nan,
             "first": elements[:FIRST_VALUES].tolist(),
@@ -320,7 +320,8 @@ def execute(
     *,
     like: Sequence[BoundArguments] = (),
 ) -> ExecOutcome:
-    """Launch once, unless ptxas refuses the PTX. `like`: where another kernel has the arguments, for the same data.
+    """Launch once, unless ptxas refuses the PTX. `like`: the arguments as another
+    kernel has them, so that both get the same data.
 
     Raises UsageError for arguments or a launch that do not fit.
     """
@@ -399,7 +400,7 @@ def stopped(
 
 
 def with_executed(outcome: ExecOutcome) -> ExecOutcome:
-    """The same with the machine instructions that warps executed, if the kernel ran to its end."""
+    """The outcome with the machine instructions that warps executed, if the kernel ran to its end."""
     if outcome.error is not None:
         return outcome
     return replace(outcome, executed=derived(outcome.program, outcome.function.name, counted_of(outcome)))
@@ -430,8 +431,8 @@ def bytes_of(array: NDArray[Any]) -> memoryview:
 
 def with_line(finding: SanitizerFinding) -> str:
     """The message of a finding, which begins with its line if it has one."""
-    known = re.match(r"line \d", finding.message) or not finding.line
-    return finding.message if known else f"line {finding.line}: {finding.message}"
+    is_complete = re.match(r"line \d", finding.message) or not finding.line
+    return finding.message if is_complete else f"line {finding.line}: {finding.message}"
 
 
 def labelled(message: str, names: Mapping[str, str]) -> str:
@@ -471,30 +472,30 @@ def execute_folder(
     files = sorted(path for path in folder.iterdir() if path.suffix in BY_SUFFIX)
     if not files:
         raise UsageError(f"{folder} has neither .ptx nor .cu files.")
-    outcomes, left_out = [], []
+    outcomes, skipped = [], []
     for path in files:
         started(path)
         try:
             program = read_program(path, arch, options if path.suffix == ".cu" else AS_IT_IS)
-            every = [] if options.entry else list(program.module.entries.values())
-            functions = every or [program.choose(options.entry)]
+            all_entries = [] if options.entry else list(program.module.entries.values())
+            functions = all_entries or [program.choose(options.entry)]
         except KernelError as error:
-            left_out.append(SkippedKernel(path, None, str(error), FAULT, error))
+            skipped.append(SkippedKernel(path, None, str(error), FAULT, error))
             continue
         except UsageError as error:
-            left_out.append(SkippedKernel(path, None, str(error)))
+            skipped.append(SkippedKernel(path, None, str(error)))
             continue
         for function in functions:
             try:
                 outcomes.append(execute(program, function, arguments, launch))
             except UsageError as error:
-                left_out.append(SkippedKernel(path, function.name, str(error)))
-    return outcomes, left_out
+                skipped.append(SkippedKernel(path, function.name, str(error)))
+    return outcomes, skipped
 
 
-def exit_status(outcomes: Sequence[ExecOutcome], left_out: Sequence[SkippedKernel]) -> ExitStatus:
+def exit_status(outcomes: Sequence[ExecOutcome], skipped: Sequence[SkippedKernel]) -> ExitStatus:
     """The most severe: 4 for a fault or finding, 5 for an unsupported instruction, 2 if nothing was launched."""
-    statuses = {*(outcome.status for outcome in outcomes), *(kernel.status for kernel in left_out)}
+    statuses = {*(outcome.status for outcome in outcomes), *(kernel.status for kernel in skipped)}
     for status in (FAULT, FINDING, UNSUPPORTED):
         if status in statuses:
             return EXIT_STATUSES[status]

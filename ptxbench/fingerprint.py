@@ -18,13 +18,13 @@ PACKAGES = (
     *("numba-cuda", "nvidia-cuda-tileiras", "nvidia-nvvm", "nvidia-cuda-cccl", "nvidia-cuda-cccl-cu12"),  # of compilers
     *("cloudpickle", "distributed"),  # of what is sent
 )
-"""Packages on which results depend, next to the tools that say their own version."""
+"""Packages on which results depend, in addition to the tools, which report their own versions."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Of one machine. `versions`: by program, None for one that is not installed. `files`: by path, the hash of a file
-    or of a folder; None if it does not exist. `code`: the hash of ptxbench."""
+    """What results depend on, of one machine. `versions`: by program, None for one that is not installed. `files`: by
+    path, the hash of a file or of a folder; None if it does not exist. `code`: the hash of ptxbench."""
 
     versions: Mapping[str, str | None]
     code: str | None
@@ -32,7 +32,7 @@ class Fingerprint:
 
 
 def fingerprint(paths: Sequence[Path] = ()) -> Fingerprint:
-    """That of this machine, with these files and folders."""
+    """The fingerprint of this machine, with these files and folders."""
     versions = {
         "ptxbench": ptxbench.__version__,
         "Python": ".".join(platform.python_version_tuple()[:2]),
@@ -74,16 +74,16 @@ def files(path: Path, pattern: str) -> Iterator[Path]:
             yield file
 
 
-def differences(own: Fingerprint, other: Fingerprint) -> Iterator[str]:
-    """In words what the other machine has in place of what this one has."""
+def differences(local: Fingerprint, other: Fingerprint) -> Iterator[str]:
+    """What the other machine has that differs from this one (`local`), in words."""
     versions_differ = False
-    for name, version in own.versions.items():
+    for name, version in local.versions.items():
         other_version = other.versions.get(name)
         if other_version != version:
             versions_differ = True
             yield f"{f'{name} {other_version}' if other_version else f'no {name}'}, expected {version or 'none'}"
-    if other.code != own.code and not versions_differ:
+    if other.code != local.code and not versions_differ:
         yield "other code of the same version of ptxbench"
-    for path, expected in own.files.items():
+    for path, expected in local.files.items():
         if (other_digest := other.files.get(path)) != expected:
             yield f"other content in {path}" if other_digest else f"no {path}"

@@ -62,8 +62,8 @@ def floors(executed: Mapping[str, Any], arch: str, specification: Specification)
         raise UsageError(f"No pipe rates for {arch}. A model needs one of {', '.join(pipes.RATES)}.")
     by_resource = cycles(executed, rates)
     busy = min(executed["ctas"], specification.sms)
-    a_second = busy * specification.boost_mhz * 1e6
-    seconds = {name: needed / a_second for name, needed in by_resource.items() if needed}
+    cycles_per_second = busy * specification.boost_mhz * 1e6
+    seconds = {name: needed / cycles_per_second for name, needed in by_resource.items() if needed}
     if executed["dram_bytes"]:
         seconds[DRAM] = executed["dram_bytes"] / specification.bytes_per_s
     return seconds
@@ -123,7 +123,7 @@ class Claim:
 
 
 def claim(
-    own: Mapping[str, float], base: Mapping[str, float], obstacles: Sequence[str] = (), width: float = 0.0
+    variant: Mapping[str, float], base: Mapping[str, float], obstacles: Sequence[str] = (), width: float = 0.0
 ) -> Claim:
     """The claim that the floors of one side allow against those of another.
 
@@ -132,11 +132,11 @@ def claim(
     """
     if obstacles:
         return Claim(NO_CLAIM, obstacles[0])
-    highest, base_highest = max(own.values(), default=0.0), max(base.values(), default=0.0)
-    matter = MATTERS * max(highest, base_highest)
-    names = [name for name in WORDS if max(own.get(name, 0), base.get(name, 0)) > matter]
-    worse = [name for name in names if own.get(name, 0) > (1 + NO_WORSE) * base.get(name, 0)]
-    better = [name for name in names if base.get(name, 0) > (1 + NO_WORSE) * own.get(name, 0)]
+    highest, base_highest = max(variant.values(), default=0.0), max(base.values(), default=0.0)
+    threshold = MATTERS * max(highest, base_highest)
+    names = [name for name in WORDS if max(variant.get(name, 0), base.get(name, 0)) > threshold]
+    worse = [name for name in names if variant.get(name, 0) > (1 + NO_WORSE) * base.get(name, 0)]
+    better = [name for name in names if base.get(name, 0) > (1 + NO_WORSE) * variant.get(name, 0)]
     low, high = sorted((highest, base_highest))
     difference = 1 - low / high if high else 0.0
     if difference < LEAST_DIFFERENCE:

@@ -19,22 +19,23 @@ END_WITH_PARENT = 1
 if sys.platform == "linux":
     LIBC = ctypes.CDLL(None)  # opened here, so that the copies have it
 
-LOOK_SECONDS = 0.001
-"""Between two looks at a process that is waited for."""
+POLL_SECONDS = 0.001
+"""Time between two checks of a process that is waited for."""
 
 
 class Fork:
-    """A copy of this process that runs `main` and ends. It keeps the file descriptors 0, 1, 2 and `kept`, no other.
+    """A copy of this process that runs `main` and ends. It keeps the file descriptors 0, 1, 2 and `inherited`, no
+    other.
 
     `pid`, `returncode`, `poll`, `wait` and `kill` are those of subprocess.Popen.
     """
 
-    def __init__(self, main: Callable[[], None], kept: Collection[int]) -> None:
+    def __init__(self, main: Callable[[], None], inherited: Collection[int]) -> None:
         self.returncode: int | None = None
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            run(main, kept, parent)
+            run(main, inherited, parent)
 
     def poll(self) -> int | None:
         if self.returncode is None:
@@ -47,11 +48,11 @@ class Fork:
         if timeout is None and self.returncode is None:
             _, status = os.waitpid(self.pid, 0)
             self.returncode = os.waitstatus_to_exitcode(status)
-        until = time.monotonic() + (timeout or 0.0)
+        deadline = time.monotonic() + (timeout or 0.0)
         while self.poll() is None:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired("a copy of this process", timeout or 0.0)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         assert self.returncode is not None
         return self.returncode
 
@@ -60,11 +61,11 @@ class Fork:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def run(main: Callable[[], None], kept: Collection[int], parent: int) -> None:
+def run(main: Callable[[], None], inherited: Collection[int], parent: int) -> None:
     """Run `main` in the copy, and end it: nothing of the process that was copied runs again."""
     status = 1
     try:
-        keep_only(kept)
+        keep_only(inherited)
         end_with(parent)
         main()
         status = 0
@@ -74,9 +75,9 @@ def run(main: Callable[[], None], kept: Collection[int], parent: int) -> None:
         os._exit(status)
 
 
-def keep_only(kept: Collection[int]) -> None:
+def keep_only(inherited: Collection[int]) -> None:
     """Close every file descriptor above 2 except these: others may belong to another judgement or launch."""
-    ends = [2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
+    ends = [2, *sorted(inherited), os.sysconf("SC_OPEN_MAX")]
     for low, high in itertools.pairwise(ends):
         os.closerange(low + 1, high)
 

@@ -1,6 +1,6 @@
 """Two kernels of files: launched once each on the emulator with the same arguments, and their outputs compared.
 
-Nothing is known of a reference: that both agree does not show that either is right.
+There is no reference: that both agree does not show that either is right.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ EXIT_STATUSES = {
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel of a file. `name`: what it is called in a comparison, other than the second kernel."""
+    """A kernel of a file. `name`: its name in the comparison, which differs from that of the second kernel."""
 
     name: str
     program: ExecProgram
@@ -76,11 +76,11 @@ def names_of(paths: Sequence[Path], entries: Sequence[str]) -> tuple[str, str]:
 
 def unlike_signatures(a: Kernel, b: Kernel) -> str | None:
     """A sentence on how the parameters differ, in number, size, kind or what they point to; None if they do not."""
-    same = len(a.function.params) == len(b.function.params) and all(
+    same_kinds = len(a.function.params) == len(b.function.params) and all(
         kind_of(x) == kind_of(y) or (is_bits(x, y) and kind_of(x)[:2] == kind_of(y)[:2])
         for x, y in zip(a.function.params, b.function.params, strict=True)
     )
-    if same and not any(None not in (x, y) and x != y for x, y in zip(pointees(a), pointees(b), strict=True)):
+    if same_kinds and not any(None not in (x, y) and x != y for x, y in zip(pointees(a), pointees(b), strict=True)):
         return None
     return f"The parameters differ: {a.name} has {parameters_in_words(a)}, {b.name} has {parameters_in_words(b)}."
 
@@ -277,7 +277,7 @@ class LaunchComparison:
         return SAME if self.outputs else NOTHING
 
     def with_executed(self, executed: Sequence[Executed | None]) -> LaunchComparison:
-        """The same with the machine instructions that warps executed."""
+        """The comparison with the machine instructions that warps executed."""
         a, b = (replace(outcome, executed=report) for outcome, report in zip(self.outcomes, executed, strict=True))
         return replace(self, outcomes=(a, b))
 
@@ -295,7 +295,7 @@ def launch_both(
     arguments = in_order(kernels, arguments)
     for kernel in kernels:
         with errors_of(kernel):
-            kernel.program.bind(kernel.function, arguments)  # before any work: a typing error must not cost it
+            kernel.program.bind(kernel.function, arguments)  # before any launch, so that mistakes are reported at once
     a, b = kernels
     with errors_of(a):
         first = execute(a.program, a.function, arguments, launches[0])
@@ -312,9 +312,11 @@ def in_order(kernels: tuple[Kernel, Kernel], arguments: Sequence[Parsed]) -> Seq
     nameless = [not any(names_of_parameters(kernel)) for kernel in kernels]
     if nameless[0] == nameless[1] or not any(argument.name for argument in arguments):
         return arguments
-    named = kernels[nameless.index(False)]
-    with errors_of(named):
-        return [replace(bound.argument, name=None) for bound in named.program.bind(named.function, arguments)]
+    named_kernel = kernels[nameless.index(False)]
+    with errors_of(named_kernel):
+        return [
+            replace(bound.argument, name=None) for bound in named_kernel.program.bind(named_kernel.function, arguments)
+        ]
 
 
 def names_of_parameters(kernel: Kernel) -> list[str | None]:
@@ -325,11 +327,11 @@ def compared(first: ExecOutcome, second: ExecOutcome, closeness: Closeness) -> l
     """Each array of A with B's array of the same argument."""
     if first.error or second.error:
         return []
-    theirs = arrays_by_argument(second)
+    arrays_of_second = arrays_by_argument(second)
     return [
         compare_arrays(a, b, closeness)
         for argument, arrays in arrays_by_argument(first).items()
-        for a, b in zip(arrays, theirs[argument], strict=True)
+        for a, b in zip(arrays, arrays_of_second[argument], strict=True)
     ]
 
 

@@ -25,7 +25,7 @@ def demangler() -> Callable[[bytes], bytes | None] | None:
         return None
     demangle.restype, free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
 
-    def one(name: bytes) -> bytes | None:
+    def demangle_one(name: bytes) -> bytes | None:
         status = ctypes.c_int()
         if not (address := demangle(name, None, None, ctypes.byref(status))):
             return None
@@ -34,7 +34,7 @@ def demangler() -> Callable[[bytes], bytes | None] | None:
         finally:
             free(address)
 
-    return one
+    return demangle_one
 
 
 @functools.cache
@@ -52,20 +52,22 @@ def short(name: str) -> str:
     text = demangled(name)
     if not text.endswith(")"):
         return text
-    depth, at = 0, len(text)
-    while at:
-        at -= 1
-        depth += {")": 1, "(": -1}.get(text[at], 0)
+    depth, index = 0, len(text)
+    while index:
+        index -= 1
+        depth += {")": 1, "(": -1}.get(text[index], 0)
         if depth == 0:
             break
-    return text[:at].removeprefix("void ")
+    return text[:index].removeprefix("void ")
 
 
 def displayed(names: Iterable[str]) -> dict[str, str]:
     """What to print for each kernel of a file: its short name, with the parameters where kernels share that."""
-    known = list(names)
-    times = Counter(map(short, known))
-    return {name: short(name) if times[short(name)] == 1 else demangled(name).removeprefix("void ") for name in known}
+    all_names = list(names)
+    times = Counter(map(short, all_names))
+    return {
+        name: short(name) if times[short(name)] == 1 else demangled(name).removeprefix("void ") for name in all_names
+    }
 
 
 def matching(wanted: str, names: Iterable[str]) -> list[str]:
@@ -73,7 +75,7 @@ def matching(wanted: str, names: Iterable[str]) -> list[str]:
 
     The closest kind of match decides, so `k` is not `ns::k` if there is a plain `k` too.
     """
-    known = list(names)
+    all_names = list(names)
     text = squeezed(wanted)
     kinds: tuple[Callable[[str], str], ...] = (
         lambda name: name,
@@ -84,7 +86,7 @@ def matching(wanted: str, names: Iterable[str]) -> list[str]:
         lambda name: unqualified(without_arguments(squeezed(short(name)))),
     )
     for kind in kinds:
-        if matches := [name for name in known if kind(name) in (wanted, text)]:
+        if matches := [name for name in all_names if kind(name) in (wanted, text)]:
             return matches
     return []
 
@@ -110,10 +112,10 @@ def argument_start(text: str) -> int:
     if not text.endswith(">"):
         return len(text)
     depth = 0
-    for at in range(len(text) - 1, -1, -1):
-        depth += {">": 1, "<": -1}.get(text[at], 0)
+    for index in range(len(text) - 1, -1, -1):
+        depth += {">": 1, "<": -1}.get(text[index], 0)
         if depth == 0:
-            return at
+            return index
     return len(text)
 
 
@@ -123,8 +125,8 @@ def expression(wanted: str) -> str | None:
     if "<" not in text:
         return None
     depth = 0
-    for at, character in enumerate(text):
+    for index, character in enumerate(text):
         depth += {"<": 1, ">": -1}.get(character, 0)
         if depth == 0 and character == ">":
-            return text[: at + 1]
+            return text[: index + 1]
     return None

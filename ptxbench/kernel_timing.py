@@ -73,8 +73,8 @@ class ComparedKernels:
     @property
     def tolerance(self) -> str:
         """Never the word for exact: the errors of a GPU's approximate instructions are allowed in any case."""
-        of = "the emulator's result"
-        return of if self.closeness.exact else f"{self.closeness.describe} of {of}"
+        reference = "the emulator's result"
+        return reference if self.closeness.exact else f"{self.closeness.describe} of {reference}"
 
     def loaded(self) -> LoadedPair:
         pair = FixedPair(

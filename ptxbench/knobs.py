@@ -104,9 +104,9 @@ def with_values(function: Callable[..., Any], values: Values) -> Callable[..., A
     except ValueError:  # a built-in without a signature has no knob
         return function
     any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    taken = {
+    accepted = {
         name: value
         for name, value in values.items()
         if any_name or name in {parameter.name for parameter in parameters}
     }
-    return functools.partial(function, **taken) if taken else function
+    return functools.partial(function, **accepted) if accepted else function

@@ -12,7 +12,7 @@ class Language:
     name: str
     """Its folder, and the first word of its variants: `cuda`, `cuda.passes`."""
     suffix: str
-    """Of its files."""
+    """The suffix of its files."""
     title: str
     """Its name in a sentence."""
     compiled: bool = True

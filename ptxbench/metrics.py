@@ -161,8 +161,8 @@ def of_reference(formula: Formula) -> Formula:
 
     def relative(cell: Cell, variant: str, result: VariantResult) -> float | None:
         reference = cell.variants.get(REFERENCE)
-        own, base = formula(cell, variant, result), formula(cell, REFERENCE, reference) if reference else None
-        return own / base if own is not None and base else None
+        value, base = formula(cell, variant, result), formula(cell, REFERENCE, reference) if reference else None
+        return value / base if value is not None and base else None
 
     return relative
 
@@ -226,13 +226,16 @@ def sass_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[float,
 def sass_ratio_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
     """The least and the greatest possible ratio to the reference: exactly 1 for the same machine code."""
     reference = cell.variants.get(REFERENCE)
-    own, base = sass_bounds(cell, variant, result), sass_bounds(cell, REFERENCE, reference) if reference else None
-    if reference is None or own is None or base is None or not base[0]:
+    variant_bounds, base = (
+        sass_bounds(cell, variant, result),
+        sass_bounds(cell, REFERENCE, reference) if reference else None,
+    )
+    if reference is None or variant_bounds is None or base is None or not base[0]:
         return None
     builds = result.build, reference.build
     if variant == REFERENCE or (builds[0] and builds[1] and builds[0].sass_sha256 == builds[1].sass_sha256):
         return 1.0, 1.0
-    return own[0] / base[1], own[1] / base[0]
+    return variant_bounds[0] / base[1], variant_bounds[1] / base[0]
 
 
 SM_WARPS = 64

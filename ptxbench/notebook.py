@@ -57,9 +57,11 @@ class Run:
         from ptxbench.runner import noise
         from ptxbench.wording.findings import closing
 
-        own = [cell for cell in self.document.cells if not cell.control]
+        pair_cells = [cell for cell in self.document.cells if not cell.control]
         floor = noise(self.document.cells)
-        return [line for pair in self.pairs for line in closing([cell for cell in own if cell.pair == pair], floor)]
+        return [
+            line for pair in self.pairs for line in closing([cell for cell in pair_cells if cell.pair == pair], floor)
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per variant of a cell: what it is, its status, and every metric of `ptxbench run --columns`.

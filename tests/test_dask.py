@@ -268,7 +268,7 @@ def test_a_worker_that_says_it_has_a_gpu_must_have_one(ptxbench, address):
 
 
 def test_a_gpu_that_comes_later_and_differs_gets_no_task(pool):
-    pool.known = T4
+    pool.worker_gpu = T4
     with pytest.raises(MachineError, match=r"worker tcp://\S+ has the resource GPU, and cannot use it: No GPU"):
         list(pool.map(dask_cluster.process_id, [0], gpu=True))
 
@@ -425,7 +425,7 @@ def test_a_worker_that_differs_is_refused_before_any_task(ptxbench, address, mon
 
 
 def test_a_worker_that_comes_later_and_differs_gets_no_task(pool):
-    pool.own = replace(pool.own, code="other")
+    pool.required = replace(pool.required, code="other")
     with pytest.raises(MachineError, match="has other code of the same version of ptxbench"):
         list(pool.map(dask_cluster.process_id, [0]))
 

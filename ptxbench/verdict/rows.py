@@ -287,7 +287,7 @@ def cycles_rounds(kind: ComparedKind, rounds: Sequence[Round], variant: str) -> 
     """The same logarithms, of clock cycles instead of seconds; empty if a clock is unknown."""
     rounds_of_variant = [one for one in rounds if variant in one.contrast]
     if kind == "time":
-        return [log(kilocycles) for kilocycles in stats.round_medians_ns(cycles.by_block(rounds_of_variant), variant)]
+        return [log(millicycles) for millicycles in stats.round_medians_ns(cycles.by_block(rounds_of_variant), variant)]
     return stats.round_log_ratios(cycles.by_kernel(rounds_of_variant), variant, REFERENCE)
 
 
