@@ -105,9 +105,9 @@ class Run:
         return export(self.document)
 
     def __repr__(self) -> str:
-        known = f"{', '.join(self.pairs) or 'no pair'} on {self.document.device.name}"
+        where = f"{', '.join(self.pairs) or 'no pair'} on {self.document.device.name}"
         outcome = "verified" if self.verified else self.status if self.status != result.COMPLETE else "not verified"
-        return f"<Run {self.document.run.id}: {known}, {outcome}>"
+        return f"<Run {self.document.run.id}: {where}, {outcome}>"
 
 
 def run(
@@ -139,16 +139,16 @@ def run(
     from ptxbench.device_shape import DeviceShape
     from ptxbench.runner import RunFrame, RunOutcome, RunPlan, Step, carry_out, document, plan_pairs
 
-    opened = open_backend(backend, arch)
-    device = opened.device()
-    emulated = opened.name == "emulator"
+    opened_backend = open_backend(backend, arch)
+    device = opened_backend.device()
+    emulated = opened_backend.name == "emulator"
     folder = folder_of_kernels(kernels)
     words = [size if isinstance(size, str) else ",".join(f"{k}={v}" for k, v in size.items()) for size in sizes]
     pair_plans, _ = plan_pairs(folder, pairs, [*variants], words, emulated=emulated, device=DeviceShape.of(device))
     if arch is None:
         pair_plans = tuple(pair_plan.for_architecture(device.sm, any_gpu=emulated) for pair_plan in pair_plans)
     plan = RunPlan(
-        pair_plans, opened, arch or device.sm, folder, assembler=assembler, cache="cold" if emulated else cache,
+        pair_plans, opened_backend, arch or device.sm, folder, assembler=assembler, cache="cold" if emulated else cache,
         seed=seed, rounds=rounds, timeout=timeout, argv=("run", *pairs),
     )  # fmt: skip
     frame = RunFrame(plan, device)

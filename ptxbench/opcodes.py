@@ -65,8 +65,8 @@ def is_conversion(opcode: str) -> bool:
 # ---- memory
 
 ACCESSES = ("ld", "ldu", "st", "atom", "red")
-OWN = ("shared", "local", "param", "const")
-"""State spaces that other SMs do not share."""
+PRIVATE_SPACES = ("shared", "local", "param", "const")
+"""State spaces that an SM does not share with other SMs."""
 
 
 def is_access(opcode: str) -> bool:
@@ -76,7 +76,7 @@ def is_access(opcode: str) -> bool:
 def space(opcode: str) -> str:
     """global, shared, local, param or const; empty of a generic access."""
     starts = (word.partition("::")[0] for word in words(opcode)[1:])
-    return next((start for start in starts if start in ("global", *OWN)), "")
+    return next((start for start in starts if start in ("global", *PRIVATE_SPACES)), "")
 
 
 def is_generic(opcode: str) -> bool:
@@ -99,8 +99,8 @@ def scope(opcode: str) -> str:
 
 
 def reaches(opcode: str, least: str) -> bool:
-    own = scope(opcode)
-    return bool(own) and SCOPES.index(own) >= SCOPES.index(least)
+    opcode_scope = scope(opcode)
+    return bool(opcode_scope) and SCOPES.index(opcode_scope) >= SCOPES.index(least)
 
 
 def fences(least: str) -> Count:
@@ -110,7 +110,7 @@ def fences(least: str) -> Count:
 
 def accesses(least: str) -> Count:
     """Accesses of global memory, atomics among them, that order or bypass caches with at least that scope."""
-    return total(lambda opcode: is_access(opcode) and space(opcode) not in OWN and reaches(opcode, least))
+    return total(lambda opcode: is_access(opcode) and space(opcode) not in PRIVATE_SPACES and reaches(opcode, least))
 
 
 def is_sequential(opcode: str) -> bool:
@@ -121,7 +121,9 @@ def is_sequential(opcode: str) -> bool:
 def is_strong(opcode: str) -> bool:
     """A load or store of global memory that no SM cache may answer, and no compiler may merge or move."""
     strong = {"volatile", "relaxed", "acquire", "release", "mmio"}
-    return words(opcode)[0] in ("ld", "st") and space(opcode) not in OWN and bool(strong & set(words(opcode)))
+    return (
+        words(opcode)[0] in ("ld", "st") and space(opcode) not in PRIVATE_SPACES and bool(strong & set(words(opcode)))
+    )
 
 
 def is_ordering(opcode: str) -> bool:
@@ -174,7 +176,7 @@ WEIGHTS = (
 
 
 def weight(opcode: str) -> int:
-    return next((known for pattern, known in WEIGHTS if pattern.fullmatch(opcode)), 1)
+    return next((instructions for pattern, instructions in WEIGHTS if pattern.fullmatch(opcode)), 1)
 
 
 def weighted(executed: Executed) -> int:
@@ -194,7 +196,7 @@ HINTS = ("prefetch", "prefetchu", "applypriority", "discard", "createpolicy")
 def is_hinted(opcode: str) -> bool:
     """An access of global memory, or an instruction that only controls its caches."""
     waits = {"commit_group", "wait_group", "wait_all"} & set(words(opcode))
-    return is_hint(opcode) or (words(opcode)[0] in HINTED and space(opcode) not in OWN and not waits)
+    return is_hint(opcode) or (words(opcode)[0] in HINTED and space(opcode) not in PRIVATE_SPACES and not waits)
 
 
 def is_hint(opcode: str) -> bool:

@@ -389,8 +389,8 @@ class Pair:
         total = 0
         for arg in self.args:
             if isinstance(arg, In | Out | InOut):
-                once = math.prod(arg.shape(**size)) * arg.dtype.itemsize
-                total += 2 * once if isinstance(arg, InOut) else once
+                array_bytes = math.prod(arg.shape(**size)) * arg.dtype.itemsize
+                total += 2 * array_bytes if isinstance(arg, InOut) else array_bytes
         return total
 
     def written_bytes(self, size: Size) -> int:
@@ -417,16 +417,16 @@ class Pair:
         rng = np.random.default_rng(seed)
         values: dict[str, Any] = {}
         for number, arg in enumerate(self.args):
-            own = np.random.default_rng([seed, number])  # so that the inputs are the same, varied or not
+            own_rng = np.random.default_rng([seed, number])  # so that the inputs are the same, varied or not
             if isinstance(arg, Scalar):
-                value = draw_scalar(arg, own, size) if varied else declared(arg, size)
+                value = draw_scalar(arg, own_rng, size) if varied else declared(arg, size)
                 values[arg.name] = arg.dtype.type(value)
             elif isinstance(arg, TensorMap):
                 values[arg.name] = self.tiled_map(arg, size)
             elif isinstance(arg, In):
                 values[arg.name] = draw(arg, rng, size, integers=integers)
             elif isinstance(arg, InOut) and varied:
-                values[arg.name] = draw_start(arg, own, size, integers=integers)
+                values[arg.name] = draw_start(arg, own_rng, size, integers=integers)
             elif isinstance(arg, InOut | Scratch):
                 values[arg.name] = np.full(arg.shape(**size), arg.start, arg.dtype)
             else:

@@ -22,7 +22,7 @@ OnReport = Callable[[int, Any], None]
 
 
 AHEAD = 2
-"""Of endless tasks, how many are taken for each that can be done at a time, from the oldest one on that is not done."""
+"""How many endless tasks are taken for each one that can be done at a time, counted from the oldest unfinished one."""
 
 
 def ignore(number: int, report: Any) -> None:
@@ -37,7 +37,7 @@ class Pool(Protocol):
     ) -> Generator[tuple[int, Result], None, None]:
         """The number and the result of each task, as soon as it is done. Closing the generator drops the others.
 
-        `endless`: take few tasks ahead of the oldest one that is not done; otherwise all at once.
+        `endless`: take only few tasks ahead of the oldest unfinished one; otherwise all at once.
         Raises what the work raises.
         """
         ...
@@ -114,16 +114,16 @@ class TaskQueue(Generic[Task]):
     """Takes tasks from an iterable and numbers them from 0."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
-        self.rest = enumerate(tasks)
+        self.remaining = enumerate(tasks)
         self.taken = 0
         self.oldest = 0
         """The number of the oldest task that is not done."""
         self.done_later: set[int] = set()
 
     def take(self, ahead: int | None) -> Iterator[tuple[int, Task]]:
-        """The next tasks: at most `ahead` from the oldest one on that is not done; all without a limit."""
+        """The next tasks: at most `ahead`, counted from the oldest unfinished one; all if it is None."""
         while ahead is None or self.taken < self.oldest + ahead:
-            numbered = next(self.rest, None)
+            numbered = next(self.remaining, None)
             if numbered is None:
                 return
             self.taken += 1

@@ -58,7 +58,7 @@ LAUNCH_BOUND = "LAUNCH-BOUND"
 L2_PARTIAL = "L2-PARTIAL"
 """Label: too few sets of buffers for a graph whose launches should all find their data out of L2."""
 FEW_BLOCKS = "FEW-BLOCKS"
-"""Label: the round was given up before its first look; no verdict."""
+"""Label: the round was abandoned before its first look; no verdict."""
 BIASED = "BIASED"
 """Label: one kernel seems to differ from itself; no verdict in the whole run."""
 ORACLE_WEAK = "ORACLE-WEAK"
@@ -315,8 +315,8 @@ def to_json(run: RunDocument, **derived: Any) -> str:
     for cell in document["cells"]:
         cell["launch"] = launch_document(cell["launch"])
         for variant in cell["variants"].values():
-            own = variant.pop("launch")
-            variant |= {"launch": launch_document(own)} if own else {}
+            own_launch = variant.pop("launch")
+            variant |= {"launch": launch_document(own_launch)} if own_launch else {}
         if cell["model"] is None:
             del cell["model"]
     return json_text(document)
@@ -349,7 +349,7 @@ def from_json(text: str, name: str) -> RunDocument:
 
 
 def from_document(document: Any, name: str) -> RunDocument:
-    """The same for a document that has been read."""
+    """The run in a document that was read from JSON. Raises ResultError as `from_json` does."""
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
         raise ResultError(
@@ -367,14 +367,14 @@ def from_document(document: Any, name: str) -> RunDocument:
 
 
 def renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """A document of an earlier schema with the present names."""
+    """A document of an earlier schema, with the names of the current one."""
     labels = {"UNSETTLED": UNSTABLE, "INTERACTION": INTERFERENCE}
 
     def variant(result: Any) -> Any:
         if document["schema"] != EARLIER[0] or not isinstance(result, dict) or "executed" not in result:
             return result
-        kept = {key: value for key, value in result.items() if key != "executed"}
-        return {**kept, "opcodes": result["executed"]}
+        remaining = {key: value for key, value in result.items() if key != "executed"}
+        return {**remaining, "opcodes": result["executed"]}
 
     def cell(raw: Any) -> Any:
         if not isinstance(raw, dict):
@@ -394,10 +394,10 @@ AMOUNTS = "from 1e-9 to 1e24"
 """The range of a nonzero count or rate: no device exceeds it, and charts could not draw it."""
 
 LONGEST_NS = 2**63
-"""Every time is below: arrays of integers hold no more."""
+"""Every time is less: arrays of integers hold no more."""
 
 LONGEST_S = 1e9
-"""Every floor of a model is below: thirty years."""
+"""Every floor of a model is less: thirty years."""
 
 STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL)
 
@@ -414,8 +414,8 @@ def require_sound(run: RunDocument, name: str) -> None:
         for key, amount in cell.work.items():
             require(is_amount(amount), f"{where}: work: {key}", f"0, or {AMOUNTS}", amount)
         for key, most in dataclasses.asdict(cell.limits).items() if cell.limits else ():
-            known = isinstance(most, str | None) or (is_amount(most) and most)
-            require(bool(known), f"{where}: limits: {key}", f"a number over 0, {AMOUNTS}", most)
+            is_valid = isinstance(most, str | None) or (is_amount(most) and most)
+            require(bool(is_valid), f"{where}: limits: {key}", f"a number over 0, {AMOUNTS}", most)
         for variant, seconds in cell.model.floors.items() if cell.model else ():
             for resource, least in seconds.items():
                 require(0 <= least <= LONGEST_S, f"{where}: model: floors: {variant}: {resource}", "seconds", least)
@@ -428,8 +428,8 @@ def require_sound(run: RunDocument, name: str) -> None:
             )
             for counter, count in (result.counts or {}).items():
                 require(is_amount(count), f"{where}: variants: {variant}: counts: {counter}", f"0, or {AMOUNTS}", count)
-        for j, one in enumerate(cell.rounds):
-            require_sound_round(one, f"{where}: rounds[{j}]")
+        for j, timed_round in enumerate(cell.rounds):
+            require_sound_round(timed_round, f"{where}: rounds[{j}]")
     require_distinct(run.cells, name)
 
 
@@ -453,11 +453,11 @@ def require_distinct(cells: Sequence[Cell], name: str) -> None:
             raise ResultError(f"{name}: cells[{i}] repeats cells[{before}]: {words}. Expected each cell once.")
 
 
-def require_sound_round(one: Round, where: str) -> None:
-    names = len(one.contrast) == 2 and all(isinstance(name, str) for name in one.contrast)
-    require(names, f"{where}: contrast", "two names of variants", list(one.contrast))
-    require(one.start in ("A", "B"), f"{where}: start", "A or B", one.start)
-    for i, block in enumerate(one.ns):
+def require_sound_round(timed_round: Round, where: str) -> None:
+    names = len(timed_round.contrast) == 2 and all(isinstance(name, str) for name in timed_round.contrast)
+    require(names, f"{where}: contrast", "two names of variants", list(timed_round.contrast))
+    require(timed_round.start in ("A", "B"), f"{where}: start", "A or B", timed_round.start)
+    for i, block in enumerate(timed_round.ns):
         four = len(block) == 4 and min(block) > 0 and max(block) < LONGEST_NS
         require(four, f"{where}: ns[{i}]", "four times over 0 and below 2^63", list(block))
 
@@ -516,7 +516,7 @@ def write(content: str | bytes, path: Path, *, replace: bool = False) -> None:
 def try_output(path: Path, remedy: str) -> None:
     """Raise ResultError, ending in `remedy`, unless `write(..., path, replace=True)` can work; makes its folder.
 
-    For the time before work that a failed write would lose.
+    To be called before work that a failed write would lose.
     """
     temporary = temporary_of(path)
     reason = None

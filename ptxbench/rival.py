@@ -87,9 +87,9 @@ class Rival:
             if interval is None:
                 return None
             highs.append(interval.high)
-        own = stats.ratio_between(rounds, variant, self.name, REFERENCE, above)
-        assert own
-        return Interval(own.low, own.value, max(highs))
+        to_rival = stats.ratio_between(rounds, variant, self.name, REFERENCE, above)
+        assert to_rival
+        return Interval(to_rival.low, to_rival.value, max(highs))
 
     def ratio_in_cycles(self, rounds: Sequence[Round], variant: str) -> Interval | None:
         return self.ratio(cycles.by_kernel(rounds), variant)
@@ -104,8 +104,8 @@ def rival_of(cell: Cell, chosen: str | None = None) -> Rival | None:
     """The rival of the cell's hand-written PTX: the best verified CUDA C, or the chosen row; None if there is none."""
     entrants = len(verified_rows(cell, "ptx"))
     if chosen is not None:
-        known = chosen in cell.variants and cell.variants[chosen].status == VERIFIED
-        return Rival(Leader(chosen), entrants) if known else None
+        is_verified = chosen in cell.variants and cell.variants[chosen].status == VERIFIED
+        return Rival(Leader(chosen), entrants) if is_verified else None
     rows = verified_rows(cell, "cuda")
     twins = [name for name in rows if cell.launch_of(name).geometry == cell.launch.geometry]
     return Rival(leader_of(cell, twins or rows), entrants) if rows else None
@@ -132,21 +132,21 @@ def leader_of(cell: Cell, names: Sequence[str]) -> Leader:
     """The best of these rows: by time if they were timed, else by executed instructions, else the first."""
     distinct = distinct_code_rows(cell, names)
     metric = metric_of(cell)
-    known = [name for name in distinct if metric is not None and has_number(cell, name, metric)]
-    if metric is None or not known:
+    numbered = [name for name in distinct if metric is not None and has_number(cell, name, metric)]
+    if metric is None or not numbered:
         return Leader(names[0])
-    best = min(known, key=lambda name: value_of(cell, name, metric))
-    others = [name for name in known if name != best]
+    best = min(numbered, key=lambda name: value_of(cell, name, metric))
+    others = [name for name in numbered if name != best]
     equal = [name for name in others if metric != TIME and same_count(cell, metric, best, name)]
     return Leader(
         best,
         metric,
-        rows=tuple(known),
+        rows=tuple(numbered),
         tied=tuple(name for name in others if name not in equal and not worse(cell, metric, name, best, len(others))),
         equal=tuple(equal),
         twins=tuple(name for name in names if name != best and code_of(cell, name) == code_of(cell, best) is not None),
-        unknown=tuple(name for name in distinct if name not in known),
-        certain=metric != TIME or not (no_verdict(cell, known) and others),
+        unknown=tuple(name for name in distinct if name not in numbered),
+        certain=metric != TIME or not (no_verdict(cell, numbered) and others),
     )
 
 

@@ -117,8 +117,8 @@ def no_share(cell: Cell) -> str | None:
     if cell.limits is None or all(one.timing == SLOPE for one in cell.rounds):
         return None
     moved, written = cell.work["bytes"], cell.work.get("written", cell.work["bytes"])
-    stays = written if cell.limits.l2_bytes is None else min(written, cell.limits.l2_bytes)
-    return "written bytes may stay in L2" if stays > MAY_STAY * moved else None
+    staying_bytes = written if cell.limits.l2_bytes is None else min(written, cell.limits.l2_bytes)
+    return "written bytes may stay in L2" if staying_bytes > MAY_STAY * moved else None
 
 
 def share(cell: Cell, result: VariantResult, seconds: float) -> float | None:
@@ -182,8 +182,8 @@ def disproved(cell: Cell, device: Device) -> Cell:
         why = impossible(cell, result, ns / 1e9, spec, device.l2_bytes) if ns is not None else None
         variants[name] = replace(result, status=BROKEN, reason=why) if why else result
     broken = {name for name in variants if variants[name] is not cell.variants[name]}
-    kept = [one for one in cell.rounds if not broken & set(one.contrast)]
-    return replace(cell, variants=variants, rounds=kept) if broken else cell
+    remaining_rounds = [one for one in cell.rounds if not broken & set(one.contrast)]
+    return replace(cell, variants=variants, rounds=remaining_rounds) if broken else cell
 
 
 def impossible(
@@ -197,8 +197,8 @@ def impossible(
     if cell.cache != COLD or L2_PARTIAL in cell.labels:
         return None
     written = cell.work.get("written", cell.work["bytes"])
-    stays = written if l2_bytes is None else min(written, l2_bytes)
-    least = {MEMORY: (cell.work["bytes"] - stays) / spec.bytes_per_s}
+    staying_bytes = written if l2_bytes is None else min(written, l2_bytes)
+    least = {MEMORY: (cell.work["bytes"] - staying_bytes) / spec.bytes_per_s}
     unit, clock = arithmetic(result), clock_mhz(cell.rounds)
     if unit and clock:
         rate = {F32: spec.f32, TENSOR: spec.tensor}[unit] * clock / spec.boost_mhz

@@ -130,6 +130,6 @@ Info = RunInfo | ToolInfo | SourceInfo | HostInfo | Device | Toolchain
 
 
 def info_document(info: Info) -> dict[str, Any]:
-    """`info` as in a document. Unknown values are null if they were looked for, else they are left out."""
-    asked = isinstance(info, SourceInfo | Toolchain) or (isinstance(info, Device) and info.is_gpu)
-    return {name: value for name, value in dataclasses.asdict(info).items() if value is not None or asked}
+    """`info` as in a document. Unknown values are null if they were looked for; otherwise they are left out."""
+    was_looked_for = isinstance(info, SourceInfo | Toolchain) or (isinstance(info, Device) and info.is_gpu)
+    return {name: value for name, value in dataclasses.asdict(info).items() if value is not None or was_looked_for}

@@ -47,18 +47,18 @@ def find_run(name: str, results: Path, kind: str | None = None) -> Path:
     if not latest and (Path(name).exists() or "/" in name or name.endswith(".json")):
         return Path(name)
     saved = saved_files(results)
-    whole = [path for path, match in saved if match[3] == kind]
+    of_kind = [path for path, match in saved if match[3] == kind]
     noun = "sweep" if kind == SWEEP else "run"
-    if not (whole if latest else saved):
+    if not (of_kind if latest else saved):
         raise UsageError(
             f"There is no {noun} '{name}': no {noun} is saved below {results}. Name a file, or its --results."
         )
     if latest:
         back = int(latest["back"] or 0)
-        if back >= len(whole):
-            runs = f"1 {noun} is" if len(whole) == 1 else f"{len(whole):,} {noun}s are"
+        if back >= len(of_kind):
+            runs = f"1 {noun} is" if len(of_kind) == 1 else f"{len(of_kind):,} {noun}s are"
             raise UsageError(f"There is no {noun} '{name}': {runs} saved below {results}.")
-        return whole[-1 - back]
+        return of_kind[-1 - back]
     matches = [path for path, match in saved if match[2].startswith(name) or path.name.startswith(name)]
     if not matches:
         close = suggestion(name, [match[2] for _, match in saved])
@@ -77,7 +77,7 @@ def saved_runs(results: Path) -> list[Path]:
 
 
 def saved_files(results: Path) -> list[tuple[Path, re.Match[str]]]:
-    """The same with sweeps and confirming runs, each with the match of its name.
+    """The files of all saved runs, sweeps and confirming runs included, each with the match of its name.
 
     Runs that started in the same second, with names without fractions of a second, are in the order of writing.
     """

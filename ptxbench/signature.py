@@ -45,7 +45,7 @@ def check_signature(
     headers = read_headers(ptx)
     hand_written = source.suffix == ".ptx"
 
-    def at(line: int) -> str:
+    def location(line: int) -> str:
         return f"{source.name}:{line if hand_written else line_of(source, entry)}"
 
     header = next((header for header in headers if header.name == entry), None)
@@ -54,15 +54,15 @@ def check_signature(
     if len(header.params) != len(args):
         names = ", ".join(arg.name for arg in args)
         raise SignatureMismatch(
-            f"{at(header.line)}: '{entry}' has {counted(len(header.params))}, its pair has {len(args)}: {names}. "
+            f"{location(header.line)}: '{entry}' has {counted(len(header.params))}, its pair has {len(args)}: {names}. "
             "They must agree, in order."
         )
     for position, (param, arg) in enumerate(zip(header.params, args, strict=True), 1):
         if not takes(param, arg):
-            named = f" '{param.name}'" if hand_written else ""
+            quoted_name = f" '{param.name}'" if hand_written else ""
             raise SignatureMismatch(
-                f"{at(param.line)}: parameter {position}{named} of '{entry}' is {written(param)}, where its pair has "
-                f"{named_argument(arg)}{f' ({pair_place(position - 1)})' if pair_place else ''}. "
+                f"{location(param.line)}: parameter {position}{quoted_name} of '{entry}' is {written(param)}, "
+                f"where its pair has {named_argument(arg)}{f' ({pair_place(position - 1)})' if pair_place else ''}. "
                 f"It must be {wanted(arg)}."
             )
 
@@ -71,10 +71,10 @@ def read_headers(ptx: str) -> list[Header]:
     """Every entry of the text, in order."""
     cursor = Cursor(ptx)
     headers = []
-    for at, word in enumerate(cursor.words):
+    for index, word in enumerate(cursor.words):
         if word == ".entry":
-            cursor.at = at + 1
-            line = cursor.line_at(at)
+            cursor.at = index + 1
+            line = cursor.line_at(index)
             name = cursor.name("the entry's name")
             headers.append(Header(name, line, read_parameters(cursor) if cursor.next == "(" else ()))
     return headers

@@ -81,7 +81,7 @@ def hodges_lehmann(values: ArrayLike, level: float = LEVEL) -> Interval:
 
 @lru_cache(maxsize=512)
 def walsh_interval(values: tuple[float, ...], level: float) -> Interval:
-    """`hodges_lehmann`, kept because a comparison with the best of several rows needs each row's several times."""
+    """`hodges_lehmann`, cached because a comparison with the best of several rows needs each row's several times."""
     d = np.array(values)
     n = len(d)
     averages = np.concatenate([(d[i] + d[i:]) / 2 for i in range(n)])
@@ -89,9 +89,8 @@ def walsh_interval(values: tuple[float, ...], level: float) -> Interval:
     k = max(0, floor(n * (n + 1) / 4 - z * sqrt(n * (n + 1) * (2 * n + 1) / 24)))
     last = len(averages) - 1
     ranks = (k, last // 2, (last + 1) // 2, last - k)
-    low, left, right, high = np.partition(averages, ranks)[
-        list(ranks)
-    ]  # sorting all of them takes several times as long
+    # Sorting all of them would take several times as long.
+    low, left, right, high = np.partition(averages, ranks)[list(ranks)]
     return Interval(float(low), float((left + right) / 2), float(high))
 
 
@@ -218,7 +217,7 @@ def effect(head: Sequence[float], base: Sequence[float], *, guard: float = 0.0, 
 
 
 def paired_effect(differences: Sequence[float], *, guard: float = 0.0, level: float = LEVEL) -> Effect:
-    """The same for head minus base in rounds that had both, by Student's one-sample t."""
+    """The effect of head minus base in rounds that had both, by Student's one-sample t."""
     difference, spread = moments(differences)
     error, value = sqrt(spread / len(differences)), median(differences)
     if error == 0:
@@ -233,9 +232,9 @@ def moments(values: Sequence[float]) -> tuple[float, float]:
     too, in ten times the time, and an audit of the gate calls this some million times.
     """
     first = values[0]
-    rest = [value - first for value in values]
-    middle = fmean(rest)
-    return first + middle, fsum((value - middle) ** 2 for value in rest) / (len(rest) - 1)
+    offsets = [value - first for value in values]
+    middle = fmean(offsets)
+    return first + middle, fsum((value - middle) ** 2 for value in offsets) / (len(offsets) - 1)
 
 
 def bounded(difference: float, value: float, error: float, df: float, guard: float, level: float) -> Effect:
@@ -271,32 +270,32 @@ def verdict(log_ratio: Interval, noise: Interval | None = None, margin: float = 
     return "SAME" if -least < log_ratio.low and log_ratio.high < least else "INCONCLUSIVE"
 
 
-def kept_blocks(one: Round) -> list[Sequence[int]]:
+def counted_blocks(part: Round) -> list[Sequence[int]]:
     """The blocks of a round that count, without those that were dropped because of the device's clock."""
-    return [block for index, block in enumerate(one.ns) if str(index) not in one.dropped]
+    return [block for index, block in enumerate(part.ns) if str(index) not in part.dropped]
 
 
-def block_log_ratios(one: Round) -> list[float]:
+def block_log_ratios(part: Round) -> list[float]:
     """ln(t_B / t_A) of each block of a round that counts."""
-    order = letters(one.start)
-    return [block_log_ratio(order, block) for block in kept_blocks(one)]
+    order = letters(part.start)
+    return [block_log_ratio(order, block) for block in counted_blocks(part)]
 
 
 def samples(rounds: Sequence[Round], variant: str) -> list[int]:
     """Every sample of `variant` that counts, in nanoseconds, in the order in which they were taken."""
     return [
         t
-        for one in rounds
-        for block in kept_blocks(one)
-        for letter, t in zip(letters(one.start), block, strict=True)
-        if one.contrast["AB".index(letter)] == variant
+        for part in rounds
+        for block in counted_blocks(part)
+        for letter, t in zip(letters(part.start), block, strict=True)
+        if part.contrast["AB".index(letter)] == variant
     ]
 
 
 def median_ns(rounds: Sequence[Round], variant: str) -> float | None:
     """The median device time of `variant` in nanoseconds; None if it was never timed."""
-    taken = samples(rounds, variant)
-    return float(median(taken)) if taken else None
+    times = samples(rounds, variant)
+    return float(median(times)) if times else None
 
 
 def ratio(rounds: Sequence[Round], variant: str, reference: str = "cuda", level: float = LEVEL) -> Interval | None:
@@ -304,7 +303,7 @@ def ratio(rounds: Sequence[Round], variant: str, reference: str = "cuda", level:
 
     That is, if no round has both, or all rounds together have fewer than FEWEST_BLOCKS blocks.
     """
-    series_of_blocks: list[Any] = [block_log_ratios(one) for one in rounds if one.contrast == (reference, variant)]
+    series_of_blocks: list[Any] = [block_log_ratios(part) for part in rounds if part.contrast == (reference, variant)]
     if sum(map(len, series_of_blocks)) < FEWEST_BLOCKS:
         return None
     return run_interval([blocks for blocks in series_of_blocks if blocks], level).exp()
@@ -321,40 +320,41 @@ def ratio_between(
         return interval and interval.inverse()
     ones, others = (blocks_by_round(rounds, name, reference) for name in (variant, other))
     common = sorted(ones.keys() & others.keys())
-    own, base = ([side[number] for number in common] for side in (ones, others))
-    if min(sum(map(len, own)), sum(map(len, base))) < FEWEST_BLOCKS:
+    variant_blocks, other_blocks = ([side[number] for number in common] for side in (ones, others))
+    if min(sum(map(len, variant_blocks)), sum(map(len, other_blocks))) < FEWEST_BLOCKS:
         return None
-    return difference_interval(own, base, level).exp()
+    return difference_interval(variant_blocks, other_blocks, level).exp()
 
 
 def blocks_by_round(rounds: Sequence[Round], variant: str, reference: str) -> dict[int, list[float]]:
     """The log ratios of the blocks of each round that has both, by its number."""
     result: dict[int, list[float]] = {}
-    for one in rounds:
-        if one.contrast == (reference, variant) and (logs := block_log_ratios(one)):
-            result.setdefault(one.round, []).extend(logs)
+    for part in rounds:
+        if part.contrast == (reference, variant) and (logs := block_log_ratios(part)):
+            result.setdefault(part.round, []).extend(logs)
     return result
 
 
 def round_log_ratios(rounds: Sequence[Round], variant: str, reference: str = "cuda") -> list[float]:
     """ln(t(variant) / t(reference)) in each round that has both, in order: the unit for comparing runs."""
     return [
-        hodges_lehmann([value for one in parts for value in block_log_ratios(one)]).value
-        for parts in by_round([one for one in rounds if one.contrast == (reference, variant)])
+        hodges_lehmann([value for part in parts for value in block_log_ratios(part)]).value
+        for parts in by_round([part for part in rounds if part.contrast == (reference, variant)])
     ]
 
 
 def round_medians_ns(rounds: Sequence[Round], variant: str) -> list[float]:
     """The median time of `variant` in each round that has it, in nanoseconds, in order."""
     return [
-        float(median(samples(parts, variant))) for parts in by_round([one for one in rounds if variant in one.contrast])
+        float(median(samples(parts, variant)))
+        for parts in by_round([part for part in rounds if variant in part.contrast])
     ]
 
 
 def by_round(rounds: Sequence[Round]) -> list[list[Round]]:
     """The parts of each round with blocks that count; if a worker died, its round has two parts."""
     rounds_by_number: dict[int, list[Round]] = {}
-    for one in rounds:
-        if kept_blocks(one):
-            rounds_by_number.setdefault(one.round, []).append(one)
+    for part in rounds:
+        if counted_blocks(part):
+            rounds_by_number.setdefault(part.round, []).append(part)
     return [parts for _, parts in sorted(rounds_by_number.items())]

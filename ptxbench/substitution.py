@@ -98,8 +98,8 @@ def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
         result = node.value
     elif isinstance(node, ast.Name):
         if node.id not in knobs:
-            known = f"The pair's are {', '.join(knobs)}." if knobs else "The pair has none."
-            raise FormulaError(f"'{formula}' names {node.id}, which is not a knob of the pair. {known}")
+            available = f"The pair's are {', '.join(knobs)}." if knobs else "The pair has none."
+            raise FormulaError(f"'{formula}' names {node.id}, which is not a knob of the pair. {available}")
         result = knobs[node.id]
     elif isinstance(node, ast.UnaryOp) and type(node.op) in UNARY:
         result = UNARY[type(node.op)](evaluate(node.operand, formula, knobs))

@@ -31,10 +31,10 @@ def column(values: Sequence[float | None], unit: str = "") -> tuple[str, list[st
         return unit, [fixed(value, 3) for value in values]
     if unit == "error":
         return "", [error(value) for value in values]
-    known = sorted(abs(value) for value in values if value)
-    least, greatest = (known[0], known[-1]) if known else (0.0, 0.0)
+    magnitudes = sorted(abs(value) for value in values if value)
+    least, greatest = (magnitudes[0], magnitudes[-1]) if magnitudes else (0.0, 0.0)
     power = prefix_power(least, greatest, counted=unit in ("", "B"))
-    whole = power == 0 and all(value == int(value) for value in known) and unit in ("", "B")
+    whole = power == 0 and all(value == int(value) for value in magnitudes) and unit in ("", "B")
     decimals = 0 if whole else decimals_for(least / 10.0**power, greatest / 10.0**power)
     return PREFIXES[power] + unit, [fixed(None if value is None else value / 10.0**power, decimals) for value in values]
 

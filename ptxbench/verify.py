@@ -20,7 +20,6 @@ from ptxbench.tensor_map import TensorMap
 DIGITS = {1: 3, 2: 5, 4: 9, 8: 17}
 """Significant digits that distinguish two floats, by their size in bytes."""
 
-
 ErrorOf = Callable[[Array], Array]
 """The greatest |error| of an instruction at each of its exact results."""
 
@@ -125,9 +124,9 @@ def reference_outputs(
     outputs, samples = {}, {}
     for arg in pair.args:
         if isinstance(arg, Out | InOut):
-            outputs[arg.name], at = reference_output(returned, arg.name, arguments[arg.name].shape)
-            if at is not None:
-                samples[arg.name] = at
+            outputs[arg.name], indices = reference_output(returned, arg.name, arguments[arg.name].shape)
+            if indices is not None:
+                samples[arg.name] = indices
     return outputs, samples
 
 
@@ -188,28 +187,29 @@ def reference_output(returned: Any, name: str, shape: tuple[int, ...]) -> tuple[
         )
         sentence = f"reference {message}, but not '{name}'. It must return a dict with every output by name."
         raise PairError(sentence, "reference")
-    at = sample_places(returned[name], name, math.prod(shape)) if isinstance(returned[name], Sample) else None
-    value = np.asarray(returned[name] if at is None else returned[name].values)
-    if value.shape != (shape if at is None else at.shape):
-        wanted = str(shape) if at is None else f"{at.shape}, as its Sample"
+    indices = sample_indices(returned[name], name, math.prod(shape)) if isinstance(returned[name], Sample) else None
+    value = np.asarray(returned[name] if indices is None else returned[name].values)
+    if value.shape != (shape if indices is None else indices.shape):
+        wanted = str(shape) if indices is None else f"{indices.shape}, as its Sample"
         raise PairError(f"reference returns '{name}' with the shape {value.shape}; expected {wanted}.", "reference")
     if value.dtype != np.float64 and value.dtype.kind not in "iu":
         raise PairError(f"reference returns '{name}' as {value.dtype}; expected float64 or integers.", "reference")
-    return value, at
+    return value, indices
 
 
-def sample_places(sample: Sample, name: str, size: int) -> Array:
+def sample_indices(sample: Sample, name: str, size: int) -> Array:
     """The flat indices of a sample of `name`, shape (k,). Raises PairError if there are none, or one is out of
     range."""
-    at = np.asarray(sample.at)
-    if at.ndim != 1 or not at.size or at.dtype.kind not in "iu":
+    indices = np.asarray(sample.at)
+    if indices.ndim != 1 or not indices.size or indices.dtype.kind not in "iu":
         raise PairError(
-            f"the Sample of '{name}' has indices of shape {at.shape}, {at.dtype}; expected a list of integers.",
+            f"the Sample of '{name}' has indices of shape {indices.shape}, {indices.dtype}; "
+            "expected a list of integers.",
             "reference",
         )
-    if (outside := at[(at < 0) | (at >= size)]).size:
+    if (outside := indices[(indices < 0) | (indices >= size)]).size:
         raise PairError(f"the Sample of '{name}' has the index {outside[0]}; expected 0 to {size - 1}.", "reference")
-    return at
+    return indices
 
 
 def bound(
@@ -228,9 +228,10 @@ def bound(
         )
     bounds = np.broadcast_to(value, expected.shape)
     if not (value >= 0).all() and (unfit := ~(bounds >= 0) & np.isfinite(expected)).any():
-        at = np.unravel_index(int(np.argmax(unfit)), expected.shape)
+        index = np.unravel_index(int(np.argmax(unfit)), expected.shape)
         raise PairError(
-            f"the tolerance of {name}[{', '.join(map(str, at))}] is {bounds[at]:g}; expected 0 or more.", "tolerance"
+            f"the tolerance of {name}[{', '.join(map(str, index))}] is {bounds[index]:g}; expected 0 or more.",
+            "tolerance",
         )
     return bounds
 
@@ -280,11 +281,13 @@ def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdic
     """
     greatest: float | None = 0.0
     for name, reference in expected.outputs.items():
-        at = expected.samples.get(name)
-        actual = outputs[name] if at is None else outputs[name].reshape(-1)[at]
+        indices = expected.samples.get(name)
+        actual = outputs[name] if indices is None else outputs[name].reshape(-1)[indices]
         differing = output_errors(actual, reference, expected.bounds[name])
         if differing.outside:
-            index = np.unravel_index(differing.worst if at is None else int(at[differing.worst]), outputs[name].shape)
+            index = np.unravel_index(
+                differing.worst if indices is None else int(indices[differing.worst]), outputs[name].shape
+            )
             pair = actual.reshape(-1)[differing.worst], reference.reshape(-1)[differing.worst]
             sentence = mismatch_sentence(name, index, *pair, differing.outside, actual.size, expected.tolerance)
             return Verdict(finite(differing.greatest), f"{where}: {sentence}")
@@ -330,14 +333,14 @@ def output_errors(actual: Array, expected: Array, bounds: Array) -> OutputErrors
         greatest = max(greatest, float(error.max()))
         if wrong.any():
             outside += int(wrong.sum())
-            at = int(np.argmax(np.where(wrong, error, -1.0)))
-            if error[at] > worst_error:
-                worst, worst_error = start + at, float(error[at])
+            position = int(np.argmax(np.where(wrong, error, -1.0)))
+            if error[position] > worst_error:
+                worst, worst_error = start + position, float(error[position])
     return OutputErrors(greatest, outside, worst)
 
 
 def greatest_if_close(actual: Array, expected: Array, bound: Array) -> float | None:
-    """The greatest |error| if all numbers are within finite bounds. None says nothing: then each element is judged.
+    """The greatest |error| if all numbers are within finite bounds; None if each element must be judged.
 
     Nearly all results are right, and this takes less than half as long.
     """

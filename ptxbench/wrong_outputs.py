@@ -94,22 +94,25 @@ class WrongOutputCase:
         return combined(self.recomputed(name, *part) for part in parts)
 
     def recomputed(self, name: str, rows: slice, start: int, stop: int) -> WrongOutputResult:
-        """The same for some rows; `start` and `stop` count elements within them.
+        """The outcome of `without` for some rows; `start` and `stop` count elements within them.
 
         The input is changed in place and restored: a copy of 4 GiB would take longer than the rest.
         """
         arguments = self.arguments if rows == slice(None) else rows_of(self.pair, self.arguments, rows)
         array = arguments[name]
-        kept_by = [*self.expected.outputs.values(), *self.expected.bounds.values()]  # a reference may return its input
-        if not array.flags.writeable or any(np.may_share_memory(array, other) for other in kept_by):
+        expected_arrays = [
+            *self.expected.outputs.values(),
+            *self.expected.bounds.values(),
+        ]  # a reference may return its input
+        if not array.flags.writeable or any(np.may_share_memory(array, other) for other in expected_arrays):
             array = array.copy()
         cut = array.reshape(-1)[start:stop]
-        kept = cut.copy()
+        original = cut.copy()
         cut[:] = 0
         try:
             return self.outcome_with({**arguments, name: array}, rows)
         finally:
-            cut[:] = kept
+            cut[:] = original
 
     def outcome_with(self, arguments: Mapping[str, Any], rows: slice) -> WrongOutputResult:
         """The outcome of the reference with these arguments instead of the original ones."""
@@ -176,20 +179,22 @@ class VerifiedElements:
         yield WrongOutput(few, partial(self.few_changed, seed))
 
     def zero(self, start: int, stop: int) -> WrongOutputResult:
-        return self.judged(self.between(start, stop), lambda right, bounds, place: np.zeros_like(right))
+        return self.judged(self.between(start, stop), lambda right, bounds, position: np.zeros_like(right))
 
     def unwritten(self, start: int, stop: int) -> WrongOutputResult:
         """As if an output kept its old value."""
         return self.judged(
             self.between(start, stop),
-            lambda right, bounds, place: elements_of(self.before, place if self.at is None else self.at[place]),
+            lambda right, bounds, position: elements_of(
+                self.before, position if self.at is None else self.at[position]
+            ),
         )
 
     def few_changed(self, seed: int) -> WrongOutputResult:
         """Elements drawn from the whole output; with a Sample, only few of them may be verified."""
         few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // ONE_IN)))
-        places = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
-        return self.judged(places, lambda right, bounds, place: shifted(right, TOLERANCES * bounds))
+        positions = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
+        return self.judged(positions, lambda right, bounds, position: shifted(right, TOLERANCES * bounds))
 
     def without_previous_sums(self) -> WrongOutputResult:
         """As if a tile did not add the sums of those before it."""
@@ -198,22 +203,22 @@ class VerifiedElements:
         if not before.size:
             return WrongOutputResult.SAME
         lacking = before[np.argmax(np.abs(before.astype(np.float64)))]
-        return self.judged(self.between(middle, self.size), lambda right, bounds, place: minus(right, lacking))
+        return self.judged(self.between(middle, self.size), lambda right, bounds, position: minus(right, lacking))
 
     def between(self, start: int, stop: int) -> range | Array:
         """The positions of the elements from `start` to `stop` of the whole output among those verified."""
         return range(start, stop) if self.at is None else np.flatnonzero((self.at >= start) & (self.at < stop))
 
-    def judged(self, places: range | Array, change: Change) -> WrongOutputResult:
+    def judged(self, positions: range | Array, change: Change) -> WrongOutputResult:
         """The outcome of changed elements at these positions, with all others right."""
-        if not len(places):
+        if not len(positions):
             return WrongOutputResult.ACCEPTED  # the changed elements are not verified
         return combined(
             self.verdict(
                 piece,
                 change(rounded(elements_of(self.expected, piece), self.dtype), elements_of(self.bounds, piece), piece),
             )
-            for piece in split(places)
+            for piece in split(positions)
         )
 
     def instead(self, values: Array) -> WrongOutputResult:
@@ -246,19 +251,19 @@ def combined(outcomes: Iterable[WrongOutputResult]) -> WrongOutputResult:
     return total
 
 
-def split(places: range | Array) -> Iterator[slice | Array]:
+def split(positions: range | Array) -> Iterator[slice | Array]:
     """The positions, at most PIECE at a time; those of a range as slices."""
-    for start in range(0, len(places), PIECE):
-        piece = places[start : start + PIECE]
+    for start in range(0, len(positions), PIECE):
+        piece = positions[start : start + PIECE]
         yield slice(piece.start, piece.stop) if isinstance(piece, range) else piece
 
 
-def elements_of(array: Array, places: slice | range | Array) -> Array:
+def elements_of(array: Array, positions: slice | range | Array) -> Array:
     """Elements of the flat array, without copying all of an array that is not contiguous, such as a transposed one."""
-    if isinstance(places, range):
-        places = slice(places.start, places.stop)
+    if isinstance(positions, range):
+        positions = slice(positions.start, positions.stop)
     contiguous = array.flags.c_contiguous or not any(array.strides)
-    elements: Array = array.reshape(-1)[places] if contiguous else array.flat[places]
+    elements: Array = array.reshape(-1)[positions] if contiguous else array.flat[positions]
     return elements
 
 
