@@ -30,7 +30,8 @@ class Addition:
 
 
 TRAP = "@%audit_wrong trap;"
-"""A use of the result, or ptxas would remove its computation. The condition is never true, which ptxas cannot know."""
+"""A use of the result, without which ptxas would remove its computation. The condition is never true, which ptxas
+cannot know."""
 
 DIVISION = Addition(
     ".reg .u32 %audit_t; .reg .f32 %audit_x, %audit_y; .reg .pred %audit_wrong;",
@@ -89,7 +90,7 @@ def as_acquire(kernel: EditedKernel) -> str | None:
 
 
 def reloaded(kernel: EditedKernel, opcode_of: Callable[[str, str], str]) -> str | None:
-    """Each global load with another opcode, made from its own and its vector; without hints."""
+    """Each global load with the opcode that `opcode_of` makes from its opcode and its vector; without hints."""
     changes: dict[Span, str] = {}
     for access in memory(kernel, "ld.global"):
         guard, opcode, (target, address, *_) = access.parts
@@ -144,7 +145,7 @@ def wait_after_each_copy(kernel: EditedKernel) -> str | None:
 
 
 def halved_copies(kernel: EditedKernel) -> str | None:
-    """Each copy of 16 bytes as two of 8; copies that may copy nothing included."""
+    """Each copy of 16 bytes as two of 8, also those that may copy nothing."""
     changes: dict[Span, str] = {}
     for instruction in kernel.instructions:
         guard, opcode, operands = instruction.parts
@@ -152,7 +153,7 @@ def halved_copies(kernel: EditedKernel) -> str | None:
             target, source, _, *size = operands
             half = ", %audit_half" if size else ""  # for copies that may copy nothing
             pairs = [(target, source), (eight_bytes_further(target), eight_bytes_further(source))]
-            copies = [f"{guard}cp.async.ca.shared.global {to}, {at}, 8{half};" for to, at in pairs]
+            copies = [f"{guard}cp.async.ca.shared.global {to}, {from_}, 8{half};" for to, from_ in pairs]
             changes[instruction.span] = "\n    ".join(
                 [*(f"shr.u32 %audit_half, {number}, 1;" for number in size), *copies]
             )

@@ -11,7 +11,7 @@ from ptxbench.audit.neutral import any_change
 from ptxbench.result import BuildReport
 from ptxbench.verdict.rules import loads
 
-CODE = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class CudaText:
     @property
     def begin(self) -> int | None:
         """Where the body of the kernel begins, after its brace; None if it was not found."""
-        bare = CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), self.text)
-        match = re.search(rf"__global__[^;{{}}]*\b{re.escape(self.entry)}\s*\([^;{{}}]*\)\s*{{", bare)
+        without_comments = COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), self.text)
+        match = re.search(rf"__global__[^;{{}}]*\b{re.escape(self.entry)}\s*\([^;{{}}]*\)\s*{{", without_comments)
         return match.end() if match else None
 
 
@@ -35,7 +35,7 @@ Change = Callable[[CudaText], str | None]
 def one_text(change: Change) -> Callable[[CudaText, KernelFigures], Iterator[str]]:
     """An edit with one form, if it applies and changes anything."""
 
-    def texts(kernel: CudaText, known: KernelFigures) -> Iterator[str]:
+    def texts(kernel: CudaText, figures: KernelFigures) -> Iterator[str]:
         text = change(kernel)
         if text is not None and text != kernel.text:
             yield text
@@ -44,7 +44,7 @@ def one_text(change: Change) -> Callable[[CudaText, KernelFigures], Iterator[str
 
 
 def first(code: str, *entries: str) -> Change:
-    """`code` before the first statement of these kernels."""
+    """`code` before the first statement of the kernels `entries`."""
 
     def change(kernel: CudaText) -> str | None:
         begin = kernel.begin
@@ -56,7 +56,7 @@ def first(code: str, *entries: str) -> Change:
 
 
 def replaced(pattern: str, new: str, *entries: str) -> Change:
-    """A replacement for a pattern; without `entries` in any kernel."""
+    """A replacement for a pattern in the kernels `entries`; in any kernel if there are none."""
 
     def change(kernel: CudaText) -> str | None:
         return None if entries and kernel.entry not in entries else re.sub(pattern, new, kernel.text)
@@ -69,7 +69,7 @@ def commented(kernel: CudaText) -> str | None:
     return re.sub(r";[ \t]*(?://[^\n]*)?\n", ";    // a remark\n\n", kernel.text)
 
 
-def nc(build: BuildReport) -> int:
+def read_only_loads(build: BuildReport) -> int:
     return loads(build)[0]
 
 
@@ -83,7 +83,7 @@ DIVISIONS = """for (unsigned audit_k = 1; audit_k <= blockDim.x / 128; ++audit_k
 CUDA = (
     Edit("CUDA C: no __restrict__", ("sass.nc",), one_text(replaced(r"\s__restrict__", "")),
          undone="it has no load by the read-only path, or keeps them all.",
-         shows=lambda base, head: nc(base) > nc(head)),
+         shows=lambda base, head: read_only_loads(base) > read_only_loads(head)),
     Edit("CUDA C: vectors split", ("sass.width", "ptx_global_load_requests"),
          one_text(replaced(FLOAT4, r"make_float4(\1[4 * i], \1[4 * i + 1], \1[4 * i + 2], \1[4 * i + 3])"))),
     Edit("CUDA C: too few registers", ("spills",),

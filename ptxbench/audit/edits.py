@@ -22,13 +22,13 @@ MOST_ELEMENTS = 8
 """The most elements of a vector."""
 
 FEWEST_REGISTERS = 24
-"""ptxas 13.5 uses these if it needs them, whatever `.maxnreg` says: 8 to 24 gave the same code."""
+"""ptxas 13.5 uses so many if it needs them, whatever `.maxnreg` says: 8 to 24 gave the same code."""
 
 STATIC_SHARED_BYTES = 48 << 10
 """The most shared memory that a kernel can declare."""
 
 MORE_WORK = 0.1
-"""A share of the instructions that a warp executes: five times what the gate allows."""
+"""The added instructions as a share of those that a warp executes: five times what the gate allows."""
 
 ROUND = 10
 """Instructions in a round of `chain`."""
@@ -75,7 +75,7 @@ class Edit:
 def one_text(edit: Callable[[EditedKernel], str | None]) -> Callable[[EditedKernel, KernelFigures], Iterator[str]]:
     """An edit that has one way, if it applies at all and changes anything."""
 
-    def texts(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
+    def texts(kernel: EditedKernel, figures: KernelFigures) -> Iterator[str]:
         text = edit(kernel)
         if text is not None and text != kernel.text:
             yield text
@@ -105,7 +105,7 @@ def volatile(opcode: str, *, vector: str = "") -> str:
 def split(opcode: str) -> Callable[[EditedKernel, KernelFigures], Iterator[str]]:
     """Every vector access as accesses of one element each; volatile ones if ptxas merges the plain ones again."""
 
-    def texts(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
+    def texts(kernel: EditedKernel, figures: KernelFigures) -> Iterator[str]:
         vectors = [access for access in memory(kernel, opcode) if vector_of(access)]
         if not vectors:
             return
@@ -124,38 +124,41 @@ def elements(statement: Statement, *, keep_hints: bool) -> str:
     """A vector access as one access for each element."""
     guard, opcode, operands = statement.parts
     element = opcode.split(".")[-1]
-    plain = opcode.replace(f".{vector_of(statement)}", "") if keep_hints else volatile(opcode)
+    opcode_of_one = opcode.replace(f".{vector_of(statement)}", "") if keep_hints else volatile(opcode)
     stores = opcode.startswith("st")
     address, vector = (operands[0], operands[1]) if stores else (operands[1], operands[0])
-    rest = operands[2:] if keep_hints else []
+    hints = operands[2:] if keep_hints else []
     lines = []
     for i, part in enumerate(vector.strip("{} ").split(",")):
         if part.strip() == "_":
             continue
-        at = f"{address[:-1]} + {i * ELEMENT_BYTES.get(element, 4)}]"
-        both = [at, part.strip()] if stores else [part.strip(), at]
-        lines.append(f"{guard}{plain} {', '.join([*both, *rest])};")
+        element_address = f"{address[:-1]} + {i * ELEMENT_BYTES.get(element, 4)}]"
+        operands_of_one = [element_address, part.strip()] if stores else [part.strip(), element_address]
+        lines.append(f"{guard}{opcode_of_one} {', '.join([*operands_of_one, *hints])};")
     return "\n    ".join(lines)
 
 
 def repeated(kernel: EditedKernel) -> str | None:
-    """Every global load twice; both values are combined, or ptxas would remove even a volatile load."""
+    """Every global load twice; both values are combined, because ptxas removes even a volatile load if nothing uses
+    it."""
     changes: dict[Span, str] = {}
     types: set[str] = set()
     for access in memory(kernel, "ld.global"):
         assert access.instruction
         guard, opcode, (target, address, *_) = access.parts
         parts = target.strip("{} ").replace(" ", "").split(",")
-        loaded, needed = registers(access.instruction.operands[0]), registers(access.instruction.operands[1:])
-        if loaded & needed or len(loaded) < len(parts):
-            continue  # the first load would overwrite the address; or an element is not used
-        bits = 8 * kernel.function.registers[loaded.pop()].bytes
+        targets, sources = registers(access.instruction.operands[0]), registers(access.instruction.operands[1:])
+        if targets & sources or len(targets) < len(parts):
+            continue  # the first load would overwrite the address, or an element is not used
+        bits = 8 * kernel.function.registers[targets.pop()].bytes
         types.add(f"    .reg .b{bits} %audit_{bits}_<{MOST_ELEMENTS}>;")
-        again = [f"%audit_{bits}_{i}" for i in range(len(parts))]
-        vector = "{" + ", ".join(again) + "}" if target.startswith("{") else again[0]
-        joined = [f"{guard}or.b{bits} {part}, {part}, {other};" for part, other in zip(parts, again, strict=True)]
+        second_values = [f"%audit_{bits}_{i}" for i in range(len(parts))]
+        vector = "{" + ", ".join(second_values) + "}" if target.startswith("{") else second_values[0]
+        combined = [
+            f"{guard}or.b{bits} {part}, {part}, {other};" for part, other in zip(parts, second_values, strict=True)
+        ]
         second = f"{guard}{volatile(opcode, vector=vector_of(access))} {vector}, {address};"
-        changes[access.span] = "\n    ".join([access.text, second, *joined])
+        changes[access.span] = "\n    ".join([access.text, second, *combined])
     if types:
         changes[kernel.body, kernel.body] = "\n" + "\n".join(sorted(types))
     return kernel.with_changes(changes)
@@ -172,8 +175,8 @@ def without_nc(kernel: EditedKernel) -> str | None:
 
 def with_most_registers(kernel: EditedKernel, count: int) -> str | None:
     """The kernel with `.maxnreg` instead of `.minnctapersm`; None if it has a `.maxnreg`, or uses setmaxnreg."""
-    dealt_out = any(instruction.parts[1].startswith("setmaxnreg.") for instruction in kernel.instructions)
-    if dealt_out or ".maxnreg" in kernel.function.directives:
+    redistributed = any(instruction.parts[1].startswith("setmaxnreg.") for instruction in kernel.instructions)
+    if redistributed or ".maxnreg" in kernel.function.directives:
         return None
     code, brace = without_comments(kernel.text), kernel.body - 1
     start = code.rindex(".entry", 0, brace)
@@ -183,9 +186,9 @@ def with_most_registers(kernel: EditedKernel, count: int) -> str | None:
     return kernel.with_changes(changes)
 
 
-def few_registers(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
+def few_registers(kernel: EditedKernel, figures: KernelFigures) -> Iterator[str]:
     """`.maxnreg` below the kernel's registers, in the steps of eight of ptxas."""
-    for count in range((known.registers - 1) // 8 * 8, FEWEST_REGISTERS - 1, -8):
+    for count in range((figures.registers - 1) // 8 * 8, FEWEST_REGISTERS - 1, -8):
         if (text := with_most_registers(kernel, count)) is not None:
             yield text
 
@@ -199,9 +202,9 @@ def fewer_warps(base: BuildReport, head: BuildReport) -> bool:
     return 0.0 < (head.occupancy or 0.0) < (base.occupancy or 0.0)
 
 
-def unused_shared_memory(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
+def unused_shared_memory(kernel: EditedKernel, figures: KernelFigures) -> Iterator[str]:
     """As much static shared memory as possible; the kernel writes one word of it."""
-    if (size := (STATIC_SHARED_BYTES - known.shared_bytes) // 16 * 16 - 16) > 0:
+    if (size := (STATIC_SHARED_BYTES - figures.shared_bytes) // 16 * 16 - 16) > 0:
         yield kernel.inserted(
             f"    .shared .align 16 .b8 audit_shared[{size}];\n"
             "    st.volatile.shared.u32 [audit_shared], 0;"
@@ -259,9 +262,9 @@ CHAIN_REGISTERS = (
 )
 
 
-def extra_instructions(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
+def extra_instructions(kernel: EditedKernel, figures: KernelFigures) -> Iterator[str]:
     """A dependent chain of MORE_WORK of the instructions."""
-    rounds = max(1, round(MORE_WORK * known.instructions / ROUND))
+    rounds = max(1, round(MORE_WORK * figures.instructions / ROUND))
     yield kernel.inserted(CHAIN_REGISTERS + chain(rounds, "AUDIT_ROUND"))
 
 

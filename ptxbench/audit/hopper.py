@@ -16,7 +16,7 @@ BULK_LOAD = re.compile(r"cp\.async\.bulk\.(?P<tensor>tensor\.\dd\.)?shared::\w+\
 """A bulk or tensor copy into shared memory, which reports its bytes to an mbarrier."""
 
 SHARED_WITH_OTHERS = re.compile(r"st\.async|red\.async|\.multicast::")
-"""What reports bytes to the mbarriers of other CTAs: there the number of expected bytes is not one CTA's."""
+"""Instructions that report bytes to mbarriers of other CTAs, so an mbarrier expects more than its CTA's bytes."""
 
 
 def copied_twice(*, tensors: bool) -> Callable[[EditedKernel], str | None]:
@@ -48,7 +48,7 @@ WGMMA = re.compile(r"(wgmma\.mma_async\.sync\.aligned\.m64n)\d+(k\d+\.f32\.\S+)"
 
 
 def unused_product(kernel: EditedKernel) -> str | None:
-    """Before each product of a warpgroup one of its first eight columns, whose sums nothing reads."""
+    """Before each product of a warpgroup, another one of only its first eight columns, whose sums nothing reads."""
     changes: dict[Span, str] = {}
     for instruction in kernel.instructions:
         guard, opcode, operands = instruction.parts
@@ -64,7 +64,7 @@ def unused_product(kernel: EditedKernel) -> str | None:
     return kernel.with_changes(changes)
 
 
-def where(opcode: str, lines: str) -> Callable[[EditedKernel], str | None]:
+def at_start(opcode: str, lines: str) -> Callable[[EditedKernel], str | None]:
     """`lines` at the start of a kernel that uses the opcode, and whose threads have one dimension."""
 
     def edit(kernel: EditedKernel) -> str | None:
@@ -108,8 +108,8 @@ HOPPER = (
          one_text(copied_twice(tensors=True))),
     Edit("an extra product of a warpgroup", ("ptx_wgmma_operations", "ptx_wgmma_shared_bytes"),
          one_text(unused_product), undone="ptxas leaves out the product that nothing reads."),
-    Edit("an extra barrier of the cluster", ("ptx_barriers",), one_text(where("barrier.cluster.", CLUSTER_BARRIER))),
-    Edit("a word of the cluster", CLUSTER, one_text(where("barrier.cluster.", CLUSTER_WORD))),
-    Edit("an extra phase of an mbarrier", ("ptx_mbarrier_phases",), one_text(where("mbarrier.init.", PHASE))),
+    Edit("an extra barrier of the cluster", ("ptx_barriers",), one_text(at_start("barrier.cluster.", CLUSTER_BARRIER))),
+    Edit("a word of the cluster", CLUSTER, one_text(at_start("barrier.cluster.", CLUSTER_WORD))),
+    Edit("an extra phase of an mbarrier", ("ptx_mbarrier_phases",), one_text(at_start("mbarrier.init.", PHASE))),
 )  # fmt: skip
 """Edits for kernels that use these units."""

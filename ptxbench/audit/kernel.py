@@ -13,7 +13,7 @@ from ptxbench.emulator.tokens import TOKEN
 from ptxbench.errors import PtxSyntaxError
 
 Span = tuple[int, int]
-"""The range of its characters in the text; the end is exclusive."""
+"""A range of characters in the text; the end is exclusive."""
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 LABEL = re.compile(r"[A-Za-z_$%][\w$]*\s*:(?!:)")
@@ -94,7 +94,7 @@ def read_kernel(text: str, entry: str) -> EditedKernel:
     instructions = iter(function.instructions)
     statements = tuple(
         Statement(kind, span, code[slice(*span)], next(instructions) if kind == "instruction" else None)
-        for kind, span in places(code, match.end())
+        for kind, span in statement_spans(code, match.end())
     )
     return EditedKernel(text, function, statements, match.end())
 
@@ -104,22 +104,22 @@ def without_comments(text: str) -> str:
     return COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), text)
 
 
-def places(code: str, at: int) -> Iterator[tuple[Literal["instruction", "label", "declaration"], Span]]:
+def statement_spans(code: str, position: int) -> Iterator[tuple[Literal["instruction", "label", "declaration"], Span]]:
     """The statements of a body without comments, from its opening brace to its closing one."""
     depth = 1
     while depth:
-        at += len(code[at:]) - len(code[at:].lstrip())
-        if code[at] in "{};":
-            depth += {"{": 1, "}": -1, ";": 0}[code[at]]
-            at += 1
+        position += len(code[position:]) - len(code[position:].lstrip())
+        if code[position] in "{};":
+            depth += {"{": 1, "}": -1, ";": 0}[code[position]]
+            position += 1
             continue
-        if match := LINE_DIRECTIVE.match(code, at):
-            at = match.end()
+        if match := LINE_DIRECTIVE.match(code, position):
+            position = match.end()
             continue
-        label = LABEL.match(code, at)
-        end = label.end() if label else code.index(";", at) + 1
-        yield "label" if label else "declaration" if code[at] == "." else "instruction", (at, end)
-        at = end
+        label = LABEL.match(code, position)
+        end = label.end() if label else code.index(";", position) + 1
+        yield "label" if label else "declaration" if code[position] == "." else "instruction", (position, end)
+        position = end
 
 
 def separated(operands: str) -> list[str]:

@@ -52,7 +52,7 @@ def count_mutants(
     chosen = choose_edits(edits)
     return sum(
         len(applicable(source, chosen)[1])
-        for pair_plan in jobs_of(kernels, names, variants)
+        for pair_plan in plans_of(kernels, names, variants)
         for source in edited(pair_plan)
     )
 
@@ -92,22 +92,22 @@ def audit_mutants(
     chosen = tuple(dict.fromkeys(edit.name for edit in choose_edits(edits)))
     tasks = [
         FileAudit(kernels, pair_plan.loaded.name, source.variant, chosen, arch)
-        for pair_plan in jobs_of(kernels, names, variants)
+        for pair_plan in plans_of(kernels, names, variants)
         for source in edited(pair_plan)
     ]
-    outcomes_of: dict[int, list[AuditOutcome]] = {}
+    outcomes_by_task: dict[int, list[AuditOutcome]] = {}
     with closing((pool or SerialPool()).map(audit_file, tasks, on_report)) as results:
         for number, outcomes in results:
-            outcomes_of[number] = outcomes
+            outcomes_by_task[number] = outcomes
     for number in range(len(tasks)):
-        yield from outcomes_of[number]
+        yield from outcomes_by_task[number]
 
 
 def audit_file(task: FileAudit, report: Reporter) -> list[AuditOutcome]:
     """The outcome of each edit of one file."""
-    (pair_plan,) = jobs_of(task.kernels, [task.pair], [task.variant])
-    own = next(source for source in pair_plan.loaded.sources if source.variant == "ptx")
-    needed = at_least(task.arch or open_backend("emulator").device().sm, own.path)
+    (pair_plan,) = plans_of(task.kernels, [task.pair], [task.variant])
+    ptx_source = next(source for source in pair_plan.loaded.sources if source.variant == "ptx")
+    needed = at_least(task.arch or open_backend("emulator").device().sm, ptx_source.path)
     backend = open_backend("emulator", needed)
     plan = RunPlan(pair_plans=(pair_plan,), backend=backend, arch=needed, kernels=task.kernels)
     empty = document(RunFrame(plan, backend.device()), [], COMPLETE)
@@ -129,7 +129,7 @@ def choose_edits(patterns: Sequence[str]) -> list[Edit]:
     return [edit for edit in EDITS if edit.name in names]
 
 
-def jobs_of(kernels: Path, names: Sequence[str], variants: Sequence[str]) -> tuple[PairPlan, ...]:
+def plans_of(kernels: Path, names: Sequence[str], variants: Sequence[str]) -> tuple[PairPlan, ...]:
     return plan_pairs(kernels, names, variants)[0]
 
 
@@ -185,7 +185,7 @@ class Builder:
         self.pool.shutdown(cancel_futures=True)
 
     def begin(self, source: Source, text: str) -> tuple[Source, Future[Build]]:
-        """The file with another text, and its build, which has been started."""
+        """The file with another text, and its build, which was started."""
         self.count += 1
         path = self.folder / str(self.count) / source.path.name
         path.parent.mkdir()
@@ -214,26 +214,28 @@ class EditSubject:
         before = self.verified(self.original)
         if before.status != VERIFIED or before.build is None:
             why = f"the original kernel is {before.status}: {before.reason}"
-            yield from (self.outcome(asked, skipped=why) for asked in chosen)
+            yield from (self.outcome(edit, skipped=why) for edit in chosen)
             return
-        known = self.known(before)
-        ways = [asked.texts(kernel, known) for asked in chosen]
+        kernel_figures = self.kernel_figures(before)
+        texts_of_edits = [edit.texts(kernel, kernel_figures) for edit in chosen]
         # The first texts of all edits are built at once; most edits have no other.
-        first = [self.builder.begin(self.source, text) if (text := next(way, None)) else None for way in ways]
-        for edit, way, begun in zip(chosen, ways, first, strict=True):
-            yield self.tried(edit, way, begun, before)
+        first = [
+            self.builder.begin(self.source, text) if (text := next(texts, None)) else None for texts in texts_of_edits
+        ]
+        for edit, texts, first_build in zip(chosen, texts_of_edits, first, strict=True):
+            yield self.tried(edit, texts, first_build, before)
 
     def tried(
-        self, edit: Edit, way: Iterator[str], begun: tuple[Source, Future[Build]] | None, before: VariantResult
+        self, edit: Edit, texts: Iterator[str], started: tuple[Source, Future[Build]] | None, before: VariantResult
     ) -> AuditOutcome:
         """The gate's outcome for the mildest text of an edit that shows in the machine code."""
-        while begun:
-            candidate = self.built(*begun)
+        while started:
+            candidate = self.built(*started)
             report = with_occupancy(candidate.build, self.launch) if candidate.build else None
             if report is None or before.build is None or edit.shows(before.build, report):
                 return self.judged(edit, before, candidate)
-            text = next(way, None)
-            begun = self.builder.begin(self.source, text) if text else None
+            text = next(texts, None)
+            started = self.builder.begin(self.source, text) if text else None
         return self.outcome(edit, skipped=edit.undone)
 
     def judged(self, edit: Edit, before: VariantResult, candidate: VariantRun) -> AuditOutcome:
@@ -241,9 +243,9 @@ class EditSubject:
         judgement = gate(self.run(after), self.run(before), GateConfig(modes=("counters",)))
         passed = judgement.exit_status == ExitStatus.GOOD
         if passed and after.build and before.build and after.build.sass_sha256 != before.build.sass_sha256:
-            # only if nothing else shows the edit, because each derivation runs ptxas again
-            pair = [self.derived(run, result) for run, result in ((candidate, after), (self.original, before))]
-            judgement = gate(self.run(pair[0]), self.run(pair[1]), GateConfig(modes=("counters",)))
+            # Only if nothing else shows the edit, because each derivation runs ptxas again.
+            derived = [self.derived(run, result) for run, result in ((candidate, after), (self.original, before))]
+            judgement = gate(self.run(derived[0]), self.run(derived[1]), GateConfig(modes=("counters",)))
         failing = {
             judged.row.metric: Change(judged.row.metric, judged.row.base, judged.row.head)
             for judged in judgement.failing
@@ -282,7 +284,7 @@ class EditSubject:
         executed = candidate.executed(self.launch) if candidate else None
         return with_executed({variant: result}, {variant: executed})[variant]
 
-    def known(self, before: VariantResult) -> KernelFigures:
+    def kernel_figures(self, before: VariantResult) -> KernelFigures:
         counts, build = before.counts or {}, before.build
         return KernelFigures(
             registers=(build and build.registers) or 0,

@@ -27,7 +27,7 @@ def commented(kernel: EditedKernel) -> str | None:
 
 
 def renamed_registers(kernel: EditedKernel) -> str | None:
-    """Every register with another name; None if one declaration makes many registers, whose names are not all
+    """Every register with another name; None if a declaration such as `%r<9>` makes registers whose names are not
     written."""
     lines = [declaration for declaration in kernel.declarations if declaration.text.startswith(".reg")]
     if any("<" in line.text for line in lines):
@@ -62,11 +62,11 @@ def reordered(kernel: EditedKernel) -> str | None:
     Not multiply-adds of a kernel with limited registers: ptxas 13.5 makes sgemm_tiled spill 16 bytes if
     they are exchanged, and the gate is right to report that.
     """
-    held = {".maxnreg", ".minnctapersm"} & set(kernel.function.directives)
+    limits_registers = {".maxnreg", ".minnctapersm"} & set(kernel.function.directives)
     changes: dict[Span, str] = {}
     before: Statement | None = None
     for statement in kernel.statements:
-        stays = held and statement.instruction and statement.instruction.opcode.startswith("fma.")
+        stays = limits_registers and statement.instruction and statement.instruction.opcode.startswith("fma.")
         if before and not stays and independent(before, statement):
             changes |= {before.span: statement.text, statement.span: before.text}
             before = None
@@ -75,33 +75,36 @@ def reordered(kernel: EditedKernel) -> str | None:
     return kernel.with_changes(changes)
 
 
-def independent(one: Statement, other: Statement) -> bool:
+def independent(statement: Statement, other: Statement) -> bool:
     """Whether two neighbours can be exchanged: they share no register, and nothing else depends on their order."""
-    if not (one.instruction and other.instruction and movable(one) and movable(other)):
+    if not (statement.instruction and other.instruction and movable(statement) and movable(other)):
         return False
-    return not registers(one.instruction) & registers(other.instruction)
+    return not registers(statement.instruction) & registers(other.instruction)
 
 
 def movable(statement: Statement) -> bool:
     assert statement.instruction
     root, *modifiers = statement.parts[1].split(".")
-    times = any(isinstance(operand, Special) and TIME.match(operand.name) for operand in statement.instruction.operands)
-    return root in MOVABLE and "cc" not in modifiers and not times
+    reads_time = any(
+        isinstance(operand, Special) and TIME.match(operand.name) for operand in statement.instruction.operands
+    )
+    return root in MOVABLE and "cc" not in modifiers and not reads_time
 
 
-def enough_registers(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
-    """`.maxnreg` of the kernel's registers, and a few more: under a limit, ptxas need not find the same code again."""
+def enough_registers(kernel: EditedKernel, figures: KernelFigures) -> Iterator[str]:
+    """A `.maxnreg` of the kernel's registers, and a few more: ptxas may not find the same code under a limit."""
     if ".minnctapersm" in kernel.function.directives:  # which already limits them
         return
-    for count in range(-(-known.registers // 8) * 8, min(known.registers + 24, 256), 8):
+    for count in range(-(-figures.registers // 8) * 8, min(figures.registers + 24, 256), 8):
         yield from filter(None, [with_most_registers(kernel, count)])
 
 
 def as_many_registers(base: BuildReport, head: BuildReport) -> bool:
-    """And about as many instructions: ptxas may unroll less under another limit, and then the edit is not neutral."""
-    same = (head.registers, head.spill_store_bytes) == (base.registers, base.spill_store_bytes)
+    """Whether both have the same registers and about as many instructions: under another limit ptxas may unroll less,
+    and then the edit is not neutral."""
+    same_registers = (head.registers, head.spill_store_bytes) == (base.registers, base.spill_store_bytes)
     total = base.sass.get("total", 0)
-    return same and abs(head.sass.get("total", 0) - total) <= total // 50
+    return same_registers and abs(head.sass.get("total", 0) - total) <= total // 50
 
 
 def any_change(base: BuildReport, head: BuildReport) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ptxbench import stats
 
 BLOCKS = stats.LOOKS[0]
-"""The fewest blocks with which a round may end, so the noisiest estimate."""
+"""The fewest blocks with which a round may end, which give the noisiest estimate."""
 
 DELAY = 0.3
 """The mean delay of a delayed sample, as a share of its time; exponential."""
@@ -62,16 +62,16 @@ def draw_suite(noise: Noise, rng: np.random.Generator, kernels: int, rounds: int
     """Two runs of equal kernels whose true ratio and time are 1."""
     shape = (2, kernels, rounds)
     shared = rng.normal(0, noise.run, (2, 1, 1)) + rng.normal(0, noise.process, shape)
-    own = rng.normal(0, noise.variant, (*shape, 2)) + np.log1p(SLOWER) * (rng.random((*shape, 2)) < noise.slow)
-    a, b = (draw_samples(noise, rng, shape) + (shared + own[..., i])[..., None, None] for i in (0, 1))
+    of_variant = rng.normal(0, noise.variant, (*shape, 2)) + np.log1p(SLOWER) * (rng.random((*shape, 2)) < noise.slow)
+    a, b = (draw_samples(noise, rng, shape) + (shared + of_variant[..., i])[..., None, None] for i in (0, 1))
     return Suite(walsh_median((b - a).mean(axis=-1)), np.median(b.reshape(*shape, -1), axis=-1))
 
 
 def draw_samples(noise: Noise, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """The samples of one variant, two in each block: shape (*shape, BLOCKS, 2)."""
-    shape_of_one = (*shape, BLOCKS, 2)
-    samples = rng.normal(0, noise.sample, shape_of_one)
-    late = rng.random(shape_of_one) < noise.delayed
+    sample_shape = (*shape, BLOCKS, 2)
+    samples = rng.normal(0, noise.sample, sample_shape)
+    late = rng.random(sample_shape) < noise.delayed
     samples[late] += np.log1p(rng.exponential(DELAY, np.count_nonzero(late)))
     return samples
 
@@ -80,7 +80,8 @@ PAIRS = np.triu_indices(BLOCKS)
 
 
 def walsh_median(values: Floats) -> Floats:
-    """The Hodges-Lehmann estimate along the last axis, of BLOCKS values: `stats.hodges_lehmann` of many at once."""
+    """The Hodges-Lehmann estimate along the last axis, which has BLOCKS values: `stats.hodges_lehmann` for many at
+    once."""
     i, j = PAIRS
     median: Floats = np.median(values[..., i] + values[..., j], axis=-1) / 2
     return median

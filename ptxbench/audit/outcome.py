@@ -25,11 +25,11 @@ class AuditOutcome:
     edit: str
     """The change, in a few words: `vector loads split`."""
     expected: Sequence[str]
-    """Metrics that must at least fail; none for a neutral edit, which must pass."""
+    """Metrics that must fail, others may; none for a neutral edit, which must pass."""
     failing: Sequence[str] = ()
     """Metrics that failed the gate."""
     exit_status: ExitStatus = ExitStatus.GOOD
-    """The gate's."""
+    """The exit status of the gate."""
     skipped: str | None = None
     """Why the edit could not be judged, in a sentence, such as that ptxas undid it. None if it was judged."""
     variant: str = "ptx"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
-"""One-sided, for every bound."""
+"""The confidence of every bound, one-sided."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class AlarmRate:
     def most(self) -> float | None:
         """The exact upper bound of the true rate, with confidence CONFIDENCE.
 
-        The rate at which so few events have the probability 1 - CONFIDENCE (Clopper and Pearson, Biometrika 26,
+        It is the rate at which so few events have the probability 1 - CONFIDENCE (Clopper and Pearson, Biometrika 26,
         1934). For 300 trials without an event it is 1 %. None without trials.
         """
-        from scipy.special import bdtri  # here, for scipy takes a fifth of a second to import
+        from scipy.special import bdtri  # here, because scipy takes a fifth of a second to import
 
         if not self.trials:
             return None

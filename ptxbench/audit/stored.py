@@ -55,21 +55,21 @@ class StoredDevice:
 
 
 def rounds_in(run: RunDocument) -> int:
-    return max((len({one.round for one in cell.rounds}) for cell in run.cells), default=0)
+    return max((len({timed_round.round for timed_round in cell.rounds}) for cell in run.cells), default=0)
 
 
 def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
     """The timed runs by GPU model, in the order of their start. Raises TooFewRuns if no model has enough of them."""
     timed = sorted((run for run in runs if is_timed(run)), key=lambda run: run.run.started)
     names = dict.fromkeys(run.device.name for run in timed)
-    known = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
-    if not any(device.enough for device in known):
-        counts = "; ".join(map(str, known)) or f"{len(runs)} runs without times"
+    found = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
+    if not any(device.enough for device in found):
+        counts = "; ".join(map(str, found)) or f"{len(runs)} runs without times"
         raise TooFewRuns(
             f"An audit of stored runs takes {FEWEST_RUNS} runs and {FEWEST_ROUNDS} rounds on {FEWEST_DAYS} days, of "
             f"one GPU model and the same code. Found: {counts}. Run more: ptxbench run --backend gpu --rounds 10."
         )
-    return known
+    return found
 
 
 def audit_runs(device: StoredDevice, config: GateConfig, report: Reporter = lambda *_: None) -> list[TallyLine]:
@@ -85,10 +85,10 @@ def audit_runs(device: StoredDevice, config: GateConfig, report: Reporter = lamb
         for condition, tally in tallies.items():
             if not (unmoved := rows[condition.mode]):
                 continue
-            place = number % len(unmoved)  # each kernel in turn
-            suite = with_code_changes(unmoved, condition.moves(len(unmoved), place))
-            alarm = tally.add(suite, place, untrusted_reason(base, head))
-            tally.add(swapped(suite), place, untrusted_reason(base, head))
+            changed = number % len(unmoved)  # each kernel in turn
+            suite = with_code_changes(unmoved, condition.moves(len(unmoved), changed))
+            alarm = tally.add(suite, changed, untrusted_reason(base, head))
+            tally.add(swapped(suite), changed, untrusted_reason(base, head))
             kernels[condition] = max(kernels[condition], len(unmoved))
             if i % 2 == 0 and j == i + 1:
                 apart[condition] = AlarmRate(apart[condition].events + alarm, apart[condition].trials + 1)

@@ -28,16 +28,15 @@ SUITES = 300
 ROUNDS = (5, 10)
 
 ENOUGH_ROUNDS = 10
-"""The rounds from which misses and INCONCLUSIVE have a target; five rounds are for a first look."""
+"""The fewest rounds for which misses and INCONCLUSIVE have a target; five rounds are for a first look."""
 
 SECONDS = 100e-6
-"""The time of each kernel: far above the resolution of the clock."""
+"""The time of each kernel: much more than the resolution of the clock."""
 
 MOST_ALARMS: dict[Mode, float] = {"ratio": 0.01, "time": 0.02}
 MOST_MISSED, MOST_FAR_MISSED = 0.05, 0.001
 """The greatest shares of misses for slowdowns of twice and four times the budget."""
 MOST_UNSURE = 0.10
-
 
 MOVED, STILL = Moves((("ptx", "source"),)), Moves((("ptx", "same"),))
 

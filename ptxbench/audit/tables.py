@@ -21,19 +21,19 @@ def rewritten(entry: str, rewrites: Sequence[Rewrite]) -> Callable[[EditedKernel
             return None
         changes: dict[Span, str] = {}
         for pattern, new in rewrites:
-            before = len(changes)
+            changes_before = len(changes)
             for statement in kernel.statements:
-                plain = " ".join(statement.text.split())
-                if (text := re.sub(pattern, new, plain)) != plain:
+                with_single_blanks = " ".join(statement.text.split())
+                if (text := re.sub(pattern, new, with_single_blanks)) != with_single_blanks:
                     changes[statement.span] = text
-            if len(changes) == before:
+            if len(changes) == changes_before:
                 return None
         return kernel.with_changes(changes)
 
     return edit
 
 
-# ---- the places of shared memory
+# ---- the layout of shared memory
 
 UNPADDED = (
     (r"tile\[1056\]", "tile[1024]"),
@@ -125,12 +125,12 @@ NEIGHBOURS = 32
 
 def scattered(kernel: EditedKernel) -> str | None:
     """The threads of a CTA with exchanged numbers, so that neighbouring lanes do not access neighbouring elements."""
-    own = SCATTERED.get(kernel.function.name)
+    kept_registers = SCATTERED.get(kernel.function.name)
     threads = kernel.function.directives.get(".maxntid", (0,))[0]
     number = next(
         (instruction for instruction in kernel.instructions if is_thread_number(instruction.instruction)), None
     )
-    if own is None or number is None or threads % NEIGHBOURS:
+    if kept_registers is None or number is None or threads % NEIGHBOURS:
         return None
     name = number.parts[2][0]
     changes: dict[Span, str] = {
@@ -143,7 +143,7 @@ def scattered(kernel: EditedKernel) -> str | None:
     for instruction in kernel.instructions:
         assert instruction.instruction
         guard, opcode, operands = instruction.parts
-        if name in registers(instruction.instruction.operands[1:]) and operands[0] not in own:
+        if name in registers(instruction.instruction.operands[1:]) and operands[0] not in kept_registers:
             sources = [re.sub(rf"{re.escape(name)}(?![\w$])", "%audit_thread", operand) for operand in operands[1:]]
             changes[instruction.span] = f"{guard}{opcode} {', '.join([operands[0], *sources])};"
     return kernel.with_changes(changes)

@@ -28,17 +28,17 @@ def twice_the_budget(budget: float) -> float:
     return round(2 * budget, 9)
 
 
-def slowed(suite: Suite, slowdown: float, place: int = 0) -> Suite:
+def slowed(suite: Suite, slowdown: float, index: int = 0) -> Suite:
     """The suite with one slower kernel in head, in time and in clock cycles."""
-    row, evidence = suite[place]
+    row, evidence = suite[index]
     head, head_cycles = ([log + log1p(slowdown) for log in logs] for logs in (evidence.head, evidence.head_cycles))
     worse = (row, dataclasses.replace(evidence, head=head, head_cycles=head_cycles))
-    return [*suite[:place], worse, *suite[place + 1 :]]
+    return [*suite[:index], worse, *suite[index + 1 :]]
 
 
 @dataclass
 class AuditTally:
-    """Counts over suites of one kind."""
+    """Verdicts counted over suites of one kind."""
 
     mode: Mode
     rule: Rule
@@ -50,7 +50,7 @@ class AuditTally:
     trials: dict[float, int] = field(default_factory=dict)
     missed: dict[float, int] = field(default_factory=dict)
     missed_inconclusive: dict[float, int] = field(default_factory=dict)
-    """The missed ones that the gate calls INCONCLUSIVE, not good."""
+    """How many of the missed slowdowns the gate calls INCONCLUSIVE instead of passing them."""
 
     def add(self, suite: Suite, place: int = 0, untrusted: str | None = None) -> bool:
         """Judge the suite, and the suite with each slowdown of the kernel at `place`; whether there was a false
@@ -84,13 +84,13 @@ class TallyLine:
     """The rounds of each run."""
     kernels: int
     controls: bool
-    """True if one kernel counts as changed and the others are controls; else all count as changed."""
+    """True if one kernel counts as changed and the others are controls; otherwise all count as changed."""
     alarms: AlarmRate
-    """Rates over suites."""
+    """False alarms over suites."""
     apart: AlarmRate
-    """Rates over suites that share no run, which a bound needs."""
+    """False alarms over suites that share no run, which a bound needs."""
     inconclusive: AlarmRate
-    """Rates over rows of unchanged speed. Rows of one suite share its run, so there is no bound."""
+    """INCONCLUSIVE rows over rows of unchanged speed. Rows of one suite share its run, so there is no bound."""
     missed: Mapping[float, AlarmRate]
     """By slowdown: suites in which the slowed kernel was not REGRESSED."""
     missed_inconclusive: Mapping[float, int]
@@ -118,7 +118,8 @@ class RateTarget:
 def line(
     tally: AuditTally, noise: str, rounds: int, kernels: int, controls: bool, apart: AlarmRate | None = None
 ) -> TallyLine:
-    """The line of a complete tally, without targets; `apart`: if suites share runs."""
+    """The line of a complete tally, without targets; `apart`: the false alarms of suites that share no run, if others
+    do."""
     return TallyLine(
         tally.mode,
         tally.rule.budget,

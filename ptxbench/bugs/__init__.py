@@ -1,4 +1,4 @@
-"""How good is `check`? Single semantic bugs are planted in the kernels of a pair, and `check` must reject each one.
+"""Measures how good `check` is: bugs are planted in the kernels of a pair, one at a time, and it must reject each.
 
 `ptx` and `cuda` plant bugs, `trial` judges one bug, `audit` chooses the bugs of a kernel and counts the outcomes.
 """

@@ -58,8 +58,8 @@ def audit(order: TrialOrder, patterns: Sequence[str] = (), jobs: int = 1) -> Ite
         for name in names:
             yield from audit_pair(order, name)
         return
-    fresh = multiprocessing.get_context("spawn")  # a fork would inherit this process's threads and emulator
-    with ProcessPoolExecutor(min(jobs, len(names)), fresh) as pool:
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit this process's threads and emulator
+    with ProcessPoolExecutor(min(jobs, len(names)), spawn) as pool:
         try:
             with without_interrupts():
                 started = [pool.submit(outcomes_of_pair, order, name) for name in names]
@@ -79,19 +79,19 @@ def outcomes_of_pair(order: TrialOrder, name: str) -> list[BugOutcome]:
 def audit_pair(order: TrialOrder, name: str) -> Iterator[BugOutcome]:
     """The outcomes of one pair: first its PTX, then its CUDA C, on the lowest architecture that the PTX needs."""
     loaded = load(order.kernels, name)
-    written = next(source for source in loaded.sources if source.variant == "ptx")
-    order = replace(order, arch=at_least(order.arch, written.path))
+    ptx_source = next(source for source in loaded.sources if source.variant == "ptx")
+    order = replace(order, arch=at_least(order.arch, ptx_source.path))
     entries = equivalent.read(order.kernels)
     for variant in VARIANTS:
         suite = CheckSuite(with_launch_of(loaded, variant), order.arch, order.seed)
         source = next(source for source in loaded.sources if source.variant == variant).on(order.arch)
         bugs = bugs_of(source)
-        own = equivalent.entries_of_kernel(entries, name, source.language, bugs)
-        yield from audit_kernel(order, BugTrial(suite, source), bugs, own)
+        kernel_entries = equivalent.entries_of_kernel(entries, name, source.language, bugs)
+        yield from audit_kernel(order, BugTrial(suite, source), bugs, kernel_entries)
 
 
 def with_launch_of(loaded: LoadedPair, variant: str) -> LoadedPair:
-    """The pair with the launch of the variant: `check` launches what it judges as the pair."""
+    """The pair with the launch of the variant, because `check` launches every kernel as the pair says."""
     return replace(loaded, pair=replace(loaded.pair, launch=loaded.pair.launch_of(variant)))
 
 
@@ -111,20 +111,20 @@ def bugs_of(source: Source) -> list[Bug]:
 
 def interleaved_by_kind(bugs: Sequence[Bug], order: TrialOrder, purpose: str) -> Iterator[Bug]:
     """The bugs in a random order, taking one of each kind in turn."""
-    drawn = random.Random(f"{order.seed} {purpose}")
+    generator = random.Random(f"{order.seed} {purpose}")
     kinds = {kind: [bug for bug in bugs if bug.kind == kind] for kind in order.kinds}
-    for of_kind in kinds.values():
-        drawn.shuffle(of_kind)
+    for bugs_of_kind in kinds.values():
+        generator.shuffle(bugs_of_kind)
     while any(kinds.values()):
-        for left in kinds.values():
-            if left:
-                yield left.pop()
+        for remaining in kinds.values():
+            if remaining:
+                yield remaining.pop()
 
 
 def audit_kernel(
     order: TrialOrder, trial: BugTrial, bugs: Sequence[Bug], entries: Sequence[equivalent.Equivalent]
 ) -> Iterator[BugOutcome]:
-    """The outcomes of one kernel, until `order.bugs` of them count or no bug is left."""
+    """The outcomes of one kernel, until `order.bugs` of them count or all bugs were tried."""
     source, pair = trial.source, trial.suite.loaded.name
     accepted = trial.judged(trial.text)
     if accepted.verdict != ACCEPTED:

@@ -1,7 +1,7 @@
 """Bugs of a CUDA C kernel: planted in its tokens, whatever the kernel does.
 
-A rule is a function from the tokens and a place among them to edits; RULES lists them all. A bug that does not
-compile does not count; the caller skips it.
+A rule is a function from the tokens and the index `at` of one of them to edits; RULES lists them all. A bug that does
+not compile does not count; the caller skips it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def is_declaration(tokens: Tokens, at: int) -> bool:
 
 
 def indices(tokens: Tokens, at: int) -> Edits:
-    """An index one element further, and one back."""
+    """The index of an array, one more and one less."""
     if tokens.words[at] != "[" or tokens.word(at - 1) in ("", "(", ",", "=", "{", ";") or is_declaration(tokens, at):
         return
     end = tokens.partners.get(at)
@@ -102,11 +102,11 @@ def indices(tokens: Tokens, at: int) -> Edits:
             yield "offset", words, replaced(tokens, at + 1, end - 1, f"({inside}) {sign} 1")
 
 
-def places(tokens: Tokens, at: int) -> Edits:
-    """The number of a thread or a CTA, one more."""
+def thread_numbers(tokens: Tokens, at: int) -> Edits:
+    """The number of a thread or a CTA, or their extent, one more."""
     if tokens.words[at] in ("threadIdx", "blockIdx", "gridDim", "blockDim") and tokens.word(at + 1) == ".":
-        own = tokens.slice(at, at + 2)
-        yield "offset", f"{own} to {own} + 1", replaced(tokens, at, at + 2, f"({own} + 1)")
+        number = tokens.slice(at, at + 2)
+        yield "offset", f"{number} to {number} + 1", replaced(tokens, at, at + 2, f"({number} + 1)")
 
 
 def numbers(tokens: Tokens, at: int) -> Edits:
@@ -190,8 +190,10 @@ def other_names(tokens: Tokens, at: int) -> Edits:
     name = tokens.words[at]
     if name not in types or types[name][1] == at:
         return
-    type_, place = types[name]
-    others = [other for other, (kind, where) in types.items() if kind == type_ and where < place]
+    type_, declared_at = types[name]
+    others = [
+        other for other, (other_type, other_at) in types.items() if other_type == type_ and other_at < declared_at
+    ]
     if others:
         yield "stale", f"{others[-1]} for {name}", replaced(tokens, at, at, others[-1])
 
@@ -200,7 +202,7 @@ TYPES = {"unsigned", "int", "float", "double", "size_t", "uint4", "int4", "float
 
 
 def declared(tokens: Tokens) -> dict[str, tuple[str, int]]:
-    """The variables that a text declares with one of TYPES: the type, and where."""
+    """The variables that a text declares with one of TYPES: the type, and the index of the token."""
     if not hasattr(tokens, "declared"):
         names: dict[str, tuple[str, int]] = {}
         type_ = ""
@@ -209,8 +211,8 @@ def declared(tokens: Tokens) -> dict[str, tuple[str, int]]:
                 type_ = word
             elif word in (";", ")", "{", "("):
                 type_ = ""
-            starts = tokens.words[at - 1] in TYPES or (tokens.words[at - 1] == "," and type_)
-            if tokens.kinds[at] == "name" and starts and type_ and tokens.word(at + 1) in ("=", ";", ",", ")"):
+            is_declared = tokens.words[at - 1] in TYPES or (tokens.words[at - 1] == "," and type_)
+            if tokens.kinds[at] == "name" and is_declared and type_ and tokens.word(at + 1) in ("=", ";", ",", ")"):
                 names.setdefault(word, (type_, at))
         tokens.declared = names  # type: ignore[attr-defined]
     return tokens.declared  # type: ignore[attr-defined,no-any-return]
@@ -223,7 +225,7 @@ RULES: Sequence[Rule] = (
     conditions,
     bounds,
     indices,
-    places,
+    thread_numbers,
     numbers,
     loops,
     assignments,

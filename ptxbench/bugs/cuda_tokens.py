@@ -71,9 +71,9 @@ class Tokens:
             end += 1
         if self.word(end) != ">" or self.words[at - 1] == "operator":
             return None
-        known = self.words[at - 1] in (*CASTS, "template")
+        takes_arguments = self.words[at - 1] in (*CASTS, "template")
         following = self.kinds[end + 1] if end + 1 < len(self) else ""
-        return end if known or self.word(end + 1) in ("(", "::", "*", "&") or following == "name" else None
+        return end if takes_arguments or self.word(end + 1) in ("(", "::", "*", "&") or following == "name" else None
 
     def operand_after(self, at: int) -> int | None:
         """The last token of the operand that begins at `at`: a name, a number or brackets, and what follows them."""

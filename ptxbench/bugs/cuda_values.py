@@ -31,8 +31,8 @@ def results(tokens: Tokens, at: int) -> Edits:
     if last is None or last == at:
         return
     for name, mask in CUTS.items():
-        own = tokens.slice(at, last)
-        yield "precision", f"{tokens.words[at]} cut to {name}", replaced(tokens, at, last, cut(own, mask))
+        call = tokens.slice(at, last)
+        yield "precision", f"{tokens.words[at]} cut to {name}", replaced(tokens, at, last, cut(call, mask))
 
 
 def sums(tokens: Tokens, at: int) -> Edits:
@@ -45,9 +45,9 @@ def sums(tokens: Tokens, at: int) -> Edits:
     end = tokens.statement_end(at)
     if end is None or end == at + 1 or tokens.in_header(at):
         return
-    own = tokens.slice(at + 1, end - 1)
+    value = tokens.slice(at + 1, end - 1)
     for name, mask in CUTS.items():
-        yield "precision", f"= cut to {name}", replaced(tokens, at + 1, end - 1, cut(own, mask))
+        yield "precision", f"= cut to {name}", replaced(tokens, at + 1, end - 1, cut(value, mask))
 
 
 def constants(tokens: Tokens, at: int) -> Edits:
@@ -62,7 +62,7 @@ def constants(tokens: Tokens, at: int) -> Edits:
 
 
 def wide(tokens: Tokens, at: int) -> Edits:
-    """A cast to 64 bits as one to 32."""
+    """A cast to 64 bits, as one to 32 bits."""
     if tokens.words[at] != "static_cast" or tokens.word(at + 1) != "<":
         return
     end = tokens.partners.get(at + 1)

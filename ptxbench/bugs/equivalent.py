@@ -21,8 +21,9 @@ FILE = "equivalent.toml"
 
 @dataclass(frozen=True)
 class Equivalent:
-    """One entry. `code`: the line, `edits`: what was changed there, both with * for any text; `which`: one of
-    several bugs that look alike, None for all of them.
+    """One entry. `code`: the line, `edits`: what was changed there, both with * for any text.
+
+    `which`: the number of one of several bugs with equal edit and code; None for all of them.
     """
 
     pair: str
@@ -53,9 +54,9 @@ def read(kernels: Path) -> list[Equivalent]:
 
 
 def entry(table: Any, path: Path, number: int) -> Equivalent:
-    known = {field.name for field in fields(Equivalent)}
-    lists = isinstance(table, dict) and isinstance(table.get("edits"), list)
-    if not lists or table.keys() | {"which"} != known or not all(isinstance(edit, str) for edit in table["edits"]):
+    names = {field.name for field in fields(Equivalent)}
+    has_edits = isinstance(table, dict) and isinstance(table.get("edits"), list)
+    if not has_edits or table.keys() | {"which"} != names or not all(isinstance(edit, str) for edit in table["edits"]):
         wanted = "pair, language, code, edits (a list of strings), why, and optionally which"
         raise UsageError(f"'{path}': entry {number} of [[equivalent]] is invalid; expected {wanted}.")
     return Equivalent(**{**table, "code": " ".join(str(table["code"]).split()), "edits": tuple(table["edits"])})
@@ -63,10 +64,12 @@ def entry(table: Any, path: Path, number: int) -> Equivalent:
 
 def entries_of_kernel(entries: Sequence[Equivalent], pair: str, language: str, bugs: Sequence[Bug]) -> list[Equivalent]:
     """The entries for one kernel. Raises UsageError for an entry that matches none of its bugs."""
-    own = [equivalent for equivalent in entries if (equivalent.pair, equivalent.language) == (pair, language)]
-    for equivalent in own:
+    kernel_entries = [
+        equivalent for equivalent in entries if (equivalent.pair, equivalent.language) == (pair, language)
+    ]
+    for equivalent in kernel_entries:
         for edit in equivalent.edits:
             if not any(replace(equivalent, edits=(edit,)).matches(bug) for bug in bugs):
                 message = f"the {language} kernel of '{pair}' has no bug '{edit}' in '{equivalent.code}'"
                 raise UsageError(f"{FILE}: {message}. Correct the entry, or remove it.")
-    return own
+    return kernel_entries

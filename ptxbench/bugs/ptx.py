@@ -64,9 +64,9 @@ class InstructionPlace:
 
     def text(self, opcode: str | None = None, operands: Sequence[str] | None = None, guard: str | None = None) -> str:
         """The instruction with another opcode, other operands or another guard."""
-        own = self.operands if operands is None else operands
-        chosen = self.guard if guard is None else guard
-        return f"{chosen}{opcode or self.opcode} {', '.join(own)}".rstrip() + ";"
+        new_operands = self.operands if operands is None else operands
+        new_guard = self.guard if guard is None else guard
+        return f"{new_guard}{opcode or self.opcode} {', '.join(new_operands)}".rstrip() + ";"
 
     def with_operand(self, number: int, new: str) -> str:
         return self.text(operands=[*self.operands[:number], new, *self.operands[number + 1 :]])
@@ -114,7 +114,7 @@ def number_of(operand: str) -> int | None:
 
 
 def comparisons(place: InstructionPlace) -> Edits:
-    """`setp.lt` as `setp.le`, `eq` as `ne`; unsigned as signed."""
+    """`setp.lt` as `setp.le`, `eq` as `ne`."""
     words = place.words
     if words[0] not in ("setp", "set") or words[1] not in OPPOSITE:
         return
@@ -127,7 +127,7 @@ def from_memory(kernel: EditedKernel) -> frozenset[str]:
     places = [InstructionPlace(kernel, index, statement) for index, statement in enumerate(kernel.instructions)]
     loaded = {name for place in places if re.match(r"ld\.global", place.opcode) for name in place.written}
     while (
-        more := {
+        dependent := {
             name
             for place in places
             if not place.opcode.startswith("ld") and place.reads & loaded
@@ -135,7 +135,7 @@ def from_memory(kernel: EditedKernel) -> frozenset[str]:
         }
         - loaded
     ):
-        loaded |= more
+        loaded |= dependent
     return frozenset(loaded)
 
 
@@ -281,17 +281,17 @@ def tails(place: InstructionPlace) -> Edits:
             yield "tail", "guarded store dropped", ""
         else:
             declared = ".reg .pred %bug_p; .reg .u32 %bug_t, %bug_n;"
-            lane = (
+            not_last_lane = (
                 "mov.u32 %bug_t, %laneid;", "activemask.b32 %bug_n;", "bfind.u32 %bug_n, %bug_n;",
                 "setp.ne.u32 %bug_p, %bug_t, %bug_n;",
             )  # fmt: skip
-            yield "tail", "not by the last lane", place.block(declared, *lane, place.text(guard="@%bug_p "))
-            last = (
+            yield "tail", "not by the last lane", place.block(declared, *not_last_lane, place.text(guard="@%bug_p "))
+            not_last_cta = (
                 "mov.u32 %bug_t, %ctaid.x;", "mov.u32 %bug_n, %nctaid.x;", "sub.u32 %bug_n, %bug_n, 1;",
                 "setp.ne.u32 %bug_p, %bug_t, %bug_n;",
             )  # fmt: skip
             if "shared" not in words:
-                yield "tail", "not by the last CTA", place.block(declared, *last, place.text(guard="@%bug_p "))
+                yield "tail", "not by the last CTA", place.block(declared, *not_last_cta, place.text(guard="@%bug_p "))
 
 
 def stale(place: InstructionPlace) -> Edits:

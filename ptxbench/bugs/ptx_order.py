@@ -18,8 +18,8 @@ def barriers(place: InstructionPlace) -> Edits:
     if WAITS.match(place.opcode):
         yield "barrier", f"{place.opcode} dropped", ""
     elif re.match(r"mbarrier\.(try|test)_wait", place.opcode):
-        to = place.operands[0]
-        yield "barrier", f"{place.opcode} does not wait", f"{place.guard}setp.eq.u32 {to}, 0, 0;"
+        predicate = place.operands[0]
+        yield "barrier", f"{place.opcode} does not wait", f"{place.guard}setp.eq.u32 {predicate}, 0, 0;"
 
 
 ORDERS = {"acquire": "relaxed", "release": "relaxed", "acq_rel": "relaxed"}
@@ -41,8 +41,8 @@ def scopes(place: InstructionPlace) -> Edits:
             yield "scope", "sc to acq_rel", place.text(".".join([*words[:number], "acq_rel", *words[number + 1 :]]))
     ordered = {"relaxed", "acquire", "release", "volatile"} & set(words)
     if words[0] in ("ld", "st") and ordered:
-        plain = [word for word in words if word not in ordered and word not in ("gpu", "sys", "cta", "cluster")]
-        yield "scope", f"{min(ordered)} to weak", place.text(".".join(plain))
+        weak = [word for word in words if word not in ordered and word not in ("gpu", "sys", "cta", "cluster")]
+        yield "scope", f"{min(ordered)} to weak", place.text(".".join(weak))
     if words[0] in ("atom", "red") and "global" in words and not {"cta", "gpu", "sys", "cluster"} & set(words):
         yield "scope", "atomic of the CTA alone", place.text(".".join([words[0], "relaxed", "cta", *words[1:]]))
 

@@ -17,7 +17,7 @@ def narrowed(place: InstructionPlace) -> Edits:
     words, operands = place.words, place.operands
     if words[0] not in COMPUTES or "param" in words or not operands or not operands[0].startswith("%"):
         return
-    to, guard, type_ = operands[0], place.guard, place.type
+    target, guard, type_ = operands[0], place.guard, place.type
     exact: tuple[str, ...] = ()  # types that hold the result exactly
     if words[0] == "cvt":
         type_, exact = words[-2], {"f16": ("f16", "tf32"), "bf16": ("bf16", "tf32")}.get(type_, ())
@@ -28,13 +28,17 @@ def narrowed(place: InstructionPlace) -> Edits:
             place.block(
                 ".reg .b16 %bug_half;",
                 place.text(),
-                f"{guard}cvt.rn.f16.f32 %bug_half, {to};",
-                f"{guard}cvt.f32.f16 {to}, %bug_half;",
+                f"{guard}cvt.rn.f16.f32 %bug_half, {target};",
+                f"{guard}cvt.f32.f16 {target}, %bug_half;",
             ),
         )
     for name, mask in (("bf16", "0xffff0000"), ("tf32", "0xffffe000")):
         if type_ == "f32" and name not in exact:
-            yield "precision", f"cut to {name}", place.block("", place.text(), f"{guard}and.b32 {to}, {to}, {mask};")
+            yield (
+                "precision",
+                f"cut to {name}",
+                place.block("", place.text(), f"{guard}and.b32 {target}, {target}, {mask};"),
+            )
     if type_ == "f64":
         yield (
             "precision",
@@ -42,12 +46,16 @@ def narrowed(place: InstructionPlace) -> Edits:
             place.block(
                 ".reg .f32 %bug_single;",
                 place.text(),
-                f"{guard}cvt.rn.f32.f64 %bug_single, {to};",
-                f"{guard}cvt.f64.f32 {to}, %bug_single;",
+                f"{guard}cvt.rn.f32.f64 %bug_single, {target};",
+                f"{guard}cvt.f64.f32 {target}, %bug_single;",
             ),
         )
     elif type_ in ("u64", "s64") and words[0] in ("mul", "mad") and "wide" not in words:
-        yield "precision", "cut to 32 bits", place.block("", place.text(), f"{guard}and.b64 {to}, {to}, 0xffffffff;")
+        yield (
+            "precision",
+            "cut to 32 bits",
+            place.block("", place.text(), f"{guard}and.b64 {target}, {target}, 0xffffffff;"),
+        )
 
 
 def constants(place: InstructionPlace) -> Edits:
@@ -64,8 +72,8 @@ def carries(place: InstructionPlace) -> Edits:
     """A carry that is lost."""
     words = place.words
     if words[0] in ("addc", "madc", "subc"):
-        without = ".".join([words[0][:-1], *words[1:]])
-        yield "precision", f"carry lost, {words[0]} to {words[0][:-1]}", place.text(without)
+        without_carry = ".".join([words[0][:-1], *words[1:]])
+        yield "precision", f"carry lost, {words[0]} to {words[0][:-1]}", place.text(without_carry)
     if words[0] in ("mul", "mad", "madc") and words[1] in ("hi", "lo") and place.type in ("u32", "s32", "u64", "s64"):
         other = {"hi": "lo", "lo": "hi"}[words[1]]
         yield "operands", f"{words[1]} to {other}", place.text(".".join([words[0], other, *words[2:]]))

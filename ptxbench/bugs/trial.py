@@ -21,7 +21,8 @@ from ptxbench.errors import CompileError, KernelError, PairError
 from ptxbench.toolchain import cubin, locate, ptxas
 
 FUEL = 1 << 16
-"""Loop iterations of a warp: no check size of a shipped pair needs a tenth as many, and a bug may loop forever."""
+"""The most loop iterations of a warp: no check size of a shipped pair needs a tenth of it, and a bug may loop
+forever."""
 
 JUDGED = tuple(STAGES)[: tuple(STAGES).index("resources")]
 """The stages that decide whether a kernel is right."""
@@ -50,7 +51,7 @@ class BugTrial:
     def machine_code(self, ptx: str) -> str | None:
         """A key that is equal for two texts with the same machine code; None if ptxas cannot assemble the text."""
         tool = locate.program("ptxas")
-        assert tool, "asked before"
+        assert tool, "audit checks it first"
         try:
             binary, messages = toolchain.assembled(tool, ptx, self.suite.arch)
         except ptxas.RefusedError:
@@ -61,24 +62,24 @@ class BugTrial:
         return cubin.identity(cubin.read(binary), self.suite.entry, resources.registers, resources.shared_bytes)
 
     @cached_property
-    def own_ptx(self) -> str:
-        """Raises PairError if the original kernel cannot be built."""
+    def original_ptx(self) -> str:
+        """The PTX of the original kernel. Raises PairError if it cannot be built."""
         ptx = self.ptx(self.text)
         if ptx is None or self.machine_code(ptx) is None:
             raise PairError(f"{self.source.path.name} cannot be built for {self.suite.arch}.")
         return ptx
 
     @cached_property
-    def own_code(self) -> str | None:
-        return self.machine_code(self.own_ptx)
+    def original_code(self) -> str | None:
+        return self.machine_code(self.original_ptx)
 
     def is_a_bug(self, bug: Bug) -> bool | None:
         """Whether the machine code differs; None if the text with the bug cannot be built."""
         ptx = self.ptx(bug.planted(self.text))
-        if ptx == self.own_ptx:
+        if ptx == self.original_ptx:
             return False
         code = self.machine_code(ptx) if ptx is not None else None
-        return None if code is None else code != self.own_code
+        return None if code is None else code != self.original_code
 
     def judged(self, text: str) -> Judgement:
         """The judgement of a text by the stages that decide whether it is right."""
@@ -93,7 +94,7 @@ class BugTrial:
         ptx = self.ptx(text)
         assert ptx is not None
         try:
-            left = launch(
+            result = launch(
                 CheckKernel(ptx, self.suite.entry, self.suite.arch), self.suite.pair, case, LaunchOptions(fuel=FUEL)
             )
         except KernelError:
@@ -101,8 +102,8 @@ class BugTrial:
         with silence():
             return not all(
                 np.allclose(
-                    (left.outputs[name] if (at := case.expected.samples.get(name)) is None
-                     else left.outputs[name].reshape(-1)[at]).astype(np.float64),
+                    (result.outputs[name] if (indices := case.expected.samples.get(name)) is None
+                     else result.outputs[name].reshape(-1)[indices]).astype(np.float64),
                     expected.astype(np.float64),
                 )
                 for name, expected in case.expected.outputs.items()

@@ -19,7 +19,7 @@ from ptxbench.result import Round
 from ptxbench.units import si
 
 PASS, WARN, FAIL, ABSENT = "PASS", "WARN", "FAIL", "N/A"
-"""ABSENT: what it needs is not available."""
+"""The status of a line. ABSENT: what the check needs is not available."""
 
 FLUSHES = 1.05
 """A reading after a flush must take this many times as long as without it, or the flush has no effect."""
@@ -32,20 +32,22 @@ COARSE_TIMER_NS = 100_000
 """A spin may be one timer step longer than requested, which adds to each sample's time."""
 
 WIDE = 0.005
-"""The half width of the control's interval that the defaults should reach."""
+"""The greatest half width of the control's interval that the default settings should give."""
 
 PROCESSES_DIFFER = 0.01
-"""Largest standard deviation between processes in the simulations behind the intervals."""
+"""The largest standard deviation between processes in the simulations that tested the intervals."""
 
 STRAIGHT = 0.01
 """The most by which a graph of 4 K launches may be off the line through K and 2 K, as a share."""
 
 SAME = 0.01
+"""The most by which the times after two assemblers may differ, as a share."""
 
 LEAST_BANDWIDTH = 0.6
 """A share of the published bandwidth: a copy kernel reaches 80 to 95 % on a healthy device."""
 
 CLOCK_SETTLED = 0.01
+"""The most by which a constant clock may be off its last value, as a share."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Calibration:
     read_curve_ns: Mapping[str, int] = field(default_factory=dict)
     """Time of a read after a flush that read this many times L2."""
     write_curve_ns: Mapping[str, int] = field(default_factory=dict)
-    """The same after a flush that filled memory."""
+    """Time of a read after a flush that filled this many times L2."""
     dirty: float | None = None
     """By how much a read is slower after the fill than after the read, as a share."""
     control: float | None = None
@@ -97,7 +99,7 @@ class Calibration:
 
 
 def calibration(lines: Sequence[CheckResult]) -> Calibration:
-    """The status of all lines together."""
+    """The measurements of all lines together."""
     return Calibration(**{name: value for line in lines for name, value in line.values.items()})
 
 
@@ -143,7 +145,7 @@ def judge_flush(subject: str, read: Curve, write: Curve) -> CheckResult:
 
 
 def judge_dirty(subject: str, read: Curve, write: Curve, times: float) -> CheckResult:
-    """The cost of dirty lines that another launch left. Only reported, because the default flush leaves none."""
+    """The cost of dirty lines that another launch left. It is only reported, because the default flush leaves none."""
     clean, dirty = median(read[times]), median(write[times])
     words = f"a read takes {dirty / clean:.3f} times as long after {times:g} x L2 of writes as after reads"
     return CheckResult(subject, PASS, words, "", {"dirty": dirty / clean - 1})
@@ -174,14 +176,14 @@ def judge_shield(
 
     `shielded`: how long the flush takes with the spin; empty without a spin.
     """
-    h, f = median(host), median(flushing)
-    values = {"host_ns": round(h), "flush_ns": round(f), "spin_ns": spin_ns}
-    words = f"the host takes {si(h / 1e9, 's')}, the flush {f / h:.1f} times that"
-    held = f
+    host_median, flush_median = median(host), median(flushing)
+    values = {"host_ns": round(host_median), "flush_ns": round(flush_median), "spin_ns": spin_ns}
+    words = f"the host takes {si(host_median / 1e9, 's')}, the flush {flush_median / host_median:.1f} times that"
+    held = flush_median
     if shielded:
         held = median(shielded)
-        words += f", with a spin of {si(spin_ns / 1e9, 's')} {held / h:.1f} times"
-    if held < flush.AHEAD * h:
+        words += f", with a spin of {si(spin_ns / 1e9, 's')} {held / host_median:.1f} times"
+    if held < flush.AHEAD * host_median:
         advice = (
             f"The device waits for the host (under {flush.AHEAD} times), so events would time the host. "
             "Stop other work on the processor, or use a faster one."
@@ -195,10 +197,10 @@ def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float
     estimates = stats.round_log_ratios(rounds, *reversed(rounds[0].contrast)) if rounds else []
     if not estimates:
         return CheckResult(subject, FAIL, "the control was not measured", "Run ptxbench run --rounds 1 to see why.")
-    interval = stats.run_interval([logs for one in rounds if (logs := stats.block_log_ratios(one))])
+    interval = stats.run_interval([logs for timed_round in rounds if (logs := stats.block_log_ratios(timed_round))])
     half = (interval.high - interval.low) / 2
     spread = stdev(estimates) if len(estimates) > 1 else None
-    blocks, took = round(median(len(one.ns) for one in rounds)), median(seconds)
+    blocks, took = round(median(len(timed_round.ns) for timed_round in rounds)), median(seconds)
     values = {
         "control": interval.value,
         "control_half_width": half,
@@ -226,8 +228,8 @@ def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float
 
 def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int], long: Sequence[int]) -> CheckResult:
     """Whether the times of graphs of K, 2 K and 4 K launches are on one line, whose slope is a kernel's time."""
-    one, two, four = median(short), median(middle), median(long)
-    error = four / (one + 3 * (two - one)) - 1
+    once, twice, four_times = median(short), median(middle), median(long)
+    error = four_times / (once + 3 * (twice - once)) - 1
     words = f"{4 * k} launches in a graph lie {error:+.2%} off the line through {k} and {2 * k}"
     values = {"slope_error": error}
     if not abs(error) <= STRAIGHT:

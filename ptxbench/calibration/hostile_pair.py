@@ -1,4 +1,4 @@
-"""What the pairs of `hostile/` have in common: y[i] = i, of which only the CUDA C comes to an end."""
+"""What the pairs of `hostile/` have in common: y[i] = i, with CUDA C that works and PTX that does not end or fails."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ SCHEMA = "ptxbench.calibration/1"
 NAME = "calibration.json"
 
 FITS = ("uuid_hash", "driver", "l2_bytes", "mig")
-"""What must be equal for a device and its calibration; without an identity no calibration is valid."""
+"""Fields of a device that must be those of its calibration; without an identity no calibration is valid."""
 
-AGAIN = "Run ptxbench doctor --calibrate again, or delete the file."
+CALIBRATE_AGAIN = "Run ptxbench doctor --calibrate again, or delete the file."
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def to_json(record: CalibrationRecord) -> str:
     document: dict[str, Any] = {"schema": SCHEMA, "forbids_timing": record.forbids_timing, **dataclasses.asdict(record)}
     document["device"] = info_document(record.device)
     for line in document["lines"]:
-        del line["values"]  # they are the `calibration`
+        del line["values"]  # `calibration` has them
     return json_text(document)
 
 
@@ -59,13 +59,13 @@ def load(folder: Path) -> CalibrationRecord | None:
     try:
         return FILE.load(folder)
     except ResultError as error:
-        raise ResultError(f"{error} {AGAIN}") from None
+        raise ResultError(f"{error} {CALIBRATE_AGAIN}") from None
 
 
 def fits(record: CalibrationRecord, device: Device) -> bool:
     """Whether the record is of this device under this driver. A device that cannot be identified has no record."""
-    known = record.device.uuid_hash and record.device.driver
-    return bool(known) and all(getattr(record.device, name) == getattr(device, name) for name in FITS)
+    identified = record.device.uuid_hash and record.device.driver
+    return bool(identified) and all(getattr(record.device, name) == getattr(device, name) for name in FITS)
 
 
 def calibrated(plan: RunPlan, folder: Path) -> RunPlan:
@@ -75,11 +75,11 @@ def calibrated(plan: RunPlan, folder: Path) -> RunPlan:
     record = load(folder)
     if record is None or record.forbids_timing or not fits(record, plan.backend.device()):
         return plan
-    known = record.calibration
+    calibration = record.calibration
     return dataclasses.replace(
         plan,
-        backend=flushing(plan.backend, Flush(known.flush_k, known.spin_ns)),
-        calibration=dataclasses.asdict(known),
+        backend=flushing(plan.backend, Flush(calibration.flush_k, calibration.spin_ns)),
+        calibration=dataclasses.asdict(calibration),
     )
 
 

@@ -1,6 +1,6 @@
 """The checklist of a calibration: takes the readings for one line after the other, and has each judged.
 
-Prints nothing. assessment.py knows what the numbers mean; only the device can do what is behind Probe.
+Prints nothing. assessment.py judges the numbers; Probe reads what only the device can tell.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ READINGS, TRIES, PAIRS = 50, 50, 1000
 """Readings of each flush, of the host's time, and of empty pairs of events."""
 
 WORKERS = 5
+"""Rounds of the control, each in its own process."""
 
 PATIENCE = 20.0
-"""Seconds after which the endless kernel's worker is killed."""
+"""Seconds after which the worker of the endless kernel is killed."""
 
 TINY, LAUNCHES = 1 << 14, 64
 """Elements of a copy that takes some microseconds, and its launches in a short graph."""
@@ -55,9 +56,10 @@ ROUNDS = 4096
 """Rounds of the arithmetic kernel: some hundred microseconds."""
 
 LEAST_COPY, MOST_OF_MEMORY = 1 << 30, 1 / 8
-"""Bytes of each array of the copy: this many, or four times L2, and at most this share of any memory."""
+"""Bytes of each array of the copy: at least this many and four times L2, and at most this share of any memory."""
 
 IDLE_SECONDS = 3.0
+"""How long the device is idle before its clock is watched."""
 
 QUICK = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=1.0, looks=(8, 20), limit_seconds=1.0, solo=0)
 """For cells whose time does not matter."""
@@ -67,7 +69,7 @@ Rounds = Callable[[RunPlan], Iterator[Event]]
 
 @dataclass(frozen=True)
 class Check:
-    """A line to be made. `needed`: whether times cannot be trusted without it."""
+    """A check that makes a line. `needed`: whether no time can be trusted if it fails."""
 
     subject: str
     make: Callable[[str], CheckResult]
@@ -121,20 +123,20 @@ class CalibrationSuite:
             now(), environment.tool(), self.device, toolchain.versions(), calibration(self.lines), self.lines
         )
 
-    # ---- what the checks build on
+    # ---- what the checks use
 
     @cached_property
     def device(self) -> Device:
         return self.backend.device()
 
     @property
-    def known(self) -> Calibration:
+    def measurements(self) -> Calibration:
         return calibration(self.lines)
 
     @property
     def flushed_backend(self) -> Backend:
         """The backend with the chosen flush."""
-        return flushing(self.backend, Flush(self.known.flush_k, self.known.spin_ns))
+        return flushing(self.backend, Flush(self.measurements.flush_k, self.measurements.spin_ns))
 
     def build(self, path: Path, entry: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
         return toolchain.build(
@@ -173,16 +175,16 @@ class CalibrationSuite:
         return CheckResult(subject, PASS, words)
 
     def loading(self, subject: str) -> CheckResult:
-        """One cubin, and one PTX text."""
+        """Whether a cubin and a PTX text load, run and are right."""
         size = PAIR.check_sizes[0]
         arguments = PAIR.make_arguments(size, 1)
         for assembler, status in (("toolkit", FAIL), ("driver", WARN)):
             try:
                 built = self.build(PATH, "control", assembler)  # type: ignore[arg-type]
-                left = self.backend.run(built, PAIR.launch(**size), arguments, PAIR.outputs).outputs
+                outputs = self.backend.run(built, PAIR.launch(**size), arguments, PAIR.outputs).outputs
             except PtxbenchError as error:
                 return CheckResult(subject, status, f"--assembler {assembler}: {error}", "Times need this assembler.")
-            if not np.array_equal(left["y"], arguments["x"]):
+            if not np.array_equal(outputs["y"], arguments["x"]):
                 words = f"--assembler {assembler}: the copy differs from its source"
                 return CheckResult(subject, FAIL, words, "Do not trust any run; check nvidia-smi.")
         return CheckResult(
@@ -191,7 +193,7 @@ class CalibrationSuite:
 
     def flush(self, subject: str) -> CheckResult:
         kinds: tuple[tuple[FlushKind, dict[float, list[int]]], ...] = (("read", self.read), ("write", self.write))
-        for turn in range(READINGS + 1):  # in turns, so that all share the drift of the clock
+        for turn in range(READINGS + 1):  # one of each in turn, so that all share the drift of the clock
             for times in flush.MULTIPLES:
                 for how, curve in kinds:
                     reading = self.probe.read_after(how, times)
@@ -202,14 +204,14 @@ class CalibrationSuite:
     def dirty(self, subject: str) -> CheckResult:
         if not self.read or not self.write:
             return CheckResult(subject, WARN, "not measured, because the flush was not")
-        return judge.judge_dirty(subject, self.read, self.write, self.known.flush_k)
+        return judge.judge_dirty(subject, self.read, self.write, self.measurements.flush_k)
 
     def timers(self, subject: str) -> CheckResult:
         pairs = [self.probe.event_pair_ns() for _ in range(PAIRS)]
         return judge.judge_timers(subject, self.probe.timer_readings(), pairs)
 
     def shield(self, subject: str) -> CheckResult:
-        times, step = self.known.flush_k, self.known.timer_step_ns
+        times, step = self.measurements.flush_k, self.measurements.timer_step_ns
         host = [self.probe.host_ns() for _ in range(TRIES)]
         flushing = [self.probe.flush_ns(times, 0) for _ in range(TRIES)]
         spin = flush.spin_ns(median(host), median(flushing), step) if step else 0
@@ -228,7 +230,7 @@ class CalibrationSuite:
                 cells.append(event.cell)
             elif isinstance(event, DeviceLost):
                 raise MachineError(f"the device was lost: {event.reason}")
-        rounds = [one for cell in cells for one in cell.rounds if one.contrast[1] == COPY]
+        rounds = [timed_round for cell in cells for timed_round in cell.rounds if timed_round.contrast[1] == COPY]
         return judge.judge_control(subject, rounds, seconds, limit=self.settings.biased)
 
     def slope(self, subject: str) -> CheckResult:
@@ -259,10 +261,10 @@ class CalibrationSuite:
         )
         settings = dataclasses.replace(self.settings, limit_seconds=2.0)
         measured = measure({"copy": copy, "fma": fma}, seed=1, reference="copy", settings=settings, host=self.host)
-        (one,) = measured.rounds
-        names = dict(zip("AB", one.contrast, strict=True))
-        among = {name: stats.median_ns([one], name) or 0.0 for name in names.values()}
-        solo = {names[letter]: taken for letter, taken in one.solo_ns.items()}
+        (timed_round,) = measured.rounds
+        names = dict(zip("AB", timed_round.contrast, strict=True))
+        among = {name: stats.median_ns([timed_round], name) or 0.0 for name in names.values()}
+        solo = {names[letter]: taken for letter, taken in timed_round.solo_ns.items()}
         return judge.judge_solo(subject, solo, among, limit=settings.interaction)
 
     def assemblers(self, subject: str) -> CheckResult:

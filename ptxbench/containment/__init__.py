@@ -80,10 +80,10 @@ def version() -> int:
 
 def restrict_files(allowed: dict[int, Iterable[Path]]) -> None:
     """Allow only files under the given paths, with the rights of their key."""
-    known = version()
-    handled = sum(rights for since, rights in SINCE.items() if since <= known)
-    rules = Ruleset(handled, TCP if known >= 4 else 0, SCOPES if known >= 6 else 0)
-    size = 8 if known < 4 else 16 if known < 6 else 24  # older kernels know fewer fields
+    landlock_version = version()
+    handled = sum(rights for since, rights in SINCE.items() if since <= landlock_version)
+    rules = Ruleset(handled, TCP if landlock_version >= 4 else 0, SCOPES if landlock_version >= 6 else 0)
+    size = 8 if landlock_version < 4 else 16 if landlock_version < 6 else 24  # older kernels know fewer fields
     ruleset = call(CREATE_RULESET, ctypes.byref(rules), size, 0)
     if ruleset < 0:
         raise kernel_error("landlock_create_ruleset")

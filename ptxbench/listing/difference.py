@@ -1,4 +1,4 @@
-"""Two SASS listings compared: what they have in common, ignoring registers and the order of instructions.
+"""Two SASS listings compared: what they have in common if registers and the order of instructions are ignored.
 
 Data and alignment only, as in text.py.
 """
@@ -25,7 +25,7 @@ def normal(text: str) -> str:
     return re.sub(r"\.L_\w+", "LABEL", REGISTER.sub(r"\1", text))
 
 
-def unlike(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+def count_differences(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """Keys with different counts in `a` and in `b`; the greatest difference first."""
     changes = {
         name: (a.get(name, 0), b.get(name, 0)) for name in a.keys() | b.keys() if a.get(name, 0) != b.get(name, 0)
@@ -48,8 +48,8 @@ class AlignedInstruction(NamedTuple):
 class Difference:
     """Two SASS listings, instruction by instruction, by `normal`.
 
-    `equal`: pairs of indices in the same order on both sides; `moved`: pairs of the remaining instructions with the
-    same form, at any place. All others differ.
+    `equal`: pairs of indices in the same order on both sides; `moved`: pairs of the remaining instructions that
+    are equal but at other places. All others differ.
     """
 
     left: Listing
@@ -79,8 +79,8 @@ class Difference:
 
     @cached_property
     def opcodes(self) -> dict[str, tuple[int, int]]:
-        """How often each opcode occurs on either side, if that differs; the greatest difference first."""
-        return unlike(self.left.opcodes, self.right.opcodes)
+        """Opcodes that do not occur equally often on both sides, with both counts; the greatest difference first."""
+        return count_differences(self.left.opcodes, self.right.opcodes)
 
     @property
     def same_mix(self) -> bool:

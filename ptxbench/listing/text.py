@@ -117,7 +117,8 @@ def make(
 
 
 def counted_listing(build: Build, source: bytes, annotated: Annotated, counted: Counted | None) -> Listing:
-    """The same with the counts of a launch, if there was one, and the machine instructions derived from them."""
+    """The listing of a build with the counts of a launch, if there was one, and the machine instructions that follow
+    from them."""
     if counted is None:
         return make(build, source, annotated)
     return make(build, source, annotated, counted.by_line, of_build(build, counted))
@@ -190,6 +191,3 @@ def in_machine_order(listing: Listing) -> list[ListingRow]:
 def opcode(text: str) -> str:
     """The opcode of an instruction, with its modifiers."""
     return next((word for word in text.split() if not word.startswith("@")), "")
-
-
-# ---- as JSON

@@ -70,7 +70,7 @@ class TargetResults:
         return any(trial.status != UNTRIED for trial in self.trials.values())
 
     def file(self, target: str) -> Path:
-        """The result for `target`: of the plain file, or of a file for that target or its family."""
+        """The file that is used for `target`: the plain one, or one for that target or its family."""
         return self.source.on(target).path
 
     @cached_property
@@ -83,24 +83,24 @@ class TargetResults:
 
     @property
     def jit(self) -> Jit | None:
-        """For the plain file; None if no tool has read the PTX."""
+        """What a driver must support for the plain file; None if no tool has read the PTX."""
         return self.jit_of(self.source.path)
 
     def jit_of(self, path: Path) -> Jit | None:
-        """The same for one of the variant's files, by the targets for which it is used."""
+        """What a driver must support for one of the variant's files, by the targets for which it is used."""
         targets = self.files.get(path, ())
         read = [self.trials[target] for target in targets if self.trials[target].ptx_version]
         if not read:
             return None
         version = read[0].ptx_version
         assert version is not None
-        own = read[0].ptx_target if self.source.language == "ptx" else None
+        declared_target = read[0].ptx_target if self.source.language == "ptx" else None
         # A GPU accepts PTX for its own target although its plain target does not.
         gpus = {architecture.number(target) for target in self.assembling if target in targets}
-        plain = tuple(
-            trial for trial in self.trials if not architecture.suffix(trial) and architecture.number(trial) in gpus
+        plain_targets = tuple(
+            target for target in self.trials if not architecture.suffix(target) and architecture.number(target) in gpus
         )
-        return Jit(version, own, FIRST.get(version), plain)
+        return Jit(version, declared_target, FIRST.get(version), plain_targets)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def matrix_of(
     for source in subject.sources:
         trials = {target: trials_of_subject[source.variant, target] for target in targets}
         threads = subject.threads.get(source.variant)
-        shares = {
+        occupancy_by_target = {
             target: toolchain.occupancy(
                 target,
                 threads=trial.threads or threads,
@@ -153,7 +153,7 @@ def matrix_of(
             )
             for target, trial in trials.items()
         }
-        reaches[source.variant] = TargetResults(source, trials, shares)
+        reaches[source.variant] = TargetResults(source, trials, occupancy_by_target)
     return Matrix(subject.name, tuple(targets), reaches)
 
 

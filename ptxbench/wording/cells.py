@@ -28,7 +28,7 @@ COUNTED = ("sass_executed", "sass_executed_ratio", "ptx_global_sectors", "ptx_sh
 
 
 UNDERIVED = ("ptx_warp_instructions", "ptx_instructions_ratio", *COUNTED[2:])
-"""The default columns of a table: measurements, and the counts that explain them."""
+"""The default columns of a table: of times, of counts, and of counts without those of machine code."""
 
 
 PTX = "ptx"
@@ -45,25 +45,27 @@ def default_columns(cell: Cell) -> tuple[Metric, ...]:
         return choose(TIMED)
     if all(result.counts is None for result in cell.variants.values()):
         return choose(BUILT)
-    # of PTX only if no machine code was made, and in older runs
+    # Counts of PTX alone are for runs without machine code, and for older runs.
     return choose(COUNTED if any(result.executed is not None for result in cell.variants.values()) else UNDERIVED)
 
 
 def first_finding(cell: Cell, reference: str | None = None) -> Explanation | None:
     """The most important difference of the pair's PTX from the best CUDA C, or from `reference`, as `show` finds it.
 
-    Without those that the table and its sentence show.
+    Findings that the table and its sentence show are left out.
     """
     rival = rival_of(cell, reference)
     rows = [name for name in verified_rows(cell, "ptx") if rival and name != rival.name]
     if rival is None or not rows:
         return None
-    own = PTX if PTX in rows else rows[0]
-    return next((finding for finding in of_cell(cell, own, rival.name) if finding.kind not in REPORTED_ELSEWHERE), None)
+    pair_ptx = PTX if PTX in rows else rows[0]
+    return next(
+        (finding for finding in of_cell(cell, pair_ptx, rival.name) if finding.kind not in REPORTED_ELSEWHERE), None
+    )
 
 
 def finding_label(cell: Cell) -> str:
-    """The word before the first finding: without times, it can be the reason of nothing."""
+    """The word before the first finding: "why" only if there are times, since without them it explains nothing."""
     return "why" if cell.rounds else "differs"
 
 
@@ -111,10 +113,10 @@ def own_launches(cell: Cell) -> list[str]:
 
 def trimmed(extent: Iterable[int]) -> list[int]:
     """The extent without its trailing ones."""
-    kept = list(extent)
-    while len(kept) > 1 and kept[-1] == 1:
-        kept.pop()
-    return kept
+    extents = list(extent)
+    while len(extents) > 1 and extents[-1] == 1:
+        extents.pop()
+    return extents
 
 
 def metric_columns(

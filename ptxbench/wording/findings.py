@@ -99,7 +99,7 @@ def problems(cell: Cell) -> list[KernelProblem]:
 
 def remarks(cell: Cell) -> list[str]:
     """Warnings of NVRTC and ptxas about the builds, and how they were compiled if it was not by NVRTC as they are; each
-    once with its variants."""
+    text once, with its variants."""
     groups: dict[str, list[str]] = {}
     for name, result in cell.variants.items():
         if result.build and result.build.compiler and result.language == CUDA.name:
@@ -180,7 +180,7 @@ BEST = {
     EXECUTED: ("the CUDA C that executes the fewest", "the CUDA C that likely executes the fewest"),
     ISSUED: ("the CUDA C that issues the fewest",) * 2,
 }
-"""What the leader of the CUDA C is called: if that is certain, and if not."""
+"""What the best CUDA C is called: if it is certain that it is the best, and if not."""
 
 
 def compare(cell: Cell, name: str, rival: Rival, noise: stats.Interval | None, *, explain: bool = False) -> str:
@@ -262,13 +262,13 @@ Fact = Callable[[Cell, str, str, str], str | None]
 """The words on a variant against another one; the last argument is what to call that one, "" to leave it out."""
 
 
-def code_relation(one: VariantResult, other: VariantResult) -> str | None:
+def code_relation(variant: VariantResult, other: VariantResult) -> str | None:
     """Whether two variants are the same machine code, or at least have equal counts of each SASS instruction."""
-    if one.build is None or other.build is None:
+    if variant.build is None or other.build is None:
         return None
-    if one.build.sass_sha256 is not None and one.build.sass_sha256 == other.build.sass_sha256:
+    if variant.build.sass_sha256 is not None and variant.build.sass_sha256 == other.build.sass_sha256:
         return SAME_CODE
-    return SAME_MIX if one.build.sass and dict(one.build.sass) == dict(other.build.sass) else None
+    return SAME_MIX if variant.build.sass and dict(variant.build.sass) == dict(other.build.sass) else None
 
 
 def twins(cell: Cell, name: str, rival: str) -> Iterator[str]:
@@ -286,14 +286,14 @@ def twins(cell: Cell, name: str, rival: str) -> Iterator[str]:
 
 def instructions_fact(cell: Cell, name: str, other: str, called: str) -> str | None:
     """How the executed machine instructions compare; those of PTX only in a run without the former."""
-    own, base = (cell.variants[variant].executed for variant in (name, other))
-    if own is None or base is None:
+    left, right = (cell.variants[variant].executed for variant in (name, other))
+    if left is None or right is None:
         return amount_fact(ISSUES)(cell, name, other, called)
     if fact := amount_fact(EXECUTES)(cell, name, other, called):
         return fact
-    if own.least is None or own.most is None or base.least is None or base.most is None:
+    if left.least is None or left.most is None or right.least is None or right.most is None:
         return None
-    if own.most < base.least or base.most < own.least:
+    if left.most < right.least or right.most < left.least:
         return None
     return f"may execute more or fewer {EXECUTES.noun}{called and f' than {called}'}"
 
@@ -303,41 +303,40 @@ def amount_fact(amount: Amount) -> Fact:
     metric = BY_NAME[amount.metric]
 
     def fact_of(cell: Cell, name: str, other: str, called: str) -> str | None:
-        own, base = metric.of(cell, name), metric.of(cell, other)
-        if own is None or base is None or own == base == 0 or not settled(metric, cell, name, other):
+        value, other_value = metric.of(cell, name), metric.of(cell, other)
+        if value is None or other_value is None or value == other_value == 0 or not settled(metric, cell, name, other):
             return None
-        if own == base:
+        if value == other_value:
             same = f"as many {amount.noun} as {called}" if called else f"the same {amount.noun}"
             return f"{amount.verb} {same}" if amount.always else None
-        if not base:
-            return f"{amount.verb} {own:,.0f} {amount.noun} where there were none"
-        if not own:
-            return f"{amount.verb} no {amount.noun} where there were {base:,.0f}"
-        if own >= 2 * base:
-            return f"{amount.verb} {own / base:.3g} times the {amount.noun}{called and f' of {called}'}"
-        return f"{amount.verb} {difference(own, base)} {amount.noun}{called and f' than {called}'}"
+        if not other_value:
+            return f"{amount.verb} {value:,.0f} {amount.noun} where there were none"
+        if not value:
+            return f"{amount.verb} no {amount.noun} where there were {other_value:,.0f}"
+        if value >= 2 * other_value:
+            return f"{amount.verb} {value / other_value:.3g} times the {amount.noun}{called and f' of {called}'}"
+        return f"{amount.verb} {difference(value, other_value)} {amount.noun}{called and f' than {called}'}"
 
     return fact_of
 
 
 NARROW = 1.04
-"""The greatest ratio of a range's ends for a sentence that depends on it."""
+"""The greatest ratio of the ends of a range for which a sentence compares its value."""
 
 
 def settled(metric: Metric, cell: Cell, name: str, other: str) -> bool:
     """Whether it is certain that a variant differs from another one, or that it does not, given their ranges."""
     if not metric.bounds or metric.interval is None:
         return True
-    ends = [metric.interval(cell, variant, cell.variants[variant]) for variant in (name, other)]
-    own, base = ends
-    if own is None or base is None or max(own[1] / own[0], base[1] / base[0]) > NARROW:
+    left, right = (metric.interval(cell, variant, cell.variants[variant]) for variant in (name, other))
+    if left is None or right is None or max(left[1] / left[0], right[1] / right[0]) > NARROW:
         return False
-    return (own == base and own[0] == own[1]) or own[1] < base[0] or base[1] < own[0]
+    return (left == right and left[0] == left[1]) or left[1] < right[0] or right[1] < left[0]
 
 
-def difference(own: float, base: float) -> str:
+def difference(value: float, other_value: float) -> str:
     """`12 % fewer`, `0.3 % more`."""
-    return f"{percent(abs(own / base - 1))} {'fewer' if own < base else 'more'}"
+    return f"{percent(abs(value / other_value - 1))} {'fewer' if value < other_value else 'more'}"
 
 
 def time_fact(rival: Rival, noise: stats.Interval | None) -> Fact:
@@ -387,9 +386,9 @@ def weaknesses(cell: Cell) -> list[str]:
 
 
 def closing(cells: Sequence[Cell], noise: stats.Interval | None = None, reference: str | None = None) -> list[str]:
-    """The findings of a pair's cells, with the sizes that they are of: sizes with the same finding in one line."""
-    sizes: dict[str, list[str]] = {}
+    """The findings of a pair's cells, each with its sizes: sizes with the same finding share a line."""
+    sizes_by_line: dict[str, list[str]] = {}
     for cell in cells:
         if line := finding(cell, noise, reference):
-            sizes.setdefault(line, []).append(size_words(cell.point))
-    return [f"{'; '.join(of)}: {line}" for line, of in sizes.items()]
+            sizes_by_line.setdefault(line, []).append(size_words(cell.point))
+    return [f"{'; '.join(sizes)}: {line}" for line, sizes in sizes_by_line.items()]

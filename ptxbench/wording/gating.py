@@ -109,7 +109,7 @@ def change_words(row: Row) -> str:
 
 
 def steps(gate: Gate) -> list[GateRow]:
-    """Everything that is not green, the worst first: what it is and what to do next."""
+    """Everything that does not simply pass, the worst first: what it is and what to do next."""
     result = [
         GateRow("FAIL" if problem.exit_status else "warn", "", problem.text, problem.remedy)
         for problem in gate.problems
@@ -129,8 +129,10 @@ def steps(gate: Gate) -> list[GateRow]:
         counted = [judged.row.metric for judged in rows if verdict == REGRESSED and judged.row.metric in RULES]
         happened = "".join(f"{words}; " for words in dict.fromkeys(RULES[metric].words for metric in counted))
         most_changed = sorted(rows, key=change_size, reverse=True)  # a change from 0 points at new code
-        spot = next(filter(None, (location(judged.row, gate.head) for judged in most_changed)), None)
-        result.append(GateRow(outcome, verdict, f"{describe_rows(rows)}: {happened}{reason}", remedy, spot, rows))
+        code_location = next(filter(None, (location(judged.row, gate.head) for judged in most_changed)), None)
+        result.append(
+            GateRow(outcome, verdict, f"{describe_rows(rows)}: {happened}{reason}", remedy, code_location, rows)
+        )
     return sorted(result, key=lambda step: ("FAIL", "warn", "pass").index(step.outcome))
 
 
@@ -154,7 +156,7 @@ def describe_rows(rows: Sequence[JudgedRow]) -> str:
         metrics.setdefault(f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}", []).append(row.metric)
     first = rows[0].row
     with_metrics = first.verdict in (REGRESSED, WAIVED, INCONCLUSIVE) or first.reason in ("not_measured", OTHER_COUNTS)
-    names = [f"{name} ({', '.join(of)})" if with_metrics else name for name, of in metrics.items()]
+    names = [f"{name} ({', '.join(row_metrics)})" if with_metrics else name for name, row_metrics in metrics.items()]
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 

@@ -26,7 +26,7 @@ class InstructionLine:
     summary: str
     chapter: str
     choices: dict[str, tuple[str, ...]]
-    """The choices for each named place: `type` -> u32, s32."""
+    """The choices for each name in the syntax: `type` -> u32, s32."""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -41,20 +41,20 @@ def lines() -> list[InstructionLine]:
     patterns.sort(key=lambda pattern: modules.index(name) if (name := pattern.body.__module__) in modules else -1)
     merged: dict[tuple[str, ...], InstructionLine] = {}
     for line in map(describe, patterns):
-        same = merged.get(line.key)
-        merged[line.key] = merge(same, line) if same else line
+        earlier = merged.get(line.key)
+        merged[line.key] = merge(earlier, line) if earlier else line
     return list(merged.values())
 
 
-def merge(one: InstructionLine, other: InstructionLine) -> InstructionLine:
+def merge(line: InstructionLine, other: InstructionLine) -> InstructionLine:
     """Two lines of one syntax, merged."""
-    names = dict.fromkeys((*one.choices, *other.choices))
+    names = dict.fromkeys((*line.choices, *other.choices))
     return replace(
-        one,
-        spellings=one.spellings + other.spellings,
-        summary=one.summary or other.summary,
+        line,
+        spellings=line.spellings + other.spellings,
+        summary=line.summary or other.summary,
         choices={
-            name: tuple(dict.fromkeys((*one.choices.get(name, ()), *other.choices.get(name, ())))) for name in names
+            name: tuple(dict.fromkeys((*line.choices.get(name, ()), *other.choices.get(name, ())))) for name in names
         },
     )
 
@@ -89,7 +89,7 @@ def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
         result.setdefault(line.chapter, []).append(line)
     if wanted is None:
         return result
-    chosen = {title: of for title, of in result.items() if wanted.lower() in title.lower()}
+    chosen = {title: chapter_lines for title, chapter_lines in result.items() if wanted.lower() in title.lower()}
     if not chosen:
         if any(opcode.split(".")[0] == wanted.split(".")[0] for opcode in TABLE):
             raise UsageError(f"'{wanted}' is an instruction, not a chapter. Use --opcode, with all its modifiers.")

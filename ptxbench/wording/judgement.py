@@ -68,11 +68,11 @@ def consequence(difference: ConditionDifference, mode: Mode) -> str:
     """The effect of a difference on the rows: ` (NOT-COMPARABLE: counts of the tools)`; "" if there is none."""
     kinds: tuple[ComparedKind, ...] = ("tools", "emulator") if mode == "counters" else (mode,)
     effects = {kind: getattr(difference.condition, kind) for kind in kinds}
-    unlike = [KINDS[kind] for kind, effect in effects.items() if effect == comparable.DIFFERS]
-    if unlike:
+    not_comparable = [KINDS[kind] for kind, effect in effects.items() if effect == comparable.DIFFERS]
+    if not_comparable:
         language = difference.condition.language
-        of = f" of {title(language)}" if mode == "counters" and language else ""
-        return f" (NOT-COMPARABLE: {' and '.join(unlike)}{of})"
+        of_language = f" of {title(language)}" if mode == "counters" and language else ""
+        return f" (NOT-COMPARABLE: {' and '.join(not_comparable)}{of_language})"
     return next((CONSEQUENCES[effect] for effect in effects.values() if effect in CONSEQUENCES), "")
 
 
@@ -124,9 +124,9 @@ def interval_words(row: Row) -> str:
 
 
 def deserves_attention(row: Row, comparison: Comparison) -> bool:
-    """Whether a row is listed, not only counted: it has no equal code or unchanged counts, or contradicts that."""
-    idle = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
-    return row.verdict not in idle or row.reason == OTHER_COUNTS
+    """Whether a row is listed and not only counted: its code or counts differ, or its verdict needs an explanation."""
+    only_counted = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
+    return row.verdict not in only_counted or row.reason == OTHER_COUNTS
 
 
 def remarks(comparison: Comparison) -> list[tuple[str, str]]:
@@ -201,7 +201,7 @@ def clock_unknown(comparison: Comparison) -> str:
     in_cycles = cycles.by_block if comparison.mode == "time" else cycles.by_kernel
     names = []
     for name, run in (("base", comparison.base), ("head", comparison.head)):
-        timed = [one for cell in run.cells if not cell.control for one in cell.rounds]
+        timed = [timed_round for cell in run.cells if not cell.control for timed_round in cell.rounds]
         names += [name] if timed and not in_cycles(timed) else []
     return " and ".join(names)
 

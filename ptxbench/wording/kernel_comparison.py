@@ -128,15 +128,15 @@ def agreement(comparison: LaunchComparison) -> str:
     """That the outputs are the same, and how closely."""
     arrays = comparison.outputs
     listed = ", ".join(f"{array.name} ({array.size:,} element{'' if array.size == 1 else 's'})" for array in arrays)
-    unlike = sum(array.unlike for array in arrays)
-    if not unlike:
+    other_bits = sum(array.unlike for array in arrays)
+    if not other_bits:
         return f"Same outputs, bit by bit: {listed}."
     if comparison.closeness.exact or not any(array.greatest for array in arrays):
-        return f"Equal outputs: {listed}. {unlike:,} elements differ in the sign of a zero or in the bits of a NaN."
+        return f"Equal outputs: {listed}. {other_bits:,} elements differ in the sign of a zero or in the bits of a NaN."
     greatest = max(array.greatest or 0.0 for array in arrays)
     return (
-        f"The outputs agree within {comparison.closeness.describe}: {listed}. The bits of {unlike:,} elements differ; "
-        f"the greatest difference is {greatest:.3g}."
+        f"The outputs agree within {comparison.closeness.describe}: {listed}. "
+        f"The bits of {other_bits:,} elements differ; the greatest difference is {greatest:.3g}."
     )
 
 

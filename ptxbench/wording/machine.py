@@ -54,10 +54,10 @@ def executions(listing: Listing, executed: Executed) -> Iterator[str]:
         yield f"{len(loops) - NAMED} more loops have fewer."
 
 
-def in_loop(loop: SassLoop, whole: int) -> str:
+def in_loop(loop: SassLoop, total: int) -> str:
     """`Loop 0120 to 02a0: 24 instructions, 2,048 rounds, 49,152 executed (62 %).`"""
     unrolled = f", unrolled by {loop.copies}" if loop.copies > 1 else ""
     return (
         f"Loop {loop.first:04x} to {loop.last:04x}: {loop.length} instructions{unrolled}, {loop.turns:,.0f} rounds, "
-        f"{loop.executed:,.0f} executed ({percent(loop.executed / whole)})."
+        f"{loop.executed:,.0f} executed ({percent(loop.executed / total)})."
     )

@@ -24,11 +24,12 @@ def floor_texts(model: Model, name: str) -> tuple[str, str, str, str]:
 
 
 def share(model: Model, name: str) -> str:
-    """The highest floor divided by that of the reference, `0.90 - 0.97` if executions are an interval: not of times."""
+    """The highest floor divided by that of the reference, `0.90 - 0.97` if executions are a range: no ratio of
+    times."""
     if name == REFERENCE or REFERENCE not in model.floors:
         return ABSENT
-    (own, own_most), (base, base_most) = ends(model, name), ends(model, REFERENCE)
-    low, high = fixed(own / base_most, 2), fixed(own_most / base, 2)
+    (least, most), (other_least, other_most) = ends(model, name), ends(model, REFERENCE)
+    low, high = fixed(least / other_most, 2), fixed(most / other_least, 2)
     return low if low == high else f"{low} - {high}"
 
 

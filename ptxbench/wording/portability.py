@@ -59,15 +59,15 @@ def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[CellText]]], 
     Forms of one architecture with the same cells share a row.
     """
     kind = CELLS[cell]
-    reasons: dict[str, dict[str, list[str]]] = {}  # by words and variant: targets
+    reasons: dict[str, dict[str, list[str]]] = {}  # targets by words and variant
     for variant, reach in matrix.reaches.items():
         for target, trial in reach.trials.items():
             if trial.status != ASSEMBLES:
                 reasons.setdefault(failure_words(trial, reach), {}).setdefault(variant, []).append(target)
     notes: dict[str, CellNote] = {}
-    for words, whose in reasons.items():
-        (variant, targets), *_ = whose.items()
-        where = "; ".join(f"{', '.join(names)} on {places}" for names, places in by_places(whose, matrix.targets))
+    for words, targets_of in reasons.items():
+        (variant, targets), *_ = targets_of.items()
+        where = "; ".join(f"{', '.join(names)} on {ranges}" for names, ranges in by_targets(targets_of, matrix.targets))
         refused = matrix.reaches[variant].trials[targets[0]].status == REFUSED
         notes[words] = CellNote(len(notes) + 1, f"{where}: {words}", refused)
     columns = [texts(reach, kind, notes) for reach in matrix.reaches.values()]
@@ -83,19 +83,19 @@ def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[CellText]]], 
 def texts(reach: TargetResults, kind: ValueKind, notes: Mapping[str, CellNote]) -> list[CellText]:
     trials = list(reach.trials.values())
     values = [kind.of(trial, reach.occupancy.get(trial.target)) for trial in trials]
-    _, written = column(values, kind.unit)
+    _, values_as_text = column(values, kind.unit)
     return [
         CellText(text) if trial.status == ASSEMBLES else CellText(note=notes[failure_words(trial, reach)])
-        for trial, text in zip(trials, written, strict=True)
+        for trial, text in zip(trials, values_as_text, strict=True)
     ]
 
 
-def by_places(whose: Mapping[str, Sequence[str]], targets: Sequence[str]) -> list[tuple[list[str], str]]:
-    """Variants grouped by equal targets."""
-    variants_by: dict[str, list[str]] = {}
-    for variant, places in whose.items():
-        variants_by.setdefault(target_ranges(places, targets), []).append(variant)
-    return [(names, places) for places, names in variants_by.items()]
+def by_targets(targets_of: Mapping[str, Sequence[str]], targets: Sequence[str]) -> list[tuple[list[str], str]]:
+    """Variants with the same targets, and these targets in words."""
+    variants_by_ranges: dict[str, list[str]] = {}
+    for variant, chosen in targets_of.items():
+        variants_by_ranges.setdefault(target_ranges(chosen, targets), []).append(variant)
+    return [(names, ranges) for ranges, names in variants_by_ranges.items()]
 
 
 def forms(targets: Sequence[str]) -> str:
@@ -116,7 +116,7 @@ def target_ranges(chosen: Sequence[str], targets: Sequence[str]) -> str:
     if len(runs) == 1 and len(runs[0]) == len(targets) > 1:
         return "every target"
     lines = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else run for run in runs]
-    return ", ".join(place for run in lines for place in run)
+    return ", ".join(name for run in lines for name in run)
 
 
 TOOL = re.compile(r"\. (?:NVRTC|ptxas|tileiras) [\d.]+ .* for sm_\w+(?:; correct .* there)?\.$")
@@ -131,9 +131,9 @@ def failure_words(trial: TargetTrial, reach: TargetResults) -> str:
         return TOOL.sub("", trial.reason or "")
     worst = max(trial.needs, key=requirement_rank)
     lines = len({need.line for need in trial.needs}) - 1
-    place = f"{worst.file}:{worst.line}" if worst.line else worst.file
+    location = f"{worst.file}:{worst.line}" if worst.line else worst.file
     more = f", and {lines} more line{'s' if lines > 1 else ''}" if lines else ""
-    return f"{place}: {requirement_words(worst, reach)}{more}"
+    return f"{location}: {requirement_words(worst, reach)}{more}"
 
 
 def requirement_words(need: Requirement, reach: TargetResults) -> str:
@@ -143,13 +143,15 @@ def requirement_words(need: Requirement, reach: TargetResults) -> str:
     if need.instruction and re.search(
         r" not supported on \.target | cannot be compiled for architecture ", need.message
     ):
-        places = target_ranges(
+        accepting = target_ranges(
             [target for target, trial in reach.trials.items() if accepts_line(trial, need)], list(reach.trials)
         )
         # A plain target accepts such PTX of its family, but not because of the .target in the PTX.
         jit = reach.jit
-        by = f" by .target {jit.target}" if places and jit and architecture.suffix(jit.target or "") == "f" else ""
-        return f"{need.instruction} needs {places or 'another target'}{by}"
+        by_family = (
+            f" by .target {jit.target}" if accepting and jit and architecture.suffix(jit.target or "") == "f" else ""
+        )
+        return f"{need.instruction} needs {accepting or 'another target'}{by_family}"
     return need.message
 
 
@@ -186,8 +188,8 @@ def log_lines(matrix: Matrix, wanted: Callable[[TargetResults, str], bool]) -> I
             for line in dict.fromkeys(map(message, trial.log.splitlines())):
                 if wanted(reach, line):
                     result.setdefault(line, {}).setdefault(variant, []).append(trial.target)
-    for line, whose in result.items():
-        where = "; ".join(f"{', '.join(names)} on {places}" for names, places in by_places(whose, matrix.targets))
+    for line, targets_of in result.items():
+        where = "; ".join(f"{', '.join(names)} on {ranges}" for names, ranges in by_targets(targets_of, matrix.targets))
         yield f"{where}: {line}"
 
 
@@ -199,17 +201,17 @@ def message(line: str) -> str:
 
 def jit_lines(matrix: Matrix) -> Iterator[str]:
     """What a driver must support to compile hand-written PTX itself, and for which GPUs; equal variants together."""
-    alike: dict[Jit, list[str]] = {}
+    variants_by_jit: dict[Jit, list[str]] = {}
     for variant, reach in matrix.reaches.items():
         for path, targets in reach.files.items():
             jit = reach.jit_of(path)
             if jit and jit.target and set(targets) & set(reach.assembling):
                 name = variant if path == reach.source.path else path.name
                 # The target determines the GPUs, unless it is of a family.
-                alike.setdefault(jit if architecture.suffix(jit.target) == "f" else replace(jit, gpus=()), []).append(
-                    name
-                )
-    for jit, variants in alike.items():
+                variants_by_jit.setdefault(
+                    jit if architecture.suffix(jit.target) == "f" else replace(jit, gpus=()), []
+                ).append(name)
+    for jit, variants in variants_by_jit.items():
         yield f"JIT of {', '.join(variants)}: {gpu_words(jit)}, {driver_words(jit)}"
 
 

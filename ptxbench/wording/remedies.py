@@ -29,12 +29,12 @@ HASH = re.compile(r"[0-9a-f]{4,64}")
 def next_step(judged: JudgedRow, gate: Gate) -> str:
     """What to do about a row, with a command if there is one."""
     row, verdict = judged.row, judged.row.verdict
-    again = reproduce(row, gate)
+    rerun = reproduce(row, gate)
     update = accept(row, gate)
     if verdict in (BROKEN, BROKEN_BOTH):
-        return f"{again}"
+        return rerun
     if verdict == REGRESSED and judged.limit:
-        return f"{again}. If intended: change the limit in {gate.config.file}, or waive it."
+        return f"{rerun}. If intended: change the limit in {gate.config.file}, or waive it."
     if verdict == REGRESSED:
         return f"{repeat(row, gate)}. If intended: {update}. For a while: a {gate.config.heading('waive')}."
     if verdict == MISSING and row.reason == "not_measured" and judged.limit:
@@ -48,9 +48,9 @@ def next_step(judged: JudgedRow, gate: Gate) -> str:
     if verdict == NOT_COMPARABLE:
         return f"Make the runs comparable. If intended: {update}."
     if row.reason == OTHER_COUNTS:
-        return f"Run it again: {again}. If that gives the same counts as this run: {update}."
+        return f"Run it again: {rerun}. If that gives the same counts as this run: {update}."
     if verdict == REFERENCE_CHANGED:
-        return f"Look at {again}. Then: {update}."
+        return f"Look at {rerun}. Then: {update}."
     if row.reason == NOT_DETERMINISTIC:
         return "Report it, with the files of both runs: the tools and the emulator are deterministic."
     if verdict == NOT_MEASURABLE:
@@ -58,13 +58,13 @@ def next_step(judged: JudgedRow, gate: Gate) -> str:
     if verdict == WAIVED:
         return "Fix it before its waiver ends."
     if row.reason == CLOCK_DEPENDENT:
-        return f"Lock the clock (nvidia-smi -lgc MHZ){'' if judged.limit else ' for both sides'}, then {again}"
+        return f"Lock the clock (nvidia-smi -lgc MHZ){'' if judged.limit else ' for both sides'}, then {rerun}"
     if row.rounds_needed:
         sides = "" if judged.limit else " both sides"
-        return f"Measure{sides} in {row.rounds_needed} rounds: {again} --rounds {row.rounds_needed}"
+        return f"Measure{sides} in {row.rounds_needed} rounds: {rerun} --rounds {row.rounds_needed}"
     if row.reason == "wide_interval":
         return "The change is close to the budget, so more rounds help little: give it a budget of its own, or fix it."
-    return f"Run it again: {again}"
+    return f"Run it again: {rerun}"
 
 
 # ---- commands
@@ -91,8 +91,8 @@ def repeat(row: Row, gate: Gate) -> str:
     checkout = f"git checkout {commit[:12]} && " if clean else ""
     committed = gate.base is None or gate.base.run.argv is None  # a baseline has no command line
     base = "" if committed or gate.base is None else f" --base {shlex.quote(gate.base.run.id)}"
-    place = f"--pair {shlex.quote(row.pair)} --mode counters --arch {shlex.quote(row.arch)}"
-    return f"{checkout}ptxbench gate {place}{base}{kernels_words(gate.head)}"
+    options = f"--pair {shlex.quote(row.pair)} --mode counters --arch {shlex.quote(row.arch)}"
+    return f"{checkout}ptxbench gate {options}{base}{kernels_words(gate.head)}"
 
 
 def accept(row: Row, gate: Gate) -> str:
@@ -115,13 +115,13 @@ def is_emulated(run: RunDocument) -> bool:
 
 
 def option_words(run: RunDocument) -> list[str]:
-    """The command line of a run; of `--size=n=64` the option alone."""
+    """The words of a run's command line; of `--size=n=64` only `--size`."""
     argv = run.run.argv
     return [str(word).partition("=")[0] for word in argv] if isinstance(argv, list) else []
 
 
 def kernels_words(run: RunDocument) -> str:
-    """The folder from which a run took its kernels, as an option: another may have a pair with that name too."""
+    """The folder from which a run took its kernels, as an option: another folder may have a pair of that name too."""
     argv = run.run.argv
     words = [str(part) for part in argv] if isinstance(argv, list) else []
     for word, following in pairwise([*words, ""]):
@@ -137,8 +137,8 @@ def kernels_words(run: RunDocument) -> str:
 
 def result_of(row: Row, run: RunDocument) -> VariantResult | None:
     """The result that a row is about."""
-    place = row.pair, row.size, row.arch, row.cache
-    cells = (cell for cell in run.cells if (cell.pair, cell.point, cell.arch, cell.cache) == place)
+    cell_key = row.pair, row.size, row.arch, row.cache
+    cells = (cell for cell in run.cells if (cell.pair, cell.point, cell.arch, cell.cache) == cell_key)
     return next((cell.variants[row.variant] for cell in cells if row.variant in cell.variants), None)
 
 
@@ -167,9 +167,9 @@ def waivers(judged: Sequence[JudgedRow], config: GateConfig, today: date | None 
     for judged_row in judged:
         row = judged_row.row
         if judged_row.exit_status and row.verdict in (REGRESSED, MISSING):
-            known: dict[str, object] = {"pair": row.pair, "variant": row.variant, "metric": row.metric}
+            entries: dict[str, object] = {"pair": row.pair, "variant": row.variant, "metric": row.metric}
             if row.change:
-                known["max"] = math.ceil(abs(row.change.value - 1) * 100 + 1e-9) / 100
-            lines = [f"{key} = {toml(value)}" for key, value in known.items()]
+                entries["max"] = math.ceil(abs(row.change.value - 1) * 100 + 1e-9) / 100
+            lines = [f"{key} = {toml(value)}" for key, value in entries.items()]
             until = today + timedelta(days=WAIVED_DAYS)
             yield "\n".join([config.heading("waive"), *lines, f"until = {until.isoformat()}", 'reason = "TEXT"'])

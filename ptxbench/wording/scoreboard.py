@@ -66,8 +66,8 @@ def ratios(cell: Cell, variant: str, against: Rival) -> str:
     called = against.name + (f" ({OTHER_GEOMETRY})" if other_geometry(cell, variant, against.name) else "")
     if code_of(cell, variant) == code_of(cell, against.name) is not None:
         return f"same machine code as {called}"
-    known = [ratio(cell, variant, against.name, metric) for metric in (SASS, *TRAFFIC)]
-    return f"{', '.join(filter(None, known))} of {called}"
+    shares = [ratio(cell, variant, against.name, metric) for metric in (SASS, *TRAFFIC)]
+    return f"{', '.join(filter(None, shares))} of {called}"
 
 
 def ratio(cell: Cell, variant: str, against: str, metric: str) -> str:
@@ -82,7 +82,7 @@ def ratio(cell: Cell, variant: str, against: str, metric: str) -> str:
 
 
 def notes(standings: Sequence[Standing]) -> list[str]:
-    """What the words of the table mean, those that it has; and that nothing was measured, if so."""
+    """What the words in the table mean, and that nothing was measured if that is so."""
     verdicts = [word for word in VERDICTS if any(standing.verdict == word for standing in standings)]
     grounds = [ground for ground in GROUNDS if any(ground in standing.rests_on for standing in standings)]
     sentences = [f"{word}: {meaning}." for words, meanings in ((verdicts, VERDICTS), (grounds, GROUNDS))

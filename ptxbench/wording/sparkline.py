@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "_.-~=+*#"
-"""The same for a terminal with ASCII only."""
+"""The bars for a terminal with ASCII only."""
 
 
 def sparkline(values: Sequence[float], plain: bool = False, *, of: Sequence[float] | None = None) -> str:
-    """The values between the least and the greatest of `of`, by default their own; all in the middle if equal."""
+    """The values as bars between the least and the greatest of `of`, by default of `values`; in the middle if equal."""
     bars = PLAIN_BARS if plain else BARS
     scale = values if of is None else of
     if not values:

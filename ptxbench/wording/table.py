@@ -12,7 +12,7 @@ Width = Literal["whole", "fold"]
 
 @dataclass(frozen=True)
 class Mark:
-    """A character before a text, the same in ASCII, and its style."""
+    """A character before a text, its replacement in ASCII, and its style."""
 
     symbol: str
     ascii: str
@@ -56,7 +56,7 @@ class Column:
 class Table:
     """Headings, rows with the same number of texts, and sentences below them.
 
-    `keys`: how many of the first columns say what a row is of. If a terminal is too narrow for one table, each part
+    `keys`: how many of the first columns say what a row is about. If a terminal is too narrow for one table, each part
     begins with them.
     """
 

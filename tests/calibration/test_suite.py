@@ -43,15 +43,15 @@ def test_a_good_device_passes_every_line_and_its_settings_follow():
     record = suite.record()
     assert record.forbids_timing is False
     assert record.device == SMALL
-    known = record.calibration
-    assert (known.flush_k, known.flush_ratio) == (2, 2.0)
-    assert (known.host_ns, known.flush_ns, known.spin_ns) == (9_000, 33_000, 0)
-    assert (known.event_pair_ns, known.timer_step_ns) == (512, 32)
-    assert known.copy_bytes_per_s == pytest.approx(8 * (1 << 16) / 100e-6)
-    assert (known.control, known.control_half_width, known.process_spread) == (0, 0, 0)
-    assert known.slope_error == 0
-    assert known.driver_over_toolkit == 1
-    assert known.solo_apart == {"copy": 0, "fma": 0}
+    measurements = record.calibration
+    assert (measurements.flush_k, measurements.flush_ratio) == (2, 2.0)
+    assert (measurements.host_ns, measurements.flush_ns, measurements.spin_ns) == (9_000, 33_000, 0)
+    assert (measurements.event_pair_ns, measurements.timer_step_ns) == (512, 32)
+    assert measurements.copy_bytes_per_s == pytest.approx(8 * (1 << 16) / 100e-6)
+    assert (measurements.control, measurements.control_half_width, measurements.process_spread) == (0, 0, 0)
+    assert measurements.slope_error == 0
+    assert measurements.driver_over_toolkit == 1
+    assert measurements.solo_apart == {"copy": 0, "fma": 0}
     assert (
         lines["containment"].found
         == "endless and illegal_address cost only their own rows, and the next worker was fine"
@@ -61,7 +61,7 @@ def test_a_good_device_passes_every_line_and_its_settings_follow():
 def test_the_shield_holds_the_device_where_the_flush_is_short():
     suite, lines = taken("flush", "timers", "shield", probe=Probe(flush=12_000))
     assert lines["shield"].status == PASS
-    assert suite.known.spin_ns == 18_048  # twice 9 us in steps of 32 ns, and one more
+    assert suite.measurements.spin_ns == 18_048  # twice 9 us in steps of 32 ns, and one more
     _, lines = taken("flush", "timers", "shield", probe=Probe(flush=12_000, step=0))
     assert lines["shield"].status == FAIL  # no timer by which a spin could end
 

@@ -109,14 +109,14 @@ class ExplainedPair:
 
 
 def explain(case: ExplainedPair) -> tuple[Explanation, ...]:
-    """The differences, the most important first; for the same machine code only that it is the same."""
+    """The differences, the most important first; if the machine code is the same, only that."""
     launches = case.launch, case.right_launch or case.launch
     left, right = (of_listing(side, launch) for side, launch in zip(case.sides, launches, strict=True))
     return find(VariantContrast(left, right), same_launch=launches[0] == launches[1])
 
 
 def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Explanation, ...]:
-    """The same for two variants of a run, by their reports and counters only: no finding names a line or a loop.
+    """The differences of two variants of a run, by their reports and counters only: no finding names a line or a loop.
 
     Empty if one of them was not built.
     """
@@ -164,10 +164,10 @@ def of_listing(listing: Listing, launch: Launch | None) -> VariantSide:
             for name, value in counts_of_line.items():
                 counts[name] = counts.get(name, 0) + value
     launch = listing.own_cta.of(launch) if launch and listing.own_cta else launch
-    share = launch_occupancy(listing.arch, launch, listing.report) if launch else None
+    occupancy = launch_occupancy(listing.arch, launch, listing.report) if launch else None
     shared = shared_bytes(listing.report, launch.shared_bytes) if launch else None
     return VariantSide(
-        listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing), shared
+        listing.variant, listing.report, listing.opcodes, occupancy, counts, listing, executions(listing), shared
     )
 
 

@@ -26,8 +26,8 @@ def count(loaded: LoadedPair, build: Build, size: Size) -> Counted:
     Raises KernelError, such as UnsupportedInstruction, for what cannot be executed; PairError if the pair's own
     functions fail, UsageError if the data do not fit in memory.
     """
-    pair, job = loaded.pair, PairPlan(loaded, loaded.sources, (size,))
-    with pair_errors(job, size):
+    pair, plan = loaded.pair, PairPlan(loaded, loaded.sources, (size,))
+    with pair_errors(plan, size):
         arguments = pair.make_arguments(size, seed=1)
     try:
         launch = build.launched(pair.launch_of(build.variant)(**size))
@@ -35,7 +35,7 @@ def count(loaded: LoadedPair, build: Build, size: Size) -> Counted:
     except LaunchUnavailable as error:
         raise UnsupportedInstruction(str(error)) from None
     except MemoryError:
-        raise too_large(job, size) from None
+        raise too_large(plan, size) from None
     lines = {
         line: {name: int(value) for name, value in counts.items()} for line, counts in (outcome.by_line or {}).items()
     }

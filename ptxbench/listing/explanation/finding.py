@@ -13,7 +13,7 @@ from ptxbench.result import BuildReport
 from ptxbench.units import si
 
 BRIEF = 76
-"""Columns of a finding's brief form, which is one line below a table, behind a mark."""
+"""Columns of a finding's brief form, which is one line below a table, after a mark."""
 
 
 class CodePlace(NamedTuple):
@@ -31,9 +31,9 @@ class CodePlace(NamedTuple):
 
 @dataclass(frozen=True)
 class Explanation:
-    """One difference: its kind, a sentence or two, and the same as data.
+    """One difference: its kind, a sentence or two, and its numbers.
 
-    `brief`: the same in at most BRIEF columns. `figures`: by name, and then by variant. `places`: the lines named.
+    `brief`: the sentence in at most BRIEF columns. `figures`: by name, and then by variant. `places`: the lines named.
     """
 
     kind: str
@@ -105,7 +105,7 @@ class VariantSide:
 
     @cached_property
     def names(self) -> Counter[str]:
-        """The same opcodes without their modifiers."""
+        """How often each opcode occurs, counted without modifiers."""
         result: Counter[str] = Counter()
         for opcode, count in self.opcodes.items():
             result[opcode.partition(".")[0]] += count

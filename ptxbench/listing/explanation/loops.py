@@ -20,7 +20,7 @@ NOTICEABLE = 0.01
 """A share of the instructions in loops; smaller differences are not reported."""
 
 WORTH = 0.1
-"""A share of the executed machine instructions; loops with less are not reported."""
+"""A share of the executed machine instructions; loops with a smaller share are not reported."""
 
 BACK = re.compile(r"(?:^|\s)BRA(?:\.\w+)*\s.*?(?P<label>\.L_\w+)$")
 
@@ -65,12 +65,12 @@ def of_listing(listing: Listing) -> list[SassLoop]:
 
 def innermost(sass: Sequence[MachineInstruction]) -> list[tuple[int, int]]:
     """First and last index of each loop without another loop inside."""
-    at = {label: index for index, instruction in enumerate(sass) for label in instruction.labels}
+    index_of_label = {label: index for index, instruction in enumerate(sass) for label in instruction.labels}
     loops = []
     for index, instruction in enumerate(sass):
         match = BACK.search(instruction.text)
-        if match and at.get(match["label"], len(sass)) <= index:
-            loops.append((at[match["label"]], index))
+        if match and index_of_label.get(match["label"], len(sass)) <= index:
+            loops.append((index_of_label[match["label"]], index))
     return [
         (first, last)
         for first, last in loops
@@ -93,7 +93,7 @@ def copies(body: Sequence[MachineInstruction]) -> int:
 
 
 def of_side(side: VariantSide) -> list[SassLoop]:
-    """The same for a variant; none if its executions are not known well enough for a claim."""
+    """The repeated innermost loops of a variant; none if its executions are not known well enough for a claim."""
     if side.listing is None or side.executed is None or not side.executed.settled:
         return []
     return of_listing(side.listing)
@@ -107,14 +107,14 @@ def loops(contrast: VariantContrast) -> Iterator[Explanation]:
     before, after = (sum(loop.executed for loop in side) for side in (left, right))
     if abs(before - after) <= NOTICEABLE * max(before, after):
         return
-    whole = [side.executed.likely if side.executed else 0 for side in contrast]
-    if before < WORTH * whole[0] or after < WORTH * whole[1]:
+    totals = [side.executed.likely if side.executed else 0 for side in contrast]
+    if before < WORTH * totals[0] or after < WORTH * totals[1]:
         return
     (a, b), (first, second) = contrast.names, (left[0], right[0])
     share = f"{percent(abs(after / before - 1))} {'fewer' if after < before else 'more'}"
-    same = len(left) == len(right) and [loop.turns for loop in left] == [loop.turns for loop in right]
+    same_rounds = len(left) == len(right) and [loop.turns for loop in left] == [loop.turns for loop in right]
     yield Explanation(
-        "loops" if same else "unrolling",
+        "loops" if same_rounds else "unrolling",
         f"In loops warps execute {share} machine instructions in {b}. The hottest: {a} {first}; {b} {second}.",
         f"In loops warps execute {share} machine instructions in {b} than in {a}.",
         {

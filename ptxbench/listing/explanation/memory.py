@@ -23,7 +23,7 @@ from ptxbench.units import si
 SECTOR_BYTES = 32
 
 WASTEFUL = 2
-"""A multiple of the fewest sectors for a request's bytes: from here on a line is worth naming."""
+"""A multiple of the fewest sectors for a request's bytes: a line that reaches it is worth naming."""
 
 NOTICEABLE = 0.05
 """A share of both sides' counts; smaller differences are not reported, because the ends of a small size cause them."""
@@ -39,14 +39,14 @@ CONFLICTS = ("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")
 SHARED = ("ptx_shared_load_requests", "ptx_shared_store_requests")
 
 
-def unlike(before: float, after: float) -> bool:
+def differ(before: float, after: float) -> bool:
     return abs(after - before) > NOTICEABLE * max(before, after)
 
 
 def sectors(contrast: VariantContrast) -> Iterator[Explanation]:
     """32-byte sectors of global memory, if one side touches more."""
     counts = contrast.sums(*SECTORS)
-    if counts is None or not unlike(*counts):
+    if counts is None or not differ(*counts):
         return
     (a, b), (before, after) = contrast.names, counts
     more = contrast.left if before > after else contrast.right
@@ -72,13 +72,14 @@ class Request(NamedTuple):
 
 def requests(contrast: VariantContrast) -> Iterator[Explanation]:
     """Lines whose requests touch far more sectors than their bytes need, if one side wastes more."""
-    if unlike(*contrast.both(waste)):
+    if differ(*contrast.both(waste)):
         yield from wasteful_requests(contrast)
 
 
 def requests_of_both(contrast: VariantContrast) -> Iterator[Explanation]:
-    """The same if both sides do: not a difference, but it still uses their bandwidth."""
-    if not unlike(*contrast.both(waste)):
+    """Lines whose requests touch far more sectors than their bytes need, on both sides: no difference, but it costs
+    bandwidth."""
+    if not differ(*contrast.both(waste)):
         yield from wasteful_requests(contrast)
 
 
@@ -94,15 +95,15 @@ def waste(side: VariantSide) -> float:
 
 def needed_sectors(counts: Mapping[str, int], noun: str) -> float:
     """The fewest sectors that these requests could touch: at least one each."""
-    asked, moved = counts[f"ptx_global_{noun}_requests"], counts[f"ptx_global_{noun}_bytes"]
-    return max(asked, moved / SECTOR_BYTES)
+    request_count, moved = counts[f"ptx_global_{noun}_requests"], counts[f"ptx_global_{noun}_bytes"]
+    return max(request_count, moved / SECTOR_BYTES)
 
 
 def wasteful_requests(contrast: VariantContrast) -> Iterator[Explanation]:
     """The worst line of each side, together if they are equal."""
     worst = [(side, request) for side in contrast if (request := worst_request(side))]
-    alike = {(request.noun, f"{request.touched:.3g}", f"{request.needed:.3g}") for _, request in worst}
-    groups = [worst] if len(alike) == 1 else [[pair] for pair in worst]
+    wastes = {(request.noun, f"{request.touched:.3g}", f"{request.needed:.3g}") for _, request in worst}
+    groups = [worst] if len(wastes) == 1 else [[pair] for pair in worst]
     for group in groups:
         yield wasteful_request([side for side, _ in group], [request for _, request in group])
 
@@ -130,24 +131,24 @@ def worst_request(side: VariantSide) -> Request | None:
     wasted = 0.0
     for place, counts in side.lines.items():
         for noun in ("load", "store"):
-            asked, touched = counts[f"ptx_global_{noun}_requests"], counts[f"ptx_global_{noun}_sectors"]
-            if not asked or not total or touched < WORTH * total:
+            request_count, touched = counts[f"ptx_global_{noun}_requests"], counts[f"ptx_global_{noun}_sectors"]
+            if not request_count or not total or touched < WORTH * total:
                 continue
             needed = needed_sectors(counts, noun)
             if touched >= WASTEFUL * needed and touched - needed > wasted:
                 wasted = touched - needed
-                worst = Request(place, noun, touched / asked, needed / asked)
+                worst = Request(place, noun, touched / request_count, needed / request_count)
     return worst
 
 
 def conflicts(contrast: VariantContrast) -> Iterator[Explanation]:
     """Passes over shared memory that bank conflicts add, if one side has more."""
-    counts, asked = contrast.sums(*CONFLICTS), contrast.sums(*SHARED)
-    if counts is None or asked is None or not unlike(*counts):
+    counts, accesses = contrast.sums(*CONFLICTS), contrast.sums(*SHARED)
+    if counts is None or accesses is None or not differ(*counts):
         return
     lines = [
         f"{name} {si(count)}{f' ({count / total:.2g} an access)' if total else ''}" if count else f"{name} none"
-        for name, count, total in zip(contrast.names, counts, asked, strict=True)
+        for name, count, total in zip(contrast.names, counts, accesses, strict=True)
     ]
     places = tuple(place for side in contrast if (place := first_place(side, *CONFLICTS)))
     where = f"; most at {' and '.join(map(str, places))}" if places else ""
@@ -155,15 +156,15 @@ def conflicts(contrast: VariantContrast) -> Iterator[Explanation]:
         "bank conflicts",
         f"Passes over shared memory that bank conflicts add: {', '.join(lines)}{where}.",
         f"Bank conflicts: {', '.join(lines)}.",
-        {"bank conflicts": contrast.figures(counts), "shared accesses": contrast.figures(asked)},
+        {"bank conflicts": contrast.figures(counts), "shared accesses": contrast.figures(accesses)},
         places,
     )
 
 
 def atomics(contrast: VariantContrast) -> Iterator[Explanation]:
     """Requests of atomics."""
-    counts, whole = contrast.sums(*ATOMICS), contrast.sums("ptx_warp_instructions")
-    if counts is None or whole is None or not unlike(*counts) or max(counts) < RARE * max(whole):
+    counts, instructions = contrast.sums(*ATOMICS), contrast.sums("ptx_warp_instructions")
+    if counts is None or instructions is None or not differ(*counts) or max(counts) < RARE * max(instructions):
         return
     (a, b), (before, after) = contrast.names, counts
     text = f"{b} makes {after:,.0f} atomic requests, {a} {before:,.0f}{relation(before, after)}"
@@ -174,7 +175,7 @@ def atomics(contrast: VariantContrast) -> Iterator[Explanation]:
 def divergence(contrast: VariantContrast) -> Iterator[Explanation]:
     """Divergent branches. ptxas often makes guards of them, so this comes after findings about the code."""
     counts, branches = contrast.sums("ptx_divergent_branches"), contrast.sums("ptx_branches")
-    if counts is None or branches is None or not unlike(*counts):
+    if counts is None or branches is None or not differ(*counts):
         return
     lines = [
         f"{name} {count:,.0f} of {total:,.0f}" if count else f"{name} none"
@@ -202,7 +203,7 @@ def first_place(side: VariantSide, *names: str) -> CodePlace | None:
 def barriers(contrast: VariantContrast) -> Iterator[Explanation]:
     """Arrivals of warps at barriers."""
     counts = contrast.sums("ptx_barriers")
-    if counts is None or not unlike(*counts):
+    if counts is None or not differ(*counts):
         return
     (a, b), (before, after) = contrast.names, counts
     text = f"Warps arrive at {after:,.0f} barriers in {b}, at {before:,.0f} in {a}{relation(before, after)}"
@@ -224,9 +225,9 @@ def executed(contrast: VariantContrast) -> Iterator[Explanation]:
 def executed_sass(contrast: VariantContrast, left: ExecutedRange, right: ExecutedRange) -> Iterator[Explanation]:
     """Machine instructions that warps execute, and the opcode with most of the difference.
 
-    Nothing if one of both is not known well enough, or if the ranges overlap.
+    Nothing if one of them is not known well enough, or if the ranges overlap.
     """
-    if not left.settled or not right.settled or not unlike(left.likely, right.likely):
+    if not left.settled or not right.settled or not differ(left.likely, right.likely):
         return
     (before_least, before_most), (after_least, after_most) = left.ends, right.ends
     if before_least <= after_most and after_least <= before_most:
@@ -255,7 +256,7 @@ def number(share: str) -> float:
 def executed_ptx(contrast: VariantContrast) -> Iterator[Explanation]:
     """PTX instructions that warps execute, and the class with most of the difference."""
     counts = contrast.sums("ptx_warp_instructions")
-    if counts is None or not all(counts) or not unlike(*counts):
+    if counts is None or not all(counts) or not differ(*counts):
         return
     if contrast.left.opcodes and contrast.left.opcodes == contrast.right.opcodes:
         return  # ptxas made the same instructions of both
@@ -263,8 +264,8 @@ def executed_ptx(contrast: VariantContrast) -> Iterator[Explanation]:
     text = f"Before ptxas, warps execute {si(after)} PTX instructions in {b}, {si(before)} in {a}"
     share = f"{percent(abs(after / before - 1))} {'fewer' if after < before else 'more'}"
     figures = {"ptx_warp_instructions": contrast.figures(counts)}
-    of_class = {name: contrast.sums(f"ptx_warp_instructions_{name}") or (0.0, 0.0) for name in CLASSES}
-    name, (left, right) = max(of_class.items(), key=lambda item: abs(item[1][0] - item[1][1]))
+    by_class = {name: contrast.sums(f"ptx_warp_instructions_{name}") or (0.0, 0.0) for name in CLASSES}
+    name, (left, right) = max(by_class.items(), key=lambda item: abs(item[1][0] - item[1][1]))
     figures[f"ptx_warp_instructions_{name}"] = contrast.figures((left, right))
     yield Explanation(
         EXECUTED,

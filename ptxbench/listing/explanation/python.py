@@ -1,7 +1,7 @@
 """What a kernel in Python does that one in CUDA C or PTX does not, by the PTX that its compiler makes.
 
 Only for a variant in Python next to one in another language. The instructions are those that warps executed, if the
-emulator has counted them, else those of the text.
+emulator has counted them; otherwise those of the text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INTEGERS, NEGATIVE, DOUBLES, READ_ONLY = "64-bit integers", "tests for a negativ
 
 
 def classes(opcode: str, operands: str) -> Iterator[str]:
-    """The classes of an instruction that Python has more or less of."""
+    """Which of the classes, of which a kernel in Python has more or fewer, an instruction is of."""
     name, *modifiers = opcode.split(".")
     last = modifiers[-1] if modifiers else ""
     if last in ("s64", "u64", "b64") and name not in OF_MEMORY:
@@ -37,13 +37,13 @@ def classes(opcode: str, operands: str) -> Iterator[str]:
 
 
 def amounts(listing: Listing) -> Counter[str]:
-    """The instructions of each class: executed by warps if they were counted, else in the text."""
+    """The instructions of each class: executed by warps if they were counted; otherwise in the text."""
     result: Counter[str] = Counter()
     for line in listing.ptx_shown:
         if match := INSTRUCTION.match(listing.ptx[line - 1]):
-            times = 1 if listing.executed is None else listing.executed.get(line, 0)
+            executions = 1 if listing.executed is None else listing.executed.get(line, 0)
             for name in classes(match["opcode"], match["operands"]):
-                result[name] += times
+                result[name] += executions
     return result
 
 

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ptxbench.listing.difference import unlike
+from ptxbench.listing.difference import count_differences
 from ptxbench.listing.explanation.finding import BRIEF, Explanation, VariantContrast, VariantSide
 from ptxbench.toolchain.sass import class_of
 
@@ -32,7 +32,7 @@ WIDTHS = {"64": 8, "128": 16, "256": 32, "U8": 1, "S8": 1, "U16": 2, "S16": 2}
 """Bytes per thread by modifier; 4 without a modifier."""
 
 PACKED = re.compile(r"B?F(?P<bits>16|32)x(?P<count>\d)")
-"""Several numbers in one access of an atomic."""
+"""Several numbers in one access of an atomic instruction."""
 
 CARRYING = re.compile(r"IMAD\.(?:WIDE|HI)(?:\.U32|\.S32)*\.X$")
 """A multiply-add that adds the carry of the one before it."""
@@ -91,15 +91,15 @@ def occupancy(contrast: VariantContrast) -> Iterator[Explanation]:
 def registers(contrast: VariantContrast) -> Iterator[Explanation]:
     """Registers, if they do not change the occupancy or it is unknown."""
     (a, b), left, right = contrast.names, contrast.left.report.registers, contrast.right.report.registers
-    known = contrast.left.occupancy is not None and contrast.right.occupancy is not None
+    occupancy_known = contrast.left.occupancy is not None and contrast.right.occupancy is not None
     if (
         left is None
         or right is None
         or left == right
-        or (known and contrast.left.occupancy != contrast.right.occupancy)
+        or (occupancy_known and contrast.left.occupancy != contrast.right.occupancy)
     ):
         return
-    text = f"{b} needs {right} registers, {a} {left}{'; occupancy is the same' if known else ''}."
+    text = f"{b} needs {right} registers, {a} {left}{'; occupancy is the same' if occupancy_known else ''}."
     yield Explanation("registers", text, "", {"registers": contrast.figures((left, right))})
 
 
@@ -112,17 +112,17 @@ def instructions(contrast: VariantContrast) -> Iterator[Explanation]:
     if not left or not right:
         return
     figures = {"sass": contrast.figures((left, right))}
-    different = unlike(contrast.left.opcodes, contrast.right.opcodes)
+    different = count_differences(contrast.left.opcodes, contrast.right.opcodes)
     if not different:
         text = f"{b} has the instructions of {a}, each as often, in a different order or with different registers."
         yield Explanation(SAME_MIX, text, f"{b} has the instruction mix of {a}: each opcode as often.", figures)
         return
     # If there are fewer instructions, only opcodes with fewer: others do not explain the difference.
-    most = {name: counts for name, counts in different.items() if (right - left) * (counts[1] - counts[0]) > 0}
-    named = list((most or different).items())[:NAMED]
-    for name, counts in named:
+    explaining = {name: counts for name, counts in different.items() if (right - left) * (counts[1] - counts[0]) > 0}
+    shown_opcodes = list((explaining or different).items())[:NAMED]
+    for name, counts in shown_opcodes:
         figures[name] = contrast.figures(counts)
-    lines = [f"{name} {before:,} to {after:,}" for name, (before, after) in named]
+    lines = [f"{name} {before:,} to {after:,}" for name, (before, after) in shown_opcodes]
     if left == right:
         text = f"{a} and {b} both have {left:,} SASS instructions, but not the same"
     else:
@@ -209,33 +209,34 @@ def accesses(side: VariantSide, names: set[str]) -> Counter[int]:
 
 def carries(contrast: VariantContrast) -> Iterator[Explanation]:
     """Carries that are part of a multiply-add on one side, and separate additions on the other."""
-    riding = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if CARRYING.match(name)))
+    carrying = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if CARRYING.match(name)))
     adding = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if ADDERS.match(name)))
-    for rich, poor in ((0, 1), (1, 0)):
-        more, less = riding[rich] - riding[poor], adding[poor] - adding[rich]
+    for fused_side, separate_side in ((0, 1), (1, 0)):
+        more, less = carrying[fused_side] - carrying[separate_side], adding[separate_side] - adding[fused_side]
         if more > 0 and less > 0:
-            a, b = contrast.names[rich], contrast.names[poor]
+            a, b = contrast.names[fused_side], contrast.names[separate_side]
             yield Explanation(
                 "carries",
-                f"In {a} {riding[rich]} multiply-adds take a carry along (IMAD.WIDE.X), in {b} {riding[poor]}, "
-                f"which has {less} more additions.",
-                f"{a} carries in {riding[rich]} multiply-adds, {b} in {riding[poor]} with {less} more additions.",
-                {"carrying multiply-adds": contrast.figures(riding), "additions": contrast.figures(adding)},
+                f"In {a} {carrying[fused_side]} multiply-adds take a carry along (IMAD.WIDE.X), "
+                f"in {b} {carrying[separate_side]}, which has {less} more additions.",
+                f"{a} carries in {carrying[fused_side]} multiply-adds, "
+                f"{b} in {carrying[separate_side]} with {less} more additions.",
+                {"carrying multiply-adds": contrast.figures(carrying), "additions": contrast.figures(adding)},
             )
 
 
 def fused(contrast: VariantContrast) -> Iterator[Explanation]:
     """Separate multiplications and additions on one side, fused on the other."""
-    for poor, rich in (contrast, contrast[::-1]):
-        together, *apart_each = (rich.names[name] - poor.names[name] for name in ARITHMETIC)
+    for separate_side, fused_side in (contrast, contrast[::-1]):
+        together, *apart_each = (fused_side.names[name] - separate_side.names[name] for name in ARITHMETIC)
         apart = -max(apart_each)
         if apart > 0 and together > 0:
             pairs = "multiplication and addition" if apart == 1 else "multiplications and additions"
             fused = f"{together} more fused multiply-add{'' if together == 1 else 's'}"
             yield Explanation(
                 "fused multiply-add",
-                f"{poor.name} has {apart} more separate {pairs}, {rich.name} {fused}.",
-                f"{rich.name} has {fused}, {poor.name} {apart} more separate {pairs}.",
+                f"{separate_side.name} has {apart} more separate {pairs}, {fused_side.name} {fused}.",
+                f"{fused_side.name} has {fused}, {separate_side.name} {apart} more separate {pairs}.",
                 {
                     name: contrast.figures((contrast.left.names[name], contrast.right.names[name]))
                     for name in ARITHMETIC
