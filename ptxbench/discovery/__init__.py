@@ -1,7 +1,7 @@
-"""Find kernel pairs by file stem and load the requested ones.
+"""Finds kernel pairs by the names of their files, and loads the requested ones.
 
-Knows the layout of a kernels folder (`pairs/NAME.py`, `cuda/NAME.cu`, `ptx/NAME.ptx`, ...), and not what is done with a
-pair. Imports no NumPy until a pair is loaded, so that finding pairs stays quick.
+Knows the layout of a folder of kernels (`pairs/NAME.py`, `cuda/NAME.cu`, `ptx/NAME.ptx`, ...), but not what is done
+with a pair. Imports no NumPy until a pair is loaded, so that finding pairs is quick.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Source:
     contained: bool = False
     """Whether the text is not trusted, so that NVRTC may read only CUDA's headers."""
     library: Gemm | None = None
-    """For a call of a vendor's library instead of a kernel: that call; `path` is then the pair's file."""
+    """The call of a vendor's library, if this is one instead of a kernel; `path` is then the pair's file."""
     launch: Launch | None = None
     """Its own launch, if it is not that of the pair."""
     signature: tuple[tuple[str, str], ...] = ()
-    """Name and type of each argument (`Pair.signature`), if the language leaves them to the pair."""
+    """Name and type of each argument (`Pair.signature`), if in this language the pair decides them."""
 
     def on(self, arch: str) -> Source:
         """The variant with its file for `arch`."""
@@ -112,9 +112,13 @@ class LoadedPair:
 
         `any_gpu`: whether that may be another GPU than `usual` says, as on the emulator.
         """
-        own = next((source for source in self.sources if source.variant == "ptx"), None)
-        targets = dict(own.specialisations) if own else {}
-        return other_architecture(targets, usual, any_gpu=any_gpu) if own and own.path in targets.values() else usual
+        ptx_source = next((source for source in self.sources if source.variant == "ptx"), None)
+        targets = dict(ptx_source.specialisations) if ptx_source else {}
+        return (
+            other_architecture(targets, usual, any_gpu=any_gpu)
+            if ptx_source and ptx_source.path in targets.values()
+            else usual
+        )
 
     @property
     def targets(self) -> dict[str, str | None]:
@@ -122,8 +126,8 @@ class LoadedPair:
 
         Raises PairError if a file cannot be read.
         """
-        written = [source for source in self.sources if source.language == "ptx"]
-        return {source.variant: target(display_path(source.path)) for source in written}
+        ptx_sources = [source for source in self.sources if source.language == "ptx"]
+        return {source.variant: target(display_path(source.path)) for source in ptx_sources}
 
 
 KERNELS_VARIABLE = "PTXBENCH_KERNELS"
@@ -131,10 +135,10 @@ KERNELS_VARIABLE = "PTXBENCH_KERNELS"
 
 
 def default_kernels() -> Path:
-    """The kernels that ptxbench ships: inside an installed wheel, else next to the package."""
+    """The kernels that ptxbench ships: inside an installed wheel; otherwise next to the package."""
     package = Path(ptxbench.__file__).parent
-    inside = package / "kernels"
-    return inside if inside.is_dir() else package.parent / "kernels"
+    in_package = package / "kernels"
+    return in_package if in_package.is_dir() else package.parent / "kernels"
 
 
 def find_pairs(kernels: Path) -> tuple[str, ...]:
@@ -177,8 +181,8 @@ def owner(stem: str, names: Collection[str]) -> str | None:
 def choose_pairs(kernels: Path, patterns: Iterable[str]) -> tuple[str, ...]:
     """The pairs under `kernels` that match a name or glob of `patterns`; every pair without patterns.
 
-    Raises UsageError as `find_pairs` and `select` do; it names the folder unless it is that of ptxbench, and another
-    folder that has the pair.
+    Raises UsageError as `find_pairs` and `select` do; the message names the folder unless it is that of ptxbench,
+    and another folder that has the pair.
     """
     from ptxbench.discovery import suggestions
 
@@ -249,7 +253,7 @@ def load(
     for field in ("by_request", "must_fail", "launches"):
         require_known(field, getattr(pair, field), variants, text)
     require_own_launches(pair, variants, text)
-    # A kernel whose compiler chooses its threads has no use for a knob of threads.
+    # A kernel whose compiler chooses its threads need not use a knob of threads.
     shared = [source for source in variants if not has_own_threads(source.language)]
     check_knobs(pair, tuple(form for source in shared for form in source.forms))
     return LoadedPair(name, text.summary, pair, variants, path)
@@ -305,7 +309,7 @@ def sources(
 ) -> tuple[Source, ...]:
     """Every variant of the pair: each file with its name, and each CUDA C file once more for each of `flags`.
 
-    `signature`: of the pair, for languages that leave the types of parameters to it.
+    `signature`: of the pair, for languages in which the pair decides the types of parameters.
 
     A PTX file whose name ends in a target is a specialisation of the variant without it, which may have no other file.
     Raises PairError if the file is not for that target.
@@ -315,9 +319,9 @@ def sources(
     result = []
     for language, suffix, typed in ((item.name, item.suffix, item.typed_by_pair) for item in LANGUAGES.values()):
         types = signature if typed else ()
-        own = [stem for stem in stems(kernels / language, suffix) if owner(stem, names) == name]
+        stems_of_pair = [stem for stem in stems(kernels / language, suffix) if owner(stem, names) == name]
         variants: dict[str, dict[str, Path]] = {}
-        for stem in own:
+        for stem in stems_of_pair:
             base, target = split(stem) if language == "ptx" and stem != name else (stem, "")
             path = kernels / language / f"{stem}{suffix}"
             if target:
@@ -346,5 +350,5 @@ def display_path(path: Path) -> Path:
     """`path` as a message should show it: relative to the current folder if it is below that."""
     try:
         return path.resolve().relative_to(Path.cwd())
-    except (ValueError, OSError, RuntimeError):  # for the last error: a link to itself before Python 3.13
+    except (ValueError, OSError, RuntimeError):  # RuntimeError: a link to itself, before Python 3.13
         return path

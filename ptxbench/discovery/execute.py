@@ -1,4 +1,4 @@
-"""Run a pair file and return its PAIR; any error in it becomes one sentence with file and line."""
+"""Runs a pair file and returns its PAIR; any error in it becomes one sentence with file and line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The knobs of a pair in its files: whether every kernel uses them, and the pair with other values of them."""
+"""The knobs of a pair in its files: whether every kernel uses the same ones, and the pair with other values."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def with_knobs(loaded: LoadedPair, values: Mapping[str, int]) -> LoadedPair:
 def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:
     """Raise PairError if a kernel does not use a knob that others use, or has another default for it."""
     defaults = {knob.name: knob.default for knob in pair.knobs}
-    used = {path: used_by(path, defaults) for source in sources for path in source.files}
-    everywhere = set().union(*used.values())
-    for path, own in used.items():
-        for name in sorted(everywhere - own):
+    used_by_file = {path: used_by(path, defaults) for source in sources for path in source.files}
+    used_anywhere = set().union(*used_by_file.values())
+    for path, knobs_of_file in used_by_file.items():
+        for name in sorted(used_anywhere - knobs_of_file):
             raise PairError(
                 f"{display_path(path)} does not use the knob {name}, but other kernels of the pair do. "
                 f"{REMEDY[path.suffix].format(name=name, default=defaults[name])}"
@@ -71,7 +71,7 @@ def constants(text: str) -> Iterator[tuple[int, str, str]]:
     """Line, name and value of every constant at the top level of Python; none if it has an error of syntax."""
     try:
         tree = ast.parse(text)
-    except SyntaxError:  # its compilation says so
+    except SyntaxError:  # its compilation reports that
         return
     for statement in tree.body:
         if isinstance(statement, ast.Assign):

@@ -1,4 +1,4 @@
-"""Write the files of a new pair: given texts, or the template, which is a folder of kernels, under another name."""
+"""Writes the files of a new pair: given texts, or those of the template under another name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEMPLATE_NAME = "new_kernel"
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 LONGEST = 60
-"""Characters of a name: a header has two more words in a line, and file systems have a limit of 255 bytes."""
+"""The most characters of a name: a header has it in a line with two more words, and file systems allow 255 bytes."""
 
 
 def write_pair(
@@ -27,7 +27,8 @@ def write_pair(
 ) -> tuple[Path, ...]:
     """Write pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx under `kernels`, all of them or none, and return their paths.
 
-    `texts`: by folder, in place of the template's. `check` is called when all are written; if it raises, none stays.
+    `texts`: by folder, in place of the template's. `check` is called when all are written; if it raises, all are
+    removed.
 
     Raises UsageError for a name that a kernel cannot have and for a folder that is not for pairs, PairError if a file
     exists or cannot be written.
@@ -95,9 +96,9 @@ def template_texts(kernels: Path, name: str) -> Iterator[tuple[Path, str]]:
     """Each file of the new pair with its text: the template's, with its name replaced."""
     for path in paths(kernels, name):
         text = (TEMPLATE / path.parent.name / f"{TEMPLATE_NAME}{path.suffix}").read_text(encoding="utf-8")
-        # before a parenthesis it is the kernel's name, elsewhere the pair's
-        named = re.sub(rf"{TEMPLATE_NAME}(\(?)", lambda match: f"{entry_of(name)}(" if match[1] else name, text)
-        yield path, named
+        # Before a parenthesis it is the kernel's name, elsewhere the pair's.
+        renamed = re.sub(rf"{TEMPLATE_NAME}(\(?)", lambda match: f"{entry_of(name)}(" if match[1] else name, text)
+        yield path, renamed
 
 
 def make_folder(folder: Path, undo: contextlib.ExitStack) -> None:

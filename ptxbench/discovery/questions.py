@@ -48,7 +48,7 @@ def open_question(pair: Pair, text: PairText) -> str | None:
 
 
 def question(text: PairText, line: int) -> str:
-    """The TODO above a line, as a sentence; what the line itself says if there is none."""
+    """The TODO above a line, as a sentence; the line itself if there is none."""
     words: list[str] = []
     for above in reversed(text.lines[: line - 1]):
         if match := TODO.match(above):

@@ -1,7 +1,7 @@
 """Hand-written PTX for some targets only: NAME.sm_90a.ptx replaces NAME.ptx there, and is not a variant.
 
-A target gets its own file, else the file of its family, else the plain one. So a plain target, such as sm_90, always
-gets the plain file, and CUDA C for that target competes with equal means.
+A target gets its own file; if it has none, the file of its family, and otherwise the plain one. So a plain target, such
+as sm_90, always gets the plain file, and PTX and CUDA C for it can use the same instructions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ptxbench.errors import PairError
 
 TARGET = re.compile(rb"^\s*\.target\s+(\w+)", re.MULTILINE)
 NAMED = re.compile(r"(?P<base>.+)\.(?P<target>sm_\d+[a-z]?)")
-"""Matches any letter, so that a wrong one is reported."""
+"""A stem with a target at its end. It matches any letter, so that a wrong one is reported."""
 
 
 def target(path: Path) -> str | None:
@@ -46,7 +46,7 @@ def order(target: str) -> tuple[int, str]:
 
 
 def require_matching_target(path: Path, named: str) -> None:
-    """Raise PairError for a file whose name says `named` if that is not a specialised target, or not its .target."""
+    """Raise PairError for a file whose name says `named`, unless that is a specialised target and its .target."""
     if named[-1] not in "af":
         plain = named.rstrip("abcdefghijklmnopqrstuvwxyz")
         raise PairError(
@@ -64,25 +64,26 @@ def require_matching_target(path: Path, named: str) -> None:
 
 
 def best_target(targets: Collection[str], arch: str) -> str | None:
-    """The one of `targets`, of specialised files, that `arch` gets; None for the plain file.
+    """The one of `targets`, which have specialised files, whose file `arch` gets; None for the plain file.
 
-    A family belongs to one generation: its file is used for its own member and later ones: sm_100f for sm_103a, but not
-    for sm_110a.
+    A family is part of one generation: its file is used for the target in its name and for later ones. sm_100f is used
+    for sm_103a, but not for sm_110a.
     """
     if arch in targets:
         return arch
-    asked = architecture.parse(arch)
-    if asked is None or not asked.suffix:  # the toolchain reports a name that is not an architecture
+    parsed = architecture.parse(arch)
+    if parsed is None or not parsed.suffix:  # the toolchain reports a name that is not an architecture
         return None
     families = {architecture.number(target): target for target in targets if target.endswith("f")}
-    fitting = [number for number in families if number // 10 == asked.number // 10 and number <= asked.number]
+    fitting = [number for number in families if number // 10 == parsed.number // 10 and number <= parsed.number]
     return families[max(fitting)] if fitting else None
 
 
 def other_architecture(targets: Collection[str], usual: str, *, any_gpu: bool) -> str:
     """The architecture for a variant that has only these specialised files: `usual` if one of them is for it.
 
-    Otherwise the form of `usual` that has a file, such as sm_90a for sm_90, and if `any_gpu` the first of `targets`.
+    Otherwise the form of `usual` that has a file, such as sm_90a for sm_90; if none has, the first of `targets` if
+    `any_gpu`.
     """
     if best_target(targets, usual):
         return usual

@@ -13,7 +13,7 @@ from ptxbench.errors import UsageError
 from ptxbench.languages import LANGUAGES
 
 USUAL = (Path("kernels"), Path())
-"""Folders of kernels that a user may work in, from the current one."""
+"""Folders of kernels that a user may have, relative to the current one."""
 
 RESULTS = (".json", ".csv", ".md", ".html", ".svg")
 """Suffixes of files that commands write: --json takes none."""
@@ -41,18 +41,18 @@ def of_folder(path: Path) -> str:
 
 
 def of_file(path: Path, kernels: Path) -> str:
-    """The pair that a file of a folder of kernels belongs to; else the commands that take files."""
+    """The pair that a file in a folder of kernels belongs to; otherwise the commands that take files."""
     folder = path.parent.parent
     if path.parent.name in ("pairs", *LANGUAGES) and (pair := owner(path.stem, names_of(folder))):
-        where = "" if same(folder, kernels) or same(folder, default_kernels()) else f" --kernels {folder}"
+        where = "" if same_folder(folder, kernels) or same_folder(folder, default_kernels()) else f" --kernels {folder}"
         return f" This is a file of the pair '{pair}': use {pair}{where} instead."
     if path.suffix in SUFFIXES.values():
         return " This is a file: ptxbench exec, show, arch and check take .ptx and .cu files."
     return f" This is a file. Kernels are {' and '.join(SUFFIXES.values())} files: {display_path(path)} is not one."
 
 
-def same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+def same_folder(folder: Path, other: Path) -> bool:
+    return folder.resolve() == other.resolve()
 
 
 def names_of(folder: Path) -> tuple[str, ...]:

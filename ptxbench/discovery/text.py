@@ -15,7 +15,8 @@ from ptxbench.discovery import display_path
 from ptxbench.errors import PairError
 
 Step = str | int
-"""A step to a part of a pair: a field of it, an element of a list, a field of an argument, or a key of a dict."""
+"""A step on the way to a part of a pair: a field of it, an element of a list, a field of an argument, a key of a
+dict."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class PairText:
         return f"{display_path(self.path)}:{line or 1}"
 
     def at_field(self, name: str) -> str:
-        """`file:line` of the field of PAIR, else of PAIR itself."""
+        """`file:line` of the field of PAIR; of PAIR itself if it has no such field."""
         node = self.field(name) or self.call
         return self.at(node.lineno if node else None)
 
     def at_pair_call(self) -> str:
-        """`file:line` of PAIR; without one, of a Pair that has another name, else of the last statement."""
+        """`file:line` of PAIR; without one, of a Pair that has another name, or of the last statement."""
         calls = (node for node in self.tree.body if isinstance(node, ast.Assign) and is_pair(node.value))
         node = self.call or next(calls, None) or (self.tree.body[-1] if self.tree.body else None)
         return self.at(node.lineno if node else None)
@@ -84,7 +85,7 @@ class PairText:
     def line_of_part(self, steps: Sequence[Step]) -> int:
         """The line of a part of PAIR, such as ("args", 2, "shape"): of the innermost expression that is found.
 
-        A name on the way, such as that of a list above PAIR, is followed. An element of a list that is computed has the
+        A name on the way, such as that of a list above PAIR, is followed. If a list is computed, its elements have the
         line of the list.
         """
         node: ast.expr | None = self.call
@@ -96,7 +97,8 @@ class PairText:
         return node.lineno if node else 1
 
     def at_function(self, function: Callable[..., Any] | None, steps: Sequence[Step]) -> str:
-        """`file:line` of a function of PAIR: where it is written, if that is in this file, else of the part itself."""
+        """`file:line` of a function of PAIR if it is written in this file; otherwise of the part that it is given
+        to."""
         while isinstance(function, functools.partial):
             function = function.func
         code = getattr(function, "__code__", None)
@@ -105,7 +107,7 @@ class PairText:
         return self.at_part(steps)
 
     def followed(self, node: ast.expr | None) -> ast.expr | None:
-        """The expression that the file assigns to `node`, if that is a name; else `node` itself."""
+        """The expression that the file assigns to `node`, if that is a name; otherwise `node` itself."""
         if isinstance(node, ast.Name):
             for statement in self.tree.body:
                 if isinstance(statement, ast.Assign) and any(

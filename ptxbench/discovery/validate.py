@@ -1,4 +1,5 @@
-"""Is a PAIR valid? Every rule that can be checked without a kernel, as one sentence with file and line."""
+"""Whether a PAIR is valid: every rule that can be checked without a kernel. A problem is a sentence with file and
+line."""
 
 from __future__ import annotations
 
@@ -37,10 +38,10 @@ from ptxbench.pair import (
 from ptxbench.tensor_map import TensorMap
 
 MOST_THREADS = 1024
-"""Threads of a block, on every architecture."""
+"""The most threads of a block, on every architecture."""
 
 MOST_CLUSTER = 16
-"""CTAs of a cluster, if a device has clusters and the kernel requests more than the portable 8."""
+"""The most CTAs of a cluster, if a device has clusters and the kernel requests more than the portable 8."""
 
 Problem = tuple[tuple[Step, ...], str]
 """The part of Pair at fault, and a sentence."""
@@ -102,7 +103,7 @@ def problems(pair: Pair) -> Iterator[Problem]:
 
 
 def prediction_problems(prediction: object) -> Iterator[Problem]:
-    """A word, or one for each architecture."""
+    """A prediction that is neither a word of PREDICTIONS nor one for each architecture."""
     wanted = "Use one of " + ", ".join(f"'{word}'" for word in PREDICTIONS)
     if not isinstance(prediction, Mapping):
         if prediction != "" and prediction not in PREDICTIONS:
@@ -116,51 +117,51 @@ def prediction_problems(prediction: object) -> Iterator[Problem]:
 
 
 def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
-    """Kinds, names, dtypes and functions of the arguments."""
+    """Invalid kinds, names, dtypes and functions of the arguments."""
     if not isinstance(args, Sequence) or not args:
         yield ("args",), f"args is {args!r}. It must list the kernel's parameters in signature order."
         return
     for number, arg in enumerate(args):
-        here = ("args", number)
+        part = ("args", number)
         if not isinstance(arg, Argument):
-            yield here, f"args holds {arg!r}. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."
+            yield part, f"args holds {arg!r}. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."
             return
         if not isinstance(arg.name, str) or not arg.name.isidentifier() or keyword.iskeyword(arg.name):
             yield (
-                (*here, "name"),
+                (*part, "name"),
                 f"{kind(arg)} is named {arg.name!r}, which is not a valid Python name. The reference takes it by name.",
             )
         if isinstance(arg, TensorMap):
-            yield from (((*here, field), sentence) for field, sentence in map_problems(arg, args))
+            yield from (((*part, field), sentence) for field, sentence in map_problems(arg, args))
             continue
         if not isinstance(arg.dtype, np.dtype) or not (is_float(arg.dtype) or arg.dtype.kind in "iu"):
             yield (
-                (*here, "dtype"),
+                (*part, "dtype"),
                 f"{kind(arg)} '{arg.name}' has dtype {arg.dtype!r}. Use f32, u32, ... of ptxbench.pair.",
             )
         if isinstance(arg, ArrayArgument) and not callable(arg.shape):
             yield (
-                (*here, "shape"),
+                (*part, "shape"),
                 f"{kind(arg)} '{arg.name}' has shape {arg.shape!r}. It must be a function of the size.",
             )
         if isinstance(arg, Scalar) and not callable(arg.value) and not isinstance(arg.value, int | float | np.number):
             yield (
-                (*here, "value"),
+                (*part, "value"),
                 f"Scalar '{arg.name}' is {arg.value!r}. It must be a number or a function of the size.",
             )
         if isinstance(arg, InOut | Scratch) and not isinstance(arg.start, int | float | np.number):
-            yield (*here, "start"), f"{kind(arg)} '{arg.name}' has start {arg.start!r}. It must be a number."
+            yield (*part, "start"), f"{kind(arg)} '{arg.name}' has start {arg.start!r}. It must be a number."
         if isinstance(arg, In | InOut) and arg.values is not None and not callable(arg.values):
             yield (
-                (*here, "values"),
+                (*part, "values"),
                 f"{kind(arg)} '{arg.name}' has values {arg.values!r}. It must be a function (rng, shape, **size).",
             )
         if isinstance(arg, Scalar) and (problem := scalar_problem(arg)):
             wanted = "It must be (low, high) or a function (rng, **size)"
-            yield (*here, "values"), f"Scalar '{arg.name}' has values {arg.values!r}, {problem}. {wanted}."
+            yield (*part, "values"), f"Scalar '{arg.name}' has values {arg.values!r}, {problem}. {wanted}."
         if isinstance(arg, In) and (problem := legal_problem(arg)):
             wanted = "It must be a range (low, high) of whole numbers"
-            yield (*here, "legal"), f"In '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
+            yield (*part, "legal"), f"In '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
     names = [arg.name for arg in args]
     for name, times in Counter(names).items():
         if times > 1:
@@ -275,14 +276,14 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
         return
     dimensions = {name for size in (*pair.check_sizes, *pair.bench_sizes) for name in size}
     for number, knob in enumerate(pair.knobs):
-        here = ("knobs", number)
+        part = ("knobs", number)
         if not isinstance(knob.name, str) or not knob.name.isidentifier() or keyword.iskeyword(knob.name):
-            yield (*here, "name"), f"a Knob is named {knob.name!r}, which is not a valid Python name."
+            yield (*part, "name"), f"a Knob is named {knob.name!r}, which is not a valid Python name."
         elif knob.name in dimensions:
-            yield (*here, "name"), f"the knob {knob.name} has the name of a dimension of the size. Give it another."
+            yield (*part, "name"), f"the knob {knob.name} has the name of a dimension of the size. Give it another."
         values = knob.values if isinstance(knob.values, Sequence) else [None]
         if not whole(knob.default) or not values or not all(whole(value) for value in values):
-            yield here, f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers."
+            yield part, f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers."
     for name, times in Counter(knob.name for knob in pair.knobs).items():
         if times > 1:
             yield ("knobs",), f"{times} knobs are named '{name}'. Give each its own name."
@@ -335,7 +336,7 @@ def does_not_take(function: Callable[..., Any], names: Sequence[str]) -> str | N
         inspect.signature(function).bind(**dict.fromkeys(names))
     except TypeError as error:
         return str(error)
-    except ValueError:  # a built-in without a signature: it must be called to find out
+    except ValueError:  # a built-in without a signature: only a call shows it
         return None
     return None
 
@@ -363,16 +364,16 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
     if pair.bytes is not None:
         calls.append((("bytes",), "bytes", pair.bytes, count_problem))
     for number, arg in enumerate(pair.args):
-        here = ("args", number)
+        arg_part = ("args", number)
         if isinstance(arg, ArrayArgument):
-            calls.append(((*here, "shape"), f"the shape of '{arg.name}'", arg.shape, shape_problem))
+            calls.append(((*arg_part, "shape"), f"the shape of '{arg.name}'", arg.shape, shape_problem))
         elif isinstance(arg, TensorMap):
             for name in ("box", "shape", "strides"):
                 if callable(function := getattr(arg, name)):
-                    calls.append(((*here, name), f"the {name} of '{arg.name}'", function, shape_problem))
+                    calls.append(((*arg_part, name), f"the {name} of '{arg.name}'", function, shape_problem))
         elif callable(arg.value):
-            calls.append(((*here, "value"), f"the value of '{arg.name}'", arg.value, number_problem))
-    for part, noun, function, wrong in calls:
+            calls.append(((*arg_part, "value"), f"the value of '{arg.name}'", arg.value, number_problem))
+    for part, noun, function, problem_of in calls:
         if misfit := does_not_take(function, list(size)):
             sentence = f"{noun} does not take {size_text(size)}: {misfit}."
             yield SizeProblem(part, sentence, function, line_of_size=part == ("launch",))
@@ -382,7 +383,7 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
         except Exception as error:
             yield SizeProblem(part, f"{noun} fails at {size_text(size)}: {describe(error)}", function, error)
             return
-        if problem := wrong(value):
+        if problem := problem_of(value):
             yield SizeProblem(part, f"{noun} at {size_text(size)} is {value!r}. {problem}", function)
             return
     for number, arg in enumerate(pair.args):

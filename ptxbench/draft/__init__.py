@@ -31,7 +31,7 @@ from ptxbench.units import enumeration
 
 @dataclass(frozen=True)
 class Draft:
-    """The three texts. `holds`: what is in each, in words; `notes`: what to know about them, in sentences.
+    """The three texts. `holds`: what each contains, in words; `notes`: what to know about them, in sentences.
 
     `arch`: the architecture that it was compiled for. `complete`: whether both kernels can be built.
     """
@@ -47,7 +47,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class KernelSource:
-    """A kernel of a file, as it is."""
+    """A kernel of a file, unchanged."""
 
     path: Path
     text: str
@@ -66,15 +66,15 @@ class KernelSource:
 
     @property
     def dynamic(self) -> bool:
-        """Whether the file has shared memory whose size the launch says."""
+        """Whether the file has shared memory whose size the launch decides."""
         variables = self.program.module.variables.values()
         return any(variable.count is None and variable.space == "shared" for variable in variables)
 
     def parameters(self) -> tuple[CudaParameter, ...]:
         """The parameters as the compiler reads them. Raises UsageError if it gives no debugging information."""
         for text in (self.text, cuda.without_bodies(self.text)):  # with -G, NVRTC refuses some bodies
-            known = parameters.of_source(text.encode(), self.path, self.program.arch, self.program.flags)
-            declared = known.get(self.function.name)
+            by_kernel = parameters.of_source(text.encode(), self.path, self.program.arch, self.program.flags)
+            declared = by_kernel.get(self.function.name)
             if declared is not None and len(declared) == len(self.function.params):
                 return declared
         raise UsageError(
@@ -106,8 +106,8 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
 def draft_of_ptx(kernel: KernelSource, name: str, entry: str) -> Draft:
     """The draft from a kernel in PTX, whose CUDA C is still to be written."""
     function, source, arch = kernel.function, kernel.path, kernel.program.arch
-    declared, known = of_ptx.read_parameters(function)
-    arguments = arguments_of(declared, known)
+    declared, array_accesses = of_ptx.read_parameters(function)
+    arguments = arguments_of(declared, array_accesses)
     require_something_to_verify(kernel, arguments)
     origin = f"the kernel {kernel.displayed} of {source.name}"
     threads = threads_of(function)
@@ -137,14 +137,14 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
     names = names_of(declared)
     arrays = [p.name for p, parameter in zip(function.params, declared, strict=True) if parameter.type.pointee]
     origins = provenance(function, arrays)
-    known = accesses(function, arrays, origins)
-    arguments = arguments_of(declared, [known.get(p.name) for p in function.params])
+    access_of = accesses(function, arrays, origins)
+    arguments = arguments_of(declared, [access_of.get(p.name) for p in function.params])
     require_something_to_verify(kernel, arguments)
 
-    whole, left_out, compiled_ptx = cuda_text(kernel, name, entry, declared, names)
+    cuda_c, left_out, compiled_ptx = cuda_text(kernel, name, entry, declared, names)
     positions = [number for number, parameter in enumerate(declared) if parameter.type.pointee]
-    ptx, same_names = ptx_text(compiled_ptx, whole, name, entry, arch, names, positions, source)
-    final, headers = cuda.moved_includes(whole, source.parent, kernel.options.include, destination)
+    ptx, same_names = ptx_text(compiled_ptx, cuda_c, name, entry, arch, names, positions, source)
+    moved, headers = cuda.moved_includes(cuda_c, source.parent, kernel.options.include, destination)
 
     whole_numbers = {number: argument.name for number, argument in enumerate(arguments) if argument.dimension}
     launch = host_launch.find(kernel.text, kernel.plain_name, whole_numbers)
@@ -162,7 +162,7 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
         notes.append(f"The .cu file includes {names_of_headers} from where it is.")
     if not same_names:
         notes.append("The registers keep the compiler's names: with others, ptxas makes other machine code.")
-    return Draft(pair, final, ptx, holds, tuple(notes), arch)
+    return Draft(pair, moved, ptx, holds, tuple(notes), arch)
 
 
 def check(kernels: Path, name: str, written: Draft) -> None:
@@ -206,8 +206,9 @@ def cuda_text(
 ) -> tuple[str, list[str], str]:
     """The .cu file with the kernel as extern "C" `entry`, the functions that are left out, and the compiler's PTX.
 
-    It is the least text whose kernel is the same, and which the compiler takes as it is, if there is one: without host
-    functions, other kernels and system headers; with the headers; whole. Raises UsageError if there is none.
+    It is the shortest text whose kernel is the same, if possible one that the compiler takes without help. Tried are
+    the text without host functions, other kernels and system headers; then with the headers; then all of it. Raises
+    UsageError if none works.
     """
     definitions = cuda.kernel_named(kernel.text, kernel.plain_name)
     if len(definitions) != 1:
@@ -216,49 +217,49 @@ def cuda_text(
             f"{kernel.path.name} has {how_many} of '{kernel.plain_name}' in its text; a macro or a header may make it. "
             "Write the kernel in a file of its own, and take that."
         )
-    (own,) = definitions
-    every = cuda.definitions(kernel.text)
-    host = [definition for definition in every if definition.is_host_function]
-    others = [definition for definition in every if definition.is_kernel and definition != own]
-    others += [definition for definition in every if definition.is_instantiation and not definition.is_kernel]
+    (chosen,) = definitions
+    all_definitions = cuda.definitions(kernel.text)
+    host = [definition for definition in all_definitions if definition.is_host_function]
+    others = [definition for definition in all_definitions if definition.is_kernel and definition != chosen]
+    others += [definition for definition in all_definitions if definition.is_instantiation and not definition.is_kernel]
     declarations = [definition for definition in others if not definition.body]
     names_left_out = [definition.name for definition in (*host, *others) if definition.body and definition.name]
     defines = "".join(f"#define {' '.join((*define.split('=', 1), '1')[:2])}\n" for define in kernel.options.defines)
 
     def changed(drop: Sequence[cuda.Definition]) -> str:
-        if not own.is_template:
-            return defines + cuda.renamed(kernel.text, own, entry, drop=drop)
+        if not chosen.is_template:
+            return defines + cuda.renamed(kernel.text, chosen, entry, drop=drop)
         call = re.sub(r"\(anonymous namespace\)::", "", kernel.displayed)
         declared = ", ".join(
             replace(parameter, name=name).declaration for parameter, name in zip(parameters, names, strict=True)
         )
         signature = f"{launch_bounds(kernel.function)}\n{entry}({declared})"
-        return defines + cuda.with_wrapper(kernel.text, own, f"{call}({', '.join(names)})", signature, drop=drop)
+        return defines + cuda.with_wrapper(kernel.text, chosen, f"{call}({', '.join(names)})", signature, drop=drop)
 
-    least = changed([*host, *others])
-    of_host = [definition for definition in every if definition.is_of_host_library]
+    shortened = changed([*host, *others])
+    of_host_library = [definition for definition in all_definitions if definition.is_of_host_library]
     candidates = [
-        (cuda.without_system_includes(changed([*host, *others, *of_host])), names_left_out),
-        (cuda.without_system_includes(least), names_left_out),
-        (least, names_left_out),
+        (cuda.without_system_includes(changed([*host, *others, *of_host_library])), names_left_out),
+        (cuda.without_system_includes(shortened), names_left_out),
+        (shortened, names_left_out),
     ]
-    as_it_is = None if own.is_template else changed(declarations)
-    if as_it_is is not None:
-        candidates.append((as_it_is, []))
+    everything = None if chosen.is_template else changed(declarations)
+    if everything is not None:
+        candidates.append((everything, []))
     refused = ""
     fitting: list[tuple[str, list[str], str]] = []
     for text, left_out in candidates:
-        if fitting and text is as_it_is and kernel.program.compiler:
-            break  # the compiler did not take the original as it is
-        # With its header, so that what is compared is what is written.
-        whole = "\n".join([header_of(kernel, name, left_out), "", text.strip("\n"), ""])
+        if fitting and text is everything and kernel.program.compiler:
+            break  # the compiler needs help with the original too
+        # With its header, so that the compared text is the one that is written.
+        with_header = "\n".join([header_of(kernel, name, left_out), "", text.strip("\n"), ""])
         try:
-            candidate = compiled(whole, kernel)
+            candidate = compiled(with_header, kernel)
         except CompileError:
             refused = text
             continue
         if same_kernel(kernel.program.ptx, kernel.function.name, candidate.ptx, entry, kernel.program.arch):
-            draft = (whole, left_out, candidate.ptx)
+            draft = (with_header, left_out, candidate.ptx)
             if not candidate.how:
                 return draft
             fitting.append(draft)

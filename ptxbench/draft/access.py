@@ -1,7 +1,7 @@
 """What a kernel does with the arrays behind its parameters, read from its PTX: which it loads, which it stores.
 
-A register that may hold an address of an array counts as one, whatever is computed with it, so nothing is missed. An
-array that is passed on in a way that is not followed is reported as such.
+A register that may hold an address of an array counts as one, whatever is computed with it, so no access is missed. If
+an address is passed on in a way that is not followed, that is reported.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TYPES = ("b8", "b16", "b32", "b64", "b128", "u8", "u16", "u32", "u64", "s8", "s1
 class Access:
     """What a kernel does with one array. `types`: of the elements that it loads and stores, in PTX's words.
 
-    `escapes`: whether the address goes where this reading does not follow it, such as to a function.
+    `escapes`: whether the address is used in a way that is not followed here, such as by a function.
     """
 
     loads: bool = False
@@ -60,7 +60,7 @@ class Provenance:
     anywhere: Origins
 
     def of(self, operand: Operand) -> frozenset[str]:
-        """The origins of what the operand may hold at some place."""
+        """The origins of the addresses that the operand may hold anywhere in the kernel."""
         return of_operand(operand, self.anywhere)
 
 
@@ -89,8 +89,8 @@ def sources_of(instruction: Instruction) -> tuple[Operand, ...]:
 def provenance(function: Function, arrays: Collection[str], through: re.Pattern[str] | None = None) -> Provenance:
     """Where the addresses in each register come from: from `arrays`, which are parameters, and from variables.
 
-    `through`: the instructions that make addresses from addresses; by default all. A register may hold another address
-    later; where paths meet, it may hold that of each.
+    `through`: the instructions that make addresses from addresses; by default all. A register may hold other addresses
+    at other places; where paths meet, it may hold those of each path.
     """
     count = len(function.instructions)
     starts: dict[int, Origins] = {0: {}}
@@ -99,22 +99,22 @@ def provenance(function: Function, arrays: Collection[str], through: re.Pattern[
     pending = [0] if count else []
     joins = {0, *function.labels.values()}
     while pending:
-        at = pending.pop()
-        origins = dict(starts[at])
-        while at < count:
-            instruction = function.instructions[at]
-            before[at] = dict(origins) if needs_origins(instruction) else {}
+        index = pending.pop()
+        origins = dict(starts[index])
+        while index < count:
+            instruction = function.instructions[index]
+            before[index] = dict(origins) if needs_origins(instruction) else {}
             for name, sources in made_by(instruction, origins, arrays, through):
-                known = origins.pop(name, NOWHERE)
-                if possible := sources | (known if instruction.guard else NOWHERE):
+                earlier = origins.pop(name, NOWHERE)
+                if possible := sources | (earlier if instruction.guard else NOWHERE):
                     origins[name] = possible
                     anywhere[name] = anywhere.get(name, NOWHERE) | possible
-            following = successors(function, at)
-            at += 1
-            for place in following:
-                if (place != at or place in joins) and spread(origins, starts, place):
-                    pending.append(place)
-            if at not in following or at in joins:
+            following = successors(function, index)
+            index += 1
+            for target in following:
+                if (target != index or target in joins) and merge_into(origins, starts, target):
+                    pending.append(target)
+            if index not in following or index in joins:
                 break
     return Provenance(tuple(before), anywhere)
 
@@ -147,9 +147,9 @@ def made_by(
         yield name, origin
 
 
-def successors(function: Function, at: int) -> list[int]:
-    """The instructions that may follow; the number of all of them means the end."""
-    instruction = function.instructions[at]
+def successors(function: Function, index: int) -> list[int]:
+    """The indices of the instructions that may follow; the index after the last one means the end."""
+    instruction = function.instructions[index]
     targets: list[int] = []
     if instruction.opcode.startswith("brx"):
         targets = list(function.labels.values())
@@ -157,18 +157,18 @@ def successors(function: Function, at: int) -> list[int]:
         names = (operand.name for operand in instruction.operands if isinstance(operand, Symbol))
         targets = [function.labels[name] for name in names if name in function.labels]
     ends = instruction.opcode.partition(".")[0] in ("bra", "brx", "ret", "exit", "trap") and instruction.guard is None
-    return targets if ends else [*targets, at + 1]
+    return targets if ends else [*targets, index + 1]
 
 
-def spread(origins: Origins, starts: dict[int, Origins], place: int) -> bool:
-    """Add the origins to those at the start of a block; whether that changes anything there."""
-    known = starts.get(place)
-    if known is None:
-        starts[place] = dict(origins)
+def merge_into(origins: Origins, starts: dict[int, Origins], block: int) -> bool:
+    """Add the origins to those at the start of a block. Returns whether that changes anything there."""
+    earlier = starts.get(block)
+    if earlier is None:
+        starts[block] = dict(origins)
         return True
-    more = {name: known.get(name, NOWHERE) | added for name, added in origins.items()}
-    changed = any(known.get(name) != joined for name, joined in more.items())
-    known.update(more)
+    joined_origins = {name: earlier.get(name, NOWHERE) | added for name, added in origins.items()}
+    changed = any(earlier.get(name) != joined for name, joined in joined_origins.items())
+    earlier.update(joined_origins)
     return changed
 
 

@@ -11,13 +11,14 @@ from ptxbench.errors import UsageError
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
 OPEN = "..."
+"""What a pair file has in place of an open question's answer."""
 
 
 @dataclass(frozen=True)
 class DraftArgument:
-    """An argument as text. `call`: `In("x", f32, ...)`; `question`: what its `...` asks for, without one empty.
+    """An argument as text. `call`: `In("x", f32, ...)`; `question`: what its `...` asks for, empty without one.
 
-    `note`: how the kernel declares it, and what the kind of the argument is concluded from.
+    `note`: how the kernel declares it, and why the argument is of this kind.
     """
 
     name: str
@@ -118,7 +119,7 @@ def draft_array(
 
 
 def kind_of(element: CudaType, access: Access) -> tuple[str, str]:
-    """The kind of argument of an array, and what it is concluded from if `const` does not say it."""
+    """The kind of argument of an array, and the reason if it is not `const`."""
     if element.const:
         return "In", ""
     if access.escapes:

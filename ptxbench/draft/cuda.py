@@ -16,7 +16,7 @@ from ptxbench.toolchain.cpp_tokens import ANGLES, CLOSING, OPENING, Token, token
 
 TYPES = ("struct", "class", "union", "enum")
 SPECIFIERS = ("static", "inline")
-"""What a kernel with the linkage of C cannot be, or need not be."""
+"""Specifiers that a kernel with the linkage of C cannot have, or need not have."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Definition:
 
     @property
     def is_instantiation(self) -> bool:
-        """`template void f<int>(int);`, which only says what is compiled."""
+        """`template void f<int>(int);`, which only says which instance is compiled."""
         return self.is_template and len(self.head) > 1 and self.head[1].text != "<"
 
     @property
@@ -91,24 +91,24 @@ def outer_tokens(code: Sequence[Token]) -> Iterator[Token]:
 
 def template_end(head: Sequence[Token]) -> int:
     """The index after `template <...>`, also of several; 0 without one."""
-    at = 0
-    while at + 1 < len(head) and head[at].text == "template" and head[at + 1].text == "<":
+    end = 0
+    while end + 1 < len(head) and head[end].text == "template" and head[end + 1].text == "<":
         depth = round_depth = 0
-        for index in range(at + 1, len(head)):
+        for index in range(end + 1, len(head)):
             text = head[index].text
             round_depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
             if round_depth == 0:
                 depth += ANGLES.get(text, 0)
             if depth <= 0:
-                at = index + 1
+                end = index + 1
                 break
         else:
             return len(head)
-    return at
+    return end
 
 
 def definitions(text: str) -> list[Definition]:
-    """The definitions and declarations of a file, in order; namespaces and extern "C" { } are looked into."""
+    """The definitions and declarations of a file, in order; also those inside namespaces and extern "C" { }."""
     return list(read_scope([*tokens(text)], extern_c=False))
 
 
@@ -125,8 +125,8 @@ def read_scope(code: list[Token], *, extern_c: bool) -> Iterator[Definition]:
             linkage = extern_c or (head[0].text == "extern" and any(token.text == '"C"' for token in head))
             yield from read_scope(code[inner[0] + 1 : inner[1]], extern_c=linkage)
         elif head:
-            places = (code[body[0]].start, code[body[1]].end) if body else None
-            yield Definition(code[start].start, code[at - 1].end, head, places, extern_c)
+            braces = (code[body[0]].start, code[body[1]].end) if body else None
+            yield Definition(code[start].start, code[at - 1].end, head, braces, extern_c)
 
 
 def read_one(code: list[Token], at: int) -> tuple[int, tuple[int, int] | None, tuple[int, int] | None]:
@@ -195,7 +195,7 @@ def apply_edits(text: str, edits: Sequence[Replacement]) -> str:
 
 
 def without_bodies(text: str) -> str:
-    """The text with empty kernels, without the other functions that a device runs: for the parameters alone."""
+    """The text with empty kernels and without the other functions of the device: for reading only the parameters."""
     edits = []
     for definition in definitions(text):
         if definition.body and definition.is_kernel:
@@ -257,8 +257,8 @@ def with_wrapper(text: str, kernel: Definition, body: str, signature: str, *, dr
         elif token.text == "__launch_bounds__":
             end = kernel.head[matching(kernel.head, number + 1)].end
             edits.append(Replacement(token.start, end + len(text[end:]) - len(text[end:].lstrip(" ")), ""))
-    kept = apply_edits(text, [*edits_outside(edits, removals), *removals]).rstrip("\n")
-    return f'{kept}\n\nextern "C" __global__ void{signature}\n{{\n    {body};\n}}\n'
+    remaining_text = apply_edits(text, [*edits_outside(edits, removals), *removals]).rstrip("\n")
+    return f'{remaining_text}\n\nextern "C" __global__ void{signature}\n{{\n    {body};\n}}\n'
 
 
 def edits_outside(edits: Sequence[Replacement], removals: Sequence[Replacement]) -> list[Replacement]:
@@ -280,18 +280,21 @@ def without_system_includes(text: str) -> str:
 
 
 def moved_includes(text: str, folder: Path, include: Sequence[Path], destination: Path) -> tuple[str, list[Path]]:
-    """The text with the user's own headers included from where they are, seen from `destination`; and these headers.
+    """The text for the folder `destination`, with paths to the user's own headers; and these headers.
 
-    `folder`: of the source; `include`: further folders to search.
+    `folder`: that of the source; `include`: further folders to search.
     """
     edits, headers = [], []
     for token in tokens(text):
-        if token.kind == "directive" and (named := INCLUDE.match(token.text)):
-            places = [folder, *include] if named["quoted"] == '"' else [*include]
-            header = next((place / named["name"] for place in places if (place / named["name"]).is_file()), None)
+        if token.kind == "directive" and (included := INCLUDE.match(token.text)):
+            folders = [folder, *include] if included["quoted"] == '"' else [*include]
+            header = next(
+                (candidate / included["name"] for candidate in folders if (candidate / included["name"]).is_file()),
+                None,
+            )
             if header is not None:
                 headers.append(header)
                 path = Path(os.path.relpath(header.resolve(), destination.resolve())).as_posix()
-                rest = token.text[named.end() :]
+                rest = token.text[included.end() :]
                 edits.append(Replacement(token.start, token.end, f'#include "{path}"{rest}'))
     return apply_edits(text, edits), headers

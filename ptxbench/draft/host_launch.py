@@ -1,6 +1,6 @@
 """The launch of a kernel as host code in its file writes it, `k<<<grid, block>>>(...)`, in the words of a pair file.
 
-Follows names to the one value that the file gives them. What it cannot follow stays open.
+A name is replaced by its value if the file gives it only one. What cannot be followed stays an open question.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ DEFINE = re.compile(r"#\s*define\s+(?P<name>\w+)[ \t]+(?P<value>.+)", re.S)
 SIZES = {"char": 1, "short": 2, "half": 2, "__half": 2, "int": 4, "unsigned": 4, "float": 4, "double": 8, "float4": 16}
 OPERATORS = ("+", "-", "*", "/", "%", "(", ")")
 DEEPEST = 20
+"""The most names that are followed one after the other."""
 
 
 class UnknownError(Exception):
-    """An expression that is not followed."""
+    """Raised for an expression that is not followed."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def launches_of(code: Sequence[Token], kernel: str) -> Iterator[tuple[int, int]]
 
 
 def read(text: str, code: Sequence[Token], start: int, at: int, dimensions: Mapping[int, str]) -> HostLaunch:
-    """The launch that starts at one index, and whose `<<<` is at another."""
+    """The launch that starts at index `start`, and whose `<<<` is at index `at`."""
     end = next((index for index in range(at, len(code)) if code[index].text == ">>>"), len(code) - 1)
     configuration = split(code[at + 1 : end])
     arguments: list[Sequence[Token]] = []
@@ -72,12 +73,12 @@ def read(text: str, code: Sequence[Token], start: int, at: int, dimensions: Mapp
     if end + 1 < len(code) and code[end + 1].text == "(":
         close = matching(code, end + 1)
         arguments = split(code[end + 2 : close])
-    known = {
+    dimension_of = {
         argument[0].text: dimensions[position]
         for position, argument in enumerate(arguments)
         if position in dimensions and len(argument) == 1 and argument[0].kind == "word"
     }
-    reader = CReader(values(code), known)
+    reader = CReader(values(code), dimension_of)
     parts = [reader.extent(part) for part in configuration[:3]]
     grid, block, shared = (*parts, None, None, None)[:3]
     return HostLaunch(
@@ -140,15 +141,16 @@ def is_dim3(code: Sequence[Token], at: int) -> bool:
 
 @dataclass(frozen=True)
 class CReader:
-    """Turns C into Python. `values`: of names in the file; `known`: the dimensions that names stand for."""
+    """Turns C into Python. `values`: the values of names in the file; `dimensions`: the names of dimensions, by name in
+    C."""
 
     values: Mapping[str, Sequence[Token] | None]
-    known: Mapping[str, str]
+    dimensions: Mapping[str, str]
 
     def extent(self, code: Sequence[Token], depth: int = 0) -> str | None:
         """A number, or a tuple for a dim3; None if it is not followed."""
         try:
-            if len(code) == 1 and code[0].kind == "word" and code[0].text not in self.known:
+            if len(code) == 1 and code[0].kind == "word" and code[0].text not in self.dimensions:
                 value = self.values.get(code[0].text)
                 return self.extent(value, depth + 1) if value and depth < DEEPEST else None
             if code and code[0].text == "dim3":
@@ -186,8 +188,8 @@ class CReader:
         return " ".join(words)
 
     def word(self, name: str, depth: int) -> str:
-        if name in self.known:
-            return self.known[name]
+        if name in self.dimensions:
+            return self.dimensions[name]
         value = self.values.get(name)
         if value is None:
             raise UnknownError
@@ -210,7 +212,7 @@ FOLDED: Mapping[type[ast.operator], Callable[[Any, Any], int]] = {
 
 
 class Rounding(ast.NodeTransformer):
-    """Replaces (a + b - 1) // b by ceil_div(a, b), and folds numbers."""
+    """Replaces (a + b - 1) // b by ceil_div(a, b), and computes operations on numbers."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         node = ast.BinOp(self.visit(node.left), node.op, self.visit(node.right))
@@ -225,7 +227,7 @@ class Rounding(ast.NodeTransformer):
 
 
 def rounded_up(left: ast.expr, by: ast.expr) -> ast.expr | None:
-    """a of `a + by - 1`; None for another expression."""
+    """The expression a of `a + by - 1`; None for another expression."""
     match left:
         case ast.BinOp(ast.BinOp(a, ast.Add(), b), ast.Sub(), ast.Constant(1)) if ast.dump(b) == ast.dump(by):
             return a
@@ -239,6 +241,6 @@ def rounded_up(left: ast.expr, by: ast.expr) -> ast.expr | None:
 
 
 def simplified(expression: str) -> str:
-    """Without superfluous parentheses, numbers folded. Raises SyntaxError."""
+    """The expression without superfluous parentheses, and computed as far as it is of numbers. Raises SyntaxError."""
     tree = ast.parse(expression.strip(), mode="eval")
     return ast.unparse(ast.fix_missing_locations(Rounding().visit(tree)))

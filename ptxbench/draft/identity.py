@@ -17,7 +17,7 @@ ASSERT = "__assertfail"
 def same_kernel(a: str, a_entry: str, b: str, b_entry: str, arch: str) -> bool:
     """Whether two modules have the same kernel: the same machine code.
 
-    Without ptxas, and with an assert, whose code has the kernel's name and line: the same instructions of PTX.
+    Without ptxas, or with an assert, whose code contains the kernel's name and line, the PTX instructions are compared.
     """
     a, b = (without_lines(trimmed(text, entry)) for text, entry in ((a, a_entry), (b, b_entry)))
     if locate.program("ptxas") and ASSERT not in a:

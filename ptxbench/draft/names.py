@@ -1,7 +1,7 @@
-"""Names for the registers and labels of compiled PTX: by purpose where that is known, else short and by type.
+"""Names for the registers and labels of compiled PTX: by purpose where that is known; otherwise short, by type.
 
-Known are parameters, predefined registers, addresses and what is loaded from or stored to them, and a value that a line
-of CUDA C declares. Two registers get one name only where the first is read for the last time as the second is written.
+The purpose is known of parameters, predefined registers, addresses, loaded and stored values, and a value that a line
+of CUDA C declares. Two registers get one name only if the first is read for the last time when the second is written.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Naming:
                 self.readers.setdefault(instruction.guard.name, []).append(instruction)
 
     def give(self, register: str, name: str) -> None:
-        """Name `register`, with a number after the first one of that name; not if it has a name already."""
+        """Name `register`, unless it has a name; a name that is taken gets a number."""
         if register in self.chosen or register in KEPT or "@" in register:
             return
         if PREDEFINED.fullmatch(f"%{name}") or BY_TYPE.fullmatch(name):
@@ -175,8 +175,8 @@ class Naming:
             if isinstance(source, Special) and isinstance(result, Register) and self.only_writer(result.name):
                 base, _, axis = source.name.removeprefix("%").partition(".")
                 if base in SPECIALS:
-                    alone = axes[base] <= {"x", ""}
-                    self.give(result.name, SPECIALS[base] + ("" if alone or not axis else f"_{axis}"))
+                    one_axis = axes[base] <= {"x", ""}
+                    self.give(result.name, SPECIALS[base] + ("" if one_axis or not axis else f"_{axis}"))
 
     def name_declared(self) -> None:
         """The one register that a line of CUDA C with a declaration computes for other lines."""
@@ -186,12 +186,13 @@ class Naming:
                 by_line.setdefault(line, []).append(instruction)
         for line, group in by_line.items():
             declared = DECLARATION.match(self.cuda[line - 1]) if line <= len(self.cuda) else None
-            own = {id(instruction) for instruction in group}
+            instructions_of_line = {id(instruction) for instruction in group}
             results = {name for instruction in group for name in results_of(instruction)}
             leaving = [
                 name
                 for name in results
-                if self.only_writer(name) and any(id(reader) not in own for reader in self.readers.get(name, ()))
+                if self.only_writer(name)
+                and any(id(reader) not in instructions_of_line for reader in self.readers.get(name, ()))
             ]
             values = [
                 name
@@ -231,7 +232,7 @@ class Naming:
                         self.give(register, f"{name}_i")
 
     def name_rest(self) -> None:
-        """By type and number, in the order of the text."""
+        """Names by type and number, in the order of the text."""
         numbers: Counter[str] = Counter()
         for instruction in self.function.instructions:
             guard = (instruction.guard.name,) if instruction.guard else ()
@@ -251,12 +252,13 @@ def fits(declared: str, register: str) -> bool:
         return register == {"float": "f32", "double": "f64"}[words]
     if words == "bool":
         return register == "pred"
-    wide = "long" in words or "64" in words or words == "size_t"
-    return register in (("b64", "u64", "s64") if wide else ("b32", "u32", "s32", "b16"))
+    is_64_bit = "long" in words or "64" in words or words == "size_t"
+    return register in (("b64", "u64", "s64") if is_64_bit else ("b32", "u32", "s32", "b16"))
 
 
 def labels(function: Function) -> dict[str, str]:
-    """A name for each label: LOOP if a later branch leads back to it, DONE if the kernel ends there, else BLOCK."""
+    """A name for each label: LOOP if a later branch leads back to it, DONE if the kernel ends there, otherwise
+    BLOCK."""
     backward = {
         operand.name
         for index, instruction in enumerate(function.instructions)
@@ -265,8 +267,8 @@ def labels(function: Function) -> dict[str, str]:
         if isinstance(operand, Symbol) and function.labels.get(operand.name, len(function.instructions)) <= index
     }
     kinds = {}
-    for name, at in function.labels.items():
-        ends = at >= len(function.instructions) or function.instructions[at].opcode in ("ret", "exit")
+    for name, index in function.labels.items():
+        ends = index >= len(function.instructions) or function.instructions[index].opcode in ("ret", "exit")
         kinds[name] = "LOOP" if name in backward else "DONE" if ends else "BLOCK"
     total, numbers = Counter(kinds.values()), Counter[str]()
     result = {}

@@ -32,8 +32,8 @@ def read_parameters(function: Function) -> tuple[tuple[CudaParameter, ...], list
     A parameter of 64 bits is a pointer if the kernel accesses memory there.
     """
     wide = [param.name for param in function.params if param.size_bytes == 8 and not param.array]
-    known = accesses(function, wide, provenance(function, wide, through=ADDRESSES))
-    arrays = {name: access for name, access in known.items() if access != Access()}
+    access_of = accesses(function, wide, provenance(function, wide, through=ADDRESSES))
+    arrays = {name: access for name, access in access_of.items() if access != Access()}
     declared = tuple(CudaParameter(param.name, type_of(param, arrays.get(param.name))) for param in function.params)
     return declared, [arrays.get(param.name) for param in function.params]
 
@@ -49,8 +49,10 @@ def type_of(param: Variable, access: Access | None) -> CudaType:
         return CudaType(C_TYPES.get(number, number), param.size_bytes, number)
     const = not (access.stores or access.updates or access.escapes)
     numbers = access.types & C_TYPES.keys()
-    known = next(iter(numbers)) if len(numbers) == 1 == len(access.types) else None
-    element = CudaType(f"{'const ' if const else ''}{C_TYPES[known] if known else 'void'}", 0, known, const=const)
+    number_type = next(iter(numbers)) if len(numbers) == 1 == len(access.types) else None
+    element = CudaType(
+        f"{'const ' if const else ''}{C_TYPES[number_type] if number_type else 'void'}", 0, number_type, const=const
+    )
     return CudaType(f"{element.text}*", param.size_bytes, pointee=element)
 
 
@@ -62,8 +64,8 @@ def renamed(ptx: str, entry: str, name: str) -> str:
 def skeleton(name: str, entry: str, declared: Sequence[CudaParameter], threads: int | None) -> str:
     """CUDA C with the signature of the kernel, which does not compile until its body is written."""
     text = ", ".join(
-        CudaParameter(own, parameter.type).declaration
-        for own, parameter in zip(names_of(declared), declared, strict=True)
+        CudaParameter(argument, parameter.type).declaration
+        for argument, parameter in zip(names_of(declared), declared, strict=True)
     )
     headers = [header for word, header in HEADERS.items() if word in text]
     bounds = f" __launch_bounds__({threads})" if threads else ""

@@ -1,6 +1,6 @@
 """The text of a pair file from what is known of a kernel: its arguments, perhaps its launch, and open questions.
 
-An open question is `...` under a TODO. What is concluded, not known, is called a proposal.
+An open question is `...` under a TODO. What is concluded but not certain is called a proposal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ptxbench.draft.host_launch import HostLaunch
 COLUMNS = 110
 IMPORTED = ("EXACT", "In", "InOut", "Launch", "Out", "Pair", "Scalar", "Scratch", "TensorMap", "ceil_div", "close",
             "relative", "ulps")  # fmt: skip
-"""What the answers may need, too."""
+"""Imports: what the file uses, and what the answers may need."""
 
 
 def pair_text(
@@ -28,7 +28,7 @@ def pair_text(
 ) -> str:
     """The pair file. `origin`: the kernel and its file in words; `threads`: the most of a CTA, if the kernel says so.
 
-    `dynamic`: whether the kernel has shared memory whose size the launch says.
+    `dynamic`: whether the kernel has shared memory whose size the launch decides.
     """
     dtypes = sorted({argument.dtype for argument in arguments if argument.dtype} | {"f32", "u32"})
     names = ", ".join([*IMPORTED, *dtypes])
@@ -80,7 +80,7 @@ def comment(text: str, indent: str, mark: str = "#") -> list[str]:
 def launch_lines(
     dimensions: Sequence[str], launch: HostLaunch | None, threads: int | None, *, dynamic: bool
 ) -> Iterator[str]:
-    """The launch as a proposal if all of it is known from host code, else as a question."""
+    """The launch as a proposal if host code shows all of it; otherwise as a question."""
     parameters = ", ".join(dimensions)
     shared = launch.shared_bytes if launch else None
     if launch and launch.grid and launch.block and ((shared == "0" and not dynamic) or shared not in (None, "0")):

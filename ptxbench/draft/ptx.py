@@ -26,7 +26,7 @@ ENTRY = re.compile(r"(?:\.(?:visible|weak)\s+)?\.entry\s+(?P<name>[\w$]+)")
 FUNCTION = re.compile(r"(?:\.(?:visible|weak|extern)\s+)?\.func\b")
 WITH_BODY = re.compile(r"\s*(?:\.(?:visible|weak|extern)\s+)?\.(?:entry|func|section)\b")
 SILENT = ("// demoted variable", "// begin inline asm", "// end inline asm")
-"""Comments of NVRTC that say nothing about the kernel."""
+"""Comments of NVRTC that are left out, because they say nothing about the kernel."""
 
 FEW = 2
 """A group of so few instructions in the middle of those of one line of CUDA C gets no heading of its own."""
@@ -78,11 +78,11 @@ def declared_by(statement: str) -> set[str]:
 
 @dataclass
 class LineSection:
-    """Instructions that belong to one line of CUDA C; 0 for none."""
+    """Instructions of one line of CUDA C; line 0 means none."""
 
     line: int
     rows: list[tuple[str, str] | str] = field(default_factory=list)
-    """An instruction with its guard, and its operands; or a row as it is."""
+    """An instruction as (guard and opcode, operands); any other row as text."""
 
     @property
     def instructions(self) -> int:
@@ -111,10 +111,10 @@ def laid_out(
     body = KernelBody(cuda)
     for number in range(opening + 1, len(lines) - 1):
         body.add(lines[number].strip(), cuda_lines.get(number + 1, 0), rename)
-    named = declarations(names, body.types) if names.registers else body.register_lines
-    registers = [INDENT + line for line in named]
-    kept = [INDENT + rename(line) for line in body.declarations]
-    text = [*before, *header, "{", *registers, *kept, *body.text(), "}"]
+    register_lines = declarations(names, body.types) if names.registers else body.register_lines
+    registers = [INDENT + line for line in register_lines]
+    variable_lines = [INDENT + rename(line) for line in body.declarations]
+    text = [*before, *header, "{", *registers, *variable_lines, *body.text(), "}"]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(text)) + "\n"
 
 
@@ -189,9 +189,9 @@ class KernelBody:
 
 
 def joined(sections: Sequence[LineSection]) -> list[LineSection]:
-    """The sections, where a few instructions of another line do not interrupt those of one line.
+    """The sections, joined where only a few instructions of another line interrupt those of one line.
 
-    A label belongs to what follows it.
+    A label belongs to the section after it.
     """
     result: list[LineSection] = []
     labels: list[tuple[str, str] | str] = []
@@ -227,22 +227,22 @@ def declarations(names: Names, types: Mapping[str, str]) -> Iterator[str]:
     """`.reg .u32 %thread, %block;`: the registers by type, as far as they are used; numbered ones as a family."""
     by_type: dict[str, dict[str, None]] = {}
     for old, new in names.registers.items():
-        its_type = types.get(old) or types.get(old.rstrip("0123456789"))
-        if its_type is not None:
-            by_type.setdefault(its_type, {})[new] = None
-    for old, its_type in types.items():
+        register_type = types.get(old) or types.get(old.rstrip("0123456789"))
+        if register_type is not None:
+            by_type.setdefault(register_type, {})[new] = None
+    for old, register_type in types.items():
         if old in ("%SP", "%SPL"):
-            by_type.setdefault(its_type, {})[old] = None
+            by_type.setdefault(register_type, {})[old] = None
     width = max(map(len, by_type), default=0)
     for kind, registers in by_type.items():
         families: dict[str, int] = {}
-        own = []
+        unnumbered = []
         for name in registers:
             if numbered := re.fullmatch(r"(%[a-z])(\d+)", name):
                 families[numbered[1]] = max(families.get(numbered[1], 0), int(numbered[2]))
             else:
-                own.append(name)
-        words = [*own, *(f"{name}<{last + 1}>" for name, last in families.items())]
+                unnumbered.append(name)
+        words = [*unnumbered, *(f"{name}<{last + 1}>" for name, last in families.items())]
         start = f".reg .{kind:{width}}  "
         row = ""
         for word in words:

@@ -19,12 +19,12 @@ from ptxbench.toolchain import lines, locate, ptxas
 from ptxbench.toolchain.origins import origins
 
 VERSIONS = ("6.3", "6.4", "6.5", *(f"7.{k}" for k in range(9)), *(f"8.{k}" for k in range(10)), "9.0", "9.1", "9.2")
-"""The .version that are tried, lowest first."""
+"""The versions that are tried for .version, lowest first."""
 
 TARGETS = {
     "sm_75": "6.3", "sm_80": "7.0", "sm_86": "7.1", "sm_89": "7.8", "sm_90": "7.8", "sm_100": "8.6", "sm_120": "8.7",
 }  # fmt: skip
-"""The .target that are tried, lowest first, and the first .version that has each."""
+"""The targets that are tried for .target, lowest first, and the first .version that has each."""
 
 
 def ptx_text(
@@ -50,13 +50,15 @@ def ptx_text(
     own_arrays = [function.params[position].name for position in arrays]
     provenance_of = provenance(function, own_arrays)
 
-    def chosen(*, merge: bool) -> Names:
-        whole = Naming(function, params, variables, own_arrays, provenance_of, cuda_lines, lines).all(merge=merge)
-        return replace(whole, labels={old: unused_name(new, params.values()) for old, new in whole.labels.items()})
+    def names_for(*, merge: bool) -> Names:
+        complete = Naming(function, params, variables, own_arrays, provenance_of, cuda_lines, lines).all(merge=merge)
+        return replace(
+            complete, labels={old: unused_name(new, params.values()) for old, new in complete.labels.items()}
+        )
 
-    known = (chosen(merge=True), chosen(merge=False), Names({}, {}))
+    naming_candidates = (names_for(merge=True), names_for(merge=False), Names({}, {}))
     symbols = {**params, **variables}
-    texts = [text_of_ptx.laid_out(trimmed, own_names, symbols, cuda_lines, lines) for own_names in known]
+    texts = [text_of_ptx.laid_out(trimmed, own_names, symbols, cuda_lines, lines) for own_names in naming_candidates]
     checked = locate.program("ptxas") is not None
     fitting = (candidate for candidate in texts if not checked or same_kernel(trimmed, entry, candidate, entry, arch))
     text = next(fitting, without_lines(trimmed))
@@ -64,7 +66,7 @@ def ptx_text(
 
 
 def unused_name(name: str, taken: Collection[str]) -> str:
-    """The name, or with an underscore if it is taken."""
+    """The name; with an underscore if it is taken."""
     return f"{name}_" if name in taken else name
 
 
@@ -73,8 +75,8 @@ def variable_names(function: Function, others: Sequence[str], taken: Sequence[st
     result: dict[str, str] = {}
     for variable in (*function.variables, *others):
         last = kernel_names.demangled(variable).rpartition("::")[2]
-        free = re.fullmatch(r"[A-Za-z_]\w*", last) and last not in (*taken, *result.values(), *others)
-        result[variable] = last if free else variable
+        usable = re.fullmatch(r"[A-Za-z_]\w*", last) and last not in (*taken, *result.values(), *others)
+        result[variable] = last if usable else variable
     return result
 
 
@@ -100,16 +102,16 @@ def lowered(ptx: str, entry: str, arch: str) -> str:
     """The text with the lowest .target and .version that ptxas accepts and that give the same machine code."""
     if locate.program("ptxas") is None or architecture.suffix(arch):
         return ptx
-    own = [target for target in TARGETS if architecture.number(target) <= architecture.number(arch)]
-    target = next((target for target in own if is_accepted(with_directive(ptx, "target", target), target)), arch)
+    targets = [target for target in TARGETS if architecture.number(target) <= architecture.number(arch)]
+    target = next((target for target in targets if is_accepted(with_directive(ptx, "target", target), target)), arch)
     changed = with_directive(ptx, "target", target)
-    at = first_true(
+    index = first_true(
         lambda number: is_read(with_directive(changed, "version", VERSIONS[number]), target),
         VERSIONS.index(TARGETS.get(target, VERSIONS[0])),
         len(VERSIONS),
     )
-    if at < len(VERSIONS):
-        changed = with_directive(changed, "version", VERSIONS[at])
+    if index < len(VERSIONS):
+        changed = with_directive(changed, "version", VERSIONS[index])
     return changed if identity(changed, entry, arch) == identity(ptx, entry, arch) else ptx
 
 
@@ -122,7 +124,7 @@ def is_accepted(ptx: str, target: str) -> bool:
 
 
 def is_read(ptx: str, target: str) -> bool:
-    """Whether ptxas has no error in a text whose code it can make for `target`, if the .version is high enough."""
+    """Whether ptxas accepts a text that it can assemble for `target` if the .version is high enough."""
     try:
         toolchain.accepted(lines.require("ptxas"), ptx, target)
     except ptxas.RefusedError:
@@ -131,7 +133,8 @@ def is_read(ptx: str, target: str) -> bool:
 
 
 def first_true(test: Callable[[int], bool], begin: int, end: int) -> int:
-    """The first number from `begin` to `end` for which the test holds, if it holds for all later ones; else `end`.
+    """The first number from `begin` on for which the test holds; it then holds for all later ones. `end` if there is
+    none.
 
     `begin` is tried first: it is the usual answer.
     """

@@ -1,4 +1,4 @@
-"""Results as text. A format of a run is one module and one line of FORMATS, which imports none of these modules.
+"""Results as text. Each format of a run has a line of FORMATS and a module, which is imported only when it is used.
 
 The other modules write comparisons, verdicts of the gate, audits and the like. Each has `to_json`, and EXPORTERS where
 the suffix of a file chooses the format.
@@ -33,20 +33,21 @@ FORMATS: Mapping[str, str] = {
     "json": "the run document",
     "markdown": "to paste",
 }
-"""The formats of a run and what they are for; NAME is written by the module `to_NAME`."""
+"""The formats of a run and what they are for; the module `to_NAME` writes the format NAME."""
 
 SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown"}
 """The formats that a file's suffix chooses."""
 
 
 def exporter(name: str) -> Exporter:
-    """What writes a run in the format of that name."""
+    """The function that writes a run in the format of that name."""
     export: Exporter = import_module(f"{__name__}.to_{name}").export
     return export
 
 
 def run_exporters(reference: str | None = None) -> dict[str, Exporter]:
-    """By suffix. `reference`: the row that sentences compare with, instead of the best CUDA C."""
+    """The exporters of a run by suffix. `reference`: the row that sentences compare with, instead of the best CUDA
+    C."""
     exporters = {suffix: exporter(name) for suffix, name in SUFFIXES.items()}
     if reference is not None:
         from ptxbench.exporters import to_markdown  # the only one with sentences

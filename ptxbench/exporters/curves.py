@@ -150,8 +150,8 @@ def drawn(panel: Panel, quantity: Quantity, scale: PanelScale | None, left: floa
         yield text(xs[i], y1 + 15, value_words(panel.x[i]), "small", "middle")
     yield text((x0 + x1) / 2, y1 + 31, panel.x_is, "small", "middle")
     if panel.mark is not None and panel.mark in panel.x:
-        at = xs[list(panel.x).index(panel.mark)]
-        yield f'<path class="mark" d="M{at:.1f} {y0 - 6:.1f}V{y1:.1f}"/>'
+        mark_x = xs[list(panel.x).index(panel.mark)]
+        yield f'<path class="mark" d="M{mark_x:.1f} {y0 - 6:.1f}V{y1:.1f}"/>'
     for number, line in enumerate(panel.lines):
         yield from curve(line, COLOURS[number % len(COLOURS)], scale, xs, y0, y1)
 
@@ -160,10 +160,10 @@ def curve(line: PanelLine, colour: str, scale: PanelScale, xs: Sequence[float], 
     def y(value: float) -> float:
         return y1 - scale.share(value) * (y1 - y0)
 
-    spots = [(xs[i], point, i) for i, point in enumerate(line.values) if point is not None]
-    path = "L".join(f"{x:.1f} {y(point.value):.1f}" for x, point, _ in spots)
-    yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>' if spots else ""
-    for x, point, i in spots:
+    points = [(xs[i], point, i) for i, point in enumerate(line.values) if point is not None]
+    path = "L".join(f"{x:.1f} {y(point.value):.1f}" for x, point, _ in points)
+    yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>' if points else ""
+    for x, point, i in points:
         if not point.bare:
             yield f'<path d="M{x:.1f} {y(point.interval.low):.1f}V{y(point.interval.high):.1f}" stroke="{colour}"/>'
         yield f'<circle cx="{x:.1f}" cy="{y(point.value):.1f}" r="2.5" fill="{colour}"/>'
@@ -173,7 +173,8 @@ def curve(line: PanelLine, colour: str, scale: PanelScale, xs: Sequence[float], 
 
 
 def shown_ticks(panel: Panel, step: float) -> range:
-    """Every value of the axis, or every second, ... so that the labels have room."""
+    """The indices of the values with a label: all of them, or every second, third, ..., so that the labels have
+    room."""
     widest = max(len(value_words(value)) for value in panel.x) * 7 + 6
     return range(0, len(panel.x), max(1, -int(-widest // step)))
 

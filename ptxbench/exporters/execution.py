@@ -56,8 +56,8 @@ def alerts_of(outcome: ExecOutcome) -> Iterator[Alert]:
 def error_alert(path: Path, error: KernelError) -> Alert:
     """An error, at the line of the file that its message names."""
     code = next((code for kind, code in CODES if isinstance(error, kind)), None)
-    named = re.search(rf"(?<![\w.]){re.escape(path.name)}:(\d{{1,7}})\b", str(error))
-    place = Place(str(path), int(named[1]) if named else None)
+    named_line = re.search(rf"(?<![\w.]){re.escape(path.name)}:(\d{{1,7}})\b", str(error))
+    place = Place(str(path), int(named_line[1]) if named_line else None)
     return Alert(rule_of(code) if code else OTHER, True, str(error), place)
 
 

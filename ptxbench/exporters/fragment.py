@@ -20,9 +20,9 @@ def export(run: RunDocument) -> str:
 
 
 def lines(run: RunDocument) -> Iterator[str]:
-    own, floor = [cell for cell in run.cells if not cell.control], noise(run.cells)
+    measured, floor = [cell for cell in run.cells if not cell.control], noise(run.cells)
     yield f"<p>ptxbench on {xml_text(run.device.name)}, run {xml_text(run.run.id)}, {xml_text(run.run.status)}</p>"
-    for cell in own:
+    for cell in measured:
         title = f"{cell.pair}, {units.size_words(cell.point, cell.cache)}, {cell.arch}"
         yield f"<h4>{xml_text(title)}</h4>"
         yield from html_table(table(cell))
@@ -31,5 +31,5 @@ def lines(run: RunDocument) -> Iterator[str]:
         yield from (f"<p>{xml_text(str(problem))}</p>" for problem in problems(cell))
         if sentence := finding(cell, floor):
             yield f"<p><b>{xml_text(sentence)}</b></p>"
-    if any(result.counts is not None for cell in own for result in cell.variants.values()):
+    if any(result.counts is not None for cell in measured for result in cell.variants.values()):
         yield f"<p><small>{xml_text(COUNTS_NOTICE)}</small></p>"

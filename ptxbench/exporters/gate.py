@@ -39,7 +39,7 @@ MEANINGS = {
 """What each verdict that fails or warns means; "": a problem of the whole run."""
 
 MARKER = "<!-- ptxbench gate -->"
-"""By this a workflow finds its comment again."""
+"""A workflow finds its comment again by this line."""
 
 
 def to_json(gate: Gate) -> str:
@@ -91,7 +91,7 @@ def is_listed(judged: JudgedRow) -> bool:
 
 
 def to_markdown(gate: Gate) -> str:
-    """To post as a comment: the exit status, what to do, the rows that are not green."""
+    """To post as a comment: the exit status, what to do, the rows that did not pass."""
     lines = [MARKER, f"**{total(gate)}**", "", *(f"- {markdown_text(line)}" for line in header(gate)), ""]
     for step in (next_steps := steps(gate)):
         outcome = f"{step.outcome} {step.verdict}".rstrip()
@@ -124,15 +124,15 @@ def table(rows: Sequence[JudgedRow]) -> Table:
 def to_junit(gate: Gate) -> str:
     """One test case per row: what fails is a failure, what cannot be judged or is waived is skipped.
 
-    Problems that fail the gate without a row, such as a missing pair, are failures too: a server that shows them green
-    would hide why the job is red.
+    Problems that fail the gate without a row, such as a missing pair, are failures too: otherwise a server would not
+    show why the job failed.
     """
-    passed_over = sum(not problem.exit_status for problem in gate.problems) + sum(skipped(row) for row in gate.rows)
+    skipped_count = sum(not problem.exit_status for problem in gate.problems) + sum(skipped(row) for row in gate.rows)
     sums = {
         "tests": len(gate.problems) + len(gate.rows),
         "failures": len(gate.failing) + sum(bool(problem.exit_status) for problem in gate.problems),
         "errors": 0,
-        "skipped": passed_over,
+        "skipped": skipped_count,
     }
     root = ElementTree.Element("testsuites")
     attributes = {name: str(count) for name, count in sums.items()}
@@ -165,9 +165,9 @@ def to_sarif(gate: Gate) -> str:
 
 
 def alert_of(step: GateRow, gate: Gate) -> Alert:
-    """A step at its kernel. If no run knows the kernel's file, at the config, which decides what is judged."""
-    known = [location(judged.row, run) for judged in step.rows for run in (gate.head, gate.base) if run]
-    file, line = step.location or next(filter(None, known), (gate.config.file, 1))
+    """A step, located at its kernel; if no run knows the kernel's file, at the config, which decides what is judged."""
+    locations = [location(judged.row, run) for judged in step.rows for run in (gate.head, gate.base) if run]
+    file, line = step.location or next(filter(None, locations), (gate.config.file, 1))
     rows = [f"{describe_rows([judged])} {judged.row.arch} {judged.row.metric}" for judged in step.rows]
     return Alert(
         rule_of(step.verdict),
@@ -179,7 +179,7 @@ def alert_of(step: GateRow, gate: Gate) -> Alert:
 
 
 def rule_of(verdict: str) -> AlertRule:
-    """The rule of a verdict; of a problem of the whole run, which has none."""
+    """The rule of a verdict; "" stands for a problem of the whole run."""
     return AlertRule(f"gate-{verdict.lower() or 'problem'}", MEANINGS[verdict], "docs/ci.md of ptxbench has the rules.")
 
 

@@ -10,16 +10,16 @@ from ptxbench.verdict.gate import Gate
 from ptxbench.wording.gating import GateRow, steps, total
 
 MOST_BYTES = 900 * 1024
-"""Bytes of the summary of a step: GitHub refuses more than 1024 KiB."""
+"""The most bytes of the summary of a step: GitHub refuses more than 1024 KiB."""
 
 MOST_ANNOTATIONS = 8
-"""Annotations of a kind: GitHub shows ten per step."""
+"""The most annotations of a kind: GitHub shows ten per step."""
 
 
-def summary(gate: Gate, taken: int = 0) -> str:
-    """The Markdown of a gate, cut if the step's summary, of which `taken` bytes are used, would be too long."""
+def summary(gate: Gate, used_bytes: int = 0) -> str:
+    """The Markdown of a gate, cut if the step's summary, of which `used_bytes` bytes are used, would be too long."""
     text = to_markdown(gate)
-    room = max(0, MOST_BYTES - taken)
+    room = max(0, MOST_BYTES - used_bytes)
     if len(text.encode()) <= room:
         return text
     kept: list[str] = []
@@ -34,18 +34,18 @@ def summary(gate: Gate, taken: int = 0) -> str:
 
 
 def annotate(gate: Gate, folder: str = "") -> Iterator[str]:
-    """Workflow commands, one line each, failures first; of either kind the first few, then how many more.
+    """Workflow commands, one line each, failures first; of both kinds the first few, then how many more.
 
     `folder`: where the run was started, as a path below the repository's root that ends with a slash.
     """
     rows = steps(gate)
     for command, outcome in (("error", "FAIL"), ("warning", "warn")):
-        of_outcome = [row for row in rows if row.outcome == outcome]
-        for row in of_outcome[:MOST_ANNOTATIONS]:
+        rows_of_outcome = [row for row in rows if row.outcome == outcome]
+        for row in rows_of_outcome[:MOST_ANNOTATIONS]:
             title = f"ptxbench gate {row.verdict}".rstrip()
             text = workflow_text(f"{row.words} Next: {row.remedy}")
             yield f"::{command} {annotation_location(row, folder)}title={workflow_property(title)}::{text}"
-        if (more := len(of_outcome) - MOST_ANNOTATIONS) > 0:
+        if (more := len(rows_of_outcome) - MOST_ANNOTATIONS) > 0:
             yield f"::{command} title=ptxbench gate::{workflow_text(f'{more:,} more. {total(gate)}')}"
 
 

@@ -15,7 +15,9 @@ SCHEMA, OPCODE_SCHEMA = "ptxbench.isa/1", "ptxbench.opcode/1"
 def to_json(chapters: Mapping[str, Sequence[InstructionLine]]) -> str:
     document = {
         "schema": SCHEMA,
-        "chapters": [{"title": title, "lines": [line_document(line) for line in of]} for title, of in chapters.items()],
+        "chapters": [
+            {"title": title, "lines": [line_document(line) for line in lines]} for title, lines in chapters.items()
+        ],
         "unsupported": [missing_document(missing) for missing in UNSUPPORTED],
     }
     return json_text(document)

@@ -69,7 +69,7 @@ def describe_listing(listing: Listing) -> dict[str, Any]:
         "same_code_as_run": listing.same_code,
         "source": list(listing.source),
         "ptx": list(listing.ptx),
-        "source_line_of_ptx_line": {str(line): of for line, of in sorted(listing.origin.items())},
+        "source_line_of_ptx_line": {str(line): source_line for line, source_line in sorted(listing.origin.items())},
         "sass": [
             {
                 "address": instruction.address,

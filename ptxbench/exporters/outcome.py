@@ -1,4 +1,5 @@
-"""Launches of `ptxbench exec` as JSON. Apart from execution.py, whose SARIF needs all of `ptxbench check`."""
+"""Launches of `ptxbench exec` as JSON. It is not in execution.py, because SARIF there imports all of `ptxbench
+check`."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def to_json(described: Sequence[Mapping[str, Any]]) -> str:
 
 
 def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
-    """The pair's JSON; `whole`: with everything that a writer of kernels needs."""
+    """The pair's JSON. `whole`: whether it has everything that a writer of kernels needs."""
     pair, targets = loaded.pair, loaded.targets
     return {
         "schema": SCHEMA,

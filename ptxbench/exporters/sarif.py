@@ -26,7 +26,7 @@ ROOT = "%SRCROOT%"
 """The name of the folder to which the paths are relative."""
 
 FINGERPRINT = "ptxbench/v1"
-"""By this a service finds a result of an earlier log again, whose line may have moved."""
+"""The key of a fingerprint, by which a service recognises a result of an earlier log although its line has moved."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def to_log(
     }
     run = {
         "tool": {"driver": driver},
-        "automationDetails": {"id": f"ptxbench {command}/"},  # else a service takes the logs of two commands for one
+        "automationDetails": {"id": f"ptxbench {command}/"},  # otherwise a service confuses the logs of two commands
         "invocations": [invocation],
         "originalUriBaseIds": {ROOT: {"description": {"text": "The root of the repository."}}},
         "columnKind": "unicodeCodePoints",
@@ -116,7 +116,7 @@ def descriptor(rule: AlertRule) -> dict[str, Any]:
 
 
 def result(alert: Alert, index: int, root: Path, seen: Counter[str]) -> dict[str, Any]:
-    """One result. `seen` counts the results that are alike, so that each has a fingerprint of its own."""
+    """One result. `seen` counts the results with equal keys, so that each has a fingerprint of its own."""
     artifact = location(alert.place.file, root)
     identity = alert.identity or alert.place.text or f"line {alert.place.line}"
     key = "\0".join((alert.rule.id, artifact["uri"], identity))
@@ -133,7 +133,7 @@ def result(alert: Alert, index: int, root: Path, seen: Counter[str]) -> dict[str
 
 
 def location(file: str, root: Path) -> dict[str, str]:
-    """A file as a path relative to the repository; as a whole address if it is elsewhere."""
+    """A file as a path relative to the repository; if it is elsewhere, as an absolute address."""
     path = Path(os.path.abspath(file))  # noqa: PTH100  a symbolic link stays one, as in the repository
     try:
         relative = path.relative_to(root)
@@ -143,7 +143,7 @@ def location(file: str, root: Path) -> dict[str, str]:
 
 
 def quoted(path: Path, safe: str = "") -> str:
-    """A path as part of an address. A run from a stranger may name one that no file can have."""
+    """A path as part of an address. A run from somebody else may contain one that no file can have."""
     return quote(path.as_posix().encode("utf-8", "surrogatepass"), safe="/" + safe)
 
 

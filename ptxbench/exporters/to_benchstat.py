@@ -1,8 +1,8 @@
 """Lines of Go's benchmark format, one per variant and round: `benchstat -col /impl FILE` compares the variants.
 
-The unit of evidence is the round, which is its own process, so a line is the median of a round and not a sample. The
-lines above have only what two comparable runs have in common, because benchstat separates runs that differ there. The
-format: golang.org/design/14313-benchmark-format.
+A line is the median of a round and not a sample, because only rounds, which are processes of their own, are
+independent. The lines above contain only facts that comparable runs share, because benchstat separates runs that differ
+there. The format: golang.org/design/14313-benchmark-format.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def export(run: RunDocument) -> str:
         size = "/".join(f"{name}={value}" for name, value in cell.point.items())
         for variant, result in cell.variants.items():
             for ns in stats.round_medians_ns(cell.rounds, variant) if result.status == VERIFIED else ():
-                # Go's names begin with a capital letter
+                # In Go, names of benchmarks begin with a capital letter.
                 name = f"Benchmark{cell.pair[:1].upper()}{cell.pair[1:]}/{size}/cache={cell.cache}/impl={variant}"
                 lines.append(f"{word(name)} 1 {ns:g} ns/op")
     if len(lines) == 2:

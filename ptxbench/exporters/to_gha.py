@@ -1,7 +1,7 @@
 """JSON for the action github-action-benchmark, `tool: customSmallerIsBetter`.
 
-From a GPU the ratios, in which clocks and heat cancel; without one the counters that `ptxbench gate` judges and that
-are better if lower. The format: github.com/benchmark-action/github-action-benchmark, "Examples".
+From a GPU it has the ratios, in which clocks and heat cancel; without one, the counters that `ptxbench gate` judges and
+that are better if lower. The format: github.com/benchmark-action/github-action-benchmark, "Examples".
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def counters(run: RunDocument) -> Iterator[Mapping[str, Any]]:
 
 
 def name(cell: Cell, variant: str, run: RunDocument) -> str:
-    """Contains the device, because the action compares everything with one name, from whatever machine."""
+    """The name of a benchmark. It contains the device, because the action compares everything with equal names."""
     return f"{series(cell, variant, ' ')} on {code_text(run.device.name)}"
 
 

@@ -39,16 +39,17 @@ def export(run: RunDocument) -> dict[str, bytes]:
 
 
 def files(run: RunDocument, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, bytes]]:
-    """The files of one variant: all cells of each pair that has it, because tools refuse a state in one file only."""
+    """The files of one variant, with all cells of each pair that has it: tools refuse a state that only one file
+    has."""
     benchmarks: list[Json] = []
     file = file_name(variant)
     number = 0
     for pair, group in groupby(sorted(cells, key=lambda cell: cell.pair), key=lambda cell: cell.pair):
-        of_pair = list(group)
-        if not any(variant in cell.variants for cell in of_pair):
+        cells_of_pair = list(group)
+        if not any(variant in cell.variants for cell in cells_of_pair):
             continue
         states = []
-        for cell in of_pair:
+        for cell in cells_of_pair:
             seconds, clocks = samples(cell, variant)
             sidecars = []
             if len(seconds):
@@ -60,7 +61,7 @@ def files(run: RunDocument, cells: Sequence[Cell], variant: str) -> Iterator[tup
             states.append(state(cell, variant, numbers))
             number += 1
         named = {"name": code_text(pair), "index": len(benchmarks), "devices": [DEVICE]}
-        benchmarks.append({**named, "axes": axes(of_pair), "states": states})
+        benchmarks.append({**named, "axes": axes(cells_of_pair), "states": states})
     argv = [code_text(word) for word in run.run.argv or ()]
     meta = {"argv": ["ptxbench", *argv], "version": {"json": VERSION, "ptxbench": __version__}}
     document = {"meta": meta, "devices": [device(run)], "benchmarks": benchmarks}
@@ -70,15 +71,15 @@ def files(run: RunDocument, cells: Sequence[Cell], variant: str) -> Iterator[tup
 def device(run: RunDocument) -> Json:
     """The known facts of the device, the same in every file."""
     sm = "".join(filter(str.isdigit, run.device.sm))
-    known = {
+    facts = {
         "sm_version": 10 * int(sm) if sm else None,
         "number_of_sms": run.device.sms,
         "global_memory_size": run.device.memory_bytes,
         "l2_cache_size": run.device.l2_bytes,
         "ecc_state": run.device.ecc,
     }
-    named = {"id": DEVICE, "name": code_text(run.device.name)}
-    return named | {name: value for name, value in known.items() if value is not None}
+    identity = {"id": DEVICE, "name": code_text(run.device.name)}
+    return identity | {name: value for name, value in facts.items() if value is not None}
 
 
 def axis_values(cell: Cell) -> dict[str, int | str]:
@@ -92,14 +93,14 @@ def axes(cells: Sequence[Cell]) -> list[Json]:
     jsons = []
     for axis in dict.fromkeys(name for cell in cells for name in axis_values(cell)):
         values = dict.fromkeys(axis_values(cell)[axis] for cell in cells if axis in axis_values(cell))
-        whole = all(isinstance(value, int) for value in values)
+        are_numbers = all(isinstance(value, int) for value in values)
         jsons.append(
             {
                 "name": axis,
-                "type": "int64" if whole else "string",
-                **({"flags": ""} if whole else {}),
+                "type": "int64" if are_numbers else "string",
+                **({"flags": ""} if are_numbers else {}),
                 "values": [
-                    {"input_string": str(value), "description": "", "value": value if whole else str(value)}
+                    {"input_string": str(value), "description": "", "value": value if are_numbers else str(value)}
                     for value in values
                 ],
             }
@@ -131,12 +132,16 @@ def samples(cell: Cell, variant: str) -> tuple[Array, Array]:
     result = cell.variants.get(variant)
     seconds: list[float] = []
     clocks: list[float] = []
-    for one in cell.rounds if result and result.status == VERIFIED else ():
-        taken = stats.samples([one], variant)
+    for timed_round in cell.rounds if result and result.status == VERIFIED else ():
+        taken = stats.samples([timed_round], variant)
         seconds += [ns / 1e9 for ns in taken]
-        if taken and len(one.clock_mhz) == len(one.ns):
-            kept = [mhz for index, mhz in enumerate(one.clock_mhz) if str(index) not in one.dropped]
-            clocks += [1e6 * mhz for mhz in kept if mhz is not None for _ in range(len(taken) // len(kept))]
+        if taken and len(timed_round.clock_mhz) == len(timed_round.ns):
+            counted_clocks = [
+                mhz for index, mhz in enumerate(timed_round.clock_mhz) if str(index) not in timed_round.dropped
+            ]
+            clocks += [
+                1e6 * mhz for mhz in counted_clocks if mhz is not None for _ in range(len(taken) // len(counted_clocks))
+            ]
     return np.array(seconds, np.float32), np.array(clocks if len(clocks) == len(seconds) else [], np.float32)
 
 

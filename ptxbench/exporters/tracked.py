@@ -1,4 +1,4 @@
-"""The part of a run that a tracker stores: verified variants with numbers that may be claimed, and a gate's counters.
+"""The part of a run that a tracker stores: the times of verified variants if a verdict is possible, and the counters.
 
 Trackers know a series by its name and have no place for a reason, so values without a verdict are left out.
 """
@@ -34,7 +34,7 @@ def variants(run: RunDocument) -> Iterator[tuple[Cell, str]]:
 
 
 def series(cell: Cell, variant: str, separator: str) -> str:
-    """`triad/n=65536/ptx`: the variant's name, the same in every run; it says if the cache is not cold."""
+    """`triad/n=65536/ptx`: the variant's name, the same in every run; with the cache if it is not cold."""
     size = separator.join(f"{name}={value}" for name, value in cell.point.items())
     cache = [f"cache={cell.cache}"] if cell.cache != "cold" else []
     return code_text(separator.join([cell.pair, size, *cache, variant]))

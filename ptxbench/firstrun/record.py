@@ -19,7 +19,7 @@ NAME = "first-run.json"
 COMPLETE, UNFINISHED = "complete", "unfinished"
 
 SAME = ("name", "uuid_hash", "driver", "mig")
-"""What must be equal for a device if an unfinished first run is to continue."""
+"""Fields of a device that must be equal for an unfinished first run to continue."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class FirstRun:
         return any(line.status == FAIL for line in self.lines)
 
     def continues(self, other: FirstRun) -> bool:
-        """Whether `other` is a later start of the same: of the same device, by the same version of ptxbench."""
+        """Whether `other`, a later start, can continue this one: on the same device, by the same version of
+        ptxbench."""
         return (
             self.status == UNFINISHED
             and self.tool == other.tool

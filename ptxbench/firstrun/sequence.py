@@ -1,4 +1,4 @@
-"""A first run from its first step, or from where an earlier one ended, to its last."""
+"""Takes the steps of a first run: from the first one, or from where an earlier one ended, to the last one."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from ptxbench.firstrun.steps import STEPS, FirstRunSetup, run_step
 from ptxbench.runner.document import now
 
 SECONDS = 600.0
-"""The time of a first run. A step that begins before its end is finished."""
+"""The time of a first run. A step that has begun by then is finished."""
 
 
-def begin(bench: FirstRunSetup) -> FirstRun:
-    """The unfinished first run of this device if there is one, else a new one."""
-    fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), bench.suite.device, toolchain.versions())
+def begin(setup: FirstRunSetup) -> FirstRun:
+    """The unfinished first run of this device if there is one; otherwise a new one."""
+    fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), setup.suite.device, toolchain.versions())
     try:
-        saved = FILE.load(bench.folder)
+        saved = FILE.load(setup.folder)
     except ResultError:  # it is made again
         saved = None
     return saved if saved and saved.continues(fresh) else fresh
 
 
-def run_steps(first: FirstRun, bench: FirstRunSetup) -> Iterator[FirstRun]:
+def run_steps(first: FirstRun, setup: FirstRunSetup) -> Iterator[FirstRun]:
     """Do the remaining steps until the time limit; yields the record after each, which is already saved."""
-    taken = {step.step for step in first.steps}
-    for name, take in STEPS.items():
-        if name in taken:
+    finished = {step.step for step in first.steps}
+    for name, step_function in STEPS.items():
+        if name in finished:
             continue
-        if bench.late():
+        if setup.late():
             return
-        first = with_step(first, run_step(take, bench))
-        FILE.save(first, bench.folder)
+        first = with_step(first, run_step(step_function, setup))
+        FILE.save(first, setup.folder)
         yield first
 
 

@@ -58,7 +58,7 @@ ROUNDS = 3
 """The fewest rounds for a verdict."""
 
 MOST_NAMED = 3
-"""Counters that a line names if they differ."""
+"""The most differing counters that a line names."""
 
 NOT_AVAILABLE = "not available: "
 
@@ -100,32 +100,32 @@ class FirstRunSetup:
 StepFunction = Callable[[FirstRunSetup], StepDone]
 
 
-def calibrate(bench: FirstRunSetup) -> StepDone:
+def calibrate(setup: FirstRunSetup) -> StepDone:
     """The whole checklist of `doctor --calibrate`, saved as calibration.json."""
-    checks = bench.suite.checks
+    checks = setup.suite.checks
     for number, check in enumerate(checks, 1):
-        bench.on_action(f"calibration: {check.subject}, {number} of {len(checks)}")
-        bench.suite.run_check(check)
-    path = record.FILE.save(bench.suite.record(), bench.folder)
-    return StepDone("calibration", 0.0, list(bench.suite.lines), (path.name,))
+        setup.on_action(f"calibration: {check.subject}, {number} of {len(checks)}")
+        setup.suite.run_check(check)
+    path = record.FILE.save(setup.suite.record(), setup.folder)
+    return StepDone("calibration", 0.0, list(setup.suite.lines), (path.name,))
 
 
-def measure(bench: FirstRunSetup) -> StepDone:
+def measure(setup: FirstRunSetup) -> StepDone:
     """A quick `ptxbench run` of some pairs, saved as a run."""
-    bench.gpu.release()  # free the calibration's buffers, because the workers need the memory
+    setup.gpu.release()  # free the calibration's buffers, because the workers need the memory
     plan = calibrated(
         RunPlan(
-            bench.pair_plans(*TIMED), bench.gpu, bench.arch, bench.kernels, seed=SEED, settings=QUICK, rounds=ROUNDS,
+            setup.pair_plans(*TIMED), setup.gpu, setup.arch, setup.kernels, seed=SEED, settings=QUICK, rounds=ROUNDS,
             argv=("doctor", "--first-run"),
         ),
-        bench.folder,
+        setup.folder,
     )  # fmt: skip
-    frame = RunFrame(plan, bench.suite.device)
+    frame = RunFrame(plan, setup.suite.device)
     cells: list[Cell] = []
     lost: str | None = None
     for event in carry_out(plan):
         if isinstance(event, RunStep):
-            bench.on_action(f"run: {event.pair} {event.variant}, {event.phase}")
+            setup.on_action(f"run: {event.pair} {event.variant}, {event.phase}")
         elif isinstance(event, CellDone):
             cells.append(event.cell)
         elif isinstance(event, DeviceLost):
@@ -135,7 +135,7 @@ def measure(bench: FirstRunSetup) -> StepDone:
         lines.append(
             CheckResult("run", FAIL, f"the device was lost: {lost}", "Restart the driver, then run this again.")
         )
-    path = save(document(frame, cells, COMPLETE), bench.folder) if cells else None
+    path = save(document(frame, cells, COMPLETE), setup.folder) if cells else None
     return StepDone("run", 0.0, lines, (path.name,) if path else ())
 
 
@@ -147,9 +147,11 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> CheckResult:
             return CheckResult(
                 subject, FAIL, f"{name} is {result.status}: {result.reason}", f"Run ptxbench run {cell.pair}."
             )
-    if left := [name for name, result in cell.variants.items() if result.status != VERIFIED]:
-        reason = cell.variants[left[0]].reason
-        return CheckResult(subject, ABSENT, f"{NOT_AVAILABLE}{left[0]} is {cell.variants[left[0]].status}: {reason}")
+    if unverified := [name for name, result in cell.variants.items() if result.status != VERIFIED]:
+        reason = cell.variants[unverified[0]].reason
+        return CheckResult(
+            subject, ABSENT, f"{NOT_AVAILABLE}{unverified[0]} is {cell.variants[unverified[0]].status}: {reason}"
+        )
     ratios = []
     for name in cell.variants:
         if name != REFERENCE and (ratio := stats.ratio(cell.rounds, name, REFERENCE)):
@@ -163,32 +165,34 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> CheckResult:
     return CheckResult(subject, WARN if wide else PASS, words, "The noise floor is over 1 %." if wide else "")
 
 
-def compare_bits(bench: FirstRunSetup) -> StepDone:
-    """Every pair once on the device and once on the emulator, on the same data: do the outputs have the same bits?"""
-    return StepDone("bits", 0.0, list(each_variant(bench, "bits", compare_bits_of, bench.pair_plans())))
+def compare_bits(setup: FirstRunSetup) -> StepDone:
+    """Whether every pair writes the same bits on the device as on the emulator, on the same data."""
+    return StepDone("bits", 0.0, list(each_variant(setup, "bits", compare_bits_of, setup.pair_plans())))
 
 
-Ask = Callable[[FirstRunSetup, PairPlan, Source, str], CheckResult]
-"""Tests one variant; the last argument is the subject of the line."""
+TestVariant = Callable[[FirstRunSetup, PairPlan, Source, str], CheckResult]
+"""Tests one variant and returns a line; the last argument is the line's subject."""
 
 
-def each_variant(bench: FirstRunSetup, step: str, ask: Ask, pair_plans: Sequence[PairPlan]) -> Iterator[CheckResult]:
-    """One line per variant, until the time limit. A pair whose own PTX is not for this device has one line for all."""
+def each_variant(
+    setup: FirstRunSetup, step: str, test_variant: TestVariant, pair_plans: Sequence[PairPlan]
+) -> Iterator[CheckResult]:
+    """One line per variant, until the time limit. A pair whose PTX is not for this device has only one line."""
     for pair_plan in pair_plans:
         name = pair_plan.loaded.name
-        if bench.late():
+        if setup.late():
             yield CheckResult(step, ABSENT, f"{NOT_AVAILABLE}the time limit was reached before {name}")
             return
-        if why := why_not_for(bench, pair_plan):
+        if why := why_not_for(setup, pair_plan):
             yield CheckResult(f"{step}: {name}", ABSENT, f"{NOT_AVAILABLE}{why}")
             continue
         for source in pair_plan.sources:
             subject = f"{step}: {name} {source.variant}"
-            bench.on_action(subject)
-            yield line_or_reason(subject, partial(ask, bench, pair_plan, source, subject))
+            setup.on_action(subject)
+            yield line_or_reason(subject, partial(test_variant, setup, pair_plan, source, subject))
 
 
-def why_not_for(bench: FirstRunSetup, pair_plan: PairPlan) -> str | None:
+def why_not_for(setup: FirstRunSetup, pair_plan: PairPlan) -> str | None:
     """Why a pair is not for this device: its hand-written PTX is for other devices."""
     try:
         for source in pair_plan.sources:
@@ -201,18 +205,18 @@ def why_not_for(bench: FirstRunSetup, pair_plan: PairPlan) -> str | None:
     return None
 
 
-def compare_bits_of(bench: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
+def compare_bits_of(setup: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
     built = toolchain.build_source(source, pair_plan.arch)
     case = prepare_case(pair_plan, largest(pair_plan), SEED)
     pair = pair_plan.loaded.pair
     launch = built.launched(pair.launch_of(source.variant)(**case.size))
-    bench.gpu.require(built, launch)
-    by_gpu = bench.gpu.run(built, launch, case.arguments, pair.outputs)
+    setup.gpu.require(built, launch)
+    by_gpu = setup.gpu.run(built, launch, case.arguments, pair.outputs)
     allowed = case.expected.widened(errors_of(by_gpu.approximate))
     verdict = verify(by_gpu.outputs, allowed, f"{source.variant}, {case.where}")
     if verdict.worst:
         return CheckResult(subject, FAIL, verdict.worst, f"Run ptxbench run {pair_plan.loaded.name}.")
-    by_emulator = bench.emulator.run(built, launch, case.arguments, pair.outputs)
+    by_emulator = setup.emulator.run(built, launch, case.arguments, pair.outputs)
     if same_bits(pair.outputs, by_gpu.outputs, by_emulator.outputs):
         return CheckResult(subject, PASS, f"{case.where}: the same bits as on the emulator")
     words = f"{case.where}: not the same bits as on the emulator, but within the tolerance"
@@ -222,47 +226,48 @@ def compare_bits_of(bench: FirstRunSetup, pair_plan: PairPlan, source: Source, s
     return CheckResult(subject, WARN, words, advice)
 
 
-def compare_counters(bench: FirstRunSetup) -> StepDone:
+def compare_counters(setup: FirstRunSetup) -> StepDone:
     """The counts of a launch by the emulator and by the hardware."""
     counted: list[Agreement] = []
     lines: list[CheckResult] = []
     try:
-        ask = partial(count_variant, ncu.find(), counted)
-        for line in each_variant(bench, "counters", ask, bench.pair_plans(*TIMED)):
+        test_variant = partial(count_variant, ncu.find(), counted)
+        for line in each_variant(setup, "counters", test_variant, setup.pair_plans(*TIMED)):
             lines.append(line)
-    except ncu.Unavailable as error:  # what prevents one prevents all
+    except ncu.Unavailable as error:  # then no variant can be counted
         lines.append(CheckResult("counters", ABSENT, f"{NOT_AVAILABLE}{error}"))
     return StepDone("counters", 0.0, lines, counters=counted)
 
 
 def count_variant(
-    program: str, counted: list[Agreement], bench: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str
+    program: str, counted: list[Agreement], setup: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str
 ) -> CheckResult:
     """Both counts of one launch of one variant, which are added to `counted`."""
     built, size = toolchain.build_source(source, pair_plan.arch), largest(pair_plan)
     pair, name = pair_plan.loaded.pair, pair_plan.loaded.name
     launch = built.launched(pair.launch_of(source.variant)(**size))
     arguments = draw_arguments(pair_plan, size, SEED)
-    bench.gpu.require(built, launch)
-    emulated, bounds = counts_of(built, launch, bench.emulator.run(built, launch, arguments, pair.outputs))
+    setup.gpu.require(built, launch)
+    emulated, bounds = counts_of(built, launch, setup.emulator.run(built, launch, arguments, pair.outputs))
     target = ncu.ProfileTarget(
-        bench.kernels, name, source.variant, source.entry, tuple(size.items()), pair_plan.arch, SEED
+        setup.kernels, name, source.variant, source.entry, tuple(size.items()), pair_plan.arch, SEED
     )
-    own = agreements(name, source.variant, size, emulated, ncu.profile(program, target).counts, bounds)
-    counted += own
-    return judge_counters(subject, own)
+    agreements_of_launch = agreements(name, source.variant, size, emulated, ncu.profile(program, target).counts, bounds)
+    counted += agreements_of_launch
+    return judge_counters(subject, agreements_of_launch)
 
 
 def judge_counters(subject: str, counted: Sequence[Agreement]) -> CheckResult:
     """Whether the emulator counted one launch as the hardware did."""
-    off = [counter for counter in counted if not counter.agrees]
-    words = f"{len(counted) - len(off)} of {len(counted)} counters agree with the emulator"
-    if not off:
+    differing = [counter for counter in counted if not counter.agrees]
+    words = f"{len(counted) - len(differing)} of {len(counted)} counters agree with the emulator"
+    if not differing:
         return CheckResult(subject, PASS, words)
     differences = "; ".join(
-        f"{counter.counter}: {counter.measured:,.0f}, emulator {counter.emulated:,.0f}" for counter in off[:MOST_NAMED]
+        f"{counter.counter}: {counter.measured:,.0f}, emulator {counter.emulated:,.0f}"
+        for counter in differing[:MOST_NAMED]
     )
-    more = f"; and {len(off) - MOST_NAMED} more" if len(off) > MOST_NAMED else ""
+    more = f"; and {len(differing) - MOST_NAMED} more" if len(differing) > MOST_NAMED else ""
     advice = (
         "The machine code may access memory differently than its PTX: see ptxbench show. If it does not, report this."
     )
@@ -292,11 +297,11 @@ STEPS: dict[str, StepFunction] = {
     "bits": compare_bits,
     "counters": compare_counters,
 }
-"""In order: each uses the results of those before it."""
+"""The steps in their order: each uses the results of those before it."""
 
 
-def run_step(take: StepFunction, bench: FirstRunSetup) -> StepDone:
+def run_step(step_function: StepFunction, setup: FirstRunSetup) -> StepDone:
     """The step, with the seconds that it took."""
-    begun = bench.suite.host.now()
-    done = take(bench)
-    return dataclasses.replace(done, seconds=bench.suite.host.now() - begun)
+    begun = setup.suite.host.now()
+    done = step_function(setup)
+    return dataclasses.replace(done, seconds=setup.suite.host.now() - begun)

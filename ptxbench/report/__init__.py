@@ -1,6 +1,6 @@
 """Runs and their builds as one HTML file.
 
-It loads nothing, and only its own script runs, whatever the text of a pair or a source is.
+The page loads nothing, and only its own script runs, whatever text a pair or a source contains.
 """
 
 from __future__ import annotations
@@ -117,10 +117,10 @@ def glossary(views: Sequence[RunView]) -> list[tuple[str, str]]:
 
 def by_pair(rows: Sequence[Pairs]) -> list[tuple[str, list[Pairs]]]:
     """The items grouped by pair, with pairs in the order of their first item."""
-    rows_of: dict[str, list[Pairs]] = {}
+    rows_by_pair: dict[str, list[Pairs]] = {}
     for row in rows:
-        rows_of.setdefault(row.pair, []).append(row)
-    return list(rows_of.items())
+        rows_by_pair.setdefault(row.pair, []).append(row)
+    return list(rows_by_pair.items())
 
 
 def breakable(name: str) -> Markup:
@@ -129,13 +129,13 @@ def breakable(name: str) -> Markup:
 
 
 def without(pairs: Sequence[PairView], excess: int) -> list[PairView]:
-    """The pairs without enough listings to save `excess` bytes, at least one."""
-    sized = sorted(
+    """The pairs without some of their listings, at least one, to save `excess` bytes."""
+    by_importance = sorted(
         ((shown.listing.variant in ("cuda", "ptx"), -shown.size, i, shown.listing.variant)
          for i, pair in enumerate(pairs) for shown in pair.listings),
     )  # fmt: skip
     dropped: dict[int, list[str]] = {}
-    for _, size, i, variant in sized:
+    for _, size, i, variant in by_importance:
         if excess <= 0:
             break
         excess += size

@@ -21,10 +21,10 @@ FEWEST_TICKS, MOST_TICKS = 5, 9
 MARGIN = 0.05
 """The least range of an axis around 1."""
 ROOM = 0.04
-"""The share of the axis that is free at either end."""
+"""The share of the axis that is free at each end."""
 
 AXIS_RIVAL = Rival(Leader(REFERENCE))
-"""The row whose time is 1 on the axis, whether or not it is the best CUDA C."""
+"""The row whose time is 1 on the axis; it need not be the best CUDA C."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,12 @@ class ChartAxis:
             if len(shown) >= FEWEST_TICKS:
                 break
         while len(shown) > MOST_TICKS:
-            one = shown.index(1)
-            shown = [value for i, value in enumerate(shown) if (i - one) % 2 == 0]
-        one = shown.index(1)
-        return [AxisTick(self.at(value), tick_text(value), (i - one) % 2 == 1) for i, value in enumerate(shown)]
+            index_of_one = shown.index(1)
+            shown = [value for i, value in enumerate(shown) if (i - index_of_one) % 2 == 0]
+        index_of_one = shown.index(1)
+        return [
+            AxisTick(self.at(value), tick_text(value), (i - index_of_one) % 2 == 1) for i, value in enumerate(shown)
+        ]
 
 
 def tick_text(value: float) -> str:
@@ -160,14 +162,14 @@ def relative(cell: Cell, variant: str, metric: str) -> float | None:
     reference = cell.variants.get(REFERENCE)
     if reference is None or reference.status != VERIFIED:
         return None
-    own, base = BY_NAME[metric].of(cell, variant), BY_NAME[metric].of(cell, REFERENCE)
-    if not own or not base or any(is_wide(BY_NAME[metric], cell, side) for side in (variant, REFERENCE)):
+    value, reference_value = BY_NAME[metric].of(cell, variant), BY_NAME[metric].of(cell, REFERENCE)
+    if not value or not reference_value or any(is_wide(BY_NAME[metric], cell, side) for side in (variant, REFERENCE)):
         return None
-    return own / base
+    return value / reference_value
 
 
 def is_wide(metric: Metric, cell: Cell, variant: str) -> bool:
-    """Whether a number is so uncertain that a dot would claim too much."""
+    """Whether a number is too uncertain to be drawn as a dot."""
     ends = metric.interval(cell, variant, cell.variants[variant]) if metric.bounds and metric.interval else None
     return ends is not None and ends[1] > NARROW * ends[0]
 
@@ -179,5 +181,5 @@ def same_code(cell: Cell, variant: str) -> bool:
 
 def style_of(word: str) -> str:
     """The class of a verdict: `faster`, `slower`, `same`, `same-code`, or `unsure` for all others."""
-    known = {"FASTER": "faster", "SLOWER": "slower", "SAME": "same", SAME_CODE: "same-code"}
-    return known.get(word, "unsure")
+    styles = {"FASTER": "faster", "SLOWER": "slower", "SAME": "same", SAME_CODE: "same-code"}
+    return styles.get(word, "unsure")

@@ -35,7 +35,7 @@ SIGNS = {
     "as-many": "=",
     "same-code": "≡",
 }
-"""By class, in addition to the words, for readers who do not see the colour."""
+"""The sign of each class, shown with the words, for readers who do not see the colour."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def counted_chip(cell: Cell, name: str, rival: Rival, metric: str) -> Chip:
     noun = "SASS executed" if metric == EXECUTED else "PTX instr."
     if BY_NAME[metric].of(cell, name) is None:
         return Chip("unsure", f"{noun} not known")
-    own, base = bounds(cell, name, metric), bounds(cell, rival.name, metric)
-    if own[1] < base[0]:
+    counts, rival_counts = bounds(cell, name, metric), bounds(cell, rival.name, metric)
+    if counts[1] < rival_counts[0]:
         return Chip("fewer", f"fewer {noun}")
-    if own[0] > base[1]:
+    if counts[0] > rival_counts[1]:
         return Chip("more", f"more {noun}")
-    equal = own == base and own[0] == own[1]
+    equal = counts == rival_counts and counts[0] == counts[1]
     return Chip("as-many", f"as many {noun}") if equal else Chip("unsure", f"{noun} not known")

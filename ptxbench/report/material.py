@@ -1,4 +1,4 @@
-"""The parts of a report that are made again from the sources: listings, findings, portability.
+"""The parts of a report that are made from the sources again: listings, findings, portability.
 
 Only for variants whose files are those of the run, by their hash; for all others the page says why they are missing.
 """
@@ -68,8 +68,8 @@ def wanted_pairs(runs: Sequence[RunDocument]) -> dict[str, BuiltPair]:
     result: dict[str, BuiltPair] = {}
     for run in runs:
         for cell in run.cells:
-            known = result.get(cell.pair)
-            if not cell.control and (known is None or (known.cell.knobs and not cell.knobs)):
+            earlier = result.get(cell.pair)
+            if not cell.control and (earlier is None or (earlier.cell.knobs and not cell.knobs)):
                 builds = {name: variant.build for name, variant in cell.variants.items() if variant.build}
                 result[cell.pair] = BuiltPair(cell.pair, cell, builds)
     return result
@@ -91,8 +91,8 @@ def collect(
     except ToolMissing as missing:
         for name in opened:
             omitted[name].append(f"No portability: {missing}")
-    whole = [name for name in opened if opened[name].sources and not omitted[name]]
-    subjects = [survey.pair_subject(kernels, name) for name in whole] if targets else []
+    complete = [name for name in opened if opened[name].sources and not omitted[name]]
+    subjects = [survey.pair_subject(kernels, name) for name in complete] if targets else []
     builds = sum(len(loaded.sources) for loaded in opened.values())
     trials = len(targets) * sum(len(subject.sources) for subject in subjects)
     total = builds + trials + len(pairs)
@@ -129,12 +129,12 @@ def build_all(
 
     Fills `listings`, and `omitted` with what cannot be built or counted, and why.
     """
-    jobs = [(name, source) for name, loaded in opened.items() for source in loaded.sources]
+    sources = [(name, source) for name, loaded in opened.items() for source in loaded.sources]
     pool = ThreadPoolExecutor(os.cpu_count())  # the tools run outside the interpreter's lock
     try:
-        futures = [pool.submit(build_and_annotate, source, archs[name]) for name, source in jobs]
-        for done, ((name, source), future) in enumerate(zip(jobs, futures, strict=True)):
-            yield Step(done, len(jobs), name, source.variant, "build")
+        futures = [pool.submit(build_and_annotate, source, archs[name]) for name, source in sources]
+        for done, ((name, source), future) in enumerate(zip(sources, futures, strict=True)):
+            yield Step(done, len(sources), name, source.variant, "build")
             try:
                 build, annotated = future.result()
             except PtxbenchError as error:
@@ -175,14 +175,14 @@ NOTHING = "No listings, findings or portability:"
 def open_pairs(pairs: Mapping[str, BuiltPair], kernels: Path) -> tuple[dict[str, LoadedPair], dict[str, list[str]]]:
     """The pairs that exist, with the variants whose sources are those of the run; and why others are missing."""
     try:
-        known = find_pairs(kernels)
+        existing = find_pairs(kernels)
     except PtxbenchError as error:
         return {}, {name: [f"{NOTHING} {error}"] for name in pairs}
     opened: dict[str, LoadedPair] = {}
     omitted: dict[str, list[str]] = {name: [] for name in pairs}
     for name, pair in pairs.items():
-        # Only a pair in the folder: a name from a run's file must not become a path that is executed.
-        if name not in known:
+        # Only pairs in the folder, because a name in a file of a run must not become a path that is executed.
+        if name not in existing:
             omitted[name].append(f"{NOTHING} there is no pair of that name in {display_path(kernels)}.")
             continue
         try:
@@ -191,16 +191,16 @@ def open_pairs(pairs: Mapping[str, BuiltPair], kernels: Path) -> tuple[dict[str,
             omitted[name].append(f"{NOTHING} {error}")
             continue
         sources_of_run = [source for source in loaded.sources if source.variant in pair.builds]
-        same = [
+        unchanged_sources = [
             source for source in sources_of_run if unchanged(source.on(pair.cell.arch), pair.builds[source.variant])
         ]
-        if others := [source.variant for source in sources_of_run if source not in same]:
+        if others := [source.variant for source in sources_of_run if source not in unchanged_sources]:
             omitted[name].append(
                 f"No listing of {', '.join(others)}, and no portability: the source has changed since the run."
             )
         # The pair itself first, because further variants are shown against it.
-        same.sort(key=lambda source: source.variant not in SUFFIXES)
-        opened[name] = replace(loaded, sources=tuple(same))
+        unchanged_sources.sort(key=lambda source: source.variant not in SUFFIXES)
+        opened[name] = replace(loaded, sources=tuple(unchanged_sources))
     return opened, omitted
 
 
@@ -226,9 +226,10 @@ def differs(installed: BuildReport, recorded: BuildReport) -> bool:
 
 
 def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[ExplainedVariant]:
-    """Every variant of the cell against the reference: by their listings, else by both reports in the run.
+    """Every variant of the cell against the reference: by their listings if there are any; otherwise by both reports in
+    the run.
 
-    Executions are those of the counted listings, else of the cell.
+    Executions are those of counted listings; without them, those of the cell.
     """
     by_name = {listing.variant: listing for listing in listings}
     reference = by_name.get(REFERENCE)
@@ -237,9 +238,9 @@ def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[ExplainedV
         if name == REFERENCE:
             continue
         if reference and name in by_name:
-            both = compare(reference, by_name[name])
-            case = ExplainedPair(both, launches[REFERENCE], right_launch=launches[name])
-            yield ExplainedVariant(name, case.difference.similarity, explain(case))
+            difference = compare(reference, by_name[name])
+            explained_pair = ExplainedPair(difference, launches[REFERENCE], right_launch=launches[name])
+            yield ExplainedVariant(name, explained_pair.difference.similarity, explain(explained_pair))
         elif findings := of_cell(cell, name):
             yield ExplainedVariant(name, None, findings)
 

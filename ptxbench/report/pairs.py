@@ -24,7 +24,7 @@ class ShownListing:
 
     @property
     def language(self) -> str:
-        """That of its source, as the heading of a column."""
+        """The language of its source, as the heading of a column."""
         return title(self.listing.language)
 
     @property
@@ -74,8 +74,8 @@ def pair_views(materials: Sequence[Material]) -> list[PairView]:
     anchors: set[str] = set()
     result = []
     for material in materials:
-        plain = "pair-" + re.sub(r"[^\w.-]", "-", material.name, flags=re.ASCII)
-        anchor = next(name for name in (plain, *(f"{plain}-{i}" for i in range(2, 1 << 16))) if name not in anchors)
+        usual = "pair-" + re.sub(r"[^\w.-]", "-", material.name, flags=re.ASCII)
+        anchor = next(name for name in (usual, *(f"{usual}-{i}" for i in range(2, 1 << 16))) if name not in anchors)
         anchors.add(anchor)
         result.append(PairView(material, anchor, tuple(shown_listings(material.listings))))
     return result

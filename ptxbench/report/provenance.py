@@ -1,4 +1,4 @@
-"""Where and how a run was made, in words: for readers who repeat it, or doubt it."""
+"""Where and how a run was made, in words: for readers who repeat or check it."""
 
 from __future__ import annotations
 

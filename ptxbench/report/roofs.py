@@ -65,21 +65,21 @@ class Roofline:
 
 
 @dataclass(frozen=True)
-class Spot:
-    """One point in its units."""
+class UnitPoint:
+    """A point by its values, before it has a position in the picture."""
 
     pair: str
     variant: str
     intensity: float
     flops: float
     on_slope: bool = False
-    """Whether it is on the memory roof, above which there is room."""
+    """Whether it is on the memory roof, above which there is room for a label."""
 
 
 def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
-    """The roofline of the cells that have flops and limits: measured if there are times, else a model.
+    """The roofline of the cells that have flops and limits: measured if there are times, otherwise a model.
 
-    None if no cell has. If a pair has several sizes, the last.
+    None if no cell has them. If a pair has several sizes, only the last one counts.
     """
     cells = [cell for cell in cells if cell.cache == COLD]  # the memory roof does not limit data in L2
     limits = next((cell.limits for cell in cells if cell.limits), None)
@@ -87,18 +87,22 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
         return None
     model = not any(cell.rounds for cell in cells)
     largest = {cell.pair: cell for cell in cells if cell.limits == limits}
-    spots = [spot for cell in largest.values() for spot in spots_of(cell, model)]
-    if not spots:
+    points = [point for cell in largest.values() for point in unit_points(cell, model)]
+    if not points:
         return None
-    shown = {spot.pair for spot in spots}
+    shown = {point.pair for point in points}
     rates = {"f32": limits.f32, "tensor cores": limits.tensor}
     peaks = {name: rate for name, rate in rates.items() if rate}
-    least = min(spot.intensity for spot in spots)
+    least = min(point.intensity for point in points)
     ridge = max([rate / limits.bytes_per_s for rate in peaks.values()] or [1.0])
-    x = RoofScale(least / (8 if model else 2), 4 * max(ridge, *(spot.intensity for spot in spots)), LEFT, WIDE - RIGHT)
-    lowest = min([x.low * limits.bytes_per_s, *(spot.flops for spot in spots)])
-    top = max([*peaks.values(), *(spot.flops for spot in spots)])
-    y = RoofScale(lowest / (8 if model else 4), 2 * top, HIGH - BOTTOM, TOP)  # room for labels below the lowest
+    x = RoofScale(
+        least / (8 if model else 2), 4 * max(ridge, *(point.intensity for point in points)), LEFT, WIDE - RIGHT
+    )
+    lowest = min([x.low * limits.bytes_per_s, *(point.flops for point in points)])
+    top = max([*peaks.values(), *(point.flops for point in points)])
+    y = RoofScale(
+        lowest / (8 if model else 4), 2 * top, HIGH - BOTTOM, TOP
+    )  # with room for labels below the lowest point
     roofs = [memory_roof(limits, x, y, max(peaks.values(), default=top))]
     roofs += [
         Roof(
@@ -111,7 +115,7 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
         limits,
         model,
         tuple(roofs),
-        tuple(placed(spots, roofs, x, y, model)),
+        tuple(placed(points, roofs, x, y, model)),
         tuple((x.at(value), f"{value:,g}") for value in x.decades),
         tuple((y.at(value), re.sub(r"\.0+ ", " ", si(value, "flop/s"))) for value in y.decades),
         tuple(cell for cell in largest if cell not in shown),
@@ -125,16 +129,18 @@ def memory_roof(limits: RooflineLimits, x: RoofScale, y: RoofScale, top: float) 
     return Roof(f"memory {si(limits.bytes_per_s, 'B/s')}", (start, end))
 
 
-def spots_of(cell: Cell, model: bool) -> Iterator[Spot]:
-    """The verified variants: what they reached, or in a model what the limits allow the pair, once."""
+def unit_points(cell: Cell, model: bool) -> Iterator[UnitPoint]:
+    """The points of a cell: what each verified variant reached, or in a model one point with what the limits allow."""
     for variant, result in cell.variants.items():
         intensity = BY_NAME["intensity"].of(cell, variant)
         bound = roofline.bound(cell, result)
         if model:
             if intensity and bound and variant == REFERENCE:
-                yield Spot(cell.pair, "", intensity, cell.work["flops"] / bound.seconds, bound.by == roofline.MEMORY)
+                yield UnitPoint(
+                    cell.pair, "", intensity, cell.work["flops"] / bound.seconds, bound.by == roofline.MEMORY
+                )
         elif intensity and (reached := BY_NAME["compute"].of(cell, variant)) and variant in (REFERENCE, "ptx"):
-            yield Spot(cell.pair, variant, intensity, reached)
+            yield UnitPoint(cell.pair, variant, intensity, reached)
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class RoofScale:
 
 
 def placed(
-    spots: Sequence[Spot], roofs: Sequence[Roof], x: RoofScale, y: RoofScale, model: bool
+    points: Sequence[UnitPoint], roofs: Sequence[Roof], x: RoofScale, y: RoofScale, model: bool
 ) -> Iterator[RoofPoint]:
     """Points with their labels moved so that they do not overlap.
 
@@ -165,16 +171,16 @@ def placed(
     """
     names = [(roof.name_at, LETTER * len(roof.name)) for roof in roofs]
     taken = [(right - width, right, bottom) for (right, bottom), width in names]
-    named: set[str] = set()
+    labelled: set[str] = set()
     sides = 0
-    for spot in sorted(spots, key=lambda spot: (spot.intensity, -spot.flops, spot.pair)):
-        at_x, at_y = x.at(spot.intensity), y.at(spot.flops)
-        here = [spot.pair for spot in spots if (x.at(spot.intensity), y.at(spot.flops)) == (at_x, at_y)]
-        label = ", ".join(dict.fromkeys(here)) if model else spot.pair
-        label = "" if spot.pair in named or (not model and spot.variant == REFERENCE) else label
-        named.update(label.split(", "))
+    for point in sorted(points, key=lambda point: (point.intensity, -point.flops, point.pair)):
+        at_x, at_y = x.at(point.intensity), y.at(point.flops)
+        pairs_at_point = [point.pair for point in points if (x.at(point.intensity), y.at(point.flops)) == (at_x, at_y)]
+        label = ", ".join(dict.fromkeys(pairs_at_point)) if model else point.pair
+        label = "" if point.pair in labelled or (not model and point.variant == REFERENCE) else label
+        labelled.update(label.split(", "))
         width = LETTER * len(label) + 12
-        above = bool(label) and spot.on_slope and sides % 2 == 1 and at_x - width > LEFT
+        above = bool(label) and point.on_slope and sides % 2 == 1 and at_x - width > LEFT
         start, end = (at_x - width, at_x) if above else (at_x, at_x + width)
         label_y = at_y - 10 if above else at_y + 22
         while label and any(
@@ -184,6 +190,6 @@ def placed(
         if label:
             sides += 1
             taken.append((start, end, label_y))
-        reached = "its limit" if model else spot.variant
-        text = f"{spot.pair}: {spot.intensity:.3g} flop/byte, {reached} {si(spot.flops, 'flop/s')}"
-        yield RoofPoint(label, at_x, at_y, label_y, above, model or spot.variant == REFERENCE, text)
+        reached = "its limit" if model else point.variant
+        text = f"{point.pair}: {point.intensity:.3g} flop/byte, {reached} {si(point.flops, 'flop/s')}"
+        yield RoofPoint(label, at_x, at_y, label_y, above, model or point.variant == REFERENCE, text)

@@ -22,10 +22,11 @@ FEWEST_REPEATED, LONGEST_PERIOD = 6, 64
 """The fewest repeated rows that a sentence replaces, as in an unrolled loop; the longest period of a repetition."""
 
 REUSE = re.compile(r"\.reuse\b")
-"""A hint about the register file, on most operands of a matrix product: it would be a hundredth of the page."""
+"""A hint about the register file, on most operands of a matrix product. It is left out, to save a hundredth of a
+page."""
 
 TALL = 6
-"""Rows from which on the line that spans them stays visible while they are scrolled."""
+"""The fewest rows for which the line that spans them stays visible while they are scrolled."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def rows(listing: Listing, base: Listing | None = None) -> list[PageRow]:
 
     With `base`, also without runs of rows that are the same there, apart from registers.
     """
-    mine = units(listing)
-    forms = [form(listing, unit) for unit in mine]
+    groups = units(listing)
+    forms = [form(listing, unit) for unit in groups]
     gaps: dict[int, PageRow] = {}
     if base is not None:
         matcher = SequenceMatcher(None, [form(base, unit) for unit in units(base)], forms, autojunk=False)
@@ -81,48 +82,48 @@ def rows(listing: Listing, base: Listing | None = None) -> list[PageRow]:
         }
     page_rows: list[PageRow] = []
     writer = Writer(listing)
-    at = 0
-    for start, gap in [*sorted(gaps.items()), (len(mine), PageRow())]:
-        for first, repeated in repeats(forms[at:start]):
-            page_rows += writer.rows(mine[at : at + first])
+    index = 0
+    for start, gap in [*sorted(gaps.items()), (len(groups), PageRow())]:
+        for first, repeated in repeats(forms[index:start]):
+            page_rows += writer.rows(groups[index : index + first])
             if repeated.elided:
                 page_rows.append(repeated)
-            at += first + repeated.elided
+            index += first + repeated.elided
         if gap.elided:
             page_rows.append(gap)
-        at = start + gap.elided
+        index = start + gap.elided
     return page_rows
 
 
 def repeats(forms: Sequence[tuple[object, ...]]) -> Iterator[tuple[int, PageRow]]:
-    """How many rows to write, and then how many to omit because they repeat the last of those, until the end."""
-    start = at = 0
-    while at < len(forms):
-        size, period = longest_repeat(forms, at)
+    """How many rows to write, and then how many to omit because they repeat the last ones; and so on until the end."""
+    start = index = 0
+    while index < len(forms):
+        size, period = longest_repeat(forms, index)
         if size:
-            yield at + period - start, PageRow(elided=size, period=period)
-            start = at = at + period + size
+            yield index + period - start, PageRow(elided=size, period=period)
+            start = index = index + period + size
         else:
-            at += 1
+            index += 1
     yield len(forms) - start, PageRow()
 
 
-def longest_repeat(forms: Sequence[tuple[object, ...]], at: int) -> tuple[int, int]:
-    """How many rows repeat the first rows from `at` on, and how many those are; (0, 0) for too few."""
+def longest_repeat(forms: Sequence[tuple[object, ...]], start: int) -> tuple[int, int]:
+    """How many rows repeat those from `start` on, and the period of the repetition; (0, 0) for too few."""
     best = (0, 0)
-    for period in range(1, min(LONGEST_PERIOD, len(forms) - at - 1) + 1):
-        pairs = zip(forms[at:], forms[at + period :], strict=False)
-        same = next((i for i, (one, other) in enumerate(pairs) if one != other), len(forms) - at - period)
-        whole = same - same % period
-        if whole >= FEWEST_REPEATED and whole > best[0]:
-            best = (whole, period)
+    for period in range(1, min(LONGEST_PERIOD, len(forms) - start - 1) + 1):
+        pairs = zip(forms[start:], forms[start + period :], strict=False)
+        equal_rows = next((i for i, (row, other) in enumerate(pairs) if row != other), len(forms) - start - period)
+        complete = equal_rows - equal_rows % period
+        if complete >= FEWEST_REPEATED and complete > best[0]:
+            best = (complete, period)
     return best
 
 
 def units(listing: Listing) -> list[LineGroup]:
-    """The listing in the order of its file, without lines that a compiler only declares: they have no partners."""
-    every = grouped(listing)
-    return [unit for unit in every if unit.source or unit.sass] if is_compiled(listing.language) else every
+    """The listing in the order of its file, without a compiler's declarations, which have no partners."""
+    groups = grouped(listing)
+    return [unit for unit in groups if unit.source or unit.sass] if is_compiled(listing.language) else groups
 
 
 def grouped(listing: Listing) -> list[LineGroup]:
@@ -157,7 +158,7 @@ def continues(listing: Listing, before: LineGroup, new: LineGroup) -> bool:
 
 
 def form(listing: Listing, unit: LineGroup) -> tuple[object, ...]:
-    """The key by which a row equals one of another listing."""
+    """A key that is equal for equal rows of two listings."""
     return (
         tuple(listing.source[line - 1] for line in unit.source),
         tuple(re.sub(r"(%[a-z_]+|__BB\d+_)\d+", r"\1", squeezed(listing.ptx[line - 1])) for line in unit.ptx),
@@ -215,8 +216,8 @@ def indented(line: str) -> str:
     """A line of CUDA C, four blanks of its indentation as one tab."""
     line = line.rstrip()
     text = line.lstrip(" ")
-    deep = len(line) - len(text)
-    return "\t" * (deep // 4) + " " * (deep % 4) + text
+    depth = len(line) - len(text)
+    return "\t" * (depth // 4) + " " * (depth % 4) + text
 
 
 def squeezed(line: str) -> str:

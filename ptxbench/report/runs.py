@@ -58,7 +58,7 @@ class RunView:
     run: RunDocument
     number: int
     scored: Sequence[ScoredClaim] = ()
-    """Claims of a model, of any run on the page, that this or another run measured."""
+    """Claims of the models of all runs on the page that one of these runs measured."""
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -86,7 +86,7 @@ class RunView:
 
     @property
     def warnings(self) -> Iterator[str]:
-        """What the reader must know first."""
+        """Sentences that the reader should see first."""
         name = f"Run {self.run.run.id}"
         if self.run.run.status != COMPLETE:
             yield f"{name} is not complete ({self.run.run.status}): what was finished is shown."
@@ -178,7 +178,7 @@ TIMED_SUMMARY = (
 COUNTED_SUMMARY = (
     ("sectors", "/ cuda"), ("conflicts", "cuda → this"), ("SASS", "cuda → this"), ("regs", "cuda → this"),
 )  # fmt: skip
-"""The same for counts, after the executed instructions."""
+"""Heading and unit of the figures in a summary of times; in one of counts, after the executed instructions."""
 
 
 def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval | None, *, timed: bool) -> SummaryRow:

@@ -30,13 +30,13 @@ from ptxbench.service.submission import Limits, Submission, read
 HEALTH_SCHEMA = "ptxbench.health/1"
 
 MOST_BODY = 16 << 20
-"""Bytes of a request: eight of the largest candidates."""
+"""The most bytes of a request: eight of the largest candidates."""
 
 BODY_SECONDS = 30.0
 """How long the body of a request may take to arrive."""
 
 OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-"""What a request to a service without tokens may name as its host: a page of a browser cannot be made to reach it."""
+"""The hosts that a request to a service without tokens may name, so that a web page cannot reach it from a browser."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Service:
     # ---- requests
 
     async def health(self, request: Request) -> Response:
-        own = self.judgements
+        judgements = self.judgements
         return JSONResponse({
-            "schema": HEALTH_SCHEMA, "version": __version__, "containment": containment.mode(), "jobs": own.jobs,
-            "waiting": len(own.waiting), "running": len(own.running), "judged": own.judged,
+            "schema": HEALTH_SCHEMA, "version": __version__, "containment": containment.mode(), "jobs": judgements.jobs,
+            "waiting": len(judgements.waiting), "running": len(judgements.running), "judged": judgements.judged,
         })  # fmt: skip
 
     async def openapi(self, request: Request) -> Response:
@@ -134,7 +134,7 @@ class Service:
 
 
 class Verdicts(StreamingResponse):
-    """A line for each judgement as soon as it has ended. All are cancelled if the client leaves before."""
+    """A line for each judgement as soon as it has ended. The others are cancelled if the client disconnects."""
 
     media_type = "application/x-ndjson"
 
@@ -158,7 +158,7 @@ class Verdicts(StreamingResponse):
 
 
 def seconds_to_wait(request: Request) -> int:
-    """Raises Refused."""
+    """The seconds in the query of a request. Raises Refused."""
     text = request.query_params.get("wait", "0")
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= openapi.MOST_WAIT):
         raise Refused(422, f"wait is '{text[:20]}'; expected a whole number of seconds, at most {openapi.MOST_WAIT}.")

@@ -39,7 +39,7 @@ from ptxbench.toolchain.lines import annotate
 Side = str | Candidate
 """A kernel to inspect: the name of a variant of the pair, or a text."""
 
-# ---- the process that wants to know
+# ---- the process that asks
 
 
 def inspect(pair: str, kernels: Path, arch: str, sides: Sequence[Side], limits: Limits) -> dict[str, Any]:
@@ -48,30 +48,30 @@ def inspect(pair: str, kernels: Path, arch: str, sides: Sequence[Side], limits: 
     Raises UsageError for what is wrong with the request or a text, MachineError for a process that ended without an
     answer.
     """
-    own = layer(toolchain.sha256(b"\0".join(side.content for side in sides if isinstance(side, Candidate))))
+    cache_layer = layer(toolchain.sha256(b"\0".join(side.content for side in sides if isinstance(side, Candidate))))
     with tempfile.TemporaryDirectory(prefix="ptxbench-inspect-") as folder:
         request = {
             "pair": pair, "kernels": str(kernels.absolute()), "arch": arch, "folder": folder,
-            "layer": str(own) if own else None, "seconds": limits.timeout,
+            "layer": str(cache_layer) if cache_layer else None, "seconds": limits.timeout,
             "memory_bytes": int(limits.memory_gib * (1 << 30)),
-            "sides": [side if isinstance(side, str) else file_of(side, Path(folder), at)
-                      for at, side in enumerate(sides)],
+            "sides": [side if isinstance(side, str) else file_of(side, Path(folder), number)
+                      for number, side in enumerate(sides)],
         }  # fmt: skip
         try:
             answer = ask_process(json.dumps(request), limits.timeout)
         finally:
-            if own:
-                tidy(own)
+            if cache_layer:
+                tidy(cache_layer)
     if "error" in answer:
         raise UsageError(str(answer["error"]))
     return answer
 
 
-def file_of(candidate: Candidate, folder: Path, at: int) -> dict[str, str]:
-    """Write a text into a folder of its own: there are no other files that a compiler could be made to read."""
+def file_of(candidate: Candidate, folder: Path, number: int) -> dict[str, str]:
+    """Write a text into a folder of its own, so that it cannot make a compiler read other files."""
     if problem := next(iter(texts.problems(candidate.content, candidate.language)), None):
         raise UsageError(f"The text is not accepted: {problem.message}")
-    path = folder / f"text-{at}" / f"{candidate.file}{SUFFIXES[candidate.language]}"
+    path = folder / f"text-{number}" / f"{candidate.file}{SUFFIXES[candidate.language]}"
     path.parent.mkdir()
     path.write_bytes(candidate.content)
     return {"path": str(path), "language": candidate.language, "name": candidate.file}
@@ -109,7 +109,7 @@ def ask_process(request: str, seconds: float) -> dict[str, Any]:
 
 
 def answer_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises PtxbenchError."""
+    """What `inspect` returns. Raises PtxbenchError."""
     loaded = load(Path(request["kernels"]), request["pair"])
     size = size_of(loaded)
     sources = [source_of(loaded, side) for side in request["sides"]]
@@ -143,7 +143,7 @@ def source_of(loaded: LoadedPair, side: str | Mapping[str, str]) -> Source:
 
 
 def listing_of(loaded: LoadedPair, source: Source, arch: str, size: Size, uncounted: dict[str, str]) -> Listing:
-    """The listing of a kernel with its counts; in `uncounted`, why it has none. Raises KernelError."""
+    """The listing of a kernel with its counts. If it has none, `uncounted` gets the reason. Raises KernelError."""
     build = toolchain.build_source(source, arch)
     counted: Counted | None = None
     try:
@@ -164,7 +164,7 @@ def describe(listing: Listing, uncounted: str | None) -> dict[str, Any]:
         "registers": listing.report.registers,
         "instructions": len(listing.sass),
         "uncounted": uncounted,
-        "lines": [{"line": line, "text": text[line - 1].strip(), "executed": times} for line, times in hottest],
+        "lines": [{"line": line, "text": text[line - 1].strip(), "executed": count} for line, count in hottest],
     }
 
 

@@ -1,6 +1,6 @@
 """The judgements of a service: those that wait, run, and have ended; limits of their number; and their seeds.
 
-Everything here runs in one event loop, except what `JudgementEntry` gets from the thread in which it is judged.
+Everything here runs in one event loop, except the judging itself, which runs in threads.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SCHEMA = "ptxbench.judgement/1"
 WAITING, RUNNING, COMPLETE, FAILED, CANCELLED = "waiting", "running", "complete", "failed", "cancelled"
 
 ID_BYTES = 16
-"""Of an identifier, which cannot be guessed: it is all that a judgement's reader needs."""
+"""The bytes of an identifier. It must not be guessed, because whoever has it can read the judgement."""
 
 MOST_ENDED = 1000
 """The most judgements that are kept after their end; the one that ended longest ago is forgotten first."""
@@ -51,7 +51,7 @@ MOST_RETRY_SECONDS = 600
 
 
 class Cancelled(Exception):
-    """Ends the thread of a judgement that is not wanted any more."""
+    """Ends the thread of a judgement that was cancelled."""
 
 
 @dataclass(eq=False)
@@ -103,7 +103,7 @@ class JudgementEntry:
 
 @dataclass(frozen=True)
 class EndedJudgement:
-    """What is kept of a judgement that has ended, for those who ask later: little, because many are kept."""
+    """What is kept of a judgement that has ended. It is small, because many are kept."""
 
     ended: float
     packed: bytes
@@ -131,7 +131,7 @@ class Judgements:
         self.server = ServerProcess()
         self.waiting: deque[JudgementEntry] = deque()
         self.running: set[JudgementEntry] = set()
-        self.known: dict[str, JudgementEntry] = {}
+        self.unfinished: dict[str, JudgementEntry] = {}
         self.ended: OrderedDict[str, EndedJudgement] = OrderedDict()
         self.seeds: dict[tuple[str, str], int] = {}
         self.judged = 0
@@ -151,13 +151,13 @@ class Judgements:
         if self.closed:
             raise Refused(503, "The service is ending.")
         added = len(submission.candidates)
-        own = sum(entry.client == client for entry in (*self.waiting, *self.running))
-        if own + added > self.most_of_client:
+        of_client = sum(entry.client == client for entry in (*self.waiting, *self.running))
+        if of_client + added > self.most_of_client:
             raise Refused(
                 429,
-                f"This client has {own} judgements that wait or run, and asks for {added} more; "
+                f"This client has {of_client} judgements that wait or run, and asks for {added} more; "
                 f"expected at most {self.most_of_client} in all.",
-                self.retry_seconds(own),
+                self.retry_seconds(of_client),
             )
         if len(self.waiting) + added > self.most_waiting:
             raise Refused(
@@ -169,14 +169,14 @@ class Judgements:
         task = submission.task if submission.seeded else self.with_seed(submission.task)
         entries = [JudgementEntry(client, candidate, task, ended) for candidate in submission.candidates]
         self.waiting.extend(entries)
-        self.known.update({entry.id: entry for entry in entries})
+        self.unfinished.update({entry.id: entry for entry in entries})
         self.arrived.set()
         return entries
 
     def find(self, identifier: str) -> JudgementEntry | EndedJudgement:
         """Raises Refused if there is no such judgement, or not any more."""
         self.forget()
-        entry = self.known.get(identifier) or self.ended.get(identifier)
+        entry = self.unfinished.get(identifier) or self.ended.get(identifier)
         if entry is None:
             raise Refused(
                 404,
@@ -196,13 +196,13 @@ class Judgements:
                 entry.process.kill()
 
     def retry_seconds(self, before: int) -> int:
-        """When so many judgements may have ended."""
+        """Seconds until so many judgements may have ended."""
         return min(MOST_RETRY_SECONDS, 1 + int(before * self.seconds_each / self.jobs))
 
     # ---- seeds
 
     def with_seed(self, task: CheckTask) -> CheckTask:
-        """The task with a seed that no verdict has shown: no candidate can be fitted to its data.
+        """The task with a seed that no verdict has shown, so that no candidate can be fitted to its data.
 
         Candidates that are submitted until the first of them has its verdict share one, and so the pair's results.
         """
@@ -227,7 +227,7 @@ class Judgements:
 
     async def run(self) -> None:
         """Judge until `close`."""
-        limiter = anyio.CapacityLimiter(self.jobs)  # the usual one would also limit other threads
+        limiter = anyio.CapacityLimiter(self.jobs)  # not the default one, which also limits other threads
         async with anyio.create_task_group() as group:
             for _ in range(self.jobs):
                 group.start_soon(self.work, limiter)
@@ -269,7 +269,7 @@ class Judgements:
         entry.state, entry.ended = state, time.monotonic()
         entry.candidate = dataclasses.replace(entry.candidate, content=b"")  # it may be large, and is kept for long
         self.ended[entry.id] = EndedJudgement.of(entry)
-        del self.known[entry.id]
+        del self.unfinished[entry.id]
         entry.done.set()
         entry.on_change(entry)
         self.forget()

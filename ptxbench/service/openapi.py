@@ -84,7 +84,7 @@ def document(pairs: Sequence[str], *, tokens: bool) -> dict[str, Any]:
 DESCRIPTION = "Judges kernels as variants of a pair, as `ptxbench check` does, without trusting them."
 
 MOST_WAIT = 60
-"""Seconds that a request may wait for the end of a judgement."""
+"""The most seconds that a request may wait for the end of a judgement."""
 
 
 def reference(name: str) -> dict[str, str]:
@@ -111,7 +111,7 @@ def refusals(*statuses: str, tokens: bool) -> dict[str, Any]:
 
 
 def below(part: Any, name: str) -> Any:
-    """A schema as it is below `components/schemas/NAME`: with references that are right there."""
+    """A schema for `components/schemas/NAME`, with references that are right at that place."""
     if isinstance(part, list):
         return [below(item, name) for item in part]
     if not isinstance(part, dict):

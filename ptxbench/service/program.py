@@ -81,8 +81,8 @@ def tokens(path: Path | None, environment: MutableMapping[str, str] = os.environ
 
     The variable is removed: the processes of candidates inherit the environment of ptxbench.
     """
-    own = environment.pop(TOKEN_VARIABLE, "")
-    result = [own] if own else []
+    of_variable = environment.pop(TOKEN_VARIABLE, "")
+    result = [of_variable] if of_variable else []
     if path is not None:
         lines = [line.strip() for line in read_text(path, UsageError).splitlines()]
         result += [line for line in lines if line]
@@ -97,11 +97,11 @@ def tokens(path: Path | None, environment: MutableMapping[str, str] = os.environ
     return tuple(result)
 
 
-def require_token(listening: socket.socket, known: tuple[str, ...], warn: Callable[[str], None]) -> None:
+def require_token(listening: socket.socket, configured: tuple[str, ...], warn: Callable[[str], None]) -> None:
     """Raises UsageError if other machines can connect and no token is set."""
     if is_loopback(listening):
         return
-    if not known:
+    if not configured:
         raise UsageError(
             f"Other machines can connect to {listening.getsockname()[0]}, and no token is set. Name a file with "
             f"--token-file, set {TOKEN_VARIABLE}, or leave out --host."

@@ -23,7 +23,7 @@ def schema(name: str) -> Mapping[str, Any]:
 
 
 def problem(document: Any, name: str) -> str | None:
-    """What is wrong with a document, in one sentence; None if it is as its schema says."""
+    """What is wrong with a document, in one sentence; None if it fits its schema."""
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema(name)).iter_errors(document))
     if error is None:
         return None
@@ -55,7 +55,7 @@ def expected(validator: str, value: Any, part: Mapping[str, Any]) -> str:
 
 
 def actual(error: jsonschema.ValidationError) -> str:
-    """What the document has in that place, in words."""
+    """What the document has where the error is, in words."""
     if error.validator in ("minLength", "maxLength", "minItems", "maxItems"):
         return str(len(error.instance))
     return display_value(error.instance)

@@ -25,12 +25,12 @@ NAME = "candidate"
 """The `file` of a candidate without a name."""
 
 TASKS_KEPT = 64
-"""Tasks of which what the pair's file says is kept, by pair and options."""
+"""The most tasks that are kept, each for a pair and options, so that its pair file is not read again."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """`task`: of all candidates; its seed counts only if `seeded`."""
+    """`task`: that of all candidates; its seed counts only if `seeded`."""
 
     candidates: tuple[Candidate, ...]
     task: CheckTask
@@ -39,7 +39,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Limits:
-    """Of every judgement, whatever a submission asks for."""
+    """The limits of every judgement, which a submission cannot change."""
 
     timeout: float = 120.0
     memory_gib: float = 6.0
@@ -60,7 +60,7 @@ def read(body: bytes, kernels: Path, limits: Limits) -> Submission:
 
 
 def candidate(document: Mapping[str, Any]) -> Candidate:
-    # surrogatepass: half a character is not text; the judgement says so
+    # surrogatepass: half a character is not text, and the judgement reports that.
     content = document["text"].encode("utf-8", "surrogatepass")
     return Candidate(document.get("file", NAME), document.get("language", "ptx"), content)
 

@@ -180,7 +180,7 @@ class Tools:
         return await thread(self.contract, pair)
 
     def contract(self, pair: str) -> Contract:
-        contract = describe(load(self.kernels, one(self.kernels, pair)), whole=True)
+        contract = describe(load(self.kernels, only_pair(self.kernels, pair)), whole=True)
         texts = {variant["name"]: variant["text"] for variant in contract["variants"]}
         return Contract(
             pair=contract["name"],
@@ -278,7 +278,7 @@ class Tools:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns errors that the agent can do something about into the tool's answer."""
+    """Turns errors that the agent can correct into the tool's answer."""
     try:
         yield
     except (PtxbenchError, Refused) as error:
@@ -286,12 +286,12 @@ def refusals() -> Iterator[None]:
 
 
 async def thread(function: Callable[..., T], *arguments: Any, limiter: anyio.CapacityLimiter | None = None) -> T:
-    """Call it in a thread. Raises ToolError for what is refused."""
+    """Call the function in a thread. Raises ToolError for what is refused."""
     with refusals():
         return await anyio.to_thread.run_sync(partial(function, *arguments), limiter=limiter)
 
 
-def one(kernels: Path, pair: str) -> str:
+def only_pair(kernels: Path, pair: str) -> str:
     """The name of one pair. Raises UsageError."""
     names = choose_pairs(kernels, [pair])
     if len(names) != 1:
@@ -304,7 +304,7 @@ def candidate(text: str, language: str, name: str = "kernel") -> Candidate:
 
 
 def judged(entry: JudgementEntry) -> JudgedKernel:
-    """Raises ToolError without a verdict."""
+    """The judgement as an answer. Raises ToolError without a verdict."""
     judgement = entry.judgement
     if judgement is None:
         raise ToolError(entry.error or "The judgement was cancelled.")

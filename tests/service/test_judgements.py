@@ -82,7 +82,7 @@ def test_judgements_that_have_ended_are_forgotten_and_their_texts_at_once(monkey
     assert [entry.candidate.content for entry in entries] == [b"", b"", b""]
     assert [entry.document()["sha256"] for entry in entries] == hashes
     assert list(own.ended) == [entry.id for entry in entries[1:]]
-    assert not own.known
+    assert not own.unfinished
     assert own.find(entries[1].id).document() == entries[1].document()
     monkeypatch.setattr(module, "KEEP_SECONDS", -1.0)
     with pytest.raises(Refused):
