@@ -2,18 +2,19 @@
 
     python benchmarks/check.py [--repeats 3] [PAIR]...
 
-Seconds of the processor, of all processes of a judgement, which other work on the machine changes little. Of each pair:
+Shown are seconds of the processor, of all processes of a judgement, because other work changes them little. For each
+pair:
 
 - `new`: its own PTX after a sleep of a length that no text had before, so that ptxas and the emulator compile all of it
-  and its machine code is new too: a comment would leave the machine code, and what is known about it, as it was;
-- `again`: the same text again, as by another judge: its code is known, and all its launches are made again;
+  and its machine code is new too: with a new comment alone, the machine code would be known;
+- `again`: the same text again, as by another judge: its code is known, but all its launches are made again;
 - `known`: the same text again, by the same judge, which has kept its judgement;
 - `wrong`: a new text that returns before it does anything, so that it is wrong at the first check size;
 - `cut`: the first half of its text, which cannot be parsed; ptxas is not asked about it.
 
-Before that, the pair is loaded and prepared, for which `start` is the time. For scale, `NVRTC + NumPy` is what a plain
-judge takes to compile the pair's CUDA C and to compute the reference at its check sizes, without any launch. The last
-lines compare two cores with one, and with numba's simulator of CUDA.
+Before that, the pair is loaded and prepared, which takes `start`. For comparison, `NVRTC + NumPy` is the time to
+compile the pair's CUDA C and to compute the reference at its check sizes, without any launch. The last lines compare
+two cores with one, and with numba's simulator of CUDA.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ USUAL = "sm_90"
 """The architecture of a pair, unless its PTX is for another one."""
 
 GAIN = 1.8
-"""How much more two cores may be expected to judge than one."""
+"""How many times as many judgements two cores should make as one."""
 
 THROUGHPUT = 12
 """Judgements that are timed by the clock, on one core and on two."""
@@ -55,16 +56,16 @@ THROUGHPUT = 12
 NUMBER = itertools.count()
 
 
-def unheard(text: str) -> str:
-    """The text under a comment that no text had before."""
+def with_new_comment(text: str) -> str:
+    """The text after a comment that no text had before."""
     return f"// {os.getpid()} {next(NUMBER)}\n{text}"
 
 
-def beginning(text: str, instruction: str) -> str:
+def with_first_instruction(text: str, instruction: str) -> str:
     """The text with another instruction before its first one."""
     lines = text.splitlines()
     body = next(n for n, line in enumerate(lines) if line.startswith("{"))
-    ended = True  # whether the statement of the lines before has ended
+    ended = True  # whether the statement on the lines before has ended
     for number, line in enumerate(lines[body:], body):
         code = line.split("//")[0].strip()
         if code and ended and code[0] not in ".{":
@@ -75,22 +76,24 @@ def beginning(text: str, instruction: str) -> str:
 
 def early_return(text: str) -> str:
     """The text with a return before its first instruction."""
-    return beginning(text, "ret")
+    return with_first_instruction(text, "ret")
 
 
 def new_code(text: str) -> str:
-    """The text with machine code that no text had before, as good as surely: it sleeps for some of 1,000,000 ns."""
-    return beginning(unheard(text), f"nanosleep.u32 {(1000 * os.getpid() + next(NUMBER)) % 1_000_000}")
+    """The text with machine code that very likely no text had before: it sleeps for a number of ns below 1,000,000."""
+    return with_first_instruction(
+        with_new_comment(text), f"nanosleep.u32 {(1000 * os.getpid() + next(NUMBER)) % 1_000_000}"
+    )
 
 
 def processor_seconds(judge: ptxbench.Judge) -> float:
-    """Of this process, of the judge's, and of those that were forked from that one."""
-    own = time.process_time()
+    """Seconds of the processor: of this process, of the judge's, and of those that were forked from the judge's."""
+    seconds = time.process_time()
     assert isinstance(judge.workers, LocalWorkers)
     if (server := judge.workers.server.process) is None:
-        return own
+        return seconds
     running = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    return own + sum(map(with_ended_children, [str(server.pid), *running]))
+    return seconds + sum(map(with_ended_children, [str(server.pid), *running]))
 
 
 def with_ended_children(pid: str) -> float:
@@ -119,17 +122,21 @@ def cost(judge: ptxbench.Judge, texts: list[str], verdict: str, stage: str = "",
 
 
 def costs(judge: ptxbench.Judge, text: str, repeats: int) -> dict[str, float]:
-    seconds_of = {"start": cost(judge, [unheard(text), unheard(text)], "accepted")}
+    seconds_of = {"start": cost(judge, [with_new_comment(text), with_new_comment(text)], "accepted")}
     again = new_code(text)
     seconds_of["new"] = cost(judge, [new_code(text) for _ in range(repeats - 1)] + [again], "accepted")
     seconds_of["again"] = cost(judge, [again] * repeats, "accepted")
     seconds_of["known"] = cost(judge, [again] * 20 * repeats, "accepted", known=True)
-    seconds_of["wrong"] = cost(judge, [unheard(early_return(text)) for _ in range(repeats)], "rejected", "results")
-    seconds_of["cut"] = cost(judge, [unheard(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected", "parses")
+    seconds_of["wrong"] = cost(
+        judge, [with_new_comment(early_return(text)) for _ in range(repeats)], "rejected", "results"
+    )
+    seconds_of["cut"] = cost(
+        judge, [with_new_comment(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected", "parses"
+    )
     return seconds_of
 
 
-def plain(loaded: discovery.LoadedPair) -> float:
+def nvrtc_and_numpy(loaded: discovery.LoadedPair) -> float:
     """Seconds of the processor for NVRTC on the pair's CUDA C, and the reference at every check size."""
     source = next(source for source in loaded.sources if source.variant == "cuda")
     options = [*nvrtc.FLAGS, "-arch=compute_90", *(f"-I{folder}" for folder in locate.headers())]
@@ -146,18 +153,18 @@ def plain(loaded: discovery.LoadedPair) -> float:
 
 def judged_per_second(pair: str, text: str, cores: set[int]) -> float:
     """Judgements of new texts a second by the clock, with as many jobs as cores."""
-    kept = os.sched_getaffinity(0)
+    all_cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
         with ptxbench.Judge(pair, seed=1, backend="emulator", jobs=len(cores)) as judge:
-            for _ in judge.judge_many([unheard(text) for _ in range(3)]):
+            for _ in judge.judge_many([with_new_comment(text) for _ in range(3)]):
                 pass
             started = time.perf_counter()
-            for _ in judge.judge_many([unheard(text) for _ in range(THROUGHPUT)]):
+            for _ in judge.judge_many([with_new_comment(text) for _ in range(THROUGHPUT)]):
                 pass
             return THROUGHPUT / (time.perf_counter() - started)
     finally:
-        os.sched_setaffinity(0, kept)
+        os.sched_setaffinity(0, all_cores)
 
 
 def arch_of(text: str) -> str:
@@ -192,7 +199,7 @@ def main() -> int:
         for heading, seconds in measured.items():
             seconds.append(of_pair[heading])
         try:
-            scale = f"{1e3 * plain(loaded):.0f}"
+            scale = f"{1e3 * nvrtc_and_numpy(loaded):.0f}"
         except AssertionError:
             scale = "-"
         table.add_row(name, *(f"{1e3 * seconds:.0f}" for seconds in of_pair.values()), scale)
@@ -203,8 +210,11 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) == 2:
         text = (kernels / "ptx" / "triad.ptx").read_text()
-        one, two = (judged_per_second("triad", text, {*some}) for some in (cores[:1], cores))
-        print(f"triad, new texts: {one:.1f} judgements a second on one core, {two:.1f} on two: {two / one:.2f} times")
+        on_one, on_two = (judged_per_second("triad", text, {*some}) for some in (cores[:1], cores))
+        print(
+            f"triad, new texts: {on_one:.1f} judgements a second on one core, {on_two:.1f} on two: "
+            f"{on_two / on_one:.2f} times"
+        )
         print(f"expected at least {GAIN} times")
     print(f"numba's simulator takes {1e3 * 65_536 * simulated():,.0f} ms for one launch of triad at 65,536 elements")
     return 0

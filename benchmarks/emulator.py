@@ -3,11 +3,12 @@
     python benchmarks/emulator.py [--repeats 7]
 
 Each time is the minimum of the repeats. The inputs are frozen (arrays.frozen), as those of a run are, so that they stay
-in the emulator's memory: a launch copies the outputs in, runs the kernel, and copies back what it stored to. The kernel
-alone is the launch less that of one CTA. The NumPy interpreter (tests/emulator/oracle) does one operation an
-instruction over as many threads as suit it best, does not check or count, and for this comparison may round fma
-twice. The simulator runs the same algorithms written for it (cuda_simulator.py), one element a thread, so that its
-column compares elements a second. The loops in C (loops.c) have one thread, and check and count nothing.
+in the emulator's memory: a launch copies the outputs in, runs the kernel, and copies back what was stored. The time of
+the kernel alone is that of the launch minus that of a launch of one CTA. The NumPy interpreter (tests/emulator/oracle)
+does one operation per instruction over the number of threads that is fastest, does not check or count, and for this
+comparison may round fma twice. The simulator runs the same algorithms written for it (cuda_simulator.py), one element
+per thread, so its column compares elements per second. The loops in C (loops.c) have one thread, and check and count
+nothing.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ SIZES = {
     "sgemm_tiled": {"m": 512, "n": 512, "k": 512},
 }
 TARGET = 0.5e9
-"""PTX thread-instructions a second and core that triad must reach at 2^20."""
+"""PTX thread-instructions per second and core that triad must reach at 2^20."""
 WGMMA_TARGET = 1.0
-"""Seconds that a product of warpgroups (tests/emulator/warpgroup_gemm.py) may take on one thread."""
+"""The most seconds of a product of warpgroups (tests/emulator/warpgroup_gemm.py) on one thread."""
 SETTLING_SECONDS = 1.0
-"""After launches for so long, each kernel here has optimised code."""
+"""Each kernel here has optimised code after it was launched for so many seconds."""
 CHUNKS = (1 << 14, 1 << 16, 1 << 18)
 """Numbers of threads that the NumPy interpreter runs at once; the fastest counts."""
 NOTHING = ".version 6.3\n.target sm_75\n.address_size 64\n.visible .entry nothing()\n{ ret; }\n"
@@ -115,19 +116,19 @@ def speed(cases: list[Case], repeats: int) -> tuple[Table, float]:
     simulated = simulator()
     for case in cases:
         count = case.run().counters["ptx_thread_instructions"]
-        one = least(repeats, lambda case=case: case.run(threads=1))
+        one_thread = least(repeats, lambda case=case: case.run(threads=1))
         copies = least(repeats, lambda case=case: case.run(threads=1, grid=1))
         shortened = shorter(case, repeats)
         sanitized = least(repeats, lambda case=case: case.run(threads=1, sanitize=True))
-        kernel = max(one - copies, 1e-9)
+        kernel = max(one_thread - copies, 1e-9)
         if case.name == "triad":
-            triad = count / one
+            triad = count / one_thread
         in_order = case.run().order == "ascending"
         table.add_row(
-            case.name, f"{count / 1e6:.1f}", f"{1e3 * one:.1f}", f"{count / one / 1e9:.2f}", f"{1e3 * kernel:.1f}",
-            f"{count / kernel / 1e9:.2f}", "in order" if in_order else f"{shortened:.2f} x",
-            f"{sanitized / one:.1f} x", plain_numpy(case, one),
-            f"{simulated[case.name] * case.elements / one:,.0f} x" if case.name in simulated else "-",
+            case.name, f"{count / 1e6:.1f}", f"{1e3 * one_thread:.1f}", f"{count / one_thread / 1e9:.2f}",
+            f"{1e3 * kernel:.1f}", f"{count / kernel / 1e9:.2f}", "in order" if in_order else f"{shortened:.2f} x",
+            f"{sanitized / one_thread:.1f} x", plain_numpy(case, one_thread),
+            f"{simulated[case.name] * case.elements / one_thread:,.0f} x" if case.name in simulated else "-",
         )  # fmt: skip
     table.caption = (
         f"Two threads of NumPy add arrays {memory_scaling(repeats):.2f} times as fast as one: what this memory allows. "
@@ -147,12 +148,12 @@ def shorter(case: Case, repeats: int) -> float:
         return max(seconds - before.get(thread, 0.0) for thread, seconds in thread_times().items())
 
     started = time.monotonic()
-    while time.monotonic() - started < SETTLING_SECONDS:  # else some rounds would run quick code, and others not
+    while time.monotonic() - started < SETTLING_SECONDS:  # otherwise only some rounds would run quick code
         case.run(threads=1)
     # In turns, so that a time in which the machine is busy is the same for all three.
     rounds = [(longest(threads=1, grid=1), longest(threads=1), longest(threads=2)) for _ in range(repeats)]
-    start, one, two = (min(times) for times in zip(*rounds, strict=True))
-    return (one - start) / max(two - start, 1e-9)
+    start, one_thread, two_threads = (min(times) for times in zip(*rounds, strict=True))
+    return (one_thread - start) / max(two_threads - start, 1e-9)
 
 
 def memory_scaling(repeats: int) -> float:
@@ -171,9 +172,9 @@ def memory_scaling(repeats: int) -> float:
                 np.add(b[part], c[part], out=a[part])
 
     with ThreadPoolExecutor(2) as pool:
-        one = least(repeats, lambda: add(halves))
-        two = least(repeats, lambda: list(pool.map(add, [[half] for half in halves])))
-    return one / two
+        one_thread = least(repeats, lambda: add(halves))
+        two_threads = least(repeats, lambda: list(pool.map(add, [[half] for half in halves])))
+    return one_thread / two_threads
 
 
 def plain_numpy(case: Case, launch: float) -> str:
@@ -200,7 +201,7 @@ def simulator() -> dict[str, float]:
 
 
 MANY = 10
-"""More repeats of what takes a tenth of a millisecond: other work on the machine disturbs most of them."""
+"""How many times as many repeats of what takes a tenth of a millisecond: other work disturbs most of them."""
 C_TARGET = 3.0
 """How many times as long as the loops in C a kernel may take, with optimised code."""
 
@@ -238,7 +239,7 @@ def compiled_loops() -> ctypes.CDLL | None:
 def against_c(loops: ctypes.CDLL, cases: list[Case], repeats: int) -> Table:
     """The kernels next to the same loops in C, both on one thread.
 
-    CPU times of the loops and of the emulator's process: on a busy machine a launch on the clock has waits in it.
+    Compared are CPU times of the loops and of the emulator's process: by the clock, a launch waits on a busy machine.
     """
     table = Table("kernel", "C, ms", "quick code", "optimised", title="The same loops in C, one thread")
     for column in table.columns[1:]:
@@ -248,18 +249,20 @@ def against_c(loops: ctypes.CDLL, cases: list[Case], repeats: int) -> Table:
     times = {case.name: [least(tries, lambda case=case: call(loops, case), time.thread_time)] for case in compared}
     for level in ("0", "1"):
         os.environ["PTXBENCH_EMULATOR_LEVEL"] = level
-        with empty_cache():  # the other has optimised code in the place of quick code
+        with empty_cache():  # the usual one would give optimised code in place of quick code
             for case in compared:
                 case.run(threads=1)
                 tries = repeats if level == "0" else MANY * repeats  # many launches would get optimised code
-                whole = least(tries, lambda case=case: case.run(threads=1), emulator_time)
+                launch = least(tries, lambda case=case: case.run(threads=1), emulator_time)
                 start = least(tries, lambda case=case: case.run(threads=1, grid=1), emulator_time)
-                times[case.name].append(whole - start)
+                times[case.name].append(launch - start)
     del os.environ["PTXBENCH_EMULATOR_LEVEL"]
     for name, (c, *launches) in times.items():
         table.add_row(name, f"{1e3 * c:.2f}", *(f"{1e3 * seconds:.2f} ms, {seconds / c:.1f} x" for seconds in launches))
-    over = [name for name, (c, _, optimised) in times.items() if optimised > C_TARGET * c]
-    verdict = f"ABOVE the target of {C_TARGET:.0f} x: {', '.join(over)}" if over else f"at most {C_TARGET:.0f} x"
+    too_slow = [name for name, (c, _, optimised) in times.items() if optimised > C_TARGET * c]
+    verdict = (
+        f"ABOVE the target of {C_TARGET:.0f} x: {', '.join(too_slow)}" if too_slow else f"at most {C_TARGET:.0f} x"
+    )
     table.caption = (
         "CPU times; gcc -O3 -march=native. The emulator checks and counts each access. quick code: of a kernel's first "
         f"launches; optimised: of those after a tenth of a second or more, {verdict}."
@@ -268,7 +271,7 @@ def against_c(loops: ctypes.CDLL, cases: list[Case], repeats: int) -> Table:
 
 
 THREADS_TARGET = 1.7
-"""How many times as soon two threads must end triad as one does, if two threads of the loop in C do."""
+"""How many times as fast as one thread two must run triad, if two threads of the loop in C are as fast."""
 
 
 def two_threads(loops: ctypes.CDLL, triad: Case, repeats: int) -> str:
@@ -291,7 +294,7 @@ def two_threads(loops: ctypes.CDLL, triad: Case, repeats: int) -> str:
 
     with ThreadPoolExecutor(2) as pool:
         one = min(spent(halves) for _ in range(repeats))
-        two = min(max(pool.map(spent, [[own] for own in halves])) for _ in range(repeats))
+        two = min(max(pool.map(spent, [[case] for case in halves])) for _ in range(repeats))
     os.environ["PTXBENCH_EMULATOR_LEVEL"] = "1"
     stop_process()
     triad.run()

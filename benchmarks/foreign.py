@@ -6,8 +6,8 @@ The producers of the tests (NVRTC with CUDA's headers, numba-cuda, tinygrad, pyp
 Triton, Warp, TileLang and CUTLASS: pip install triton warp-lang tilelang nvidia-cutlass. None of them needs a GPU. A
 kernel counts once for each of its architectures: sm_75, sm_80, sm_90 and sm_120 where the producer and the kernel have
 them. It is `parsed` if its text is read, `known` if the emulator has its instructions, `right` if its results are those
-of NumPy, within a bound that the kernel's arithmetic gives, and `clean` if `sanitize` finds nothing. Below the table:
-what each other one says. Only the kernel of pyptx is changed: its CTAs may exit too early
+of NumPy, within a bound that the kernel's arithmetic gives, and `clean` if `sanitize` finds nothing. Below the table
+are the messages of those that are not right or clean. Only the kernel of pyptx is changed: its CTAs may exit too early
 (tests/emulator/foreign/pyptx_hopper.py).
 """
 
@@ -36,7 +36,7 @@ COLUMNS = ("kernels", "parsed", "known", "right", "clean")
 
 @dataclass(frozen=True)
 class Producer:
-    """A producer of PTX: `cases` compiles nothing yet, and raises ImportError if the producer is not installed."""
+    """A producer of PTX. `cases` does not compile yet; it raises ImportError if the producer is not installed."""
 
     name: str
     version: Callable[[], str | None]

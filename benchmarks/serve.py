@@ -41,25 +41,25 @@ ROOT = Path(__file__).parents[1]
 HOSTILE = ROOT / "tests" / "check" / "hostile"
 
 PAIR = "triad"
-KNOWN = {"honest.ptx": "accepted", "races.ptx": "race", "traps.ptx": "trap", "not_ascii.ptx": "not-ascii"}
-"""The code, or the verdict, of each kernel."""
+EXPECTED = {"honest.ptx": "accepted", "races.ptx": "race", "traps.ptx": "trap", "not_ascii.ptx": "not-ascii"}
+"""The code of each kernel, or its verdict if it has no code."""
 
 LEAVE = 0.1
 """The share of submissions whose client leaves, half of them before the first verdict."""
 
 MOST_GROWTH = 1.05
 SETTLED = 500
-"""Judgements after which memory must stay flat."""
+"""The number of judgements after which memory must stay flat."""
 
 PART = 0.1
 """The share of the readings of memory, at the beginning and at the end, whose median counts."""
 
 KILLING, RESTARTING = 0.5, 0.1
-"""The shares of the judgements after which no process that judges, and not the service, is killed any more: memory is
-that of processes that go on."""
+"""The shares of the judgements after which no process that judges, and no service, is killed any more, so that memory
+is read of processes that go on."""
 
 APART = 8
-"""Verdicts between two kills. A kernel whose process is ended twice is rejected, because it may be the cause."""
+"""The fewest verdicts between two kills. A kernel whose process ends twice is rejected, because it may be the cause."""
 
 QUEUED = 0.6
 """The share of the clients' kernels that the queue has room for."""
@@ -67,7 +67,7 @@ QUEUED = 0.6
 
 @dataclass
 class Tally:
-    """What the clients have seen. `asked`: judgements that are yet to be submitted."""
+    """What the clients have seen. `asked`: how many judgements are still to be submitted."""
 
     asked: int
     submitted: int = 0
@@ -102,19 +102,19 @@ class Tally:
             self.faults.append("a verdict came twice")
         self.seen.add(name)
         verdict = judgement["verdict"] or {"verdict": judgement["state"], "code": judgement["error"]}
-        outcome, known = verdict["code"] or verdict["verdict"], KNOWN[name.partition(" ")[2]]
+        outcome, expected = verdict["code"] or verdict["verdict"], EXPECTED[name.partition(" ")[2]]
         self.verdicts[outcome] += 1
-        if outcome != known:
-            self.faults.append(f"a verdict is {outcome}, expected {known}")
+        if outcome != expected:
+            self.faults.append(f"a verdict is {outcome}, expected {expected}")
         return name
 
 
 def texts(number: int) -> list[dict]:
     """A submission of each kernel, in an order of its own and under a comment that makes its text new."""
-    names = random.sample(list(KNOWN), len(KNOWN))
-    own = f"\n// {number} {random.random()}\n"
+    names = random.sample(list(EXPECTED), len(EXPECTED))
+    ending = f"\n// {number} {random.random()}\n"
     return [
-        {"file": f"{number} {name}", "text": (HOSTILE / name).read_text("utf-8", "replace") + own} for name in names
+        {"file": f"{number} {name}", "text": (HOSTILE / name).read_text("utf-8", "replace") + ending} for name in names
     ]
 
 
@@ -142,7 +142,7 @@ async def client(service: Service, tally: Tally, numbers: itertools.count[int]) 
 
 
 async def stream(connection: httpx.AsyncClient, tally: Tally, waiting: dict[str, dict], after: int | None) -> bool:
-    """Submit what waits for a verdict, and remove what has got one; whether the client left, `after` so many."""
+    """Submit what waits for a verdict, and remove what gets one. Returns whether the client left, `after` so many."""
     async with connection.stream(
         "POST", "/verdicts", json={"pair": PAIR, "candidates": list(waiting.values())}
     ) as answer:
@@ -191,7 +191,7 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def kill(self) -> None:
-        """As a crash of it, or of what it runs in."""
+        """Kill the service, as a crash would."""
         self.orphans += [pid for server in children(self.process.pid) for pid in (server, *children(server))]
         self.process.kill()
         self.process.communicate()
@@ -209,13 +209,13 @@ def children(pid: int) -> list[int]:
 
 
 def memory(pid: int) -> int:
-    """Bytes of its own: without files, which other programs may share."""
+    """The bytes of a process, without files, which other programs may share."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
 
 
 def kill_one(servers: list[int], tally: Tally) -> bool:
-    """Kill the process from which judgements are forked, or one judgement's; whether there was one."""
+    """Kill the process from which judgements are forked, or one judgement's. Returns whether there was one."""
     kind = random.choice(["forks judgements", "judges"])
     victims = servers if kind == "forks judgements" else [pid for server in servers for pid in children(server)]
     if not victims:
@@ -228,13 +228,13 @@ def kill_one(servers: list[int], tally: Tally) -> bool:
     return True
 
 
-async def disturb(service: Service, tally: Tally, kills: int, whole: int) -> None:
-    """Kill processes when random numbers of verdicts have come; and read the memory."""
-    until = max(2, int(KILLING * whole))
+async def disturb(service: Service, tally: Tally, kills: int, total: int) -> None:
+    """Kill processes after random numbers of verdicts, and read the memory."""
+    until = max(2, int(KILLING * total))
     apart = min(APART, until // (2 * max(1, kills)))
     drawn = sorted(random.sample(range(1, until - apart * kills), min(kills, until // 3)))
-    at = [seconds + number * apart for number, seconds in enumerate(drawn)]
-    restart_at = [(restart + 1) * int(RESTARTING * whole) // service.restarts for restart in range(service.restarts)]
+    kill_at = [seconds + number * apart for number, seconds in enumerate(drawn)]
+    restart_at = [(restart + 1) * int(RESTARTING * total) // service.restarts for restart in range(service.restarts)]
     while True:
         await asyncio.sleep(random.uniform(0.2, 0.6))
         if restart_at and tally.done >= restart_at[0]:
@@ -245,9 +245,9 @@ async def disturb(service: Service, tally: Tally, kills: int, whole: int) -> Non
             tally.forget_memory()
             continue
         servers = children(service.process.pid)[:1]
-        if at and tally.done >= at[0]:
+        if kill_at and tally.done >= kill_at[0]:
             if kill_one(servers, tally):
-                at.pop(0)
+                kill_at.pop(0)
                 tally.forget_memory()
         elif servers:
             try:
@@ -259,15 +259,15 @@ async def disturb(service: Service, tally: Tally, kills: int, whole: int) -> Non
 
 async def load(service: Service, tally: Tally, clients: int, kills: int, minutes: float) -> None:
     numbers = itertools.count()
-    whole = tally.asked
+    total = tally.asked
     async with asyncio.timeout(60 * minutes):
-        disturbance = asyncio.create_task(disturb(service, tally, kills, whole))
+        disturbance = asyncio.create_task(disturb(service, tally, kills, total))
         await asyncio.gather(*(client(service, tally, numbers) for _ in range(clients)))
         disturbance.cancel()
 
 
 def require_idle(service: Service, tally: Tally) -> None:
-    """Nothing may wait or run once all clients are gone, and no judgement's process may be left."""
+    """Report a fault if anything waits or runs after all clients have left, or a judgement's process is left."""
     deadline = time.monotonic() + 10
     while True:
         health = httpx.get(f"{service.url}/health", timeout=60).json()
@@ -290,11 +290,11 @@ def main() -> int:
     parser.add_argument("--restarts", type=int, default=1, help="of the service, after it was killed")
     parser.add_argument("--minutes", type=float, default=10.0, help="give up after this time")
     options = parser.parse_args()
-    room = max(len(KNOWN), int(QUEUED * options.clients * len(KNOWN)))
+    room = max(len(EXPECTED), int(QUEUED * options.clients * len(EXPECTED)))
     service = Service(["--client-limit", "1000", "--queue", str(room)])
     service.start()
     try:
-        asyncio.run(load(service, Tally(len(KNOWN)), 1, 0, 10))  # the pair is prepared, once
+        asyncio.run(load(service, Tally(len(EXPECTED)), 1, 0, 10))  # the pair is prepared, once
         tally = Tally(options.judgements)
         service.restarts = options.restarts
         started = time.monotonic()
@@ -339,8 +339,8 @@ def print_memory(tally: Tally) -> None:
         print("memory: too few readings")
         return
     for number, what in enumerate(("the service", "the process from which it forks")):
-        own = [used[number] for used in settled]
-        first, last = statistics.median(own[:part]), statistics.median(own[-part:])
+        bytes_used = [used[number] for used in settled]
+        first, last = statistics.median(bytes_used[:part]), statistics.median(bytes_used[-part:])
         print(
             f"memory of {what}, {after} judgements after the last kill: {first / 2**20:.0f} MiB, "
             f"at the end {last / 2**20:.0f} MiB, {last / first:.3f} times as much"

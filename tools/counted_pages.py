@@ -44,7 +44,7 @@ class Block:
     arch: str
     columns: tuple[str, ...]
     size: str = ""
-    """As `--size` has it; empty for the first bench size."""
+    """The size as in `--size`; empty for the first bench size."""
 
     @staticmethod
     def read(words):
@@ -111,7 +111,7 @@ def counted(block):
 
 
 def main(names):
-    """Fill these pages, or all pages; gives the errors."""
+    """Fill these pages, or all pages. Returns the errors."""
     return fill([page_of(name) for name in names] or pages(), filled)
 
 

@@ -17,7 +17,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTH = 1120
 LISTING = "#pair-reduce_sum .listing:has(.cuda)"
 LINE = "sum += (((a.x"
-"""The line of that listing to point at."""
+"""The line of that listing that the pointer is on."""
 
 
 def page(folder):

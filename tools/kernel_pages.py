@@ -9,7 +9,7 @@ A page holds blocks such as
 
 The tool puts a table between the two lines, with one row for each variant and one column for each metric of
 `ptxbench run --columns`, and the versions of the tools. No kernel runs: the table has only figures of the build, so the
-same versions give the same table. Rows in Triton are left out: pages can be written without it.
+same versions give the same table. Rows in Triton are left out, so that pages can be written without it.
 tests/test_kernel_pages.py compares the committed pages with what this tool writes.
 """
 
@@ -79,7 +79,7 @@ def figures(block):
     if len(cells) > 1:
         table.insert(0, [f"`{name}`" for name, _ in labels])
         headings.insert(0, "pair")
-    words = len(headings)
+    text_columns = len(headings)
     for metric in metrics:
         values = [metric.of(cell, variant) for cell in cells for variant in cell.variants]
         if all(value is None for value in values):
@@ -88,7 +88,13 @@ def figures(block):
         headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
         table.append(texts)
     rows = [markdown_row(row) for row in zip(*table, strict=True)]
-    return [markdown_row(headings), "|" + ":--|" * words + "--:|" * len(metrics), *rows, "", made_by(block.arch, cells)]
+    return [
+        markdown_row(headings),
+        "|" + ":--|" * text_columns + "--:|" * len(metrics),
+        *rows,
+        "",
+        made_by(block.arch, cells),
+    ]
 
 
 def made_by(arch, cells=()):
@@ -148,7 +154,7 @@ def pages():
 
 
 def fill(paths, filled):
-    """Write the pages that `filled` changes; gives the errors."""
+    """Write the pages that `filled` changes. Returns the errors."""
     failures = []
     for path in paths:
         try:
@@ -167,7 +173,7 @@ def fill(paths, filled):
 
 
 def main(names):
-    """Fill these pages, or all pages; gives the errors."""
+    """Fill these pages, or all pages. Returns the errors."""
     return fill([page_of(name) for name in names] or pages(), filled)
 
 

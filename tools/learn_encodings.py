@@ -1,9 +1,9 @@
-"""Makes the tables of ptxbench/toolchain/encodings from the machine code in a build cache, by questions to nvdisasm.
+"""Makes the tables of ptxbench/toolchain/encodings from the machine code in a build cache, by means of nvdisasm.
 
     make test LONG=1 && python -m tools.learn_encodings .venv/builds
 
-Every instruction of every kernel in the cache is changed in each field that its opcode may have. A field is taken into
-the table if nvdisasm prints its value, and nothing else changes. Each row is then compared with nvdisasm, for every
+Every instruction of every kernel in the cache is changed in each field that its opcode may have. The table gets a field
+if nvdisasm prints its value and nothing else changes. Each row is then compared with nvdisasm, for every
 architecture of its family, on instructions with random values in all fields; one difference removes the row. Run it
 with a new nvdisasm, or if the last lines say that many kernels have an instruction that the table lacks.
 """
@@ -42,23 +42,23 @@ from ptxbench.toolchain.fields import (
 from ptxbench.toolchain.sass import ROW
 
 SAMPLES = 64
-"""Instructions of an opcode from which its fields are found."""
+"""The most instructions of an opcode that are changed to find its fields."""
 
 COMPARED = 64
 """Random instructions of each row that are compared with nvdisasm."""
 
 SWEPT = 2
-"""Rows of each opcode on which the values of a field are compared."""
+"""The most rows of each opcode for which the values of a field are compared."""
 
 ENOUGH = 8
-"""How many of them nvdisasm must accept."""
+"""The fewest random instructions of a row that nvdisasm must accept."""
 
 NOP = 0x000FC000000000000000000000007918
 REFUSED = re.compile(r"at address 0x([0-9a-f]+)")
 RANDOM = random.Random(1)
 
 SPECIAL = {"R": 255, "U": 63, "V": 255, "P": 7, "I": 7, "O": 0, "N": 0, "C": 0}
-"""A value of a field that is not plain, for rows that the cache does not have."""
+"""By kind of field, a value that is not plain, for rows that the cache does not have."""
 
 TOKENS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys("XSYZ", (0x5A5B5, 0xF7F6E5D4)), "F": (0x449A5000, 0xC5123400), "D": (0x40934A45, 0xC0F12344),
@@ -69,11 +69,13 @@ TOKENS: Mapping[str, tuple[int, ...]] = {
 """Two values of each kind of field whose texts occur nowhere else in an instruction."""
 
 SMALL = {4: (0xB, 0x9), 5: (0x13, 0x1B), 8: (0x9D, 0xB7)}
+"""Two values of small numbers, by the width of the field."""
+
 PREDICATES = (68, 77, 81, 84, 87)
 REGISTERS = (16, 24, 32, 64)
+"""The lowest bits of fields of predicates, and of registers."""
 
-
-OF_NOTHING = re.compile(r"(?<!\})(?<!\}\|)(\{[abc]\})+")
+MARKS_AFTER_RZ = re.compile(r"(?<!\})(?<!\}\|)(\{[abc]\})+")
 """Marks of reuse after RZ: ptxas does not reuse it, and the bits then change some opcodes."""
 
 
@@ -87,13 +89,13 @@ def tokens(field: Field) -> tuple[int, int]:
     if field.letter in "RUV":
         start = 4 * REGISTERS.index(field.low)
         return (start + 120, start + 136) if field.letter == "R" else (start + 16, start + 32)
-    one, two = TOKENS[field.letter]
-    return one, two & (1 << field.width) - 1
+    first, second = TOKENS[field.letter]
+    return first, second & (1 << field.width) - 1
 
 
 def pattern(field: Field, text: str) -> str:
     """A pattern for the text of a field in that of an instruction."""
-    if field.letter == "P":  # of either kind
+    if field.letter == "P":  # of both kinds
         return rf"(?<![\w.])(U?){text}(?!\w)"
     if field.letter == "I":
         return rf"(?<![\w.!])(){text}(?!\w)"
@@ -102,7 +104,8 @@ def pattern(field: Field, text: str) -> str:
     return rf"(?<![\w.])(){re.escape(text)}" + (r"(?!\w)" if field.letter in "RUV" else r"(?!\w|\.\d)")
 
 
-UNLIKE = "?"
+DIFFERENT = "?"
+"""The text of an instruction that nvdisasm prints differently for some architectures."""
 
 
 class Oracle:
@@ -113,12 +116,12 @@ class Oracle:
         self.tool = lines.require("nvdisasm")
 
     def texts(self, words: Sequence[int]) -> list[str | None]:
-        """The text of each instruction, at its place in a row; None if nvdisasm refuses it for every architecture, and
-        UNLIKE if it prints different texts."""
+        """The text of each instruction, with addresses as in a row of all; None if nvdisasm refuses it for every
+        architecture, DIFFERENT if it prints different texts."""
         result = []
         for printed in zip(*(self.printed(arch, words) for arch in self.archs), strict=True):
-            known = {text for text in printed if text is not None}
-            result.append(UNLIKE if len(known) > 1 else next(iter(known), None))
+            texts_of_word = {text for text in printed if text is not None}
+            result.append(DIFFERENT if len(texts_of_word) > 1 else next(iter(texts_of_word), None))
         return result
 
     def printed(self, arch: str, words: Sequence[int]) -> list[str | None]:
@@ -171,8 +174,8 @@ class Learner:
             if pair[0] == pair[1]:
                 continue
             forms = {
-                re.sub(pattern(field, field.show(value, 16 * at)), r"\1\0", text or str(at))
-                for at, value, text in zip((2 * number, 2 * number + 1), tokens(field), pair, strict=True)
+                re.sub(pattern(field, field.show(value, 16 * index)), r"\1\0", text or str(index))
+                for index, value, text in zip((2 * number, 2 * number + 1), tokens(field), pair, strict=True)
             }
             (votes if len(forms) == 1 else against)[opcode][field] += 1
         result: dict[int, list[Field]] = {}
@@ -198,24 +201,24 @@ class Learner:
         self.schedulings = forms
         result: dict[int, str] = {}
         for which in (0, 1):
-            left = [form for form in sorted(forms) if form not in result]
+            missing = [form for form in sorted(forms) if form not in result]
             batch = []
-            for form in left:
+            for form in missing:
                 word = form | forms[form][0]
                 for field in plain_fields(form, fields[form & OPCODE]):
                     word = field.put(word, tokens(field)[which])
-                kept = word & ~SCHEDULING | yielding(forms[form])
-                batch += [word, *(kept | bit for bit in REUSE.values())]
+                with_scheduling = word & ~SCHEDULING | yielding(forms[form])
+                batch += [word, *(with_scheduling | bit for bit in REUSE.values())]
             printed = self.oracle.texts(batch)
             step = 1 + len(REUSE)
             found = {}
-            for number, form in enumerate(left):
+            for number, form in enumerate(missing):
                 if text := printed[step * number]:
                     text = marked(text, printed[step * number + 1 : step * (number + 1)])
                     for field in plain_fields(form, fields[form & OPCODE]):
                         value = field.show(tokens(field)[which], 16 * step * number)
                         text = re.sub(pattern(field, value), rf"\1{{{field.name}}}", text)
-                    found[form] = OF_NOTHING.sub("", text)
+                    found[form] = MARKS_AFTER_RZ.sub("", text)
             result |= self.right(found, fields)
         return result
 
@@ -234,7 +237,7 @@ class Learner:
         by_opcode: dict[int, dict[int, str]] = collections.defaultdict(dict)
         for form, row in rows.items():
             by_opcode[form & OPCODE][form] = row
-        table = {opcode: Opcode(guards[opcode], tuple(own), by_opcode[opcode]) for opcode, own in fields.items()}
+        table = {opcode: Opcode(guards[opcode], tuple(chosen), by_opcode[opcode]) for opcode, chosen in fields.items()}
         batch = [self.sample(form, fields[form & OPCODE], row) for form, row in rows.items() for _ in range(COMPARED)]
         printed = self.oracle.texts(batch)
         forms = [*rows]
@@ -243,11 +246,11 @@ class Learner:
         for number, (word, text) in enumerate(zip(batch, printed, strict=True)):
             if text is not None:
                 form = forms[number // COMPARED]
-                own = table[word & OPCODE].text(word, 16 * number, 1 << 60)
-                if own == text:
+                text_of_table = table[word & OPCODE].text(word, 16 * number, 1 << 60)
+                if text_of_table == text:
                     agreed[form] += 1
-                elif own is not None or "-0x" not in text:  # a target before the code
-                    self.wrong[form].append((word, own, text))
+                elif text_of_table is not None or "-0x" not in text:  # -0x: a target before the code
+                    self.wrong[form].append((word, text_of_table, text))
         return {form: row for form, row in rows.items() if form not in self.wrong and agreed[form] >= ENOUGH}
 
     def swept(self, table: Encodings) -> Encodings:
@@ -270,11 +273,11 @@ class Learner:
                     batch += [field.put(form | schedulings[form], value) for value in values]
                     asked += [(number, field)] * len(values)
         wrong: dict[int, set[Field]] = collections.defaultdict(set)
-        for place, (word, text, (number, field)) in enumerate(zip(batch, self.oracle.texts(batch), asked, strict=True)):
-            own = table.opcodes[number].text(word, 16 * place, 1 << 60)
-            if None not in (own, text) and own != text and field not in wrong[number]:
+        for index, (word, text, (number, field)) in enumerate(zip(batch, self.oracle.texts(batch), asked, strict=True)):
+            text_of_table = table.opcodes[number].text(word, 16 * index, 1 << 60)
+            if None not in (text_of_table, text) and text_of_table != text and field not in wrong[number]:
                 wrong[number].add(field)
-                print(f"  {number:#x} {field.name}: {text}, not {own}", flush=True)
+                print(f"  {number:#x} {field.name}: {text}, not {text_of_table}", flush=True)
         opcodes = {
             number: Opcode(opcode.guard, opcode.fields, {
                 form: text for form, text in opcode.texts.items()
@@ -313,14 +316,14 @@ def yielding(schedulings: Iterable[int]) -> int:
     return next((scheduling for scheduling in schedulings if scheduling & YIELD), (0b111_111_1 << 4 | 2) << 105)
 
 
-def marked(text: str, kept: Sequence[str | None]) -> str:
+def marked(text: str, texts_with_reuse: Sequence[str | None]) -> str:
     """The text with a mark of REUSE wherever nvdisasm prints `.reuse` for its bit."""
-    places = {}
-    for mark, with_reuse in zip(REUSE, kept, strict=True):
+    marks_at = {}
+    for mark, with_reuse in zip(REUSE, texts_with_reuse, strict=True):
         if with_reuse and with_reuse.count(".reuse") == 1 and with_reuse.replace(".reuse", "") == text:
-            places[with_reuse.index(".reuse")] = places.get(with_reuse.index(".reuse"), "") + f"{{{mark}}}"
-    for place in sorted(places, reverse=True):
-        text = text[:place] + places[place] + text[place:]
+            marks_at[with_reuse.index(".reuse")] = marks_at.get(with_reuse.index(".reuse"), "") + f"{{{mark}}}"
+    for position in sorted(marks_at, reverse=True):
+        text = text[:position] + marks_at[position] + text[position:]
     return text
 
 
@@ -360,10 +363,10 @@ def edges(field: Field) -> list[int]:
 
 def learn(family: str, codes: Mapping[str, set[bytes]], version: str) -> Encodings:
     """The table of a family, right for each of its architectures."""
-    own = [arch for arch in codes if FAMILIES.get(arch.rstrip("af")) == family]
-    every = sorted({word for arch in own for code in codes[arch] for word in words_of(code)})
+    archs_of_family = [arch for arch in codes if FAMILIES.get(arch.rstrip("af")) == family]
+    all_words = sorted({word for arch in archs_of_family for code in codes[arch] for word in words_of(code)})
     learner = Learner(
-        [arch for arch, name in FAMILIES.items() if name == family], [word for word in every if not is_far(word)]
+        [arch for arch, name in FAMILIES.items() if name == family], [word for word in all_words if not is_far(word)]
     )
     fields = learner.fields()
     rows = learner.rows(fields)
@@ -406,10 +409,10 @@ def cached_code(folder: Path) -> dict[str, set[bytes]]:
             continue
         with path.open("rb") as file:
             content = file.read(100)
-            if (at := content.find(b'["f0VMRg')) < 0:  # an ELF file in base64
+            if (start := content.find(b'["f0VMRg')) < 0:  # an ELF file in base64
                 continue
             content += file.read()
-        text, messages = json.loads(content[at:])
+        text, messages = json.loads(content[start:])
         if target := re.search(r"for '(sm_\w+)'", messages):
             cubin = elf.read(base64.b64decode(text))
             result[target[1]] |= {elf.code(cubin, entry) or b"" for entry in cubin.entries}
@@ -418,10 +421,10 @@ def cached_code(folder: Path) -> dict[str, set[bytes]]:
 
 def report(family: str, table: Encodings, codes: Mapping[str, set[bytes]]) -> Iterator[str]:
     """What share of the kernels the table has texts for, and which opcodes it lacks most."""
-    for arch, own in codes.items():
+    for arch, kernels in codes.items():
         if FAMILIES.get(arch.rstrip("af")) == family:
-            near = [code for code in own if not any(map(is_far, words_of(code)))]
-            lacking = [code for code in near if table.texts(code) is None]
+            without_calls = [code for code in kernels if not any(map(is_far, words_of(code)))]
+            lacking = [code for code in without_calls if table.texts(code) is None]
             missing = collections.Counter(
                 opcode for code in lacking for opcode in {
                     word & OPCODE for number, word in enumerate(words_of(code))
@@ -430,7 +433,8 @@ def report(family: str, table: Encodings, codes: Mapping[str, set[bytes]]) -> It
                 }
             )  # fmt: skip
             yield (
-                f"{arch}: {len(near) - len(lacking)} of {len(near)} kernels, and {len(own) - len(near)} with calls; "
+                f"{arch}: {len(without_calls) - len(lacking)} of {len(without_calls)} kernels, "
+                f"and {len(kernels) - len(without_calls)} with calls; "
                 f"lacks {', '.join(f'{opcode:#x} in {count}' for opcode, count in missing.most_common(12))}"
             )
 
@@ -444,16 +448,16 @@ def main() -> None:
     codes = cached_code(options.cache)
     version = locate.version(lines.require("nvdisasm"))
     for family in options.families or sorted(set(FAMILIES.values())):
-        known, rest = dict(codes), codes
+        training, test_codes = dict(codes), codes
         if options.held_out:
-            known = {arch: {code for code in own if hash(code) % 3} for arch, own in codes.items()}
-            rest = {arch: own - known[arch] for arch, own in codes.items()}
-        table = learn(family, known, version)
+            training = {arch: {code for code in kernels if hash(code) % 3} for arch, kernels in codes.items()}
+            test_codes = {arch: kernels - training[arch] for arch, kernels in codes.items()}
+        table = learn(family, training, version)
         print(f"{family}: {sum(len(opcode.texts) for opcode in table.opcodes.values())} rows")
-        for line in report(family, table, rest):
+        for line in report(family, table, test_codes):
             print(" ", line, flush=True)
         if not options.held_out:
-            count = sum(len(own) for arch, own in known.items() if FAMILIES.get(arch.rstrip("af")) == family)
+            count = sum(len(kernels) for arch, kernels in training.items() if FAMILIES.get(arch.rstrip("af")) == family)
             heading = f"The SASS of {family}, learnt by tools/learn_encodings.py from {count:,} kernels."
             (FOLDER / f"{family}.txt").write_text(encodings.written(table, heading), encoding="ascii")
 

@@ -141,7 +141,7 @@ def pages():
 
 
 def main(names):
-    """Fill these pages, or all pages; gives the errors."""
+    """Fill these pages, or all pages. Returns the errors."""
     return fill([Path(name) for name in names] or pages(), filled)
 
 

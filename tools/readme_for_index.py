@@ -1,4 +1,4 @@
-"""Hatch: the README as a package index shows it. Relative links lead nowhere there, so they become absolute.
+"""A hook of Hatch: the README as a package index shows it. Relative links do not work there, so they become absolute.
 
 The links point to `Source` of `[project.urls]`, in GitHub's form. Without a Source the README stays as it is.
 """

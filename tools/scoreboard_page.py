@@ -47,7 +47,7 @@ def scoreboard():
     kernels = discovery.default_kernels()
     recorded = records(read_run(path) for path in committed())
     loaded = [discovery.load(kernels, name) for name in discovery.find_pairs(kernels)]
-    return [*markdown_lines(scoreboard_table([standing for one in loaded for standing in standings(one, recorded)]))]
+    return [*markdown_lines(scoreboard_table([standing for pair in loaded for standing in standings(pair, recorded)]))]
 
 
 def committed():

@@ -45,7 +45,7 @@ def compiled(kernel, arch):
     extents = {name: int(extent) for name, extent in function.attrs["thread_extent"].items()}
     grid, block = (tuple(extents.get(name, 1) for name in names) for names in EXTENTS)
     shared = int(function.attrs.get("dyn_shared_memory_buf", 0))
-    # TileLang puts this before its source when it calls NVRTC itself: the names of std that NVRTC lacks.
+    # TileLang puts this before its source when it calls NVRTC itself: it has the names of std that NVRTC lacks.
     source = b"#include <tl_templates/cuda/nvrtc_std.h>\n" + lowered.kernel_source.encode()
     ptx = nvrtc.translate(nvrtc.find(), source, Path(f"{function.attrs['global_symbol']}.cu"), arch, FLAGS).ptx
     names = [kernel.buffer_map[parameter].name for parameter in kernel.params]

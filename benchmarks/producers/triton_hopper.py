@@ -35,7 +35,7 @@ class Tiles:
         return f"tensordesc<{POINTERS[self.array.dtype.name][1:]}[{self.block[0]},{self.block[1]}]>"
 
     def values(self, meta):
-        """As the parameters have it: the map, the extents and the strides."""
+        """The parameters of the argument: the map, the extents and the strides."""
         raw = bits(self.array)
         box = tuple(reversed(meta["block_size"]))
         mapped = emulator.MapOf(raw, TensorMap("map", "array", box=box, swizzle=SWIZZLES[meta["swizzle"]]))

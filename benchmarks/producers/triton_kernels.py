@@ -1,4 +1,4 @@
-"""Triton's kernels: tutorials' and others of its usual kinds, compiled for a target without a GPU."""
+"""Triton's kernels: those of its tutorials and other usual ones, compiled for a target without a GPU."""
 # ruff: noqa: N803 - the constants of a kernel are in capitals, as Triton has them
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def launch(kernel, args, constants, arch, grid, warps, stages):
     )
     options = {"num_warps": warps, "num_stages": stages}
     compiled = triton.compile(source, target=GPUTarget("cuda", int(arch[3:]), 32), options=options)
-    # Two workspaces follow the arguments; no kernel here asks for one.
+    # Two workspaces follow the arguments; no kernel here needs one.
     values = [bits(argument) for argument in args]
     return Launch(compiled.asm["ptx"], None, grid, 32 * warps, [*values, None, None], compiled.metadata.shared)
 

@@ -70,7 +70,7 @@ DESCRIPTOR = np.dtype(
 
 
 def descriptor(value):
-    """An argument as the kernel takes it: of an array the structure that describes it."""
+    """An argument as the kernel takes it: for an array, the structure that describes it."""
     if not isinstance(value, np.ndarray):
         return value
     record = np.zeros((), DESCRIPTOR)
@@ -154,7 +154,7 @@ def mandelbrot_kernel(counts: wp.array2d(dtype=int)):
 
 @case(mandelbrot_kernel, (32, 32))
 def mandelbrot(rng):
-    # No point near the edge: there one rounding more or less would count.
+    # No point is near the edge, where one rounding more or less would matter.
     counts = outputs(32, 32, dtype=np.int32)
     i, j = np.indices(counts.shape)
     x0, y0 = -2.25 + 3.0 * j / 32, -1.5 + 3.0 * i / 32
