@@ -227,7 +227,7 @@ def test_a_job_without_a_comment_has_its_summary(job, comments, recorded, tmp_pa
     assert (ran.status, message in ran.summary, comments()) == (status, True, []), (ran.log, ran.summary)
 
 
-def test_a_mistake_gets_a_comment_and_the_comments_of_others_stay(job, comments, tmp_path):
+def test_a_mistake_gets_a_comment_and_other_comments_stay(job, comments, tmp_path):
     others = [
         {"id": 1, "user": {"login": "somebody"}, "body": f"{MARKER}All is well!"},
         {"id": 2, "user": {"login": "github-actions[bot]"}, "body": "<!-- ptxbench gate: other -->"},
@@ -257,7 +257,7 @@ def test_a_token_without_permission_costs_only_the_comment(job, comments, record
 
 
 @pytest.mark.parametrize("step", SCRIPTS, ids=[step["name"] for step in SCRIPTS])
-def test_a_script_is_valid_and_takes_inputs_from_its_environment_alone(step):
+def test_a_script_is_valid_and_takes_inputs_only_from_its_environment(step):
     assert step["shell"] == "bash"
     assert "${{" not in step["run"]  # an input would be code
     checks = [["bash", "-n"]]

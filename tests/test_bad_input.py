@@ -74,7 +74,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("pair", "folder", "message"), PLACES)
-def test_a_pair_that_its_folder_lacks_is_found_elsewhere(kernels, ptxbench, pair, folder, message):
+def test_a_pair_that_the_folder_lacks_is_found_elsewhere(kernels, ptxbench, pair, folder, message):
     Path("empty/pairs").mkdir(parents=True)
     Path("empty/pairs/other.py").touch()
     for name in ("mine.ptx", "mine.txt"):
@@ -92,7 +92,7 @@ def test_every_command_that_takes_a_pair_finds_it_elsewhere(kernels, ptxbench, c
     )
 
 
-def test_in_the_folder_of_kernels_itself(kernels, ptxbench, monkeypatch):
+def test_a_pair_is_found_from_inside_the_folder_of_kernels(kernels, ptxbench, monkeypatch):
     monkeypatch.chdir(kernels)
     refused(ptxbench("run", "scale"), "Unknown pair 'scale'. The folder '.' has it: use --kernels . for it.")
 
@@ -197,7 +197,7 @@ REFUSED_KERNELS = [
     [row[1:] for row in REFUSED_KERNELS],
     ids=[row[0] for row in REFUSED_KERNELS],
 )
-def test_a_bad_kernel_costs_only_its_variant(tmp_path, kernels, ptxbench, texts, variant, status, message):
+def test_a_bad_kernel_affects_only_its_variant(tmp_path, kernels, ptxbench, texts, variant, status, message):
     kernels_folder(tmp_path, **texts)
     ran = ptxbench(*RUN)
     assert ran.status == 4
@@ -301,7 +301,7 @@ def test_an_unwritable_output_is_reported_before_the_work(kernels, ptxbench):
     assert ran.err.endswith("Name another file with --output.\n")
 
 
-def test_a_run_that_cannot_be_saved_in_the_end_is_saved_elsewhere(kernels, ptxbench, monkeypatch, tmp_path):
+def test_a_run_that_cannot_be_saved_at_its_end_is_saved_elsewhere(kernels, ptxbench, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "rescue"))
     (tmp_path / "rescue").mkdir()
     monkeypatch.setattr("ptxbench.cli._saving.require_writable", lambda folder, remedy: None)
@@ -315,7 +315,7 @@ def test_a_run_that_cannot_be_saved_in_the_end_is_saved_elsewhere(kernels, ptxbe
     assert set(statuses(json.loads(rescued.read_text())).values()) == {"verified"}
 
 
-def test_a_run_that_can_be_saved_nowhere_is_printed(kernels, ptxbench, monkeypatch):
+def test_a_run_that_cannot_be_saved_anywhere_is_printed(kernels, ptxbench, monkeypatch):
     ptxbench(*RUN, "--no-save")  # this build makes the temporary folder unnecessary below
     monkeypatch.setattr("tempfile.tempdir", str(Path("results") / "nowhere"))
     monkeypatch.setattr("ptxbench.cli._saving.require_writable", lambda folder, remedy: None)
@@ -346,7 +346,7 @@ def test_a_corrupted_build_cache_is_made_again(kernels, ptxbench, tmp_path, monk
     ["exec", "locked/x.ptx", "--grid", "1", "--block", "1"], ["list", "--kernels", "locked/x"],
     ["compare", "locked/x.json", "latest"], ["run", "locked/x"],
 ])  # fmt: skip
-def test_a_path_that_the_user_may_not_look_at(tmp_path, command):
+def test_a_path_without_permission(tmp_path, command):
     (tmp_path / "locked").mkdir(mode=0)
     tmp_path.chmod(0o755)
     mine = "if os.geteuid() == 0: os.setuid(65534)\n"  # root may look at every folder
@@ -368,7 +368,7 @@ def test_a_current_folder_that_is_gone(tmp_path, ptxbench, monkeypatch):
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "-5", "x"])
-def test_a_terminal_of_no_useful_width_gets_a_whole_table(kernels, ptxbench, monkeypatch, columns):
+def test_a_terminal_without_a_useful_width_gets_a_whole_table(kernels, ptxbench, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     ran = ptxbench(*RUN, "--no-save")
     assert ran.status == 0
@@ -441,7 +441,7 @@ def test_a_reference_that_exits_ends_the_run_with_its_line(kernels, ptxbench):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
-def test_a_reader_that_goes_away_loses_no_finished_cell(tmp_path, kernels):
+def test_a_reader_that_closes_the_pipe_loses_no_finished_cell(tmp_path, kernels):
     kernels_folder(tmp_path, name="zebra", cuda=CUDA.replace("scale", "zebra"), ptx=PTX.replace("scale", "zebra"))
     process = start(*RUN, cwd=tmp_path)
     process.stdout.close()
@@ -454,7 +454,7 @@ def test_a_reader_that_goes_away_loses_no_finished_cell(tmp_path, kernels):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
-def test_a_reader_that_goes_away_causes_no_error(tmp_path, kernels):
+def test_a_reader_that_closes_the_pipe_causes_no_error(tmp_path, kernels):
     process = start("list", "--kernels", "kernels", cwd=tmp_path)
     process.stdout.close()
     assert process.stderr.read() == ""

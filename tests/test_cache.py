@@ -39,7 +39,7 @@ def test_keys_differ_if_their_parts_differ(folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-def test_what_takes_long_is_made_by_one_while_the_others_wait(folder):
+def test_a_slow_value_is_made_once_while_the_others_wait(folder):
     makers, at_once = [], threading.Barrier(4)
 
     def make():
@@ -58,7 +58,7 @@ def test_what_takes_long_is_made_by_one_while_the_others_wait(folder):
     assert cache.remember_once(("a",), never) == b"made"
 
 
-def test_an_error_of_one_lets_the_next_make_it(folder):
+def test_after_an_error_the_next_one_makes_the_value(folder):
     with pytest.raises(AssertionError, match="made again"):
         cache.remember_once(("a",), never)
     assert cache.remember_once(("a",), lambda: b"made") == b"made"
@@ -74,7 +74,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize("damage", [damage for _, damage in DAMAGES], ids=[name for name, _ in DAMAGES])
-def test_a_damaged_entry_is_made_again_with_a_word_about_it(folder, caplog, damage):
+def test_a_damaged_entry_is_made_again_with_a_warning(folder, caplog, damage):
     cache.remember(("a",), lambda: b"made")
     (entry,) = entries(folder)
     entry.write_bytes(damage(entry.read_bytes()))
@@ -91,7 +91,7 @@ def test_a_deleted_cache_is_filled_again(folder):
     assert len(entries(folder)) == 1
 
 
-def test_a_folder_that_cannot_be_written_costs_only_the_speed(tmp_path, monkeypatch):
+def test_with_a_folder_that_cannot_be_written_everything_works_without_a_cache(tmp_path, monkeypatch):
     in_the_way = tmp_path / "file"
     in_the_way.write_text("no folder")  # chmod would not stop root
     monkeypatch.setenv("PTXBENCH_CACHE", str(in_the_way))
@@ -120,7 +120,7 @@ FOLDERS = [
 
 
 @pytest.mark.parametrize(("platform", "variables", "expected"), FOLDERS)
-def test_the_folder_is_where_the_user_keeps_caches(monkeypatch, platform, variables, expected):
+def test_the_folder_is_below_the_users_cache_folder(monkeypatch, platform, variables, expected):
     for name in ("PTXBENCH_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", "/home")
@@ -180,7 +180,7 @@ def below(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners and modes")
 @pytest.mark.parametrize(("place", "change", "reason"), REFUSED)
-def test_a_folder_that_others_could_change_is_refused_in_one_sentence(
+def test_a_folder_that_others_could_change_is_refused_with_one_sentence(
     below, monkeypatch, caplog, place, change, reason
 ):
     change(below[place], monkeypatch)
@@ -192,7 +192,7 @@ def test_a_folder_that_others_could_change_is_refused_in_one_sentence(
     assert len(caplog.messages) == 1
 
 
-def test_a_link_of_another_user_is_refused_and_an_own_one_is_followed(below, tmp_path, monkeypatch):
+def test_a_link_of_another_user_is_refused_and_one_of_this_user_is_followed(below, tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(below["cache"])
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "link"))
     assert cache.remember(("a",), never) == b"made"
@@ -201,7 +201,7 @@ def test_a_link_of_another_user_is_refused_and_an_own_one_is_followed(below, tmp
         assert cache.refusal(tmp_path / "link") == "it belongs to another user"
 
 
-def test_a_folder_that_somebody_makes_first_is_not_written(tmp_path, monkeypatch):
+def test_a_folder_that_somebody_else_made_first_is_not_written(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("PTXBENCH_CACHE", str(folder))
 
@@ -214,7 +214,7 @@ def test_a_folder_that_somebody_makes_first_is_not_written(tmp_path, monkeypatch
     assert entries(folder) == []
 
 
-def test_a_new_folder_is_the_users_alone_whatever_the_umask(folder):
+def test_a_new_folder_belongs_only_to_the_user_with_any_umask(folder):
     before = os.umask(0)
     try:
         cache.remember(("a",), lambda: b"made")

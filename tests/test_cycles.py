@@ -12,7 +12,7 @@ def one(start="A", **changes):
     return Round(0, 0, ("cuda", "ptx"), start, BLOCKS, **changes)
 
 
-def test_each_sample_goes_by_the_clock_that_its_kernel_has_alone():
+def test_the_cycles_of_a_sample_use_the_clock_that_its_kernel_has_alone():
     (in_cycles,) = cycles.by_kernel([one(solo_mhz={"A": 2000.0, "B": 1000.0})])
     assert in_cycles.ns == [[200_000, 200_000, 210_000, 220_000], [240_000, 220_000, 230_000, 260_000]]
     (in_cycles,) = cycles.by_kernel([one("B", solo_mhz={"A": 2000.0, "B": 1000.0})])
@@ -25,7 +25,7 @@ def test_the_ratio_in_cycles_is_the_ratio_of_times_multiplied_by_that_of_clocks(
     assert by_cycles.value == pytest.approx(by_time.value * 0.75)
 
 
-def test_each_sample_goes_by_the_clock_of_its_block():
+def test_the_cycles_of_a_sample_use_the_clock_of_its_block():
     (in_cycles,) = cycles.by_block([one(clock_mhz=[1000.0, 500.0])])
     assert in_cycles.ns == [[100_000, 200_000, 210_000, 110_000], [60_000, 110_000, 115_000, 65_000]]
 

@@ -116,12 +116,12 @@ def test_the_document_is_the_same_as_without_dask(ptxbench, kernels, address, co
     assert (there.status, without_run(there.out), there.err) == (here.status, without_run(here.out), here.err)
 
 
-def test_a_text_is_printed_as_without_dask(ptxbench, kernels, address):
+def test_the_output_is_that_of_a_run_without_dask(ptxbench, kernels, address):
     command = ("arch", "scale", "--target", "sm_90", "--kernels", kernels)
     assert ptxbench(*command, "--dask", address) == ptxbench(*command)
 
 
-def test_a_run_that_is_interrupted_keeps_what_is_finished(ptxbench, kernels, address, monkeypatch):
+def test_an_interrupted_run_keeps_finished_cells(ptxbench, kernels, address, monkeypatch):
     """Ctrl-C while the second cell, which is finished before the first, waits for it."""
 
     def interrupted(self, work, tasks, on_report):
@@ -149,7 +149,7 @@ def test_a_gpu_is_refused_for_a_sweep_whose_points_would_be_timed_by_several(ptx
 # ---- workers
 
 
-def test_both_workers_get_tasks_and_their_progress_is_heard(pool):
+def test_both_workers_get_tasks_and_report_progress(pool):
     heard = []
     pids = dict(pool.map(dask_cluster.process_id, range(8), lambda *message: heard.append(message)))
     assert sorted(pids) == list(range(8))
@@ -164,7 +164,7 @@ def test_tasks_that_need_a_gpu_go_to_the_worker_that_has_one(pool):
     assert used == {pids[owner]}
 
 
-def test_a_judge_of_python_gives_the_judgements_in_order_and_takes_few_texts_ahead(address):
+def test_the_python_judge_gives_judgements_in_order_and_takes_few_texts_ahead(address):
     """The texts are refused early, so that this takes little time; some need ptxas for it."""
     refused = (HOSTILE / "honest.ptx").read_text().replace("fma.rn.f32", "mul.rn.f32")
     taken = []
@@ -260,7 +260,7 @@ def test_the_gpus_of_the_workers_decide_where_kernels_are_timed(devices, name, e
             pool.open_backend(name)
 
 
-def test_a_worker_that_says_it_has_a_gpu_must_have_one(ptxbench, address):
+def test_a_worker_that_declares_a_gpu_must_have_one(ptxbench, address):
     """As the first worker of these tests."""
     ran = ptxbench("check", HOSTILE / "honest.ptx", "--pair", "triad", "--dask", address)
     assert (ran.status, ran.out) == (5, "")
@@ -337,7 +337,7 @@ QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, 
 
 
 @pytest.mark.long
-def test_a_run_on_two_gpus_has_both_pairs_with_times_and_says_so(ptxbench, kernels, monkeypatch, tmp_path):
+def test_a_run_on_two_gpus_has_times_of_both_pairs_and_names_the_gpus(ptxbench, kernels, monkeypatch, tmp_path):
     """On simulated GPUs, whose times mean nothing."""
     kernels_folder(tmp_path, name="twice", cuda=CUDA.replace("scale(", "twice("), ptx=PTX.replace("scale(", "twice("))
     monkeypatch.setattr("ptxbench.runner.RunPlan", partial(RunPlan, settings=QUICK))
@@ -391,7 +391,7 @@ UNLIKE = [
 
 
 @pytest.mark.parametrize(("what", "other", "words"), UNLIKE)
-def test_what_a_worker_has_in_place_of_this_machine_is_named(what, other, words):
+def test_differences_of_a_worker_from_this_machine_are_named(what, other, words):
     own = Fingerprint({"ptxbench": "1", "ptxas": "13.0", "nvrtc": None}, "c0de", {"/k": "f11e"})
     others = Fingerprint(
         {**own.versions, **other.get("versions", {})},
@@ -401,7 +401,7 @@ def test_what_a_worker_has_in_place_of_this_machine_is_named(what, other, words)
     assert list(differences(own, others)) == words
 
 
-def test_the_content_and_the_names_of_files_are_compared_and_nothing_else(tmp_path):
+def test_only_the_content_and_the_names_of_files_are_compared(tmp_path):
     (tmp_path / "a.ptx").write_text("1")
     before = digest(tmp_path)
     (tmp_path / "__pycache__").mkdir()
@@ -457,7 +457,7 @@ def test_without_the_extra_the_package_to_install_is_named(ptxbench, monkeypatch
         judge_many([], "triad", dask="local")
 
 
-def test_a_script_that_each_worker_would_execute_gets_one_sentence(monkeypatch):
+def test_a_script_that_each_worker_would_execute_is_refused_in_one_sentence(monkeypatch):
     """Without a guard, a worker that is started executes the script, which would start workers."""
     dask_pool.quiet()
     monkeypatch.setattr("distributed.SpecCluster", lambda **options: 1 / 0)

@@ -96,7 +96,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "message"), WRONG)
-def test_a_command_line_that_has_rotted_is_found(line, message):
+def test_an_outdated_command_line_is_found(line, message):
     [words] = commands(line)
     with pytest.raises(click.UsageError) as error:
         require_known(words)
@@ -130,7 +130,7 @@ def test_every_workflow_is_yaml_whose_steps_can_run_and_whose_commands_ptxbench_
     assert {words[0] for words in called} >= {"gate", "run"}
 
 
-def test_the_page_has_a_workflow_without_a_gpu_one_with_and_a_hook_for_pre_commit():
+def test_the_page_has_workflows_with_and_without_a_gpu_and_a_pre_commit_hook():
     documents = [yaml.safe_load(block) for block in blocks("yaml")]
     jobs = [job for document in documents for job in document.get("jobs", {}).values()]
     runners = [job["runs-on"] for job in jobs]

@@ -34,7 +34,7 @@ def test_the_tool_is_its_version_and_its_protocol():
     assert environment.tool() == ToolInfo(ptxbench.__version__, 1)
 
 
-def test_the_source_is_the_commit_that_the_kernels_are_of(repository):
+def test_the_source_is_the_commit_of_the_kernels(repository):
     commit = run_git(repository, "rev-parse", "HEAD")
     assert environment.source(repository / "kernels") == SourceInfo(commit, dirty=False)
 

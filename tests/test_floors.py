@@ -72,7 +72,7 @@ def test_an_architecture_without_rates_is_refused():
 # ---- published times
 
 
-def test_no_floor_is_above_the_time_that_an_author_states():
+def test_no_floor_is_above_a_published_time():
     assert len(POINTS) == 67
     over = {(point.name, name): point.seconds / seconds for point in POINTS for name, seconds in point.floors.items()}
     assert min(over.values()) >= 1
@@ -99,7 +99,7 @@ def slower(arch, resource):
         return points.read(copy.deepcopy(raw))
 
 
-def test_a_rate_30_percent_too_slow_puts_a_floor_above_a_published_time_where_the_audit_says_so():
+def test_a_rate_that_is_30_percent_too_slow_is_refuted_where_the_audit_states_that():
     assert scores.FACTOR == 0.7
     refuted = {key for key, least in scores.refutable(POINTS).items() if least < 1 / scores.FACTOR}
     for arch, resource in scores.refutable(POINTS):
@@ -124,7 +124,7 @@ def test_the_claims_on_published_kernels_are_as_right_and_as_silent_as_the_thres
     assert apart["5 to 30 %", "right"] >= 11
 
 
-def test_the_page_says_how_far_ratios_of_floors_are_off():
+def test_the_page_states_the_errors_of_ratios_of_floors():
     off = []
     for a, b in points.pairs(POINTS):
         ratio = (b.highest.seconds / a.highest.seconds) / (b.seconds / a.seconds)
@@ -190,7 +190,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize(("seconds", "text"), TEXTS)
-def test_a_floor_is_written_as_one_and_rounded_down(seconds, text):
+def test_a_floor_is_marked_as_one_and_rounded_down(seconds, text):
     assert seconds_text(seconds) == text
     assert str(Floor("issue", seconds)) == f">= {text}"
 

@@ -105,7 +105,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("paths", "entries", "names"), NAMES)
-def test_names_tell_two_kernels_apart(tmp_path, monkeypatch, paths, entries, names):
+def test_names_distinguish_two_kernels(tmp_path, monkeypatch, paths, entries, names):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert names_of([Path(path) for path in paths], entries) == names
@@ -147,7 +147,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("left", "right", "sentence"), SENTENCES)
-def test_the_sentence_names_a_kernel_only_if_the_ranges_do_not_overlap(left, right, sentence):
+def test_the_sentence_names_a_kernel_only_if_ranges_do_not_overlap(left, right, sentence):
     assert instructions(("a", "b"), (left, right)) == sentence
 
 

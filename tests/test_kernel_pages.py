@@ -130,7 +130,7 @@ def test_a_row_of_the_index_links_a_page_and_has_a_verdict(cells):
     assert cells[3], where
 
 
-def test_a_page_says_not_measured_as_long_as_the_index_does():
+def test_a_page_and_the_index_agree_on_what_was_not_measured():
     for cells in index():
         page = re.search(r"\(([^)]*)\)", cells[0])[1]
         if cells[3] == "not measured yet":
@@ -233,7 +233,7 @@ def test_an_invalid_block_is_named(text, message):
         filled(text)
 
 
-def test_a_page_that_cannot_be_filled_is_left_alone_and_the_others_are_written(tmp_path, capsys):
+def test_a_page_that_cannot_be_filled_is_not_changed_and_the_others_are_written(tmp_path, capsys):
     bad, good = tmp_path / "bad.md", tmp_path / "good.md"
     bad.write_text(page().replace(CLOSING, ""))
     good.write_text(page())
@@ -247,7 +247,7 @@ def test_a_page_that_cannot_be_filled_is_left_alone_and_the_others_are_written(t
     assert capsys.readouterr().out == ""
 
 
-def test_a_missing_tool_leaves_a_page_alone(monkeypatch):
+def test_without_a_tool_a_page_is_not_changed(monkeypatch):
     monkeypatch.setattr("ptxbench.toolchain.versions", lambda: {"nvrtc": "13.5.37", "ptxas": None, "nvdisasm": None})
     with pytest.raises(UsageError, match=r"^ptxas, nvdisasm is not there"):
         made_by("sm_90")

@@ -122,7 +122,7 @@ def test_a_kernel_that_is_wrong_on_the_device_gets_no_time(folder):
     assert "outside the emulator's result" in timed.problem
 
 
-def test_the_tolerance_holds_on_the_device(folder):
+def test_the_tolerance_is_used_on_the_device(folder):
     loose = Closeness(0, 3e-7)
     assert on_emulator(compared(folder, ("saxpy.ptx", "twice.ptx"), ARGS, closeness=loose)).status == ExitStatus.GOOD
     comparison = compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS, closeness=loose)
@@ -153,7 +153,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("files", "args", "message"), REFUSED)
-def test_what_cannot_be_a_pair_is_said(folder, files, args, message):
+def test_kernels_that_cannot_be_a_pair_are_reported(folder, files, args, message):
     launch = ONE if files[0] == "saxpy.ptx" else SINGLE
     comparison = compared(folder, files, args, (launch, launch))
     assert pair_of(comparison) == message
@@ -169,7 +169,7 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize(("error", "status", "message"), ENDINGS)
-def test_what_ends_the_timing_is_said_and_raises_nothing(folder, error, status, message):
+def test_an_error_that_ends_the_timing_is_reported_and_not_raised(folder, error, status, message):
     def carry(plan):
         raise error
         yield

@@ -185,7 +185,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("module", "source", "fault"), BROKEN)
-def test_a_breach_is_found(module, source, fault):
+def test_a_violation_is_found(module, source, fault):
     assert faults({module: source}) == [fault]
 
 

@@ -70,7 +70,7 @@ def test_the_document_is_the_one_of_the_command(ran, capsys):
     assert command["cells"] == own["cells"]
 
 
-def test_a_notebook_shows_the_numbers_and_no_markup_of_a_stranger(ran):
+def test_a_notebook_shows_the_numbers_and_no_foreign_markup(ran):
     run, _ = ran
     page = run._repr_html_()
     assert page.count("<table>") == len(run.document.cells) == 1

@@ -55,7 +55,7 @@ def test_sleep_counts_its_time_where_that_is_constant():
 
 @pytest.mark.parametrize("opcode", ["", " ", ".", "nanosleep.u32 x", "nanosleep.u32 " + "9" * 5_000, "div.u32 -1",
                                     "ld..", "\u0669.f32", "cp.async.wait_group \u0660"])  # fmt: skip
-def test_unknown_opcodes_are_read_without_error(opcode):
+def test_unknown_opcodes_cause_no_error(opcode):
     """A run may come from a stranger."""
     assert all(isinstance(read({opcode: 2}), int) for read in COUNTS.values())
     assert isinstance(respelt({opcode: 2}, {}), str)

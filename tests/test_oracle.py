@@ -112,7 +112,7 @@ def test_a_wrong_output_that_the_oracle_accepts_is_named(what, changes, accepted
         assert set(weaknesses(replace(SCALE, **changes), seed=1)) == set(accepted)
 
 
-def test_outputs_and_inputs_are_each_asked_about_alone():
+def test_outputs_and_inputs_are_each_changed_separately():
     def reference(x, w, sum_, n):
         return {"y": x * 1.0, "sum_": np.array([x.sum()])}
 
@@ -123,7 +123,7 @@ def test_outputs_and_inputs_are_each_asked_about_alone():
     assert weak == ("'sum_' all zero", "the last tenth of 'w' read as zero")
 
 
-def test_bounds_are_as_wide_as_the_approximate_instructions_make_them():
+def test_bounds_include_the_errors_of_approximate_instructions():
     assert weaknesses(SCALE, seed=1, errors={"ex2.approx.f32": lambda exact: np.full(exact.shape, 10.0)}) == LARGE
 
 
@@ -199,7 +199,7 @@ def test_a_sum_of_random_signs_accepts_errors_that_integer_data_reject(n, some):
 
 @pytest.mark.long
 @pytest.mark.parametrize("integers", [False, True])
-def test_a_scan_that_leaves_its_look_back_out_is_wrong_on_whole_numbers_alone(integers):
+def test_a_scan_without_its_look_back_is_found_only_with_whole_numbers(integers):
     """At 2**24 elements, from tile 4096 of 8192 on: with random signs it is verified, and so are zeros."""
     pair, first = load(KERNELS, "scan").pair, 4096
     size = {**pair.bench_sizes[0], "n": 1 << 24}
@@ -236,6 +236,6 @@ AT_SIZE = [
 
 @pytest.mark.parametrize(("what", "changes", "wrong_outputs_accepted"), AT_SIZE, ids=[what for what, _, _ in AT_SIZE])
 @pytest.mark.parametrize("by_rows", [[], ["x"]], ids=["whole", "by rows"])
-def test_a_size_is_weak_where_wrong_results_are_accepted(monkeypatch, what, changes, wrong_outputs_accepted, by_rows):
+def test_a_size_is_weak_if_wrong_results_are_accepted(monkeypatch, what, changes, wrong_outputs_accepted, by_rows):
     monkeypatch.setattr(wrong_outputs, "PIECE", 64)  # so that there are many
     assert set(asked(replace(SCALE, **changes, by_rows=by_rows), {"n": 1000}, False)) == set(wrong_outputs_accepted)

@@ -30,20 +30,20 @@ def metadata(wheel):
     return Parser().parsestr(wheel.read(name).decode())
 
 
-def test_the_wheel_holds_every_kernel_byte_for_byte(wheel):
+def test_the_wheel_contains_every_kernel_byte_for_byte(wheel):
     kernels = [path for path in (ROOT / "kernels").rglob("*") if path.suffix in {".py", ".cu", ".ptx"}]
     assert kernels
     for path in kernels:
         assert wheel.read(f"ptxbench/{path.relative_to(ROOT).as_posix()}") == path.read_bytes()
 
 
-def test_the_wheel_holds_every_module_and_data_file(wheel):
+def test_the_wheel_contains_every_module_and_data_file(wheel):
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "ptxbench").rglob("*") if path.is_file()}
     wanted = {name for name in files if not any(part[0] == "." or part == "__pycache__" for part in name.split("/"))}
     assert {"ptxbench/py.typed", "ptxbench/backends/l2_sweep.ptx"} <= wanted <= set(wheel.namelist())
 
 
-def test_the_wheel_holds_nothing_else(wheel):
+def test_the_wheel_contains_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"ptxbench", f"ptxbench-{ptxbench.__version__}.dist-info"}
     assert not [name for name in wheel.namelist() if "__pycache__" in name]

@@ -95,7 +95,7 @@ def test_blocks_are_found_with_their_options():
     assert (first, last, block) == (2, 3, Block("output", ("ptxbench", "show", "triad"), 90, "a b", "c"))
 
 
-def test_a_page_that_cannot_be_filled_is_left_alone_and_the_others_are_written(tmp_path, capsys):
+def test_a_page_that_cannot_be_filled_is_not_changed_and_the_others_are_written(tmp_path, capsys):
     bad, good = tmp_path / "bad.md", tmp_path / "good.md"
     bad.write_text(page("built: sm_90").replace(CLOSING, ""))
     good.write_text(page("built: sm_90"))

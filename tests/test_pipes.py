@@ -122,7 +122,7 @@ def test_every_opcode_of_the_committed_baselines_has_a_pipe():
                     assert used != pipes.TENSOR or pipes.multiply_adds(name), f"{cell.pair} {variant}: {name}"
 
 
-def test_a_rate_that_ptxas_does_not_keep_is_noticed(micro):
+def test_a_rate_that_ptxas_does_not_keep_is_found(micro):
     kernels = micro("sm_86")
     for name, cycles in ((pipes.ALU, 1), (pipes.ALU, 4), (pipes.FMA, 2), (pipes.XU, 4)):
         wrong = {**pipes.rates("sm_86"), name: pipes.Rate(cycles, pipes.PTXAS, "")}
@@ -130,7 +130,7 @@ def test_a_rate_that_ptxas_does_not_keep_is_noticed(micro):
             require_cadence("sm_86", kernels, wrong)
 
 
-def test_every_number_has_one_source_and_a_state():
+def test_every_rate_has_a_source_and_a_status():
     every = [rate for table in pipes.RATES.values() for rate in table.values()]
     for rate in (*every, pipes.ISSUE_SLOTS, pipes.SHARED_WAVEFRONTS, pipes.L1_SECTORS):
         assert rate.cycles > 0

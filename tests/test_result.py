@@ -85,7 +85,7 @@ def test_a_valid_file_reads_back_unchanged():
     assert from_json(json.dumps(DOCUMENT), "x.json") == from_json(to_json(BASE), "x.json")
 
 
-def test_a_committed_baseline_says_the_same_around_its_cells_once_read():
+def test_a_committed_baseline_is_read_without_changes_outside_its_cells():
     [path] = (Path(__file__).parents[1] / "baselines").glob("*.json")
     document = json.loads(path.read_text())
     assert info_documents(from_json(path.read_text(), path.name)).items() <= document.items()

@@ -104,7 +104,7 @@ def test_a_time_below_the_roofline_limit_breaks_its_variant(what, measured, impo
     assert corrected.rounds == []
 
 
-def test_an_impossible_time_costs_its_own_samples_alone():
+def test_an_impossible_time_removes_only_its_own_samples():
     two = cell(ptx_ns=1_000)
     third = replace(two.rounds[0], contrast=("cuda", "ptx.v4"), ns=[[100_000] * 4])
     three = replace(two, variants={**two.variants, "ptx.v4": variant("FFMA")}, rounds=[*two.rounds, third])
@@ -132,7 +132,7 @@ SHARES = [
 
 
 @pytest.mark.parametrize(("what", "measured", "l2_bytes", "by", "reason"), SHARES, ids=[row[0] for row in SHARES])
-def test_a_share_of_the_bandwidth_is_given_only_where_the_bytes_must_pass(what, measured, l2_bytes, by, reason):
+def test_a_share_of_the_bandwidth_is_given_only_if_the_bytes_must_move(what, measured, l2_bytes, by, reason):
     measured = replace(measured, limits=limits(replace(H100, l2_bytes=l2_bytes), {}))
     ptx = measured.variants["ptx"]
     assert tag(measured, ptx) == by
@@ -142,7 +142,7 @@ def test_a_share_of_the_bandwidth_is_given_only_where_the_bytes_must_pass(what, 
 
 
 @pytest.mark.parametrize("device", [DEVICE, replace(H100, sms=16), replace(H100, l2_bytes=None)])
-def test_a_device_without_published_figures_disproves_nothing(device):
+def test_without_published_figures_no_time_is_impossible(device):
     assert disproved(cell(ptx_ns=40_100), device).variants["ptx"].status == "verified"
 
 

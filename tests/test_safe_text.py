@@ -58,7 +58,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("function", "text", "safe"), ROWS)
-def test_a_text_is_shown_as_it_is_written(function, text, safe):
+def test_a_text_is_shown_unchanged(function, text, safe):
     assert function(text) == safe
 
 
@@ -111,7 +111,7 @@ ONLY = {
 }  # fmt: skip
 
 
-def test_whoever_prints_or_parses_takes_the_one_function():
+def test_only_one_function_prints_or_parses():
     package = Path(__file__).parents[1] / "ptxbench"
     breaches = set()
     for path in package.rglob("*.py"):

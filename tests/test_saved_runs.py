@@ -42,12 +42,12 @@ def test_a_run_has_many_names(kept):
     ("latest~x", r"^There is no run 'latest~x' below results\."),
     ("latest~-1", r"^There is no run 'latest~-1' below results\."),
 ])  # fmt: skip
-def test_a_name_of_none_or_of_several_is_a_sentence(kept, name, message):
+def test_a_name_of_no_run_or_of_several_is_reported_in_a_sentence(kept, name, message):
     with pytest.raises(UsageError, match=message):
         find_run(name, RESULTS)
 
 
-def test_runs_of_one_second_come_in_the_order_in_which_they_were_written(tmp_path, monkeypatch):
+def test_runs_of_the_same_second_are_in_the_order_of_writing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = [keep(run_id) for run_id in ("ffff0001", "00000001", "88880001")]
     for nanoseconds, path in enumerate(paths):
@@ -65,7 +65,7 @@ def test_latest_of_a_command_for_sweeps_counts_sweeps(kept, ptxbench):
     assert ran == (2, "", "Error: There is no sweep 'latest~2': 2 sweeps are saved below results.\n")
 
 
-def test_commands_take_them(kept, ptxbench):
+def test_commands_accept_these_names(kept, ptxbench):
     assert ptxbench("compare", "latest~1", "latest").status == 0
     assert ptxbench("gate", "latest~2", "--base", "20260201").status == 0
     assert ptxbench("export", "latest~1", "--to", "bmf").status == 0

@@ -69,7 +69,7 @@ NO_PYTHON = [
 
 
 @pytest.mark.parametrize(("pythons", "arguments", "sentence"), NO_PYTHON)
-def test_without_a_python_that_can_there_is_one_sentence(make_venv, pythons, arguments, sentence):
+def test_without_a_suitable_python_there_is_one_sentence(make_venv, pythons, arguments, sentence):
     assert make_venv(pythons, *arguments) == (1, "", sentence)
 
 
@@ -84,7 +84,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize(("pythons", "arguments", "taken"), TAKEN)
-def test_the_first_python_that_can_is_taken(make_venv, pythons, arguments, taken):
+def test_the_first_suitable_python_is_used(make_venv, pythons, arguments, taken):
     printed = f"Making folder with {taken} (Python 3.13).\nran: -m venv --clear folder\n"
     assert make_venv(pythons, *arguments) == (0, printed, "")
 
@@ -118,7 +118,7 @@ def test_files_for_a_hosting_service_can_be_read(path):
     assert yaml.safe_load(path.read_text())
 
 
-def test_the_hosted_workflow_knows_the_pythons_that_the_package_takes():
+def test_the_hosted_workflow_has_the_supported_versions_of_python():
     jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]
     lowest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert lowest == f">={jobs['python']['strategy']['matrix']['python'][0]}"

@@ -22,7 +22,7 @@ def source(tmp_path):
     return tmp_path / "scale.ptx"
 
 
-def test_the_entry_of_a_pair_agrees_with_it(source):
+def test_the_entry_of_a_pair_agrees_with_its_arguments(source):
     check_signature(PTX, "scale", ARGS, source)
 
 
@@ -131,6 +131,6 @@ TYPES = [
 
 
 @pytest.mark.parametrize(("text", "arg", "agrees"), TYPES)
-def test_sizes_and_kinds_agree_where_the_type_says_something(text, arg, agrees):
+def test_sizes_and_kinds_must_agree(text, arg, agrees):
     header = read_headers(f".version 6.3 .target sm_75 .entry k(.param {text}) {{ ret; }}")[0]
     assert takes(header.params[0], arg) is agrees

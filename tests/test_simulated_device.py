@@ -73,7 +73,7 @@ def download(cuda, stream, memory, array):
     cuda.runtime.memcpyAsync(array.ctypes.data, memory.ptr, array.nbytes, cuda.runtime.memcpyDeviceToHost, stream.ptr)
 
 
-def test_a_copy_reads_the_host_as_late_as_it_may(cuda):
+def test_a_copy_reads_the_host_as_late_as_allowed(cuda):
     cuda = cuda()
     stream, memory = cuda.Stream(non_blocking=True), cuda.alloc(16)
     array, left = np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32)
@@ -88,7 +88,7 @@ def test_a_copy_reads_the_host_as_late_as_it_may(cuda):
     assert left.tolist() == [7] * 4
 
 
-def test_a_late_host_shows_in_the_times_of_events(cuda):
+def test_the_times_of_events_include_a_late_host(cuda):
     cuda = cuda(host_ns={"cudaMemsetAsync": 50_000}, device={"event_ns": 1})
     stream, memory = cuda.Stream(non_blocking=True), cuda.alloc(1 << 20)
     first, second, third = (cuda.Event() for _ in range(3))
@@ -171,7 +171,7 @@ def test_a_foreign_cubin_is_refused(cuda):
         module.load(b"\x7fELF of somebody else\0")
 
 
-def test_it_is_read_in_one_sitting():
+def test_the_simulated_device_is_small():
     """Lines of code: without blank lines, comments and docstrings."""
     code = 0
     for path in simulated.PATH.parent.rglob("*.py"):
@@ -187,7 +187,7 @@ def test_it_is_read_in_one_sitting():
     assert code < 1260
 
 
-def test_it_leaves_nothing_behind(tmp_path):
+def test_the_simulated_device_leaves_nothing_behind(tmp_path):
     before, assembled = dict(sys.modules), toolchain.assembled
     with pytest.MonkeyPatch.context() as patch:
         simulated.install(patch, tmp_path)

@@ -78,7 +78,7 @@ def test_the_95_percent_interval_covers_the_truth_under_every_drift(drift):
 
 
 @pytest.mark.parametrize("drift", [ramp, autoregressive, steps, bimodal])
-def test_all_of_one_kernel_and_then_all_of_the_other_does_not(drift):
+def test_all_samples_of_one_kernel_before_the_other_do_not_cover_the_truth(drift):
     """Unpaired: the interval of B's median less that of A's, as wide as both together."""
     rng = np.random.default_rng(2)
     trials, hits = 400, 0

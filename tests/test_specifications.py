@@ -61,12 +61,12 @@ def test_every_gpu_of_the_table_is_checked_and_says_where_its_figures_are_from()
         ("",                                      None),
     ],
 )  # fmt: skip
-def test_a_gpu_is_known_by_its_whole_name(name, spec):
+def test_a_gpu_is_found_by_its_whole_name(name, spec):
     assert of_device(name) is spec
 
 
 @pytest.mark.parametrize(
     ("arch", "spec"), [("sm_90", H100_SXM), ("sm_90a", H100_SXM), ("sm_75", T4), ("sm_70", None), ("sm_103a", None)]
 )
-def test_an_architecture_is_stood_for_by_one_gpu(arch, spec):
+def test_each_architecture_is_represented_by_one_gpu(arch, spec):
     assert of_architecture(arch) is spec

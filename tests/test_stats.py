@@ -192,7 +192,7 @@ def test_a_drift_that_is_linear_in_the_logarithm_cancels_in_every_block(base, tr
     assert stats.block_log_ratio(order, drifting) == pytest.approx(log(true_ratio), abs=1e-9)
 
 
-def test_unpaired_medians_would_take_the_same_drift_for_a_difference():
+def test_unpaired_medians_would_show_the_same_drift_as_a_difference():
     drifting = [1_000_000 * exp(i * 0.003) for i in range(160)]
     blocks = [drifting[i : i + 4] for i in range(0, 160, 4)]
     assert stats.ratio([round_of(blocks)], "ptx").value == pytest.approx(1, abs=1e-9)
@@ -250,14 +250,14 @@ def test_rounds_of_one_contrast_are_pooled():
     assert stats.ratio(rounds, "ptx") == stats.Interval(*[pytest.approx(2)] * 3)
 
 
-def test_blocks_that_were_dropped_count_nowhere():
+def test_dropped_blocks_are_never_counted():
     kept = [[10, 20, 20, 10]] * 9
     one = replace(round_of([*kept, [99, 20, 20, 99]]), dropped={"9": "clock"})
     assert stats.samples([one], "cuda") == [10] * 18
     assert stats.block_log_ratios(one) == [pytest.approx(log(2))] * 9
 
 
-def test_a_round_gives_one_ratio_and_one_median_in_however_many_parts_it_comes():
+def test_a_round_in_several_parts_gives_one_ratio_and_one_median():
     block, slower = [100, 200, 200, 100], [100, 400, 400, 100]
     rounds = [round_of([slower] * 3, number=1), round_of([block] * 2), round_of([block] * 3), round_of([], number=2)]
     assert stats.round_log_ratios(rounds, "ptx") == [pytest.approx(log(2)), pytest.approx(log(4))]

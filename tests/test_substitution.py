@@ -46,7 +46,7 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize(("formula", "result"), FORMULAS)
-def test_an_expression_is_whole_arithmetic(formula, result):
+def test_an_expression_is_arithmetic_on_whole_numbers(formula, result):
     assert value(formula, {"A": 6, "B": 4}) == result
 
 
@@ -74,7 +74,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("formula", "message"), REFUSED, ids=lambda text: text[:20])
-def test_anything_else_is_refused_in_words(formula, message):
+def test_any_other_expression_is_refused_with_a_message(formula, message):
     with pytest.raises(FormulaError) as error:
         value(formula, {"A": 6, "B": 4})
     assert message in str(error.value)

@@ -62,7 +62,7 @@ def test_an_invalid_map_is_reported_in_one_sentence(change, wrong):
     assert message is None if wrong is None else message.startswith(wrong)
 
 
-def test_by_default_a_map_is_of_the_whole_array_with_the_fastest_dimension_first():
+def test_by_default_a_map_covers_the_whole_array_with_the_fastest_dimension_first():
     plain = TensorMap("map_x", "x", box=(32, 8))
     assert plain.at({"n": 3}, (5, 7, 48), f32) == TiledMap(
         "x", "f32", shape=(48, 7, 5), strides=(192, 1344), box=(32, 8), element_strides=(1, 1, 1)
@@ -90,7 +90,7 @@ def mapped(kernels):
     return kernels
 
 
-def test_a_pair_has_maps_among_its_arguments_and_the_reference_has_not(mapped):
+def test_maps_are_arguments_of_the_pair_but_not_of_the_reference(mapped):
     pair = load(mapped, "scale").pair
     arguments = pair.make_arguments({"n": 1024}, seed=1)
     assert list(arguments) == ["x", "y", "a", "n", "map_x"]

@@ -68,7 +68,7 @@ AGREEMENT = [
 
 
 @pytest.mark.parametrize(("actual", "expected", "bound", "dtype", "result"), AGREEMENT)
-def test_agreement_is_asserted(actual, expected, bound, dtype, result):
+def test_an_element_agrees_within_its_bound(actual, expected, bound, dtype, result):
     wide = np.float64 if dtype.kind == "f" else np.int64
     with np.errstate(over="ignore"):
         arrays = np.array([actual], dtype), np.array([expected], wide), np.array([bound], np.float64)
@@ -253,13 +253,13 @@ def test_a_reference_gets_wide_and_read_only_inputs_and_no_outputs():
         (lambda x, a, n: {"y": x.astype(f32)},   "reference returns 'y' as float32; expected float64"),
     ],
 )  # fmt: skip
-def test_a_reference_that_gives_something_else_is_the_pairs_fault(reference, message):
+def test_a_reference_with_an_invalid_result_is_an_error_of_the_pair(reference, message):
     with pytest.raises(PairError) as caught:
         arguments_and_expected(pair(reference=reference))
     assert str(caught.value).startswith(message)
 
 
-def test_a_bound_of_another_shape_is_the_pairs_fault():
+def test_a_bound_of_another_shape_is_an_error_of_the_pair():
     with pytest.raises(PairError, match=r"the tolerance of 'y' has the shape \(1,\)"):
         arguments_and_expected(pair(relative(1.0, of=lambda x, a, n: x[:1])))
 
@@ -394,7 +394,7 @@ def test_the_greatest_error_is_taken_over_the_sample():
         ([0],      lambda y: y[0],    "reference returns 'y' with the shape (); expected (1,), as its Sample."),
     ],
 )  # fmt: skip
-def test_a_sample_that_does_not_fit_is_the_pairs_fault(at, values, message):
+def test_a_sample_that_does_not_fit_is_an_error_of_the_pair(at, values, message):
     with pytest.raises(PairError) as caught:
         arguments_and_expected(sampled(at, values))
     assert str(caught.value) == message
@@ -533,7 +533,7 @@ def test_close_accepts_what_numpy_calls_close(rtol, atol, expected):
         (lambda: relative(NAN, of=lambda x: x),      "relative has the error nan, expected"),
     ],
 )  # fmt: skip
-def test_a_tolerance_that_nothing_can_meet_is_refused_where_it_is_made(make, message):
+def test_an_impossible_tolerance_is_refused_where_it_is_made(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

@@ -89,14 +89,14 @@ NEIGHBOURS = [
 
 
 @pytest.mark.parametrize(("one", "other", "may"), NEIGHBOURS)
-def test_neighbours_change_places_where_nothing_knows_their_order(one, other, may):
+def test_neighbours_are_exchanged_if_nothing_depends_on_their_order(one, other, may):
     kernel = read_kernel(BODY.format(f"{one}\n{other}\nL: ret;"), "f")
     first, second = kernel.instructions[:2]
     assert independent(first, second) is may
     assert (reordered(kernel) != kernel.text) is may
 
 
-def test_a_label_between_two_instructions_keeps_them_apart():
+def test_instructions_with_a_label_between_them_are_not_exchanged():
     kernel = read_kernel(BODY.format("mov.u32 %a, 1;\nL:\nmov.u32 %b, 2;\nret;"), "f")
     assert reordered(kernel) == kernel.text
 
@@ -111,14 +111,14 @@ NEUTRAL = [
 
 
 @pytest.mark.parametrize(("edit", "before", "after"), NEUTRAL)
-def test_an_edit_that_means_nothing_changes_the_text_and_not_the_program(edit, before, after):
+def test_a_neutral_edit_changes_the_text_but_not_the_program(edit, before, after):
     assert before in PTX
     text = edit(read_kernel(PTX, "scale"))
     assert after in text
     assert len(parse(text).entries["scale"].instructions) == len(parse(PTX).entries["scale"].instructions)
 
 
-def test_a_family_of_registers_is_left_as_it_is():
+def test_a_family_of_registers_is_not_renamed():
     kernel = read_kernel(changed(PTX, "%a, %value;", "%a, %value, %f<4>;"), "scale")
     assert renamed_registers(kernel) is None
     assert declared_backwards(kernel) is None

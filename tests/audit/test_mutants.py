@@ -90,7 +90,7 @@ def test_a_known_cause_is_named_and_an_edit_without_effect_is_not(pair, edits):
         assert outcome.holds, outcome
 
 
-def test_every_pair_and_every_edit_is_among_them():
+def test_every_pair_and_every_edit_is_tested():
     assert [pair for pair, *_ in CHOSEN] == list(find_pairs(default_kernels()))
     tried = {edit for _, *edits in CHOSEN for edit in edits}
     assert tried >= {edit.name for edit in (*WORSE, *OF_PAIRS, *NEUTRAL)}
@@ -103,7 +103,7 @@ def test_every_rule_that_fails_has_a_mutant_that_it_must_catch():
     assert {metric for edit in EDITS for metric in edit.expected} == failing
 
 
-def test_every_kernel_can_scatter_its_lanes_or_says_why_not():
+def test_every_kernel_can_scatter_its_lanes_or_has_a_reason_why_not():
     entries = {name.replace(".", "_") for name in find_pairs(default_kernels())}
     assert SCATTERED.keys() | UNSCATTERED.keys() | {"transpose", "transpose_copy"} == entries
     assert not SCATTERED.keys() & UNSCATTERED.keys()
@@ -133,7 +133,7 @@ EXACT = [
 
 
 @pytest.mark.parametrize(("pair", "edit", "changes"), EXACT)
-def test_nothing_else_fails_where_nothing_else_was_touched(pair, edit, changes):
+def test_no_other_metric_fails_if_nothing_else_was_changed(pair, edit, changes):
     several = audited(pair, edit)
     # of the two tiles the padded one: a barrier is over 2 % of the instructions of the other, which has its own rule
     for outcome in [group for group in several if pair != "transpose" or group.variant == "ptx.padded"]:
@@ -160,7 +160,7 @@ def test_a_gate_with_its_rule_is_good(ptxbench):
     assert json.loads(ran.out)
 
 
-def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monkeypatch):
+def test_an_edit_that_fails_for_another_reason_is_not_caught(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", ("spills",), edit.texts) for edit in EDITS
                                            if edit.name == "an extra barrier"])  # fmt: skip
     (outcome,) = audited("softmax.warp", "barrier")
@@ -168,7 +168,7 @@ def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monke
     assert not outcome.holds
 
 
-def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
+def test_an_alarm_about_a_neutral_edit_does_not_hold(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", (), edit.texts) for edit in EDITS
                                            if edit.name == "an extra barrier"])  # fmt: skip
     (outcome,) = audited("softmax.warp", "barrier")
@@ -188,12 +188,12 @@ def test_a_kernel_that_fits_the_fewest_registers_cannot_be_made_to_spill():
     assert outcome.skipped == WORSE[5].undone
 
 
-def test_shared_memory_that_leaves_room_for_no_cta_is_not_tried():
+def test_so_much_shared_memory_that_no_cta_fits_is_not_tried():
     (outcome,) = audited("warp_special", "unused shared memory", variants=["ptx"])
     assert outcome.skipped == "something else limits how many warps fit an SM."
 
 
-def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
+def test_a_wrong_mutant_is_not_counted_as_a_worse_one(monkeypatch):
     def wrong(kernel):
         return changed(kernel.text, "fma.rn.f32           %a_w, %s, %c_w, %b_w", "fma.rn.f32 %a_w, %s, %c_w, %c_w")
 
@@ -204,7 +204,7 @@ def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
     assert not outcome.holds
 
 
-def test_a_mutant_that_ptxas_refuses_is_not_taken_for_one_that_is_worse(monkeypatch):
+def test_a_mutant_that_ptxas_refuses_is_not_counted_as_a_worse_one(monkeypatch):
     monkeypatch.setattr(
         mutants, "EDITS", [Edit("typo", ("spills",), one_text(lambda kernel: kernel.text.replace("fma", "fmb")))]
     )
@@ -221,7 +221,7 @@ def test_an_unknown_edit_gets_a_suggestion():
         count_mutants(default_kernels(), (), ["an extra barier"])
 
 
-def test_a_kernel_that_is_wrong_as_it_is_says_nothing_of_the_gate(tmp_path):
+def test_a_kernel_that_is_wrong_without_an_edit_shows_nothing_about_the_gate(tmp_path):
     kernels = kernels_folder(tmp_path, ptx=changed(PTX, "mul.rn.f32", "add.rn.f32"))
     outcomes = audited("scale", "an extra barrier", "no .nc", "other comments", kernels=kernels)
     assert [outcome.edit for outcome in outcomes] == ["an extra barrier", "other comments"]  # it has no .nc
@@ -236,7 +236,7 @@ def test_a_file_that_ptxas_cannot_read_is_reported_with_its_line(tmp_path):
         count_mutants(kernels)
 
 
-def test_pairs_of_a_folder_are_audited_like_those_that_are_shipped(tmp_path):
+def test_pairs_of_a_folder_are_audited_like_the_shipped_ones(tmp_path):
     outcomes = audited(
         "scale", "a*", "*registers*", "sufficient *", "neighbours exchanged", kernels=kernels_folder(tmp_path)
     )

@@ -38,7 +38,7 @@ def test_a_ratio_cancels_noise_that_both_variants_share(part, of_ratio, of_time)
     assert bool(drawn.times.std() > 0.001) is of_time
 
 
-def test_a_run_shifts_all_its_times_alike_and_a_process_does_not():
+def test_a_run_shifts_all_its_times_equally_and_a_process_does_not():
     shifted = suite(replace(SILENT, run=0.01)).times
     assert np.ptp(shifted[0]) == pytest.approx(0, abs=1e-12)
     assert shifted[0, 0, 0] != shifted[1, 0, 0]
@@ -46,7 +46,7 @@ def test_a_run_shifts_all_its_times_alike_and_a_process_does_not():
     assert suite(replace(SILENT, variant=0.01)).ratios.std() == pytest.approx(0.01 * 2**0.5, rel=0.1)
 
 
-def test_a_slow_mode_is_ten_per_cent_and_as_rare_as_it_says():
+def test_a_slow_mode_costs_ten_per_cent_and_is_as_rare_as_declared():
     ratios = suite(replace(SILENT, slow=0.05)).ratios
     assert set(np.unique(ratios.round(9))) == {round(log1p(0.1), 9), 0.0, round(-log1p(0.1), 9)}
     assert (ratios > 0).mean() == pytest.approx(0.05 * 0.95, rel=0.2)
@@ -63,6 +63,6 @@ def test_each_noise_is_greater_than_the_one_before():
     assert spread[0] < 0.006 < 0.015 < spread[2]
 
 
-def test_a_seed_draws_the_same_again():
+def test_the_same_seed_draws_the_same_suite():
     assert (suite(QUIET).ratios == suite(QUIET).ratios).all()
     assert (suite(QUIET).ratios != suite(QUIET, seed=2).ratios).any()

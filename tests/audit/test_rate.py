@@ -19,5 +19,5 @@ def test_three_hundred_suites_without_an_alarm_bound_their_share_below_one_per_c
     assert AlarmRate(0, 300).most < 0.01 < AlarmRate(0, 290).most
 
 
-def test_no_trial_says_nothing():
+def test_without_trials_there_is_no_bound():
     assert (AlarmRate(0, 0).share, AlarmRate(0, 0).most) == (None, None)

@@ -95,7 +95,7 @@ def test_a_run_with_a_bad_control_raises_no_alarm_and_is_inconclusive():
     assert ratio.inconclusive.events == 10 * 4  # all rows of the suites that have the run
 
 
-def test_changed_code_is_not_part_of_it(six):
+def test_changed_code_is_not_judged(six):
     other = run(6, code="B")
     assert len(unchanged(six[0], six[1], "ratio")) == 4
     assert unchanged(six[0], other, "ratio") == []
@@ -104,14 +104,14 @@ def test_changed_code_is_not_part_of_it(six):
     assert [line.mode for line in audit_runs(StoredDevice("a", differing), GateConfig())] == ["time", "time"]
 
 
-def test_runs_of_nothing_in_common_are_refused():
+def test_runs_with_nothing_in_common_are_refused():
     one = [run(i) for i in range(2)]
     apart = [one[0], replace(one[1], cells=[replace(cell, pair=f"other {cell.pair}") for cell in one[1].cells])]
     with pytest.raises(TooFewRuns, match="a: no two of its 2 runs measured the same code"):
         audit_runs(StoredDevice("a", apart), GateConfig())
 
 
-def test_swapping_base_and_head_turns_the_sign_of_every_change(six):
+def test_swapping_base_and_head_changes_the_sign_of_every_change(six):
     suite = unchanged(six[0], six[1], "ratio")
     for (_, before), (_, after) in zip(suite, swapped(suite), strict=True):
         assert median(before.head) - median(before.base) == -(median(after.head) - median(after.base))

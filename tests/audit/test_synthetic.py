@@ -71,7 +71,7 @@ def test_a_slowdown_within_the_budget_is_missed_and_one_far_beyond_it_is_not(lin
     assert list(line_of(lines, "time", "quiet", 10).missed) == [*SLOWDOWNS, 0.30]
 
 
-def test_a_noisy_gpu_is_unsure_rather_than_wrong(lines):
+def test_a_noisy_gpu_is_inconclusive_rather_than_wrong(lines):
     noisy = line_of(lines, "ratio", "noisy", 5)
     assert noisy.inconclusive.share > 0.1
     missed = noisy.missed[0.10].events
@@ -118,7 +118,7 @@ def draw(rng, condition):
     return suite.ratios if condition.mode == "ratio" else suite.times
 
 
-def test_the_same_seed_finds_the_same(lines):
+def test_the_same_seed_gives_the_same_result(lines):
     few = audit_synthetic(GateConfig(), 2, seed=3)
     assert few == audit_synthetic(GateConfig(), 2, seed=3)
     assert few != audit_synthetic(GateConfig(), 2, seed=4)

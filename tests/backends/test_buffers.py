@@ -53,7 +53,7 @@ def test_a_kernel_that_writes_its_outputs_alone_passes(arguments, left):
     check(arguments, left)
 
 
-def test_scratch_may_be_left_in_any_state_but_not_its_guard_zones(arguments, left):
+def test_scratch_may_have_any_content_afterwards_but_not_its_guard_zones(arguments, left):
     pair = dataclasses.replace(PAIR, args=[*PAIR.args, Scratch("tickets", u32, lambda n: (3,), 7)])
     arguments = pair.make_arguments({"n": N}, seed=1)
     assert arguments["tickets"].tolist() == [7, 7, 7]

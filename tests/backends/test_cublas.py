@@ -41,7 +41,7 @@ class Library:
         return call
 
 
-def test_a_product_of_rows_is_asked_for_as_one_of_columns():
+def test_a_product_of_rows_is_requested_as_one_of_columns():
     library = Library()
     handle = Cublas(library, 7)
     arrays = {"a": np.zeros((2, 4), np.float16), "b": np.zeros((4, 3), np.float16), "c": np.zeros((2, 3), np.float32)}
@@ -55,7 +55,7 @@ def test_a_product_of_rows_is_asked_for_as_one_of_columns():
 
 
 @pytest.mark.parametrize("failing", ["cublasCreate_v2", "cublasGemmEx"])
-def test_a_call_that_fails_is_the_machines_fault(failing):
+def test_a_failed_call_is_an_error_of_the_machine(failing):
     arrays = dict.fromkeys("abc", np.zeros((1, 1), np.float32)) | dict.fromkeys("mnk", np.uint32(1))
     with pytest.raises(MachineError, match=rf"cuBLAS: {failing} failed with cublasStatus_t 13\."):
         Cublas(Library(failing), 0).gemm(Gemm(), arrays, dict.fromkeys("abc", 0))()
@@ -98,7 +98,7 @@ def installed(monkeypatch, backend):
 
 
 @pytest.mark.parametrize("name", ["sgemm_tiled", "hgemm_mma"])
-def test_cublas_computes_the_same_as_the_reference(backend, installed, name):
+def test_the_result_of_cublas_is_that_of_the_reference(backend, installed, name):
     loaded = discovery.load(KERNELS, name)
     (source,), pair, size = loaded.libraries, loaded.pair, {"m": 17, "n": 8, "k": 24}
     data = pair.make_arguments(size, seed=1)
@@ -107,7 +107,7 @@ def test_cublas_computes_the_same_as_the_reference(backend, installed, name):
     assert (abs(left - exact) <= pair.tolerance.bound(exact, data)).all()
 
 
-def test_it_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installed):
+def test_cublas_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installed):
     plan = plan_of(backend, "sgemm_tiled", ["cuda", "library.cublas"])
     (cell,) = [event.cell for event in run(plan) if isinstance(event, CellDone)]
     library_row = cell.variants["library.cublas"]
@@ -144,7 +144,7 @@ def test_without_cublas_its_row_is_skipped_and_the_message_says_what_to_install(
     assert "pip install nvidia-cublas" in cell.variants["library.cublas"].reason
 
 
-def test_the_emulator_has_no_libraries_and_the_list_says_so(ptxbench):
+def test_the_emulator_has_no_libraries_and_the_list_mentions_that(ptxbench):
     (pair_plan,), _ = plan_pairs(KERNELS, ["sgemm_tiled"])
     assert all(source.library is None for source in pair_plan.sources)
     assert "libraries library.cublas (GPU only)" in " ".join(ptxbench("list", "sgemm_tiled").out.split())

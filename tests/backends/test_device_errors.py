@@ -41,7 +41,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("status", "kind", "lost"), ROWS)
-def test_an_error_is_the_kernels_or_the_machines_and_its_advice_is_known(status, kind, lost):
+def test_an_error_is_of_the_kernel_or_of_the_machine_and_has_advice(status, kind, lost):
     error = failure("triad.ptx", status, "cudaErrorX: words of the driver.")
     assert type(error) is kind
     assert str(error) == f"triad.ptx: cudaErrorX: words of the driver. {ADVICE[status]}"
@@ -109,7 +109,7 @@ def test_a_cupy_that_does_not_work_means_the_emulator_with_a_sentence(tmp_path, 
     sys.modules.pop("cupy", None)
 
 
-def test_a_machine_without_a_gpu_needs_no_word(monkeypatch):
+def test_a_machine_without_a_gpu_gets_no_message(monkeypatch):
     monkeypatch.setattr(gpu, "find_driver", lambda: None)
     messages = []
     assert open_backend("auto", None, messages.append).name == "emulator"
@@ -193,7 +193,7 @@ def test_after_an_unspecific_error_the_context_is_tried_once():
         assert reported(gone, BUILD, CudaError(1)) is MachineError  # whatever is tried now is not to blame
 
 
-def test_no_lack_of_memory_breaks_a_kernel():
+def test_a_lack_of_memory_does_not_make_a_kernel_broken():
     backend = backend_over()
     assert reported(backend, BUILD, OutOfMemory("Out of memory allocating 512 bytes")) is MachineError
     assert reported(backend, BUILD, CudaError(2)) is MachineError
@@ -226,7 +226,7 @@ def test_a_capture_that_fails_is_ended_and_its_own_error_raised(ends):
     assert log == ["begin", "end"]
 
 
-def test_memory_that_cupys_pool_keeps_is_free_and_given_back_between_cells():
+def test_memory_in_cupys_pool_counts_as_free_and_is_released_between_cells():
     log = []
     pool = SimpleNamespace(free_bytes=lambda: 300, free_all_blocks=lambda: log.append("freed"))
     backend = backend_over(pool=pool, sweep=lambda: None)

@@ -143,6 +143,6 @@ def test_the_attributes_have_cupys_names_and_numbers():
         assert getattr(Runtime, name) == getattr(runtime, name)
 
 
-def test_a_size_that_must_be_resident_is_the_partition_pairs():
+def test_only_the_partition_pair_has_sizes_that_must_be_resident():
     assert PARTITION.resident
     assert np.prod(PARTITION.grid_xyz) == SM_PARTITION.bench_sizes[0]["sms"]

@@ -162,7 +162,7 @@ def test_a_launch_keeps_its_function_whose_module_would_be_unloaded_with_it():
         assert kept() is None
 
 
-def test_a_tensor_map_reaches_the_driver_as_asked():
+def test_a_tensor_map_reaches_the_driver_unchanged():
     library, statuses = Library(), []
     tiled = TiledMap(
         "x", "bf16", (512, 1 << 33, 3), (1024, 1 << 39), (64, 8, 1), (1, 2, 1), swizzle=128, atom=32, l2_promotion=256,

@@ -23,7 +23,7 @@ def build_for(arch):
 
 
 @pytest.mark.parametrize("options", [{"cooperative": True}])
-def test_an_unsupported_launch_is_refused_and_not_run_with_features_missing(options):
+def test_an_unsupported_launch_is_refused_and_not_run_without_its_features(options):
     build = build_for("sm_90")
     with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch .* which the emulator does not support yet"):
         EmulatorBackend("sm_90").run(build, Launch(4, 32, **options), {}, ())
@@ -42,7 +42,7 @@ def test_dependent_launches_need_sm_90(arch, refused):
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 2), (2, 1), (64, 1)])
-def test_another_launch_runs_in_another_number_of_threads(kernels, monkeypatch, cores, threads):
+def test_another_launch_uses_another_number_of_threads(kernels, monkeypatch, cores, threads):
     asked = []
 
     def noted(*arguments, **options):

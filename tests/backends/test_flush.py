@@ -26,7 +26,7 @@ CURVES = [
 
 
 @pytest.mark.parametrize(("curve", "chosen", "why"), CURVES, ids=[row[2] for row in CURVES])
-def test_the_least_flush_that_leaves_nothing_behind_is_chosen(curve, chosen, why):
+def test_the_smallest_sufficient_flush_is_chosen(curve, chosen, why):
     assert choose(curve) == chosen
 
 
@@ -41,7 +41,7 @@ SPINS = [
 
 
 @pytest.mark.parametrize(("host", "flushing", "step", "spin"), SPINS)
-def test_the_device_spins_where_the_flush_is_too_short_for_the_host(host, flushing, step, spin):
+def test_the_device_spins_if_the_flush_is_too_short_for_the_host(host, flushing, step, spin):
     assert spin_ns(host, flushing, step) == spin
 
 
@@ -64,7 +64,7 @@ class OldDriver:
     """A driver without both entry points, as ctypes shows it."""
 
 
-def test_persisting_lines_are_given_up_with_their_share_of_the_cache():
+def test_persisting_lines_are_reset_with_their_share_of_the_cache():
     driver = Driver()
     assert forget_persisting(driver) is True
     assert driver.calls == [("cuCtxSetLimit", 6, 0), ("cuCtxResetPersistingL2Cache",)]
@@ -78,7 +78,7 @@ def test_a_device_or_driver_without_persisting_lines_raises_no_error(driver):
     assert forget_persisting(driver) is False
 
 
-def test_a_backend_in_another_process_flushes_as_this_one_does():
+def test_a_backend_in_another_process_has_the_same_flush():
     flush = Flush(3.0, 20_000)
     assert pickle.loads(pickle.dumps(GpuBackend(flush))).flush == flush
     assert GpuBackend().flush == Flush(2.0, 0)

@@ -32,7 +32,7 @@ def test_a_missing_gpu_is_reported_in_one_sentence_with_advice(status, text, cud
     assert device_errors.why_unavailable(status, text, cuda) == sentence
 
 
-def test_a_gpu_that_does_not_work_does_not_pass_for_none():
+def test_a_gpu_that_does_not_work_is_not_treated_as_absent():
     with pytest.raises(ToolMissing) as error:
         device_errors.why_unavailable(802, "cudaErrorSystemNotReady: system not yet initialized", "13.0")
     assert str(error.value) == (
@@ -193,7 +193,7 @@ def test_the_time_of_a_graph_of_resets_alone_is_subtracted():
     assert log == ["flush", ("whole", 8), "flush", ("resets", 8)]
 
 
-def test_new_data_and_new_modules_give_the_launches_to_go_on_with_and_graphs_are_captured_again():
+def test_with_new_data_or_modules_graphs_are_captured_again():
     log = []
 
     def launches(*names):
@@ -221,7 +221,7 @@ def test_new_data_and_new_modules_give_the_launches_to_go_on_with_and_graphs_are
     ]  # fmt: skip
 
 
-def test_nvml_gives_the_clock_and_throttle_reasons_or_nothing_without_an_answer(monkeypatch):
+def test_nvml_gives_the_clock_and_throttle_reasons_or_nothing(monkeypatch):
     answers = {
         "nvmlInit": lambda: None,
         "nvmlDeviceGetHandleByPciBusId": {"0000:01:00.0": "a handle"}.get,

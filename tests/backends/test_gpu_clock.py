@@ -84,7 +84,7 @@ def arguments(n, y=None):
     return {"x": np.full(4, n, f32), "y": poison((4,), f32) if y is None else y, "n": np.uint32(n)}
 
 
-def test_new_data_and_modules_are_those_that_the_next_samples_use(backend):
+def test_the_next_samples_use_new_data_and_modules(backend):
     clock = backend.clock(BUILD, Launch(1, 32), first := arguments(1), ("y",))
     other = backend.clock(dataclasses.replace(BUILD, variant="cuda"), Launch(1, 32), first, ("y",))
     assert backend.cuda.taken() == ["upload", "upload", "load 1", "load 2"]  # both share the arrays
@@ -101,7 +101,7 @@ def test_new_data_and_modules_are_those_that_the_next_samples_use(backend):
     assert backend.cuda.taken() == ["load 3", "load 4", "launch 3 n=2", "launch 4 n=2", "launch 4 n=2", "launch 2 n=2"]
 
 
-def test_a_graph_is_of_one_module_loaded_again_over_all_copies(backend):
+def test_a_graph_uses_one_reloaded_module_over_all_copies(backend):
     clock = backend.clock(BUILD, Launch(1, 32), arguments(1), ("y",))
     assert (clock.graphs, clock.copies) == (True, 64)
     clock.enqueue_graph(3)()

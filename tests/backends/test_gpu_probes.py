@@ -135,7 +135,7 @@ def test_a_reading_is_the_devices_time_however_slow_the_host_is(machine, host, s
     assert gpu_probe.event_pair_ns() == 0
 
 
-def test_a_host_that_is_late_once_is_read_again_held_for_longer(machine):
+def test_if_the_host_is_late_once_the_reading_is_repeated_with_a_longer_spin(machine):
     device = machine(host=3_000)
     gpu_probe = probe(device)
     device.late = {device.calls + 5: 90_000}  # the launch between the two events
@@ -152,7 +152,7 @@ def test_a_host_that_is_always_late_is_reported(machine):
         gpu_probe.event_pair_ns()
 
 
-def test_a_device_whose_timer_never_steps_is_read_as_it_is(machine):
+def test_a_device_whose_timer_never_steps_is_read_without_a_spin(machine):
     device = machine(step=0)
     gpu_probe = probe(device)
     assert gpu_probe.event_pair_ns() == 3_000
@@ -191,7 +191,7 @@ def test_the_hosts_time_covers_two_events_and_a_launch_without_waiting(machine):
     assert device.log == ["event", "read 25", "event", "synchronize"]
 
 
-def test_the_readings_of_the_timer_come_back_whole(machine):
+def test_all_readings_of_the_timer_are_returned(machine):
     device = machine()
     assert probe(device).timer_readings() == [32 * (i // 3) for i in range(READINGS)]
     assert device.log == ["alloc 8000", "timer_steps (1,) (1,) [4096, 1000]", "copy 8000", "synchronize"]

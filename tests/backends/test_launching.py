@@ -23,7 +23,7 @@ def build(gpu, entry, assembler="toolkit", folder=PTX):
 
 
 @pytest.mark.parametrize(("device", "most"), [("RTX 4090", 99 * KIB), ("T4", 64 * KIB)])
-def test_a_smaller_device_launches_what_fits_and_reports_the_rest(monkeypatch, tmp_path, device, most):
+def test_a_smaller_device_launches_what_fits_and_refuses_the_rest(monkeypatch, tmp_path, device, most):
     simulated.install(monkeypatch, tmp_path, device=device)
     gpu, out = GpuBackend(), {"out": poison((256,), u32)}
     built = build(gpu, "big_shared")
@@ -52,7 +52,7 @@ def test_a_slow_host_is_not_a_part_of_the_time_of_a_chain(monkeypatch, tmp_path,
     assert min(clock.enqueue()() for _ in range(3)) < 100_000
 
 
-def test_the_backends_own_kernels_need_no_jit_compiler_where_ptxas_is_there(monkeypatch, tmp_path):
+def test_the_backends_own_kernels_need_no_jit_compiler_if_ptxas_is_there(monkeypatch, tmp_path):
     simulated.install(monkeypatch, tmp_path, jit=False)
     gpu, out = GpuBackend(), {"out": poison((8,), u32)}
     launch = Launch(8, 32)

@@ -43,11 +43,11 @@ MARKS = [
 
 
 @pytest.mark.parametrize(("line", "marks"), MARKS)
-def test_ptx_that_can_mark_lines_is_known(line, marks):
+def test_ptx_that_can_mark_lines_is_recognised(line, marks):
     assert marks_lines(f".version 8.0\n{line}\n") is marks
 
 
-def test_marked_lines_are_given_up_before_each_sweep_and_only_where_a_kernel_can_have_left_some(monkeypatch, log):
+def test_marked_lines_are_reset_before_each_sweep_only_if_a_kernel_can_have_left_some(monkeypatch, log):
     """The driver does it at once and not in stream order, so the stream must be idle."""
     driver = Driver()
     backend = emptying(monkeypatch, driver, log)
@@ -64,7 +64,7 @@ def test_marked_lines_are_given_up_before_each_sweep_and_only_where_a_kernel_can
 
 
 @pytest.mark.parametrize("driver", [OldDriver(), Driver(reset=801)])
-def test_where_no_lines_can_be_given_up_samples_wait_for_nothing(monkeypatch, log, driver):
+def test_where_no_lines_can_be_reset_samples_do_not_wait(monkeypatch, log, driver):
     backend = emptying(monkeypatch, driver, log)
     backend.marking = True
     backend.empty_l2()

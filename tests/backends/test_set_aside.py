@@ -21,7 +21,7 @@ def aside(log, status=0):
     return SetAside(SimpleNamespace(cuCtxSetLimit=limit), lambda: log.append("wait"))
 
 
-def test_a_limit_is_set_once_and_only_while_the_stream_is_done(log):
+def test_a_limit_is_set_once_and_only_when_the_stream_is_idle(log):
     set_aside = aside(log)
     set_aside.require(0)
     assert log == []
@@ -44,7 +44,7 @@ def test_l2_is_emptied_with_nothing_set_aside_and_the_limit_comes_back(log):
     assert log == ["wait", (6, 0), "sweep", "wait", (6, 4096)]
 
 
-def test_a_driver_that_refuses_makes_the_launch_unavailable(log):
+def test_if_the_driver_refuses_the_launch_is_unavailable(log):
     set_aside = aside(log, status=215)
     with pytest.raises(LaunchUnavailable, match=r"refused to set 4,096 bytes of L2 aside \(CUresult 215\)\.$"):
         set_aside.require(4096)

@@ -83,7 +83,7 @@ def test_each_sample_of_a_block_starts_from_a_new_module():
     assert ran(kernel.reload(2)) == [(3, "c"), (4, "c")]
 
 
-def test_two_kernels_that_share_their_arrays_are_both_given_the_data():
+def test_two_kernels_that_share_their_arrays_both_get_the_data():
     memory = Memory("a")
     one, other = kernel_over(memory), kernel_over(memory)
     assert ran(one.refill("b")) == ran(other.refill("b")) == [(0, "b")]

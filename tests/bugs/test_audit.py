@@ -40,7 +40,7 @@ def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_pat
         assert [bug for bug in chosen if bug in own] == own
 
 
-def test_a_judge_that_sees_nothing_lets_all_survive(tmp_path, monkeypatch):
+def test_a_judge_that_detects_nothing_misses_all_bugs(tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "JUDGED", ("parses", "assembles", "signature"))
     outcomes = planted(kernels_folder(tmp_path), 2)
     assert {outcome.status for outcome in outcomes} <= {MISSED, SAME}
@@ -70,7 +70,7 @@ why = "For a test."
 """
 
 
-def test_words_explain_a_survivor_and_must_be_true(tmp_path, monkeypatch):
+def test_an_entry_explains_a_missed_bug_and_must_hold(tmp_path, monkeypatch):
     kernels = kernels_folder(tmp_path)
     table = kernels / equivalent.FILE
     table.write_text(ENTRY.format(code="mov.u32 %thread, %ctaid.x;"))
@@ -115,7 +115,7 @@ def test_every_entry_of_the_shipped_table_matches_a_bug():
                 equivalent.entries_of_kernel(entries, name, source.language, bugs_of(source))
 
 
-def test_every_shipped_kernel_has_bugs_enough():
+def test_every_shipped_kernel_has_enough_bugs():
     kernels = default_kernels()
     for name in ("triad", "scatter_add_bf16.f32", "copy_hints"):
         for source in load(kernels, name).sources:

@@ -58,7 +58,7 @@ def test_every_kind_has_a_row():
     assert {kind for _, kind, _, _ in ROWS} == set(KINDS)
 
 
-def test_comments_includes_templates_and_declarations_are_left_alone():
+def test_comments_includes_templates_and_declarations_stay_unchanged():
     assert [bug for bug in bugs(HEAD + "}\n") if bug.line < 6 or bug.kind == "offset"] == []
     cast = "float4 v = *reinterpret_cast<const float4*>(x + 4 * i);"
     edits = {bug.edit for bug in bugs(f"{HEAD}    {cast}\n}}\n")}

@@ -94,7 +94,7 @@ def test_every_kind_has_a_row():
     assert {kind for _, kind, _, _ in ROWS} == set(KINDS)
 
 
-def test_an_index_is_not_taken_for_a_signed_number_and_a_loaded_value_is():
+def test_a_loaded_value_may_get_another_sign_and_an_index_may_not():
     edits = [bug.edit for bug in bugs(KERNEL.replace("INSTRUCTION", "shr.u32 %m, %i, 2;"), "kernel")]
     assert "u32 to s32" not in edits
     loaded = "ld.global.u32 %v, [%x]; shr.u32 %m, %v, 2;"

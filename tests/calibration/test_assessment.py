@@ -210,7 +210,7 @@ RAMPS = [
 
 
 @pytest.mark.parametrize(("mhz", "seconds"), RAMPS)
-def test_the_clock_is_at_rest_once_it_stays_where_it_ends(mhz, seconds):
+def test_the_clock_is_settled_from_when_it_stays_near_its_last_value(mhz, seconds):
     assert judge.ramp_seconds(ticks(*mhz)) == seconds
 
 

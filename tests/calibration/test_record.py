@@ -44,7 +44,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == [NAME]  # nothing temporary is left
 
 
-def test_a_record_takes_the_place_of_an_older_one(tmp_path):
+def test_a_record_replaces_an_older_one(tmp_path):
     FILE.save(RECORD, tmp_path)
     newer = dataclasses.replace(RECORD, made="2026-02-01T12:00:00Z")
     FILE.save(newer, tmp_path)
@@ -106,7 +106,7 @@ DEVICES = [
 
 
 @pytest.mark.parametrize(("other", "same"), DEVICES)
-def test_a_record_holds_for_its_device_and_driver(other, same):
+def test_a_record_is_valid_for_its_device_and_driver(other, same):
     assert fits(RECORD, dataclasses.replace(GPU, **other)) is same
 
 
@@ -127,7 +127,7 @@ def plan_of(backend, tmp_path):
     return RunPlan((), backend, "sm_90", tmp_path)
 
 
-def test_a_run_takes_its_flush_and_its_documents_calibration_from_the_record(tmp_path):
+def test_a_run_uses_the_flush_of_the_record_and_saves_its_calibration(tmp_path):
     FILE.save(RECORD, tmp_path)
     plan = calibrated(plan_of(Gpu(), tmp_path), tmp_path)
     assert vars(plan.backend)["flush"] == Flush(3.0, 18_048)
@@ -140,7 +140,7 @@ ANOTHER = dataclasses.replace(RECORD, device=dataclasses.replace(GPU, driver="59
 
 
 @pytest.mark.parametrize("record", [FORBIDS, ANOTHER, None])
-def test_a_run_is_as_ever_without_a_record_that_can_be_used(tmp_path, record):
+def test_without_a_valid_record_a_run_uses_the_defaults(tmp_path, record):
     if record:
         FILE.save(record, tmp_path)
     plan = plan_of(Gpu(), tmp_path)

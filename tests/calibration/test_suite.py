@@ -58,7 +58,7 @@ def test_a_good_device_passes_every_line_and_its_settings_follow():
     )
 
 
-def test_the_shield_holds_the_device_where_the_flush_is_short():
+def test_the_device_is_held_if_the_flush_is_short():
     suite, lines = taken("flush", "timers", "shield", probe=Probe(flush=12_000))
     assert lines["shield"].status == PASS
     assert suite.measurements.spin_ns == 18_048  # twice 9 us in steps of 32 ns, and one more
@@ -66,7 +66,7 @@ def test_the_shield_holds_the_device_where_the_flush_is_short():
     assert lines["shield"].status == FAIL  # no timer by which a spin could end
 
 
-def test_the_control_and_all_after_it_flush_as_was_chosen(monkeypatch):
+def test_the_control_and_all_later_checks_use_the_chosen_flush(monkeypatch):
     asked = []
     monkeypatch.setattr(module, "flushing", lambda backend, flush: asked.append(flush) or backend)
     curve = {**CURVE, 2: 19_000}
@@ -74,7 +74,7 @@ def test_the_control_and_all_after_it_flush_as_was_chosen(monkeypatch):
     assert asked == [Flush(3, 18_048)]
 
 
-def test_another_flush_is_another_gpu_backend_and_nothing_to_one_without():
+def test_another_flush_makes_another_gpu_backend_and_does_not_change_the_emulator():
     assert vars(flushing(GpuBackend(), Flush(3, 9)))["flush"] == Flush(3, 9)
     assert flushing(device := ScriptedGpu(), Flush(3, 9)) is device
 
@@ -148,7 +148,7 @@ HARM = [
 
 
 @pytest.mark.parametrize(("left", "sentences"), HARM)
-def test_a_hostile_kernel_must_cost_its_own_row_alone(left, sentences):
+def test_a_hostile_kernel_may_cost_only_its_own_row(left, sentences):
     assert list(shield_faults(left)) == sentences
 
 
@@ -176,7 +176,7 @@ def test_the_hostile_kernels_are_pairs_that_assemble(name, arch):
             assert sum(built.report.opcodes[opcode] for opcode in loads) >= 2  # before its loop and in it
 
 
-def test_the_hostile_ptx_does_harm_and_the_cuda_c_does_none():
+def test_the_hostile_ptx_does_harm_and_the_cuda_c_does_not():
     emulator = EmulatorBackend("sm_90")
     loaded = discovery.load(HOSTILE, "illegal_address")
     arguments = {"y": poison((32,), u32), "n": np.uint32(32)}

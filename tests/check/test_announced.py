@@ -40,7 +40,7 @@ def test_a_look_back_over_more_ctas_than_a_warp_has_lanes_is_executed(right, wro
     assert outcome(judgement) == "repeats depends-on-threads"
 
 
-def test_which_kernels_announce():
+def test_announcing_kernels_are_recognised():
     assert announces(parse((KERNELS / "ptx" / "scan.ptx").read_text()))
     assert announces(parse(PTX.replace("st.global.f32", "st.volatile.f32")))
     assert not announces(parse(PTX))

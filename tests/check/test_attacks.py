@@ -96,7 +96,7 @@ REJECTED = [
 
 
 @pytest.mark.parametrize(("file", "changes", "expected"), REJECTED)
-def test_a_wrong_kernel_is_rejected_though_something_hides_the_error(file, changes, expected):
+def test_a_wrong_kernel_is_rejected_even_if_something_hides_the_error(file, changes, expected):
     content = broken(file, *changes).encode()
     assert outcome(judged(Path("attack.ptx"), file.partition(".")[0], content)) == expected
 
@@ -125,7 +125,7 @@ def test_a_problem_that_no_launch_shows_is_a_warning():
     assert "hides-address" in {finding.code for finding in judgement.findings}
 
 
-def test_a_variant_that_the_architecture_cannot_run_excuses_nothing():
+def test_a_variant_that_the_architecture_cannot_run_is_no_excuse():
     old = suite("hgemm_mma", arch="sm_75")
     assert {"cuda", "ptx"} <= set(old.kernels)
     assert set(old.reference_kernels) == {"cuda"}  # the matrix instructions of the PTX need sm_80
@@ -165,7 +165,7 @@ def left_by(first, at, by=1):
 @pytest.mark.parametrize(
     ("first_writes", "last_writes", "collide"), [(0, 0, True), (0, 1, False), (0, None, False), (None, None, False)]
 )
-def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_writes, last_writes, collide):
+def test_two_ctas_collide_where_both_write_even_if_neither_ends(first_writes, last_writes, collide):
     histogram = suite("histogram256")
     case, launcher = histogram.repeated[0], CandidateLauncher(histogram, text=None, fuel=0)
     launched = launch(histogram.kernels["ptx"], histogram.pair, case, LaunchOptions())

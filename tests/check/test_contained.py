@@ -56,7 +56,7 @@ def until(stage):
     return begin
 
 
-def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_heard_of(tmp_path):
+def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_reported(tmp_path):
     heard = []
     judgement = judge(HOSTILE / "honest.ptx", task(), heard.append)
     assert outcome(judgement) == "accepted"
@@ -74,7 +74,7 @@ def test_a_compilation_that_does_not_end_is_ended(tmp_path):
 
 
 @pytest.mark.long
-def test_a_compiler_that_runs_out_of_its_stack_costs_the_candidate_alone(tmp_path):
+def test_a_compiler_that_runs_out_of_stack_costs_only_the_candidate(tmp_path):
     (tmp_path / "deep.cu").write_text(HONEST_CU.replace("fmaf(s", "(" * 300_000 + "fmaf(s", 1))
     judgement = judge(tmp_path / "deep.cu", task(seconds=60))
     assert outcome(judgement) in ("parses crashed", "parses does-not-compile", "parses time-limit")
@@ -102,12 +102,12 @@ def test_the_limits_apply_to_child_processes_too():
     assert ran.stdout.split() == [str(2 << 30), "0"]
 
 
-def test_a_machine_of_many_cores_takes_no_more_address_space(monkeypatch):
+def test_a_machine_with_many_cores_needs_no_more_address_space(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
     assert judgement_process.environment()["OPENBLAS_NUM_THREADS"] == "2"
 
 
-def test_the_process_gets_the_variables_that_it_needs_and_no_other(monkeypatch):
+def test_the_process_gets_only_the_variables_that_it_needs(monkeypatch):
     monkeypatch.setenv("API_TOKEN", "hunter2")
     monkeypatch.setenv("MY_PYTHON_TOKEN", "hunter2")
     monkeypatch.setenv("PYTHONHASHSEED", "1")
@@ -144,7 +144,7 @@ if layer := os.environ.get("PTXBENCH_CACHE_LAYER"):  # in the process of the jud
 
 @pytest.mark.long  # it builds everything that the pair's suite needs, in its own cache
 @pytest.mark.skipif(containment.mode() != containment.LANDLOCK, reason="no Landlock in this kernel")
-def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path, monkeypatch):
+def test_the_process_writes_only_to_its_own_part_of_the_cache(kernels, tmp_path, monkeypatch):
     """The pair's own file tries, since it runs in the process that a candidate could take over."""
     pair = kernels / "pairs" / "scale.py"
     source = (kernels / "ptx" / "scale.ptx").read_text()
@@ -197,7 +197,7 @@ def test_layers_that_are_too_large_or_too_many_are_removed(tmp_path, monkeypatch
     assert [path.name for path in layers[1].parent.iterdir()] == ["1"]
 
 
-def test_a_text_that_no_tool_reads_has_no_kernel_of_the_pair_compiled(tmp_path, monkeypatch):
+def test_for_a_text_that_no_tool_reads_no_kernel_of_the_pair_is_compiled(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "no.cu").write_text("no kernel\n")
     assert outcome(judge(tmp_path / "no.cu", task())) == "parses does-not-compile"
@@ -235,7 +235,7 @@ def test_a_file_next_to_the_candidate_is_not_read(tmp_path):
     assert "hunter2" not in str(judgement)
 
 
-def test_lines_of_another_file_that_the_ptx_claims_to_be_of_are_not_looked_up(tmp_path):
+def test_lines_of_another_file_that_the_ptx_names_are_not_looked_up(tmp_path):
     (tmp_path / "secret").write_text("hunter2\n")
     claims = f'.file 1 "{tmp_path}/secret"\n.visible'
     text = HONEST.replace(".visible", claims, 1).replace("DONE:", "    .loc 1 1 1\nDONE:")
@@ -270,7 +270,7 @@ def test_a_file_that_cannot_be_judged_is_an_error_of_usage(name, error, tmp_path
         judge(tmp_path / name, task())
 
 
-def test_a_mistake_of_the_pair_is_not_the_candidates(kernels):
+def test_a_mistake_of_the_pair_is_not_blamed_on_the_candidate(kernels):
     pair = kernels / "pairs" / "scale.py"
     pair.write_text(pair.read_text().replace("PAIR = ", "PAIR = missing or ", 1))
     with pytest.raises(PairError, match="missing"):
@@ -284,7 +284,7 @@ def test_an_error_of_ptxbench_gives_no_verdict_on_the_candidate():
     assert "exit status 1: " in judgement.decisive.message
 
 
-def test_an_error_of_the_process_is_one_of_ptxbench_and_no_other():
+def test_an_error_of_the_process_must_be_an_error_of_ptxbench():
     assert type(contained.reported_error("UsageError", "no")) is UsageError
     assert type(contained.reported_error("SystemExit", "no")) is PairError
     assert type(contained.reported_error("__builtins__", "no")) is PairError
@@ -347,7 +347,7 @@ def test_ctrl_c_ends_the_process_and_all_that_it_started(server):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_process_from_which_judgements_are_forked_has_no_scipy_in_its_memory(kept_server):
+def test_the_process_from_which_judgements_are_forked_has_not_loaded_scipy(kept_server):
     """Each library makes every fork slower; scipy's optimizer alone has eighty."""
     honest = read(HOSTILE / "honest.ptx")
     for comment in (b"// first", b"// second"):  # before the second, it prepares the pair
@@ -358,7 +358,7 @@ def test_the_process_from_which_judgements_are_forked_has_no_scipy_in_its_memory
     assert "/scipy/" not in mapped
 
 
-def test_a_process_that_dies_costs_the_candidate_alone_and_says_how(server):
+def test_a_process_that_dies_costs_only_the_candidate_and_the_cause_is_reported(server):
     def kill(stage, process):
         if stage == "signature":
             os.kill(process.pid, signal.SIGSEGV)
@@ -384,7 +384,7 @@ ENDS = [
 @pytest.mark.parametrize(
     ("sent", "times", "by", "expected", "processes"), quick.first_of_each(lambda end: end[4], ENDS)
 )
-def test_a_process_that_others_end_is_judged_once_more(kept_server, sent, times, by, expected, processes):
+def test_a_candidate_whose_process_others_end_is_judged_once_more(kept_server, sent, times, by, expected, processes):
     pids = []
 
     def end(stage, process):
@@ -400,7 +400,9 @@ def test_a_process_that_others_end_is_judged_once_more(kept_server, sent, times,
 
 
 @pytest.mark.parametrize(("times", "expected"), [(1, "results endless"), (2, "results crashed")])
-def test_a_process_that_dies_in_a_launch_is_judged_again_with_a_process_for_the_emulator(kept_server, times, expected):
+def test_a_candidate_whose_process_dies_in_a_launch_is_judged_again_with_an_emulator_process(
+    kept_server, times, expected
+):
     pids = []
 
     def end(stage, process):
@@ -427,7 +429,7 @@ def test_a_judgement_that_is_cancelled_in_a_launch_is_not_begun_again(kept_serve
 
 
 @pytest.mark.parametrize("restarted", quick.every(2, [False, True]))
-def test_a_server_that_dies_costs_no_verdict(server, restarted):
+def test_if_the_server_dies_no_verdict_is_lost(server, restarted):
     """Even if another judgement has started it again before this one notices."""
     killed = []
 
@@ -444,7 +446,7 @@ def test_a_server_that_dies_costs_no_verdict(server, restarted):
 
 
 @pytest.mark.long
-def test_a_server_that_always_dies_gives_no_verdict(server):
+def test_if_the_server_always_dies_there_is_no_verdict(server):
     judgement = judge_in(server, "traps.ptx", lambda stage, process: server.process.kill())
     assert (judgement.verdict, outcome(judgement)) == ("unjudged", "parses judge-failed")
     message = "the process from which judgements are forked cannot run: it ended with SIGKILL."

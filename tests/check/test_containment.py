@@ -111,7 +111,7 @@ def read_text(folder, language, text):
 @pytest.mark.parametrize(
     "mode", [pytest.param(LANDLOCK, marks=needs_landlock), pytest.param(HEADERS, marks=pytest.mark.long)]
 )
-def test_no_attempt_gets_a_file_or_a_token_into_an_output(mode, planted, monkeypatch, capfd):
+def test_no_attempt_gets_a_file_or_token_into_an_output(mode, planted, monkeypatch, capfd):
     monkeypatch.setenv(containment.VARIABLE, mode)
     home, absent = planted.parents[1] / "planted.h", planted.parents[1] / "absentd.h"
     assert len(ATTACKS) >= 20
@@ -127,7 +127,7 @@ def test_no_attempt_gets_a_file_or_a_token_into_an_output(mode, planted, monkeyp
 
 
 @needs_landlock
-def test_the_compiler_is_contained_by_the_kernel_inside_a_judgement_too(planted, capfd):
+def test_the_compiler_of_a_judgement_is_contained_by_the_operating_system_too(planted, capfd):
     """Without it the header would be refused by its text, and no tool would name the file."""
     path = planted / "candidate.cu"
     path.write_text(attack("cu", "a header that takes it", planted / "planted.h"))
@@ -185,7 +185,7 @@ def test_without_landlock_host_headers_are_refused(monkeypatch, planted):
     assert "host code, which NVRTC cannot compile" in read_text(planted, "cu", f"{HONEST_CU}\nint main() {{}}\n")
 
 
-def test_without_landlock_all_but_those_that_take_names_from_macros_are_allowed(monkeypatch):
+def test_without_landlock_headers_are_allowed_unless_their_names_come_from_macros(monkeypatch):
     monkeypatch.setenv(containment.VARIABLE, HEADERS)
     refused = [header for header in LEGAL if list(problems(f"#include <{header}>\n{HONEST_CU}".encode(), "cuda"))]
     assert refused == ["cub/cub.cuh"]
@@ -257,7 +257,7 @@ def test_a_restricted_process_opens_only_the_files_it_is_given(tmp_path):
 
 
 @needs_landlock
-def test_a_tool_sees_its_folder_alone_and_this_process_stays_free(tmp_path, monkeypatch):
+def test_a_tool_sees_only_its_folder_and_this_process_is_not_restricted(tmp_path, monkeypatch):
     monkeypatch.setenv("API_TOKEN", TOKEN)
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "file").write_text("own")
@@ -290,7 +290,7 @@ def kill_compiler():
                 os.kill(int(path.parent.name), signal.SIGSEGV)
 
 
-def test_a_compiler_that_dies_is_the_texts_fault_and_one_that_does_not_load_is_not(tmp_path):
+def test_a_compiler_that_dies_is_blamed_on_the_text_and_one_that_does_not_load_is_not(tmp_path):
     library = nvrtc.find()
     timer = threading.Timer(1.0, kill_compiler)
     timer.start()
@@ -311,7 +311,7 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-def test_options_that_name_files_are_known():
+def test_options_that_name_files_are_recognised():
     assert [nvrtc.names_file(option) for option, _ in OPTIONS] == [wanted for _, wanted in OPTIONS]
 
 

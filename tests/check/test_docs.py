@@ -31,7 +31,7 @@ def test_the_table_of_stages_matches_the_program():
     assert [row[0].strip("`") for row in rows("Stages")][: len(STAGES)] == list(STAGES)
 
 
-def test_every_code_is_of_a_stage_that_there_is_and_is_used_in_the_program():
+def test_every_code_has_an_existing_stage_and_is_used_in_the_program():
     sources = "\n".join(path.read_text() for path in (ROOT / "ptxbench" / "check").glob("*.py") if path.stem != "codes")
     kinds = "out-of-bounds misaligned uninitialised race divergent-barrier barrier-after-exit pending-copy"
     by_emulator = {

@@ -120,7 +120,7 @@ def test_show_counts_the_lines_of_both(folder, ptxbench):
 
 
 @pytest.mark.parametrize("pair", ["tile", "ring"])
-def test_a_gate_catches_a_worse_kernel_and_lets_an_equal_one_pass(pair, folder):
+def test_a_gate_catches_a_worse_kernel_and_passes_an_equal_one(pair, folder):
     edits = ("an extra barrier", "registers renamed", "labels renamed", "other comments")
     outcomes = list(audit_mutants(folder, None, [pair], edits, ["ptx"]))
     assert {mutant.edit: mutant.skipped for mutant in outcomes} == dict.fromkeys({mutant.edit for mutant in outcomes})

@@ -18,7 +18,7 @@ def header_value(path, what):
     return re.search(rf"^// {what}: (.*)$", path.read_text(), re.M)[1]
 
 
-def test_there_are_many_and_most_of_them_are_rejected():
+def test_there_are_many_hostile_candidates_and_most_are_rejected():
     rejected = [path for path in FILES if header_value(path, "judged") != "accepted"]
     assert len(rejected) >= 50
     assert len({header_value(path, "judged") for path in rejected}) >= 25
@@ -33,7 +33,7 @@ def judges():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_hostile_candidate_is_rejected_where_its_file_says(path, judges):
+def test_a_hostile_candidate_is_rejected_at_the_stage_in_its_file(path, judges):
     judgement = judges[header_value(path, "pair")].judge(path)
     assert outcome(judgement) == header_value(path, "judged")
     assert all(finding.message and finding.hint for finding in judgement.findings)
@@ -47,7 +47,7 @@ def test_a_kernel_that_only_wastes_resources_is_a_warning():
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
 @pytest.mark.parametrize("name", ["honest.ptx", "knows_the_sizes.ptx", "hides_nan.ptx", "dislikes_one_array.ptx"])
-def test_whatever_the_seed(name, seed):
+def test_a_hostile_candidate_is_rejected_with_any_seed(name, seed):
     path = FOLDER / name
     assert outcome(judged(path, "triad", seed=seed)) == header_value(path, "judged")
 

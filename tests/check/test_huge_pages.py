@@ -17,7 +17,7 @@ MAPS = f"""\
 """
 
 
-def test_huge_pages_lie_wholly_in_private_memory_without_a_file():
+def test_huge_pages_are_used_only_for_private_memory_without_a_file():
     assert [address // HUGE_BYTES for address in huge_pages(MAPS)] == [3, 4, 5, 20]
 
 
@@ -34,7 +34,7 @@ print(re.search(r"AnonHugePages: +(\\d+)", Path("/proc/self/smaps_rollup").read_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
-def test_the_memory_of_a_process_is_put_into_huge_pages_where_the_system_can():
+def test_the_memory_of_a_process_is_put_into_huge_pages_if_possible():
     program = [sys.executable, "-c", COUNTED]
     kib = int(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
     if kib == 0:

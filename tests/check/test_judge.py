@@ -109,7 +109,7 @@ def test_with_gpus_some_texts_are_judged_and_timed_before_the_next_are_taken(ker
     ]
 
 
-def test_the_functions_judge_as_a_judge_does_and_leave_no_process(judge):
+def test_the_functions_give_the_judgements_of_a_judge_and_leave_no_process(judge):
     options = {"pair": "scale", "kernels": judge.task.kernels, "seed": 7}
     before = children()
     unfinished = ptxbench.judge_many(itertools.repeat("junk"), **options)
@@ -216,7 +216,7 @@ REWARDS = [
 
 
 @pytest.mark.parametrize(("judgement", "parts"), REWARDS)
-def test_a_reward_is_made_of_its_parts(judgement, parts):
+def test_a_reward_consists_of_its_parts(judgement, parts):
     reward = ptxbench.reward(judgement)
     assert dataclasses.astuple(reward) == pytest.approx(parts)
     correct, clean, fast, _ = parts

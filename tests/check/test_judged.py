@@ -69,7 +69,7 @@ def test_the_same_text_is_judged_in_one_process_only_until_the_pair_changes(tmp_
     ("code", "final"),
     [("syntax", True), ("time-limit", False), ("memory-limit", False), ("crashed", False), ("not-readable", False)],
 )
-def test_what_may_be_chance_is_judged_again(code, final):
+def test_a_judgement_that_may_be_chance_is_not_reused(code, final):
     found = judgement(finding("parses", code, "why."))
     judgements = Judgements()
     judgements.add(("a",), found)
@@ -77,7 +77,7 @@ def test_what_may_be_chance_is_judged_again(code, final):
     assert judgements.get(("a",)) == (found if final else None)
 
 
-def test_the_judgement_that_was_asked_for_longest_ago_is_forgotten_first(monkeypatch):
+def test_the_least_recently_used_judgement_is_forgotten_first(monkeypatch):
     monkeypatch.setattr(judged, "MOST", 2)
     judgements = Judgements()
     for key in "ab":

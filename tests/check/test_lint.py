@@ -186,7 +186,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("more", "used"), ANSWERS)
-def test_the_answer_of_an_mbarrier_must_be_used(more, used):
+def test_the_result_of_an_mbarrier_test_must_be_used(more, used):
     text = TEXT.replace("    setp.eq.u32 %p, %a, 0;\n", "").format(line=f"{WAIT} {more}", directives="")
     reported = [finding.code for finding in lint(parse(text), "copy", ARGS)]
     assert ("wait-unchecked" not in reported) == used
@@ -202,17 +202,17 @@ def test_the_answer_of_an_mbarrier_must_be_used(more, used):
         ("2",       None,      []),
     ],
 )  # fmt: skip
-def test_an_entrys_clusters_are_those_of_the_pairs_launch(sizes, cluster, expected):
+def test_the_clusters_of_an_entry_are_those_of_the_pairs_launch(sizes, cluster, expected):
     module = parse(TEXT.format(line="ret;", directives=f" .reqnctapercluster {sizes}"))
     assert [finding.code for finding in lint(module, "copy", ARGS, cluster)] == expected
 
 
-def test_a_kernel_next_to_the_pairs_own_is_not_read():
+def test_another_kernel_in_the_file_is_not_read():
     other = TEXT.format(line="mov.u32 %a, %clock;", directives="")
     assert lint(parse(other), "another", ARGS) == []
 
 
-def test_a_complaint_names_its_line_and_quotes_it():
+def test_a_finding_names_and_quotes_its_line():
     (complaint,) = lint(parse(TEXT.format(line="st.global.f32 [%x], %f;", directives="")), "copy", ARGS)
     assert (complaint.line, complaint.message) == (23, "st.global.f32 to 'x', which is an input.")
 

@@ -66,12 +66,12 @@ def is_power(value):
     return value & (value - 1) == 0
 
 
-def test_dimensions_that_are_equal_where_they_are_timed_are_equal_at_powers_of_two():
+def test_dimensions_that_are_equal_at_bench_sizes_are_equal_at_powers_of_two():
     squares = [first_sizes(suite("transpose").pair, seed)["powers of two"] for seed in range(5)]
     assert all(size["rows"] == size["columns"] >= 64 for size in squares)
 
 
-def test_a_dimension_is_made_as_long_as_the_cost_of_a_check_size_allows():
+def test_a_dimension_is_as_long_as_the_cost_of_a_check_size_allows():
     for seed in range(5):
         sizes = first_sizes(suite("rmsnorm").pair, seed)
         assert sizes["long columns"]["columns"] > 5000  # the most of the check sizes
@@ -148,7 +148,7 @@ def test_every_input_gets_edge_values_at_its_own_and_at_common_positions():
     assert (~x & ~z).sum() > 48
 
 
-def test_whole_numbers_that_the_pair_draws_itself_stay_as_they_are():
+def test_whole_numbers_that_the_pair_draws_itself_are_not_changed():
     indices = In("d", u32, lambda n: (n,), values=lambda rng, shape, n: np.arange(n))
     assert data_kinds(pair_of(indices)) == []
     pair = pair_of(indices, In("x", s8, lambda n: (n,)))
@@ -156,7 +156,7 @@ def test_whole_numbers_that_the_pair_draws_itself_stay_as_they_are():
     assert {-128, 127, 0} <= set(data(pair, "least and greatest integers")["x"].tolist())
 
 
-def test_whole_numbers_keep_to_the_range_that_is_legal():
+def test_whole_numbers_stay_in_their_legal_range():
     words = In("x", s32, lambda n: (n,), values=lambda rng, shape, n: np.zeros(shape, np.int32), legal=(-5, 300))
     pair = pair_of(words)
     for kind in data_kinds(pair):
@@ -180,7 +180,7 @@ def test_floating_point_data_include_values_that_random_numbers_miss():
     assert len(set(data(pair, "one value throughout")["x"].tolist())) == 1
 
 
-def test_data_for_the_hidden_sizes_have_small_numbers_and_equal_neighbours_among_them():
+def test_data_for_the_hidden_sizes_include_small_numbers_and_equal_neighbours():
     pair = pair_of(
         In("x", f32, lambda n: (n,)), In("d", u32, lambda n: (n,), values=lambda rng, shape, n: np.arange(n))
     )
@@ -218,7 +218,7 @@ def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():
     assert same.tobytes() == varied[0]["x"].tobytes()
 
 
-def test_other_nans_have_the_payload_of_cudas_own_among_them():
+def test_other_nans_include_the_payload_of_cudas_nan():
     bits = with_nans(np.full(1000, np.nan, np.float32), 3).view(np.uint32)
     assert np.isnan(bits.view(np.float32)).all()
     assert 0.15 < (bits & 0x7FFFFFFF == 0x7FFFFFFF).mean() < 0.35
@@ -255,14 +255,14 @@ def test_a_case_that_a_kernel_of_the_pair_also_fails_does_not_count():
     assert all(softmax.beyond_contract(case) is None for case in softmax.check)
 
 
-def test_a_fault_is_not_excused_by_a_kernel_that_is_merely_wrong():
+def test_a_fault_is_not_excused_by_a_kernel_that_is_only_wrong():
     softmax = suite("softmax")
     beyond = next(next(iter(question)) for question in softmax.special if question.name == "huge values")
     assert softmax.beyond_contract(beyond)
     assert softmax.beyond_contract(beyond, fault=True) is None
 
 
-def test_the_pairs_kernels_run_a_case_once(monkeypatch):
+def test_the_kernels_of_the_pair_run_a_case_once(monkeypatch):
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     asked = []
     assert set(triad.reference_kernels) == {"cuda", "ptx"}
@@ -272,7 +272,7 @@ def test_the_pairs_kernels_run_a_case_once(monkeypatch):
     assert len(asked) == 1
 
 
-def test_the_first_case_that_is_not_beyond_the_pair_counts():
+def test_the_first_case_that_the_pair_passes_counts():
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     cases = []
     question = CaseSeries("", (cases.append(case) or case for case in triad.check))
@@ -283,7 +283,7 @@ def test_the_first_case_that_is_not_beyond_the_pair_counts():
     assert triad.repeated[0].size not in triad.pair.check_sizes
 
 
-def test_the_poison_of_outputs_and_the_places_of_arrays_can_be_chosen():
+def test_the_poison_of_outputs_and_the_addresses_of_arrays_can_be_chosen():
     triad = suite("triad")
     case = triad.check[0]
     kernel = triad.kernels["ptx"]

@@ -43,7 +43,7 @@ def test_fewer_sectors_come_first_and_then_fewer_instructions():
     assert names(accepted("a", 20, 5), accepted("b", 10, 9), accepted("c", 10, 7)) == ["c", "b", "a"]
 
 
-def test_fewer_ptx_instructions_support_no_claim():
+def test_fewer_ptx_instructions_do_not_rank_candidates():
     assert names(accepted("a", 10, 9, instructions=1), accepted("b", 10, 7, instructions=5)) == ["b", "a"]
 
 
@@ -57,7 +57,7 @@ def test_fewer_ptx_instructions_support_no_claim():
         ([(100, 900), (50, 90)], "ab", [None, None]),
     ],
 )
-def test_ranges_that_overlap_or_are_wide_rank_nothing(ends, order, expected):
+def test_ranges_that_overlap_or_are_wide_do_not_rank(ends, order, expected):
     best = ranked([accepted(name, 10, *pair[:1], most=pair[1]) for name, pair in zip("abcd", ends, strict=False)])
     assert "".join(judgement.file for judgement in best) == order
     assert places(best) == expected
@@ -115,7 +115,7 @@ def test_machine_instructions_are_ranked_and_not_ptx_instructions():
     assert "1=: the counts of bigint_mul256.ptx, bigint_mul256.ptx do not differ." in printed(Ranking([plain, plain]))
 
 
-def test_more_than_any_variant_is_reported_only_of_narrow_ranges():
+def test_executing_more_than_any_variant_is_reported_only_for_narrow_ranges():
     checker = Checker(suite("bigint_mul256"), KERNELS / "ptx" / "bigint_mul256.ptx", CheckOptions())
     checker.ratios = {"cuda": {"sectors": 1.0, "sass_executed": [1.2, 1.3]}}
     checker.executed = {"candidate": executions(120, 124), "cuda": executions(100)}
@@ -126,23 +126,23 @@ def test_more_than_any_variant_is_reported_only_of_narrow_ranges():
         checker.executed = executed
 
 
-def test_times_decide_where_all_have_one():
+def test_times_decide_if_all_have_one():
     assert names(accepted("a", 10, 5, 0.9), accepted("b", 20, 9, 0.8)) == ["b", "a"]
     assert names(accepted("a", 10, 5, 0.9), accepted("b", 20, 9)) == ["a", "b"]
 
 
-def test_the_rejected_come_last_those_that_came_furthest_before_the_others():
+def test_rejected_candidates_come_last_with_those_that_passed_most_stages_first():
     one, two = ended("one", "signature", "no-entry"), ended("two", "results", "wrong-result")
     three, four = ended("three", "results", "unsupported"), accepted("four", 99, 99)
     assert names(one, two, three, four) == ["four", "three", "two", "one"]
 
 
-def test_a_judgement_comes_back_from_its_document_as_it_was():
+def test_a_judgement_is_read_back_from_its_document_unchanged():
     for judgement in (accepted("a", 1, 2, 0.5), ended("b", "results", "wrong-result")):
         assert from_document(to_document(judgement)) == judgement
 
 
-def test_all_files_are_looked_at_first_and_then_those_that_change(tmp_path):
+def test_first_all_files_are_judged_and_then_those_that_change(tmp_path):
     one, two = tmp_path / "one.ptx", tmp_path / "two.ptx"
     one.write_text("1")
     two.write_text("2")

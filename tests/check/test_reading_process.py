@@ -67,7 +67,7 @@ def test_a_text_that_is_compiled_has_its_own_process(server):
     assert len(set(pids)) == 2
 
 
-def test_a_kernel_that_runs_gets_a_process_that_has_only_read_confined_and_as_the_last(server):
+def test_a_kernel_that_runs_gets_a_confined_process_that_has_only_read_and_is_its_last(server):
     status = {}
 
     def look(stage, pid):
@@ -89,7 +89,7 @@ def test_a_task_with_other_limits_has_its_own_process(server):
 
 
 @pytest.mark.parametrize(("name", "value"), [("separate", True), ("limits", {"seconds": 1.0})])
-def test_a_process_takes_no_task_that_needs_another_beginning(name, value):
+def test_a_process_takes_no_task_that_needs_another_setup(name, value):
     """Whether the emulator runs in it is decided at its first task, and limits cannot be raised."""
     first = {"limits": {"seconds": 120.0}, "separate": False, "path": "a"}
     process = JudgingProcess(first, None, None)
@@ -97,7 +97,7 @@ def test_a_process_takes_no_task_that_needs_another_beginning(name, value):
     assert not process.suits({**first, name: value})
 
 
-def test_a_waiting_process_that_others_end_costs_nothing(server):
+def test_if_others_end_a_waiting_process_nothing_is_lost(server):
     [reader] = pids_of(server, cut())
     os.kill(reader, signal.SIGKILL)
     assert pids_of(server, cut()) != [reader]
@@ -128,7 +128,7 @@ def test_a_waiting_process_ends_after_some_seconds_without_a_task(server):
 @pytest.mark.parametrize(
     ("begun", "language", "free"), [("parses", "ptx", 1), ("results", "ptx", 0), ("parses", "cuda", 0)]
 )
-def test_a_process_in_which_a_kernel_may_have_run_is_not_used_again_whatever_it_says(server, begun, language, free):
+def test_a_process_in_which_a_kernel_may_have_run_is_never_used_again(server, begun, language, free):
     """A kernel that has taken over its process can write any event."""
     real = judge_candidate(cut(), TASK, server)
     own, line = socket.socketpair()

@@ -29,14 +29,14 @@ def test_an_error_in_proportion_to_its_terms_is_a_rounding(share, is_right):
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_an_infinity_is_no_rounding(value):
+def test_an_infinity_is_not_a_rounding(value):
     pair, case = suite("sgemm_tiled").pair, huge_case("sgemm_tiled")
     changed = narrow(case.expected.outputs["c"])
     changed[np.unravel_index(np.abs(changed).argmin(), changed.shape)] = value
     assert not is_rounding(pair, case, {"c": changed}, SEED)
 
 
-def test_a_result_that_must_be_exact_and_one_that_is_no_sum_have_no_rounding():
+def test_an_exact_result_and_one_that_is_no_sum_have_no_rounding():
     for name in ("transpose", "softmax"):
         own = suite(name)
         case = huge_case(name) if name == "transpose" else own.check[0]

@@ -32,7 +32,7 @@ def test_peaks_are_at_both_ends_in_every_part_of_a_row_and_at_every_element_of_a
             assert len(set(zip(positions // 1024, positions % 4, strict=True))) == 32
 
 
-def test_with_few_rows_a_peak_is_now_and_then_at_an_end():
+def test_with_few_rows_a_peak_is_sometimes_at_an_end():
     ones = [int(peak_positions(rng(seed), 1, 1000)[0]) for seed in range(40)]
     assert {0, 999} < set(ones)
     assert len(set(ones)) > 5
@@ -86,7 +86,7 @@ NONLINEAR = {"triad": [], "sgemm_tiled": [], "transpose": [], "scan": [], "softm
 
 
 @pytest.mark.parametrize(("name", "inputs"), NONLINEAR.items())
-def test_only_inputs_of_which_results_are_no_sums_of_products_get_great_elements(name, inputs):
+def test_only_inputs_whose_results_are_no_sums_of_products_get_great_elements(name, inputs):
     assert suite(name).nonlinear == inputs
     assert (GREAT in {question.name for question in suite(name).special}) == bool(inputs)
 

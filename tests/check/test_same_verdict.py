@@ -23,7 +23,7 @@ def document(path):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot tie a process to one core")
 @pytest.mark.parametrize("name", ["races.ptx", pytest.param("honest.cu", marks=pytest.mark.long)])
-def test_a_seed_gives_one_verdict_on_any_cores_with_any_hash_seed_cached_or_not(name, tmp_path, monkeypatch):
+def test_a_seed_gives_the_same_verdict_with_any_cores_hash_seed_and_cache(name, tmp_path, monkeypatch):
     path = tmp_path / name
     path.write_text(f"// {tmp_path}\n" + (HOSTILE / name).read_text())  # new to the cache
     cores = os.sched_getaffinity(0)

@@ -23,7 +23,7 @@ VARIANTS = [
 BUT_COUNTS = tuple(stage for stage in STAGES if stage != "counts")
 
 
-def test_there_are_as_many_as_are_shipped():
+def test_all_shipped_variants_are_tested():
     assert len(VARIANTS) >= 2 * len(PAIRS)
 
 
@@ -40,7 +40,7 @@ def test_a_shipped_variant_is_accepted(name, source):
 
 @pytest.mark.long  # half a second per variant, to derive its machine instruction counts
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_shipped_variant_counts_as_much_as_itself(name):
+def test_a_shipped_variant_has_the_counts_of_itself(name):
     for source in (
         candidate for candidate in PAIRS[name].right_sources if candidate.variant not in PAIRS[name].pair.launches
     ):

@@ -96,7 +96,7 @@ LEGAL_CUDA = (
 
 
 @pytest.mark.parametrize(("name", "content"), [("legal.ptx", LEGAL_PTX.encode()), ("legal.cu", LEGAL_CUDA)])
-def test_unusual_but_legal_text_is_accepted(name, content):
+def test_unusual_legal_text_is_accepted(name, content):
     """printf, functions without a body, several kernels, aliases, templates, other ends of lines."""
     judgement = judged(Path(name), "triad", content)
     assert outcome(judgement) == "accepted", judgement.decisive
@@ -165,7 +165,7 @@ OPEN = [
 
 
 @pytest.mark.parametrize(("change", "cut"), OPEN)
-def test_ptxas_is_not_asked_about_a_text_whose_braces_stay_open(change, cut, monkeypatch, tmp_path):
+def test_ptxas_is_not_started_for_a_text_whose_braces_stay_open(change, cut, monkeypatch, tmp_path):
     text = change(PTX)
     assert has_unclosed_brace(text) == cut
     if cut:

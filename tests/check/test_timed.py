@@ -87,13 +87,13 @@ def test_cuda_c_is_timed_as_the_ptx_that_was_judged(kernels, tmp_path):
 
 
 @pytest.mark.long
-def test_the_folder_of_the_pairs_is_left_as_it_is(accepted, kernels):
+def test_the_folder_of_the_pairs_is_not_changed(accepted, kernels):
     before = sorted(kernels.rglob("*"))
     timed(accepted, kernels, TIMES)
     assert sorted(kernels.rglob("*")) == before
 
 
-def test_a_candidate_that_is_wrong_on_the_gpu_alone_is_rejected_there(accepted, kernels):
+def test_a_candidate_that_is_wrong_only_on_the_gpu_is_rejected_there(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES, wrong)
     assert (judgement.verdict, judgement.ended_at) == (REJECTED, "time")
     assert judgement.decisive.code == "wrong-on-gpu"
@@ -103,14 +103,14 @@ def test_a_candidate_that_is_wrong_on_the_gpu_alone_is_rejected_there(accepted, 
 
 
 @pytest.mark.long
-def test_a_device_that_it_may_have_lost_rejects_it(accepted, kernels):
+def test_a_candidate_that_may_have_lost_the_device_is_rejected(accepted, kernels):
     lost = DeviceLost("an illegal address.", ("cuda", "ptx.candidate"))
     judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [lost])
     assert judgement.decisive.message == "the device was lost: an illegal address."
 
 
 @pytest.mark.long
-def test_a_device_that_the_machine_lost_is_not_the_candidates_fault(accepted, kernels):
+def test_a_device_that_the_machine_lost_is_not_blamed_on_the_candidate(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [DeviceLost("an ECC error.")])
     assert judgement.verdict == ACCEPTED
     assert [(finding.code, finding.message) for finding in judgement.findings if finding.code == "not-timed"] == [

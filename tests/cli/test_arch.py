@@ -28,7 +28,7 @@ def without_figures(text):
     return "\n".join(line.rstrip() for line in re.sub(r"\d+\.\d+\.\d+", "V", text).splitlines()) + "\n"
 
 
-def test_a_pair_with_a_locked_variant_and_one_of_a_family_is_printed_whole(ptxbench, kernels):
+def test_a_pair_with_a_locked_variant_and_a_family_variant_is_printed_whole(ptxbench, kernels):
     (kernels / "ptx" / "scale.fence.ptx").write_text(LOCKED)
     (kernels / "ptx" / "scale.redux.ptx").write_text(FAMILY)
     ran = ptxbench("arch", "scale", "--kernels", kernels, *SOME)
@@ -73,7 +73,7 @@ def file(tmp_path, kernels):
     return file
 
 
-def test_json_holds_every_figure_refusal_and_driver_and_is_alone_on_stdout(ptxbench, file):
+def test_json_has_every_figure_refusal_and_driver_and_nothing_else_is_on_stdout(ptxbench, file):
     ran = ptxbench("arch", file("fence.ptx", LOCKED), "--json", "--target=sm_90*", "--columns=sass")
     document = json.loads(ran.out)
     assert (ran.status, ran.err, document["schema"], document["targets"]) == (
@@ -124,7 +124,7 @@ def test_a_column_shows_the_chosen_value(ptxbench, file):
     assert "\nsm_90     100\n" in ran.out
 
 
-def test_files_and_pairs_can_be_asked_for_together(ptxbench, kernels, file):
+def test_files_and_pairs_can_be_given_together(ptxbench, kernels, file):
     path = file("other.cu", CUDA)
     ran = ptxbench("arch", path, "scale", "--kernels", kernels, "--target=sm_90")
     assert re.search(r"^other\.cu\n.*^scale\n.*^4 of 4 builds assemble: 4 variants of 2\.$", ran.out, re.M | re.S)
@@ -173,7 +173,7 @@ def test_the_encoding_of_a_file(ptxbench, tmp_path, monkeypatch, name, text, enc
     assert (ran.status, words in ran.err) == (status, True), ran
 
 
-def test_a_kernel_that_no_target_takes_ends_with_4(ptxbench, file):
+def test_a_kernel_that_no_target_accepts_ends_with_4(ptxbench, file):
     ran = ptxbench("arch", file("bad.ptx", changed(PTX, "mul.rn.f32", "mul.no.f32")))
     assert ran.status == 4
     assert "1 scale on every target: bad.ptx:35: " in ran.out
@@ -214,7 +214,7 @@ def test_a_variant_must_work_on_one_target_too(ptxbench, kernels):
     assert ptxbench(*command, "--target=sm_75", "--target=sm_90a").status == 0
 
 
-def test_what_could_not_be_tried_is_not_all(ptxbench, kernels, monkeypatch):
+def test_targets_that_could_not_be_tried_are_not_counted_as_all(ptxbench, kernels, monkeypatch):
     def find():
         raise ToolMissing("No NVRTC.")
 
@@ -222,7 +222,7 @@ def test_what_could_not_be_tried_is_not_all(ptxbench, kernels, monkeypatch):
     assert ptxbench("arch", "scale", "--kernels", kernels, "--target=sm_75", "--require-all").status == 5
 
 
-def test_without_ptxas_there_is_nothing_to_ask(ptxbench, kernels, monkeypatch):
+def test_without_ptxas_there_is_one_message(ptxbench, kernels, monkeypatch):
     program = locate.program
     monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else program(name))
     ran = ptxbench("arch", "scale", "--kernels", kernels)

@@ -45,7 +45,7 @@ def transpose():
 # ---- the command together with the gate
 
 
-def test_the_gate_still_takes_a_run_and_one_that_is_called_audit_by_its_path(ptxbench):
+def test_the_gate_still_takes_a_run_even_one_at_the_path_audit(ptxbench):
     Path("audit").write_text(to_json(BASE))
     Path("head.json").write_text(to_json(BASE))
     for head in ("head.json", "./audit"):
@@ -54,7 +54,7 @@ def test_the_gate_still_takes_a_run_and_one_that_is_called_audit_by_its_path(ptx
         assert "Gate: passed (exit status 0)." in ran.out
 
 
-def test_both_have_help_and_name_each_other(ptxbench):
+def test_both_commands_have_help_and_name_each_other(ptxbench):
     gate, audit = ptxbench("gate", "--help"), ptxbench("gate", "audit", "--help")
     assert gate.out.startswith("Usage: ptxbench gate [OPTIONS] [HEAD]")
     assert "ptxbench gate audit" in gate.out
@@ -156,7 +156,7 @@ def test_stored_runs_are_judged_against_each_other(ptxbench):
     assert stored["lines"][0]["false_alarms_apart"]["trials"] == 3
 
 
-def test_a_stored_run_that_is_cut_in_half_is_named(ptxbench):
+def test_a_truncated_stored_run_is_named(ptxbench):
     path = save(run(0), Path("results"))
     path.write_text(path.read_text()[:1000])
     ran = ptxbench("gate", "audit", "--runs", "results")
@@ -198,13 +198,13 @@ def test_a_kernel_that_cannot_be_read_is_reported_with_status_4(ptxbench, transp
         assert message in ran.err
 
 
-def test_mutants_that_all_were_skipped_judge_nothing(ptxbench, transpose):
+def test_if_all_mutants_were_skipped_there_is_no_verdict(ptxbench, transpose):
     ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose, "--edit", "registers spilled")
     assert ran.status == 5
     assert "Audit: 0 of 0 edits judged correctly (exit status 5)." in ran.out
 
 
-def test_without_a_part_both_are_done(ptxbench, transpose):
+def test_without_a_chosen_part_both_are_done(ptxbench, transpose):
     ran = ptxbench("gate", "audit", "--suites", "1", "--kernels", transpose, "--edit", "other comments")
     assert "32 of 32 targets met, 1 of 1 edits judged correctly (exit status 0)." in ran.out
 

@@ -46,7 +46,7 @@ def test_a_baseline_is_set_and_gated_against(ptxbench):
 
 
 @pytest.mark.parametrize("run", [BASE, TIMED])
-def test_a_baseline_judges_as_the_run_that_it_was_made_from(ptxbench, run):
+def test_a_baseline_gives_the_verdicts_of_the_run_that_it_was_made_from(ptxbench, run):
     put(ptxbench, run)
     [path] = Path("baselines").glob("*.json")
     for head in (WORSE, TIMED, BASE):
@@ -58,7 +58,7 @@ def test_a_baseline_judges_as_the_run_that_it_was_made_from(ptxbench, run):
         assert gated[0] == gated[1]
 
 
-def test_a_baseline_is_for_review_one_count_a_line_and_nothing_that_no_verdict_needs(ptxbench):
+def test_a_baseline_has_one_count_per_line_and_only_what_verdicts_need(ptxbench):
     put(ptxbench, BASE)
     text = PATH.read_text()
     assert '      "ptx_barriers": 64\n' in text
@@ -106,7 +106,7 @@ def test_a_damaged_baseline_is_not_overwritten_and_the_message_gives_advice(ptxb
     assert put(ptxbench, BASE).status == 0
 
 
-def test_a_reason_is_asked_for(ptxbench):
+def test_a_baseline_needs_a_reason(ptxbench):
     ran = ptxbench("baseline", "set", saved(BASE))
     assert (ran.status, "Missing option '--reason'" in ran.err) == (2, True)
     assert put(ptxbench, BASE, " ").err.startswith("Error: The reason is empty.")
@@ -136,7 +136,7 @@ def test_show_lists_the_baselines_with_their_reasons(ptxbench):
     assert max(map(len, ran.out.splitlines())) <= 100
 
 
-def test_a_baseline_is_not_taken_for_a_saved_run(ptxbench):
+def test_a_baseline_is_not_treated_as_a_saved_run(ptxbench):
     save(BASE, Path("results/emulator-sm_90"))
     put(ptxbench, WORSE)
     assert ptxbench("gate", "latest", "--base", "latest").status == 0

@@ -84,7 +84,7 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("lines", "expected"), STATUSES)
-def test_a_fail_alone_is_exit_status_5_and_the_file_says_so_too(calibrate, tmp_path, lines, expected):
+def test_only_a_fail_is_exit_status_5_and_the_file_has_it_too(calibrate, tmp_path, lines, expected):
     status, out, _ = calibrate(*lines, options=["--json"])
     assert status == expected
     document = json.loads(out)
@@ -115,12 +115,12 @@ def test_without_a_gpu_one_sentence_says_where_to_calibrate(monkeypatch, capsys,
     assert not (tmp_path / "results").exists()
 
 
-def test_results_is_an_option_of_calibrating_alone(capsys):
+def test_results_is_an_option_only_of_calibrating(capsys):
     assert main(["doctor", "--results", "elsewhere"]) == 2
     assert capsys.readouterr().err == ("Error: --results needs --calibrate or --first-run.\n")
 
 
-def test_a_whole_checklist_goes_through(monkeypatch, tmp_path, capsys):
+def test_a_whole_checklist_passes(monkeypatch, tmp_path, capsys):
     """Every check on a scripted device, as for a GPU."""
     monkeypatch.setattr(module, "LEAST_COPY", 1 << 16)
     monkeypatch.setattr(_calibrate, "gpu_calibration_suite", new_suite)

@@ -70,7 +70,7 @@ def test_an_accepted_candidate_shows_its_figures_and_the_pairs(ptxbench, kernels
     assert max(map(len, ran.out.splitlines())) <= 100
 
 
-def test_several_are_ranked_and_the_gravest_decides(ptxbench, kernels, files):
+def test_several_candidates_are_ranked_and_the_worst_decides_the_exit_status(ptxbench, kernels, files):
     ran = ptxbench("check", "other.cu", "broken.ptx", "mine.ptx", *FAST, "--kernels", kernels)
     assert ran.status == 4
     ranking = ran.out.rpartition("candidate")[2]
@@ -118,7 +118,7 @@ def test_a_seed_repeats_a_judgement_and_without_one_each_is_another(ptxbench, ke
     assert hidden[0] == hidden[1]
 
 
-def test_a_line_of_cuda_c_is_one_of_the_file(ptxbench, kernels, tmp_path):
+def test_a_line_of_cuda_c_is_a_line_of_the_file(ptxbench, kernels, tmp_path):
     (tmp_path / "mine.cu").write_text(CUDA.replace("if (i < n)", "if (i <= n)"))
     ran = ptxbench("check", "mine.cu", *FAST, "--kernels", kernels, "--json")
     (fault,) = json.loads(ran.out)["candidates"][0]["findings"]
@@ -249,7 +249,7 @@ def test_watching_judges_changed_files_with_a_new_seed_each_time(ptxbench, kerne
 
 
 @pytest.mark.long
-def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels, tmp_path, monkeypatch):
+def test_watching_with_a_seed_prints_a_note_that_the_seed_stays(ptxbench, kernels, tmp_path, monkeypatch):
     (one := tmp_path / "one.ptx").write_text("junk")
     (notes := tmp_path / "notes.txt").write_text("no kernel")
     steps = iter([lambda: notes.write_text("nor here"), interrupt])

@@ -37,7 +37,7 @@ def test_a_bug_that_was_not_caught_is_listed_and_ends_with_3(ptxbench, kernels, 
     assert "0 of 2 bugs caught (exit status 3)" in ran.out
 
 
-def test_mistakes_are_a_sentence(ptxbench, kernels):
+def test_a_mistake_gets_one_sentence(ptxbench, kernels):
     assert "Unknown pair 'scael'" in ptxbench("check", "--audit", "scael", "--kernels", kernels).err
     ran = ptxbench("check", "--audit", "scale", "--kernels", kernels, "--edit", "bounds")
     assert (ran.status, "Unknown kind of bug 'bounds'" in ran.err) == (2, True)

@@ -55,7 +55,7 @@ def test_a_regression_is_counted_once_more_in_a_run_that_is_kept_and_named(ptxbe
     assert re.search(rf"Saved results/emulator-sm_90/[\w.]+-{again.run.id}\.confirms-{head.run.id}\.json\n", ran.err)
 
 
-def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
+def test_a_second_call_gives_the_same_verdict_without_a_third_run(ptxbench, worse):
     first = ptxbench("gate", "--kernels", worse, "--confirm", "--json")
     again = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")  # latest: not the confirming run
     assert again == (3, first.out, "")
@@ -76,14 +76,14 @@ def test_a_confirming_run_is_not_confirmed_again(ptxbench, worse):
     assert ran == (2, "", message)
 
 
-def test_where_all_is_green_nothing_runs(ptxbench, kernels):
+def test_if_all_rows_pass_nothing_runs(ptxbench, kernels):
     ptxbench("run", "--kernels", kernels, "--backend", "emulator")
     ran = ptxbench("gate", "latest", "--base", "latest", "--kernels", kernels, "--confirm")
     assert (ran.status, ran.err) == (0, "Nothing to confirm: no row fails by a number, is wrong or is undecided.\n")
     assert len(saved()) == 1
 
 
-def test_counts_that_are_not_the_same_twice_are_a_bug_and_no_verdict(ptxbench, worse):
+def test_counts_that_differ_between_two_runs_are_a_bug_and_no_verdict(ptxbench, worse):
     assert ptxbench("gate", "--kernels", worse).status == 3
     [path] = Path("results").rglob("*.json")
     text = path.read_text()
@@ -130,7 +130,7 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("name", "text", "message"), OTHER)
-def test_kernels_that_are_others_now_confirm_nothing(ptxbench, worse, name, text, message):
+def test_kernels_that_have_changed_confirm_nothing(ptxbench, worse, name, text, message):
     assert ptxbench("gate", "--kernels", worse).status == 3
     path = worse / name
     path.write_text(text) if text else path.unlink()
@@ -238,7 +238,7 @@ def test_rounds_of_both_runs_are_pooled(ptxbench, kernels, gpu):
     assert path.parent.name == "scripted-gpu"
 
 
-def test_a_good_round_does_not_take_the_place_of_bad_ones(ptxbench, kernels, gpu):
+def test_a_good_round_does_not_replace_bad_ones(ptxbench, kernels, gpu):
     Path("ptxbench.toml").write_text(HELD)
     base = rounds_of(ptxbench, kernels, "base.json", 1.0, 6)
     (kernels / "ptx" / "scale.ptx").write_text(BARRIER)

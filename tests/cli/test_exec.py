@@ -162,7 +162,7 @@ def test_machine_instructions_are_those_that_the_code_has_for_each_warp(folder, 
     }  # fmt: skip
 
 
-def test_of_a_kernel_that_was_stopped_no_machine_instructions_are_counted(folder, ptxbench):
+def test_no_machine_instructions_are_counted_for_a_stopped_kernel(folder, ptxbench):
     [kernel] = json.loads(ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS[:-1], "u32=4000", "--json").out)["kernels"]
     assert (kernel["status"], kernel["executed"]) == ("fault", None)
 
@@ -181,7 +181,7 @@ def test_lines_come_most_executed_first_or_as_in_the_file(folder, ptxbench):
     assert counted["file"] == sorted(counted["count"])
 
 
-def test_colour_is_for_terminals_alone(folder, ptxbench, monkeypatch):
+def test_only_terminals_get_colour(folder, ptxbench, monkeypatch):
     plain = ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS).out
     assert "\x1b" not in plain
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -197,7 +197,7 @@ def test_an_array_is_saved_by_name_or_index(folder, ptxbench):
     assert np.load("y.npy").tobytes() == (np.arange(1000, dtype=np.float32) * np.float32(2.5)).tobytes()
 
 
-def test_a_saved_array_is_an_argument_again(execute, ptxbench):
+def test_a_saved_array_can_be_an_argument(execute, ptxbench):
     ptxbench("exec", "scale.cu", *LAUNCH, "--arg", "x:f32[1000]=iota", "--arg", "y:f32[1000]=0", *ARGS[4:],
              "--save", "y=y.npy")  # fmt: skip
     status, document = execute("scale.ptx", *LAUNCH, "--arg", "y.npy", *ARGS[2:])
@@ -263,7 +263,7 @@ def test_ctas_whose_order_matters_run_by_rank_and_the_reason_is_reported(folder,
     assert "order matters" not in ptxbench("exec", *arguments, "--grid", "1").out
 
 
-def test_a_kernel_is_called_clean_only_where_the_sanitizer_checked(folder, ptxbench):
+def test_a_kernel_is_called_clean_only_if_the_sanitizer_checked_it(folder, ptxbench):
     sentence = "The sanitizer found nothing for this input."
     assert sentence in ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS, "--sanitize").out
     assert sentence not in ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS).out
@@ -402,7 +402,7 @@ def test_a_folder_runs_every_kernel_that_takes_the_arguments(folder, ptxbench, e
     assert "- nothing.ptx: 'nothing' has no parameters; leave out --arg." in ran.out
 
 
-def test_a_folder_in_which_all_is_well_is_clean(folder, ptxbench):
+def test_a_folder_without_findings_is_clean(folder, ptxbench):
     assert ptxbench("exec", ".", *LAUNCH, *ARGS).status == 0
 
 
@@ -443,7 +443,7 @@ SLIPS = [
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), SLIPS)
-def test_a_slip_is_a_usage_error_with_a_sentence(folder, ptxbench, arguments, sentence):
+def test_a_wrong_command_line_is_a_usage_error_with_a_sentence(folder, ptxbench, arguments, sentence):
     (folder / "empty").mkdir()
     (folder / "notes.txt").write_text("not a kernel\n")
     (folder / "none.ptx").write_text(HEADER)
@@ -462,7 +462,7 @@ def test_a_slip_is_a_usage_error_with_a_sentence(folder, ptxbench, arguments, se
         (HEADER + "// µ\n", "Error: bad.ptx:4: column 4 is 'µ' (byte 0xc2), which is not ASCII."),
     ],
 )
-def test_text_other_than_ptx_is_a_broken_kernel(folder, ptxbench, text, message):
+def test_a_file_that_is_not_ptx_is_a_broken_kernel(folder, ptxbench, text, message):
     (folder / "bad.ptx").write_text(text, encoding="utf-8")
     ran = ptxbench("exec", "bad.ptx")
     assert (ran.status, ran.out) == (4, "")

@@ -88,7 +88,7 @@ def test_arguments_go_to_the_parameters_of_their_names_in_any_order(document, or
 
 
 @pytest.mark.parametrize("name", ["output", "x", "in_", "kernels", "_Z6scaledIfEvPKT_PS0_S0_i_param_9"])
-def test_a_name_that_no_parameter_has_is_refused_and_not_taken_in_order(ptxbench, name):
+def test_a_name_that_no_parameter_has_is_refused(ptxbench, name):
     ran = ptxbench("exec", *SCALED, "--arg", f"{name}:f32[32]=zeros", "--arg", "f32=2", "--arg", "s32=1")
     assert (ran.status, ran.out) == (2, "")
     assert re.match(
@@ -125,7 +125,7 @@ def test_a_fault_names_the_line_of_cuda_c_and_the_parameter(ptxbench, document):
     assert re.search(rf"^PTX {fault[1]} \| ld\.global\.\S+ %\w+, \[%\w+\];$", out, re.M)
 
 
-def test_a_finding_names_lines_of_cuda_c_alone_and_both_of_a_race(ptxbench, document):
+def test_a_finding_names_only_lines_of_cuda_c_and_both_lines_of_a_race(ptxbench, document):
     arguments = (*SHUFFLED, "--arg", "out:f32[64]=zeros", "--sanitize")
     stored, loaded = line_of("tile[threadIdx.x] ="), line_of("tile[threadIdx.x ^ 32]")
     kernel = document(*arguments)

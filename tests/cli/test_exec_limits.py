@@ -56,7 +56,7 @@ ODD = [
 
 
 @pytest.mark.parametrize(("options", "status", "message"), ODD, ids=[" ".join(row[0])[:40] for row in ODD])
-def test_odd_numbers_end_in_a_sentence(folder, ptxbench, options, status, message):
+def test_unusual_numbers_get_one_sentence(folder, ptxbench, options, status, message):
     ran = ptxbench("exec", "k.ptx", *options)
     assert ran.status == status, ran.err
     assert message in ran.err
@@ -70,7 +70,7 @@ def test_arrays_beyond_this_machines_memory_are_refused_before_they_are_made(fol
     assert ptxbench("exec", "k.ptx", *GOOD).status == 0
 
 
-def test_memory_that_runs_out_all_the_same_ends_in_a_sentence(folder, ptxbench, monkeypatch):
+def test_memory_that_runs_out_nevertheless_gets_one_sentence(folder, ptxbench, monkeypatch):
     monkeypatch.setattr("ptxbench.execution.make", lambda *_: (_ for _ in ()).throw(MemoryError))
     ran = ptxbench("exec", "k.ptx", *GOOD)
     assert (ran.status, ran.err) == (
@@ -89,7 +89,7 @@ def test_a_limit_of_the_address_space_counts(folder):
     assert re.fullmatch(r"Error: The arrays take 6\.0 GB; \d\.\d GB are free\. Use smaller ones\.\n", ran.stderr)
 
 
-def test_a_kernel_that_is_too_large_is_the_kernels_fault(folder, ptxbench):
+def test_a_kernel_that_is_too_large_is_a_broken_kernel(folder, ptxbench):
     ran = ptxbench("exec", "local.ptx")
     assert ran.status == 4
     assert "KernelTooLarge: local.ptx:6: 's' takes 100,000,000 bytes of local memory for each thread" in ran.out

@@ -106,7 +106,7 @@ def test_tensor_maps_are_arguments(folder, ptxbench):
     np.testing.assert_array_equal(np.load("to.npy"), expected)
 
 
-def test_a_map_that_no_gpu_takes_is_one_sentence(folder, ptxbench):
+def test_a_map_that_no_gpu_accepts_gets_one_sentence(folder, ptxbench):
     (folder / "copy.ptx").write_text(WITH_MAP)
     options = [
         word for tensor in ("map(&x, box=3x4)", "map(&x, box=32x4)", "x:f32[4,64]=iota") for word in ("--arg", tensor)

@@ -16,13 +16,13 @@ def results(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != NVBENCH])
-def test_a_form_of_text_goes_to_a_file_or_to_stdout(results, ptxbench, form):
+def test_a_text_format_is_written_to_a_file_or_to_stdout(results, ptxbench, form):
     assert ptxbench("export", "4ead", "--to", form, "-o", "out") == (0, "", "")
     assert Path("out").read_text() == exporter(form)(HEAD)
     assert ptxbench("export", "--to", form).out == exporter(form)(HEAD)
 
 
-def test_nvbench_goes_into_a_folder(results, ptxbench):
+def test_nvbench_is_written_into_a_folder(results, ptxbench):
     assert ptxbench("export", "latest", "--to", "nvbench", "-o", "out/nv") == (0, "", "")
     assert {path.name for path in Path("out/nv").glob("*.json")} == {"cuda.json", "ptx.json", "ptx.v4.json"}
     assert ptxbench("export", "latest", "--to", "nvbench", "-o", "out/nv").status == 0

@@ -111,7 +111,7 @@ BASES = [
 
 
 @pytest.mark.parametrize(("base", "status", "message"), [row[1:] for row in BASES], ids=[row[0] for row in BASES])
-def test_the_base_has_its_part_in_the_exit_status(ptxbench, base, status, message):
+def test_the_base_is_part_of_the_exit_status(ptxbench, base, status, message):
     bad = after(status="broken", reason="no PTX.") if status == 5 and base is not EMPTY else BEFORE
     ran = judged(ptxbench, counted({"triad": bad, "scan": BEFORE}), base)
     assert (ran.status, message in ran.out + ran.err) == (status, True), ran
@@ -143,7 +143,7 @@ def test_other_tools_make_their_own_counts_incomparable_but_not_the_emulators(pt
     assert judged(ptxbench, worse).status == 3
 
 
-def test_only_incomparable_rows_never_pass_whatever_the_config_says(ptxbench):
+def test_only_incomparable_rows_never_pass_with_any_config(ptxbench):
     head = counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2})
     ran = judged(ptxbench, head, config='version = 1\n[gate]\nnot_comparable = "warn"')
     assert ran.status == 5
@@ -164,7 +164,7 @@ def test_other_launches_are_judged_by_the_counts(ptxbench):
 WARNING = 'version = 1\n[gate]\nnot_comparable = "warn"'
 
 
-def test_rows_that_are_incomparable_for_other_reasons_than_the_tools_fail_whatever_the_config_says(ptxbench):
+def test_rows_that_are_incomparable_for_other_reasons_than_the_tools_always_fail(ptxbench):
     other_work = replace(BASE.cells[0], work={"flops": 1, "bytes": 2})
     head = replace(BASE, cells=[other_work, *BASE.cells[1:]])
     assert judged(ptxbench, head, config=WARNING).status == 5
@@ -172,7 +172,7 @@ def test_rows_that_are_incomparable_for_other_reasons_than_the_tools_fail_whatev
     assert judged(ptxbench, replace(head, toolchain=UNLIKE_TOOLS.toolchain), config=WARNING).status == 5
 
 
-def test_the_tools_that_the_config_insists_on(ptxbench):
+def test_the_config_can_require_tools(ptxbench):
     config = 'version = 1\n[gate]\ntoolchain = { ptxas = "13.2.78" }'
     assert judged(ptxbench, BASE, config=config).status == 0
     ran = judged(ptxbench, UNLIKE_TOOLS, config=config)
@@ -215,7 +215,7 @@ def test_a_first_run_is_judged_by_its_verification_and_says_that_it_has_no_basel
 
 
 @pytest.mark.parametrize("head", [EMPTY, counted({"a": Kernel(status="unsupported")})])
-def test_a_first_run_without_anything_verified_is_not_green(ptxbench, head):
+def test_a_first_run_without_a_verified_kernel_does_not_pass(ptxbench, head):
     head = replace(head, cells=[replace(own, variants={"ptx": own.variants["ptx"]}) for own in head.cells])
     ran = judged(ptxbench, head, None)
     assert ran.status == 5
@@ -232,7 +232,7 @@ def test_the_gate_fails_if_a_named_mode_gives_no_verdict(ptxbench, mode):
 
 
 @pytest.mark.parametrize("mode", ["ratio", "time"])
-def test_a_mode_that_is_named_and_only_unsure_is_not_green_by_the_counters_of_another(ptxbench, mode):
+def test_a_named_mode_that_is_only_inconclusive_does_not_pass_because_another_mode_does(ptxbench, mode):
     head = timed({"cuda": Kernel(50, "B"), "ptx": Kernel(50, "B")}, 4)  # rounds: too few
     ran = judged(ptxbench, head, TIMED, "--mode", mode, "--mode", "counters")
     assert ran.status == 5
@@ -308,7 +308,7 @@ def test_an_expired_waiver_is_an_error_before_anything_is_judged(ptxbench):
                           "Fix the kernel, remove the waiver, or give it a new date.\n")  # fmt: skip
 
 
-def test_rules_in_a_pyproject_judge_and_what_is_proposed_can_be_pasted_there(ptxbench):
+def test_rules_in_a_pyproject_apply_and_proposed_waivers_can_be_pasted_there(ptxbench):
     project = Path("pyproject.toml")
     project.write_text('[tool.ptxbench]\nversion = 1\n[[tool.ptxbench.pair]]\nmatch = "traid"\nbudget = 0.1\n')
     ran = judged(ptxbench, WORSE)
@@ -442,7 +442,7 @@ def commit(ptxbench, run):
     return ptxbench("baseline", "set", run, "--reason", "the first")
 
 
-def test_without_head_the_pairs_run_on_the_emulator_and_are_held_against_the_baseline(ptxbench, kernels):
+def test_without_head_the_pairs_run_on_the_emulator_and_are_compared_with_the_baseline(ptxbench, kernels):
     first = ptxbench("gate", "--kernels", kernels)
     assert first.status == 0
     assert "There is no baseline" in first.out
@@ -564,7 +564,7 @@ def test_the_page_of_the_gate_has_a_row_for_every_exit_status():
     assert re.findall(r"^\| (\d+) \|", table, re.M) == [str(int(status)) for status in ExitStatus]
 
 
-def test_runs_are_named_as_everywhere(ptxbench):
+def test_runs_are_named_as_in_other_commands(ptxbench):
     save(BASE, Path("results/emulator-sm_90"))
     save(replace(WORSE, run=replace(WORSE.run, started="2026-03-01T00:00:00Z")), Path("results/emulator-sm_90"))
     assert ptxbench("gate", "latest", "--base", "ba5e").status == 3

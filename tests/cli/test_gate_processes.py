@@ -70,7 +70,7 @@ MOMENTS = {
 
 
 @pytest.mark.long
-def test_gates_at_once_and_one_that_is_killed_leave_whole_files(ptxbench, kernels):
+def test_simultaneous_gates_and_a_killed_one_leave_complete_files(ptxbench, kernels):
     assert ptxbench("gate", "--kernels", kernels).status == 0
     assert commit(ptxbench, "latest").status == 0
     before = BASELINE.read_bytes()
@@ -81,7 +81,7 @@ def test_gates_at_once_and_one_that_is_killed_leave_whole_files(ptxbench, kernel
     assert BASELINE.read_bytes() == before
 
 
-def test_half_a_file_would_be_noticed():
+def test_an_incomplete_file_would_be_noticed():
     write_runs()
     Path("results").mkdir()
     Path("results/a.json").write_text(Path("base.json").read_text()[:1000])
@@ -93,7 +93,7 @@ def test_half_a_file_would_be_noticed():
 
 
 @pytest.mark.long
-def test_gates_that_are_killed_leave_whole_runs_and_the_baseline_as_it_was(kernels, ptxbench):
+def test_killed_gates_leave_complete_runs_and_an_unchanged_baseline(kernels, ptxbench):
     assert ptxbench("run", "--kernels", kernels, "--backend", "emulator").status == 0
     assert ptxbench("baseline", "set", "latest", "--reason", "first").status == 0
     before = BASELINE.read_bytes()
@@ -135,7 +135,7 @@ def write_runs():
 
 
 @pytest.mark.long
-def test_baselines_that_are_set_at_once_leave_one_of_them_whole(ptxbench):
+def test_baselines_that_are_set_simultaneously_leave_a_complete_one(ptxbench):
     write_runs()
     setters = [start(program(""), "baseline", "set", name, "--reason", name) for name in [*RUNS, *RUNS]]
     assert [ended(setter)[0] for setter in setters] == [0] * 4

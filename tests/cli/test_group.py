@@ -24,7 +24,7 @@ def test_help_names_every_command(ptxbench):
     assert "Exit status: 0 good" in ran.out
 
 
-def test_the_line_of_each_command_is_whole(ptxbench):
+def test_the_line_of_each_command_is_not_cut(ptxbench):
     commands = ptxbench("--help").out.split("Commands:")[1]
     assert "..." not in commands
 
@@ -97,7 +97,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("error", "status", "message"), FAILURES)
-def test_an_exception_becomes_one_sentence_and_a_status(monkeypatch, ptxbench, error, status, message):
+def test_an_exception_becomes_one_sentence_and_an_exit_status(monkeypatch, ptxbench, error, status, message):
     @click.command("fails")
     def fails():
         raise error
@@ -114,7 +114,7 @@ def test_a_bug_shows_its_traceback_and_asks_for_a_report(monkeypatch, ptxbench):
     assert ran.err.endswith("This is a bug in ptxbench: please report it with the lines above.\n")
 
 
-def test_a_missing_file_reads_as_a_sentence():
+def test_a_missing_file_is_reported_in_a_sentence():
     assert str(IncompletePair("x", ["kernels/ptx/x.ptx"])).startswith("Pair 'x' lacks kernels/ptx/x.ptx.")
 
 
@@ -127,7 +127,7 @@ def processor_seconds(command, environment):
 
 
 @pytest.mark.parametrize(("arguments", "seconds"), [(["--help"], 0.15), (["list"], 1)])
-def test_help_and_list_answer_at_once(tmp_path, arguments, seconds):
+def test_help_and_list_answer_quickly(tmp_path, arguments, seconds):
     """The least of eight runs, in seconds of the processor, so that other work on the machine does not matter."""
     # as installed: with byte code, which the first turn writes
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path / "cache")}

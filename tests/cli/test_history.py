@@ -108,7 +108,7 @@ def test_a_pair_that_is_named_shows_counts_that_never_changed_too(ptxbench):
     assert "the same in every run" not in ptxbench("history", "scan").out
 
 
-def test_the_last_values_alone(ptxbench):
+def test_only_the_last_values_can_be_shown(ptxbench):
     keep(*COUNTED)
     [*series] = json.loads(ptxbench("history", "triad", "--metric", "ptx_barriers", "--last", "1", "--json").out)[
         "series"
@@ -183,7 +183,7 @@ def test_a_run_with_a_count_that_is_not_a_number_is_unreadable(ptxbench):
     assert re.search(r"results/device/20260104T120000Z-e0000003.json:\d+: NaN is not JSON: expected a number", ran.err)
 
 
-def test_a_run_that_lies_there_twice_counts_once():
+def test_a_run_that_is_saved_twice_counts_once():
     collection = collected(COUNTED[0], COUNTED[0])
     assert {len(entry.points) for entry in collection.series()} == {1}
 
@@ -211,7 +211,7 @@ def test_wrong_kernels_controls_and_unjudged_rows_are_not_in_a_series():
     assert "3 values are left out: a label of the cell, such as THROTTLED" in text
 
 
-def test_no_line_is_wider_than_the_terminal_and_ascii_will_do():
+def test_no_line_is_wider_than_the_terminal_also_in_ascii():
     runs = [on_gpu(i) for i in range(12)]
     series = [*collected(*runs).series(), *collected(*COUNTED).series()]
     for width in (100, 80):

@@ -101,6 +101,6 @@ def test_an_unknown_opcode_ends_with_5_and_the_nearest(ptxbench, opcode, sentenc
     assert (document["known"], document["lines"]) == (False, [])
 
 
-def test_a_chapter_and_an_opcode_are_one_too_many(ptxbench):
+def test_a_chapter_and_an_opcode_exclude_each_other(ptxbench):
     ran = ptxbench("isa", "integer", "--opcode", "add.f32")
     assert (ran.status, ran.err) == (2, "Error: Name a CHAPTER or an --opcode, not both.\n")

@@ -5,7 +5,7 @@ import json
 from tests.folders import CUDA, PAIR, PTX, changed
 
 
-def test_a_pair_is_listed_with_all_that_it_offers(kernels, ptxbench):
+def test_a_pair_is_listed_with_all_its_parts(kernels, ptxbench):
     (kernels / "ptx" / "scale.wide.ptx").write_text(changed(PTX, "sm_75", "sm_90a"))
     assert ptxbench("list", "--kernels", "kernels") == (0, """\
 scale
@@ -62,7 +62,7 @@ def test_a_folder_comes_from_the_option_or_the_environment_and_replaces_the_ship
     assert ptxbench("list", "absent").err == "Error: Unknown pair 'absent' in 'kernels'. Known are scale.\n"
 
 
-def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
+def test_json_lists_the_same_pairs_and_nothing_else_is_printed(kernels, ptxbench):
     ran = ptxbench("list", "--kernels", "kernels", "--json")
     (pair,) = json.loads(ran.out)
     assert list(pair) == [
@@ -117,7 +117,7 @@ def test_a_size_of_many_dimensions_is_wrapped_after_a_comma(kernels, ptxbench, m
     assert lines[-2:] == ["  sizes     n=1024,columns=123456,", "            rows=123456"]
 
 
-def test_json_of_a_named_pair_has_all_that_a_writer_of_kernels_needs(kernels, ptxbench):
+def test_json_of_a_named_pair_has_everything_that_a_writer_of_kernels_needs(kernels, ptxbench):
     (pair,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--json").out)
     assert pair["entry"] == "scale"
     arguments = {argument["name"]: argument for argument in pair["arguments"]}

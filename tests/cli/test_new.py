@@ -103,7 +103,7 @@ def test_a_variable_with_an_unwritable_folder_is_reported_by_name(ptxbench, monk
     assert "PTXBENCH_KERNELS" not in ptxbench("new", "1foo").err
 
 
-def test_neither_does_the_folder_of_a_checkout(ptxbench, monkeypatch):
+def test_the_folder_of_a_checkout_needs_no_option_either(ptxbench, monkeypatch):
     monkeypatch.setattr("ptxbench.discovery.default_kernels", lambda: Path.cwd() / "kernels")
     assert told_command(ptxbench("new", "foo").out) == ["run", "foo"]
 
@@ -213,14 +213,14 @@ def test_no_pair_is_written_into_the_package(ptxbench, tmp_path, monkeypatch, in
 
 
 @pytest.mark.parametrize("word", sorted(reserved.CUDA)[::10])
-def test_nvrtc_refuses_the_words_of_cuda_c(word):
+def test_nvrtc_refuses_the_reserved_words_of_cuda_c(word):
     """A tenth of them: each costs NVRTC a compilation."""
     source = (new.TEMPLATE / "cuda" / "new_kernel.cu").read_text().replace("new_kernel(", f"{word}(")
     with pytest.raises(Exception, match=r"x\.cu"):
         nvrtc.translate(nvrtc.find(), source.encode(), Path("x.cu"), "sm_90", ())
 
 
-def test_the_words_are_small_and_each_is_listed_once():
+def test_the_reserved_words_are_lower_case_and_each_is_listed_once():
     for words in (reserved.PTX, reserved.CUDA):
         assert all(new.NAME.fullmatch(word) for word in words)
     assert not reserved.PTX & reserved.CUDA

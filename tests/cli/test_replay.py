@@ -71,7 +71,7 @@ def test_a_run_on_several_gpus_says_so(timed_on, words, tmp_path, ptxbench):
     assert ran.out.splitlines()[-1] == (words or "2 cells, 6 variants: 5 verified, 1 wrong.")
 
 
-def test_a_chosen_row_is_compared_with_where_it_is_verified(tmp_path, monkeypatch, ptxbench):
+def test_rows_are_compared_with_a_chosen_row_if_it_is_verified(tmp_path, monkeypatch, ptxbench):
     monkeypatch.chdir(tmp_path)
     path = save(run_of(CELLS), Path("results"))
     lines = ptxbench("run", "--replay", path, "--reference", "ptx.v4").out.splitlines()

@@ -91,7 +91,7 @@ def test_a_report_that_cannot_be_made_gives_one_sentence_and_status_2(results, p
     assert not Path("report.html").exists()
 
 
-def test_what_was_made_once_is_not_made_again(results, emulated, ptxbench, monkeypatch):
+def test_builds_are_not_made_again(results, emulated, ptxbench, monkeypatch):
     options = ("--kernels", emulated.kernels, "--target", "sm_90", "--target", "sm_100")
     assert ptxbench("report", "-o", "first.html", *options).status == 0
     for tool in ("ptxas.assemble", "nvrtc.compiled", "sass.disassembler"):

@@ -73,7 +73,7 @@ def test_json_is_the_run_document_and_nothing_else(kernels, ptxbench):
     assert [cell.pair for cell in run.cells] == ["scale"]
 
 
-def test_a_run_says_nothing_of_who_ran_it(kernels, ptxbench):
+def test_a_run_does_not_reveal_its_user(kernels, ptxbench):
     ran = ptxbench(*RUN, "--json", "--no-save")
     assert str(Path.home()) not in ran.out
     assert str(kernels) not in ran.out
@@ -161,7 +161,7 @@ def test_a_size_that_is_too_large_for_the_emulator_is_named_and_left_out_unless_
     assert re.findall(r"^scale  n=(\S+)", ran.out, re.MULTILINE) == ["1,024", "4,096"]
 
 
-def test_kernels_of_ones_own_may_be_named_by_the_environment(kernels, ptxbench, monkeypatch):
+def test_the_environment_may_name_a_folder_of_kernels(kernels, ptxbench, monkeypatch):
     monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels))
     ran = ptxbench("run", "--backend", "emulator", "--no-save")
     assert (ran.status, ran.out) == (0, ptxbench(*RUN, "--no-save").out)
@@ -179,7 +179,7 @@ def gpu(monkeypatch):
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
 
 
-def test_where_there_is_a_gpu_it_is_taken_and_every_bench_size_timed(kernels, ptxbench, gpu):
+def test_if_there_is_a_gpu_it_is_used_and_every_bench_size_is_timed(kernels, ptxbench, gpu):
     ran = ptxbench("run", "--kernels", "kernels")
     assert ran.status == 0
     assert re.findall(r"^scale  n=(\S+)", ran.out, re.MULTILINE) == ["1,024", "4,096"]
@@ -193,7 +193,7 @@ def test_where_there_is_a_gpu_it_is_taken_and_every_bench_size_timed(kernels, pt
     assert len(document["cells"][0]["rounds"]) == 2
 
 
-def test_warm_times_say_so_and_are_compared_with_no_cold_ones(kernels, ptxbench, gpu):
+def test_warm_times_are_labelled_and_not_compared_with_cold_ones(kernels, ptxbench, gpu):
     once = ("run", "--kernels", "kernels", "--size", "n=1024", "--rounds", "1")
     ran = ptxbench(*once, "--cache", "warm", "--output", "warm.json")
     assert ran.status == 0
@@ -215,7 +215,7 @@ def test_the_emulator_has_no_warm_cache(kernels, ptxbench):
     assert {cell["cache"] for cell in json.loads(ran.out)["cells"]} == {"cold"}
 
 
-def test_without_a_gpu_one_that_is_asked_for_is_missed(kernels, ptxbench, monkeypatch):
+def test_without_a_gpu_a_requested_one_is_reported_as_missing(kernels, ptxbench, monkeypatch):
     reason = "No GPU: cudaErrorNoDevice. Run with --backend emulator to verify without timing."
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: FakeBackend({}, None, reason))
     ran = ptxbench("run", "--kernels", "kernels", "--backend", "gpu")
@@ -302,7 +302,7 @@ def hostile(monkeypatch):
     monkeypatch.setattr(control, "PAIR", dataclasses.replace(control.PAIR, bench_sizes=[{"n": 4096}]))
 
 
-def test_a_kernel_that_crashes_costs_its_row_and_a_recorded_run_prints_the_same_again(kernels, ptxbench, hostile):
+def test_a_kernel_that_crashes_costs_its_row_and_the_recorded_run_is_printed_equally(kernels, ptxbench, hostile):
     ran = ptxbench("run", "--kernels", "kernels", "--size", "n=1024", "--rounds", "3")
     assert ran.status == 4
     assert re.search(r"^ptx +✔ exact +80.0\S* +0\.800 ±0\.000", ran.out, re.MULTILINE)

@@ -36,7 +36,7 @@ def test_the_names_are_listed_and_each_prints_its_schema(ptxbench):
         Draft202012Validator.check_schema(schema)
 
 
-def test_a_name_that_is_unknown_is_answered_with_the_nearest(ptxbench):
+def test_an_unknown_name_gets_a_suggestion(ptxbench):
     ran = ptxbench("schema", "chek")
     assert (ran.status, ran.err) == (2, "Error: Unknown document 'chek'. Did you mean 'check'?\n")
 
@@ -121,13 +121,13 @@ def test_the_enumerations_of_a_schema_match_the_program():
     assert set(candidate["$defs"]["stage"]["properties"]["verdict"]["enum"]) == stage
 
 
-def test_the_baseline_of_the_repository_is_as_its_schema_says(ptxbench):
+def test_the_baseline_of_the_repository_fits_its_schema(ptxbench):
     for path in (ROOT / "baselines").glob("*.json"):
         assert problems(json.loads(path.read_text())) == []
     assert ptxbench("baseline", "show", "--baselines", ROOT / "baselines", "--json").status == 0
 
 
-def test_documents_that_need_no_run_are_as_their_schemas_say(ptxbench):
+def test_documents_that_need_no_run_fit_their_schemas(ptxbench):
     """The fixture compares every document of every test; these are the commands that no other test prints as JSON."""
     for command in (
         ["isa"],

@@ -115,7 +115,7 @@ def test_for_hgemm_mma_bank_conflicts_are_reported_with_their_lines(ptxbench):
     assert f"most at hgemm_mma.noswizzle.ptx:{place['line']}" in conflicts["text"]
 
 
-def test_of_softmax_executions_add_up_and_the_hottest_loop_is_unrolled(ptxbench):
+def test_executions_of_softmax_add_up_and_the_hottest_loop_is_unrolled(ptxbench):
     size = ("--size", "rows=4,columns=4096")
     hot = ptxbench("show", "softmax", "--variant", "ptx.passes", "--sass", "--counts", *size).out
     rows, _, summary = hot.rpartition("\n\n")
@@ -415,7 +415,7 @@ def test_the_variants_to_compare_may_be_anywhere_and_are_cuda_and_ptx_by_default
     assert "\n\nptx against cuda\n" in shown.pop()
 
 
-def test_several_pairs_are_one_too_many(ptxbench):
+def test_several_pairs_are_refused(ptxbench):
     ran = ptxbench("show", "scan*")
     assert (ran.status, ran.err) == (2, "Error: 'scan*' matches 2 pairs: scan, scan.s32. Name one.\n")
 

@@ -181,7 +181,7 @@ def test_the_difference_of_two_files_is_shown_wherever_the_option_is(ptxbench, f
     assert diff["opcodes"]["FFMA"] == [1, 0]
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(ptxbench, folder):
+def test_files_with_equal_names_are_distinguished_by_their_folders(ptxbench, folder):
     ran = ptxbench("show", "old/kernel.ptx", "new/kernel.ptx", "--diff")
     assert ran.status == 0
     assert "\nnew/kernel.ptx against old/kernel.ptx\n" in ran.out
@@ -196,7 +196,7 @@ def test_both_are_built_for_one_architecture(ptxbench, folder):
     assert archs("saxpy.ptx", "saxpy.cu", "--arch", "sm_80") == ["sm_80", "sm_80"]
 
 
-def test_unlike_parameters_are_said(ptxbench, folder):
+def test_different_parameters_are_reported(ptxbench, folder):
     sentence = (
         "The parameters differ: saxpy.ptx has 4 (x .u64, y .u64, a .f32, n .u32), three.ptx has 3 (x .u64, y .u64, a "
         ".f32)."
@@ -210,7 +210,7 @@ def test_unlike_parameters_are_said(ptxbench, folder):
     assert ran.err == "Error: three.ptx: 'n:u32=1000': 'saxpy' has no parameter 'n'. It has x .u64, y .u64, a .f32.\n"
 
 
-def test_of_several_kernels_that_of_the_same_name_is_taken_or_the_named_one(ptxbench, folder):
+def test_of_several_kernels_the_one_with_the_same_name_or_the_named_one_is_used(ptxbench, folder):
     def entries(*command):
         return [variant["entry"] for variant in document(ptxbench("show", *command, "--json"))["variants"]]
 
@@ -260,7 +260,7 @@ def test_both_are_launched_on_the_same_data_and_their_outputs_compared(ptxbench,
     )
 
 
-def test_a_fault_counts_more_than_an_instruction_that_the_emulator_lacks(ptxbench, folder):
+def test_a_fault_has_priority_over_an_instruction_that_the_emulator_lacks(ptxbench, folder):
     ran = ptxbench("show", "lacking.ptx", "fault.ptx", "--diff", *LAUNCH)
     assert ran.status == 4
     assert "fault.ptx failed." in words(ran.out)
@@ -275,7 +275,7 @@ def test_texts_that_differ_are_reported(ptxbench, folder):
     assert "print different" not in words(ptxbench("show", "one.cu", "one.cu", "--diff", *launch).out)
 
 
-def test_nan_in_both_is_no_agreement(ptxbench, folder):
+def test_nan_in_both_does_not_count_as_agreement(ptxbench, folder):
     launch = [word.replace("f32=2.1", "f32=nan") for word in LAUNCH]
     ran = ptxbench("show", "saxpy.cu", "saxpy.ptx", *launch)
     assert ran.status == 4
@@ -339,7 +339,7 @@ def test_a_template_is_compared_by_its_instantiation(ptxbench, folder):
     assert "axpy.cu has 4 (const int* x, int* y, int a, unsigned int n)." in other
 
 
-def test_a_file_with_host_code_is_compared_and_its_compiler_said(ptxbench, folder):
+def test_a_file_with_host_code_is_compared_and_its_compiler_is_named(ptxbench, folder):
     ran = ptxbench("show", "host.cu", "saxpy.ptx", "--diff", *LAUNCH)
     assert (ran.status, ran.err) == (0, "")
     assert re.search(r"^A  host\.cu  .*\n   compiled by (NVRTC|nvcc) ", ran.out, re.M)
@@ -391,7 +391,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), REFUSED)
-def test_what_does_not_fit_is_refused_in_one_sentence(ptxbench, folder, arguments, message):
+def test_files_that_cannot_be_compared_are_refused_in_one_sentence(ptxbench, folder, arguments, message):
     ran = ptxbench("show", *arguments)
     assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {message}\n")
 
@@ -416,7 +416,7 @@ def test_a_kernel_is_described_as_by_exec():
 # ---- --emit
 
 
-def test_the_forms_of_a_file_are_printed_or_saved(ptxbench, folder):
+def test_the_stages_of_a_file_are_printed_or_saved(ptxbench, folder):
     ptx = ptxbench("show", "saxpy.cu", "--emit", "ptx")
     assert (ptx.status, ptx.err) == (0, "")
     assert ".visible .entry saxpy(" in ptx.out

@@ -104,7 +104,7 @@ def test_the_check_finds_a_bad_table(bad, fault):
     assert any(message.startswith(fault) for message in faults(drawn(printed, 60), drawn(printed, WIDEST), 60))
 
 
-def test_the_check_finds_a_column_that_is_gone_and_takes_one_that_is_named():
+def test_the_check_finds_a_missing_column_and_accepts_one_that_is_mentioned():
     whole, part = (drawn([((draw(table),), {})], WIDEST) for table in (TABLE, data.Table(TABLE.columns[:4], [
         TABLE.rows[0][:4]])))  # fmt: skip
     assert "no heading spills" in faults(part, whole, 60)
@@ -171,7 +171,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("arguments", [row[1] for row in COMMANDS], ids=[row[0] for row in COMMANDS])
-def test_no_command_cuts_a_text_or_leaves_one_out_without_a_word(arguments, folder, printed, ptxbench):
+def test_no_command_cuts_a_text_or_silently_omits_one(arguments, folder, printed, ptxbench):
     if arguments[0] == "baseline":
         ptxbench("baseline", "set", "ba5e0001", "--reason", "it begins, and the reason is a sentence of some length")
     ran = ptxbench(
@@ -182,13 +182,13 @@ def test_no_command_cuts_a_text_or_leaves_one_out_without_a_word(arguments, fold
 
 
 @pytest.mark.long
-def test_an_audit_of_check_neither(folder, printed, ptxbench):
+def test_an_audit_of_check_does_not_either(folder, printed, ptxbench):
     ptxbench("check", "--audit", "scale", "--kernels", "kernels", "--bugs", "1", "--edit", "comparison")
     assert at_each_width(lambda width: drawn(printed, width)) == []
 
 
 @pytest.mark.long
-def test_a_sweep_neither(tmp_path, monkeypatch, printed, ptxbench):
+def test_a_sweep_does_not_either(tmp_path, monkeypatch, printed, ptxbench):
     monkeypatch.chdir(tmp_path)
     knobs_folder(tmp_path)
     ptxbench("tune", "scale", "--kernels", "kernels", "--backend", "emulator", "--knob", "BLOCK=32,64,128,2048",
@@ -208,12 +208,12 @@ TABLES = [
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: type(table).__name__)
-def test_nor_does_a_table_that_needs_a_gpu_or_much_time(table):
+def test_a_table_that_needs_a_gpu_or_much_time_does_not_either(table):
     assert at_each_width(lambda width: drawn([((table,), {})], width)) == []
 
 
 @pytest.mark.parametrize("arguments", [["list", "--kernels", "kernels"], ["schema"]])
-def test_text_without_a_table_neither(arguments, folder, monkeypatch, ptxbench):
+def test_text_without_a_table_does_not_either(arguments, folder, monkeypatch, ptxbench):
     def output(width):
         monkeypatch.setenv("COLUMNS", str(width))
         return ptxbench(*arguments).out

@@ -67,7 +67,7 @@ def with_requests(kernels, names):
     )
 
 
-def test_variants_by_request_are_loaded_and_are_not_among_the_default_ones(kernels):
+def test_variants_by_request_are_loaded_but_are_not_default_ones(kernels):
     (kernels / "ptx" / "scale.plain.ptx").write_text("")
     with_requests(kernels, '["cuda@fast", "ptx.plain"]')
     loaded = load(kernels, "scale")
@@ -85,7 +85,7 @@ def test_variants_by_request_are_loaded_and_are_not_among_the_default_ones(kerne
         ("[1]",            r"by_request is \[1\]\. It must list"),
     ],
 )  # fmt: skip
-def test_variants_by_request_that_cannot_be_are_refused(kernels, names, message):
+def test_impossible_variants_by_request_are_refused(kernels, names, message):
     with_requests(kernels, names)
     with pytest.raises(PairError, match=message):
         load(kernels, "scale")
@@ -99,7 +99,7 @@ def test_variants_by_request_that_cannot_be_are_refused(kernels, names, message)
         ('by_rows="y"',            r"by_rows names 'y', expected"),
     ],
 )  # fmt: skip
-def test_data_of_a_reference_that_cannot_be_are_refused(kernels, fields, message):
+def test_impossible_fields_about_data_are_refused(kernels, fields, message):
     path = kernels / "pairs" / "scale.py"
     path.write_text(re.sub("    exact_on_integers=True", f"    {fields}", path.read_text()))
     with pytest.raises(PairError, match=message):
@@ -193,7 +193,7 @@ def test_an_unknown_name_gets_a_suggestion():
         select(KNOWN, ["x*"])
 
 
-def test_only_the_pair_that_is_asked_for_is_executed(kernels):
+def test_only_the_requested_pair_is_executed(kernels):
     (kernels / "pairs" / "bomb.py").write_text("raise RuntimeError('executed')")
     assert load(kernels, "scale").name == "scale"
 
@@ -384,5 +384,5 @@ def test_finding_pairs_does_not_import_numpy(kernels):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_in_a_checkout_the_shipped_kernels_lie_next_to_the_package():
+def test_in_a_checkout_the_shipped_kernels_are_next_to_the_package():
     assert discovery.default_kernels().name == "kernels"

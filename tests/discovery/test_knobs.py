@@ -10,14 +10,14 @@ from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
 from tests.tune.folders import KNOB_CUDA, KNOB_PAIR, KNOB_PTX, knobs_folder
 
 
-def test_a_pair_with_knobs_loads_and_its_files_are_as_they_were(tmp_path):
+def test_a_pair_with_knobs_loads_and_its_files_do_not_change(tmp_path):
     loaded = load(knobs_folder(tmp_path), "scale")
     assert [knob.name for knob in loaded.pair.knobs] == ["BLOCK"]
     assert {source.defines for source in loaded.sources} == {()}
     assert loaded.pair.launch(n=1000).grid == 8
 
 
-def test_turned_knobs_reach_the_functions_and_both_languages(tmp_path):
+def test_values_of_knobs_reach_the_functions_and_both_languages(tmp_path):
     turned = with_knobs(load(knobs_folder(tmp_path), "scale"), {"BLOCK": 64})
     assert turned.pair.launch(n=1000).grid == 16
     assert turned.pair.launch(n=1000).block == 64
@@ -27,7 +27,7 @@ def test_turned_knobs_reach_the_functions_and_both_languages(tmp_path):
             assert ".maxntid 64" in built.ptx, source.variant
 
 
-def test_nothing_turned_is_the_pair_itself(tmp_path):
+def test_without_values_the_pair_is_unchanged(tmp_path):
     loaded = load(knobs_folder(tmp_path), "scale")
     assert with_knobs(loaded, {}) is loaded
 

@@ -31,7 +31,7 @@ INSTEAD = [
 
 
 @pytest.mark.parametrize(("targets", "usual", "gpu", "emulator"), INSTEAD)
-def test_the_architecture_is_one_that_the_ptx_exists_for(targets, usual, gpu, emulator):
+def test_the_chosen_architecture_is_one_with_ptx(targets, usual, gpu, emulator):
     assert other_architecture(targets, usual, any_gpu=False) == gpu
     assert other_architecture(targets, usual, any_gpu=True) == (gpu if gpu != usual else emulator)
 
@@ -61,7 +61,7 @@ def test_a_pair_with_a_plain_file_keeps_the_usual_architecture(kernels, ptxbench
     assert cell_of(ptxbench, kernels)[1] == "sm_90"
 
 
-def test_every_command_takes_its_target(kernels, ptxbench):
+def test_every_command_uses_its_target(kernels, ptxbench):
     ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "ptx")
     assert ran.out.startswith("ptx  scale.sm_90a.ptx  sm_90a, ")
     assert ptxbench("list", "--kernels", kernels).out.count("sm_90a") == 2
@@ -80,7 +80,7 @@ def test_a_gate_runs_it_on_its_own_target(kernels, ptxbench):
     assert {row["arch"] for row in json.loads(judged.out)["rows"]} == {"sm_90a"}
 
 
-def test_a_pair_that_lacks_even_that_file_is_reported_as_before(kernels, ptxbench):
+def test_a_pair_without_any_ptx_is_reported_as_before(kernels, ptxbench):
     (kernels / "ptx" / "scale.sm_90a.ptx").unlink()
     ran = ptxbench("run", "scale", "--kernels", kernels, "--no-save")
     assert ran.status == 2

@@ -49,7 +49,7 @@ def test_an_open_question_is_reported_with_its_line_and_its_text(tmp_path, monke
     assert load(kernels, "scale", unfinished=True).open_question == str(caught.value)
 
 
-def test_a_pair_without_open_questions_is_checked_whoever_loads_it(tmp_path):
+def test_a_pair_without_open_questions_is_always_checked(tmp_path):
     kernels = kernels_folder(tmp_path, pair=changed(PAIR, "tolerance=EXACT", "tolerance=1"))
     with pytest.raises(PairError, match="tolerance is 1"):
         load(kernels, "scale", unfinished=True)

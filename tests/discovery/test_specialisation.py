@@ -58,7 +58,7 @@ def test_a_target_gets_its_own_file_then_its_familys_then_the_plain_one(targets,
 
 
 @pytest.mark.long
-def test_ptxas_takes_the_ptx_of_a_family_for_all_that_would_get_it_and_for_no_other():
+def test_ptxas_accepts_the_ptx_of_a_family_for_exactly_the_targets_that_get_it():
     tool = locate.program("ptxas")
     version = trial.newest_version(tool)
     forms = [target for target in trial.targets() if target[-1] in "af"]
@@ -77,7 +77,7 @@ def test_ptxas_takes_the_ptx_of_a_family_for_all_that_would_get_it_and_for_no_ot
         }
 
 
-def test_a_stem_ends_in_a_target_or_in_none():
+def test_a_stem_may_end_in_a_target():
     assert [split(stem) for stem in ("a.sm_90a", "a.b.sm_100f", "a", "a.sm_partition", "sm_90a", "a.sm_90a.b")] == [
         ("a", "sm_90a"), ("a.b", "sm_100f"), ("a", ""), ("a.sm_partition", ""), ("sm_90a", ""), ("a.sm_90a.b", ""),
     ]  # fmt: skip
@@ -105,7 +105,7 @@ def test_a_build_is_of_the_file_for_its_target(kernels):
         assert sum(count for opcode, count in build.report.opcodes.items() if opcode.startswith("BAR")) == barriers
 
 
-def test_a_run_takes_it_where_the_target_asks_for_it(kernels, ptxbench):
+def test_a_run_uses_the_specialisation_for_its_target(kernels, ptxbench):
     def variants(*more):
         ran = ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--no-save", "--json", *more)
         assert ran.status == 0
@@ -127,12 +127,12 @@ def test_a_wrong_specialisation_is_reported_with_its_own_file(kernels, ptxbench)
     assert ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--no-save").status == 0
 
 
-def test_show_shows_it(kernels, ptxbench):
+def test_show_uses_the_specialisation(kernels, ptxbench):
     ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "ptx", "--arch", "sm_103a")
     assert ran.out.startswith("ptx  scale.sm_100f.ptx  sm_103a, ")
 
 
-def test_the_matrix_says_which_file_each_target_gets(kernels, ptxbench):
+def test_the_matrix_shows_which_file_each_target_gets(kernels, ptxbench):
     arguments = ("arch", "scale", "--kernels", kernels, "--target", "sm_90*", "--target", "sm_10[03]*")
     ran = ptxbench(*arguments)
     printed = " ".join(ran.out.split())
@@ -153,7 +153,7 @@ def test_the_matrix_says_which_file_each_target_gets(kernels, ptxbench):
     assert "- ptx on sm_90a is scale.sm_90a.ptx\n" in page.read_text()
 
 
-def test_a_report_has_the_targets_that_files_and_the_run_are_of_and_says_which_file_they_get(kernels, ptxbench):
+def test_a_report_has_the_targets_of_the_files_and_of_the_run_and_shows_their_files(kernels, ptxbench):
     page = kernels.parent / "page.html"
     assert ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--arch", "sm_103a").status == 0
     assert ptxbench("report", "--kernels", kernels, "-o", page).status == 0
@@ -164,7 +164,7 @@ def test_a_report_has_the_targets_that_files_and_the_run_are_of_and_says_which_f
     assert "sm_120a" not in text
 
 
-def test_the_list_says_which_targets_have_one(kernels, ptxbench):
+def test_the_list_shows_which_targets_have_a_specialisation(kernels, ptxbench):
     ran = ptxbench("list", "--kernels", kernels)
     assert re.search(r"^  ptx +ptx \(sm_75; sm_90a, sm_100f by own files\)  ptx\.fast \(sm_90a\)$", ran.out, re.M)
     variants = {
@@ -191,7 +191,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("file", "text", "message"), BAD)
-def test_one_that_is_not_for_the_target_of_its_name_is_an_error(kernels, ptxbench, file, text, message):
+def test_a_specialisation_for_another_target_than_in_its_name_is_an_error(kernels, ptxbench, file, text, message):
     (kernels / "ptx" / file).write_text(text)
     with pytest.raises(PairError, match=re.escape(message)):
         load(kernels, "scale")

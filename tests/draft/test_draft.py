@@ -88,7 +88,7 @@ __global__ void saxpy(int n, float a, const float* x, float* y)
 """
 
 
-def test_what_is_written_is_told_with_the_next_steps(ptxbench, tmp_path):
+def test_the_written_files_and_the_next_steps_are_printed(ptxbench, tmp_path):
     Path("source.cu").write_text(SAXPY)
     assert (
         ptxbench("new", "mine", "--from", "source.cu").out
@@ -109,7 +109,7 @@ To use this folder without --kernels, set:
     )
 
 
-def test_the_pair_file_has_the_arguments_and_asks_for_the_rest(ptxbench):
+def test_the_pair_file_has_the_arguments_and_questions_for_the_rest(ptxbench):
     pair, _, _ = started(ptxbench, SAXPY)
     assert (
         pair.partition("    args=[")[2]
@@ -176,7 +176,7 @@ def test_the_ptx_names_registers_by_purpose_and_quotes_the_cuda_c(ptxbench):
         assert line in ptx.splitlines(), line
 
 
-def test_each_target_is_in_ptx_from_its_version_on():
+def test_each_target_is_known_to_ptx_from_its_version_on():
     tool = locate.program("ptxas")
     for target, version in ptx_file.TARGETS.items():
         text = f".version {{}}\n.target {target}\n.address_size 64\n.visible .entry k() {{{{ ret; }}}}\n"
@@ -215,7 +215,7 @@ def test_names_and_layout_keep_the_machine_code_of_the_shipped_kernels(stem):
     assert result.holds[2].endswith("with names")
 
 
-def test_names_that_change_the_machine_code_are_left_out(ptxbench, monkeypatch):
+def test_names_that_would_change_the_machine_code_are_left_out(ptxbench, monkeypatch):
     whole = names.Naming.all
 
     def wrong(self, *, merge):
@@ -245,7 +245,7 @@ IMPOSSIBLE = {
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", sorted(FOREIGN.glob("*.cu")), ids=lambda path: path.name)
-def test_every_kernel_of_files_as_people_have_them_is_drafted_or_refused_with_a_reason(path):
+def test_every_kernel_of_the_foreign_files_is_drafted_or_refused_with_a_reason(path):
     # The others as they are compiled in tests/foreign_cuda, so that what NVRTC answered there is in the cache.
     folders = (FOREIGN / "include",) if path.name == "softmax_rows.cu" else ()
     for entry in read_program(path, None, SourceOptions(None, folders)).module.entries:
@@ -313,7 +313,7 @@ def drafted(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("parameter", "body", "line"), NUMBERED)
-def test_an_argument_is_what_its_parameter_and_the_kernel_say(drafted, parameter, body, line):
+def test_an_argument_follows_from_its_parameter_and_the_kernel(drafted, parameter, body, line):
     assert f"        {line}" in drafted
 
 

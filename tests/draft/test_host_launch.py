@@ -24,7 +24,7 @@ LAUNCHES = [
 
 
 @pytest.mark.parametrize(("host", "dimensions", "grid", "block", "shared"), LAUNCHES)
-def test_a_launch_is_followed_as_far_as_it_is_certain(host, dimensions, grid, block, shared):
+def test_a_launch_is_read_as_far_as_it_is_certain(host, dimensions, grid, block, shared):
     launch = find(f"void run() {{\n{host}\n}}", "k", dimensions)
     assert (launch.grid, launch.block, launch.shared_bytes) == (grid, block, shared)
 
@@ -35,5 +35,5 @@ def test_the_text_of_the_launch_is_quoted_with_its_line():
 
 
 @pytest.mark.parametrize("host", ["", "other<<<1, 2>>>(x);", "k<<<1, 32>>>(x); k<<<2, 32>>>(x);"])
-def test_without_one_launch_of_the_kernel_there_is_none(host):
+def test_without_a_single_launch_of_the_kernel_none_is_proposed(host):
     assert find(host, "k", {}) is None

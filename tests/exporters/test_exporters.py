@@ -58,7 +58,7 @@ ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has
     )
 
 
-def test_csv_has_every_metric_in_base_units_and_nothing_where_there_is_nothing():
+def test_csv_has_every_metric_in_base_units_and_empty_fields_for_absent_ones():
     rows = list(csv.DictReader(io.StringIO(exporter("csv")(run_of(COUNTED, TIMED, FAILED)))))
     assert len(rows) == 8
     assert [row["time [s]"] for row in rows[:4]] == ["", "", "4e-06", "3e-06"]
@@ -73,7 +73,7 @@ def test_json_is_the_run_document():
     assert to_json(from_json(text, "x")) == text
 
 
-def test_the_suffix_chooses(tmp_path):
+def test_the_suffix_chooses_the_format(tmp_path):
     assert exporter_for(Path("A.CSV"), run_exporters()) is exporter("csv")
     with pytest.raises(
         UsageError, match=r"^Unknown suffix of 'run'\. Name a file that ends in \.json, \.csv or \.md\.$"
@@ -81,7 +81,7 @@ def test_the_suffix_chooses(tmp_path):
         exporter_for(Path("out.d/run"), run_exporters())
 
 
-def test_benchstat_gets_a_line_of_each_variant_and_round():
+def test_benchstat_gets_a_line_for_each_variant_and_round():
     rounds = [dataclasses.replace(TIMED.rounds[0], round=number) for number in range(2)]
     text = exporter("benchstat")(run_of(dataclasses.replace(TIMED, rounds=rounds), COUNTED, FAILED))
     assert (

@@ -58,7 +58,7 @@ def test_nvidias_compare_tool_reads_two_files_with_all_their_values(tmp_path, cl
     assert "Total Matches: 5" in printed
 
 
-def test_a_variant_that_one_pair_has_is_compared_there_alone(tmp_path):
+def test_a_variant_that_only_one_pair_has_is_compared_only_there(tmp_path):
     folder = export(tmp_path, run())
     printed = nvidia("nvbench_compare_robust", "--no-color", folder / "cuda.json", folder / "ptx.v4.json")
     assert "# scan" in printed
@@ -87,7 +87,7 @@ def test_samples_are_stored_next_to_the_file_in_seconds_without_dropped_blocks(t
     assert seconds == pytest.approx(np.array(stats.samples(rounds, "ptx")) / 1e9, rel=1e-6)
 
 
-def test_all_files_name_devices_benchmarks_and_states_alike():
+def test_all_files_have_equal_names_of_devices_benchmarks_and_states():
     files = {name: json.loads(text) for name, text in to_nvbench.export(run()).items() if name.endswith(".json")}
     cuda, ptx = (files[name] for name in ("cuda.json", "ptx.json"))
     assert sorted(files) == ["cuda.json", "ptx.json", "ptx.v4.json"]

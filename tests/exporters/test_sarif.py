@@ -244,7 +244,7 @@ def test_paths_are_relative_to_the_repository_and_addresses_outside_it(folder, m
     assert repository(Path("/")) == Path("/")
 
 
-def test_the_text_of_a_message_is_no_placeholder_no_link_and_hides_nothing():
+def test_the_text_of_a_message_has_no_placeholder_and_no_link_and_hides_nothing():
     [result] = read(to_log("exec", [Alert(RULE, True, "{%a}, x[0](1)\x1b[2J", Place("a.ptx"))], 4))["results"]
     assert result["message"]["text"] == "{{%a}}, x[0] (1)\\x1b[2J"
 

@@ -141,7 +141,7 @@ def test_times_that_are_not_judged_are_not_tracked():
 
 
 @pytest.mark.parametrize("form", ["gha", "bmf"])
-def test_a_run_without_a_verified_kernel_is_refused_for_an_empty_file_would_look_good(form):
+def test_a_run_without_a_verified_kernel_is_refused_because_an_empty_file_would_look_good(form):
     wrong = replace(FAILED, variants={"ptx": FAILED.variants["ptx"]})
     for run in (emulated(), emulated(wrong), emulated(replace(COUNTED, control=True))):
         with pytest.raises(UsageError, match=r"^Run 12ab has no verified kernel: there is nothing to track\.$"):

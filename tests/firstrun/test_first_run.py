@@ -182,7 +182,7 @@ def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, ncu
     assert taken == [*steps.STEPS, *steps.STEPS]
 
 
-def test_a_first_run_of_another_device_or_version_is_not_gone_on_with(first_run, ncu, monkeypatch, tmp_path):
+def test_a_first_run_of_another_device_or_version_is_not_continued(first_run, ncu, monkeypatch, tmp_path):
     ncu("nothing")
     monkeypatch.setattr(sequence, "SECONDS", 0.0)
     ran, document = first_run()
@@ -202,7 +202,7 @@ def test_a_first_run_of_another_device_or_version_is_not_gone_on_with(first_run,
         assert document["status"] == "complete"
 
 
-def test_a_kernel_that_fails_on_the_device_is_a_line(first_run, ncu):
+def test_a_kernel_that_fails_on_the_device_gets_a_line(first_run, ncu):
     def fails(build, launch, arguments, outputs):
         raise DeviceError("scale.ptx: cudaErrorIllegalAddress.")
 
@@ -217,7 +217,7 @@ def test_a_folder_without_pairs_is_reported_before_the_work(first_run, tmp_path)
     assert ran.err.startswith("Error: ")
 
 
-def test_it_is_refused_with_calibrate_and_without_a_gpu(ptxbench, monkeypatch):
+def test_a_first_run_is_refused_with_calibrate_and_without_a_gpu(ptxbench, monkeypatch):
     ran = ptxbench("doctor", "--first-run", "--calibrate")
     assert (ran.status, ran.err) == (2, "Error: --first-run calibrates too. Leave out --calibrate.\n")
     monkeypatch.setattr(gpu, "find_driver", lambda: None)

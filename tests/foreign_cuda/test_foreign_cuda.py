@@ -383,7 +383,7 @@ WITHOUT_TWIN = {
 
 @pytest.mark.long
 @pytest.mark.parametrize("file", sorted({path.name for path in FOLDER.glob("*.cu")} - set(WITHOUT_TWIN)))
-def test_what_is_left_of_a_file_has_the_machine_code_that_nvcc_makes_of_the_whole(file):
+def test_a_file_without_its_host_code_has_the_machine_code_that_nvcc_makes_of_all_of_it(file):
     case = next(candidate for candidate in (CASES[name]() for name in CASES) if candidate.file == file)
     options_of = dict(zip(case.options[::2], case.options[1::2], strict=True))
     folders = (Path(options_of["-I"]),) if "-I" in options_of else ()  # as above: what NVRTC answered is in the cache

@@ -59,7 +59,7 @@ def test_a_store_to_an_input_is_found(gpu, monkeypatch, most):
     assert clock.outputs()["out"].tolist() == [7]
 
 
-def test_a_part_of_l2_is_set_aside_for_the_launches_that_ask_for_it_and_lifted_while_l2_is_emptied(gpu, monkeypatch):
+def test_a_part_of_l2_is_set_aside_for_launches_that_need_it_except_while_l2_is_emptied(gpu, monkeypatch):
     """On a real device too: the part that is set aside keeps lines that no sweep evicts."""
     limits, driver = [], find_driver()
     limit = driver.cuCtxSetLimit
@@ -129,7 +129,7 @@ def test_a_block_larger_than_maxntid_is_a_device_error_that_says_what_to_check(g
         gpu.run(build(gpu, "past_end"), Launch(1, 1024), {"out": poison((1024,), u32)}, ("out",))
 
 
-def test_an_illegal_address_is_a_device_error_and_then_the_process_says_why_it_can_do_no_more(gpu):
+def test_an_illegal_address_is_a_device_error_and_later_launches_report_why_they_fail(gpu):
     # In a separate process, because the error makes the GPU unusable for the process.
     code = f"""
 from pathlib import Path
@@ -222,7 +222,7 @@ def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, 
         np.testing.assert_allclose(left[output], once[output], rtol=1e-4, atol=1e-3)
 
 
-def test_a_launch_takes_less_time_where_it_finds_its_data_in_l2(gpu, triad):
+def test_a_launch_takes_less_time_if_its_data_are_in_l2(gpu, triad):
     builds, _, _, outputs = triad
     pair, size = discovery.load(discovery.default_kernels(), "triad").pair, {"n": 1 << 16}  # 768 KiB
     data, launch = pair.make_arguments(size, seed=1), pair.launch(**size)
@@ -247,7 +247,7 @@ def test_a_clock_gives_the_output_of_its_last_sample_and_another_launch_agrees(g
         assert timed[name].tobytes() == again[name].tobytes() == once[name].tobytes()
 
 
-def test_a_sample_that_writes_past_the_end_is_found_when_its_outputs_are_asked_for(gpu):
+def test_a_sample_that_writes_past_the_end_is_found_when_its_outputs_are_read(gpu):
     arguments = {"out": poison((256,), u32)}
     clock = gpu.clock(build(gpu, "past_end"), Launch(1, 256), arguments, ("out",))
     clock.enqueue()()
@@ -269,7 +269,7 @@ def test_the_device_is_described_for_the_run_document(gpu):
     assert device.l2_bytes > 0
 
 
-def test_the_device_is_still_described_where_nvml_fails(gpu, monkeypatch):
+def test_the_device_is_described_even_if_nvml_fails(gpu, monkeypatch):
     import pynvml
 
     def refuse():

@@ -51,7 +51,7 @@ def test_a_spin_goes_before_the_timed_part(gpu):
     assert gpu.elapsed(start, record_stop()) >= 5_000_000
 
 
-def test_giving_up_persisting_lines_harms_nothing(gpu, probe):
+def test_resetting_persisting_lines_does_no_harm(gpu, probe):
     probe.event_pair_ns()  # there is a context
     assert forget_persisting(find_driver()) in (True, False)
     assert probe.event_pair_ns() >= 0
@@ -71,7 +71,7 @@ def thorough(gpu, monkeypatch):
 
 @pytest.mark.long
 @pytest.mark.usefixtures("thorough")
-def test_the_whole_checklist_is_kept(gpu, tmp_path, capsys):
+def test_the_whole_checklist_is_saved(gpu, tmp_path, capsys):
     status = main(["doctor", "--calibrate", "--results", str(tmp_path)])
     out, _ = capsys.readouterr()
     [folder] = tmp_path.iterdir()

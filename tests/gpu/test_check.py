@@ -8,7 +8,7 @@ from ptxbench import discovery
 
 
 @pytest.mark.long
-def test_a_candidate_that_is_the_pairs_own_ptx_takes_its_time(gpu, ptxbench, tmp_path):
+def test_a_candidate_with_the_pairs_ptx_takes_as_long_as_that(gpu, ptxbench, tmp_path):
     path = tmp_path / "mine.ptx"
     path.write_text("// another file\n" + (discovery.default_kernels() / "ptx" / "triad.ptx").read_text())
     ran = ptxbench("check", path, "--pair", "triad", "--rounds", "1", "--size", "n=65536", "--json")

@@ -40,7 +40,7 @@ def start(gpu, tmp_path, shared_cache):
     return start
 
 
-def test_a_run_leaves_its_times_and_a_page(start, gpu, tmp_path):
+def test_a_run_saves_its_times_and_a_report_can_be_made(start, gpu, tmp_path):
     status, out, err = start("run", "--kernels", "kernels", "--size", "n=65536", "--rounds", "1", "--json")
     assert status == 0, err
     document = json.loads(out)
@@ -67,7 +67,7 @@ def test_a_sweep_times_both_sides_at_every_point(start, tmp_path):
 
 
 @pytest.mark.long
-def test_a_slowdown_is_confirmed(start, tmp_path):
+def test_a_slowdown_is_confirmed_by_a_second_run(start, tmp_path):
     once = ("run", "--kernels", "kernels", "--size", "n=1048576")
     assert start(*once)[0] == 0
     status, _, err = start("baseline", "set", "latest", "--reason", "the first")

@@ -84,7 +84,7 @@ def test_ctas_of_a_cluster_reach_each_other(hopper):
 
 
 @pytest.mark.parametrize("types", ["f32.f16.f16", "f16.f16.f16", "f32.tf32.tf32", "f32.e4m3.e5m2"])
-def test_wgmma_adds_up_as_the_emulator_does(hopper, tmp_path, types):
+def test_wgmma_has_the_sums_of_the_emulator(hopper, tmp_path, types):
     """Any bits, so that terms that are cut, rounding and NaN matter."""
     if not hopper:
         return

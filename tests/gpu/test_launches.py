@@ -66,7 +66,7 @@ def test_the_launches_of_a_chain_see_what_the_one_before_has_stored(gpu, depende
     assert gpu.floor(how, CHAIN).enqueue()() > 0
 
 
-def test_ctas_that_must_run_at_once_and_do_not_fit_are_refused_before_the_launch(gpu):
+def test_ctas_that_must_run_simultaneously_and_do_not_fit_are_refused_before_the_launch(gpu):
     built, limits = build(gpu, "big_shared"), gpu.launcher.limits
     shared = limits.shared_bytes  # one CTA an SM
     for option in ("cooperative", "resident"):
@@ -78,7 +78,7 @@ def test_ctas_that_must_run_at_once_and_do_not_fit_are_refused_before_the_launch
             gpu.run(built, how, {"out": poison((256,), u32)}, ("out",))
 
 
-def test_shared_memory_may_be_as_much_as_the_device_has_and_no_more(gpu):
+def test_a_launch_may_use_all_shared_memory_of_the_device_but_not_more(gpu):
     most, out = gpu.launcher.limits.shared_bytes, {"out": poison((256,), u32)}
     assert launch(gpu, "big_shared", Launch(1, 256, most), out).tolist() == list(range(256))
     for how in (Launch(1, 256, most + 1), Launch(1, 256, most + 1024)):

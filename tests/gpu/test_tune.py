@@ -34,7 +34,7 @@ def test_both_sides_are_timed_at_every_block(gpu):
 
 
 @pytest.mark.long
-def test_the_figures_of_sm_partition_come_out_of_its_clocks(gpu):
+def test_the_figures_of_sm_partition_follow_from_its_clocks(gpu):
     sms = gpu.device().sms
     figures = swept(
         gpu, "sm_partition", values={"copiers": (sms // 8,), "chunk": (16384,)}, size={"n": 1 << 22, "tiles": 256}

@@ -63,7 +63,7 @@ def sentences(left, right, launch=None):
 ADD = ("FADD R1, R2, R3", "EXIT")
 
 
-def test_for_identical_machine_code_no_other_finding_is_reported():
+def test_if_the_machine_code_is_identical_no_other_finding_is_reported():
     texts = sentences(listing("cuda", *ADD, sass_sha256="x"), listing("ptx", "EXIT", sass_sha256="x", registers=99))
     assert texts == {
         "same code": "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
@@ -177,7 +177,7 @@ def test_equal_values_are_not_reported():
     assert set(sentences(listing("cuda", *ADD), listing("ptx", "FFMA R1, R2, R3, R4", "EXIT"))) == {"instructions"}
 
 
-def test_more_of_both_kinds_of_carries_is_only_more():
+def test_more_of_both_kinds_of_carries_is_no_finding():
     more = ("IMAD.WIDE.U32.X R4, R1, R2, R3", "IADD3 R1, R2, R3", "IADD3 R5, R2, R3")
     assert "carries" not in sentences(listing("cuda", *more[1:2]), listing("ptx", *more))
 
@@ -280,7 +280,7 @@ def test_the_lines_of_an_unrolled_loop_are_one_of_the_file():
     assert first_place(side, "ptx_barriers") is None
 
 
-def test_a_line_of_few_of_the_sectors_is_not_worth_naming():
+def test_a_line_with_few_of_the_sectors_is_not_named():
     rare = {"global_store_requests": 1, "global_store_sectors": 32, "global_store_bytes": 128}
     assert "sectors per request" not in of([LOAD, LOAD | rare], [LOAD, LOAD | rare])
     one_lane = {"global_store_requests": 9, "global_store_sectors": 9, "global_store_bytes": 36}
@@ -332,7 +332,7 @@ def loop(*body, rounds=100, name="cuda", outside=1, **ends):
 LOAD_ADD = [("LDG.E R1, [R2]", 3), ("FADD R3, R3, R1", 4)]
 
 
-def test_a_loop_is_its_backward_branch_and_goes_round_as_often_as_it_was_executed():
+def test_a_loop_ends_at_its_backward_branch_and_has_as_many_rounds_as_executions():
     (only,) = of_listing(loop(*LOAD_ADD))
     assert (only.first, only.last, only.length, only.copies) == (0x10, 0x40, 4, 1)
     assert (only.turns, only.executed) == (100, 400)
@@ -443,7 +443,7 @@ def test_executions_are_compared_by_the_ranges_that_they_lie_in(cuda, ptx, share
         assert len(findings[0].line) <= BRIEF
 
 
-def test_the_opcode_that_most_of_a_difference_is_of_is_named():
+def test_the_opcode_with_most_of_a_difference_is_named():
     left = listing("cuda", "FADD R1", "MOV R1", "EXIT", machine=ran([100, 50, 10]))
     right = listing("ptx", "FADD R1", "IADD3 R1", "EXIT", machine=ran([60, 30, 10]))
     finding = {one.kind: one for one in explain(ExplainedPair(compare(left, right)))}["executed instructions"]
@@ -519,7 +519,7 @@ def test_the_document_has_kinds_figures_and_places():
     (4, 4, "."), (0, 4, "."), (4, 3, ": 25 % fewer."), (4, 5, ": 25 % more."), (4, 0, "."),
     (2, 5, ": 2.5 times as many."), (1000, 1, ": 99.9 % fewer."),
 ])  # fmt: skip
-def test_a_relation_is_put_into_words(before, after, words):
+def test_a_relation_is_written_in_words(before, after, words):
     assert relation(before, after) == words
 
 

@@ -54,7 +54,7 @@ PTX = """\
 """.splitlines()  # fmt: skip
 
 
-def test_a_line_of_ptx_is_of_the_cuda_line_that_its_loc_names_or_that_it_was_inlined_at():
+def test_a_line_of_ptx_belongs_to_the_cuda_line_of_its_loc_or_where_it_was_inlined():
     line_of = origins(PTX, "k.cu")
     lines = {PTX[number - 1].strip(): of for number, of in line_of.items() if PTX[number - 1].strip()}
     assert lines["mov.b32 %r1, 1;"] == 3
@@ -78,7 +78,7 @@ def test_line_0_means_no_line():
     assert line not in origins(ptx, "k.cu")
 
 
-def test_the_lines_of_a_kernel_are_its_own_and_reach_beyond_the_blocks_of_inline_assembly():
+def test_the_lines_of_a_kernel_are_only_its_own_and_go_on_after_inline_assembly():
     shown = [PTX[number - 1].strip() for number in kernel_lines(PTX, "k")]
     assert shown[0] == ".visible .entry k("
     assert shown[-2:] == ["ret;", "}"]
@@ -139,7 +139,7 @@ def test_hand_written_ptx_shows_every_line_and_every_instruction_once():
     assert all(row.source is None for row in rows)
 
 
-def test_machine_order_leads_back_to_both_lines():
+def test_each_instruction_in_machine_order_has_both_lines():
     assert in_machine_order(listing(*CODE)) == [
         ListingRow(3, 2, 0),
         ListingRow(1, 3, 1),
@@ -166,7 +166,7 @@ NORMAL = [
 
 
 @pytest.mark.parametrize(("text", "seen"), NORMAL)
-def test_registers_and_labels_do_not_count_and_all_else_does(text, seen):
+def test_only_registers_and_labels_are_ignored(text, seen):
     assert normal(text) == seen
 
 
@@ -205,12 +205,12 @@ def test_a_permutation_has_the_same_mix_and_no_instruction_without_a_partner():
     assert difference.moved
 
 
-def test_an_instruction_has_one_partner_however_many_are_like_it():
+def test_an_instruction_has_one_partner_even_if_many_are_equal():
     difference = compare(listing(*LEFT[:1] * 3), listing(*LEFT[:1] * 2, sha="2"))
     assert (len(difference.equal), difference.moved, difference.only_left, difference.only_right) == (2, (), 1, 0)
 
 
-def test_the_same_instructions_are_the_same_code_only_by_their_hash():
+def test_equal_instructions_are_the_same_code_only_if_their_hashes_are_equal():
     assert compare(listing(*LEFT), listing(*LEFT)).same_code
     assert not compare(listing(*LEFT), listing(*LEFT, sha="2")).same_code
     assert not compare(listing(*LEFT, sha=None), listing(*LEFT, sha=None)).same_code
@@ -227,7 +227,7 @@ def test_an_empty_listing_equals_only_an_empty_one():
     assert compare(listing(*LEFT), listing()).similarity == 0.0
 
 
-def test_the_document_has_the_links_both_ways():
+def test_the_document_has_links_in_both_directions():
     one = listing(*CODE, counted=executed({2: 10}))
     variant = describe_listing(one)
     assert variant["source_line_of_ptx_line"] == {"2": 3, "3": 1}

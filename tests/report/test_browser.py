@@ -85,7 +85,7 @@ def open_all(page):
 
 
 @pytest.mark.parametrize("name", ["counted.html", "timed.html"])
-def test_it_renders_and_asks_for_nothing(shown, name):
+def test_the_page_renders_and_makes_no_requests(shown, name):
     with shown(name) as page:
         assert page.locator("h1").is_visible()
         assert page.locator("table.summary").is_visible()
@@ -94,7 +94,7 @@ def test_it_renders_and_asks_for_nothing(shown, name):
         open_all(page)
 
 
-def test_pointing_at_a_line_lights_exactly_its_partners(shown, pages):
+def test_pointing_at_a_line_highlights_exactly_its_partners(shown, pages):
     listing = next(listing for listing in pages[1].listings if listing.variant == "cuda")
     number = next(i for i, line in enumerate(listing.source, 1) if "y[i] = a * x[i]" in line)
     ptx = [line for line in listing.ptx_shown if listing.origin.get(line) == number]
@@ -120,7 +120,7 @@ def test_pointing_at_a_line_lights_exactly_its_partners(shown, pages):
         assert marked(page, "lit") == marked(page, "on") == set()
 
 
-def test_hand_written_ptx_lights_its_machine_code(shown, pages):
+def test_hand_written_ptx_highlights_its_machine_code(shown, pages):
     listing = next(listing for listing in pages[1].listings if listing.variant == "ptx")
     number = next(i for i, line in enumerate(listing.ptx, 1) if "st.global.f32" in line)
     texts = {tight(instruction.text) for instruction in listing.sass if instruction.line == number}
@@ -132,7 +132,7 @@ def test_hand_written_ptx_lights_its_machine_code(shown, pages):
         assert marked(page, "lit") == set()  # a comment has no partner
 
 
-def test_the_keyboard_walks_from_line_to_line_and_lights_the_same(shown):
+def test_the_keyboard_moves_from_line_to_line_and_highlights_the_same(shown):
     with shown("counted.html") as page:
         page.locator(".listing summary").first.focus()
         page.keyboard.press("Enter")
@@ -237,7 +237,7 @@ def test_dark_and_light_differ_and_every_text_has_enough_contrast_in_both(shown,
     assert grounds[0] != grounds[1]
 
 
-def test_it_is_readable_without_javascript(shown):
+def test_the_page_is_readable_without_javascript(shown):
     with shown("counted.html", java_script_enabled=False) as page:
         assert page.locator("table.summary").is_visible()
         page.locator(".listing summary").first.click()
@@ -259,7 +259,7 @@ def test_tables_scroll_and_not_the_page_at_any_width(shown, name):
             assert page.locator(".chart .plot svg").first.bounding_box()["width"] > 100
 
 
-def test_on_paper_nothing_is_cut_off(shown):
+def test_nothing_is_cut_off_in_print(shown):
     with shown("counted.html") as page:
         open_all(page)
         page.emulate_media(media="print")
@@ -292,7 +292,7 @@ def test_the_page_runs_no_script_but_its_own(chromium, pages):
     context.close()
 
 
-def test_a_hostile_name_shows_as_it_is(chromium, tmp_path):
+def test_a_hostile_name_is_shown_unchanged(chromium, tmp_path):
     name = "<img src=x onerror=alert(1)>"
     run = timed_run()
     path = tmp_path / "page.html"

@@ -59,7 +59,7 @@ def sound(page):
     return parsed
 
 
-def test_a_run_on_the_emulator_has_all_its_parts_and_says_that_its_roofline_is_a_model(emulated, material):
+def test_a_run_on_the_emulator_has_all_its_parts_and_its_roofline_is_called_a_model(emulated, material):
     page, dropped = render([emulated.run], [material()], {"ptxas": "13.0"})
     parsed = sound(page)
     assert dropped == []
@@ -163,7 +163,7 @@ def test_a_verdict_is_shown_by_sign_and_word_and_not_by_colour_alone():
         assert f"<b aria-hidden=true>{sign}</b>{word}</span>" in page
 
 
-def test_several_runs_have_each_their_summary_and_share_the_pairs():
+def test_each_of_several_runs_has_a_summary_and_they_share_the_pairs():
     counted = run_of([COUNTED, replace(FAILED, pair="softmax")], "c0ffee")
     parsed = sound(page_of(timed_run(), counted))
     ids = {attributes.get("id") for _, attributes in parsed.elements}
@@ -173,7 +173,7 @@ def test_several_runs_have_each_their_summary_and_share_the_pairs():
     assert "unknown instruction 'cp.x'" in parsed.text
 
 
-def test_a_run_of_nothing_has_a_page():
+def test_an_empty_run_has_a_page():
     parsed = sound(page_of(run_of([])))
     assert "0 pairs, 0 variants" in parsed.text
     assert "Not shown: the limits of this device are not known" in parsed.text
@@ -239,12 +239,14 @@ def test_important_facts_on_a_run_are_at_the_top(frame, sentence):
     assert sentence not in read(page_of(timed_run())).text
 
 
-def test_names_that_make_one_anchor_get_two():
+def test_names_that_would_have_the_same_anchor_get_different_ones():
     names = [pair.anchor for pair in pair_views([Material("a b"), Material("a-b"), Material("a/b")])]
     assert names == ["pair-a-b", "pair-a-b-2", "pair-a-b-3"]
 
 
-def test_a_page_too_large_goes_without_listings_further_variants_first_and_says_so(emulated, material, monkeypatch):
+def test_a_page_that_is_too_large_omits_listings_of_further_variants_first_and_mentions_it(
+    emulated, material, monkeypatch
+):
     run, materials = emulated.run, [material()]
     whole, _ = render([run], materials, {})
     for limit, names in ((len(whole.encode()) - 1, {"cuda@fast"}), (1, {"cuda", "ptx", "cuda@fast"})):
@@ -258,7 +260,7 @@ def test_a_page_too_large_goes_without_listings_further_variants_first_and_says_
         assert len(page.encode()) < len(whole.encode())
 
 
-def test_the_command_that_makes_a_run_again_has_its_seed_and_is_one_for_a_shell():
+def test_the_command_that_repeats_a_run_has_its_seed_and_is_quoted_for_a_shell():
     run = timed_run(run={"argv": ["run", "a b", "--rounds", "5"], "seed": 7})
     assert "ptxbench run 'a b' --rounds 5 --seed 7" in read(page_of(run)).text
     seeded = timed_run(run={"argv": ["run", "--seed=9"], "seed": 9})
@@ -266,7 +268,7 @@ def test_the_command_that_makes_a_run_again_has_its_seed_and_is_one_for_a_shell(
     assert "made again by it" not in read(page_of(timed_run())).text
 
 
-def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_says_why(emulated, material):
+def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_gives_the_reason(emulated, material):
     source = emulated.kernels / "ptx" / "scale.ptx"
     source.write_text(source.read_text() + "// edited\n")
     result = material()
@@ -277,7 +279,7 @@ def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_says
     assert sentence in sound(render([emulated.run], [result], {})[0]).text
 
 
-def test_tools_that_make_other_machine_code_than_the_run_are_reported(emulated, material):
+def test_tools_that_make_other_machine_code_than_in_the_run_are_reported(emulated, material):
     [cell] = emulated.run.cells
     build = replace(cell.variants["ptx"].build, sass_sha256="0" * 64)
     other = replace(cell, variants={**cell.variants, "ptx": replace(cell.variants["ptx"], build=build)})
@@ -312,7 +314,7 @@ def test_without_the_tools_the_page_lists_the_missing_parts(emulated, material, 
     assert "No listing of ptx: ptxas, which listings of machine code need, is not installed" in text
 
 
-def test_a_pair_is_shown_as_it_is_without_a_knob_turned_where_the_run_has_that():
+def test_a_pair_is_shown_with_the_default_knobs_if_the_run_has_them():
     turned = replace(COUNTED, knobs={"BLOCK": 64})
     assert wanted_pairs([run_of([turned, COUNTED])])["triad"].cell is COUNTED
     assert wanted_pairs([run_of([turned])])["triad"].cell is turned
@@ -320,7 +322,7 @@ def test_a_pair_is_shown_as_it_is_without_a_knob_turned_where_the_run_has_that()
 
 
 @pytest.mark.parametrize("name", ["../evil", "evil", "{kernels}/evil"])
-def test_a_pair_that_does_not_lie_in_the_folder_is_not_executed(kernels, name):
+def test_a_pair_that_is_not_in_the_folder_is_not_executed(kernels, name):
     (kernels / "evil.py").write_text("raise SystemExit('executed')")
     (kernels / "pairs" / "sub").mkdir()
     run = run_of([replace(COUNTED, pair=name.format(kernels=kernels.resolve()))])
@@ -338,7 +340,7 @@ def test_an_axis_shows_one_and_all_values_and_has_some_ticks():
         assert [tick.at for tick in axis.ticks] == sorted(tick.at for tick in axis.ticks)
 
 
-def test_the_labels_of_a_roofline_do_not_cover_each_other_and_points_lie_where_they_should():
+def test_the_labels_of_a_roofline_do_not_overlap_and_points_have_the_right_positions():
     picture = roofline_of([cell for cell in timed_run().cells if cell.limits])
     assert not picture.model
     labels = [point for point in picture.points if point.label]
@@ -352,7 +354,7 @@ def test_the_labels_of_a_roofline_do_not_cover_each_other_and_points_lie_where_t
         assert point.y > y0 + (y1 - y0) * (point.x - x0) / (x1 - x0)
 
 
-def test_a_long_label_of_a_roofline_does_not_reach_into_the_figures_of_its_axis():
+def test_a_long_label_of_a_roofline_does_not_overlap_the_figures_of_its_axis():
     names = ["k", "short", "one_of_a_long_name.that_goes_on", "another_of_a_long_name.that_goes_on"]
     cells = [
         replace(COUNTED, pair=name, limits=LIMITS, work={"flops": 10 + i, "bytes": 100}) for i, name in enumerate(names)

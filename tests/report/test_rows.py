@@ -65,7 +65,7 @@ NUMBERED = [
 
 
 @pytest.mark.parametrize(("pair", "variant", "base"), NUMBERED)
-def test_numbers_go_on_behind_rows_that_are_left_out(shipped, pair, variant, base):
+def test_numbers_continue_after_omitted_rows(shipped, pair, variant, base):
     listing = shipped(pair, variant)
     result = rows(listing, base and shipped(pair, base))
     assert bool(base) == any(row.elided and not row.period for row in result)
@@ -109,7 +109,7 @@ def test_lines_without_machine_code_share_a_row_and_broken_order_shows_positions
     ]
 
 
-def test_rows_as_in_another_listing_are_left_out_whatever_registers_they_use():
+def test_rows_that_equal_those_of_another_listing_except_for_registers_are_left_out():
     other = small(
         [changed(line, "1;", "2;") if "add" in line else line for line in PTX],
         [("IADD3 R9, R8, 0x2, RZ", 2), *SASS[1:3]],
@@ -152,7 +152,7 @@ def test_rows_that_repeat_those_above_in_other_registers_are_left_out(lines, sho
     assert sum(row.elided or 1 for row in result) == len(units(listing))
 
 
-def test_a_variant_is_shown_against_the_one_before_it_that_it_has_most_in_common_with():
+def test_a_variant_is_shown_relative_to_the_most_similar_one_before_it():
     other = [changed(line, "1;", "2;") if "add" in line else line for line in PTX]
     code = [("MOV R9, R8", 2), ("FADD R1, R1, R1", 5)]
     views = list(shown_listings([small(PTX, SASS), small(other, code, "ptx.a"), small(other, code, "ptx.b"),
@@ -160,7 +160,7 @@ def test_a_variant_is_shown_against_the_one_before_it_that_it_has_most_in_common
     assert [view.base for view in views][2:] == ["ptx.a", "ptx"]
 
 
-def test_an_empty_cell_is_never_tall_for_it_would_get_a_number_and_shift_all_others():
+def test_an_empty_cell_is_never_tall_because_it_would_get_a_number_and_shift_the_others():
     assert PageCell("int n;", 1, rows=TALL).tall
     assert not PageCell("", 0, rows=TALL).tall
     assert not PageCell("int n;", 1, rows=TALL - 1).tall

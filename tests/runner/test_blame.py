@@ -62,13 +62,13 @@ def excluded_variants(results):
 # ---- a worker that ends
 
 
-def test_a_death_costs_the_variant_that_the_worker_was_at_in_its_cell(plan):
+def test_a_death_excludes_the_current_variant_of_the_worker_from_its_cell(plan):
     results = results_at(plan, at("verify", "ptx", SMALL))
     assert results.attribute_failure(WorkerDied("no progress for 60 s", phase="measure", variant="cuda@fast")) is None
     assert excluded_variants(results) == [(1024, "cuda@fast", BROKEN, "no progress for 60 s (measure, n=1024).")]
 
 
-def test_a_death_at_a_check_size_costs_the_variant_everywhere(plan):
+def test_a_death_at_a_check_size_excludes_the_variant_everywhere(plan):
     results = results_at(plan, at("verify", "ptx", CHECK))
     assert results.attribute_failure(WorkerDied("its process ended with SIGSEGV")) is None
     reason = "its process ended with SIGSEGV (verify, n=129)."
@@ -91,7 +91,7 @@ def test_a_worker_that_another_process_ended_breaks_no_kernel(plan):
         ),
     ],
 )
-def test_a_death_after_which_nothing_can_be_taken_out_ends_the_run(plan, step, reason):
+def test_a_death_after_which_nothing_can_be_excluded_ends_the_run(plan, step, reason):
     assert results_at(plan, step).attribute_failure(WorkerDied("no progress for 60 s")) == DeviceLost(reason)
 
 
@@ -112,7 +112,7 @@ def test_a_second_death_after_the_exclusion_ends_the_run(plan):
 # ---- a device that is lost
 
 
-def test_a_lost_device_costs_the_one_variant_that_may_have_done_it(plan):
+def test_a_lost_device_excludes_the_only_variant_that_may_have_caused_it(plan):
     results = results_at(plan, at("measure", "ptx", LARGE))
     assert results.attribute_loss(DeviceLost("scale.cu: illegal address.", ("cuda@fast",))) is None
     assert excluded_variants(results) == [(4096, "cuda@fast", BROKEN, "scale.cu: illegal address.")]
@@ -125,7 +125,7 @@ def test_a_device_that_the_machine_lost_ends_the_run(plan):
     assert excluded_variants(results) == []
 
 
-def test_a_device_that_one_of_several_lost_has_them_measured_one_sample_at_a_time(plan):
+def test_if_one_of_several_variants_lost_the_device_they_are_measured_one_sample_at_a_time(plan):
     results = results_at(plan, at("measure", "ptx", LARGE))
     lost = DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx"))
     assert results.attribute_loss(lost) is None
@@ -137,7 +137,7 @@ def test_a_device_that_one_of_several_lost_has_them_measured_one_sample_at_a_tim
     assert last.suspects == ("cuda", "ptx")
 
 
-def test_a_loss_that_does_not_come_again_one_sample_at_a_time_ends_the_run(plan):
+def test_a_loss_that_does_not_repeat_one_sample_at_a_time_ends_the_run(plan):
     results = results_at(plan, at("measure", "ptx", LARGE))
     results.attribute_loss(DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx")))
     cells = {key[1]: results.empty_cell(key) for key in results.keys if key[0][0] == "scale"}
@@ -243,7 +243,7 @@ def heard(does, timeout):
         thread.join()
 
 
-def test_long_work_of_the_host_is_not_a_hang():
+def test_long_work_of_the_host_is_not_treated_as_a_hang():
     def works(signs, out):
         with signs.working():
             time.sleep(1)
@@ -252,7 +252,7 @@ def test_long_work_of_the_host_is_not_a_hang():
     assert heard(works, timeout=0.3) == []
 
 
-def test_a_silent_device_is_given_up_with_the_phase_and_the_variant():
+def test_a_silent_device_is_abandoned_and_the_phase_and_the_variant_are_named():
     def hangs(signs, out):
         signs.mark("ptx")
         time.sleep(1)
@@ -265,7 +265,7 @@ def test_a_silent_device_is_given_up_with_the_phase_and_the_variant():
 # ---- the host's work, and what a failure leaves
 
 
-def test_the_host_makes_data_and_judges_while_the_time_limit_does_not_count(tmp_path):
+def test_the_time_limit_does_not_count_while_the_host_makes_and_judges_data(tmp_path):
     """The pair itself says when it is asked, the backend when the device works."""
     noted = PAIR.replace('{"y": a * x}', '__import__("tests.runner.host", fromlist=["x"]).noted({"y": a * x})')
     assert noted != PAIR

@@ -53,7 +53,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES)
-def test_a_mistake_that_data_show_has_the_line_of_its_function(tmp_path, monkeypatch, right, wrong, message):
+def test_a_mistake_that_shows_when_data_are_made_has_the_line_of_its_function(
+    tmp_path, monkeypatch, right, wrong, message
+):
     monkeypatch.chdir(tmp_path)
     kernels = kernels_folder(tmp_path, pair=changed(changed(PAIR, right, wrong), "PAIR = Pair(", ABOVE))
     plan = PairPlan(load(kernels, "scale"), (), ({"n": 1},))

@@ -46,7 +46,7 @@ WEAK = PAIR.replace("EXACT", "Tolerance").replace(
         (WEAK, ("'y' all zero", "the last tenth of 'x' read as zero")),
     ],
 )
-def test_an_oracle_that_accepts_a_wrong_result_is_labelled_and_says_which(tmp_path, pair, accepts):
+def test_an_oracle_that_accepts_a_wrong_result_is_labelled_with_that_result(tmp_path, pair, accepts):
     plan = plan_of(kernels_folder(tmp_path, pair=pair), sizes=["n=500", "n=1024"])
     for cell, n in zip(cells(plan), ("500", "1024"), strict=True):
         assert {f"{accept} at every check size" for accept in accepts} <= set(cell.oracle)
@@ -62,7 +62,7 @@ FROM_1024 = PAIR.replace("EXACT", "Tolerance").replace(
 )
 
 
-def test_a_size_of_a_cell_that_accepts_one_is_named_and_no_other_is_labelled(tmp_path):
+def test_only_the_size_of_a_cell_that_accepts_a_wrong_result_is_labelled(tmp_path):
     small, large = cells(plan_of(kernels_folder(tmp_path, pair=FROM_1024), sizes=["n=500", "n=1024"]))
     assert (small.oracle, ORACLE_WEAK in small.labels) == ((), False)
     assert {check.partition(" at ")[2] for check in large.oracle} == {"n=1024"}
@@ -70,7 +70,7 @@ def test_a_size_of_a_cell_that_accepts_one_is_named_and_no_other_is_labelled(tmp
     assert ORACLE_WEAK in large.labels
 
 
-def test_one_round_asks_for_all_of_them(kernels):
+def test_one_round_checks_the_oracle_for_all_rounds(kernels):
     plan = plan_of(kernels, sizes=["n=500", "n=1024"])
     results = RoundResults.of(plan)
     todo = [key for key in results.keys if key[0][0] != CONTROL]
@@ -123,7 +123,7 @@ def test_launches_on_the_same_data_are_compared_bit_by_bit(tmp_path, repeats, de
         assert ptx.reason.startswith("scale.ptx, n=129, in another launch: y[")
 
 
-def test_the_largest_check_size_alone_is_repeated(kernels):
+def test_only_the_largest_check_size_is_repeated(kernels):
     sizes = []
 
     def note(build, launch, arguments, outputs):
@@ -143,7 +143,7 @@ def test_the_emulator_is_deterministic_with_any_number_of_threads(kernels):
     ("verdicts", "combined"),
     [([True, None], True), ([None, False, True], False), ([None, None], None)],
 )
-def test_of_several_rounds_one_that_differed_is_enough(verdicts, combined):
+def test_one_differing_round_of_several_is_enough(verdicts, combined):
     checks = [CheckReport("", "", [], deterministic=deterministic) for deterministic in verdicts]
     assert (
         merge_results([VariantResult("ptx", "verified", check=check) for check in checks]).check.deterministic
@@ -178,7 +178,7 @@ def test_a_kernel_that_is_right_when_verified_and_wrong_when_timed_is_wrong_and_
     assert [one.contrast for one in cell.rounds] == left
 
 
-def test_a_write_past_the_end_that_a_timed_launch_makes_is_found_and_the_others_are_measured(kernels):
+def test_a_write_past_the_end_in_a_timed_launch_is_found_and_the_others_are_measured(kernels):
     def past_the_end(build, launch, arguments, outputs):
         if build.variant == "ptx":
             raise WrongResult("scale.ptx writes outside its outputs: byte 4096 of 'y', which has 4096.")
@@ -190,7 +190,7 @@ def test_a_write_past_the_end_that_a_timed_launch_makes_is_found_and_the_others_
     assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
 
 
-def test_it_is_enough_to_be_wrong_in_one_of_the_blocks(kernels):
+def test_a_wrong_result_in_one_block_is_enough(kernels):
     class Sometimes:
         """Wrong in the third checked output of timed launches."""
 
@@ -232,7 +232,7 @@ class Memo:
 
 
 @pytest.mark.parametrize(("renewed", "status"), [(True, "wrong"), (False, "verified")])
-def test_a_kernel_that_keeps_its_results_is_wrong_where_every_block_has_new_data(kernels, renewed, status):
+def test_a_kernel_that_keeps_its_results_is_found_by_new_data_in_every_block(kernels, renewed, status):
     (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right, timed=Memo()), renewed=renewed))
     assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": status}
     if renewed:
@@ -265,7 +265,7 @@ def test_the_outputs_of_timed_launches_are_checked_with_the_data_of_their_block(
 TIMED_ON_INTEGERS = WEAK.replace("exact_on_integers", "timed_on_integers=True, exact_on_integers")
 
 
-def test_a_cell_on_whole_numbers_is_exact_and_its_check_sizes_are_not_that_alone(tmp_path):
+def test_a_cell_on_whole_numbers_is_exact_and_its_check_sizes_are_also_on_floats(tmp_path):
     """`ptx` is off by 1 at the size of the cell: within the tolerance, and wrong."""
     seen = []
 
@@ -304,7 +304,7 @@ def test_a_time_that_no_such_gpu_can_reach_breaks_its_variant(kernels):
     assert cell.limits.device == "T4"
 
 
-def test_a_run_on_the_emulator_is_held_against_the_gpu_of_its_architecture(kernels):
+def test_a_run_on_the_emulator_is_compared_with_the_limits_of_the_gpu_of_its_architecture(kernels):
     (cell,) = cells(plan_of(kernels))
     assert cell.limits.device == "H100 SXM"
     assert cell.limits.source.startswith("a model, published: ")

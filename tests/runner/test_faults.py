@@ -88,7 +88,7 @@ def rows():
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a destructor may fail
 @pytest.mark.parametrize(("status", "fault", "lost", "at"), list(rows()))
-def test_one_call_that_fails_costs_no_more_than_it_must(carried_out, status, fault, lost, at):
+def test_one_failing_call_has_no_unnecessary_effects(carried_out, status, fault, lost, at):
     cells, losses = carried_out(faults=[{"call": "*", "at": at, "status": status, "sticky": lost}])
     if not cells:  # the device did not even give its name
         assert [loss.suspects for loss in losses] == [()]
@@ -111,7 +111,7 @@ def test_one_call_that_fails_costs_no_more_than_it_must(carried_out, status, fau
         assert losses[0].suspects == ()
 
 
-def test_a_machine_without_a_fault_verifies_and_times_all(carried_out):
+def test_without_a_fault_everything_is_verified_and_timed(carried_out):
     [cell], losses = carried_out()
     assert losses == []
     assert {result.status for result in cell.variants.values()} == {VERIFIED}
@@ -128,7 +128,7 @@ def test_a_device_in_exclusive_mode_ends_the_run_and_breaks_no_kernel(carried_ou
     assert lost.reason.endswith("see nvidia-smi, end the other process.")
 
 
-def test_a_device_that_no_longer_works_is_not_the_next_kernels_fault(carried_out):
+def test_a_device_that_no_longer_works_is_not_blamed_on_the_next_kernel(carried_out):
     """As after a kernel that made the device unusable: this worker's first kernel is not the cause."""
     [cell], [lost] = carried_out(faults=[{"call": "cudaStreamCreateWithFlags", "times": 0, "status": 719}])
     assert {result.status for result in cell.variants.values()} == {SKIPPED}
@@ -146,7 +146,7 @@ def test_a_driver_without_a_compiler_skips_variants_that_need_it(carried_out):
 
 @pytest.mark.long
 @pytest.mark.parametrize("at", [400, 800])
-def test_a_launch_that_is_refused_in_a_capture_costs_one_variant(carried_out, at):
+def test_a_launch_that_is_refused_in_a_capture_excludes_one_variant(carried_out, at):
     """The stream would stay in the capture, and every call on it would fail. Most launches are graph launches."""
     graphs = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=0)
     [cell], losses = carried_out(settings=graphs, faults=[{"call": "cuLaunchKernel", "at": at, "status": 701}])
@@ -157,7 +157,7 @@ def test_a_launch_that_is_refused_in_a_capture_costs_one_variant(carried_out, at
 
 
 @pytest.mark.parametrize("sizes", [("n=131072", "n=262144"), ("n=262144", "n=131072")])
-def test_a_cell_has_the_memory_that_it_would_have_alone(carried_out, sizes):
+def test_a_cell_has_as_much_memory_as_if_it_were_alone(carried_out, sizes):
     """Each fits alone, and not while the buffers of the other are held: 1 and 2 MB, and 0.1 for the flush."""
     device = {"like": "T4", "l2_bytes": 1 << 16, "memory_bytes": 2_700_000}
     cells, losses = carried_out(sizes=sizes, device=device)
@@ -169,7 +169,7 @@ def test_a_cell_has_the_memory_that_it_would_have_alone(carried_out, sizes):
     assert copies == {131072: {1}, 262144: {1}}
 
 
-def test_a_device_that_cannot_be_asked_is_the_machines(carried_out):
+def test_a_device_that_cannot_be_queried_is_an_error_of_the_machine(carried_out):
     cells, [lost] = carried_out(faults=[{"call": "cudaGetDeviceProperties", "status": 802}])
     assert cells == []
     assert lost.reason.startswith("the GPU: cudaErrorSystemNotReady: ")

@@ -137,7 +137,7 @@ def places(run_on, calls):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
-def test_no_fault_at_any_place_costs_more_than_it_must(name, run_on, calls):
+def test_no_fault_at_any_call_has_unnecessary_effects(name, run_on, calls):
     """Two of the positions; all twenty with PTXBENCH_ALL_FAULTS=1, which takes half an hour."""
     step = 1 if os.environ.get("PTXBENCH_ALL_FAULTS") == "1" else 10
     first = 1 if name in ("hang", "exit") else 0  # the first call is made by the run itself, in no worker

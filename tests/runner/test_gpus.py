@@ -109,7 +109,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("what", RUNS)
-def test_the_finished_pairs_are_kept_in_order_with_their_gpus(what, plan):
+def test_the_finished_pairs_are_saved_in_order_with_their_gpus(what, plan):
     results, status, names, counts = RUNS[what]
     outcome, shown, ordered = RunOutcome(), [], []
     try:
@@ -146,7 +146,7 @@ def test_the_control_of_the_run_is_the_one_that_differs_most_from_itself(plan):
     assert [one.ns for one in control_cell.rounds] == [one.ns for one in control(0.9).rounds]
 
 
-def test_a_control_that_fails_is_kept_before_any_other():
+def test_a_failed_control_is_saved_in_preference_to_others():
     failed = control(None, status=BROKEN)
     assert widest([control(0.5), failed, control(2.0)]) is failed
     assert widest([]) is None

@@ -214,7 +214,7 @@ BAD_SAMPLES = [
 
 
 @pytest.mark.parametrize(("sample", "message"), BAD_SAMPLES)
-def test_a_sample_that_cannot_be_is_the_pairs_fault(tmp_path, kernels, sample, message):
+def test_an_impossible_sample_is_an_error_of_the_pair(tmp_path, kernels, sample, message):
     pair = changed(PAIR, "a * x}", f"{sample}}}").replace("import EXACT", "import Sample, EXACT")
     kernels_folder(tmp_path, pair=pair)
     with pytest.raises(PairError) as caught:

@@ -56,7 +56,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "status", "reason", "exit_status"), CASES)
-def test_only_a_wrong_result_is_what_is_expected(folder, run, text, status, reason, exit_status):
+def test_only_a_wrong_result_counts_as_expected(folder, run, text, status, reason, exit_status):
     ran = run(folder(text), "--no-save", "--json")
     variants = json.loads(ran.out)["cells"][0]["variants"]
     assert ran.status == exit_status
@@ -69,7 +69,7 @@ def test_a_wrong_variant_that_the_pair_does_not_list_fails_the_run(folder, run):
     assert run(folder(SUM, must_fail=""), "--no-save").status == 4
 
 
-def test_the_table_the_lines_and_the_summary_show_it(folder, run, ptxbench):
+def test_the_table_the_lines_and_the_summary_show_a_variant_that_must_fail(folder, run, ptxbench):
     kernels = folder(SUM)
     ran = run(kernels)
     assert "✔ must fail" in ran.out
@@ -83,7 +83,7 @@ def test_the_table_the_lines_and_the_summary_show_it(folder, run, ptxbench):
     assert ptxbench("report", "-o", "page.html", "--kernels", "kernels").status == 0
 
 
-def test_lists_mark_it(folder, ptxbench):
+def test_lists_mark_a_variant_that_must_fail(folder, ptxbench):
     kernels = folder(SUM)
     shown = ptxbench("list", "--kernels", kernels).out
     assert "ptx.slip! (sm_75)" in shown
@@ -96,7 +96,7 @@ def test_lists_mark_it(folder, ptxbench):
     }
 
 
-def test_a_gate_judges_it(folder, run, ptxbench, tmp_path):
+def test_a_gate_judges_a_variant_that_must_fail(folder, run, ptxbench, tmp_path):
     names = {"expected": (SUM, '"ptx.slip"'), "right": (PTX, '"ptx.slip"'), "verified": (PTX, ""), "wrong": (SUM, "")}
     files = {}
     for name, (text, must_fail) in names.items():
@@ -123,7 +123,7 @@ NS = {"cuda": 100_000, "ptx": 90_000, "ptx.slip": 50_000}
 
 
 @pytest.mark.parametrize(("deed", "status"), [("wrong", MUST_FAIL), ("", "broken")])
-def test_on_a_gpu_it_has_no_time_and_the_others_have(folder, small_control, deed, status):
+def test_on_a_gpu_a_variant_that_must_fail_has_no_time_and_the_others_have(folder, small_control, deed, status):
     kernels = folder(PTX)
     pair_plans, _ = plan_pairs(kernels, sizes=["n=1024"], emulated=False)
     plan = RunPlan(pair_plans, HostileBackend({"ptx.slip": deed}, NS), "sm_90", kernels, settings=QUICK, rounds=1)
@@ -134,7 +134,7 @@ def test_on_a_gpu_it_has_no_time_and_the_others_have(folder, small_control, deed
     assert [one.contrast for one in cell.rounds] == [("cuda", "ptx")]
 
 
-def test_one_round_in_which_it_is_right_is_enough_to_fail():
+def test_one_round_with_a_right_result_is_enough_to_fail():
     wrong, right = (
         VariantResult("ptx", MUST_FAIL, "y[0] is"),
         VariantResult("ptx", "broken", "right at all check sizes"),
@@ -143,7 +143,7 @@ def test_one_round_in_which_it_is_right_is_enough_to_fail():
     assert merge_results([wrong, right]).reason == merge_results([right, wrong]).reason == "right at all check sizes"
 
 
-def test_a_candidate_is_not_compared_with_it(folder):
+def test_a_candidate_is_not_compared_with_a_variant_that_must_fail(folder):
     loaded = load(folder(SUM), "scale")
     assert [source.variant for source in loaded.default_sources] == ["cuda", "ptx", "ptx.slip"]
     assert [source.variant for source in loaded.right_sources] == ["cuda", "ptx"]

@@ -43,7 +43,7 @@ def run(kernels, ptxbench):
     return run
 
 
-def test_a_variant_is_launched_as_its_function_says_and_labelled(run, ptxbench):
+def test_a_variant_has_the_launch_of_its_function_and_is_labelled(run, ptxbench):
     ran = run()
     assert ran.status == 0
     assert "i ptx.wide: other geometry, grid 4, block 256." in ran.out
@@ -51,7 +51,7 @@ def test_a_variant_is_launched_as_its_function_says_and_labelled(run, ptxbench):
     assert "i ptx.wide: other geometry, grid 4, block 256." in ptxbench("run", "--replay", "latest").out
 
 
-def test_its_own_launch_is_in_the_document_and_read_again(run):
+def test_the_own_launch_is_in_the_document_and_read_back(run):
     text = run("--no-save", "--json").out
     variants = json.loads(text)["cells"][0]["variants"]
     assert "launch" not in variants["ptx"]
@@ -60,7 +60,7 @@ def test_its_own_launch_is_in_the_document_and_read_again(run):
     assert [cell.launch_of(name).block[0] for name in ("cuda", "ptx", "ptx.wide")] == [128, 128, 256]
 
 
-def test_a_launch_that_does_not_fit_the_kernel_breaks_the_variant_alone(tmp_path, ptxbench, monkeypatch):
+def test_a_launch_that_does_not_fit_the_kernel_makes_only_that_variant_broken(tmp_path, ptxbench, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kernels = folder(tmp_path, WIDE.replace("block=256)", "block=512)"))
     ran = ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--no-save", "--json")
@@ -69,7 +69,7 @@ def test_a_launch_that_does_not_fit_the_kernel_breaks_the_variant_alone(tmp_path
     }  # fmt: skip
 
 
-def test_the_other_commands_launch_it_so_too(kernels, ptxbench):
+def test_the_other_commands_use_the_own_launch_too(kernels, ptxbench):
     shown = ptxbench("show", "scale", "--kernels", kernels, "--diff", "ptx", "ptx.wide", "--size", "n=1024", "--json")
     assert shown.status == 0
     listed = json.loads(ptxbench("list", "scale", "--kernels", kernels, "--json").out)[0]

@@ -83,7 +83,7 @@ def test_a_worker_that_dies_while_measuring_is_blamed_on_the_sampled_kernel(tmp_
         assert stats.ratio(cell.rounds, "ptx").value == pytest.approx(0.9)
 
 
-def test_an_illegal_access_is_the_kernels_and_its_worker_goes_on(tmp_path):
+def test_an_illegal_access_is_blamed_on_the_kernel_and_its_worker_continues(tmp_path):
     """Here the device survives; otherwise the backend reports it by `lost`."""
     cells, _, lost = carried_out(plan_of(kernels_folder(tmp_path), {"ptx": "measure lose"}, rounds=1))
     assert lost == []
@@ -119,7 +119,7 @@ def test_a_worker_that_the_system_ends_breaks_no_kernel(tmp_path):
 
 
 @pytest.mark.long
-def test_a_kernel_that_another_was_in_flight_with_is_found_one_sample_at_a_time(tmp_path):
+def test_of_kernels_in_flight_together_the_faulty_one_is_found_one_sample_at_a_time(tmp_path):
     plan = plan_of(kernels_folder(tmp_path), {"ptx": "measure fault"}, rounds=1)
     pair_plans = tuple(replace(pair_plan, sizes=pair_plan.sizes[:1]) for pair_plan in plan.pair_plans)
     [cell], _, lost = carried_out(replace(plan, pair_plans=pair_plans))
@@ -136,7 +136,7 @@ def test_a_bug_in_a_worker_is_shown_and_no_kernel_blamed(tmp_path):
         carried_out(plan_of(kernels_folder(tmp_path), {"ptx": "verify bug"}))
 
 
-def test_one_pair_that_crashes_costs_no_other(tmp_path):
+def test_a_pair_that_crashes_does_not_affect_others(tmp_path):
     kernels = kernels_folder(tmp_path)
     other = {text: text.replace("scale", "other") for text in (PAIR, CUDA, PTX)}
     kernels_folder(tmp_path, pair=other[PAIR], cuda=other[CUDA], ptx=other[PTX], name="other")
@@ -205,7 +205,7 @@ extern "C" __global__ void scale(const float* x, float* y, float a, unsigned n)
 
 
 @pytest.mark.long
-def test_a_compilation_that_never_ends_costs_its_variant(tmp_path):
+def test_a_compilation_that_never_ends_excludes_its_variant(tmp_path):
     kernels = kernels_folder(tmp_path)
     (kernels / "cuda" / "scale.endless.cu").write_text(ENDLESS)
     cells, _, lost = carried_out(plan_of(kernels, {}, rounds=1, timeout=4))

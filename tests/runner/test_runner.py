@@ -58,7 +58,7 @@ def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
         (["*"],              ["cuda", "cuda@fast", "ptx"]),
     ],
 )  # fmt: skip
-def test_variants_by_request_are_taken_where_they_are_named(kernels, variants, taken):
+def test_variants_by_request_run_if_they_are_named(kernels, variants, taken):
     path = kernels / "pairs" / "scale.py"
     path.write_text(path.read_text().replace("    exact", '    by_request=["cuda@fast"],\n    exact'))
     (pair_plan,), _ = plan_pairs(kernels, variants=variants)
@@ -92,7 +92,7 @@ def test_sizes_are_used_in_the_given_order_without_repeats(kernels, sizes, taken
         (1,      1,      [],                  [1024],       []),
     ],
 )  # fmt: skip
-def test_of_all_sizes_the_emulator_takes_those_that_are_not_too_large(
+def test_of_all_sizes_the_emulator_runs_those_that_are_not_too_large(
     kernels, monkeypatch, most_bytes, most_flops, sizes, taken, too_large
 ):
     monkeypatch.setattr(plan, "MOST_BYTES", most_bytes)
@@ -139,7 +139,7 @@ def test_an_invalid_size_is_refused(text):
         parse_size(text)
 
 
-def test_a_size_that_no_pair_has_is_refused_with_those_there_are(kernels):
+def test_a_size_that_no_pair_has_is_refused_and_the_existing_ones_are_named(kernels):
     with pytest.raises(UsageError, match=r"^No selected pair has the size m=3: 'scale' has n\.$"):
         plan_pairs(kernels, sizes=["m=3"])
     with pytest.raises(UsageError, match=r"^'scale' cannot have the size n=0: launch at n=0 is Launch\(grid=0"):
@@ -267,7 +267,7 @@ def test_progress_counts_up_to_its_total(kernels):
     assert {step.phase for step in steps} == {"build", "verify"}
 
 
-def test_a_broken_variant_costs_only_itself(kernels):
+def test_a_broken_variant_does_not_affect_others(kernels):
     (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "mul.rn.f32", "mul.rn.f23"))
     (kernels / "ptx" / "scale.good.ptx").write_text(PTX)
     (cell,) = cells(plan_of(kernels))
@@ -372,7 +372,7 @@ def test_an_exception_in_a_function_of_the_pair_has_file_and_line(kernels, right
 # ---- on a scripted GPU
 
 
-def test_the_driver_does_not_step_in_for_a_ptxas_that_is_not_there(kernels, monkeypatch):
+def test_the_driver_does_not_replace_a_missing_ptxas(kernels, monkeypatch):
     find_program = locate.program
     monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else find_program(name))
     (cell,) = cells(plan_of(kernels, FakeBackend({"cuda": [2000], "ptx": [1000]}, right)))
@@ -439,7 +439,7 @@ def test_a_lost_device_ends_the_run_and_blames_one_variant(kernels):
 # ---- backends and the frame
 
 
-def test_a_backend_that_cannot_run_says_why(monkeypatch):
+def test_a_backend_that_cannot_run_gives_the_reason(monkeypatch):
     reason = "No GPU: cudaErrorNoDevice. Run with --backend emulator to verify without timing."
     monkeypatch.setitem(BACKENDS, "gpu", lambda arch: FakeBackend({}, right, reason))
     with pytest.raises(ToolMissing, match="No GPU: cudaErrorNoDevice"):
@@ -456,11 +456,11 @@ def test_a_backend_that_cannot_run_says_why(monkeypatch):
         (Device("gpu", "../../Tesla (R) T4"),          "tesla-r-t4"),
     ],
 )  # fmt: skip
-def test_a_run_goes_into_the_folder_of_its_device(kernels, device, folder):
+def test_a_run_is_saved_in_the_folder_of_its_device(kernels, device, folder):
     assert RunFrame(plan_of(kernels), device).folder == folder
 
 
-def test_two_runs_at_once_have_names_of_their_own(kernels):
+def test_two_simultaneous_runs_have_different_names(kernels):
     plan = plan_of(kernels)
     frames = [RunFrame(plan, Device("emulator")) for _ in range(20)]
     assert len({frame.id for frame in frames}) == 20
@@ -502,14 +502,14 @@ def off_by(steps):
 
 
 @pytest.mark.parametrize(("steps", "status"), [(0, "verified"), (2, "verified"), (4, "wrong")])
-def test_a_result_may_be_off_by_as_much_as_the_approximate_instructions_of_its_ptx(tmp_path, steps, status):
+def test_a_result_may_have_the_errors_of_the_approximate_instructions_of_its_ptx(tmp_path, steps, status):
     plan = plan_of(exponential(tmp_path, EX2), FakeBackend({}, off_by(steps)), variants=["ptx"])
     for result in (cell.variants["ptx"] for cell in cells(plan)):
         assert result.status == status
         assert result.check.tolerance == "0.5 ulp, plus the error of ex2.approx.ftz.f32"
 
 
-def test_a_kernel_without_approximate_instructions_is_allowed_no_more(tmp_path):
+def test_a_kernel_without_approximate_instructions_may_have_no_such_errors(tmp_path):
     plan = plan_of(exponential(tmp_path, PTX), FakeBackend({}, off_by(2)), variants=["ptx"])
     assert [cell.variants["ptx"].status for cell in cells(plan)] == ["wrong"]
 

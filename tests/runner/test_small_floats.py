@@ -83,7 +83,7 @@ def test_wrong_and_unwritten_elements_are_found(run, dtype):
     assert "y[0] is nan (0xFF bytes, as if never written), expected " in unwritten["ptx"]
 
 
-def test_they_are_floats_to_every_part_that_asks():
+def test_small_floats_are_treated_as_floats_everywhere():
     for dtype in (e4m3, e5m2, ue8m0):
         assert is_float(dtype)
         assert np.isnan(poison((3,), dtype).astype(np.float64)).all()
@@ -118,7 +118,7 @@ def test_a_scale_gets_no_data_that_it_cannot_hold():
 
 
 @pytest.mark.parametrize("dtype", [e4m3, e5m2, ue8m0])
-def test_other_nans_stay_nans(dtype):
+def test_other_nans_are_still_nans(dtype):
     nans = poison((64,), dtype)
     other = with_nans(nans, 1)
     assert np.isnan(other.astype(np.float64)).all()

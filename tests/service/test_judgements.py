@@ -59,7 +59,7 @@ def test_a_cancelled_judgement_makes_room(monkeypatch):
     own.submit("a", some(1))
 
 
-def test_a_seed_is_shared_until_a_verdict_shows_it():
+def test_a_seed_is_shared_until_a_verdict_reveals_it():
     """Else a candidate could be fitted to data that its client knows."""
     own = queue(most_of_client=10, most_waiting=10)
     (first, second), (third,) = own.submit("a", some(2)), own.submit("b", some(1))
@@ -72,7 +72,7 @@ def test_a_seed_is_shared_until_a_verdict_shows_it():
     assert own.submit("a", some(1))[0].task.seed == fourth.task.seed
 
 
-def test_judgements_that_have_ended_are_forgotten_and_their_texts_at_once(monkeypatch):
+def test_ended_judgements_are_forgotten_later_and_their_texts_immediately(monkeypatch):
     monkeypatch.setattr(module, "MOST_ENDED", 2)
     own = queue()
     entries = own.submit("a", Submission((Candidate("one", "ptx", b"text"),) * 3, TASK, False))
@@ -90,7 +90,7 @@ def test_judgements_that_have_ended_are_forgotten_and_their_texts_at_once(monkey
     assert not own.ended
 
 
-def test_a_bug_costs_one_judgement_and_no_worker(monkeypatch, capsys):
+def test_a_bug_ends_one_judgement_and_no_worker(monkeypatch, capsys):
     own = queue()
 
     async def judge():

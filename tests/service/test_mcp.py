@@ -89,7 +89,7 @@ def test_an_agent_can_list_read_judge_and_inspect(answers):
 
 
 @pytest.mark.long
-def test_what_is_refused_is_one_sentence(answers):
+def test_a_refusal_is_one_sentence(answers):
     _, (*_, pair, long, glob, name, include, refused) = answers
     expected = {
         "Unknown pair 'triadd'. Did you mean 'triad'?": pair,

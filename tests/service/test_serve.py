@@ -81,7 +81,7 @@ def test_a_judgement_can_be_read_by_its_id_and_waited_for(service):
     assert httpx.delete(address).json() == judgement  # it has ended: nothing to cancel
 
 
-def test_cancelled_judgements_and_those_of_a_client_that_leaves_end_at_once(service):
+def test_cancelled_judgements_and_those_of_a_disconnected_client_end_immediately(service):
     never = submission(*[HOSTILE / "never_ends.ptx"] * 3, max_loop_iterations=1 << 30)
     submitted = httpx.post(f"{service}/judgements", json=never).json()
     with httpx.stream("POST", f"{service}/verdicts", json=never):
@@ -171,7 +171,7 @@ def documented(name):
     return names[name]
 
 
-def test_a_client_goes_on_when_the_service_is_killed_and_started_again(start_service):
+def test_a_client_continues_when_the_service_is_killed_and_started_again(start_service):
     """The function of the documentation gets a verdict on each text; no process of the first service is left."""
     first = start_service("--jobs", "1")
     port = first.url.rpartition(":")[2]
@@ -209,7 +209,7 @@ def test_a_client_goes_on_when_the_service_is_killed_and_started_again(start_ser
         (["--token-file", "missing"], "Error: Cannot read missing: No such file or directory.\n"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_served_is_a_usage_error(ptxbench, tmp_path, monkeypatch, options, message):
+def test_options_that_cannot_be_served_are_usage_errors(ptxbench, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PTXBENCH_TOKEN", raising=False)
     Path("empty").write_text("\n")

@@ -81,7 +81,7 @@ def test_rates_and_targets_are_printed_whole():
     ]
 
 
-def test_edits_are_printed_whole_and_each_that_is_not_as_it_must_be_is_named():
+def test_edits_are_printed_whole_and_each_unexpected_outcome_is_named():
     assert lines(Audit(300, 1, outcomes=[CAUGHT, MISS, SKIPPED, *MORE, PASSED, ALARM])) == [
         "counters: every kernel, edited once",
         "edit               kernels  outcome                   by these counters",
@@ -98,7 +98,7 @@ def test_edits_are_printed_whole_and_each_that_is_not_as_it_must_be_is_named():
     ]
 
 
-def test_a_kernel_that_no_edit_could_be_judged_of_is_named_once():
+def test_a_kernel_without_a_judged_edit_is_named_once():
     whole = [replace(SKIPPED, edit=edit, skipped="it needs sm_90.") for edit in ("loads split", "labels renamed")]
     assert lines(Audit(300, 1, outcomes=[CAUGHT, *whole]))[-4:] == [
         "",
@@ -134,7 +134,7 @@ def test_a_target_without_trials_is_not_met():
     assert not RateTarget("false alarms", 0.01, AlarmRate(0, 0)).holds
 
 
-def test_stored_runs_say_how_many_of_them_are_independent():
+def test_the_number_of_independent_stored_runs_is_printed():
     runs = [timed_run(i, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}) for i in range(6)]
     text = lines(Audit(300, 1, stored=[(StoredDevice("NVIDIA H100", runs), [replace(NOISY, noise="NVIDIA H100")])]))
     assert " ".join(text[:2]) == (

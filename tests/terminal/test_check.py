@@ -79,7 +79,7 @@ Note: sanitizer: race check not available: line 9 uses mbarrier.init.
     )
 
 
-def test_without_machine_code_the_figures_are_of_the_ptx_and_no_sentence_rests_on_them():
+def test_without_machine_code_the_figures_are_of_the_ptx_and_no_sentence_uses_them():
     executed = dict.fromkeys(ACCEPTED.executed, Executed(reason="ptxas is not installed").document())
     ratios = {"cuda": {"sectors": 1.0, "instructions": 0.856, "sass_executed": None}}
     text = printed(JudgementReport(dataclasses.replace(ACCEPTED, executed=executed, ratios=ratios)))
@@ -130,7 +130,7 @@ def test_a_time_replaces_the_counts_in_the_last_line_and_has_a_column_in_a_ranki
     ]
 
 
-def test_one_that_could_not_be_judged_says_so():
+def test_a_candidate_that_could_not_be_judged_is_reported():
     unjudged = dataclasses.replace(
         REJECTED,
         stages=(StageResult("results", "unjudged", "n=1", 0.0),),

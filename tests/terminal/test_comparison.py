@@ -180,7 +180,7 @@ def test_a_terminal_without_unicode_gets_ascii():
     assert text.isascii()
 
 
-def test_text_from_outside_is_not_taken_for_markup():
+def test_text_from_outside_is_not_treated_as_markup():
     head = run(
         2, {"transpose": {"cuda": Kernel(30), "ptx": Kernel(30, status="broken", reason="[bold]x[/] is [red].")}}
     )
@@ -205,7 +205,7 @@ CONSEQUENCES = [
 
 
 @pytest.mark.parametrize(("part", "values", "mode", "differences"), CONSEQUENCES)
-def test_the_head_line_says_which_rows_a_difference_makes_incomparable(part, values, mode, differences):
+def test_the_head_line_names_the_rows_that_a_difference_makes_incomparable(part, values, mode, differences):
     base, head = run(1, BEFORE), run(2, AFTER)
     other = replace(head, **{part: replace(getattr(head, part), **values)})
     assert list(header(compare(base, other, mode)))[2:] == [f"They differ in {differences}."]

@@ -23,7 +23,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("text", "written"), ENDS)
-def test_blanks_before_a_line_feed_go_and_styles_stay(text, written):
+def test_blanks_before_a_line_feed_are_removed_and_styles_are_not(text, written):
     assert without_blank_ends(text) == written
 
 

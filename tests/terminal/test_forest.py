@@ -21,11 +21,11 @@ SPARKS = [
 
 
 @pytest.mark.parametrize(("values", "line"), SPARKS)
-def test_a_sparkline_runs_from_the_least_to_the_greatest(values, line):
+def test_a_sparkline_spans_the_range_of_its_values(values, line):
     assert sparkline(values) == line
 
 
-def test_two_sparklines_of_one_scale_can_be_compared():
+def test_two_sparklines_can_share_a_scale():
     assert (sparkline([1, 2], of=[1, 2, 3, 8]), sparkline([3, 8], of=[1, 2, 3, 8])) == ("▁▂", "▃█")
     assert sparkline([0.0, 0.5, 1.0], plain=True) == "_=#"
 
@@ -42,7 +42,7 @@ BARS = [
 
 
 @pytest.mark.parametrize(("interval", "line"), BARS)
-def test_an_interval_is_drawn_where_it_lies(interval, line):
+def test_an_interval_is_drawn_at_its_position(interval, line):
     assert bar(Interval(*interval), AXIS, 41) == line
 
 
@@ -51,7 +51,7 @@ def test_marks_follow_the_interval():
     assert bar(Interval(1.05, 1.1, 1.15), AXIS, 21, plain=True, marks=(0.9,)) == "     .    : |-o-|    "
 
 
-def test_an_axis_shows_all_and_its_middle_where_there_is_room():
+def test_an_axis_shows_its_ends_and_its_middle_if_there_is_room():
     assert axis_of([Interval(1, 1, 1)]) == Axis(pytest.approx(1 / 1.01), pytest.approx(1.01))
     assert axis_of([Interval(0.5, 0.6, 0.7), Interval(1.1, 1.2, 1.3)]) == Axis(0.5, pytest.approx(1.3))
     assert ticks(AXIS, 21) == "0.80    1.00     1.25"
@@ -82,7 +82,7 @@ n=1048576  ptx                                        ├●┤   ┊           
     )
 
 
-def test_a_forest_fits_narrower_terminals_until_it_says_that_it_does_not_fit():
+def test_a_forest_shrinks_with_the_terminal_until_a_message_replaces_it():
     for width in (90, 80, 70, 60):
         lines = printed(Forest(CELLS), width=width).splitlines()
         assert len(lines) == 5

@@ -86,7 +86,7 @@ FAIL  REGRESSED  triad ptx  ratio        0.898  0.999  +11.3 %  +11.0 .. +11.8 %
     )
 
 
-def test_nothing_of_a_command_is_cut_off_where_the_terminal_is_narrow():
+def test_a_command_is_not_cut_on_a_narrow_terminal():
     place = {"sms": 132, "copiers": 20, "n": 1048576, "chunk": 16384, "tiles": 132, "steps": 8, "roles": 3}
     base, head = (
         replace(run, cells=[replace(cell, size=place) for cell in run.cells])
@@ -108,14 +108,14 @@ def test_no_line_is_wider_than_the_terminal():
             assert max(map(len, printed(GateTable(result), width=width).splitlines())) <= width
 
 
-def test_every_row_that_is_not_green_says_what_to_do_next():
+def test_every_row_that_does_not_pass_has_a_next_step():
     for result in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, GateConfig()), gate(BASE, None, GateConfig())):
         todo = steps(result)
         assert todo
         assert all(step.words and step.remedy for step in todo)
 
 
-def test_counts_that_no_tool_made_are_named_with_where_to_look():
+def test_counts_that_no_tool_made_are_named_with_advice():
     bare = replace(BASE, cells=[replace(cell, variants={
         name: replace(result, build=replace(result.build, sass={})) for name, result in cell.variants.items()
     }) for cell in BASE.cells])  # fmt: skip
@@ -135,7 +135,7 @@ def many(count):
     )
 
 
-def test_github_gets_a_few_annotations_and_how_many_more_there_are():
+def test_github_gets_a_few_annotations_and_the_number_of_the_others():
     lines = list(annotate(many(20)))
     assert len(lines) == 9
     assert lines[0].startswith("::error title=ptxbench gate MISSING::pair_0000 ptx n=64: ptx is unsupported: no ")
@@ -246,7 +246,7 @@ def test_annotations_are_escaped_workflow_text():
     assert workflow_property("a:b,c%") == "a%3Ab%2Cc%25"
 
 
-def test_a_summary_that_is_too_long_is_cut_and_says_so():
+def test_a_summary_that_is_too_long_is_cut_with_a_note():
     result = many(50)
     whole = to_markdown(result)
     assert summary(result) == whole

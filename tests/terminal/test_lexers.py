@@ -49,7 +49,7 @@ SASS = [
 
 @pytest.mark.parametrize(("lexer", "text", "words"), [*((PtxLexer(), *row) for row in PTX),
                                                       *((SassLexer(), *row) for row in SASS)])  # fmt: skip
-def test_each_word_is_of_its_kind(lexer, text, words):
+def test_each_word_has_its_token_type(lexer, text, words):
     result = tokens(lexer, text)
     joined = []
     for kind, word in result:  # a comment of several lines comes in pieces
@@ -61,7 +61,7 @@ def test_each_word_is_of_its_kind(lexer, text, words):
 
 
 @pytest.mark.parametrize("name", ["triad", "hgemm_mma", "scan"])
-def test_nothing_of_the_shipped_kernels_is_lost_or_a_mistake(name):
+def test_the_tokens_of_the_shipped_kernels_are_complete_and_without_errors(name):
     for source in load(default_kernels(), name).sources[:2]:
         build = toolchain.build_source(source, "sm_90")
         sass = "\n".join(instruction.text for instruction in annotate(build).instructions)
@@ -71,6 +71,6 @@ def test_nothing_of_the_shipped_kernels_is_lost_or_a_mistake(name):
             assert not [word for kind, word in result if kind is Error]
 
 
-def test_the_page_of_a_browser_has_them_too():
+def test_the_page_in_a_browser_has_the_same_tokens():
     page = highlight("ld.global.u32 %r1, [%rd1];", PtxLexer(), HtmlFormatter())
     assert page.count('<span class="k">ld.global.u32</span>') == 1

@@ -139,7 +139,7 @@ def test_likely_values_are_marked_and_unknown_values_have_a_reason():
     assert text.endswith("It is not known how many machine instructions warps execute: it spins.\n")
 
 
-def test_the_loops_that_most_is_executed_in_are_named():
+def test_the_loops_with_most_executions_are_named():
     code = (
         MachineInstruction(0, "NOP"), MachineInstruction(16, "LDG.E R1", (".L_x_1",), 6),
         MachineInstruction(32, "LDG.E R2", (), 6),
@@ -174,7 +174,7 @@ Opcodes that differ, cuda/ptx: NOP 0/1.
     )
 
 
-def test_the_same_machine_code_is_called_so():
+def test_the_same_machine_code_is_reported():
     text = printed(DifferenceView(compare(PTX, PTX)))
     assert "Same machine code, to the bit.\n" in text
     assert "Same instruction mix: every opcode as often on both sides.\n" in text
@@ -197,7 +197,7 @@ def test_no_line_is_wrapped_or_wider_than_the_terminal(view, width):
     assert len(rows) <= 3 + len(CUDA.source) + len(CUDA.ptx) + len(CUDA.sass)  # a wrapped row would be two
 
 
-def test_a_long_line_ends_in_an_ellipsis_and_leaves_the_next_column_in_its_place():
+def test_a_long_line_ends_in_an_ellipsis_and_does_not_move_the_next_column():
     rows = printed(ListingView(CUDA, "side by side"), 80).splitlines()
     [load] = [line for line in rows if "ld.param" in line]
     [store] = [line for line in rows if "STG" in line]
@@ -250,7 +250,7 @@ def test_equal_lines_are_dimmed_and_differing_lines_are_not():
     assert "\x1b[94mNOP" in differs
 
 
-def test_a_listing_of_other_code_than_is_timed_says_so():
+def test_a_listing_of_other_code_than_is_timed_has_a_note():
     other = replace(PTX, same_code=False)
     assert OTHER_MACHINE_CODE in " ".join(printed(ListingView(other)).split())
     assert OTHER_MACHINE_CODE not in printed(ListingView(PTX), 200)

@@ -44,13 +44,13 @@ def test_markers_are_at_their_values_and_the_best_is_on_top():
     assert text[-1].split() == ["chunk", "●", "4K", "■", "8K", "★", "best"]
 
 
-def test_the_value_that_the_pair_has_is_marked_where_no_line_is():
+def test_the_value_of_the_pair_is_marked_where_no_line_is():
     rows = [row[7:] for row in printed([PANEL])[2:11]]
     assert rows[8][17] == "┊"
     assert "┊" not in "".join(row[:17] + row[18:] for row in rows)
 
 
-def test_a_terminal_without_signs_gets_letters():
+def test_a_terminal_without_symbols_gets_letters():
     text = printed([PANEL], encoding="ascii")
     assert set("".join(text)) <= {chr(code) for code in range(32, 127)}
     assert text[-1].split() == ["chunk", "o", "4K", "x", "8K", "*", "best"]
@@ -61,7 +61,7 @@ def test_no_line_is_wider_than_the_terminal(width):
     assert max(map(len, printed([PANEL] * 3, width))) <= width
 
 
-def test_panels_without_any_value_say_so():
+def test_panels_without_any_value_have_a_note():
     assert printed([Panel("", "n", (1, 2), "variant", [line("cuda", None, None)])]) == ["  no value"]
 
 
@@ -76,7 +76,7 @@ SCALES = [
 
 
 @pytest.mark.parametrize(("values", "scale"), SCALES)
-def test_a_scale_holds_all_values_and_is_by_logarithms_over_a_decade(values, scale):
+def test_a_scale_contains_all_values_and_is_logarithmic_over_a_decade(values, scale):
     result = scale_of([Panel("", "n", values, "variant", [line("cuda", *values)])])
     assert result == scale
     assert (result.share(result.low), result.share(result.middle), result.share(result.high)) == pytest.approx(
@@ -84,7 +84,7 @@ def test_a_scale_holds_all_values_and_is_by_logarithms_over_a_decade(values, sca
     )
 
 
-def test_intervals_belong_to_the_scale():
+def test_a_scale_contains_the_intervals():
     scale = scale_of([Panel("", "n", (1,), "variant", [PanelLine("cuda", [reading(5.0, half=3.0)])])])
     assert (scale.low, scale.high) == (2.0, 8.0)
 

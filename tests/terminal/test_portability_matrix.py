@@ -242,7 +242,7 @@ CLOSINGS = [
 
 
 @pytest.mark.parametrize(("reaches", "words"), CLOSINGS)
-def test_the_closing_sentence_says_how_far_each_side_goes(reaches, words):
+def test_the_closing_sentence_counts_the_targets_of_each_side(reaches, words):
     assert closing(matrix(*reaches)) == words
 
 
@@ -293,7 +293,7 @@ def test_a_refusal_names_the_line_with_the_highest_requirement(trial, words):
     assert failure_words(trial, reach("ptx", trial)) == words
 
 
-def test_an_instruction_needs_the_targets_that_have_it_though_they_refuse_the_file():
+def test_an_instruction_needs_the_targets_that_have_it_even_if_they_refuse_the_file():
     """ptxas says only that plain sm_90 lacks it; sm_100a takes the line, and refuses the .target of the file."""
     trials = [
         refused("sm_90", SETMAXNREG, mismatch=True),

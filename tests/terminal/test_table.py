@@ -75,7 +75,7 @@ def printed(*renderables, width=100, encoding="utf-8", **options):
     return "\n".join(line.rstrip() for line in raw.getvalue().decode(encoding).split("\n"))
 
 
-def test_counts_and_what_they_show():
+def test_counts_are_printed_with_their_finding():
     assert (
         printed(CellTable(COUNTED), closing_lines([COUNTED]), summary([COUNTED]), notice([COUNTED]))
         == """\
@@ -101,7 +101,7 @@ def derived(name, *numbers, reason=None):
     return dataclasses.replace(COUNTED.variants[name], executed=ExecutedReport(*numbers, whole=True, reason=reason))
 
 
-def test_executed_machine_instructions_come_before_ptx_counts_and_a_range_claims_nothing():
+def test_executed_machine_instructions_have_priority_over_ptx_counts_and_a_range_makes_no_claim():
     slow = "how often a slow path runs depends on the data"
     exact = dataclasses.replace(
         COUNTED, variants={"cuda": derived("cuda", 15000, 15000, 15000), "ptx": derived("ptx", 12000, 12120, 12000)}
@@ -182,13 +182,13 @@ ptx.tma    ? unsupported           -              -        -     -       -     -
     )
 
 
-def test_where_nothing_ran_only_the_builds_are_shown():
+def test_if_nothing_ran_only_the_builds_are_shown():
     unsupported = dataclasses.replace(COUNTED.variants["ptx"], status="unsupported", reason="no.", counts=None)
     lines = printed(CellTable(dataclasses.replace(COUNTED, variants={"ptx": unsupported}))).splitlines()
     assert lines[2].split() == ["verified", "regs", "spills", "SASS", "occup."]
 
 
-def test_a_narrow_terminal_goes_without_columns_that_matter_less():
+def test_a_narrow_terminal_omits_less_important_columns():
     lines = printed(CellTable(COUNTED), width=72).splitlines()
     assert lines[2].split() == ["verified", "PTX", "instr.", "instr.", "/", "cuda", "sectors", "regs", "SASS"]
     assert printed(OmittedColumns([COUNTED, TIMED]), width=72).splitlines() == [
@@ -201,7 +201,7 @@ def test_a_narrow_terminal_goes_without_columns_that_matter_less():
     assert max(map(len, lines)) <= 72
 
 
-def test_spills_outlast_occupancy_where_there_are_any():
+def test_spills_are_kept_longer_than_occupancy_if_there_are_any():
     spilling = {
         "cuda": verified("cuda", counts=COUNTS, code="A"),
         "ptx": verified("ptx", counts=COUNTS, code="B", spilled=8),
@@ -210,7 +210,7 @@ def test_spills_outlast_occupancy_where_there_are_any():
     assert lines[2].split()[-3:] == ["regs", "spills", "SASS"]
 
 
-def test_bank_conflicts_are_a_column_only_where_there_are_any():
+def test_bank_conflicts_are_a_column_only_if_there_are_any():
     conflicting = {
         "cuda": verified("cuda", counts={**COUNTS, "ptx_shared_load_conflicts": 31}, code="A"),
         "ptx": verified("ptx", counts=COUNTS, code="B"),
@@ -221,7 +221,7 @@ def test_bank_conflicts_are_a_column_only_where_there_are_any():
     assert "conflicts" not in printed(CellTable(COUNTED))
 
 
-def test_chosen_columns_are_shown_as_they_are():
+def test_chosen_columns_are_all_shown():
     lines = printed(CellTable(COUNTED, choose(["sass", "time"]))).splitlines()
     assert lines[2].split() == ["verified", "SASS", "time"]
     assert lines[5].split() == ["cuda", "✔", "6.0e-08", "42", "-"]
@@ -270,7 +270,7 @@ def test_a_terminal_without_unicode_gets_ascii():
     assert "---" in text
 
 
-def test_text_from_outside_is_not_taken_for_markup():
+def test_text_from_outside_is_not_treated_as_markup():
     hostile = dataclasses.replace(
         FAILED, variants={"ptx": VariantResult("ptx", "broken", "k.ptx:1: [bold]x[/] at [%rd1+4] is no [red].")}
     )
@@ -373,7 +373,7 @@ def test_the_first_finding_of_the_pair_is_one_line_below_its_table(width):
     assert "…" not in text
 
 
-def test_the_first_finding_is_the_reason_of_a_time_and_without_times_only_a_difference():
+def test_the_first_finding_explains_a_time_and_without_times_is_only_a_difference():
     timed = dataclasses.replace(TIMED, variants=explained(spill_store_bytes=8, spill_load_bytes=8).variants)
     assert "why  Registers spill" in printed(CellTable(timed))
     assert "differs" not in printed(CellTable(timed))

@@ -79,7 +79,7 @@ def test_line_information_leaves_the_machine_code_as_it_is(build, monkeypatch):
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100", "sm_120"])
-def test_every_architecture_is_built_for(build, arch):
+def test_builds_work_for_every_architecture(build, arch):
     built = build(CUDA, arch=arch)
     assert f".target {arch}" in built.ptx
     assert built.report.sass["total"] > 8
@@ -145,7 +145,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         toolchain.build(tmp_path / "gone.ptx", language="ptx", variant="ptx", entry="gone", arch="sm_90")
 
 
-def test_an_installed_toolkit_does_where_no_wheel_is(toolkit, tmp_path):
+def test_an_installed_toolkit_is_used_if_there_is_no_wheel(toolkit, tmp_path):
     """In a separate process, so that no library is loaded yet."""
     (tmp_path / "scale.cu").write_text("#include <cuda_fp16.h>\n" + CUDA)
     script = (
@@ -167,7 +167,7 @@ def test_an_installed_toolkit_does_where_no_wheel_is(toolkit, tmp_path):
     assert ran.stdout == f"1 {' '.join(toolchain.versions().values())}\n{toolkit} {toolkit} {toolkit}\n"
 
 
-def test_without_any_tool_cuda_c_says_what_to_install_and_ptx_goes_on(build, no_wheels):
+def test_without_any_tool_cuda_c_gets_advice_and_ptx_still_works(build, no_wheels):
     with pytest.raises(
         ToolMissing, match=r"^NVRTC, which compiles CUDA C, is not installed: pip install 'ptxbench\[cu13\]'"
     ):
@@ -195,7 +195,7 @@ def test_macos_has_no_nvrtc_and_the_message_says_so(build, monkeypatch):
         build(CUDA)
 
 
-def test_an_nvrtc_that_does_not_load_gives_no_traceback(build, no_wheels, monkeypatch, tmp_path):
+def test_an_nvrtc_that_does_not_load_is_reported_without_a_traceback(build, no_wheels, monkeypatch, tmp_path):
     library = tmp_path / "lib64" / "libnvrtc.so.13"
     library.parent.mkdir()
     library.write_bytes(b"cut short")
@@ -204,7 +204,7 @@ def test_an_nvrtc_that_does_not_load_gives_no_traceback(build, no_wheels, monkey
         build(CUDA)
 
 
-def test_an_nvrtc_that_cuda_pathfinder_cannot_load_gives_no_traceback(build, monkeypatch):
+def test_an_nvrtc_that_cuda_pathfinder_cannot_load_is_reported_without_a_traceback(build, monkeypatch):
     def load(name):
         raise RuntimeError(f"Failed to dlopen {name}: file too short")
 

@@ -67,7 +67,7 @@ def build_in_a_process(path, barrier, results):
 
 
 @pytest.mark.long
-def test_processes_that_build_at_once_get_the_same_and_leave_whole_entries(folder, tmp_path):
+def test_simultaneous_builds_are_equal_and_leave_complete_entries(folder, tmp_path):
     path = tmp_path / "scale.cu"
     path.write_text(CUDA)
     context = multiprocessing.get_context("spawn")

@@ -112,7 +112,7 @@ def test_every_architecture_with_rates_is_tested():
     assert set(pipes.RATES) <= set(TARGETS)
 
 
-def test_a_bit_that_is_read_at_the_wrong_place_is_noticed(monkeypatch):
+def test_a_bit_that_is_read_at_the_wrong_position_is_found(monkeypatch):
     from ptxbench.toolchain import control
 
     by_target = shipped.modules("softmax")
@@ -125,7 +125,7 @@ def test_a_bit_that_is_read_at_the_wrong_place_is_noticed(monkeypatch):
     assert len(reuse) + len(waits) > 3
 
 
-def test_an_annotated_build_has_the_codes_where_they_are_asked_for(build):
+def test_an_annotated_build_has_control_codes_on_request(build):
     from tests.toolchain.conftest import CUDA
 
     built = build(CUDA)

@@ -73,7 +73,7 @@ TABLES = [
 
 
 @pytest.mark.parametrize(("what", "changed", "same"), TABLES)
-def test_constants_and_variables_count_by_content_and_not_by_name(build, what, changed, same):
+def test_constants_and_variables_are_identified_by_content_and_not_by_name(build, what, changed, same):
     assert (identity(build, changed, "scale") == identity(build, TABLE, "scale")) is same
 
 

@@ -46,7 +46,7 @@ def shipped(arch):
     return result
 
 
-def test_the_tables_are_of_one_nvdisasm():
+def test_the_tables_are_of_one_version_of_nvdisasm():
     assert {encodings.encodings(arch).version for arch in ARCHS} == {version()}
 
 
@@ -108,7 +108,7 @@ def test_a_branch_out_of_the_code_has_no_text():
     assert encodings.texts(as_code(back, nops=2), "sm_90", version()) is None
 
 
-def test_one_unknown_bit_leaves_all_of_the_kernel_to_nvdisasm():
+def test_one_unknown_bit_makes_nvdisasm_read_the_whole_kernel():
     word = first(shipped("sm_90"), EXIT)
     assert encodings.texts(as_code(word), "sm_90", version()) is not None
     assert encodings.texts(as_code(word | 1 << 127), "sm_90", version()) is None

@@ -81,19 +81,19 @@ STAYS = [
 
 
 @pytest.mark.parametrize(("text", "message"), STAYS)
-def test_what_could_change_a_kernel_stays_and_is_an_error(compiled, without_nvcc, text, message):
+def test_code_that_could_change_a_kernel_stays_and_is_an_error(compiled, without_nvcc, text, message):
     with pytest.raises(CompileError, match=message):
         compiled(text + KERNEL)
 
 
-def test_a_part_whose_brackets_depend_on_macros_has_no_known_end_and_stays():
+def test_a_part_whose_brackets_depend_on_macros_stays():
     text = SourceText("#ifdef X\nvoid f(int a) {\n#else\nvoid f() {\n#endif\n}\nint a;\n")
     assert [text.fixed(declaration) for declaration in text.declarations] == [True]
     assert not any(SourceText("void f() {\n}\nint a;\n").fixed(declaration) for declaration in text.declarations[:0])
 
 
 @pytest.mark.parametrize("path", sorted((default_kernels() / "cuda").glob("s*.cu")), ids=lambda path: path.name)
-def test_a_shipped_kernel_is_compiled_as_it_is(path):
+def test_a_shipped_kernel_is_compiled_unchanged(path):
     assert toolchain.compiled(path.read_bytes(), path, "sm_90", ()).how == ""
 
 

@@ -24,7 +24,7 @@ def check(ptx, arch="sm_80", language="ptx"):
     return legality.check(ptx, SOURCE, language, arch)
 
 
-def test_a_text_that_ptxas_takes_is_legal():
+def test_a_text_that_ptxas_accepts_is_legal():
     assert check(text()) == legality.Legality(None, None)
 
 
@@ -36,7 +36,7 @@ def test_a_text_that_ptxas_refuses_is_not_and_the_line_is_named():
 
 
 @pytest.mark.parametrize("body", ["ret;", "mov.u32 %r, 1;"])
-def test_ptxas_is_asked_once(body, monkeypatch):
+def test_ptxas_is_started_once(body, monkeypatch):
     first = check(text(body))
     monkeypatch.setattr(ptxas, "run", lambda *arguments: pytest.fail("ptxas ran again"))
     assert str(check(text(body))) == str(first)
@@ -52,7 +52,7 @@ DROPPED = [
 
 
 @pytest.mark.parametrize(("arch", "target", "unchecked"), DROPPED)
-def test_an_architecture_that_ptxas_does_not_know_is_asked_of_the_next(arch, target, unchecked):
+def test_for_an_architecture_that_ptxas_does_not_know_the_next_one_is_tried(arch, target, unchecked):
     checked = check(text(target=target), arch)
     assert checked.refusal is None
     assert checked.unchecked is None if unchecked is None else checked.unchecked.endswith(f"does not know {arch}")
@@ -60,7 +60,7 @@ def test_an_architecture_that_ptxas_does_not_know_is_asked_of_the_next(arch, tar
         assert check(text("mov.u32 %r, 1;", target=target), arch).refusal
 
 
-def test_without_ptxas_nothing_is_known(monkeypatch):
+def test_without_ptxas_there_is_no_answer(monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
     assert check(text()).unchecked.startswith("ptxas is not installed (pip install ")
 
@@ -77,7 +77,7 @@ def test_a_ptxas_that_takes_too_long_or_dies_has_no_answer(monkeypatch, tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
-def test_a_text_that_takes_ptxas_too_much_memory_has_no_answer():
+def test_a_text_for_which_ptxas_needs_too_much_memory_has_no_answer():
     assert check(text(".reg .u32 r<2147483647>;\nmov.u32 r9, 1;\nret;")).unchecked == (
         "ptxas needs more than 2,048 MiB of memory for it"
     )

@@ -65,7 +65,7 @@ def test_a_cubin_of_ptx_with_lines_of_cuda_c_has_those_of_the_ptx_too(name, lang
 
 
 @pytest.mark.parametrize(("name", "language", "arch"), FAR)
-def test_code_with_targets_elsewhere_is_read_by_nvdisasm(name, language, arch):
+def test_code_with_targets_outside_is_read_by_nvdisasm(name, language, arch):
     build = built(name, language, arch)
     assert lines.with_lines(build) == lines.annotate(build)
 
@@ -127,7 +127,7 @@ PROGRAM = (
 )
 
 
-def test_each_opcode_of_a_line_program_does_what_dwarf_says():
+def test_each_opcode_of_a_line_program_has_its_effect_in_dwarf():
     content = len(PROGRAM[4:]).to_bytes(4, "little") + PROGRAM[4:]
     start = content.index(b"ADDRESS.")
     rows = list(line_table.program(content, {start: 0x1000}))
@@ -163,7 +163,7 @@ def test_a_target_gets_a_label_and_no_other_number_does(text, shown):
 
 
 @pytest.mark.parametrize("text", ["BRX R6 -0x170", "CALL.REL.NOINC 0xd80", "RET.REL.NODEC R6 0x0", "@P0 BRA 0x0"])
-def test_a_target_that_the_texts_do_not_say_is_refused(text):
+def test_a_target_that_the_texts_do_not_contain_is_refused(text):
     with pytest.raises(ValueError, match="leads to another function, or by a table"):
         lines.labelled([text], {}, frozenset({0}))
 

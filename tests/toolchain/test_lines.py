@@ -26,14 +26,14 @@ def test_line_information_leaves_the_machine_code_as_it_is(language, name):
     assert all(instruction.line for instruction in annotated.instructions)
 
 
-def test_another_machine_code_than_the_builds_is_noticed(build):
+def test_other_machine_code_than_that_of_the_build_is_detected(build):
     one, other = build(PTX, "twice"), build(PTX.replace("0f40000000", "0f40400000"), "twice")
     mixed = toolchain.Build(**{**vars(one), "ptx": other.ptx})
     assert lines.annotate(one).same_code
     assert not lines.annotate(mixed).same_code
 
 
-def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
+def test_each_instruction_has_the_line_of_ptx_that_it_was_made_from(build):
     annotated = lines.annotate(build(PTX, "twice"))
     text = ["", *PTX.splitlines()]
     of = {instruction.text.split()[0]: text[instruction.line].split()[0] for instruction in annotated.instructions}

@@ -108,7 +108,7 @@ def test_a_fault_is_one_sentence_with_its_line(edit, message):
         ptx(SCALE.replace(*edit))
 
 
-def test_what_a_file_prints_is_no_answer(capfd):
+def test_output_of_a_file_is_not_treated_as_the_answer(capfd):
     assert ".entry scale" in ptx(SCALE.replace("import math", "import math; print('{}')"))
     assert capfd.readouterr().out == ""
 
@@ -179,7 +179,7 @@ def test_a_knob_that_does_not_agree_is_reported(line, message, tmp_path):
         discovery.load(tmp_path, "triad")
 
 
-def test_neither_ptxbench_nor_the_process_without_a_kernel_imports_numba_cuda():
+def test_numba_cuda_is_imported_only_by_its_process_and_only_for_a_kernel():
     text = "import sys; import ptxbench.toolchain, ptxbench.cli.run; print('numba' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

@@ -77,7 +77,7 @@ def test_numbers_have_the_names_of_ptx(read):
     assert [struct.type.number for struct in read["structs"]] == [None, None, None, None, "f16", None]
 
 
-def test_what_a_pointer_points_to_is_const_or_not(read):
+def test_a_pointer_is_to_const_or_not(read):
     assert [parameter.type.pointee.const for parameter in read["plain"][:2]] == [True, False]
     assert [pointer.type.pointee.const for pointer in read["pointers"]] == [
         False,

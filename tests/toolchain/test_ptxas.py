@@ -96,7 +96,7 @@ def test_a_setmaxnreg_that_ptxas_drops_is_in_the_log(build):
     assert "kernel.ptx" not in log
 
 
-def test_a_kernel_of_two_in_a_file_gets_its_own_figures(build):
+def test_each_of_two_kernels_in_a_file_gets_its_own_figures(build):
     two = (
         CUDA + 'extern "C" __global__ void big(double* x) { __shared__ double s[512]; s[threadIdx.x] = *x; *x = s[7]; }'
     )

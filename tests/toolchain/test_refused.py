@@ -49,7 +49,7 @@ def test_asm_in_cuda_c_that_ptxas_refuses_is_reported_by_its_cuda_c_line(build):
     assert str(caught.value).startswith("scale.cu:7: Not a name of any known instruction: 'fadd'. ptxas ")
 
 
-def test_an_option_that_nvrtc_does_not_know_is_the_pairs_fault(build):
+def test_an_option_that_nvrtc_does_not_know_is_an_error_of_the_pair(build):
     with pytest.raises(
         PairError, match=r"refuses an option: .*--fast_maths.*\. scale\.cu is compiled with --fast_maths\."
     ):
@@ -160,7 +160,7 @@ def test_a_target_that_the_architecture_can_take_is_assembled(build, version, ta
     assert build(PTX.replace("6.3", version).replace("sm_75", target), "twice", arch=arch).cubin
 
 
-def test_an_nvrtc_newer_than_ptxas_is_a_matter_of_installing():
+def test_an_nvrtc_newer_than_ptxas_is_an_error_of_the_installation():
     """The message is ptxas 13.0's on the PTX of NVRTC 13.5."""
     messages = (
         "ptxas kernel.ptx, line 9; fatal   : Unsupported .version 9.5; current version is '9.0'\n"
@@ -204,7 +204,7 @@ def test_a_ptxas_that_dies_is_reported_with_its_status(build, no_wheels, monkeyp
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
-def test_a_text_that_exhausts_the_memory_of_ptxas_is_given_up_at_once(build):
+def test_a_text_that_exhausts_the_memory_of_ptxas_is_abandoned_immediately(build):
     text = PTX.replace("{", "{\n    .reg .u32 r<2147483647>;\n    mov.u32 r9, 1;", 1)
     with pytest.raises(AssembleError, match=r"for sm_80: needs more than 8,192 MiB of memory for it\.$"):
         build(text, "twice", arch="sm_80")

@@ -130,7 +130,7 @@ def test_targets_of_code_that_is_read_with_other_code_are_counted_from_its_own_s
     assert other[1].result() == ["BSSY B0, 0x10", "WARPSYNC 0x20", "MOV R0, 0x20"]
 
 
-def test_code_that_nvdisasm_cannot_read_costs_no_other_thread_its_answer(monkeypatch):
+def test_code_that_nvdisasm_cannot_read_does_not_affect_other_threads(monkeypatch):
     def texts(tool, arch, code):
         if b"bad" in code:
             raise ToolMissing("unreadable")
@@ -143,12 +143,12 @@ def test_code_that_nvdisasm_cannot_read_costs_no_other_thread_its_answer(monkeyp
     assert str(bad[1].exception()) == "unreadable"
 
 
-def test_an_nvdisasm_that_does_not_know_the_architecture_says_so():
+def test_an_nvdisasm_that_does_not_know_the_architecture_is_reported():
     with pytest.raises(ToolMissing, match=r"^nvdisasm cannot read the machine code: "):
         sass.texts(locate.program("nvdisasm"), "sm_10", bytes(16))
 
 
-def test_an_nvdisasm_that_leaves_instructions_out_is_noticed(tmp_path):
+def test_an_nvdisasm_that_omits_instructions_is_detected(tmp_path):
     tool = tmp_path / "nvdisasm"
     tool.write_text("#!/bin/sh\necho '        /*0000*/                   EXIT ;'\n")
     tool.chmod(0o755)

@@ -223,7 +223,7 @@ def test_cuda_c_is_not_tried_without_nvrtc(attempts, monkeypatch):
     assert (tried.status, tried.reason) == (UNTRIED, "No NVRTC, which compiles CUDA C.")
 
 
-def test_a_target_that_nvrtc_does_not_know_is_not_tried(attempts):
+def test_a_target_that_nvrtc_does_not_know_counts_as_untried(attempts):
     tried = attempts(CUDA, "sm_60", "scale", language="cuda")
     assert tried.status == UNTRIED
     assert re.search(r"cannot compile for 'sm_60'", tried.reason)
@@ -294,7 +294,7 @@ RULE = [
 
 
 @pytest.mark.parametrize(("target", "text"), RULE)
-def test_ptxas_reads_a_text_for_the_targets_that_its_rule_names_and_no_others(target, text):
+def test_ptxas_reads_a_text_for_exactly_the_targets_of_its_rule(target, text):
     if text == "every instruction":
         lines = list(spellings(random.Random(1)))
         text = module(

@@ -133,7 +133,7 @@ def test_a_kernel_that_needs_more_than_its_arguments_is_refused(parts, message, 
 
 
 @pytest.mark.usefixtures("answered")
-def test_a_target_is_tried_with_its_own_code_and_with_all_of_its_shared_memory(tmp_path):
+def test_a_target_is_tried_with_its_own_code_and_all_its_shared_memory(tmp_path):
     path = tmp_path / "scale.triton.py"
     path.write_text(SCALE)
     attempted = trial.attempt(path, language="triton", entry="scale", target="sm_90", signature=SIGNATURE)
@@ -155,7 +155,7 @@ def test_without_triton_the_sentence_names_the_extra(monkeypatch):
     assert str(missing.value) == "scale.triton.py: Triton is not installed: pip install 'ptxbench[triton]'."
 
 
-def test_nothing_imports_triton_but_the_process_that_compiles():
+def test_only_the_process_that_compiles_imports_triton():
     text = "import sys; import ptxbench.toolchain, ptxbench.cli.run; print('triton' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

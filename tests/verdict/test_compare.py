@@ -81,7 +81,7 @@ def test_rows_that_need_attention_come_first(ratios):
     assert next(row.detail for row in ratios.rows if row.pair == "breaks") == "ptx is wrong: a[2] is 1."
 
 
-def test_a_change_comes_with_both_values_its_interval_and_its_rounds(ratios):
+def test_a_change_has_both_values_its_interval_and_its_rounds(ratios):
     [row] = [row for row in ratios.rows if row.pair == "slower_ptx"]
     assert row.base == pytest.approx(0.9, rel=0.01)
     assert row.head == pytest.approx(1.0, rel=0.01)
@@ -101,7 +101,7 @@ def test_a_run_against_itself_is_the_same_code_throughout():
     assert compare(run, run).counts == {"SAME-CODE": 2}
 
 
-def test_a_pair_or_a_variant_in_one_run_only_is_new_or_missing():
+def test_a_pair_or_a_variant_in_only_one_run_is_new_or_missing():
     base = timed_run(1, {("a", 64): {"cuda": Kernel(50), "ptx": Kernel(45), "ptx.v4": Kernel(40)}})
     two = {"cuda": Kernel(50), "ptx": Kernel(45)}
     head = timed_run(2, {("a", 64): two, ("b", 64): two})
@@ -173,7 +173,7 @@ def test_fewer_than_five_rounds_give_no_verdict():
     assert (row.verdict, row.reason, row.change) == ("INCONCLUSIVE", "few_rounds", None)
 
 
-def test_noise_between_processes_makes_it_unsure_and_more_rounds_settle_it():
+def test_noise_between_processes_gives_inconclusive_and_more_rounds_decide_it():
     def comparison(rounds):
         noisy = Sampling(rounds=rounds, noise=Noise(process=0.02))
         base, head = (
@@ -188,7 +188,7 @@ def test_noise_between_processes_makes_it_unsure_and_more_rounds_settle_it():
     assert comparison(row.rounds_needed).verdict == "NO-REGRESSION"
 
 
-def test_rows_of_unchanged_code_leave_the_others_their_level():
+def test_rows_of_unchanged_code_do_not_change_the_level_of_others():
     changed, still = RATIOS[1][1:3], {f"k{i}": RATIOS[0][1] for i in range(9)}
     alone = compare(timed(1, "ba5e", a=changed[0]), timed(2, "4ead", a=changed[1])).rows[0]
     beside = compare(timed(1, "ba5e", a=changed[0], **still), timed(2, "4ead", a=changed[1], **still))
@@ -197,7 +197,7 @@ def test_rows_of_unchanged_code_leave_the_others_their_level():
 
 
 @pytest.mark.parametrize("label", sorted(UNJUDGED))
-def test_a_label_that_forbids_a_verdict_forbids_it_here(label):
+def test_a_label_that_forbids_a_verdict_forbids_it_in_a_comparison_too(label):
     base = timed(1, "ba5e", a=RATIOS[1][1], b=RATIOS[1][1])
     head = timed(2, "4ead", a=RATIOS[1][2], b=RATIOS[1][2])
     labelled = replace(head, cells=[replace(head.cells[0], labels=[label]), head.cells[1]])
@@ -276,7 +276,7 @@ def test_times_are_rows_of_every_variant_and_controls_show_the_shift_of_the_run(
     assert by["worse", "cuda"] == by["k0", "ptx"] == "SAME-CODE"
 
 
-def test_unchanged_code_that_moves_by_more_than_the_budget_lets_nothing_be_measured():
+def test_if_unchanged_code_moves_by_more_than_the_budget_there_is_no_verdict():
     still = {f"k{i}": (Kernel(50), Kernel(45)) for i in range(6)}
     moved = {f"k{i}": (Kernel(50 + 4 * i), Kernel(45 - 4 * i)) for i in range(6)}
     base, head = timed(1, "ba5e", **still, worse=(Kernel(50), Kernel(45))), timed(2, "4ead", **moved, worse=(Kernel(50),
@@ -468,7 +468,7 @@ def test_another_ptxas_leaves_emulator_counts_comparable():
     assert (rows["ptx_warp_instructions"], rows["registers"]) == ("SAME-CODE", "NO-REGRESSION")
 
 
-def test_the_driver_that_assembles_must_be_the_same():
+def test_the_assembling_driver_must_be_the_same():
     base, head = (changed(run, "run", assembler="driver") for run in (GPU_RUN, GPU_HEAD))
     [row] = compare(base, changed(head, "device", driver="590.1")).rows
     assert (row.verdict, row.detail) == (APART, "driver 580.65 -> 590.1")
@@ -495,7 +495,7 @@ def test_counts_do_not_depend_on_the_words_of_the_tolerance():
     assert APART not in {row.verdict for row in compare(COUNTED_RUN, head).rows}
 
 
-def test_other_ptx_that_becomes_the_same_machine_code_is_the_same_code_if_it_is_launched_alike():
+def test_other_ptx_with_the_same_machine_code_and_launch_is_the_same_code():
     ptx = COUNTED_RUN.cells[0].variants["ptx"]
     counts = {**ptx.counts, "ptx_warp_instructions": 2 * ptx.counts["ptx_warp_instructions"]}
     head = with_ptx(COUNTED_RUN, build=replace(ptx.build, ptx_sha256="other"), counts=counts)
@@ -547,7 +547,7 @@ def test_the_timers_step_is_a_floor_too():
     ("same", None, False),  # an unknown build may be unchanged
     ("source", "toolchain", False), (None, "source", False),
 ])  # fmt: skip
-def test_the_reference_moved_where_its_code_is_known_to_be_other_code_and_the_variants_is_not(ptx, cuda, moved):
+def test_the_reference_changed_if_only_its_code_is_known_to_differ(ptx, cuda, moved):
     assert (
         reference_moved(Row("a", {}, "", "", "ptx", "ratio", "", moves=Moves((("ptx", ptx), ("cuda", cuda))))) is moved
     )

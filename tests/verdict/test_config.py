@@ -214,7 +214,7 @@ def test_the_file_of_the_current_folder_that_has_rules(tmp_path, monkeypatch):
     ("[tool.ptxbench\n", r"^pyproject\.toml is not TOML: "),        # it may have rules
     ("tool = 3\n", r"^$"),
 ])  # fmt: skip
-def test_a_pyproject_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch, document, message):
+def test_a_pyproject_that_cannot_be_read_is_not_ignored(tmp_path, monkeypatch, document, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text(document)
     if message == "^$":

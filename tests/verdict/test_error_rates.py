@@ -39,11 +39,11 @@ ALARMS = [
 
 
 @pytest.mark.parametrize(("sd", "rounds", "most"), ALARMS)
-def test_equal_kernels_raise_next_to_no_alarm(sd, rounds, most):
+def test_equal_kernels_raise_almost_no_alarm(sd, rounds, most):
     assert share(lambda words: "REGRESSED" in words, sd=sd, rounds=rounds) <= most
 
 
-def test_calm_equal_kernels_are_within_the_budget_rather_than_unsure():
+def test_equal_kernels_with_little_noise_are_within_the_budget():
     assert share(lambda words: words.count("NO-REGRESSION") == KERNELS, sd=0.005) >= 0.99
 
 

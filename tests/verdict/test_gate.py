@@ -47,7 +47,7 @@ WIDTHS = [
 
 
 @pytest.mark.parametrize(("before", "after", "lost"), WIDTHS)
-def test_a_vector_width_is_lost_where_narrower_accesses_take_its_place(before, after, lost):
+def test_a_vector_width_is_lost_if_narrower_accesses_replace_it(before, after, lost):
     assert narrowed(build(**before), build(**after)) is lost
 
 
@@ -63,7 +63,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("before", "after", "left"), PATHS)
-def test_loads_leave_the_read_only_path_where_others_take_their_place(before, after, left):
+def test_loads_leave_the_read_only_path_if_other_loads_replace_them(before, after, left):
     builds = [BuildReport("s", "p", "m", opcodes=counts) for counts in (before, after)]
     assert left_read_only(*builds) is left
 
@@ -121,7 +121,7 @@ MACHINE = [
 
 
 @pytest.mark.parametrize(("before", "after", "code"), MACHINE)
-def test_executed_machine_instructions_are_judged_where_both_sides_know_them(before, after, code):
+def test_executed_machine_instructions_are_judged_if_both_sides_have_them(before, after, code):
     def derived(code, numbers):
         run = with_sass(BASE, "ptx", code)
         return replace(run, cells=[replace(one, variants={
@@ -255,7 +255,7 @@ def test_failures_come_first_then_warnings():
     assert outcomes[0] == "FAIL"
 
 
-def test_every_verdict_has_its_place():
+def test_every_verdict_has_its_position_in_the_order():
     assert set(VERDICTS) <= set(GATE_ORDER)
 
 
@@ -325,7 +325,7 @@ def test_a_limit_is_broken_in_time_and_in_clock_cycles(of_ptx, verdict):
         assert next_step(limited, outcome).startswith("Lock the clock (nvidia-smi -lgc MHZ), then ptxbench run ")
 
 
-def test_a_limit_among_many_needs_as_much_more_proof():
+def test_a_limit_among_many_needs_stronger_evidence():
     """Holm: the family is every limit of the run."""
     head = timed_run(2, {(pair, 64): {"cuda": Kernel(50), "ptx": Kernel(45)} for pair in ("a", "b", "c")}, FIVE)
     config = 'version = 1\n[[pair]]\nmatch = "{}"\nptx_over_cuda_max = 0.88'
@@ -398,13 +398,13 @@ def test_limits_apply_only_to_handwritten_kernels():
     assert wrong.exit_status == ExitStatus.WRONG_KERNEL
 
 
-def test_rules_are_not_called_idle_by_runs_that_have_no_kernel_at_all():
+def test_rules_are_not_reported_as_unused_by_runs_without_kernels():
     empty = replace(BASE, cells=[])
     config = parse('version = 1\n[[pair]]\nmatch = "triad"\nbudget = 0.1')
     assert [problem.text for problem in gate(empty, empty, config).problems] == ["No row was judged."]
 
 
-def test_unknown_code_is_not_taken_as_unchanged():
+def test_unknown_code_is_not_treated_as_unchanged():
     assert not Moves().nothing
     assert not Moves((("ptx", None),)).nothing
     assert Moves((("ptx", "same"),)).nothing

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 
 
-def test_the_baselines_of_this_repository_pass_against_themselves_and_say_why_they_are():
+def test_the_baselines_of_this_repository_pass_against_themselves_and_have_reasons():
     config = parse((ROOT / "ptxbench.toml").read_text(encoding="utf-8"))
     paths = list((ROOT / "baselines").glob("*.json"))
     assert paths

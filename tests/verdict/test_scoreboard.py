@@ -110,7 +110,7 @@ def test_counts_can_only_agree_with_a_prediction(kernels, prediction, executed, 
     assert (verdict.verdict, verdict.rests_on) == (prediction, ("expected", *grounds))
 
 
-def test_traffic_that_is_less_here_and_more_there_points_to_nothing(kernels):
+def test_traffic_that_is_less_in_one_count_and_more_in_another_suggests_no_verdict(kernels):
     loaded = predicting(kernels, "wins")
     of = {"cuda": Kernel(counts=sectors(64, 10)), "ptx": Kernel(counts=sectors(32, 20), code="B")}
     (verdict,) = judged(loaded, recorded(loaded, of))
@@ -126,7 +126,7 @@ def test_a_row_with_another_grid_is_not_compared_by_traffic(kernels):
     assert "of cuda (other geometry)" in evidence_words(verdict)
 
 
-def test_a_run_with_another_launch_than_that_of_the_pair_says_nothing(kernels):
+def test_a_run_with_another_launch_than_that_of_the_pair_does_not_count(kernels):
     loaded = predicting(kernels, "ties")
     of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
     launch = LaunchReport((4, 1, 1), (256, 1, 1))
@@ -137,7 +137,7 @@ def test_a_run_with_another_launch_than_that_of_the_pair_says_nothing(kernels):
 
 
 @pytest.mark.parametrize("stale", ["cuda", "ptx"])
-def test_a_run_of_other_kernels_says_nothing(kernels, stale):
+def test_a_run_of_other_kernels_does_not_count(kernels, stale):
     loaded = predicting(kernels, "ties")
     of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
     (verdict,) = judged(loaded, recorded(loaded, of, stale=[stale]))
@@ -145,7 +145,7 @@ def test_a_run_of_other_kernels_says_nothing(kernels, stale):
     assert evidence_words(verdict) == "the kernels have changed since the recorded run"
 
 
-def test_a_wrong_result_is_wrong_whatever_is_predicted(kernels):
+def test_a_wrong_result_is_wrong_with_any_prediction(kernels):
     loaded = predicting(kernels, "wins")
     of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(status=WRONG, reason="y[0] is 1, expected 2", code="B")}
     (verdict,) = judged(loaded, recorded(loaded, of))
@@ -183,7 +183,7 @@ def test_times_decide_and_the_prediction_does_not(kernels, times, verdict):
     assert (standing.verdict, standing.rests_on) == ((verdict, ("measured",)) if verdict else ("ties", ("expected",)))
 
 
-def test_a_flag_is_measured_if_only_a_compiler_option_brings_c_as_far(kernels):
+def test_the_ground_is_a_flag_if_only_a_compiler_option_makes_c_as_good(kernels):
     loaded = predicting(kernels, "wins")
     timed = {"cuda": Kernel(us=100), "cuda@fast": Kernel(us=80, code="B"), "ptx": Kernel(us=80, code="C")}
     (verdict,) = judged(loaded, recorded(loaded, timed))
@@ -202,7 +202,7 @@ def test_the_later_run_counts(kernels):
     assert verdict.verdict == "loses"
 
 
-def test_ptx_is_not_the_only_way_where_a_row_in_another_language_exists(kernels):
+def test_ptx_is_not_the_only_way_if_a_row_in_another_language_exists(kernels):
     loaded = predicting(kernels, "only way")
     tile, triton = (dataclasses.replace(loaded.sources[0], variant=name, language=name) for name in ("tile", "triton"))
     (verdict,) = judged(dataclasses.replace(loaded, sources=(*loaded.sources, tile)))

@@ -19,7 +19,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("values", "expected"), CASES)
-def test_levels_are_parted_where_they_step(values, expected):
+def test_levels_are_separated_at_their_steps(values, expected):
     assert steps(values) == expected
 
 
@@ -28,7 +28,7 @@ def test_exact_numbers_step_wherever_they_change():
     assert changes([]) == changes([1]) == []
 
 
-def test_the_fit_is_the_least_of_all():
+def test_the_fit_has_the_least_cost_of_all():
     """Against every way to part seven values."""
     rng = np.random.default_rng(7)
     for _ in range(20):
@@ -74,7 +74,7 @@ def test_a_step_of_five_per_cent_is_found_two_runs_later(kind, least):
     assert sum(result == [RUNS - 2] for result in results) / SERIES >= least
 
 
-def test_noise_that_hangs_together_passes_for_steps_now_and_then():
+def test_correlated_noise_sometimes_looks_like_steps():
     """A correlation of a half from run to run: that is why a step judges nothing."""
     rng = np.random.default_rng(3)
     flagged = 0

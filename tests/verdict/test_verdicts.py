@@ -72,7 +72,7 @@ NEEDED = [
 
 
 @pytest.mark.parametrize(("effect", "rounds", "needed"), NEEDED)
-def test_rounds_that_would_settle_it_go_with_the_square_of_the_interval(effect, rounds, needed):
+def test_the_rounds_that_would_decide_grow_with_the_square_of_the_interval(effect, rounds, needed):
     assert rounds_needed(RULE, Effect(*effect, p=0.5), rounds) == needed
 
 

@@ -112,14 +112,14 @@ def test_the_flag_that_explains_the_difference_is_named():
     assert "moves the same sectors. cuda@fast has the same instruction mix as ptx." in sentence
 
 
-def test_a_flag_with_the_same_mix_explains_nothing_where_the_reference_has_it_too():
+def test_a_flag_with_the_same_mix_explains_nothing_if_the_reference_has_it_too():
     sentence = finding(against(counted("B", MIX), **{"cuda@fast": counted("C", MIX, "cuda")}))
     assert "has the same instruction mix as ptx" not in sentence
     sentence = finding(against(counted("B", MIX), **{"cuda@fast": counted("B", MIX, "cuda")}))
     assert "cuda@fast is the same machine code as ptx." in sentence
 
 
-def test_a_flag_explains_nothing_where_the_default_is_the_same_code():
+def test_a_flag_explains_nothing_if_the_default_is_the_same_code():
     assert finding(against(counted("A", MIX), **{"cuda@fast": counted("A", MIX, "cuda")})) == (
         "ptx is the same machine code as cuda. cuda@fast is the same machine code as cuda."
     )
@@ -179,7 +179,7 @@ CLOCKS = [
 
 
 @pytest.mark.parametrize(("cuda", "ptx", "of_cuda", "of_ptx", "verdict"), CLOCKS)
-def test_a_difference_in_time_that_is_not_there_in_cycles_is_unsure(cuda, ptx, of_cuda, of_ptx, verdict):
+def test_a_difference_in_time_that_is_not_in_cycles_gives_no_verdict(cuda, ptx, of_cuda, of_ptx, verdict):
     one = timed(cuda, ptx, processes=3)
     clocked = [
         dataclasses.replace(measured, solo_mhz={"A": a, "B": b})
@@ -264,7 +264,7 @@ def test_variants_with_the_same_reason_are_reported_together():
     assert [str(problem) for problem in problems(one)] == ["cuda, cuda@fast and cuda.b are skipped: no NVRTC."]
 
 
-def test_sizes_with_one_finding_close_with_one_line_that_names_them_and_others_with_one_each():
+def test_sizes_with_the_same_finding_share_a_closing_line():
     same, less = against(counted("A", MIX)), against(counted("B", OTHER, warp_instructions=500))
     assert closing([same]) == ["n=1: ptx is the same machine code as cuda."]
     assert closing([same, dataclasses.replace(same, size={"n": 2})]) == [
@@ -389,7 +389,7 @@ def test_times_name_the_fastest_row_or_say_that_it_is_tied(times, present, absen
 
 
 @pytest.mark.parametrize(("rounds", "labels"), [(2, ()), (5, ["THROTTLED"])])
-def test_where_times_allow_no_verdict_no_row_is_called_the_fastest_for_certain(rounds, labels):
+def test_if_times_allow_no_verdict_no_row_is_certainly_the_fastest(rounds, labels):
     words = finding(race({"cuda": 50, "cuda@fast": 45, "ptx": 43, "ptx.a": 40}, rounds, labels))
     assert "so no verdict)" in words
     assert "There is no verdict on which CUDA C is the fastest." in words
@@ -408,5 +408,5 @@ def test_where_times_allow_no_verdict_no_row_is_called_the_fastest_for_certain(r
         (1,     99999,  "99.9 % fewer"),  # some are left
     ],
 )  # fmt: skip
-def test_a_difference_in_words(own, base, words):
+def test_a_difference_is_written_in_words(own, base, words):
     assert difference(own, base) == words

@@ -88,11 +88,11 @@ thirty columns of a terminal.
 
 
 @pytest.mark.parametrize(("room", "printed"), [(46, WIDE), (30, NARROW)])
-def test_a_narrow_terminal_wraps_texts_or_continues_the_table_below_and_cuts_nothing(room, printed):
+def test_a_narrow_terminal_wraps_texts_or_splits_the_table_and_cuts_nothing(room, printed):
     assert drawn(LONG, room) == printed
 
 
-def test_a_number_and_its_unit_stay_on_one_line_and_a_word_is_whole():
+def test_a_number_and_its_unit_stay_on_one_line_and_words_are_not_split():
     assert list(wrapped("It takes 4.8 % of 12 µs and 3.35 TB/s in no-regression.", 15)) == [
         "It takes 4.8 %", "of 12 µs and", "3.35 TB/s in", "no-regression."
     ]  # fmt: skip
