@@ -20,7 +20,7 @@ def validator(name):
         from referencing.jsonschema import DRAFT202012
     except ModuleNotFoundError:
         pytest.fail("jsonschema is not installed: .venv/bin/python -m pip install --group dev", pytrace=False)
-    # a schema that mentions another one names its file
+    # a reference to another schema names its file
     files = Registry().with_resources(
         (path.name, DRAFT202012.create_resource(json.loads(path.read_text()))) for path in FOLDER.glob("*.json")
     )
@@ -37,14 +37,14 @@ def name_of(document):
 
 
 def problems(document, name=None):
-    """Where a document is not as its schema says."""
+    """Where a document does not fit its schema."""
     name = name or name_of(document)
     errors = validator(name).iter_errors(document) if name else ()
     return [f"{name} {error.json_path}: {error.message[:300]}" for error in errors]
 
 
 def require_schema(printed):
-    """Fails unless every document that was printed, a line each or one in all, is as its schema says."""
+    """Fails unless every printed document, one per line or a single one, fits its schema."""
     if not printed.startswith(("{", "[")):
         return
     try:

@@ -106,7 +106,7 @@ Compute = Callable[[Build, Launch, Mapping[str, Any], tuple[str, ...]], Mapping[
 class FakeBackend:
     """A fake GPU: `times` scripts each variant's clock, `compute` returns the outputs of a launch.
 
-    `timed` says what a sample writes, and `repeats` what further launches on the same data do, where not the same.
+    `timed` says what a sample writes, and `repeats` what further launches on the same data do, if that differs.
     """
 
     name = "gpu"

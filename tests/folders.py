@@ -84,7 +84,7 @@ DONE:
 
 
 def kernels_folder(at: Path, *, pair: str = PAIR, cuda: str = CUDA, ptx: str = PTX, name: str = "scale") -> Path:
-    """Write one pair's three files under `at`/kernels and give that folder. An empty text leaves its file out."""
+    """Write one pair's three files under `at`/kernels and return that folder. An empty text leaves its file out."""
     folder = at / "kernels"
     for place, suffix, text in (("pairs", ".py", pair), ("cuda", ".cu", cuda), ("ptx", ".ptx", ptx)):
         (folder / place).mkdir(parents=True, exist_ok=True)

@@ -20,10 +20,12 @@ def full_variant(name, result):
     return replace(result, build=build, check=check or FAILED_CHECK, observed={"bandwidth": 3.0})
 
 
-def full_round(one):
+def full_round(timed_round):
     evidence = {"blocks": [1, 2], "max_error": 0.5}
     observed = {"ptx": {"bandwidth": 1.5}}
-    return replace(one, dropped={"3": "clock"}, solo_ns={"A": [5, 6]}, floor_ns=3, evidence=evidence, observed=observed)
+    return replace(
+        timed_round, dropped={"3": "clock"}, solo_ns={"A": [5, 6]}, floor_ns=3, evidence=evidence, observed=observed
+    )
 
 
 def full(run):
@@ -32,7 +34,7 @@ def full(run):
         replace(
             plain,
             variants={name: full_variant(name, result) for name, result in plain.variants.items()},
-            rounds=[full_round(one) for one in plain.rounds],
+            rounds=[full_round(timed_round) for timed_round in plain.rounds],
             labels=["UNSTABLE", "BITS-DIFFER ptx"],
             oracle=["zero is accepted"] if i else None,
             limits=LIMITS,

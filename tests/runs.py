@@ -138,7 +138,7 @@ def run_of(
 ) -> RunDocument:
     """The run of these cells: on a GPU if one of them has times. `frame` overrides parts of device, toolchain, run."""
     timed = any(cell.rounds for cell in cells)
-    rounds = max((1 + one.round for cell in cells for one in cell.rounds), default=0)
+    rounds = max((1 + timed_round.round for cell in cells for timed_round in cell.rounds), default=0)
     infos = {
         "run": RunInfo(id, started, finished=started, argv=[], seed=1, backend="gpu" if timed else "emulator",
                        assembler="toolkit", rounds=rounds),

@@ -240,9 +240,9 @@ def test_a_mistake_gets_a_comment_and_other_comments_stay(job, comments, tmp_pat
         "    Error: rules.toml: expected 'version = 1', found 7."
     )
     assert (ran.status, comment in ran.summary, list(ran.used)) == (2, True, ["actions/setup-python@v5", UPLOAD])
-    *before, own = comments()
+    *before, our_comment = comments()
     assert before == [other["body"] for other in others]
-    assert own.startswith(f"{MARKER}{comment}")
+    assert our_comment.startswith(f"{MARKER}{comment}")
 
 
 def test_a_token_without_permission_costs_only_the_comment(job, comments, recorded, tmp_path, monkeypatch):

@@ -68,6 +68,6 @@ TAKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("target", "declared", "taken"), TAKEN)
-def test_a_plain_target_is_for_itself_and_all_later_ones(target, declared, taken):
-    assert architecture.accepts(target, declared) is taken
+@pytest.mark.parametrize(("target", "declared", "accepted"), TAKEN)
+def test_a_plain_target_is_for_itself_and_all_later_ones(target, declared, accepted):
+    assert architecture.accepts(target, declared) is accepted

@@ -25,32 +25,32 @@ def test_pieces_are_all_elements_in_order():
 @pytest.mark.parametrize("size", [1, 2, 31, 32, 33, 2048, 100_003])
 @pytest.mark.parametrize("group", [32, 256])
 def test_a_sample_has_the_ends_and_one_of_each_group(size, group):
-    at = one_of_each(size, group)
-    assert (at[0], at[-1]) == (0, size - 1)
-    assert (np.diff(at) > 0).all()
-    assert set(at // group) == set(range(-(-size // group)))
-    assert at.size <= -(-size // group) + 1
+    indices = one_of_each(size, group)
+    assert (indices[0], indices[-1]) == (0, size - 1)
+    assert (np.diff(indices) > 0).all()
+    assert set(indices // group) == set(range(-(-size // group)))
+    assert indices.size <= -(-size // group) + 1
 
 
 def test_a_sample_looks_at_each_lane_and_each_place_of_a_tile():
-    at = one_of_each(1 << 20)
-    assert np.bincount(at % 32).min() > 900  # of 1024
-    assert np.unique(at % 2048).size == 2048
+    indices = one_of_each(1 << 20)
+    assert np.bincount(indices % 32).min() > 900  # of 1024
+    assert np.unique(indices % 2048).size == 2048
 
 
 @pytest.mark.parametrize(("m", "n", "k"), [(64, 64, 5), (65, 97, 3), (20, 40, 4), (1, 8, 2)])
 def test_a_sample_of_a_product_has_one_of_each_32_neighbours_of_a_row_and_of_a_column(m, n, k):
     rng = np.random.default_rng(1)
     a, b = rng.uniform(-1, 1, (m, k)).astype(f32), rng.uniform(-1, 1, (k, n)).astype(f32)
-    at, values = some_of_product(a, b)
-    whole = a.astype(f64) @ b.astype(f64)
-    assert np.allclose(values, whole.reshape(-1)[at], rtol=1e-12, atol=1e-14)
-    taken = np.zeros((m, n), bool)
-    taken.reshape(-1)[at] = True
-    assert taken.sum() == at.size
-    assert all(taken[:, start : start + 32].any(axis=1).all() for start in range(0, n - 31, 32))
-    assert all(taken[start : start + 32].any(axis=0).all() for start in range(0, m - 31, 32))
+    indices, values = some_of_product(a, b)
+    product = a.astype(f64) @ b.astype(f64)
+    assert np.allclose(values, product.reshape(-1)[indices], rtol=1e-12, atol=1e-14)
+    sampled = np.zeros((m, n), bool)
+    sampled.reshape(-1)[indices] = True
+    assert sampled.sum() == indices.size
+    assert all(sampled[:, start : start + 32].any(axis=1).all() for start in range(0, n - 31, 32))
+    assert all(sampled[start : start + 32].any(axis=0).all() for start in range(0, m - 31, 32))
     if m % 32 == n % 32 == 0:
-        assert taken[0, 0]
-        assert taken[-1, -1]
-        assert (taken.reshape(m // 8, 8, n // 8, 8).sum(axis=(1, 3)) == 2).all()
+        assert sampled[0, 0]
+        assert sampled[-1, -1]
+        assert (sampled.reshape(m // 8, 8, n // 8, 8).sum(axis=(1, 3)) == 2).all()

@@ -246,7 +246,7 @@ def test_entries_of_the_emulator_are_json_and_objects(folder, forget_functions):
     forget_functions()
     ptx = (Path(__file__).parent / "check" / "hostile" / "honest.ptx").read_text()
     kernel = native.compile_kernel(ptx, "triad", "sm_90")
-    level, described, own = kernel.split(b"\n", 2)
+    level, described, object_code = kernel.split(b"\n", 2)
     assert int(level) == native.QUICK
     translation = layout.from_json(described.decode())
     assert layout.to_json(translation, translation.functions).encode() == described
@@ -254,5 +254,5 @@ def test_entries_of_the_emulator_are_json_and_objects(folder, forget_functions):
     assert translation.sites
     assert translation.name == "triad"
     shared = [cache.known(native.function_key(name)) for name in translation.functions]
-    for file in (own, *shared):
+    for file in (object_code, *shared):
         assert file[:4] in (b"\x7fELF", b"\xcf\xfa\xed\xfe") or sys.platform == "win32"

@@ -20,8 +20,8 @@ AGAIN = "Write the figures again: make pages, or .venv/bin/python -m tools.count
 
 def named(block):
     """The variants of a block's pair that its names and globs choose."""
-    known = [source.variant for source in discovery.load(KERNELS, block.pair).sources]
-    return discovery.select(known, block.variants, "variant")
+    variants = [source.variant for source in discovery.load(KERNELS, block.pair).sources]
+    return discovery.select(variants, block.variants, "variant")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

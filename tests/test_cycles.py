@@ -34,11 +34,11 @@ def test_the_cycles_of_a_sample_use_the_clock_of_its_block():
 UNKNOWN = [{}, {"clock_mhz": [1000.0, None]}, {"clock_mhz": [1000.0]}, {"solo_mhz": {"A": 1000.0}}]
 
 
-@pytest.mark.parametrize("known", UNKNOWN)
-def test_without_every_clock_there_are_no_cycles(known):
-    whole = one(clock_mhz=[1000.0, 500.0], solo_mhz={"A": 2000.0, "B": 1000.0})
-    assert not cycles.by_block([whole, one(**known)])
-    assert not cycles.by_kernel([whole, one(**known)])
+@pytest.mark.parametrize("clocks", UNKNOWN)
+def test_without_every_clock_there_are_no_cycles(clocks):
+    complete = one(clock_mhz=[1000.0, 500.0], solo_mhz={"A": 2000.0, "B": 1000.0})
+    assert not cycles.by_block([complete, one(**clocks)])
+    assert not cycles.by_kernel([complete, one(**clocks)])
 
 
 # by time, by cycles, whether they contradict each other

@@ -80,8 +80,8 @@ def without_run(text):
     """The document without what differs from run to run: its id, its time and its command line."""
     document = json.loads(text)
     run = document.pop("run", {})
-    kept = {} if isinstance(run, str) else {key: run[key] for key in run.keys() - OF_ONE_RUN}  # of `tune` an id
-    return document, kept
+    remaining = {} if isinstance(run, str) else {key: run[key] for key in run.keys() - OF_ONE_RUN}  # of `tune` an id
+    return document, remaining
 
 
 # ---- the same documents
@@ -90,11 +90,11 @@ def without_run(text):
 @pytest.mark.long
 def test_hostile_candidates_get_the_same_judgements(ptxbench, address):
     command = ["check", *(HOSTILE / name for name in CHOSEN), "missing.ptx", "--max-loop-iterations", 65536, *FAST]
-    here = ptxbench(*command, "--json", "--jobs", 2)
+    local = ptxbench(*command, "--json", "--jobs", 2)
     there = ptxbench(*command, "--json", "--dask", address)
-    assert (there.status, there.err) == (here.status, "") == (4, "")
-    assert without_seconds(there.out) == without_seconds(here.out)
-    assert [candidate["verdict"] for candidate in json.loads(here.out)["candidates"]].count("rejected") == len(
+    assert (there.status, there.err) == (local.status, "") == (4, "")
+    assert without_seconds(there.out) == without_seconds(local.out)
+    assert [candidate["verdict"] for candidate in json.loads(local.out)["candidates"]].count("rejected") == len(
         CHOSEN
     ) - 1
 
@@ -112,8 +112,12 @@ def test_the_document_is_the_same_as_without_dask(ptxbench, kernels, address, co
     Path("mine.ptx").write_text(PTX)
     Path("broken.ptx").write_text(changed(PTX, "mul.rn.f32 ", "mul.rn.f33 "))
     command = [*command, "--json", "--kernels", "kernels"]
-    here, there = ptxbench(*command), ptxbench(*command, "--dask", address)
-    assert (there.status, without_run(there.out), there.err) == (here.status, without_run(here.out), here.err)
+    local, by_workers = ptxbench(*command), ptxbench(*command, "--dask", address)
+    assert (by_workers.status, without_run(by_workers.out), by_workers.err) == (
+        local.status,
+        without_run(local.out),
+        local.err,
+    )
 
 
 def test_the_output_is_that_of_a_run_without_dask(ptxbench, kernels, address):
@@ -150,11 +154,11 @@ def test_a_gpu_is_refused_for_a_sweep_whose_points_would_be_timed_by_several(ptx
 
 
 def test_both_workers_get_tasks_and_report_progress(pool):
-    heard = []
-    pids = dict(pool.map(dask_cluster.process_id, range(8), lambda *message: heard.append(message)))
+    reports = []
+    pids = dict(pool.map(dask_cluster.process_id, range(8), lambda *message: reports.append(message)))
     assert sorted(pids) == list(range(8))
     assert len(set(pids.values())) == 2
-    assert sorted(heard) == [(number, ("did", number)) for number in range(8)]
+    assert sorted(reports) == [(number, ("did", number)) for number in range(8)]
 
 
 def test_tasks_that_need_a_gpu_go_to_the_worker_that_has_one(pool):
@@ -348,7 +352,9 @@ def test_a_run_on_two_gpus_has_times_of_both_pairs_and_names_the_gpus(ptxbench, 
     assert (ran.status, ran.err) == (0, "")
     run = from_json(ran.out, "stdout")
     assert (run.run.timed_on, run.device.name, run.device.uuid_hash) == (TimedOn(2, 1), "Tesla T4", None)
-    cells = [(cell.pair, dict(cell.size), sorted({one.process for one in cell.rounds})) for cell in run.cells]
+    cells = [
+        (cell.pair, dict(cell.size), sorted({timed_round.process for timed_round in cell.rounds})) for cell in run.cells
+    ]
     assert cells[0][0] == "A/A control"
     assert cells[1:] == [
         ("scale", {"n": 1024}, [0, 1]),
@@ -392,13 +398,13 @@ UNLIKE = [
 
 @pytest.mark.parametrize(("what", "other", "words"), UNLIKE)
 def test_differences_of_a_worker_from_this_machine_are_named(what, other, words):
-    own = Fingerprint({"ptxbench": "1", "ptxas": "13.0", "nvrtc": None}, "c0de", {"/k": "f11e"})
+    this_machine = Fingerprint({"ptxbench": "1", "ptxas": "13.0", "nvrtc": None}, "c0de", {"/k": "f11e"})
     others = Fingerprint(
-        {**own.versions, **other.get("versions", {})},
-        other.get("code", own.code),
-        {**own.files, **other.get("files", {})},
+        {**this_machine.versions, **other.get("versions", {})},
+        other.get("code", this_machine.code),
+        {**this_machine.files, **other.get("files", {})},
     )
-    assert list(differences(own, others)) == words
+    assert list(differences(this_machine, others)) == words
 
 
 def test_only_the_content_and_the_names_of_files_are_compared(tmp_path):

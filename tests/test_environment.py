@@ -99,8 +99,8 @@ def test_a_processor_that_the_system_does_not_name_is_its_architecture(monkeypat
 
 def test_memory_is_limited_to_the_containers_share(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "CONTAINER_LIMIT", tmp_path / "memory.max")
-    whole = environment.memory_bytes()
-    assert whole > 1 << 28
-    for written, memory in (("max\n", whole), ("4096\n", 4096), (f"{2**62}\n", whole)):
+    all_memory = environment.memory_bytes()
+    assert all_memory > 1 << 28
+    for written, memory in (("max\n", all_memory), ("4096\n", 4096), (f"{2**62}\n", all_memory)):
         (tmp_path / "memory.max").write_text(written)
         assert environment.memory_bytes() == memory

@@ -67,9 +67,9 @@ def test_every_page_names_the_command_that_prints_its_figures(path):
     text = path.read_text()
     shown = [block for _, _, block in blocks(text)]
     assert shown, f"docs/kernels/{path.name} has no block of figures."
-    named = list(commands(text))
+    documented = list(commands(text))
     for block in shown:
-        assert block in named, (
+        assert block in documented, (
             f"docs/kernels/{path.name} names no command that prints its figures: ptxbench run {' '.join(block.pairs)} "
             f"--arch {block.arch} --columns {','.join(block.columns)}"
         )
@@ -89,8 +89,8 @@ def test_the_figures_of_a_page_are_those_that_the_tools_of_today_make(path):
     """Figures of other tool versions cannot be checked: then only variants and columns are."""
     text = path.read_text()
     today = filled(text)
-    named = re.findall(r"^Built for .*", text, re.M)
-    if named == re.findall(r"^Built for .*", today, re.M):
+    tool_lines = re.findall(r"^Built for .*", text, re.M)
+    if tool_lines == re.findall(r"^Built for .*", today, re.M):
         assert text == today, f"docs/kernels/{path.name}. {AGAIN}"
     else:
         assert without_figures(text) == without_figures(today), f"docs/kernels/{path.name}. {AGAIN}"
@@ -108,13 +108,13 @@ def index():
 
 
 def test_the_index_names_every_pair_once():
-    named = [name for cells in index() for name in re.findall(r"\[([\w.]+)\]\(|`([\w.]+)`", cells[0])]
-    named = ["".join(words) for words in named]
+    names = [name for cells in index() for name in re.findall(r"\[([\w.]+)\]\(|`([\w.]+)`", cells[0])]
+    names = ["".join(words) for words in names]
     where = "docs/kernels/README.md, its table:"
-    assert not set(PAIRS) - set(named), f"{where} a row is missing for {', '.join(sorted(set(PAIRS) - set(named)))}."
-    assert not set(named) - set(PAIRS), f"{where} there is no pair {', '.join(sorted(set(named) - set(PAIRS)))}."
-    assert len(named) == len(PAIRS), (
-        f"{where} named twice: {', '.join(sorted({x for x in named if named.count(x) > 1}))}."
+    assert not set(PAIRS) - set(names), f"{where} a row is missing for {', '.join(sorted(set(PAIRS) - set(names)))}."
+    assert not set(names) - set(PAIRS), f"{where} there is no pair {', '.join(sorted(set(names) - set(PAIRS)))}."
+    assert len(names) == len(PAIRS), (
+        f"{where} named twice: {', '.join(sorted({x for x in names if names.count(x) > 1}))}."
     )
 
 
@@ -187,7 +187,7 @@ def test_a_variant_of_a_newer_architecture_has_no_figures():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "alike"),
+    ("before", "after", "equal"),
     [
         ("| `cuda` | 38 | - |",           "| `cuda` | 1,040 | 7 |",          True),
         ("Built for sm_90 by NVRTC 1.2.", "Built for sm_90 by NVRTC 3.4.",   True),
@@ -198,8 +198,8 @@ def test_a_variant_of_a_newer_architecture_has_no_figures():
         ("It has 38 registers.",          "It has 40 registers.",            False),
     ],
 )  # fmt: skip
-def test_figures_of_other_versions_may_differ_in_numbers_alone(before, after, alike):
-    assert (without_figures(before) == without_figures(after)) is alike
+def test_figures_of_other_versions_may_differ_in_numbers_alone(before, after, equal):
+    assert (without_figures(before) == without_figures(after)) is equal
 
 
 def test_commands_are_read_with_their_globs_and_other_options():

@@ -98,8 +98,8 @@ def test_kernels_with_other_names_and_launches_are_one_pair(folder):
         OTHER: VERIFIED,
     }
     assert [variant.counts["ptx_global_store_bytes"] for variant in timed.cell.variants.values()] == [4000, 4000]
-    own, other = (variant.counts["ptx_warp_instructions"] for variant in timed.cell.variants.values())
-    assert other > own  # of eight further CTAs
+    first, other = (variant.counts["ptx_warp_instructions"] for variant in timed.cell.variants.values())
+    assert other > first  # of eight further CTAs
     assert timed.problem.endswith(": no sample was taken.")  # the emulator has no clock
 
 

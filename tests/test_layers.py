@@ -129,10 +129,10 @@ def faults(package: Mapping[str, str]) -> list[str]:
             breaches.append(f"{module}: in no layer; add it to LAYERS")
             continue
         for line, name in imports(module, source):
-            top, *rest = name.split(".")
+            top, *modules = name.split(".")
             where = f"{module}:{line}: imports {name}"
             if top == "ptxbench":
-                target = rest[0] if rest and layer(rest[0]) is not None else "__init__"
+                target = modules[0] if modules and layer(modules[0]) is not None else "__init__"
                 if layer(target) < layer(part) and not (part == "__init__" and name in FACADE):
                     breaches.append(f"{where}, which is above it")
                 if {part, target} <= APART and part != target:

@@ -51,9 +51,9 @@ def ran(tmp_path_factory):
 
 def test_a_run_is_saved_and_read_again(ran):
     run, folder = ran
-    again = ptxbench.load_run(run.document.run.id[:5], folder / "results")
-    assert (again.path, again.rows(), again.to_json()) == (run.path, run.rows(), run.to_json())
-    assert again.verified
+    read_back = ptxbench.load_run(run.document.run.id[:5], folder / "results")
+    assert (read_back.path, read_back.rows(), read_back.to_json()) == (run.path, run.rows(), run.to_json())
+    assert read_back.verified
     with pytest.raises(UsageError, match="There is no run 'zzz'"):
         ptxbench.load_run("zzz", folder / "results")
     (folder / "cut.json").write_text(run.to_json()[:-100])
@@ -66,8 +66,8 @@ def test_the_document_is_the_one_of_the_command(ran, capsys):
     options = ["--kernels", str(folder / "kernels"), "--backend", "emulator", "--no-save", "--json"]
     assert main(["run", "scale", *options]) == 0
     command = json.loads(capsys.readouterr().out)
-    own = json.loads(run.to_json())
-    assert command["cells"] == own["cells"]
+    document = json.loads(run.to_json())
+    assert command["cells"] == document["cells"]
 
 
 def test_a_notebook_shows_the_numbers_and_no_foreign_markup(ran):
@@ -107,8 +107,8 @@ def test_an_interrupted_run_is_saved_if_a_folder_is_named(ran, tmp_path):
             "scale", kernels=folder / "kernels", sizes=[{"n": 1024}, "n=4096"], backend="emulator",
             results=tmp_path, progress=stop,
         )  # fmt: skip
-    kept = ptxbench.load_run("latest", tmp_path)
-    assert (kept.status, [row["size.n"] for row in kept.rows()][:1], kept.verified) == ("interrupted", [1024], False)
+    saved = ptxbench.load_run("latest", tmp_path)
+    assert (saved.status, [row["size.n"] for row in saved.rows()][:1], saved.verified) == ("interrupted", [1024], False)
 
 
 def test_ptxbench_offers_these_names_and_loads_them_when_they_are_used():

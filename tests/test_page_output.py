@@ -64,8 +64,8 @@ def test_a_block_is_filled_with_a_part_of_the_output():
     assert lines[3:5] == ["```", "Usage: ptxbench show [OPTIONS] PAIR|FILE [FILE]"]
     assert "--ptx" in lines[lines.index("```", 4) - 1]
     assert filled(once) == once
-    whole = filled(page("output: ptxbench --version", "of yesterday\n"))
-    assert re.fullmatch(r"# title\n\n<!--.*-->\n```\nptxbench, version \S+\n```\n<!-- /output -->\n\nend\n", whole)
+    complete = filled(page("output: ptxbench --version", "of yesterday\n"))
+    assert re.fullmatch(r"# title\n\n<!--.*-->\n```\nptxbench, version \S+\n```\n<!-- /output -->\n\nend\n", complete)
 
 
 # page, the message

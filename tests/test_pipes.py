@@ -131,8 +131,8 @@ def test_a_rate_that_ptxas_does_not_keep_is_found(micro):
 
 
 def test_every_rate_has_a_source_and_a_status():
-    every = [rate for table in pipes.RATES.values() for rate in table.values()]
-    for rate in (*every, pipes.ISSUE_SLOTS, pipes.SHARED_WAVEFRONTS, pipes.L1_SECTORS):
+    rates = [rate for table in pipes.RATES.values() for rate in table.values()]
+    for rate in (*rates, pipes.ISSUE_SLOTS, pipes.SHARED_WAVEFRONTS, pipes.L1_SECTORS):
         assert rate.cycles > 0
         assert rate.source
         assert rate.state in (pipes.PTXAS, pipes.PUBLISHED, pipes.UNCHECKED)

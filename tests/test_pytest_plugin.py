@@ -1,4 +1,4 @@
-"""The fixture `ptxbench_kernel`: what a test of a kernel sees when the kernel is right, and when something is wrong."""
+"""The fixture `ptxbench_kernel`: what a test of a kernel gets when the kernel is right, and when something is wrong."""
 
 import fnmatch
 import os

@@ -110,9 +110,9 @@ def test_launch_options_are_kept_and_a_file_without_them_is_of_a_launch_without_
     text = to_json(run)
     written = json.loads(text)["cells"][0]["launch"]
     assert written == {**json.loads(to_json(BASE))["cells"][0]["launch"], **options, "cluster": [2, 1, 1]}
-    again = from_json(text, "x.json")
-    assert again.cells[0].launch == run.cells[0].launch
-    assert again.cells[1].launch == others[0].launch
+    read_back = from_json(text, "x.json")
+    assert read_back.cells[0].launch == run.cells[0].launch
+    assert read_back.cells[1].launch == others[0].launch
     with pytest.raises(
         ResultError, match=r"x\.json: cells\[0\]: launch: launches: expected a whole number over 0, found 0"
     ):

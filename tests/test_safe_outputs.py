@@ -241,10 +241,10 @@ def require_text(text):
     assert not bad, (bad, text)
 
 
-def require_no_command(text, own=r"(?!)"):
-    """No command of a CI runner, except lines that begin like `own`."""
+def require_no_command(text, allowed=r"(?!)"):
+    """No command of a CI runner, except lines that begin like `allowed`."""
     for line in text.splitlines():
-        assert re.match(own, line) or not line.lstrip().startswith("::"), line
+        assert re.match(allowed, line) or not line.lstrip().startswith("::"), line
         assert not re.search(r"##\w*\[", line), line
 
 

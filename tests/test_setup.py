@@ -83,9 +83,9 @@ TAKEN = [
 ]
 
 
-@pytest.mark.parametrize(("pythons", "arguments", "taken"), TAKEN)
-def test_the_first_suitable_python_is_used(make_venv, pythons, arguments, taken):
-    printed = f"Making folder with {taken} (Python 3.13).\nran: -m venv --clear folder\n"
+@pytest.mark.parametrize(("pythons", "arguments", "chosen"), TAKEN)
+def test_the_first_suitable_python_is_used(make_venv, pythons, arguments, chosen):
+    printed = f"Making folder with {chosen} (Python 3.13).\nran: -m venv --clear folder\n"
     assert make_venv(pythons, *arguments) == (0, printed, "")
 
 

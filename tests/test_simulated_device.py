@@ -76,16 +76,16 @@ def download(cuda, stream, memory, array):
 def test_a_copy_reads_the_host_as_late_as_allowed(cuda):
     cuda = cuda()
     stream, memory = cuda.Stream(non_blocking=True), cuda.alloc(16)
-    array, left = np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32)
-    download(cuda, stream, memory, left)
+    array, copied = np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32)
+    download(cuda, stream, memory, copied)
     stream.synchronize()
-    assert left.tolist() == [0xCDCDCDCD] * 4  # unwritten memory
+    assert copied.tolist() == [0xCDCDCDCD] * 4  # unwritten memory
     upload(cuda, stream, memory, array)
     array[:] = 7  # too early
-    download(cuda, stream, memory, left)
-    assert left.tolist() == [0xCDCDCDCD] * 4
+    download(cuda, stream, memory, copied)
+    assert copied.tolist() == [0xCDCDCDCD] * 4
     stream.synchronize()
-    assert left.tolist() == [7] * 4
+    assert copied.tolist() == [7] * 4
 
 
 def test_the_times_of_events_include_a_late_host(cuda):
@@ -113,14 +113,14 @@ def test_a_wait_spoils_a_capture_which_then_can_end(cuda):
         stream.end_capture()
     stream.begin_capture()
     memory.memset_async(1, 16, stream)
-    graph, left = stream.end_capture(), np.zeros(16, np.uint8)
-    download(cuda, stream, memory, left)
+    graph, copied = stream.end_capture(), np.zeros(16, np.uint8)
+    download(cuda, stream, memory, copied)
     stream.synchronize()
-    assert left[0] == 0xCD  # captured, not run
+    assert copied[0] == 0xCD  # captured, not run
     graph.launch(stream)
-    download(cuda, stream, memory, left)
+    download(cuda, stream, memory, copied)
     stream.synchronize()
-    assert left.tolist() == [1] * 16
+    assert copied.tolist() == [1] * 16
 
 
 def test_memory_is_limited_and_the_pool_returns_its_blocks(cuda):
@@ -146,13 +146,13 @@ def test_an_error_stays_or_passes_as_cuda_says(cuda, tmp_path):
         {"call": "cudaMemGetInfo", "at": 4, "status": 719},
     ]
     cuda = cuda(faults=faults)
-    asked = []
+    answers = []
     for _ in range(5):
         try:
-            asked.append(cuda.runtime.memGetInfo()[1] > 0)
+            answers.append(cuda.runtime.memGetInfo()[1] > 0)
         except cuda.runtime.CUDARuntimeError as error:
-            asked.append(error.status)
-    assert asked == [True, 2, True, 719, 719]
+            answers.append(error.status)
+    assert answers == [True, 2, True, 719, 719]
     with pytest.raises(cuda.runtime.CUDARuntimeError, match="cudaErrorLaunchFailure"):
         cuda.alloc(16)
 

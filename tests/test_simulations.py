@@ -116,12 +116,12 @@ def test_carry_over_biases_designs_that_are_not_fixed_and_balanced():
 
 def run_of(rng, true, between, drift=autoregressive, rounds=5):
     """The rounds of a run, each a process with its own shift, stopped by the width of the interval."""
-    taken = []
+    rounds_of_run = []
     for _ in range(rounds):
         shift = rng.normal(0, between)
         d = paired(rng, drift, stats.LOOKS[-1], true + shift)
-        taken.append(d[: next(n for n in stats.LOOKS if stats.stop_reason(d[:n], 0.0))])
-    return taken
+        rounds_of_run.append(d[: next(n for n in stats.LOOKS if stats.stop_reason(d[:n], 0.0))])
+    return rounds_of_run
 
 
 @pytest.mark.parametrize(("between", "least_same"), every(2, [(0.0, 0.99), (0.003, 0.9)]))
@@ -164,16 +164,16 @@ def contest(rng, cuda, ptx, between=0.003, rounds=5, blocks=20):
     """A cell: each row is timed against `cuda` in blocks A B B A. `cuda`, `ptx`: true logarithms, cuda's own first."""
     times = {f"cuda.{i}" if i else "cuda": time for i, time in enumerate(cuda)}
     times |= {f"ptx.{i}" if i else "ptx": time for i, time in enumerate(ptx)}
-    taken = []
+    rounds_of_cell = []
     for number in range(rounds):
         shifted = {name: time + rng.normal(0, between) for name, time in times.items()}
         for name in list(times)[1:]:
             letters = np.array([shifted["cuda"], shifted[name], shifted[name], shifted["cuda"]])
             ns = np.round(1e6 * np.exp(letters + noise(rng, 4 * blocks).reshape(blocks, 4))).astype(int)
-            taken.append(Round(number, number, ("cuda", name), "A", ns.tolist()))
+            rounds_of_cell.append(Round(number, number, ("cuda", name), "A", ns.tolist()))
     variants = {name: VariantResult(name.split(".")[0], "verified") for name in times}
     return Cell("k", {"n": 1}, "sm_90", LaunchReport((1, 1, 1), (1, 1, 1)), {"flops": 1, "bytes": 1}, variants,
-                rounds=taken)  # fmt: skip
+                rounds=rounds_of_cell)  # fmt: skip
 
 
 MARGIN = np.log1p(0.01)

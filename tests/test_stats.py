@@ -158,9 +158,9 @@ def test_a_verdict_needs_the_whole_interval_beyond_the_margin_and_the_noise(low,
 
 @given(log_ratios, st.floats(-1, 1))
 def test_shifting_every_value_shifts_the_estimate_and_its_interval(values, shift):
-    at, shifted = stats.hodges_lehmann(values), stats.hodges_lehmann([v + shift for v in values])
+    estimate, shifted = stats.hodges_lehmann(values), stats.hodges_lehmann([v + shift for v in values])
     for name in ("low", "value", "high"):
-        assert getattr(shifted, name) == pytest.approx(getattr(at, name) + shift, abs=1e-12)
+        assert getattr(shifted, name) == pytest.approx(getattr(estimate, name) + shift, abs=1e-12)
 
 
 @given(log_ratios)
@@ -251,10 +251,10 @@ def test_rounds_of_one_contrast_are_pooled():
 
 
 def test_dropped_blocks_are_never_counted():
-    kept = [[10, 20, 20, 10]] * 9
-    one = replace(round_of([*kept, [99, 20, 20, 99]]), dropped={"9": "clock"})
-    assert stats.samples([one], "cuda") == [10] * 18
-    assert stats.block_log_ratios(one) == [pytest.approx(log(2))] * 9
+    counted = [[10, 20, 20, 10]] * 9
+    with_dropped = replace(round_of([*counted, [99, 20, 20, 99]]), dropped={"9": "clock"})
+    assert stats.samples([with_dropped], "cuda") == [10] * 18
+    assert stats.block_log_ratios(with_dropped) == [pytest.approx(log(2))] * 9
 
 
 def test_a_round_in_several_parts_gives_one_ratio_and_one_median():
@@ -281,7 +281,7 @@ def test_two_rows_are_compared_by_the_blocks_that_each_has_with_a_third():
     assert stats.ratio_between(rounds, "cuda", "fast").value == pytest.approx(1 / 0.9)
     assert stats.ratio_between(rounds, "ptx", "fast").value == pytest.approx(0.9)
     assert stats.ratio_between(rounds, "ptx", "gone") is None
-    halves = [one for one in rounds if (one.round == 0) == ("fast" in one.contrast)]
+    halves = [timed_round for timed_round in rounds if (timed_round.round == 0) == ("fast" in timed_round.contrast)]
     assert stats.ratio_between(halves, "ptx", "fast") is None  # no round has both
 
 

@@ -94,9 +94,9 @@ def pair(tolerance=EXACT, reference=lambda x, a, n: {"y": a * x}, dtype=f32, sha
     )
 
 
-def arguments_and_expected(one, n=3, *, integers=False):
-    arguments = one.make_arguments({"n": n}, seed=1, integers=integers)
-    return arguments, expect(one, arguments, integers=integers)
+def arguments_and_expected(tested_pair, n=3, *, integers=False):
+    arguments = tested_pair.make_arguments({"n": n}, seed=1, integers=integers)
+    return arguments, expect(tested_pair, arguments, integers=integers)
 
 
 def test_right_outputs_are_verified_with_their_greatest_error():
@@ -110,16 +110,16 @@ def test_right_outputs_are_verified_with_their_greatest_error():
 
 
 def test_the_error_of_a_correctly_rounded_result_is_its_rounding():
-    one = pair(ulps(1), reference=lambda x, a, n: {"y": x / 3})
-    arguments, expected = arguments_and_expected(one)
+    tested_pair = pair(ulps(1), reference=lambda x, a, n: {"y": x / 3})
+    arguments, expected = arguments_and_expected(tested_pair)
     y = (arguments["x"].astype(np.float64) / 3).astype(np.float32)
     assert 0 < verify({"y": y}, expected, "").max_error < 2**-25
 
 
 def test_a_narrow_result_that_must_be_exact_and_is_has_no_error():
     """Whole numbers whose sum has more bits than bf16."""
-    one = pair(ulps(1), dtype=bf16, reference=lambda x, a, n: {"y": 257 * x})
-    arguments, expected = arguments_and_expected(one, integers=True)
+    tested_pair = pair(ulps(1), dtype=bf16, reference=lambda x, a, n: {"y": 257 * x})
+    arguments, expected = arguments_and_expected(tested_pair, integers=True)
     y = (257 * arguments["x"].astype(np.float64)).astype(bf16)
     assert np.any(y.astype(np.float64) != 257 * arguments["x"].astype(np.float64))
     assert verify({"y": y}, expected, "") == Verdict(0.0)
@@ -128,8 +128,8 @@ def test_a_narrow_result_that_must_be_exact_and_is_has_no_error():
 
 
 def test_equal_infinities_and_nans_have_no_error():
-    one = pair(ulps(1), reference=lambda x, a, n: {"y": np.array([INF, NAN, -INF])})
-    _, expected = arguments_and_expected(one)
+    tested_pair = pair(ulps(1), reference=lambda x, a, n: {"y": np.array([INF, NAN, -INF])})
+    _, expected = arguments_and_expected(tested_pair)
     assert verify({"y": np.array([INF, NAN, -INF], f32)}, expected, "").max_error == 0.0
 
 
@@ -161,8 +161,8 @@ def test_a_nan_is_the_worst_of_all_and_has_no_greatest_error(value, start):
 
 
 def test_whole_numbers_are_compared_as_such():
-    one = pair(dtype=s32, reference=lambda x, a, n: {"y": np.clip(a * x, -(2**31), 2**31 - 1)})
-    _, expected = arguments_and_expected(one)
+    tested_pair = pair(dtype=s32, reference=lambda x, a, n: {"y": np.clip(a * x, -(2**31), 2**31 - 1)})
+    _, expected = arguments_and_expected(tested_pair)
     y = expected.outputs["y"].astype(np.int32)
     assert verify({"y": y}, expected, "").worst is None
     y[2] ^= 1
@@ -173,30 +173,30 @@ def test_whole_numbers_are_compared_as_such():
 
 
 def test_integer_data_is_compared_exactly_whatever_the_tolerance():
-    one = pair(relative(1.0, of=lambda x, a, n: abs(x)))
-    arguments, expected = arguments_and_expected(one, integers=True)
+    tested_pair = pair(relative(1.0, of=lambda x, a, n: abs(x)))
+    arguments, expected = arguments_and_expected(tested_pair, integers=True)
     y = arguments["x"] * np.float32(2)
     y[0] += np.float32(0.5)
     assert verify({"y": y}, expected, "").worst.endswith("1 of 3 elements is not equal.")
-    _, loose = arguments_and_expected(one)
+    _, loose = arguments_and_expected(tested_pair)
     assert loose.tolerance != expected.tolerance
 
 
 def test_inputs_without_an_integer_range_come_from_the_pair_in_the_integer_check_too():
-    own = In("x", u32, lambda n: (n,), values=lambda rng, shape, n: 9 + np.arange(n), integers=None)
-    one = dataclasses.replace(pair(), args=[own])
+    own_values = In("x", u32, lambda n: (n,), values=lambda rng, shape, n: 9 + np.arange(n), integers=None)
+    tested_pair = dataclasses.replace(pair(), args=[own_values])
     for integers in (False, True):
-        assert one.make_arguments({"n": 3}, seed=1, integers=integers)["x"].tolist() == [9, 10, 11]
+        assert tested_pair.make_arguments({"n": 3}, seed=1, integers=integers)["x"].tolist() == [9, 10, 11]
 
 
 def test_chunks_give_the_same_result_as_one_piece(monkeypatch):
     arguments, expected = arguments_and_expected(pair(ulps(1)), n=1000)
     y = arguments["x"] * np.float32(2)
     y[[3, 500, 999]] = 7.0, 9.0, 8.0
-    whole = verify({"y": y}, expected, "")
+    in_one_piece = verify({"y": y}, expected, "")
     monkeypatch.setattr(verify_module, "CHUNK", 7)
-    assert verify({"y": y}, expected, "") == whole
-    assert "y[500] is 9" in whole.worst
+    assert verify({"y": y}, expected, "") == in_one_piece
+    assert "y[500] is 9" in in_one_piece.worst
 
 
 NUMBERS = st.sampled_from([0.0, -0.0, 1.0, 1 + 2.0**-30, -1.5, 7.0, 1e-8, 2.0**53 + 2, NAN, INF, -INF])
@@ -226,17 +226,19 @@ def test_an_empty_output_agrees():
 
 
 def test_an_output_without_dimensions_is_reported_without_index():
-    one = pair(reference=lambda x, a, n: {"y": x.sum()}, shape=lambda n: (n,))
-    one = dataclasses.replace(one, args=[one.args[0], Out("y", f64, lambda n: ()), *one.args[2:]])
-    _, expected = arguments_and_expected(one)
+    tested_pair = pair(reference=lambda x, a, n: {"y": x.sum()}, shape=lambda n: (n,))
+    tested_pair = dataclasses.replace(
+        tested_pair, args=[tested_pair.args[0], Out("y", f64, lambda n: ()), *tested_pair.args[2:]]
+    )
+    _, expected = arguments_and_expected(tested_pair)
     assert verify({"y": np.array(5.0)}, expected, "f").worst.startswith("f: y is 5, expected ")
 
 
 def test_a_reference_gets_wide_and_read_only_inputs_and_no_outputs():
     args = [In("b", u8, lambda n: (n,)), In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)),
             InOut("sum", f64, lambda n: (1,)), In("k", u64, lambda n: (n,)), Scalar("a", f32, 0.1)]  # fmt: skip
-    one = dataclasses.replace(pair(), args=args)
-    inputs = widen(one, one.make_arguments({"n": 3}, 1))
+    tested_pair = dataclasses.replace(pair(), args=args)
+    inputs = widen(tested_pair, tested_pair.make_arguments({"n": 3}, 1))
     types = {"b": np.int64, "x": np.float64, "sum": np.float64, "k": np.uint64, "a": np.float64}
     assert {name: value.dtype.type for name, value in inputs.items()} == types
     assert inputs["a"] == np.float64(np.float32(0.1))
@@ -274,8 +276,10 @@ def test_integers_with_the_same_float64_are_distinguished():
 
 
 def expected_of(values, tolerance=EXACT, dtype=f32):
-    one = pair(tolerance, lambda x, a, n: {"y": np.array(values, np.float64 if dtype.kind == "f" else np.int64)}, dtype)
-    return arguments_and_expected(one, len(values))[1]
+    tested_pair = pair(
+        tolerance, lambda x, a, n: {"y": np.array(values, np.float64 if dtype.kind == "f" else np.int64)}, dtype
+    )
+    return arguments_and_expected(tested_pair, len(values))[1]
 
 
 @pytest.mark.parametrize(
@@ -308,8 +312,8 @@ def test_the_errors_of_several_instructions_add_up_each_once():
 def test_exact_and_integer_outputs_stay_exact():
     error = {"ex2.approx.f32": accuracy.bound("ex2.approx.f32").at}
     assert expected_of([1.0]).widened(error) == expected_of([1.0])
-    whole = expected_of([7, 8], relative(0, of=lambda x, a, n: 1), s32)
-    assert whole.widened(error).bounds["y"].tolist() == [0, 0]
+    integers = expected_of([7, 8], relative(0, of=lambda x, a, n: 1), s32)
+    assert integers.widened(error).bounds["y"].tolist() == [0, 0]
     assert expected_of([1.0], ulps(1)).widened({}).tolerance == "1 ulp"
 
 
@@ -351,8 +355,8 @@ def test_a_wrong_element_of_bf16_is_reported_with_its_digits():
 
 
 def test_a_reference_is_given_bf16_as_float64(tmp_path):
-    one = pair(dtype=bf16)
-    inputs = widen(one, one.make_arguments({"n": 3}, 1))
+    tested_pair = pair(dtype=bf16)
+    inputs = widen(tested_pair, tested_pair.make_arguments({"n": 3}, 1))
     assert (inputs["x"].dtype, inputs["a"].dtype) == (f64, f64)
 
 
@@ -404,15 +408,15 @@ def test_a_sample_that_does_not_fit_is_an_error_of_the_pair(at, values, message)
 
 
 def test_scratch_has_no_reference_and_no_verdict():
-    one = pair()
-    one = dataclasses.replace(one, args=[*one.args, Scratch("tickets", u32, lambda n: (n,), 5)])
-    arguments, expected = arguments_and_expected(one)
+    tested_pair = pair()
+    tested_pair = dataclasses.replace(tested_pair, args=[*tested_pair.args, Scratch("tickets", u32, lambda n: (n,), 5)])
+    arguments, expected = arguments_and_expected(tested_pair)
     assert arguments["tickets"].tolist() == [5, 5, 5]
-    assert "tickets" not in widen(one, arguments)
+    assert "tickets" not in widen(tested_pair, arguments)
     assert list(expected.outputs) == ["y"]
     outputs = {"y": arguments["x"] * np.float32(2), "tickets": np.array([1, 2, 3], np.uint32)}
     assert verify(outputs, expected, "").worst is None
-    assert one.outputs == ("y", "tickets")
+    assert tested_pair.outputs == ("y", "tickets")
 
 
 # ---- large sizes, a part at a time
@@ -445,13 +449,13 @@ def test_a_reference_by_rows_matches_the_whole_reference(monkeypatch, rows, colu
 
     arguments = ROWS.make_arguments({"rows": rows, "columns": columns}, 1)
     by_rows = dataclasses.replace(ROWS, by_rows=["x"], reference=reference)
-    expected, whole = expect(by_rows, arguments), expect(ROWS, arguments)
+    expected, complete = expect(by_rows, arguments), expect(ROWS, arguments)
     assert max(sizes) <= max(16, columns)
     assert sum(sizes) == rows * columns
     for name in ("y", "sum_"):
-        assert np.array_equal(expected.outputs[name], whole.outputs[name])
-        assert np.array_equal(expected.bounds[name], whole.bounds[name])
-    assert (expected.tolerance, expected.samples) == (whole.tolerance, {})
+        assert np.array_equal(expected.outputs[name], complete.outputs[name])
+        assert np.array_equal(expected.bounds[name], complete.bounds[name])
+    assert (expected.tolerance, expected.samples) == (complete.tolerance, {})
     exact = expect(by_rows, arguments, integers=True)
     assert not any(bound.any() for bound in exact.bounds.values())
 
@@ -466,26 +470,28 @@ def test_a_reference_by_rows_gives_no_sample(monkeypatch):
 
 
 def test_an_input_that_is_not_widened_is_passed_unchanged_and_read_only():
-    one = pair(EXACT)
-    one = dataclasses.replace(one, args=[dataclasses.replace(one.args[0], widened=False), *one.args[1:]])
-    arguments = one.make_arguments({"n": 3}, 1)
-    inputs = widen(one, arguments)
+    tested_pair = pair(EXACT)
+    tested_pair = dataclasses.replace(
+        tested_pair, args=[dataclasses.replace(tested_pair.args[0], widened=False), *tested_pair.args[1:]]
+    )
+    arguments = tested_pair.make_arguments({"n": 3}, 1)
+    inputs = widen(tested_pair, arguments)
     assert (inputs["x"].dtype, np.shares_memory(inputs["x"], arguments["x"])) == (f32, True)
     assert not inputs["x"].flags.writeable
     assert arguments["x"].flags.writeable
     with pytest.raises(PairError, match=r"reference returns 'y' as float32; expected float64"):
-        expect(dataclasses.replace(one, reference=lambda x, a, n: {"y": x * np.float32(2)}), arguments)
+        expect(dataclasses.replace(tested_pair, reference=lambda x, a, n: {"y": x * np.float32(2)}), arguments)
 
 
 def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_reported(monkeypatch):
     monkeypatch.setattr(verify_module, "CHUNK", 16)
     x = np.arange(35.0).reshape(5, 7)
     actual = np.ascontiguousarray(x.T).astype(f32)
-    whole = np.broadcast_to(0.0, (7, 5))
-    assert verify_module.output_errors(actual, x.T, whole) == verify_module.OutputErrors(0.0, 0, 0)
+    zeros = np.broadcast_to(0.0, (7, 5))
+    assert verify_module.output_errors(actual, x.T, zeros) == verify_module.OutputErrors(0.0, 0, 0)
     actual[4, 3] = 99
     actual[6, 0] = 7
-    assert verify_module.output_errors(actual, x.T, whole) == verify_module.OutputErrors(99 - x[3, 4], 2, 4 * 5 + 3)
+    assert verify_module.output_errors(actual, x.T, zeros) == verify_module.OutputErrors(99 - x[3, 4], 2, 4 * 5 + 3)
 
 
 def test_a_large_reference_takes_little_memory_apart_from_its_result():

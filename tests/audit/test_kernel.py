@@ -70,7 +70,7 @@ BODY = """\
 """
 
 
-# two statements, whether they may change places
+# two statements, whether they may be exchanged
 NEIGHBOURS = [
     ("mov.u32 %a, 1;",        "mov.u32 %b, 2;",            True),
     ("mov.u32 %a, %tid.x;",   "add.u32 %b, %c, 2;",        True),
@@ -80,8 +80,8 @@ NEIGHBOURS = [
     ("setp.eq.u32 %p, %a, 1;", "@%p mov.u32 %b, 2;",       False),  # a guard is a source
     ("add.cc.u32 %a, %b, 1;", "addc.u32 %c, %d, 1;",       False),  # the carry is in no operand
     ("add.u32 %a, %b, 1;",    "add.cc.u32 %c, %d, 1;",     False),
-    ("mov.u32 %a, %clock;",   "mov.u32 %b, 2;",            False),  # the time knows the order
-    ("ld.global.u32 %a, [%at];", "mov.u32 %b, 2;",         False),  # memory stays where it is
+    ("mov.u32 %a, %clock;",   "mov.u32 %b, 2;",            False),  # the time shows the order
+    ("ld.global.u32 %a, [%at];", "mov.u32 %b, 2;",         False),  # accesses to memory keep their order
     ("bar.sync 0;",           "mov.u32 %b, 2;",            False),
     ("bra L;",                "mov.u32 %b, 2;",            False),
     ("shfl.sync.bfly.b32 %a, %a, 1, 31, -1;", "mov.u32 %b, 2;", False),

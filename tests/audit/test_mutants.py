@@ -123,7 +123,7 @@ def test_an_edit_of_a_unit_is_for_kernels_that_use_it_and_that_stay_right(file, 
     assert {edit.name for edit in HOPPER if edit.applies(kernel)} == edits
 
 
-# pair, edit, all that fails by it, before and after
+# pair, edit, all metrics that fail, before and after
 EXACT = [
     ("transpose", "padding removed", {"ptx_shared_load_conflicts": (0, 1024 * 32 * 31),  # of 32 x 32 tiles, a row
                                       "ptx_shared_load_wavefronts": (1024 * 32, 1024 * 32 * 32)}),
@@ -213,7 +213,7 @@ def test_a_mutant_that_ptxas_refuses_is_not_counted_as_a_worse_one(monkeypatch):
     assert not outcome.holds
 
 
-# ---- what it is asked for
+# ---- options and bad input
 
 
 def test_an_unknown_edit_gets_a_suggestion():

@@ -105,8 +105,8 @@ def test_changed_code_is_not_judged(six):
 
 
 def test_runs_with_nothing_in_common_are_refused():
-    one = [run(i) for i in range(2)]
-    apart = [one[0], replace(one[1], cells=[replace(cell, pair=f"other {cell.pair}") for cell in one[1].cells])]
+    runs = [run(i) for i in range(2)]
+    apart = [runs[0], replace(runs[1], cells=[replace(cell, pair=f"other {cell.pair}") for cell in runs[1].cells])]
     with pytest.raises(TooFewRuns, match="a: no two of its 2 runs measured the same code"):
         audit_runs(StoredDevice("a", apart), GateConfig())
 

@@ -103,8 +103,8 @@ def test_an_input_is_compared_by_bits_so_that_nan_equals_itself_and_zero_has_a_s
 
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_the_zones_of_two_arrays_differ_in_every_half_word(one, other):
-    same = one % buffers.PATTERNS == other % buffers.PATTERNS
-    assert (guard_zone(one).view("<u2") == guard_zone(other).view("<u2")).all() == same
+    same_pattern = one % buffers.PATTERNS == other % buffers.PATTERNS
+    assert (guard_zone(one).view("<u2") == guard_zone(other).view("<u2")).all() == same_pattern
 
 
 @given(st.integers(0, 300), st.sampled_from([np.float16, np.float32, np.float64]))

@@ -45,9 +45,9 @@ def test_the_sum_is_of_each_word_once_whatever_the_grid(words):
 
 def test_any_change_changes_the_sum_and_so_does_the_key(words):
     before = summed(words)
-    for place, bit in ((0, 0), (511, 31), (512, 32), (999, 63)):
+    for index, bit in ((0, 0), (511, 31), (512, 32), (999, 63)):
         changed = words.copy()
-        changed[place] ^= np.uint64(1 << bit)
+        changed[index] ^= np.uint64(1 << bit)
         assert summed(changed) != before
     exchanged = words.copy()
     exchanged[[3, 900]] = words[[900, 3]]

@@ -102,9 +102,9 @@ def test_the_result_of_cublas_is_that_of_the_reference(backend, installed, name)
     loaded = discovery.load(KERNELS, name)
     (source,), pair, size = loaded.libraries, loaded.pair, {"m": 17, "n": 8, "k": 24}
     data = pair.make_arguments(size, seed=1)
-    left = backend.run(toolchain.build_source(source, "sm_90"), pair.launch(**size), data, pair.outputs).outputs["c"]
+    outputs = backend.run(toolchain.build_source(source, "sm_90"), pair.launch(**size), data, pair.outputs).outputs["c"]
     exact = data["a"].astype(np.float64) @ data["b"].astype(np.float64)
-    assert (abs(left - exact) <= pair.tolerance.bound(exact, data)).all()
+    assert (abs(outputs - exact) <= pair.tolerance.bound(exact, data)).all()
 
 
 def test_cublas_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installed):

@@ -185,12 +185,12 @@ def hook(monkeypatch):
 
 def test_after_an_unspecific_error_the_context_is_tried_once():
     for status in (999, 398, 701):  # the last says nothing of a kernel that is in flight
-        working, gone = backend_over(), backend_over(context=700)
+        working, failing = backend_over(), backend_over(context=700)
         assert reported(working, BUILD, CudaError(status)) is DeviceError
         assert working.lost is None
-        assert reported(gone, BUILD, CudaError(status)) is DeviceError
-        assert gone.lost.startswith("scale.ptx: cudaErrorX: words.")
-        assert reported(gone, BUILD, CudaError(1)) is MachineError  # whatever is tried now is not to blame
+        assert reported(failing, BUILD, CudaError(status)) is DeviceError
+        assert failing.lost.startswith("scale.ptx: cudaErrorX: words.")
+        assert reported(failing, BUILD, CudaError(1)) is MachineError  # whatever is tried now is not to blame
 
 
 def test_a_lack_of_memory_does_not_make_a_kernel_broken():

@@ -67,10 +67,21 @@ class Library:
         self.log = []
 
     def cuLaunchKernelEx(self, config, function, parameters, extra):  # noqa: N802
-        of = config._obj
-        attributes = [(attribute.id, bytes(attribute.value)[:12]) for attribute in of.attributes[: of.attribute_count]]
+        launch_config = config._obj
+        attributes = [
+            (attribute.id, bytes(attribute.value)[:12])
+            for attribute in launch_config.attributes[: launch_config.attribute_count]
+        ]
         values = [ctypes.string_at(pointer, size) for pointer, size in zip(parameters, (8, 4, 128), strict=True)]
-        self.log.append((tuple(of.grid), tuple(of.block), of.shared_bytes, of.stream, function.value))
+        self.log.append(
+            (
+                tuple(launch_config.grid),
+                tuple(launch_config.block),
+                launch_config.shared_bytes,
+                launch_config.stream,
+                function.value,
+            )
+        )
         self.log.append((attributes, values, [pointer % 64 for pointer in parameters], extra))
         return 0
 
@@ -152,14 +163,14 @@ def test_a_launch_keeps_its_function_whose_module_would_be_unloaded_with_it():
     launcher = Launcher(cuda, Library(), LaunchLimits("H100", 132, 227 << 10), SimpleNamespace(ptr=7))
     for launch in (Launch(1, 1), Launch(1, 1, cooperative=True)):
         function = Function()
-        kept = weakref.ref(function)
+        reference = weakref.ref(function)
         enqueue = launcher.bound(function, launch, [[np.uint32(1)]])
         del function
         gc.collect()
-        assert kept() is not None
+        assert reference() is not None
         del enqueue
         gc.collect()
-        assert kept() is None
+        assert reference() is None
 
 
 def test_a_tensor_map_reaches_the_driver_unchanged():

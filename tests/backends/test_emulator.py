@@ -43,10 +43,10 @@ def test_dependent_launches_need_sm_90(arch, refused):
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 2), (2, 1), (64, 1)])
 def test_another_launch_uses_another_number_of_threads(kernels, monkeypatch, cores, threads):
-    asked = []
+    thread_counts = []
 
     def noted(*arguments, **options):
-        asked.append(options["threads"])
+        thread_counts.append(options["threads"])
         return run_steps(*arguments, **options)
 
     monkeypatch.setattr("ptxbench.backends.emulator.run_steps", noted)
@@ -59,7 +59,7 @@ def test_another_launch_uses_another_number_of_threads(kernels, monkeypatch, cor
     launch = Launch(3, 128)
     first = backend.run(built, launch, arguments, ("y",))
     (again,) = backend.again(built, launch, arguments, ("y",))
-    assert asked == [None, threads]
+    assert thread_counts == [None, threads]
     assert again.outputs["y"].tobytes() == first.outputs["y"].tobytes()
     assert again.counts == first.counts
 

@@ -178,9 +178,9 @@ def test_a_graph_is_timed_without_the_hosts_time(machine, host):
 
 def test_a_buffer_is_made_once(machine):
     device = machine()
-    one = probe(device)
+    first = probe(device)
     for _ in range(3):
-        one.read_after("write", 1)
+        first.read_after("write", 1)
     assert device.log.count("alloc 3200") == 1
 
 

@@ -65,11 +65,11 @@ def test_a_graph_restores_scratch_right_before_its_launch_and_the_rest_half_a_tu
     )
     kernel.in_turn(5)()
     turns = ((2, 0), (3, 1), (0, 2), (1, 3), (2, 0))
-    whole = [step for ahead, now in turns for step in (f"updated {ahead}", f"scratch {now}", f"launch {now}")]
-    assert log == whole
+    expected = [step for ahead, now in turns for step in (f"updated {ahead}", f"scratch {now}", f"launch {now}")]
+    assert log == expected
     log.clear()
     kernel.in_turn(5, launched=False)()
-    assert log == [step for step in whole if "launch" not in step]
+    assert log == [step for step in expected if "launch" not in step]
     log.clear()
     kernel.restore()  # before the graph: those that are restored ahead have not been yet
     assert log == ["all 0", "updated 1", "updated 2", "updated 3"]

@@ -34,10 +34,10 @@ def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_pat
     found_pair = load(kernels, "scale")
     for variant, source in zip(("ptx", "cuda"), (found_pair.sources[-1], found_pair.sources[0]), strict=True):
         order = TrialOrder(kernels, "sm_90", SEED, 5)
-        again = interleaved_by_kind(bugs_of(source), order, f"scale {variant}")
-        own = [outcome.bug for outcome in outcomes if outcome.language == source.language]
-        chosen = [bug for bug, _ in zip(again, range(40), strict=False)]
-        assert [bug for bug in chosen if bug in own] == own
+        repeated = interleaved_by_kind(bugs_of(source), order, f"scale {variant}")
+        planted_bugs = [outcome.bug for outcome in outcomes if outcome.language == source.language]
+        chosen = [bug for bug, _ in zip(repeated, range(40), strict=False)]
+        assert [bug for bug in chosen if bug in planted_bugs] == planted_bugs
 
 
 def test_a_judge_that_detects_nothing_misses_all_bugs(tmp_path, monkeypatch):
@@ -99,9 +99,9 @@ def test_a_kernel_that_is_wrong_without_a_bug_is_not_audited(tmp_path):
 def test_a_kernel_with_its_own_launch_is_audited_with_that_launch(tmp_path, monkeypatch):
     """Half as many threads in a CTA, and not one more: with the launch of the pair it could not run."""
     monkeypatch.setattr(audits, "VARIANTS", ("cuda",))
-    own = 'launches={"cuda": lambda n: Launch(grid=ceil_div(n, 64), block=64)},\n    flops='
+    own_launch = 'launches={"cuda": lambda n: Launch(grid=ceil_div(n, 64), block=64)},\n    flops='
     halved = changed(changed(CUDA, "128 *", "64 *"), "void scale", "void __launch_bounds__(64) scale")
-    pair = changed(PAIR, "flops=", own)
+    pair = changed(PAIR, "flops=", own_launch)
     outcomes = planted(kernels_folder(tmp_path, pair=pair, cuda=halved), 1)
     assert [outcome.status for outcome in outcomes if outcome.counts] == [CAUGHT]
 

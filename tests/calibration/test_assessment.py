@@ -104,8 +104,8 @@ def control(shift=0.0, noise=0.002, spread=0.0, rounds=5, blocks=30):
     rng = np.random.default_rng(1)
     result = []
     for number in range(rounds):
-        own = shift + spread * rng.standard_normal()
-        logs = rng.standard_normal((blocks, 4)) * noise + np.array([0, own, own, 0])
+        shift_of_process = shift + spread * rng.standard_normal()
+        logs = rng.standard_normal((blocks, 4)) * noise + np.array([0, shift_of_process, shift_of_process, 0])
         result.append(Round(number, number, ("cuda", "ptx"), "A", np.rint(100_000 * np.exp(logs)).astype(int).tolist()))
     return result
 
@@ -150,9 +150,9 @@ SLOPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "two", "four", "status", "error"), SLOPES)
-def test_graphs_must_lie_on_a_line(one, two, four, status, error):
-    line = judge.judge_slope("slope", 64, [one] * 3, [two] * 3, [four] * 3)
+@pytest.mark.parametrize(("once", "twice", "four_times", "status", "error"), SLOPES)
+def test_graphs_must_lie_on_a_line(once, twice, four_times, status, error):
+    line = judge.judge_slope("slope", 64, [once] * 3, [twice] * 3, [four_times] * 3)
     assert line.status == status
     assert line.values["slope_error"] == pytest.approx(error, abs=0.001)
 
@@ -169,8 +169,8 @@ def test_kernels_must_take_as_long_alone_as_in_turns():
 @pytest.mark.parametrize(("shift", "status"), [(0.0, PASS), (0.005, PASS), (0.02, WARN), (-0.02, WARN)])
 def test_the_two_assemblers_are_compared(shift, status):
     rounds = [
-        Round(one.round, one.process, ("toolkit", "driver"), one.start, one.ns)
-        for one in control(shift, noise=0.0005, rounds=1)
+        Round(timed_round.round, timed_round.process, ("toolkit", "driver"), timed_round.start, timed_round.ns)
+        for timed_round in control(shift, noise=0.0005, rounds=1)
     ]
     line = judge.judge_assemblers("assemblers", rounds, "toolkit", "driver")
     assert line.status == status

@@ -105,9 +105,9 @@ DEVICES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("other", "same"), DEVICES)
-def test_a_record_is_valid_for_its_device_and_driver(other, same):
-    assert fits(RECORD, dataclasses.replace(GPU, **other)) is same
+@pytest.mark.parametrize(("other", "valid"), DEVICES)
+def test_a_record_is_valid_for_its_device_and_driver(other, valid):
+    assert fits(RECORD, dataclasses.replace(GPU, **other)) is valid
 
 
 @pytest.mark.parametrize("name", ["uuid_hash", "driver"])

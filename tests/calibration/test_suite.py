@@ -147,9 +147,9 @@ HARM = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("left", "sentences"), HARM)
-def test_a_hostile_kernel_may_cost_only_its_own_row(left, sentences):
-    assert list(shield_faults(left)) == sentences
+@pytest.mark.parametrize(("cell", "sentences"), HARM)
+def test_a_hostile_kernel_may_cost_only_its_own_row(cell, sentences):
+    assert list(shield_faults(cell)) == sentences
 
 
 @pytest.mark.long
@@ -188,5 +188,5 @@ def test_the_hostile_ptx_does_harm_and_the_cuda_c_does_not():
             with pytest.raises(MemoryFault):
                 emulator.run(built, loaded.pair.launch(n=32), arguments, ("y",))
         else:
-            left = emulator.run(built, loaded.pair.launch(n=32), arguments, ("y",))
-            assert left.outputs["y"].tolist() == list(range(32))
+            result = emulator.run(built, loaded.pair.launch(n=32), arguments, ("y",))
+            assert result.outputs["y"].tolist() == list(range(32))

@@ -204,7 +204,7 @@ RING_PTX = """\
 
 
 def kernels_of_hopper(at: Path) -> Path:
-    """Write both pairs under `at`/kernels and give that folder."""
+    """Write both pairs under `at`/kernels and return that folder."""
     folder = at / "kernels"
     texts = {"tile": (TILE_PAIR, TILE_CUDA, TILE_PTX), "ring": (RING_PAIR, RING_CUDA, RING_PTX)}
     for name, (pair, cuda, ptx) in texts.items():

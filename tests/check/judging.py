@@ -26,10 +26,10 @@ def suite(name, seed=SEED, arch=None, variant="ptx"):
 def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None, variant="ptx", **settings):
     """The judgement on a file, or on `content` under its name, against a shipped pair; by `stages` alone."""
     with tempfile.TemporaryDirectory() as folder:
-        own = path if content is None else Path(folder) / path.name
+        judged_path = path if content is None else Path(folder) / path.name
         if content is not None:
-            own.write_bytes(content)
-        return Checker(suite(name, seed, arch, variant), own, CheckOptions(**settings)).judge(stages=stages)
+            judged_path.write_bytes(content)
+        return Checker(suite(name, seed, arch, variant), judged_path, CheckOptions(**settings)).judge(stages=stages)
 
 
 def outcome(judgement):

@@ -57,11 +57,11 @@ def until(stage):
 
 
 def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_reported(tmp_path):
-    heard = []
-    judgement = judge(HOSTILE / "honest.ptx", task(), heard.append)
+    stages = []
+    judgement = judge(HOSTILE / "honest.ptx", task(), stages.append)
     assert outcome(judgement) == "accepted"
     assert judgement.file == str(HOSTILE / "honest.ptx")
-    assert heard == [stage.stage for stage in judgement.stages]
+    assert stages == [stage.stage for stage in judgement.stages]
 
 
 def test_a_compilation_that_does_not_end_is_ended(tmp_path):
@@ -325,7 +325,7 @@ def module_server():
 
 @pytest.fixture
 def kept_server(module_server):
-    """One that is kept for all tests, but without the judgements of the tests before."""
+    """The server of all tests, without the judgements of earlier tests."""
     module_server.judgements = Judgements()
     return module_server
 
@@ -341,8 +341,8 @@ def test_ctrl_c_ends_the_process_and_all_that_it_started(server):
     with pytest.raises(KeyboardInterrupt):
         judge_in(server, "never_ends.ptx", interrupt)
     deadline = time.monotonic() + 10  # killed is not yet gone
-    while left := living(pids[-1]):
-        assert time.monotonic() < deadline, left
+    while remaining := living(pids[-1]):
+        assert time.monotonic() < deadline, remaining
         time.sleep(0.05)
 
 

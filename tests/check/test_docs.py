@@ -63,6 +63,6 @@ def test_every_figure_and_key_is_explained():
     for name in (*FIGURES, *comparison.figures.__annotations__):
         assert f"`{name}`" in section or name in ("report", "return")
     judgement = findings.Judgement("mine.ptx", "0", "ptx", "softmax", "sm_90", 7)
-    whole = document([judgement], pair="softmax", arch="sm_90", seed=7)
-    for key in (*whole, *whole["candidates"][0]):
+    complete = document([judgement], pair="softmax", arch="sm_90", seed=7)
+    for key in (*complete, *complete["candidates"][0]):
         assert f'"{key}"' in section

@@ -129,7 +129,7 @@ def test_a_gate_catches_a_worse_kernel_and_passes_an_equal_one(pair, folder):
 
 
 def test_a_gate_warns_of_more_bytes_outside_the_tensor(folder, ptxbench, tmp_path):
-    own = folder / "ptx" / "tile.ptx"
+    ptx_file = folder / "ptx" / "tile.ptx"
     base, head = tmp_path / "base.json", tmp_path / "head.json"
     options = ("--kernels", folder, "--backend", "emulator", "--variant", "ptx", "--no-save", "-o")
     # two boxes of four rows, the second of which is partly outside of x with 4 more columns to the right
@@ -145,10 +145,10 @@ def test_a_gate_warns_of_more_bytes_outside_the_tensor(folder, ptxbench, tmp_pat
     )
     try:
         ptxbench("run", "tile", *options, base)
-        own.write_text(shifted)
+        ptx_file.write_text(shifted)
         assert ptxbench("run", "tile", *options, head).status == 0
     finally:
-        own.write_text(TILE_PTX)
+        ptx_file.write_text(TILE_PTX)
     judged = json.loads(ptxbench("gate", head, "--base", base, "--mode", "counters", "--json").out)
     verdicts = {row["metric"]: (row["verdict"], row["base"], row["head"]) for row in judged["rows"]}
     assert verdicts["ptx_tma_boxes"] == ("REGRESSED", 32, 64)

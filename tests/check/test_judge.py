@@ -229,10 +229,13 @@ def test_a_kernel_that_cannot_be_judged_has_no_reward():
 
 
 def test_the_best_known_kernel_may_be_another_candidate():
-    own = judged(ratios={"cuda": {"sectors": 1.0, "sass_executed": 0.8}})
+    tested = judged(ratios={"cuda": {"sectors": 1.0, "sass_executed": 0.8}})
     better = judged(ratios={"cuda": {"sectors": 1.0, "sass_executed": 0.4}})
     elsewhere = judged(ratios=better.ratios, seed=2)
     rejected = judged(("wrong-result",), ratios=better.ratios)
-    fast = [ptxbench.reward(own, among=others).fast for others in ((), (own,), (elsewhere, rejected), (own, better))]
+    fast = [
+        ptxbench.reward(tested, among=others).fast
+        for others in ((), (tested,), (elsewhere, rejected), (tested, better))
+    ]
     assert fast == pytest.approx([1, 1, 1, 0.5])
-    assert ptxbench.reward(better, among=(own, better)).fast == 1
+    assert ptxbench.reward(better, among=(tested, better)).fast == 1

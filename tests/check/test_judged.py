@@ -54,10 +54,10 @@ def test_the_same_text_is_judged_in_one_process_only_until_the_pair_changes(tmp_
     with closing(ServerProcess()) as server:
         first = judge_candidate(CANDIDATE, task, server, stages.append, processes.append)
         assert (first.verdict, len(processes)) == ("rejected", 1)
-        again = judge_candidate(
+        repeated = judge_candidate(
             dataclasses.replace(CANDIDATE, file="yours.ptx"), task, server, stages.append, processes.append
         )
-        assert again == dataclasses.replace(first, file="yours.ptx")
+        assert repeated == dataclasses.replace(first, file="yours.ptx")
         assert (stages, len(processes)) == (["parses"] * 2, 1)
         with (kernels / "ptx" / "triad.ptx").open("a") as file:
             file.write("// changed\n")

@@ -211,11 +211,11 @@ def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():
     assert all(6 <= case["k"] <= 24 and case["fixed"] == 7 and 1 <= case["eps"] <= 2 for case in varied)
     assert all((case["t"] != 0).all() and (case["u"] > 3).all() for case in varied)
     assert all(case["n"] == 64 for case in varied)
-    whole = pair.make_arguments({"n": 64}, 1, integers=True, varied=True)["t"]
-    assert (whole == np.round(whole)).all()
-    assert (whole != 0).all()
-    same = pair.make_arguments({"n": 64}, 1)["x"]
-    assert same.tobytes() == varied[0]["x"].tobytes()
+    integers = pair.make_arguments({"n": 64}, 1, integers=True, varied=True)["t"]
+    assert (integers == np.round(integers)).all()
+    assert (integers != 0).all()
+    unvaried = pair.make_arguments({"n": 64}, 1)["x"]
+    assert unvaried.tobytes() == varied[0]["x"].tobytes()
 
 
 def test_other_nans_include_the_payload_of_cudas_nan():
@@ -247,8 +247,8 @@ def test_a_seed_always_gives_the_same_data_and_another_seed_gives_other_data():
 
 def test_a_case_that_a_kernel_of_the_pair_also_fails_does_not_count():
     softmax = suite("softmax")
-    asked = {question.name: next(iter(question)) for question in softmax.special}
-    excused = {kind: softmax.beyond_contract(asked[kind]) for kind in ("NaN", "signed zeros", "huge values")}
+    cases = {question.name: next(iter(question)) for question in softmax.special}
+    excused = {kind: softmax.beyond_contract(cases[kind]) for kind in ("NaN", "signed zeros", "huge values")}
     assert excused["NaN"] is None
     assert excused["signed zeros"] is None
     assert set(excused.values()) - {None} <= {source.variant for source in softmax.loaded.sources}
@@ -264,12 +264,12 @@ def test_a_fault_is_not_excused_by_a_kernel_that_is_only_wrong():
 
 def test_the_kernels_of_the_pair_run_a_case_once(monkeypatch):
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
-    asked = []
+    requested = []
     assert set(triad.reference_kernels) == {"cuda", "ptx"}
-    monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: asked.append(kernel) or True)
+    monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: requested.append(kernel) or True)
     case = triad.check[0]
     assert [triad.beyond_contract(case), triad.beyond_contract(case)] == ["cuda", "cuda"]
-    assert len(asked) == 1
+    assert len(requested) == 1
 
 
 def test_the_first_case_that_the_pair_passes_counts():
@@ -288,10 +288,10 @@ def test_the_poison_of_outputs_and_the_addresses_of_arrays_can_be_chosen():
     case = triad.check[0]
     kernel = triad.kernels["ptx"]
     nothing = CheckKernel(kernel.ptx.replace("{\n", "{\n    ret;\n", 1), "triad", "sm_90")
-    left = launch(nothing, triad.pair, case, LaunchOptions(poison=0x5A, placement=3))
-    assert set(left.outputs["a"].tobytes()) == {0x5A}
-    assert triad.unwritten(left, case, 0x5A) == "a"
-    assert triad.unwritten(left, case, 0xFF) is None
+    result = launch(nothing, triad.pair, case, LaunchOptions(poison=0x5A, placement=3))
+    assert set(result.outputs["a"].tobytes()) == {0x5A}
+    assert triad.unwritten(result, case, 0x5A) == "a"
+    assert triad.unwritten(result, case, 0xFF) is None
 
 
 def test_each_dimension_is_short_once_and_a_single_one_is_long_with_each_rest():

@@ -131,9 +131,9 @@ def test_a_waiting_process_ends_after_some_seconds_without_a_task(server):
 def test_a_process_in_which_a_kernel_may_have_run_is_never_used_again(server, begun, language, free):
     """A kernel that has taken over its process can write any event."""
     real = judge_candidate(cut(), TASK, server)
-    own, line = socket.socketpair()
+    our_end, line = socket.socketpair()
     orders, answers = os.pipe(), os.pipe()
-    taken_over = JudgementProcess(server, own, orders[1], answers[0], 10.0)
+    taken_over = JudgementProcess(server, our_end, orders[1], answers[0], 10.0)
     line.sendall(b'{"pid": null}\n')
     for event in ({"begin": begun}, {"begin": "parses"}, {"judgement": to_document(real), "reads_on": True}):
         os.write(answers[1], json.dumps(event).encode() + b"\n")

@@ -38,9 +38,9 @@ def test_an_infinity_is_not_a_rounding(value):
 
 def test_an_exact_result_and_one_that_is_no_sum_have_no_rounding():
     for name in ("transpose", "softmax"):
-        own = suite(name)
-        case = huge_case(name) if name == "transpose" else own.check[0]
-        result = launch(own.kernels["ptx"], own.pair, case, LaunchOptions())
+        tested_suite = suite(name)
+        case = huge_case(name) if name == "transpose" else tested_suite.check[0]
+        result = launch(tested_suite.kernels["ptx"], tested_suite.pair, case, LaunchOptions())
         for output in result.outputs.values():
             output.reshape(-1)[0] += np.float32(2**-20) * max(abs(output.reshape(-1)[0]), 1)
-        assert not own.rounds(result, case)
+        assert not tested_suite.rounds(result, case)

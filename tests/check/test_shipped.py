@@ -31,8 +31,8 @@ def test_all_shipped_variants_are_tested():
 def test_a_shipped_variant_is_accepted(name, source):
     judgement = judged(source.path, name, flags=source.flags, stages=BUT_COUNTS, arch=emulated_arch(name))
     assert outcome(judgement) == "accepted"
-    same = [finding.message for finding in judgement.findings if finding.code == "same-code"]
-    assert source.variant in same[0]  # it is reported as identical to itself
+    same_code = [finding.message for finding in judgement.findings if finding.code == "same-code"]
+    assert source.variant in same_code[0]  # it is reported as identical to itself
     verdicts = {stage.stage: stage.verdict for stage in judgement.stages}
     assert verdicts["hidden"] == "passed"
     assert [note for note in judgement.notes if note.startswith("hidden: ")] == []

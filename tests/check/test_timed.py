@@ -136,8 +136,8 @@ def test_a_candidate_is_timed_on_other_data_in_every_block(accepted, kernels):
     known = {}
 
     def memo(build, launch, arguments, outputs):
-        left = right(build, launch, arguments, outputs)
-        return known.setdefault("left", left) if build.variant == "ptx.candidate" else left
+        result = right(build, launch, arguments, outputs)
+        return known.setdefault("left", result) if build.variant == "ptx.candidate" else result
 
     path, judgement = accepted
     backend = FakeBackend(TIMES, right, timed=memo)

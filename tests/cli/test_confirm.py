@@ -46,19 +46,21 @@ def worse(kernels, ptxbench):
 
 def test_a_regression_is_counted_once_more_in_a_run_that_is_kept_and_named(ptxbench, worse):
     ran = ptxbench("gate", "--kernels", worse, "--confirm")
-    head, again = saved()
+    head, confirming = saved()
     assert ran.status == 3
-    assert again.run.confirms == head.run.id
-    assert [cell.pair for cell in again.cells] == ["scale"]
-    assert f"with  {again.run.id}  " in ran.out
+    assert confirming.run.confirms == head.run.id
+    assert [cell.pair for cell in confirming.cells] == ["scale"]
+    assert f"with  {confirming.run.id}  " in ran.out
     assert ": once more scale n=1024" in ran.out
-    assert re.search(rf"Saved results/emulator-sm_90/[\w.]+-{again.run.id}\.confirms-{head.run.id}\.json\n", ran.err)
+    assert re.search(
+        rf"Saved results/emulator-sm_90/[\w.]+-{confirming.run.id}\.confirms-{head.run.id}\.json\n", ran.err
+    )
 
 
 def test_a_second_call_gives_the_same_verdict_without_a_third_run(ptxbench, worse):
     first = ptxbench("gate", "--kernels", worse, "--confirm", "--json")
-    again = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")  # latest: not the confirming run
-    assert again == (3, first.out, "")
+    second = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")  # latest: not the confirming run
+    assert second == (3, first.out, "")
     assert len(saved()) == 2
     [confirmed] = json.loads(first.out)["confirmed_by"]
     assert confirmed["id"] == saved()[1].run.id
@@ -71,8 +73,8 @@ def test_a_confirming_run_is_not_confirmed_again(ptxbench, worse):
     ptxbench("gate", "--kernels", worse, "--confirm")
     [path] = Path("results").rglob("*.confirms-*.json")
     ran = ptxbench("gate", path, "--kernels", worse, "--confirm")
-    head, again = saved()
-    message = f"Error: Run {again.run.id} is a confirmation of {head.run.id}. Gate that run.\n"
+    head, confirming = saved()
+    message = f"Error: Run {confirming.run.id} is a confirmation of {head.run.id}. Gate that run.\n"
     assert ran == (2, "", message)
 
 
@@ -201,15 +203,15 @@ def rounds_of(ptxbench, kernels, name, scale, rounds):
     for cell in run.cells:
         measured = []
         for number in range(rounds):
-            for one in cell.rounds:
+            for timed_round in cell.rounds:
                 by = scale * np.exp(rng.normal(0, 0.002))
-                order = {"A": "ABBA", "B": "BAAB"}[one.start]
+                order = {"A": "ABBA", "B": "BAAB"}[timed_round.start]
                 ns = [
-                    [round(t * by) if letter == "B" and one.contrast[1] == "ptx" else t
+                    [round(t * by) if letter == "B" and timed_round.contrast[1] == "ptx" else t
                      for letter, t in zip(order, block, strict=True)]
-                    for block in one.ns
+                    for block in timed_round.ns
                 ]  # fmt: skip
-                measured.append(replace(one, round=number, process=number, ns=ns))
+                measured.append(replace(timed_round, round=number, process=number, ns=ns))
         cells.append(replace(cell, rounds=measured))
     Path(name).write_text(to_json(replace(run, cells=cells)))
     return name

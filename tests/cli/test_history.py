@@ -121,10 +121,10 @@ def test_only_the_last_values_can_be_shown(ptxbench):
 
 def test_unreadable_runs_are_named_and_the_others_are_shown(ptxbench):
     keep(*COUNTED)
-    whole = next(Path("results/device").glob("*e0000000.json")).read_text()
+    complete = next(Path("results/device").glob("*e0000000.json")).read_text()
     bad = {
-        "20260101T120000Z-bad0.json": whole[: len(whole) // 2],
-        "20260101T120000Z-bad1.json": whole.replace("ptxbench.run/3", "ptxbench.run/4"),
+        "20260101T120000Z-bad0.json": complete[: len(complete) // 2],
+        "20260101T120000Z-bad1.json": complete.replace("ptxbench.run/3", "ptxbench.run/4"),
         "20260101T120000Z-bad2.json": "[]",
         "calibration.json": "{}",  # no run, and none by its name
     }

@@ -85,9 +85,9 @@ def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels
     assert "Exception ignored" not in err
     assert err.strip() == message
     deadline = time.monotonic() + 5
-    while (left := processes_with(mark)) and time.monotonic() < deadline:
+    while (remaining := processes_with(mark)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert left == []
+    assert remaining == []
 
 
 def test_ctrl_c_in_a_destructor_interrupts_once_more(capsys):

@@ -310,8 +310,8 @@ def test_a_kernel_that_crashes_costs_its_row_and_the_recorded_run_is_printed_equ
     assert "takes 20 % less time (99 % interval 20.00 to 20.00 %; FASTER)" in words(ran.out)
     assert "Noise floor: one kernel against itself differs by +0.00 to +0.00 %." in ran.out
     (path,) = Path("results").rglob("*.json")
-    again = ptxbench("run", "--replay", path)
-    assert again == Ran(4, ran.out, "")
+    replayed = ptxbench("run", "--replay", path)
+    assert replayed == Ran(4, ran.out, "")
     document = json.loads(ptxbench("run", "--replay", path, "--json").out)
     assert document.pop("findings")  # which no file holds
     assert document == json.loads(path.read_text())
@@ -336,7 +336,7 @@ def test_ctrl_c_in_the_first_round_keeps_the_cells_that_are_finished(kernels, pt
     run = from_json(path.read_text(), str(path))
     assert run.run.status == "interrupted"
     (cell,) = [cell for cell in run.cells if not cell.control]
-    assert {one.round for one in cell.rounds} == {0}
+    assert {timed_round.round for timed_round in cell.rounds} == {0}
 
 
 def cell_of(*statuses, control=False):

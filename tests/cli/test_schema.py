@@ -43,10 +43,12 @@ def test_an_unknown_name_gets_a_suggestion(ptxbench):
 
 def test_every_document_of_the_package_has_a_schema_of_its_version():
     texts = "\n".join(path.read_text() for path in (ROOT / "ptxbench").rglob("*.py"))
-    named = set(re.findall(r"\"(ptxbench\.[a-z-]+/\d+)\"", texts))
-    known = {match for schema in SCHEMAS.values() for match in re.findall(r"ptxbench\.[a-z-]+/\d+", json.dumps(schema))}
-    assert named == known
-    assert {name.split(".")[1].split("/")[0] for name in named} == SCHEMAS.keys() - {"baseline"}
+    in_sources = set(re.findall(r"\"(ptxbench\.[a-z-]+/\d+)\"", texts))
+    in_schemas = {
+        match for schema in SCHEMAS.values() for match in re.findall(r"ptxbench\.[a-z-]+/\d+", json.dumps(schema))
+    }
+    assert in_sources == in_schemas
+    assert {name.split(".")[1].split("/")[0] for name in in_sources} == SCHEMAS.keys() - {"baseline"}
 
 
 def objects(schema, path=()):
@@ -86,19 +88,19 @@ def rejected():
     )  # fmt: skip
 
 
-def broken(whole):
+def broken(document):
     """The document with one key missing or misspelt, at every place, with the key."""
-    if isinstance(whole, list):
-        for index, item in enumerate(whole):
+    if isinstance(document, list):
+        for index, item in enumerate(document):
             for inner, key in broken(item):
-                yield [*whole[:index], inner, *whole[index + 1 :]], key
-    elif isinstance(whole, dict):
-        for name, item in whole.items():
-            rest = {key: copy.deepcopy(value) for key, value in whole.items() if key != name}
-            yield rest, name
-            yield {**rest, f"{name}x": item}, name
+                yield [*document[:index], inner, *document[index + 1 :]], key
+    elif isinstance(document, dict):
+        for name, item in document.items():
+            remaining = {key: copy.deepcopy(value) for key, value in document.items() if key != name}
+            yield remaining, name
+            yield {**remaining, f"{name}x": item}, name
             for inner, key in broken(item):
-                yield {**rest, name: inner}, f"{name}.{key}"
+                yield {**remaining, name: inner}, f"{name}.{key}"
 
 
 def test_a_missing_and_a_misspelt_key_are_refused():

@@ -39,8 +39,8 @@ def test_for_triad_only_identical_machine_code_is_reported(ptxbench):
 
 def test_from_sm_100_on_the_code_of_triad_differs_only_outside_loads_stores_and_fmas(ptxbench):
     shown = document(ptxbench("show", "triad", "--arch", "sm_100", "--diff", "cuda", "ptx", "--json"))
-    unlike = shown["diff"]["opcodes"]
-    assert not [name for name in unlike if name.startswith(("LDG", "STG", "FFMA"))]
+    differing = shown["diff"]["opcodes"]
+    assert not [name for name in differing if name.startswith(("LDG", "STG", "FFMA"))]
     assert {"bank conflicts", "sectors", "access width", "fused multiply-add"}.isdisjoint(
         finding["kind"] for finding in shown["findings"]
     )

@@ -310,11 +310,11 @@ def test_the_sentence_says_which_kernel_executes_fewer_instructions(ptxbench, fo
 
 def test_launches_that_differ_are_given_by_an_option_twice(ptxbench, folder):
     two = ("saxpy.ptx", "saxpy.ptx", *ARGS)
-    same = ptxbench("show", *two, "--grid", "8", "--grid", "16", "--block", "128", "--block", "64")
-    assert same.status == 0
-    assert re.search(r"^A  saxpy\.ptx      kernel saxpy, sm_90, grid 8, block 128$", same.out, re.M)
-    assert re.search(r"^B  saxpy\.ptx \(2\)  kernel saxpy, sm_90, grid 16, block 64$", same.out, re.M)
-    assert "would be noise" not in words(same.out)  # the same code in another launch
+    same_launch = ptxbench("show", *two, "--grid", "8", "--grid", "16", "--block", "128", "--block", "64")
+    assert same_launch.status == 0
+    assert re.search(r"^A  saxpy\.ptx      kernel saxpy, sm_90, grid 8, block 128$", same_launch.out, re.M)
+    assert re.search(r"^B  saxpy\.ptx \(2\)  kernel saxpy, sm_90, grid 16, block 64$", same_launch.out, re.M)
+    assert "would be noise" not in words(same_launch.out)  # the same code in another launch
     fewer = ptxbench("show", *two, "--grid", "8", "--grid", "4", "--block", "128")
     assert fewer.status == 4
     assert "488 of 1,000 elements are not equal." in words(fewer.out)

@@ -228,9 +228,9 @@ def reference(x, a, n):
     assert [len(sweep["cells"]) for sweep in second] == [60]
     places = [(cell["knobs"]["BLOCK"], cell["size"]["n"]) for cell in second[0]["cells"]]
     assert sorted(places) == sorted((block, n) for n in range(1, 21) for block in (32, 64, 128))
-    kept = {(cell["knobs"]["BLOCK"], cell["size"]["n"]): cell for cell in first["cells"]}
+    finished = {(cell["knobs"]["BLOCK"], cell["size"]["n"]): cell for cell in first["cells"]}
     for cell in second[0]["cells"]:
-        old = kept.get((cell["knobs"]["BLOCK"], cell["size"]["n"]))
+        old = finished.get((cell["knobs"]["BLOCK"], cell["size"]["n"]))
         assert old is None or cell == old  # not run again
 
     ran = ptxbench(*TUNE, *SIXTY)
@@ -271,8 +271,8 @@ def test_a_sweep_is_not_the_latest_run_but_can_be_named(scale, ptxbench):
 def test_a_recorded_sweep_is_drawn_again(scale, ptxbench):
     first = ptxbench(*TUNE)
     (path,) = Path("results").rglob("*.sweep.json")
-    again = ptxbench("tune", "scale", "--kernels", "kernels", "--replay", path)
-    assert (again.status, again.out) == (first.status, first.out)
+    replayed = ptxbench("tune", "scale", "--kernels", "kernels", "--replay", path)
+    assert (replayed.status, replayed.out) == (first.status, first.out)
     assert from_json(path.read_text(), str(path)).run.sweep["pair"] == "scale"
 
 

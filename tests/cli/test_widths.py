@@ -1,4 +1,5 @@
-"""What every command prints, in terminals of 60, 80, 100 and 160 columns: nothing is cut, and nothing vanishes unsaid.
+"""What every command prints, in terminals of 60, 80, 100 and 160 columns: nothing is cut, and nothing is
+silently omitted.
 
 Each command runs once. What it gives to its console is then drawn at each width, and compared with the widest.
 """
@@ -64,10 +65,12 @@ def faults(narrow, wide, width):
     problems += [f"{len(line)} columns: {line}" for line in narrow.splitlines() if len(line) > width]
     text = " ".join(narrow.split())
     left_out = NO_ROOM.search(text)
-    known = words(narrow)
-    problems += [f"no heading {word}" for word in sorted(headings(wide) - known) if not left_out]
+    found_words = words(narrow)
+    problems += [f"no heading {word}" for word in sorted(headings(wide) - found_words) if not left_out]
     if not left_out and not NOT_DRAWN.search(text):
-        problems += [f"no word {word}" for word in sorted(words(wide) - known) if len(word) < 3 or word not in narrow]
+        problems += [
+            f"no word {word}" for word in sorted(words(wide) - found_words) if len(word) < 3 or word not in narrow
+        ]
     return problems
 
 

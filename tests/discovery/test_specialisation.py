@@ -63,17 +63,17 @@ def test_ptxas_accepts_the_ptx_of_a_family_for_exactly_the_targets_that_get_it()
     version = trial.newest_version(tool)
     forms = [target for target in trial.targets() if target[-1] in "af"]
 
-    def takes(own, target):
-        text = f".version {version}\n.target {own}\n.address_size 64\n.entry k() {{ ret; }}\n"
+    def takes(family, target):
+        text = f".version {version}\n.target {family}\n.address_size 64\n.entry k() {{ ret; }}\n"
         try:
             ptxas.assemble(tool, text, target)
         except ptxas.RefusedError:
             return False
         return True
 
-    for own in forms:
-        assert {target for target in forms if takes(own, target)} == {
-            target for target in forms if best_target((own,), target) == own
+    for family in forms:
+        assert {target for target in forms if takes(family, target)} == {
+            target for target in forms if best_target((family,), target) == family
         }
 
 
@@ -86,13 +86,13 @@ def test_a_stem_may_end_in_a_target():
 def test_a_specialisation_is_not_a_separate_variant(kernels):
     sources = {source.variant: source for source in load(kernels, "scale").sources}
     assert list(sources) == ["cuda", "cuda@fast", "ptx", "ptx.fast"]
-    own = sources["ptx"]
-    assert [target for target, _ in own.specialisations] == ["sm_90a", "sm_100f"]
-    assert [own.on(arch).path.name for arch in ("sm_75", "sm_90", "sm_90a", "sm_103a", "sm_120a")] == [
+    ptx_source = sources["ptx"]
+    assert [target for target, _ in ptx_source.specialisations] == ["sm_90a", "sm_100f"]
+    assert [ptx_source.on(arch).path.name for arch in ("sm_75", "sm_90", "sm_90a", "sm_103a", "sm_120a")] == [
         "scale.ptx", "scale.ptx", "scale.sm_90a.ptx", "scale.sm_100f.ptx", "scale.ptx",
     ]  # fmt: skip
-    assert own.on("sm_90a").on("sm_75").path.name == "scale.sm_90a.ptx"  # chosen once for all
-    assert [form.path.name for form in own.forms] == ["scale.ptx", "scale.sm_90a.ptx", "scale.sm_100f.ptx"]
+    assert ptx_source.on("sm_90a").on("sm_75").path.name == "scale.sm_90a.ptx"  # chosen once for all
+    assert [form.path.name for form in ptx_source.forms] == ["scale.ptx", "scale.sm_90a.ptx", "scale.sm_100f.ptx"]
     assert [form.path.name for form in sources["ptx.fast"].forms] == ["scale.fast.sm_90a.ptx"]
     assert not sources["cuda@fast"].specialisations
 

@@ -45,8 +45,8 @@ def test_the_pair_is_verified_when_the_kernel_is_written_and_the_questions_are_a
 def read(loads):
     """The parameters of `scale` with other instructions after the addition that makes the address."""
     text = changed(PTX, "    ld.global.f32       %value, [%at];\n", f"    {loads}\n")
-    parameters, known = read_parameters(parse(text).entries["scale"])
-    return [parameter.declaration for parameter in parameters], [access is not None for access in known]
+    parameters, accesses = read_parameters(parse(text).entries["scale"])
+    return [parameter.declaration for parameter in parameters], [access is not None for access in accesses]
 
 
 SEEN = [
@@ -70,9 +70,9 @@ def test_a_64_bit_number_that_is_multiplied_into_an_address_is_no_pointer():
     text = changed(PTX, "    .param .u32 n\n", "    .param .u32 n,\n    .param .u64 stride\n")
     multiplied = "ld.param.u64 %offset, [stride]; cvt.u64.u32 %at, %i; mul.lo.u64 %offset, %offset, %at;"
     text = changed(text, "mul.wide.u32        %offset, %i, 4;", multiplied)
-    parameters, known = read_parameters(parse(text).entries["scale"])
+    parameters, accesses = read_parameters(parse(text).entries["scale"])
     assert [parameter.declaration for parameter in parameters][-1] == "unsigned long long stride"
-    assert known[-1] is None
+    assert accesses[-1] is None
 
 
 @pytest.mark.parametrize("target", ["sm_35", "sm_70"])

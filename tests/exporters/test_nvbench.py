@@ -72,17 +72,17 @@ def test_nvidias_summary_tool_shows_samples_and_clock(tmp_path):
 
 
 def test_samples_are_stored_next_to_the_file_in_seconds_without_dropped_blocks(tmp_path):
-    one = run()
-    rounds = one.cells[0].rounds
+    exported = run()
+    rounds = exported.cells[0].rounds
     rounds = [replace(rounds[0], dropped={"3": "clock"}), *rounds[1:]]
-    one = replace(one, cells=[replace(one.cells[0], rounds=rounds)])
-    document = json.loads(to_nvbench.export(one)["ptx.json"])
+    exported = replace(exported, cells=[replace(exported.cells[0], rounds=rounds)])
+    document = json.loads(to_nvbench.export(exported)["ptx.json"])
     state = next(bench for bench in document["benchmarks"] if bench["name"] == "triad")["states"][0]
     [times] = [summary for summary in state["summaries"] if summary["tag"] == "nv/json/bin:nv/cold/sample_times"]
     name, size = (entry["value"] for entry in times["data"])
-    seconds = np.frombuffer(to_nvbench.export(one)[name], "<f4")
+    seconds = np.frombuffer(to_nvbench.export(exported)[name], "<f4")
     assert len(seconds) == int(size) == 298
-    clocks = np.frombuffer(to_nvbench.export(one)[name.replace("json-bin", "json-freqs-bin")], "<f4")
+    clocks = np.frombuffer(to_nvbench.export(exported)[name.replace("json-bin", "json-freqs-bin")], "<f4")
     assert clocks.tolist() == [np.float32(1.755e9)] * 298
     assert seconds == pytest.approx(np.array(stats.samples(rounds, "ptx")) / 1e9, rel=1e-6)
 

@@ -1,3 +1,3 @@
-"""A script in the place of Nsight Compute."""
+"""A script in place of Nsight Compute."""
 
 from tests.profiling.fixture import ncu as ncu

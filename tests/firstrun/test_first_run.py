@@ -66,8 +66,8 @@ def counts(kernels):
     built = toolchain.build_source(next(source for source in loaded.sources if source.variant == "ptx"), "sm_90")
     launch = loaded.pair.launch(**size)
     outcome = EMULATOR.run(built, launch, loaded.pair.make_arguments(size, 1), loaded.pair.outputs)
-    own, _ = counts_of(built, launch, outcome)
-    return {counter.hardware: int(own[counter.emulated]) for counter in COUNTERS}
+    emulated, _ = counts_of(built, launch, outcome)
+    return {counter.hardware: int(emulated[counter.emulated]) for counter in COUNTERS}
 
 
 def step(document, name):
@@ -173,12 +173,12 @@ def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, ncu
     assert [step["step"] for step in document["steps"]] == taken == ["calibration", "run"]
     assert f"Interrupted: 2 of {len(steps.STEPS)} steps are done. Run the same command again to resume." in ran.err
     monkeypatch.setitem(steps.STEPS, "bits", noted("bits"))
-    ran, whole = first_run()
-    assert (ran.status, whole["status"], whole["started"]) == (0, "complete", document["started"])
+    ran, complete = first_run()
+    assert (ran.status, complete["status"], complete["started"]) == (0, "complete", document["started"])
     assert taken == list(steps.STEPS)
     assert f"Resuming the first run of {document['started']}: 2 of {len(steps.STEPS)} steps are done." in ran.err
     ran, fresh = first_run()  # one that is complete is made again
-    assert fresh["started"] != whole["started"]
+    assert fresh["started"] != complete["started"]
     assert taken == [*steps.STEPS, *steps.STEPS]
 
 
@@ -194,8 +194,8 @@ def test_a_first_run_of_another_device_or_version_is_not_continued(first_run, nc
     path = tmp_path / "results" / "scripted-gpu" / "first-run.json"
     for changes in ({"device": {"name": "Scripted GPU", "driver": "1"}}, {"tool": {"version": "0"}}, {"steps": [1]}):
         monkeypatch.setattr(sequence, "SECONDS", 600.0)
-        _, whole = first_run()
-        unfinished = {**whole, "status": "unfinished", "steps": whole["steps"][:1]}
+        _, complete = first_run()
+        unfinished = {**complete, "status": "unfinished", "steps": complete["steps"][:1]}
         path.write_text(json.dumps({**unfinished, **changes}))
         ran, document = first_run()
         assert "Resuming" not in ran.err

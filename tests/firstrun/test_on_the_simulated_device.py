@@ -15,8 +15,8 @@ CHEAP = ("device", "loading", "flush", "dirty L2", "timers", "shield")
 
 @pytest.mark.long
 def test_a_first_run_completes(ptxbench, kernels, ncu, monkeypatch, tmp_path):
-    every = vars(CalibrationSuite)["checks"].fget
-    cheap = property(lambda checklist: [check for check in every(checklist) if check.subject in CHEAP])
+    all_checks = vars(CalibrationSuite)["checks"].fget
+    cheap = property(lambda checklist: [check for check in all_checks(checklist) if check.subject in CHEAP])
     monkeypatch.setattr(CalibrationSuite, "checks", cheap)
     settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0.1, stretch=1, looks=(8,), solo=4)
     monkeypatch.setattr(steps, "QUICK", settings)

@@ -205,9 +205,9 @@ def a_function_for_host_and_device():
 @case
 def coalesced_groups():
     x = RANDOM.integers(-5, 5, 64).astype(np.int32)
-    kept = x[x > 0]
+    positive = x[x > 0]
     arguments = [x, np.zeros(64, "i4"), np.zeros(1, "i4"), "s32=64"]
-    expected = {"1": np.pad(kept, (0, 64 - kept.size)), "2": np.array([kept.size])}
+    expected = {"1": np.pad(positive, (0, 64 - positive.size)), "2": np.array([positive.size])}
     return Case("compact_coalesced.cu", arguments, expected, "1", "64", options=("--threads", "1"))
 
 

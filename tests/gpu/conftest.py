@@ -1,4 +1,4 @@
-"""The device: a real one, else a simulated one; where a real one is required, the simulated one does not do."""
+"""The device: a real one, or a simulated one if there is none; if a real one is required, nothing replaces it."""
 
 import os
 

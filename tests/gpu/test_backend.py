@@ -217,9 +217,9 @@ def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, 
         assert -1_000 < short() < long() < 1_000_000
     once = gpu.run(toolchain.build_source(sources["ptx"], arch), launch, data, pair.outputs).outputs
     clocks["ptx"].enqueue()()
-    left = clocks["ptx"].outputs()
+    outputs_of_ptx = clocks["ptx"].outputs()
     for output in set(pair.outputs) - set(pair.scratch):
-        np.testing.assert_allclose(left[output], once[output], rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(outputs_of_ptx[output], once[output], rtol=1e-4, atol=1e-3)
 
 
 def test_a_launch_takes_less_time_if_its_data_are_in_l2(gpu, triad):
@@ -242,9 +242,9 @@ def test_a_clock_gives_the_output_of_its_last_sample_and_another_launch_agrees(g
     clock = gpu.clock(builds["ptx"], launch, arguments, outputs)
     clock.enqueue()()
     timed = clock.outputs()
-    again = next(gpu.again(builds["ptx"], launch, arguments, outputs)).outputs
+    repeated = next(gpu.again(builds["ptx"], launch, arguments, outputs)).outputs
     for name in outputs:
-        assert timed[name].tobytes() == again[name].tobytes() == once[name].tobytes()
+        assert timed[name].tobytes() == repeated[name].tobytes() == once[name].tobytes()
 
 
 def test_a_sample_that_writes_past_the_end_is_found_when_its_outputs_are_read(gpu):

@@ -1,4 +1,4 @@
-"""A kernel of a file on the GPU: arrays in place, what the backend checks, and what a GPU cannot say."""
+"""A kernel of a file on the GPU: arrays in place, what the backend checks, and what a GPU cannot report."""
 
 import numpy as np
 import pytest

@@ -47,8 +47,8 @@ def test_a_run_saves_its_times_and_a_report_can_be_made(start, gpu, tmp_path):
     assert document["device"]["name"] == gpu.device().name
     assert {variant["status"] for cell in document["cells"] for variant in cell["variants"].values()} == {"verified"}
     assert sorted(cell["control"] for cell in document["cells"]) == [False, True]
-    rounds = [one for cell in document["cells"] for one in cell["rounds"]]
-    assert all(ns > 0 for one in rounds for block in one["ns"] for ns in block)
+    rounds = [timed_round for cell in document["cells"] for timed_round in cell["rounds"]]
+    assert all(ns > 0 for timed_round in rounds for block in timed_round["ns"] for ns in block)
     assert start("report", "latest")[0] == 0
     assert "scale" in (tmp_path / "report.html").read_text()
 

@@ -1,4 +1,4 @@
-"""What only a GPU of Hopper can settle about the emulator: bits of tensor maps, fills, clusters, sums of wgmma.
+"""What only a GPU of Hopper can show about the emulator: bits of tensor maps, fills, clusters, sums of wgmma.
 
 On the simulated device the emulator answers, so that these tests are run everywhere.
 """
@@ -49,25 +49,25 @@ def test_the_driver_encodes_tensor_maps_as_the_emulator_does(hopper):
         assert hex((theirs ^ ours) & (1 << 480) - 1 & ~UNKNOWN) == "0x0", tiled
 
 
-def boxes(gpu, place, steps=(1, 1)):
-    """The two boxes at `place`, as bits: outside the tensor zeros and NaN."""
+def boxes(gpu, start, steps=(1, 1)):
+    """The two boxes at `start`, as bits: outside the tensor zeros and NaN."""
     array = np.arange(40 * 64, dtype=u32).astype(f16).reshape(40, 64)
     zeros, nan = (TiledMap("a", "f16", (60, 39), (128,), (16, 8), steps, fill=fill) for fill in ("zeros", "nan"))
     arguments = {
-        "map_zeros": zeros, "map_nan": nan, "a": array, "out": poison((2, 8, 16), f16), "x": np.int32(place[0]),
-        "y": np.int32(place[1]),
+        "map_zeros": zeros, "map_nan": nan, "a": array, "out": poison((2, 8, 16), f16), "x": np.int32(start[0]),
+        "y": np.int32(start[1]),
     }  # fmt: skip
     return array, launched(gpu, PTX / "box.ptx", "box", Launch(1, 32), arguments, ("out",))["out"].view(np.uint16)
 
 
 def test_elements_outside_a_tensor_are_zeros_or_the_nan_of_the_emulator(hopper):
-    for place in ((8, 3), (-5, -2), (52, 35), (200, 0)) if hopper else ():
-        array, (zeros, nan) = boxes(hopper, place)
-        columns, rows = place[0] + np.arange(16), place[1] + np.arange(8)
+    for start in ((8, 3), (-5, -2), (52, 35), (200, 0)) if hopper else ():
+        array, (zeros, nan) = boxes(hopper, start)
+        columns, rows = start[0] + np.arange(16), start[1] + np.arange(8)
         inside = np.outer((rows >= 0) & (rows < 39), (columns >= 0) & (columns < 60))
         values = array.view(np.uint16)[np.ix_(rows % 40, columns % 64)]
-        assert zeros.tolist() == np.where(inside, values, 0).tolist(), place
-        assert nan.tolist() == np.where(inside, values, 0x7FFF).tolist(), place
+        assert zeros.tolist() == np.where(inside, values, 0).tolist(), start
+        assert nan.tolist() == np.where(inside, values, 0x7FFF).tolist(), start
 
 
 def test_a_step_in_dimension_0_is_ignored(hopper):

@@ -49,8 +49,8 @@ def listing(variant, *code, counted=None, machine=None, **report):
         else MachineInstruction(16 * i, line[0], line[2:], line[1])
         for i, line in enumerate(code)
     )
-    known = {"sass_sha256": variant, "registers": 32, "shared_bytes": 0, **report}
-    build = BuildReport(source_sha256="", ptx_sha256="", **known)
+    report_fields = {"sass_sha256": variant, "registers": 32, "shared_bytes": 0, **report}
+    build = BuildReport(source_sha256="", ptx_sha256="", **report_fields)
     return Listing(
         variant, "ptx", Path(f"{variant}.ptx"), "k", "sm_90", (), (), {}, sass, build, True, counted, machine
     )
@@ -359,10 +359,13 @@ def test_outer_loops_forward_branches_and_code_that_did_not_run_are_not_loops():
 
 
 def test_an_unrolled_loop_and_its_remainder_loop_are_two_loops():
-    rest = [("LDG.E R1, [R2]", 3, ".L_x_7"), ("FADD R3, R3, R1", 4), ("@P0 BRA .L_x_7", 9)]
-    code = [*rest, *code_of(*LOAD_ADD * 4)]
+    remainder = [("LDG.E R1, [R2]", 3, ".L_x_7"), ("FADD R3, R3, R1", 4), ("@P0 BRA .L_x_7", 9)]
+    code = [*remainder, *code_of(*LOAD_ADD * 4)]
     result = of_listing(listing("cuda", *code, machine=ran([3] * 3 + [1] + [20] * 10 + [1])))
-    assert [(one.length, one.copies, one.turns) for one in result] == [(10, 4, 20), (3, 1, 3)]
+    assert [(loop_of_sass.length, loop_of_sass.copies, loop_of_sass.turns) for loop_of_sass in result] == [
+        (10, 4, 20),
+        (3, 1, 3),
+    ]
 
 
 def test_loops_with_few_executions_are_not_reported():

@@ -73,11 +73,13 @@ def timed_run(**frame):
         for pair, kernels in pairs.items()
         for n in (1, 16)
     ]
-    same = cell(rng, "scan", {"n": 64}, {"cuda": Kernel(10), "ptx": Kernel(10)})
-    build = replace(same.variants["ptx"].build, sass_sha256=same.variants["cuda"].build.sass_sha256)
-    same = replace(same, variants={**same.variants, "ptx": replace(same.variants["ptx"], build=build)})
+    same_time = cell(rng, "scan", {"n": 64}, {"cuda": Kernel(10), "ptx": Kernel(10)})
+    build = replace(same_time.variants["ptx"].build, sass_sha256=same_time.variants["cuda"].build.sass_sha256)
+    same_time = replace(
+        same_time, variants={**same_time.variants, "ptx": replace(same_time.variants["ptx"], build=build)}
+    )
     control = cell(rng, "A/A control", {"n": 4096}, {"cuda": Kernel(10), "ptx": Kernel(10)}, control=True)
-    return run_of([*cells, same, control], **frame)
+    return run_of([*cells, same_time, control], **frame)
 
 
 def longer(kernels, times):
@@ -88,10 +90,10 @@ def work(n):
     return {"flops": 4 * n, "bytes": 12 * n}
 
 
-def with_flops(one):
+def with_flops(cell):
     """The cell with machine code that does single precision."""
-    code = {name: replace(result.build, opcodes={"FFMA": 4}) for name, result in one.variants.items()}
-    return replace(one, variants={name: replace(result, build=code[name]) for name, result in one.variants.items()})
+    code = {name: replace(result.build, opcodes={"FFMA": 4}) for name, result in cell.variants.items()}
+    return replace(cell, variants={name: replace(result, build=code[name]) for name, result in cell.variants.items()})
 
 
 def page_of(*runs):

@@ -38,10 +38,10 @@ def pages(recorded, tmp_path_factory):
 def with_same_code(run):
     """The run, as if all variants of a cell had the machine code of `cuda`."""
 
-    def same(one):
-        code = one.variants["cuda"].build.sass_sha256
-        return replace(one, variants={
-            name: replace(row, build=replace(row.build, sass_sha256=code)) for name, row in one.variants.items()
+    def same(cell):
+        code = cell.variants["cuda"].build.sass_sha256
+        return replace(cell, variants={
+            name: replace(row, build=replace(row.build, sass_sha256=code)) for name, row in cell.variants.items()
         })  # fmt: skip
 
     return replace(run, cells=[same(one) for one in run.cells])
@@ -55,8 +55,8 @@ def shown(chromium, pages):
     def shown(name, **options):
         context = chromium.new_context(**{"viewport": WIDE, "color_scheme": "light", **options})
         page = context.new_page()
-        asked, messages = [], []
-        page.on("request", lambda request: asked.append(request.url))
+        requests, messages = [], []
+        page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: messages.append(message.text))
         page.on("pageerror", lambda error: messages.append(str(error)))
         page.on("dialog", lambda dialog: messages.append(dialog.message))
@@ -65,14 +65,14 @@ def shown(chromium, pages):
         yield page
         page.wait_for_timeout(50)
         context.close()
-        assert asked == [address]
+        assert requests == [address]
         assert messages == []
 
     return shown
 
 
 def marked(page, kind):
-    """The texts of the cells that are lit."""
+    """The texts of the highlighted cells."""
     return set(page.locator(f".code .{kind}").all_inner_texts())
 
 
@@ -281,12 +281,12 @@ def test_the_page_runs_no_script_but_its_own(chromium, pages):
     path.write_text(page_with_holes, encoding="utf-8")
     context = chromium.new_context()
     page = context.new_page()
-    asked, refused = [], []
-    page.on("request", lambda request: asked.append(request.url))
+    requests, refused = [], []
+    page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: refused.append(message.text))
     page.goto(path.as_uri())
     assert page.evaluate("window.hacked") is None
-    assert asked == [path.as_uri()]
+    assert requests == [path.as_uri()]
     assert len(refused) >= 2
     assert all("Content Security Policy" in text for text in refused)
     context.close()
@@ -296,7 +296,7 @@ def test_a_hostile_name_is_shown_unchanged(chromium, tmp_path):
     name = "<img src=x onerror=alert(1)>"
     run = timed_run()
     path = tmp_path / "page.html"
-    path.write_text(page_of(replace(run, cells=[replace(one, pair=name) for one in run.cells])), encoding="utf-8")
+    path.write_text(page_of(replace(run, cells=[replace(cell, pair=name) for cell in run.cells])), encoding="utf-8")
     context = chromium.new_context()
     page = context.new_page()
     dialogs = []

@@ -110,8 +110,8 @@ def test_a_chart_of_counts_explains_its_third_colour_if_it_has_one():
     words = "the same, where the machine code is that of"
     assert words not in page_of(run_of([COUNTED]))
     cuda, ptx = COUNTED.variants["cuda"], COUNTED.variants["ptx"]
-    alike = replace(ptx, build=replace(ptx.build, sass_sha256=cuda.build.sass_sha256))
-    assert words in page_of(run_of([replace(COUNTED, variants={**COUNTED.variants, "ptx": alike})]))
+    same_code = replace(ptx, build=replace(ptx.build, sass_sha256=cuda.build.sass_sha256))
+    assert words in page_of(run_of([replace(COUNTED, variants={**COUNTED.variants, "ptx": same_code})]))
 
 
 def test_the_portability_of_a_pair_shows_refusals_and_the_file_of_each_target():
@@ -248,8 +248,8 @@ def test_a_page_that_is_too_large_omits_listings_of_further_variants_first_and_m
     emulated, material, monkeypatch
 ):
     run, materials = emulated.run, [material()]
-    whole, _ = render([run], materials, {})
-    for limit, names in ((len(whole.encode()) - 1, {"cuda@fast"}), (1, {"cuda", "ptx", "cuda@fast"})):
+    complete, _ = render([run], materials, {})
+    for limit, names in ((len(complete.encode()) - 1, {"cuda@fast"}), (1, {"cuda", "ptx", "cuda@fast"})):
         monkeypatch.setattr(report, "LIMIT", limit)
         page, [sentence] = render([run], materials, {})
         text = read(page).text
@@ -257,7 +257,7 @@ def test_a_page_that_is_too_large_omits_listings_of_further_variants_first_and_m
         assert sentence in text
         [left_out] = re.findall("The listing of (.+?) is left out", text)
         assert set(left_out.split(", ")) == names
-        assert len(page.encode()) < len(whole.encode())
+        assert len(page.encode()) < len(complete.encode())
 
 
 def test_the_command_that_repeats_a_run_has_its_seed_and_is_quoted_for_a_shell():

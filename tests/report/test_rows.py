@@ -38,14 +38,14 @@ def shipped():
 @pytest.mark.parametrize(("pair", "variant"), SHIPPED)
 def test_every_line_is_shown_once_next_to_its_partners(shipped, pair, variant):
     listing = shipped(pair, variant)
-    every = units(listing)
-    assert sorted(index for unit in every for index in unit.sass) == list(range(len(listing.sass)))
+    groups = units(listing)
+    assert sorted(index for unit in groups for index in unit.sass) == list(range(len(listing.sass)))
     linked = {instruction.line for instruction in listing.sass} | set(listing.origin)
-    lines = [line for unit in every for line in unit.ptx]
+    lines = [line for unit in groups for line in unit.ptx]
     assert len(lines) == len(set(lines))
     assert set(lines) >= (set(listing.ptx_shown) & linked if variant.startswith("cuda") else set(listing.ptx_shown))
-    assert sorted({line for unit in every for line in unit.source}) == list(range(1, len(listing.source) + 1))
-    for unit in every:
+    assert sorted({line for unit in groups for line in unit.source}) == list(range(1, len(listing.source) + 1))
+    for unit in groups:
         assert {listing.sass[index].line for index in unit.sass} <= {*unit.ptx, None} or not unit.ptx
         assert {listing.origin.get(line) for line in unit.ptx} <= {unit.source[0] if unit.source else None}
         assert {listing.line_of(listing.sass[index]) for index in unit.sass} <= {

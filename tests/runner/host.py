@@ -1,4 +1,4 @@
-"""Notes of the host: whether its time counts when a pair's reference is asked, and when the device works."""
+"""Notes of the host: whether its time counts when a pair's reference is called, and when the device works."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

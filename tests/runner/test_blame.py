@@ -51,7 +51,7 @@ SMALL, LARGE, CHECK = {"n": 1024}, {"n": 4096}, {"n": 129}
 
 
 def excluded_variants(results):
-    """Size of the cell, variant, status and reason of each that is out."""
+    """Size of the cell, variant, status and reason of each excluded variant."""
     return [
         (dict(size)["n"], variant, loss.status, loss.reason)
         for (_, size), losses in results.excluded.items()
@@ -218,15 +218,15 @@ def test_a_completed_wait_also_completes_all_earlier_samples():
 )
 def test_an_error_of_a_worker_arrives_as_its_class_and_text(error):
     """Not as an object, which may need more arguments than a text, or may not be picklable."""
-    again = rebuilt(type(error).__name__, str(error))
-    assert type(again) is type(error)
-    assert str(again) == ("" if isinstance(error, MemoryError) else str(error))
+    received = rebuilt(type(error).__name__, str(error))
+    assert type(received) is type(error)
+    assert str(received) == ("" if isinstance(error, MemoryError) else str(error))
 
 
 def test_an_error_that_is_not_ours_arrives_with_its_traceback():
-    again = rebuilt("", "Traceback ...\nTypeError: no")
-    assert isinstance(again, WorkerCrashed)
-    assert str(again).endswith("TypeError: no")
+    received = rebuilt("", "Traceback ...\nTypeError: no")
+    assert isinstance(received, WorkerCrashed)
+    assert str(received).endswith("TypeError: no")
 
 
 def heard(does, timeout):

@@ -156,10 +156,10 @@ def test_one_differing_round_of_several_is_enough(verdicts, combined):
 
 def test_the_outputs_of_timed_launches_are_verified_and_recorded(kernels):
     (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right)))
-    for one in cell.rounds:
-        first, last = one.evidence["blocks"]
-        assert 0 <= first <= last == len(one.ns) - 1
-        assert one.evidence["max_error"] == 0.0
+    for timed_round in cell.rounds:
+        first, last = timed_round.evidence["blocks"]
+        assert 0 <= first <= last == len(timed_round.ns) - 1
+        assert timed_round.evidence["max_error"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_kernel_that_is_right_when_verified_and_wrong_when_timed_is_wrong_and_
     assert statuses(cell) == {**dict.fromkeys(TIMES, "verified"), liar: "wrong"}
     assert ", n=1024, timed, block " in cell.variants[liar].reason
     assert cell.variants[liar].check.worst == cell.variants[liar].reason
-    assert [one.contrast for one in cell.rounds] == left
+    assert [timed_round.contrast for timed_round in cell.rounds] == left
 
 
 def test_a_write_past_the_end_in_a_timed_launch_is_found_and_the_others_are_measured(kernels):
@@ -187,7 +187,7 @@ def test_a_write_past_the_end_in_a_timed_launch_is_found_and_the_others_are_meas
     (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right, timed=past_the_end)))
     assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "wrong"}
     assert cell.variants["ptx"].reason.startswith("scale.ptx writes outside its outputs")
-    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+    assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "cuda@fast")]
 
 
 def test_a_wrong_result_in_one_block_is_enough(kernels):
@@ -211,7 +211,7 @@ def test_an_error_within_the_tolerance_counts_for_the_variant(tmp_path):
     assert cell.variants["cuda"].check.max_error == 0.0
     assert cell.variants["ptx"].status == "verified"
     assert cell.variants["ptx"].check.max_error > 0
-    assert [one.evidence["max_error"] > 0 for one in cell.rounds] == [False, True]
+    assert [timed_round.evidence["max_error"] > 0 for timed_round in cell.rounds] == [False, True]
 
 
 # ---- data and modules of a block
@@ -253,7 +253,7 @@ def test_the_outputs_of_timed_launches_are_checked_with_the_data_of_their_block(
     before = seen.copy()
     seen.clear()
     cells(plan)
-    assert seen == before  # the seed says which
+    assert seen == before  # the seed decides which
     seen.clear()
     cells(plan_of(kernels, FakeBackend(TIMES, right, timed=noted), renewed=True, round_number=1))
     assert not set(before) & set(seen)
@@ -300,7 +300,7 @@ def test_a_time_that_no_such_gpu_can_reach_breaks_its_variant(kernels):
     (cell,) = cells(plan_of(kernels, Published(times, right)))
     assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "broken"}
     assert cell.variants["ptx"].reason.startswith("impossible_time: it took 11.00 ns, and T4 needs 12.80 ns")
-    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+    assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "cuda@fast")]
     assert cell.limits.device == "T4"
 
 

@@ -105,7 +105,7 @@ def test_one_failing_call_has_no_unnecessary_effects(carried_out, status, fault,
         assert SKIPPED not in statuses.values() or fault == MACHINE or not cell.rounds
         verified = {name for name, reported in statuses.items() if reported == VERIFIED}
         assert len(verified) >= 2
-        assert {name for one in cell.rounds for name in one.contrast} <= verified
+        assert {name for timed_round in cell.rounds for name in timed_round.contrast} <= verified
         assert cell.rounds or "cuda" not in verified
     elif fault == MACHINE:
         assert losses[0].suspects == ()
@@ -153,7 +153,7 @@ def test_a_launch_that_is_refused_in_a_capture_excludes_one_variant(carried_out,
     assert losses == []
     (broken,) = [name for name, result in cell.variants.items() if result.status != VERIFIED]
     assert "LAUNCH_OUT_OF_RESOURCES" in cell.variants[broken].reason
-    assert broken == "cuda" or [one.timing for one in cell.rounds] == ["slope"]
+    assert broken == "cuda" or [timed_round.timing for timed_round in cell.rounds] == ["slope"]
 
 
 @pytest.mark.parametrize("sizes", [("n=131072", "n=262144"), ("n=262144", "n=131072")])
@@ -165,7 +165,7 @@ def test_a_cell_has_as_much_memory_as_if_it_were_alone(carried_out, sizes):
     for cell in cells:
         assert {result.reason for result in cell.variants.values()} == {None}
         assert len(cell.rounds) == 2
-    copies = {cell.size["n"]: {one.copies for one in cell.rounds} for cell in cells}
+    copies = {cell.size["n"]: {timed_round.copies for timed_round in cell.rounds} for cell in cells}
     assert copies == {131072: {1}, 262144: {1}}
 
 

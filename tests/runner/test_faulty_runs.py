@@ -21,7 +21,7 @@ QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,),
 PAIRS = ("first", "scale", "third")
 PLACES = 20
 ENDLESS_SECONDS = 4
-"""After which a run's worker is ended that makes no progress."""
+"""Seconds after which a worker without progress is ended."""
 
 # name: the fault, its exit statuses in docs/measuring.md, and whether a kernel may be blamed
 FAULTS = {

@@ -33,15 +33,18 @@ def control(us=1.0, **options):
 def timed(name, host, number, lost=None, us=1.0):
     """What a GPU returns for a pair of two sizes, in two rounds."""
     kernels = {"cuda": Kernel(9.0), "ptx": Kernel(8.0)}
-    own = [cell(np.random.default_rng(1), name, {"n": n}, kernels, Sampling(rounds=2)) for n in (1, 2)]
-    own = [replace(timed, rounds=[replace(one, process=one.round) for one in timed.rounds]) for timed in own]
-    return TimedPair((control(us), *own), Gpu(host, number), lost)
+    cells = [cell(np.random.default_rng(1), name, {"n": n}, kernels, Sampling(rounds=2)) for n in (1, 2)]
+    cells = [
+        replace(timed, rounds=[replace(timed_round, process=timed_round.round) for timed_round in timed.rounds])
+        for timed in cells
+    ]
+    return TimedPair((control(us), *cells), Gpu(host, number), lost)
 
 
 class Machines:
     """A pool whose tasks are finished in this order, with these results; an error is raised in its turn.
 
-    A result in a list is what the task tells after a round.
+    A list has the results that a task reports after its rounds.
     """
 
     def __init__(self, results):
@@ -132,7 +135,9 @@ def test_the_finished_pairs_are_saved_in_order_with_their_gpus(what, plan):
 def test_each_pair_has_processes_of_its_own(plan):
     results = [(number, timed(name, "a", "1")) for number, name in reversed(list(enumerate(NAMES)))]
     cells = [event.cell for event in time_on(Machines(results), plan) if isinstance(event, CellDone)]
-    processes = {timed.pair: [one.process for one in timed.rounds] for timed in cells if not timed.control}
+    processes = {
+        timed.pair: [timed_round.process for timed_round in timed.rounds] for timed in cells if not timed.control
+    }
     assert processes == {"first": [0, 1], "second": [2, 3], "third": [4, 5]}
 
 
@@ -143,7 +148,9 @@ def test_the_control_of_the_run_is_the_one_that_differs_most_from_itself(plan):
     [control_cell] = [
         event.cell for event in time_on(Machines(results), plan) if isinstance(event, CellDone) and event.cell.control
     ]
-    assert [one.ns for one in control_cell.rounds] == [one.ns for one in control(0.9).rounds]
+    assert [timed_round.ns for timed_round in control_cell.rounds] == [
+        timed_round.ns for timed_round in control(0.9).rounds
+    ]
 
 
 def test_a_failed_control_is_saved_in_preference_to_others():
@@ -160,20 +167,20 @@ def request_of(plan, device):
 
 def test_a_task_names_the_host_of_a_gpu_that_is_lost(plan, monkeypatch):
     one = timed("first", "a", "1").cells[1]
-    step, half, whole = (
+    step, half, complete = (
         Step(0, 2, "first", "ptx", "measure"),
         ResultsSoFar((), whole=False),
         ResultsSoFar((one,)),
     )
-    happened = [step, half, whole, CellDone(one, last=True), DeviceLost("An ECC error.", ("ptx",))]
-    asked, reported = [], []
-    monkeypatch.setattr(gpus, "run_rounds", lambda plan: asked.append(plan) or iter(happened))
+    happened = [step, half, complete, CellDone(one, last=True), DeviceLost("An ECC error.", ("ptx",))]
+    requested, reported = [], []
+    monkeypatch.setattr(gpus, "run_rounds", lambda plan: requested.append(plan) or iter(happened))
     monkeypatch.setattr("socket.gethostname", lambda: "node7")
     result = time_pair(request_of(plan, lambda: GPU), reported.append)
     lost = DeviceLost("node7: An ECC error.", ("ptx",))
     assert result == TimedPair((one,), Gpu("node7", GPU.uuid_hash), lost)
     assert reported == [step, TimedPair((one,), Gpu("node7", GPU.uuid_hash))]
-    [[pair_plan]] = [plan.pair_plans for plan in asked]
+    [[pair_plan]] = [plan.pair_plans for plan in requested]
     assert pair_plan.sizes == plan.pair_plans[0].sizes
     assert [source.variant for source in pair_plan.sources] == [s.variant for s in plan.pair_plans[0].sources]
 

@@ -292,6 +292,6 @@ def test_bf16_gets_the_same_data_as_other_floats(tmp_path):
     assert (drawn["x"].dtype.name, drawn["x"].nbytes, drawn["a"].dtype.name) == ("bfloat16", 2000, "bfloat16")
     assert -1 <= drawn["x"].astype(float).min() < -0.9 < 0.9 < drawn["x"].astype(float).max() <= 1
     assert np.isnan(drawn["y"]).all()
-    whole = pair.make_arguments({"n": 1000}, seed=1, integers=True)["x"].astype(float)
-    assert set(whole) == set(range(-8, 9))
+    integers = pair.make_arguments({"n": 1000}, seed=1, integers=True)["x"].astype(float)
+    assert set(integers) == set(range(-8, 9))
     assert pair.compulsory_bytes({"n": 1000}) == 4000

@@ -60,17 +60,17 @@ def test_a_kernel_that_crashes_with_one_knob_is_not_blamed_for_the_other(plan, e
 
 
 def test_a_run_goes_on_with_the_rounds_of_an_earlier_one(plan, events):
-    begun = tuple(cells_of(events))
-    both = cells_of(carry_out(replace(plan, rounds=2, begun=begun, first_round=1)))
-    assert [[one.round for one in cell.rounds] for cell in both] == [[0, 1]] * 2
-    assert [[one.process for one in cell.rounds] for cell in both] == [[0, 1]] * 2
+    earlier_cells = tuple(cells_of(events))
+    both = cells_of(carry_out(replace(plan, rounds=2, begun=earlier_cells, first_round=1)))
+    assert [[timed_round.round for timed_round in cell.rounds] for cell in both] == [[0, 1]] * 2
+    assert [[timed_round.process for timed_round in cell.rounds] for cell in both] == [[0, 1]] * 2
 
 
 def test_cells_with_other_knobs_are_not_compared_with_each_other(plan, events):
     run = document(RunFrame(plan, plan.backend.device()), cells_of(events), "complete")
-    again = from_json(to_json(run), "run")
-    assert [cell.knobs for cell in again.cells] == [{"BLOCK": 64}, {"BLOCK": 128}]
-    matches = match_cells(replace(run, cells=run.cells[1:]), again)
+    read_back = from_json(to_json(run), "run")
+    assert [cell.knobs for cell in read_back.cells] == [{"BLOCK": 64}, {"BLOCK": 128}]
+    matches = match_cells(replace(run, cells=run.cells[1:]), read_back)
     assert [(match.base is not None, dict(match.either.point)) for match in matches] == [
         (False, {"n": 1024, "BLOCK": 64}),
         (True, {"n": 1024, "BLOCK": 128}),

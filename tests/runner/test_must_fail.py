@@ -75,9 +75,9 @@ def test_the_table_the_lines_and_the_summary_show_a_variant_that_must_fail(folde
     assert "✔ must fail" in ran.out
     assert "✔ ptx.slip is wrong as expected: scale.slip.ptx, n=1: y[0] is " in ran.out
     assert "1 cell, 3 variants: 2 verified, 1 wrong as expected." in ran.out
-    again = ptxbench("run", "--replay", "latest")
-    assert again.status == 0
-    assert "✔ must fail" in again.out
+    replayed = ptxbench("run", "--replay", "latest")
+    assert replayed.status == 0
+    assert "✔ must fail" in replayed.out
     assert run(folder(SUM), "--no-save", "-o", "run.md").status == 0
     assert "wrong as expected" in (kernels.parent / "run.md").read_text()
     assert ptxbench("report", "-o", "page.html", "--kernels", "kernels").status == 0
@@ -115,8 +115,8 @@ def test_a_gate_judges_a_variant_that_must_fail(folder, run, ptxbench, tmp_path)
     assert judged("verified", "expected") == (5, "MISSING")  # no kernel becomes wrong in silence
     assert judged("expected", "verified") == (0, "NEW")
     assert judged("right", "expected") == (0, "FIXED")
-    kept = from_json(files["expected"].read_text(), "expected").cells[0].variants["ptx.slip"]
-    assert kept.status == MUST_FAIL
+    recorded = from_json(files["expected"].read_text(), "expected").cells[0].variants["ptx.slip"]
+    assert recorded.status == MUST_FAIL
 
 
 NS = {"cuda": 100_000, "ptx": 90_000, "ptx.slip": 50_000}
@@ -131,7 +131,7 @@ def test_on_a_gpu_a_variant_that_must_fail_has_no_time_and_the_others_have(folde
     assert {name: variant.status for name, variant in cell.variants.items()} == {
         "cuda": "verified", "ptx": "verified", "ptx.slip": status,
     }  # fmt: skip
-    assert [one.contrast for one in cell.rounds] == [("cuda", "ptx")]
+    assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "ptx")]
 
 
 def test_one_round_with_a_right_result_is_enough_to_fail():

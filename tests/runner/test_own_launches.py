@@ -135,8 +135,8 @@ def test_only_rows_of_one_geometry_get_the_verdict_of_twins(launches, rival, jud
     assert words == {judged if judged in ("FASTER", "SLOWER") else "other geometry"}
     against_cuda = chip(outcome, "ptx", None)
     assert against_cuda is not None
-    same = outcome.launch_of("ptx").geometry == outcome.launch_of("cuda").geometry
-    assert against_cuda.word == ("FASTER" if same else "other geometry")
+    same_geometry = outcome.launch_of("ptx").geometry == outcome.launch_of("cuda").geometry
+    assert against_cuda.word == ("FASTER" if same_geometry else "other geometry")
 
 
 def test_a_row_whose_compiler_chose_the_threads_is_no_twin_whatever_their_number():

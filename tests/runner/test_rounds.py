@@ -59,8 +59,8 @@ def test_a_variant_that_crashes_when_it_is_verified_is_broken_and_the_rest_is_me
         assert broken.status == BROKEN
         assert broken.reason == "its process ended with SIGSEGV (verify, n=1)."
         assert cell.variants["ptx"].status == VERIFIED
-        assert len([one for one in cell.rounds if one.contrast == ("cuda", "ptx")]) == 2
-        assert not [one for one in cell.rounds if "cuda@fast" in one.contrast]
+        assert len([timed_round for timed_round in cell.rounds if timed_round.contrast == ("cuda", "ptx")]) == 2
+        assert not [timed_round for timed_round in cell.rounds if "cuda@fast" in timed_round.contrast]
     assert len(control.rounds) == 2
 
 
@@ -90,7 +90,7 @@ def test_an_illegal_access_is_blamed_on_the_kernel_and_its_worker_continues(tmp_
     for cell in cells:
         assert cell.variants["ptx"].status == BROKEN
         assert "CUDA_ERROR_ILLEGAL_ADDRESS" in cell.variants["ptx"].reason
-        assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+        assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "cuda@fast")]
 
 
 def test_a_device_that_no_worker_can_open_ends_the_run(tmp_path):
@@ -115,7 +115,7 @@ def test_a_worker_that_the_system_ends_breaks_no_kernel(tmp_path):
             "its process ended with SIGKILL, sent by another process, perhaps because the host ran out of memory "
             "(verify, n=1)."
         )
-        assert [one.contrast for one in cell.rounds] == [("cuda", "ptx")]
+        assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "ptx")]
 
 
 @pytest.mark.long
@@ -128,7 +128,7 @@ def test_of_kernels_in_flight_together_the_faulty_one_is_found_one_sample_at_a_t
         "cuda": VERIFIED, "cuda@fast": VERIFIED, "ptx": BROKEN
     }  # fmt: skip
     assert cell.variants["ptx"].reason == "ptx: CUDA_ERROR_ILLEGAL_ADDRESS."
-    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+    assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "cuda@fast")]
 
 
 def test_a_bug_in_a_worker_is_shown_and_no_kernel_blamed(tmp_path):
@@ -149,15 +149,18 @@ def test_a_pair_that_crashes_does_not_affect_others(tmp_path):
     by_pair = {cell.pair: cell for cell in cells}
     assert by_pair["other"].variants["ptx.harm"].status == BROKEN
     assert {result.status for result in by_pair["scale"].variants.values()} == {VERIFIED}
-    assert all(len([one for one in cell.rounds if one.contrast == ("cuda", "ptx")]) == 2 for cell in cells)
+    assert all(
+        len([timed_round for timed_round in cell.rounds if timed_round.contrast == ("cuda", "ptx")]) == 2
+        for cell in cells
+    )
 
 
 def test_results_are_sent_after_each_cell_and_after_each_round(tmp_path):
-    kept = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, ResultsSoFar)]
-    whole = [[len(cell.rounds) for cell in event.cells] for event in kept if event.whole]
-    assert whole == [[1, 2, 2], [2, 4, 4]]
-    assert [sum(len(cell.rounds) for cell in event.cells) for event in kept if not event.whole][2::3] == [5, 10]
-    assert len(kept) == 8
+    results = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, ResultsSoFar)]
+    after_rounds = [[len(cell.rounds) for cell in event.cells] for event in results if event.whole]
+    assert after_rounds == [[1, 2, 2], [2, 4, 4]]
+    assert [sum(len(cell.rounds) for cell in event.cells) for event in results if not event.whole][2::3] == [5, 10]
+    assert len(results) == 8
 
 
 def test_the_order_of_cells_differs_by_round_and_follows_from_the_seed(tmp_path):
@@ -214,4 +217,4 @@ def test_a_compilation_that_never_ends_excludes_its_variant(tmp_path):
         for name in ("cuda.endless", "cuda.endless@fast"):
             assert cell.variants[name].status == BROKEN
             assert cell.variants[name].reason == "no progress for 4 s (build)."
-        assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]
+        assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]

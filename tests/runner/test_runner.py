@@ -50,7 +50,7 @@ def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
 
 
 @pytest.mark.parametrize(
-    ("variants", "taken"),
+    ("variants", "chosen"),
     [
         ([],                 ["cuda", "ptx"]),
         (["cuda@fast"],      ["cuda@fast"]),
@@ -58,15 +58,15 @@ def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
         (["*"],              ["cuda", "cuda@fast", "ptx"]),
     ],
 )  # fmt: skip
-def test_variants_by_request_run_if_they_are_named(kernels, variants, taken):
+def test_variants_by_request_run_if_they_are_named(kernels, variants, chosen):
     path = kernels / "pairs" / "scale.py"
     path.write_text(path.read_text().replace("    exact", '    by_request=["cuda@fast"],\n    exact'))
     (pair_plan,), _ = plan_pairs(kernels, variants=variants)
-    assert [source.variant for source in pair_plan.sources] == taken
+    assert [source.variant for source in pair_plan.sources] == chosen
 
 
 @pytest.mark.parametrize(
-    ("sizes", "taken"),
+    ("sizes", "chosen"),
     [
         (["all"],               [{"n": 1024}, {"n": 4096}]),
         (["n=7"],               [{"n": 7}]),
@@ -75,13 +75,13 @@ def test_variants_by_request_run_if_they_are_named(kernels, variants, taken):
         (["n=1_024", "all"],    [{"n": 1024}, {"n": 4096}]),
     ],
 )  # fmt: skip
-def test_sizes_are_used_in_the_given_order_without_repeats(kernels, sizes, taken):
+def test_sizes_are_used_in_the_given_order_without_repeats(kernels, sizes, chosen):
     (pair_plan,), _ = plan_pairs(kernels, sizes=sizes)
-    assert list(pair_plan.sizes) == taken
+    assert list(pair_plan.sizes) == chosen
 
 
 @pytest.mark.parametrize(
-    ("most_bytes", "most_flops", "sizes", "taken", "too_large"),
+    ("most_bytes", "most_flops", "sizes", "chosen", "too_large"),
     [
         (8192,   4096,   ["all"],             [1024],       [4096]),
         (32768,  1024,   ["all"],             [1024],       [4096]),      # operations count too
@@ -93,12 +93,12 @@ def test_sizes_are_used_in_the_given_order_without_repeats(kernels, sizes, taken
     ],
 )  # fmt: skip
 def test_of_all_sizes_the_emulator_runs_those_that_are_not_too_large(
-    kernels, monkeypatch, most_bytes, most_flops, sizes, taken, too_large
+    kernels, monkeypatch, most_bytes, most_flops, sizes, chosen, too_large
 ):
     monkeypatch.setattr(plan, "MOST_BYTES", most_bytes)
     monkeypatch.setattr(plan, "MOST_FLOPS", most_flops)
     (pair_plan,), _ = plan_pairs(kernels, sizes=sizes)
-    assert [size["n"] for size in pair_plan.sizes] == taken
+    assert [size["n"] for size in pair_plan.sizes] == chosen
     assert [size["n"] for size in pair_plan.too_large] == too_large
     (timed,), _ = plan_pairs(kernels, sizes=["all"], emulated=False)
     assert [size["n"] for size in timed.sizes] == [1024, 4096]
@@ -382,7 +382,7 @@ def test_the_driver_does_not_replace_a_missing_ptxas(kernels, monkeypatch):
 
 def test_verified_variants_are_timed_against_cuda(kernels):
     (cell,) = cells(plan_of(kernels, FakeBackend({"cuda": [2000], "cuda@fast": [1500], "ptx": [1000]}, right)))
-    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]
+    assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]
     assert {tuple(sorted(block)) for block in cell.rounds[1].ns} == {(1000, 1000, 2000, 2000)}
     assert all(result.counts is None for result in cell.variants.values())
 
@@ -394,7 +394,7 @@ def test_a_variant_that_is_not_verified_is_not_timed(kernels):
 
     backend = FakeBackend({"cuda": [2000], "cuda@fast": [1500], "ptx": [1000]}, wrong_ptx)
     (cell,) = cells(plan_of(kernels, backend))
-    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+    assert [timed_round.contrast for timed_round in cell.rounds] == [("cuda", "cuda@fast")]
     assert cell.variants["ptx"].status == "wrong"
 
 

@@ -38,7 +38,7 @@ def text(path):
 
 
 def by_pair():
-    """The candidates, in parts of one pair each that a submission may have."""
+    """The candidates, in groups of one pair each that fit a submission."""
     for pair in sorted({header_value(path, "pair") for path in HOSTILE}):
         paths = [path for path in HOSTILE if header_value(path, "pair") == pair]
         for first in range(0, len(paths), MOST):
@@ -117,25 +117,25 @@ def outcome(verdict):
 
 
 def comparable(verdict, keys):
-    """These keys of a verdict, without what differs from judgement to judgement, or is not told by every channel."""
+    """These keys of a verdict, without what differs between judgements, or is not in every channel."""
     stages = [{**stage, "seconds": 0} for stage in verdict.get("stages", [])]
     shared = ("stage", "code", "severity", "line", "message", "hint")
     findings = [{key: finding[key] for key in shared} for finding in verdict["findings"]]
-    whole = {**verdict, "stages": stages, "findings": findings}
-    return {key: whole[key] for key in keys}
+    complete = {**verdict, "stages": stages, "findings": findings}
+    return {key: complete[key] for key in keys}
 
 
 @pytest.mark.long
 def test_a_hostile_candidate_gets_the_same_verdict_through_every_channel(channels):
-    """The same object, as far as the channel tells it; the agent's has no stages."""
+    """The same object, as far as the channel has it; the agent's has no stages."""
     library = by_library()
-    assert {name: outcome(own) for name, own in library.items()} == {
+    assert {name: outcome(from_library) for name, from_library in library.items()} == {
         path.name: header_value(path, "judged") for path in HOSTILE
     }
     not_utf8 = {path.name for path in HOSTILE if text(path).encode() != path.read_bytes()}  # JSON has another text
     for channel, judge in channels.items():
         by_channel = judge()
         assert by_channel.keys() == library.keys(), channel
-        for name, own in by_channel.items():
-            keys = own.keys() - {"file"} - ({"sha256"} if name in not_utf8 else set())
-            assert comparable(own, keys) == comparable(library[name], keys), (channel, name)
+        for name, from_library in by_channel.items():
+            keys = from_library.keys() - {"file"} - ({"sha256"} if name in not_utf8 else set())
+            assert comparable(from_library, keys) == comparable(library[name], keys), (channel, name)

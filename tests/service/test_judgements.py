@@ -39,67 +39,67 @@ LIMITS = [
 
 @pytest.mark.parametrize(("submitted", "status", "message"), LIMITS)
 def test_too_many_judgements_are_refused_and_none_of_them_is_queued(submitted, status, message):
-    own = queue()
+    judgements = queue()
     *before, (client, count) = submitted
     for sender, number in before:
-        own.submit(sender, some(number))
-    waiting = len(own.waiting)
+        judgements.submit(sender, some(number))
+    waiting = len(judgements.waiting)
     with pytest.raises(Refused) as refused:
-        own.submit(client, some(count))
-    assert (refused.value.status, len(own.waiting)) == (status, waiting)
+        judgements.submit(client, some(count))
+    assert (refused.value.status, len(judgements.waiting)) == (status, waiting)
     assert refused.value.sentence.startswith(message)
     assert refused.value.retry_after >= 1
 
 
 def test_a_cancelled_judgement_makes_room(monkeypatch):
-    own = queue()
-    first, *_ = own.submit("a", some(3))
-    own.cancel(first)
-    assert (first.state, first.done.is_set(), len(own.waiting)) == (CANCELLED, True, 2)
-    own.submit("a", some(1))
+    judgements = queue()
+    first, *_ = judgements.submit("a", some(3))
+    judgements.cancel(first)
+    assert (first.state, first.done.is_set(), len(judgements.waiting)) == (CANCELLED, True, 2)
+    judgements.submit("a", some(1))
 
 
 def test_a_seed_is_shared_until_a_verdict_reveals_it():
-    """Else a candidate could be fitted to data that its client knows."""
-    own = queue(most_of_client=10, most_waiting=10)
-    (first, second), (third,) = own.submit("a", some(2)), own.submit("b", some(1))
+    """Otherwise a candidate could be fitted to data that its client knows."""
+    judgements = queue(most_of_client=10, most_waiting=10)
+    (first, second), (third,) = judgements.submit("a", some(2)), judgements.submit("b", some(1))
     assert first.task.seed == second.task.seed == third.task.seed
-    own.reveal_seed(first.task)
-    [fourth], [fifth] = own.submit("a", some(1)), own.submit("a", some(1, seeded=True))
+    judgements.reveal_seed(first.task)
+    [fourth], [fifth] = judgements.submit("a", some(1)), judgements.submit("a", some(1, seeded=True))
     assert fourth.task.seed != first.task.seed
     assert fifth.task.seed == TASK.seed
-    own.reveal_seed(first.task)  # that of a judgement which ends later changes nothing
-    assert own.submit("a", some(1))[0].task.seed == fourth.task.seed
+    judgements.reveal_seed(first.task)  # that of a judgement which ends later changes nothing
+    assert judgements.submit("a", some(1))[0].task.seed == fourth.task.seed
 
 
 def test_ended_judgements_are_forgotten_later_and_their_texts_immediately(monkeypatch):
     monkeypatch.setattr(module, "MOST_ENDED", 2)
-    own = queue()
-    entries = own.submit("a", Submission((Candidate("one", "ptx", b"text"),) * 3, TASK, False))
+    judgements = queue()
+    entries = judgements.submit("a", Submission((Candidate("one", "ptx", b"text"),) * 3, TASK, False))
     hashes = [entry.document()["sha256"] for entry in entries]
     for entry in entries:
-        own.cancel(entry)
+        judgements.cancel(entry)
     assert [entry.candidate.content for entry in entries] == [b"", b"", b""]
     assert [entry.document()["sha256"] for entry in entries] == hashes
-    assert list(own.ended) == [entry.id for entry in entries[1:]]
-    assert not own.unfinished
-    assert own.find(entries[1].id).document() == entries[1].document()
+    assert list(judgements.ended) == [entry.id for entry in entries[1:]]
+    assert not judgements.unfinished
+    assert judgements.find(entries[1].id).document() == entries[1].document()
     monkeypatch.setattr(module, "KEEP_SECONDS", -1.0)
     with pytest.raises(Refused):
-        own.find(entries[2].id)
-    assert not own.ended
+        judgements.find(entries[2].id)
+    assert not judgements.ended
 
 
 def test_a_bug_ends_one_judgement_and_no_worker(monkeypatch, capsys):
-    own = queue()
+    judgements = queue()
 
     async def judge():
         async with anyio.create_task_group() as group:
-            group.start_soon(own.run)
-            bad, good = own.submit("a", some(2))
+            group.start_soon(judgements.run)
+            bad, good = judgements.submit("a", some(2))
             await bad.done.wait()
             await good.done.wait()
-            own.close()
+            judgements.close()
             return bad, good
 
     def broken(entry, server):

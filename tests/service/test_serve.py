@@ -193,8 +193,8 @@ def test_a_client_continues_when_the_service_is_killed_and_started_again(start_s
     assert second.url == first.url
     assert httpx.get(f"{second.url}/health").json()["judged"] == len(texts)
     deadline = time.monotonic() + SECONDS
-    while left := [child for child in children if Path(f"/proc/{child}").exists()]:
-        assert time.monotonic() < deadline, left
+    while remaining := [child for child in children if Path(f"/proc/{child}").exists()]:
+        assert time.monotonic() < deadline, remaining
         time.sleep(0.05)
 
 

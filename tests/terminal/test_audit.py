@@ -99,8 +99,8 @@ def test_edits_are_printed_whole_and_each_unexpected_outcome_is_named():
 
 
 def test_a_kernel_without_a_judged_edit_is_named_once():
-    whole = [replace(SKIPPED, edit=edit, skipped="it needs sm_90.") for edit in ("loads split", "labels renamed")]
-    assert lines(Audit(300, 1, outcomes=[CAUGHT, *whole]))[-4:] == [
+    all_skipped = [replace(SKIPPED, edit=edit, skipped="it needs sm_90.") for edit in ("loads split", "labels renamed")]
+    assert lines(Audit(300, 1, outcomes=[CAUGHT, *all_skipped]))[-4:] == [
         "",
         "skipped saxpy ptx, 2 edits: it needs sm_90.",
         "",

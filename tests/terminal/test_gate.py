@@ -87,9 +87,9 @@ FAIL  REGRESSED  triad ptx  ratio        0.898  0.999  +11.3 %  +11.0 .. +11.8 %
 
 
 def test_a_command_is_not_cut_on_a_narrow_terminal():
-    place = {"sms": 132, "copiers": 20, "n": 1048576, "chunk": 16384, "tiles": 132, "steps": 8, "roles": 3}
+    size = {"sms": 132, "copiers": 20, "n": 1048576, "chunk": 16384, "tiles": 132, "steps": 8, "roles": 3}
     base, head = (
-        replace(run, cells=[replace(cell, size=place) for cell in run.cells])
+        replace(run, cells=[replace(cell, size=size) for cell in run.cells])
         for run in (counted({"a": BEFORE}), counted({"a": after(ptx_barriers=65)}))
     )
     text = printed(GateTable(gate(head, base, GateConfig())), width=80)
@@ -248,12 +248,12 @@ def test_annotations_are_escaped_workflow_text():
 
 def test_a_summary_that_is_too_long_is_cut_with_a_note():
     result = many(50)
-    whole = to_markdown(result)
-    assert summary(result) == whole
+    complete = to_markdown(result)
+    assert summary(result) == complete
     cut = summary(result, MOST_BYTES - 5000)
     assert len(cut.encode()) < 5200
     assert cut.splitlines()[-1].endswith("more lines are cut here: `ptxbench gate -o FILE.md` has them.")
-    assert summary(result, MOST_BYTES).splitlines()[-1].startswith(f"{len(whole.splitlines())} more lines are cut")
+    assert summary(result, MOST_BYTES).splitlines()[-1].startswith(f"{len(complete.splitlines())} more lines are cut")
 
 
 def test_markdown_has_a_marker_the_causes_and_the_rows():

@@ -146,8 +146,8 @@ def test_the_loops_with_most_executions_are_named():
         MachineInstruction(48, "@P0 BRA .L_x_1", (), 7), MachineInstruction(64, "EXIT"),
     )  # fmt: skip
     blocks = (BlockCount(0, 16, 1.0), BlockCount(16, 64, 30.0), BlockCount(64, 80, 1.0))
-    one = replace(CUDA, sass=code, machine=Executed(92, 92, 92, True, blocks=blocks))
-    assert printed(ListingView(one, "sass")).endswith(
+    listing = replace(CUDA, sass=code, machine=Executed(92, 92, 92, True, blocks=blocks))
+    assert printed(ListingView(listing, "sass")).endswith(
         "Loop 0010 to 0030: 3 instructions, unrolled by 2, 30 rounds, 90 executed (98 %).\n"
     )
 

@@ -44,7 +44,7 @@ def modules(*wanted):
 
 
 def renamed(ptx, entry, name):
-    """The same with another entry, and variables of the module by names of their own."""
+    """The module with another name of its entry, and with unique names of its variables."""
     text = ptx.replace(entry, name)
     for variable in set(VARIABLE.findall(text)) - {"extern"}:
         if name not in variable:

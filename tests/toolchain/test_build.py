@@ -58,15 +58,15 @@ def test_the_driver_as_assembler_leaves_no_figures_of_machine_code(build):
 
 
 def test_the_ptx_is_the_same_in_every_folder(build, tmp_path):
-    here = build(CUDA).ptx
+    in_this_folder = build(CUDA).ptx
     elsewhere = tmp_path / "naïve"
     elsewhere.mkdir()
     for name, shown in (("scale.cu", "scale.cu"), ("scalé.cu", "scal\\303\\251.cu")):
         (elsewhere / name).write_text(CUDA)
         built = toolchain.build(elsewhere / name, language="cuda", variant="cuda", entry="scale", arch="sm_90")
         assert built.cubin
-        assert built.ptx == here.replace("scale.cu", shown)
-    assert '.file\t1 "scale.cu"' in here
+        assert built.ptx == in_this_folder.replace("scale.cu", shown)
+    assert '.file\t1 "scale.cu"' in in_this_folder
 
 
 def test_line_information_leaves_the_machine_code_as_it_is(build, monkeypatch):

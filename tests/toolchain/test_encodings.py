@@ -53,14 +53,14 @@ def test_the_tables_are_of_one_version_of_nvdisasm():
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_shipped_kernel_has_the_texts_of_nvdisasm_and_few_need_it(arch):
     near = [code for code in shipped(arch) if not any(map(is_far, words_of(code)))]
-    known = [(code, encodings.texts(code, arch, version())) for code in near]
-    answered = [(code, texts) for code, texts in known if texts is not None]
+    texts_of_codes = [(code, encodings.texts(code, arch, version())) for code in near]
+    answered = [(code, texts) for code, texts in texts_of_codes if texts is not None]
     assert len(near) - len(answered) <= max(1, UNANSWERED * len(near))
     printed = sass.texts(lines.require("nvdisasm"), arch, b"".join(code for code, _ in answered))
     start = 0
     for _, texts in answered:
-        own = printed[start : start + len(texts)]
-        assert texts == [sass.relocated_text(text, -start * elf.INSTRUCTION_BYTES) for text in own]
+        of_nvdisasm = printed[start : start + len(texts)]
+        assert texts == [sass.relocated_text(text, -start * elf.INSTRUCTION_BYTES) for text in of_nvdisasm]
         start += len(texts)
 
 
@@ -80,11 +80,11 @@ def test_an_instruction_with_changed_bits_has_the_text_of_nvdisasm_or_none(arch)
     answered = 0
     for number, (word, text) in enumerate(zip(changed, Oracle([arch]).texts(changed), strict=True)):
         opcode = table.opcodes.get(word & OPCODE)
-        own = opcode.text(word, number * elf.INSTRUCTION_BYTES, 1 << 60) if opcode else None
-        if own is not None and text is not None:
-            assert own == text, f"{word:#034x}"
+        of_table = opcode.text(word, number * elf.INSTRUCTION_BYTES, 1 << 60) if opcode else None
+        if of_table is not None and text is not None:
+            assert of_table == text, f"{word:#034x}"
             answered += 1
-    assert answered > FLIPPED / 10  # else this test compares nothing
+    assert answered > FLIPPED / 10  # otherwise this test compares nothing
 
 
 def first(codes, opcode):
@@ -115,23 +115,23 @@ def test_one_unknown_bit_makes_nvdisasm_read_the_whole_kernel():
 
 
 def test_reuse_is_printed_only_of_an_instruction_that_yields():
-    kept = sorted({word for code in shipped("sm_90") for word in words_of(code) if word >> 122 & 7})[::10]
-    words = [changed for word in kept for changed in (word | YIELD, word & ~YIELD)]
+    with_reuse = sorted({word for code in shipped("sm_90") for word in words_of(code) if word >> 122 & 7})[::10]
+    words = [changed for word in with_reuse for changed in (word | YIELD, word & ~YIELD)]
     table = encodings.encodings("sm_90")
     compared = set()
     for number, (word, text) in enumerate(zip(words, Oracle(["sm_90"]).texts(words), strict=True)):
-        own = table.opcodes[word & OPCODE].text(word, number * elf.INSTRUCTION_BYTES, 1 << 60)
-        if own is not None and text is not None:
-            assert own == text
-            compared.add((bool(word & YIELD), ".reuse" in own))
+        of_table = table.opcodes[word & OPCODE].text(word, number * elf.INSTRUCTION_BYTES, 1 << 60)
+        if of_table is not None and text is not None:
+            assert of_table == text
+            compared.add((bool(word & YIELD), ".reuse" in of_table))
     assert compared == {(True, True), (False, False)}
 
 
-@pytest.mark.parametrize(("arch", "of"), [("sm_90", "12.9.86"), ("sm_72", None), ("sm_200", None)])
-def test_another_nvdisasm_or_architecture_has_no_table(arch, of):
+@pytest.mark.parametrize(("arch", "tool_version"), [("sm_90", "12.9.86"), ("sm_72", None), ("sm_200", None)])
+def test_another_nvdisasm_or_architecture_has_no_table(arch, tool_version):
     code = as_code(first(shipped("sm_90"), EXIT))
     assert encodings.texts(code, "sm_90", version()) is not None
-    assert encodings.texts(code, arch, of or version()) is None
+    assert encodings.texts(code, arch, tool_version or version()) is None
 
 
 def test_a_table_is_read_as_it_was_written():

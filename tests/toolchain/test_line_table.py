@@ -34,10 +34,10 @@ def built(name, language, arch):
 
 def resolved(code):
     """The instructions with addresses in place of labels, whatever their names."""
-    at = {label: f"{instruction.address:#x}" for instruction in code for label in instruction.labels}
+    addresses = {label: f"{instruction.address:#x}" for instruction in code for label in instruction.labels}
     return [
         dataclasses.replace(
-            instruction, labels=(), text=LABEL.sub(lambda match: at.get(match[0], match[0]), instruction.text)
+            instruction, labels=(), text=LABEL.sub(lambda match: addresses.get(match[0], match[0]), instruction.text)
         )
         for instruction in code
     ]
@@ -58,9 +58,9 @@ def test_lines_and_targets_are_those_of_nvdisasm(monkeypatch, name, language, ar
 def test_a_cubin_of_ptx_with_lines_of_cuda_c_has_those_of_the_ptx_too(name, language, arch):
     """So it is not assembled again."""
     build = built(name, language, arch)
-    again, _ = toolchain.assembled(locate.program("ptxas"), build.ptx, build.arch, toolchain.LINE_INFORMATION)
-    own, expected = (line_table.rows(elf.read(cubin), build.entry) for cubin in (build.cubin, again))
-    assert own == expected
+    assembled_again, _ = toolchain.assembled(locate.program("ptxas"), build.ptx, build.arch, toolchain.LINE_INFORMATION)
+    rows, expected = (line_table.rows(elf.read(cubin), build.entry) for cubin in (build.cubin, assembled_again))
+    assert rows == expected
     assert lines.with_line_information(build) == (build.cubin, build.report.sass_sha256)
 
 

@@ -36,8 +36,10 @@ def test_other_machine_code_than_that_of_the_build_is_detected(build):
 def test_each_instruction_has_the_line_of_ptx_that_it_was_made_from(build):
     annotated = lines.annotate(build(PTX, "twice"))
     text = ["", *PTX.splitlines()]
-    of = {instruction.text.split()[0]: text[instruction.line].split()[0] for instruction in annotated.instructions}
-    assert {name: of[name] for name in ("LDG.E", "STS", "LDS", "FFMA", "STG.E", "EXIT")} == {
+    opcode_of = {
+        instruction.text.split()[0]: text[instruction.line].split()[0] for instruction in annotated.instructions
+    }
+    assert {name: opcode_of[name] for name in ("LDG.E", "STS", "LDS", "FFMA", "STG.E", "EXIT")} == {
         "LDG.E": "ld.global.f32",
         "STS": "st.shared.f32",
         "LDS": "ld.shared.f32",

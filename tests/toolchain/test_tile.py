@@ -99,13 +99,15 @@ def test_tileiras_reads_no_file_of_the_user(tmp_path):
     """Its options name files: with what it needs to read and to start, as `assemble` runs it."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
-    own = tmp_path / "own"
-    own.mkdir()
+    folder = tmp_path / "own"
+    folder.mkdir()
     tool = tile.find()
     for arguments in (["--gpu-name=sm_90", str(secret), "-o", "out"], [f"--output-file={secret}", "--help"]):
-        with tools.start(tool, arguments, own, read=tile.libraries(tool), starts=tile.programs(tool)) as process:
+        with tools.start(tool, arguments, folder, read=tile.libraries(tool), starts=tile.programs(tool)) as process:
             process.communicate(timeout=60)
     assert secret.read_bytes() == b"secret"
-    with tools.start(tool, ["--gpu-name=sm_90", str(secret), "-o", "out"], own, read=tile.libraries(tool)) as process:
+    with tools.start(
+        tool, ["--gpu-name=sm_90", str(secret), "-o", "out"], folder, read=tile.libraries(tool)
+    ) as process:
         _, message = process.communicate(timeout=60)
     assert b"ermission denied" in message

@@ -54,11 +54,11 @@ def attempts(tmp_path):
 
 
 def test_the_targets_are_the_ptxas_targets_from_sm_75_on_in_order():
-    known = targets()
-    assert known[:3] == ("sm_75", "sm_80", "sm_86")
-    assert known.index("sm_90") + 1 == known.index("sm_90a")
-    assert known.index("sm_120") + 1 == known.index("sm_120f") == known.index("sm_120a") - 1
-    assert list(map(architecture.number, known)) == sorted(map(architecture.number, known))
+    all_targets = targets()
+    assert all_targets[:3] == ("sm_75", "sm_80", "sm_86")
+    assert all_targets.index("sm_90") + 1 == all_targets.index("sm_90a")
+    assert all_targets.index("sm_120") + 1 == all_targets.index("sm_120f") == all_targets.index("sm_120a") - 1
+    assert list(map(architecture.number, all_targets)) == sorted(map(architecture.number, all_targets))
 
 
 def test_without_ptxas_there_are_no_targets(no_wheels):

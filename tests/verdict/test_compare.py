@@ -119,8 +119,8 @@ def clocked(run, *, alone=(1755.0, 1755.0), block=1755.0):
     """The run, its kernels at these clocks alone, (cuda, ptx), and its blocks at that; None for an unknown one."""
     solo = dict(zip("AB", alone, strict=True)) if None not in alone else {}
 
-    def at_clock(one):
-        return replace(one, solo_mhz=solo, clock_mhz=[block] * len(one.ns) if block else [])
+    def at_clock(timed_round):
+        return replace(timed_round, solo_mhz=solo, clock_mhz=[block] * len(timed_round.ns) if block else [])
 
     return replace(run, cells=[replace(one, rounds=[*map(at_clock, one.rounds)]) for one in run.cells])
 
@@ -145,8 +145,8 @@ def test_a_change_of_time_must_be_one_of_clock_cycles_too(metric, us, alone, blo
     head = clocked(timed(2, "0000bbbb", triad=(Kernel(us[0], "B"), Kernel(us[1], "B"))), alone=alone, block=block)
     (row,) = [row for row in compare(base, head, metric).rows if row.variant == "ptx"]
     assert (row.verdict, row.reason) == (verdict, "CLOCK-DEPENDENT" if verdict == "INCONCLUSIVE" else None)
-    known = block if metric == "time" else alone[0]
-    assert (row.change_in_cycles is None) == (known is None)
+    mhz = block if metric == "time" else alone[0]
+    assert (row.change_in_cycles is None) == (mhz is None)
     if verdict == "INCONCLUSIVE":
         assert re.fullmatch(r": times and clock cycles disagree; lock the clock by nvidia-smi -lgc MHZ for both runs\. "
                             r"It is [+-]\d+\.\d % in time and [+-]\d+\.\d % in cycles\.", reason(row))  # fmt: skip
@@ -226,8 +226,8 @@ def test_the_control_is_not_a_row():
 def with_control(run, off):
     """With a control, one kernel measured against itself; its second time is off by that share."""
     rng = np.random.default_rng(9)
-    alike = {"cuda": Kernel(50), "ptx": Kernel(50 * (1 + off))}
-    return replace(run, cells=[*run.cells, cell(rng, "A/A control", {"n": 64}, alike, control=True)])
+    kernels = {"cuda": Kernel(50), "ptx": Kernel(50 * (1 + off))}
+    return replace(run, cells=[*run.cells, cell(rng, "A/A control", {"n": 64}, kernels, control=True)])
 
 
 # by how much the control is off, verdict and reason of a kernel that is 12 % slower

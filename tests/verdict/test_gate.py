@@ -62,10 +62,10 @@ PATHS = [
 ]
 
 
-@pytest.mark.parametrize(("before", "after", "left"), PATHS)
-def test_loads_leave_the_read_only_path_if_other_loads_replace_them(before, after, left):
+@pytest.mark.parametrize(("before", "after", "leaves"), PATHS)
+def test_loads_leave_the_read_only_path_if_other_loads_replace_them(before, after, leaves):
     builds = [BuildReport("s", "p", "m", opcodes=counts) for counts in (before, after)]
-    assert left_read_only(*builds) is left
+    assert left_read_only(*builds) is leaves
 
 
 def test_loads_that_leave_the_read_only_path_fail():
@@ -83,9 +83,9 @@ def test_loads_that_leave_the_read_only_path_fail():
 def executing(code, executed):
     """The run in which the handwritten kernels executed these opcodes, as other machine code."""
     run = with_sass(BASE, "ptx", code)
-    return replace(run, cells=[replace(one, variants={
-        **one.variants, "ptx": replace(one.variants["ptx"], opcodes=executed)
-    }) for one in run.cells])  # fmt: skip
+    return replace(run, cells=[replace(cell, variants={
+        **cell.variants, "ptx": replace(cell.variants["ptx"], opcodes=executed)
+    }) for cell in run.cells])  # fmt: skip
 
 
 # executed opcodes before and after, a metric that fails or warns, the exit status
@@ -124,9 +124,9 @@ MACHINE = [
 def test_executed_machine_instructions_are_judged_if_both_sides_have_them(before, after, code):
     def derived(code, numbers):
         run = with_sass(BASE, "ptx", code)
-        return replace(run, cells=[replace(one, variants={
-            **one.variants, "ptx": replace(one.variants["ptx"], executed=ExecutedReport(*numbers))
-        }) for one in run.cells])  # fmt: skip
+        return replace(run, cells=[replace(cell, variants={
+            **cell.variants, "ptx": replace(cell.variants["ptx"], executed=ExecutedReport(*numbers))
+        }) for cell in run.cells])  # fmt: skip
 
     assert gate(derived("y", after), derived("x", before), GateConfig()).exit_status == code
 
@@ -315,7 +315,8 @@ def test_a_limit_is_broken_in_time_and_in_clock_cycles(of_ptx, verdict):
     head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
     solo = {"A": 1755.0, "B": of_ptx} if of_ptx else {}
     cells = [
-        replace(one_cell, rounds=[replace(one, solo_mhz=solo) for one in one_cell.rounds]) for one_cell in head.cells
+        replace(one_cell, rounds=[replace(timed_round, solo_mhz=solo) for timed_round in one_cell.rounds])
+        for one_cell in head.cells
     ]
     outcome = gate(replace(head, cells=cells), TIMED, config)
     [limited] = [row for row in outcome.rows if row.limit]

@@ -105,15 +105,15 @@ APART = {"cuda": (1000, 1000), "ptx": (950, 950)}
 )  # fmt: skip
 def test_counts_can_only_agree_with_a_prediction(kernels, prediction, executed, counts, grounds):
     loaded = predicting(kernels, prediction)
-    of = {"cuda": Kernel(counts=sectors(counts[0])), "ptx": Kernel(counts=sectors(counts[1]), code="B")}
-    (verdict,) = judged(loaded, recorded(loaded, of, executed=executed))
+    variants = {"cuda": Kernel(counts=sectors(counts[0])), "ptx": Kernel(counts=sectors(counts[1]), code="B")}
+    (verdict,) = judged(loaded, recorded(loaded, variants, executed=executed))
     assert (verdict.verdict, verdict.rests_on) == (prediction, ("expected", *grounds))
 
 
 def test_traffic_that_is_less_in_one_count_and_more_in_another_suggests_no_verdict(kernels):
     loaded = predicting(kernels, "wins")
-    of = {"cuda": Kernel(counts=sectors(64, 10)), "ptx": Kernel(counts=sectors(32, 20), code="B")}
-    (verdict,) = judged(loaded, recorded(loaded, of))
+    variants = {"cuda": Kernel(counts=sectors(64, 10)), "ptx": Kernel(counts=sectors(32, 20), code="B")}
+    (verdict,) = judged(loaded, recorded(loaded, variants))
     assert verdict.rests_on == ("expected",)
 
 
@@ -128,27 +128,30 @@ def test_a_row_with_another_grid_is_not_compared_by_traffic(kernels):
 
 def test_a_run_with_another_launch_than_that_of_the_pair_does_not_count(kernels):
     loaded = predicting(kernels, "ties")
-    of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
+    variants = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
     launch = LaunchReport((4, 1, 1), (256, 1, 1))
-    (verdict,) = judged(loaded, recorded(loaded, of, launch=launch))
+    (verdict,) = judged(loaded, recorded(loaded, variants, launch=launch))
     assert (verdict.rests_on, verdict.stale) == (("expected",), True)
-    (verdict,) = judged(loaded, recorded(loaded, of, launch=launch, size={"n": 999}))  # no size of the pair
+    (verdict,) = judged(loaded, recorded(loaded, variants, launch=launch, size={"n": 999}))  # no size of the pair
     assert verdict.rests_on == ("expected", "counted")
 
 
 @pytest.mark.parametrize("stale", ["cuda", "ptx"])
 def test_a_run_of_other_kernels_does_not_count(kernels, stale):
     loaded = predicting(kernels, "ties")
-    of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
-    (verdict,) = judged(loaded, recorded(loaded, of, stale=[stale]))
+    variants = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
+    (verdict,) = judged(loaded, recorded(loaded, variants, stale=[stale]))
     assert (verdict.rests_on, verdict.stale, verdict.cell) == (("expected",), True, None)
     assert evidence_words(verdict) == "the kernels have changed since the recorded run"
 
 
 def test_a_wrong_result_is_wrong_with_any_prediction(kernels):
     loaded = predicting(kernels, "wins")
-    of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(status=WRONG, reason="y[0] is 1, expected 2", code="B")}
-    (verdict,) = judged(loaded, recorded(loaded, of))
+    variants = {
+        "cuda": Kernel(counts=sectors(64)),
+        "ptx": Kernel(status=WRONG, reason="y[0] is 1, expected 2", code="B"),
+    }
+    (verdict,) = judged(loaded, recorded(loaded, variants))
     assert (verdict.verdict, verdict.rests_on) == ("wrong", ("executed",))
 
 
@@ -158,9 +161,13 @@ def test_a_variant_that_must_be_wrong_has_a_row_and_a_run_that_shows_it(kernels)
     assert [(verdict.variant, verdict.verdict, verdict.rests_on) for verdict in judged(loaded)][1:] == [
         ("ptx.bad", "wrong", ("expected",))
     ]
-    of = {"cuda": Kernel(counts={}), "ptx": Kernel(counts={}, code="B"), "ptx.bad": Kernel(status=MUST_FAIL, code="C")}
-    assert judged(loaded, recorded(loaded, of))[1].rests_on == ("expected", "executed")
-    assert judged(loaded, recorded(loaded, of, stale=["ptx.bad"]))[1].rests_on == ("expected",)
+    variants = {
+        "cuda": Kernel(counts={}),
+        "ptx": Kernel(counts={}, code="B"),
+        "ptx.bad": Kernel(status=MUST_FAIL, code="C"),
+    }
+    assert judged(loaded, recorded(loaded, variants))[1].rests_on == ("expected", "executed")
+    assert judged(loaded, recorded(loaded, variants, stale=["ptx.bad"]))[1].rests_on == ("expected",)
 
 
 @pytest.mark.parametrize(
@@ -215,8 +222,8 @@ def test_ptx_is_not_the_only_way_if_a_row_in_another_language_exists(kernels):
 def test_the_table_explains_the_words_that_it_has_and_says_that_nothing_was_measured(kernels):
     (kernels / "cuda" / "scale.cu").write_text(CUDA)
     loaded = predicting(kernels, "wins")
-    of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(32), code="B")}
-    table = scoreboard_table(judged(loaded, recorded(loaded, of, executed=FEWER)))
+    variants = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(32), code="B")}
+    table = scoreboard_table(judged(loaded, recorded(loaded, variants, executed=FEWER)))
     assert [[*row] for row in table.rows] == [
         ["scale", "sm_90", "wins", "expected, counted, executed", "0.727 to 0.9 × instr., 0.5 × sectors of cuda"]
     ]

@@ -163,8 +163,8 @@ VERDICTS = [
 
 @pytest.mark.parametrize(("cuda", "ptx", "labels", "noise", "verdict"), VERDICTS)
 def test_from_three_processes_on_there_is_a_verdict_unless_a_label_forbids_it(cuda, ptx, labels, noise, verdict):
-    one = dataclasses.replace(timed(cuda, ptx, processes=3), labels=labels)
-    assert finding(one, noise and Interval(noise[0], 0, noise[1])).endswith(f"; {verdict}).")
+    tested_cell = dataclasses.replace(timed(cuda, ptx, processes=3), labels=labels)
+    assert finding(tested_cell, noise and Interval(noise[0], 0, noise[1])).endswith(f"; {verdict}).")
 
 
 # ns of cuda, of ptx, MHz of cuda alone in three rounds, of ptx, verdict
@@ -180,12 +180,12 @@ CLOCKS = [
 
 @pytest.mark.parametrize(("cuda", "ptx", "of_cuda", "of_ptx", "verdict"), CLOCKS)
 def test_a_difference_in_time_that_is_not_in_cycles_gives_no_verdict(cuda, ptx, of_cuda, of_ptx, verdict):
-    one = timed(cuda, ptx, processes=3)
+    tested_cell = timed(cuda, ptx, processes=3)
     clocked = [
         dataclasses.replace(measured, solo_mhz={"A": a, "B": b})
-        for measured, a, b in zip(one.rounds, of_cuda, of_ptx, strict=True)
+        for measured, a, b in zip(tested_cell.rounds, of_cuda, of_ptx, strict=True)
     ]
-    sentence = finding(dataclasses.replace(one, rounds=clocked))
+    sentence = finding(dataclasses.replace(tested_cell, rounds=clocked))
     if " " in verdict:
         verdict = f"INCONCLUSIVE: CLOCK-DEPENDENT, {verdict}; lock the clock by nvidia-smi -lgc MHZ"
     assert sentence.endswith(f"; {verdict}).")
@@ -193,24 +193,24 @@ def test_a_difference_in_time_that_is_not_in_cycles_gives_no_verdict(cuda, ptx, 
 
 def test_an_interval_around_one_shows_no_difference():
     blocks = [[1000, 1000 + i, 1000 - i, 1000] for i in (-9, -5, -3, -1, 2, 4, 6, 8, 3, -4)]
-    one = dataclasses.replace(timed(1, 1), rounds=[Round(0, 0, ("cuda", "ptx"), "A", [
+    tested_cell = dataclasses.replace(timed(1, 1), rounds=[Round(0, 0, ("cuda", "ptx"), "A", [
         [a, b + i, b + i, a] for (a, b, _, _), i in zip(blocks, (-9, -5, -3, -1, 2, 4, 6, 8, 3, -4), strict=True)]
     )])  # fmt: skip
-    assert finding(one).startswith("ptx is not measurably faster or slower than cuda (99 % interval -")
+    assert finding(tested_cell).startswith("ptx is not measurably faster or slower than cuda (99 % interval -")
 
 
 def test_times_of_the_same_machine_code_are_not_ranked():
-    one = timed(1000, 800)
+    tested_cell = timed(1000, 800)
     same = {
         name: dataclasses.replace(result, build=BuildReport("s", "p", sass_sha256="A"))
-        for name, result in one.variants.items()
+        for name, result in tested_cell.variants.items()
     }
-    assert finding(dataclasses.replace(one, variants=same)) == "ptx is the same machine code as cuda."
+    assert finding(dataclasses.replace(tested_cell, variants=same)) == "ptx is the same machine code as cuda."
 
 
 def test_bits_that_differ_are_reported():
-    one = dataclasses.replace(against(counted("A", MIX)), labels=["BITS-DIFFER ptx"])
-    assert finding(one).endswith("ptx wrote different bits than the first variant, with equal values.")
+    tested_cell = dataclasses.replace(against(counted("A", MIX)), labels=["BITS-DIFFER ptx"])
+    assert finding(tested_cell).endswith("ptx wrote different bits than the first variant, with equal values.")
 
 
 @pytest.mark.parametrize(
@@ -223,12 +223,12 @@ def test_bits_that_differ_are_reported():
     ],
 )  # fmt: skip
 def test_launches_with_different_output_bits_are_reported(checks, words):
-    alike = against(counted("A", MIX))
+    same_code = against(counted("A", MIX))
     variants = {
         name: dataclasses.replace(result, check=dataclasses.replace(CHECK, deterministic=checks[name]))
-        for name, result in alike.variants.items()
+        for name, result in same_code.variants.items()
     }
-    assert finding(dataclasses.replace(alike, variants=variants)) == f"ptx is the same machine code as cuda.{words}"
+    assert finding(dataclasses.replace(same_code, variants=variants)) == f"ptx is the same machine code as cuda.{words}"
 
 
 def test_a_weak_oracle_is_reported_and_no_time_is_compared():
@@ -243,13 +243,13 @@ def test_a_weak_oracle_is_reported_and_no_time_is_compared():
 
 
 def test_wrong_results_come_first():
-    one = cell({
+    tested_cell = cell({
         "cuda": variant("cuda", status="skipped", reason="NVRTC is not there."),
         "ptx": variant(status="unsupported", reason="line 9."),
         "ptx.a": variant(status="broken", reason="reads past the end."),
         "ptx.b": variant(status="wrong", reason="y[0] is 1."),
     })  # fmt: skip
-    assert [str(problem) for problem in problems(one)] == [
+    assert [str(problem) for problem in problems(tested_cell)] == [
         "ptx.b is wrong: y[0] is 1.",
         "ptx.a is broken: reads past the end.",
         "ptx is beyond the emulator: line 9.",
@@ -258,10 +258,10 @@ def test_wrong_results_come_first():
 
 
 def test_variants_with_the_same_reason_are_reported_together():
-    one = cell(
+    tested_cell = cell(
         {name: variant("cuda", status="skipped", reason="no NVRTC.") for name in ("cuda", "cuda@fast", "cuda.b")}
     )
-    assert [str(problem) for problem in problems(one)] == ["cuda, cuda@fast and cuda.b are skipped: no NVRTC."]
+    assert [str(problem) for problem in problems(tested_cell)] == ["cuda, cuda@fast and cuda.b are skipped: no NVRTC."]
 
 
 def test_sizes_with_the_same_finding_share_a_closing_line():
@@ -398,7 +398,7 @@ def test_if_times_allow_no_verdict_no_row_is_certainly_the_fastest(rounds, label
 
 
 @pytest.mark.parametrize(
-    ("own", "base", "words"),
+    ("value", "other_value", "words"),
     [
         (88,    100,    "12 % fewer"),
         (997,   1000,   "0.3 % fewer"),
@@ -408,5 +408,5 @@ def test_if_times_allow_no_verdict_no_row_is_certainly_the_fastest(rounds, label
         (1,     99999,  "99.9 % fewer"),  # some are left
     ],
 )  # fmt: skip
-def test_a_difference_is_written_in_words(own, base, words):
-    assert difference(own, base) == words
+def test_a_difference_is_written_in_words(value, other_value, words):
+    assert difference(value, other_value) == words

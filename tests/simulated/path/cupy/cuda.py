@@ -259,13 +259,14 @@ class Runtime(SimpleNamespace):
             return next(read for number, read in DEVICE_ATTRIBUTES.values() if number == attrib)()
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:
-        of = gpu.device
+        figures = gpu.device
         with call("cudaGetDeviceProperties", context=False):
             return {
-                "name": of.name.encode(), "major": of.capability[0], "minor": of.capability[1],
-                "multiProcessorCount": of.sms, "totalGlobalMem": of.memory_bytes, "l2CacheSize": of.l2_bytes,
-                "maxThreadsPerMultiProcessor": of.sm_threads,
-                "ECCEnabled": int(of.ecc),
+                "name": figures.name.encode(), "major": figures.capability[0], "minor": figures.capability[1],
+                "multiProcessorCount": figures.sms, "totalGlobalMem": figures.memory_bytes,
+                "l2CacheSize": figures.l2_bytes,
+                "maxThreadsPerMultiProcessor": figures.sm_threads,
+                "ECCEnabled": int(figures.ecc),
             }  # fmt: skip
 
     def deviceGetPCIBusId(self, device: int) -> str:

@@ -1,4 +1,5 @@
-"""The simulated device and its faults: the JSON of one environment variable. See README in __init__."""
+"""The simulated device and its faults: the JSON of one environment variable. tests/simulated/__init__.py describes
+it."""
 
 from __future__ import annotations
 
@@ -126,9 +127,9 @@ def read() -> Script:
     """The script of this process. Raises KeyError if there is no script, TypeError for an unknown field."""
     script = json.loads(os.environ[VARIABLE])
     device = script.pop("device", "H100")
-    named = device if isinstance(device, str) else device.pop("like", "H100")
+    gpu_name = device if isinstance(device, str) else device.pop("like", "H100")
     changes: dict[str, Any] = {} if isinstance(device, str) else device
-    plain = {entry.name: getattr(DEVICES[named], entry.name) for entry in fields(Device)}
+    plain = {entry.name: getattr(DEVICES[gpu_name], entry.name) for entry in fields(Device)}
     return Script(
         device=Device(**{**plain, **changes}),
         host_ns={**HOST_NS, **script.pop("host_ns", {})},

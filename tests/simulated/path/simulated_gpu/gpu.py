@@ -39,15 +39,15 @@ class L2:
 
     def touch(self, address: int, size: int, *, writes: bool) -> tuple[int, int, int]:
         """Bytes that come from memory, that were here, and that are written back to make room."""
-        known, dirty = self.held.pop(address, (0, 0))
-        warm = min(known, size) if size <= self.size else 0
-        stays = min(max(size, known), self.size)
-        self.held[address] = stays, stays if writes else min(dirty, stays)
-        self.used += stays - known
+        held, dirty = self.held.pop(address, (0, 0))
+        warm = min(held, size) if size <= self.size else 0
+        staying = min(max(size, held), self.size)
+        self.held[address] = staying, staying if writes else min(dirty, staying)
+        self.used += staying - held
         back = 0
         while self.used > self.size:
-            _, (gone, lost) = self.held.popitem(last=False)
-            self.used -= gone
+            _, (evicted, lost) = self.held.popitem(last=False)
+            self.used -= evicted
             back += lost
         return size - warm, warm, back
 
@@ -194,7 +194,7 @@ class Gpu:
         return stream
 
     def enqueue(self, stream: Stream, perform: Callable[[float], float]) -> Operation:
-        """Have it performed as late as the host can tell, or with the graph that is captured."""
+        """Perform it as late as the host can notice, or with the captured graph."""
         operation = Operation(perform, self.host)
         if stream.spoilt:
             raise Failure(901)
@@ -363,10 +363,10 @@ def start_warm() -> None:
     each worker would only be spent on simulated launches."""
     from ptxbench.measure import experiment
 
-    whole = experiment.warm_up
+    real_warm_up = experiment.warm_up
 
     def warm_up(contrasts: Any, settings: Any, host: Any) -> bool:
-        return whole(contrasts, replace(settings, warm_up_seconds=0), host)
+        return real_warm_up(contrasts, replace(settings, warm_up_seconds=0), host)
 
     experiment.warm_up = warm_up
 

@@ -78,10 +78,10 @@ def load(image: bytes, script: Script) -> Module:
     device = script.device
     if not image.startswith(b"\x7fELF"):
         return Module(*translated(image.decode("ascii"), script))
-    known = Path(script.folder) / "cubins" / sha256(image)
-    if not known.exists():
+    recorded = Path(script.folder) / "cubins" / sha256(image)
+    if not recorded.exists():
         raise LookupError("The simulated device knows no PTX of this cubin: it was not made by ptxbench.toolchain.")
-    ptx, arch, messages = json.loads(known.read_bytes())
+    ptx, arch, messages = json.loads(recorded.read_bytes())
     major, minor = (int(group) for group in re.fullmatch(r"sm_(\d+)(\d)[af]?", arch).groups())  # type: ignore[union-attr]
     exact = not arch[-1].isdigit()
     if major != device.capability[0] or minor > device.capability[1] or (exact and minor != device.capability[1]):
@@ -266,8 +266,8 @@ def prepare(
         else:
             if target not in blocks:
                 blocks.append(target)
-            place = address - target.address
-            values.append((blocks.index(target), (place, content[8:]) if is_map else place))
+            offset = address - target.address
+            values.append((blocks.index(target), (offset, content[8:]) if is_map else offset))
     places = tuple(memory.find(block.address, block.size) for block in blocks)
     return Prepared(kernel, tuple(grid), tuple(block), cluster, shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
 

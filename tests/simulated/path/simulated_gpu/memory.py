@@ -201,9 +201,9 @@ class Memory:
     def copy(self, to: int, source: int, size: int) -> None:
         region, start = self.find(source, size)
         pieces = region.parts(start, size)
-        target, at = self.find(to, size)
+        target, offset = self.find(to, size)
         for piece in pieces:
-            target.write(at + piece.start - start, piece.size, piece.chunk, piece.offset)
+            target.write(offset + piece.start - start, piece.size, piece.chunk, piece.offset)
 
     def fill(self, address: int, value: int, size: int) -> None:
         region, start = self.find(address, size)
@@ -223,10 +223,10 @@ class Pool:
         size = max(-(-size // UNIT), 1) * UNIT
         fitting = sorted((gap.size, gap.address) for gap in self.free if gap.size >= size)
         if fitting:
-            whole, address = fitting[0]
-            self.free.remove(Block(address, whole))
-            if whole > size:
-                self.free.append(Block(address + size, whole - size))
+            gap_size, address = fitting[0]
+            self.free.remove(Block(address, gap_size))
+            if gap_size > size:
+                self.free.append(Block(address + size, gap_size - size))
         else:
             try:
                 address = self.malloc(size)
@@ -249,12 +249,12 @@ class Pool:
 
     def trim(self) -> int:
         """Give back the regions that are free as a whole; how many."""
-        whole = [gap for gap in self.free if self.regions.get(gap.address) == gap.size]
-        for gap in whole:
+        free_regions = [gap for gap in self.free if self.regions.get(gap.address) == gap.size]
+        for gap in free_regions:
             self.free.remove(gap)
             del self.regions[gap.address]
             self.release(gap.address)
-        return len(whole)
+        return len(free_regions)
 
     @property
     def kept(self) -> int:
