@@ -203,7 +203,7 @@ def test_wrong_kernels_controls_and_unjudged_rows_are_not_in_a_series():
     control = on_gpu(2)
     control = replace(control, cells=[replace(cell, pair="control", control=True) for cell in control.cells])
     collection = collected(on_gpu(0), throttled, control, emulated(3, after(status="wrong")))
-    series = {(entry.place.pair, entry.place.variant, entry.place.metric.name): entry for entry in collection.series()}
+    series = {(entry.key.pair, entry.key.variant, entry.key.metric.name): entry for entry in collection.series()}
     assert (collection.unjudged, len(series["triad", "ptx", "ratio"].points)) == (3, 1)
     assert ("triad", "ptx", "ptx_barriers") not in series
     assert not any(pair == "control" for pair, *_ in series)

@@ -186,7 +186,7 @@ def test_the_recorded_answer_is_what_triton_answers_today(monkeypatch, tmp_path)
         recorded = (KERNELS.parent / "tests" / "toolchain" / "triton" / "scale.ptx").read_text()
         monkeypatch.setattr("ptxbench.cache.remember_once", lambda key, make: make())
         answer = {"ptx": recorded, "shared_bytes": 16, "workspace_bytes": 0}
-        monkeypatch.setattr(triton.PROCESS.__class__, "asked", lambda process, request, file: answer)
+        monkeypatch.setattr(triton.PROCESS.__class__, "ask", lambda process, request, file: answer)
         again = triton.compiled(SCALE.encode(), "scale.triton.py", "scale", "sm_90", SIGNATURE)
         heading = recorded[: recorded.index("//\n")]
         assert again == dataclasses.replace(output, ptx=heading + output.ptx)

@@ -37,7 +37,7 @@ def answered(monkeypatch):
 
     def answer(**parts):
         fields = {"ptx": RECORDED, "shared_bytes": 16, "workspace_bytes": 0, **parts}
-        monkeypatch.setattr(triton.PROCESS.__class__, "asked", lambda process, request, file: fields)
+        monkeypatch.setattr(triton.PROCESS.__class__, "ask", lambda process, request, file: fields)
 
     answer()
     return answer
