@@ -337,11 +337,11 @@ def require_elements(name: str, declared: CudaParameter | None, array: NDArray[A
         return
     wanted = TYPES[pointee.number]
     if wanted.name == "bf16":
-        same = array.dtype in (bf16, np.uint16)
+        same_type = array.dtype in (bf16, np.uint16)
     else:
-        same = array.dtype.itemsize == wanted.dtype.itemsize and is_float(array.dtype) == wanted.floating
-        same &= array.dtype != bf16
-    if not same:
+        same_type = array.dtype.itemsize == wanted.dtype.itemsize and is_float(array.dtype) == wanted.floating
+        same_type &= array.dtype != bf16
+    if not same_type:
         expected = "ml_dtypes.bfloat16" if wanted.name == "bf16" else f"numpy.{wanted.dtype.name}"
         raise UsageError(f"'{name}' is declared as {declared.declaration}; expected {expected}, found {array.dtype}.")
 

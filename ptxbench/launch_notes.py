@@ -21,7 +21,7 @@ def legality_notes(legality: Legality) -> Iterator[str]:
 def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
     """A sentence for each kind of matrix instruction on how its arithmetic is known."""
     for origin in dict.fromkeys(models.values()):
-        opcodes = ", ".join(opcode for opcode, known in models.items() if known == origin)
+        opcodes = ", ".join(opcode for opcode, origin_of_model in models.items() if origin_of_model == origin)
         if origin != EXACT:
             yield f"{opcodes}: adds up by a model of {arch}, which {origin}"
 

@@ -493,15 +493,15 @@ def declared(arg: Scalar, size: Size) -> float:
 
 def draw_scalar(arg: Scalar, rng: np.random.Generator, size: Size) -> float:
     """Another value for a scalar: as `Scalar.values` says, or around its own value."""
-    whole = not is_float(arg.dtype)
+    is_integer = not is_float(arg.dtype)
     if callable(arg.values):
         return arg.values(rng, **size)
     if arg.values is not None:
         low, high = arg.values
-        return int(rng.integers(int(low), int(high), endpoint=True)) if whole else float(rng.uniform(low, high))
+        return int(rng.integers(int(low), int(high), endpoint=True)) if is_integer else float(rng.uniform(low, high))
     if callable(arg.value):
         return arg.value(**size)
-    if whole:
+    if is_integer:
         low, high = sorted((int(arg.value) // 2, 2 * int(arg.value) or 8))
         limits = np.iinfo(arg.dtype)
         return int(rng.integers(max(low, int(limits.min)), min(high, int(limits.max)), endpoint=True))

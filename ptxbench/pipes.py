@@ -212,7 +212,7 @@ def multiply_adds(opcode: str) -> float | None:
     Those with structured sparsity (.SP) need half of their shape.
     """
     shape = next((worth for word in opcode.split(".") if (worth := of_shape(word)) is not None), None)
-    cost = next((known for pattern, known in COSTS if pattern.match(opcode)), None)
+    cost = next((cost_of_class for pattern, cost_of_class in COSTS if pattern.match(opcode)), None)
     if shape is None or cost is None:
         return None
     return shape * cost * (0.5 if ".SP" in opcode else 1)

@@ -436,8 +436,8 @@ def require_sound(run: RunDocument, name: str) -> None:
 def require_sound_launch(launch: LaunchReport, where: str) -> None:
     extents = {"grid": launch.grid, "block": launch.block, "cluster": launch.cluster or (1, 1, 1)}
     for extent, threads in extents.items():
-        whole = len(threads) == 3 and all(type(count) is int for count in threads)
-        require(whole, f"{where}: {extent}", "three whole numbers", list(threads))
+        is_valid = len(threads) == 3 and all(type(count) is int for count in threads)
+        require(is_valid, f"{where}: {extent}", "three whole numbers", list(threads))
     counted = type(launch.launches) is int and launch.launches > 0
     require(counted, f"{where}: launches", "a whole number over 0", launch.launches)
 

@@ -173,7 +173,7 @@ def metric_of(cell: Cell) -> str | None:
 def has_number(cell: Cell, name: str, metric: str) -> bool:
     if metric != TIME:
         return BY_NAME[metric].of(cell, name) is not None
-    timed = {variant for one in cell.rounds for variant in one.contrast}
+    timed = {variant for timed_round in cell.rounds for variant in timed_round.contrast}
     return name in timed if name == REFERENCE else stats.ratio(cell.rounds, name, REFERENCE) is not None
 
 
@@ -210,7 +210,7 @@ def no_verdict(cell: Cell, names: Iterable[str]) -> str | None:
     """Why times of these rows allow no verdict, in words; None if they do."""
     processes = min(
         (
-            len({one.process for one in cell.rounds if one.contrast == (REFERENCE, name)})
+            len({timed_round.process for timed_round in cell.rounds if timed_round.contrast == (REFERENCE, name)})
             for name in names
             if name != REFERENCE
         ),

@@ -114,7 +114,7 @@ def no_share(cell: Cell) -> str | None:
     """
     if cell.cache != COLD or L2_PARTIAL in cell.labels:
         return "data may be in L2 before the launch"
-    if cell.limits is None or all(one.timing == SLOPE for one in cell.rounds):
+    if cell.limits is None or all(timed_round.timing == SLOPE for timed_round in cell.rounds):
         return None
     moved, written = cell.work["bytes"], cell.work.get("written", cell.work["bytes"])
     staying_bytes = written if cell.limits.l2_bytes is None else min(written, cell.limits.l2_bytes)
@@ -137,7 +137,7 @@ def rate_of(limits: RooflineLimits, unit: str | None, clock_mhz: float | None) -
 
 def clock_mhz(rounds: Sequence[Round]) -> float | None:
     """The median SM clock of all blocks."""
-    clocks = [clock for one in rounds for clock in one.clock_mhz if clock is not None]
+    clocks = [clock for timed_round in rounds for clock in timed_round.clock_mhz if clock is not None]
     return median(clocks) if clocks else None
 
 
@@ -182,7 +182,7 @@ def disproved(cell: Cell, device: Device) -> Cell:
         why = impossible(cell, result, ns / 1e9, spec, device.l2_bytes) if ns is not None else None
         variants[name] = replace(result, status=BROKEN, reason=why) if why else result
     broken = {name for name in variants if variants[name] is not cell.variants[name]}
-    remaining_rounds = [one for one in cell.rounds if not broken & set(one.contrast)]
+    remaining_rounds = [timed_round for timed_round in cell.rounds if not broken & set(timed_round.contrast)]
     return replace(cell, variants=variants, rounds=remaining_rounds) if broken else cell
 
 

@@ -34,8 +34,8 @@ def column(values: Sequence[float | None], unit: str = "") -> tuple[str, list[st
     magnitudes = sorted(abs(value) for value in values if value)
     least, greatest = (magnitudes[0], magnitudes[-1]) if magnitudes else (0.0, 0.0)
     power = prefix_power(least, greatest, counted=unit in ("", "B"))
-    whole = power == 0 and all(value == int(value) for value in magnitudes) and unit in ("", "B")
-    decimals = 0 if whole else decimals_for(least / 10.0**power, greatest / 10.0**power)
+    are_integers = power == 0 and all(value == int(value) for value in magnitudes) and unit in ("", "B")
+    decimals = 0 if are_integers else decimals_for(least / 10.0**power, greatest / 10.0**power)
     return PREFIXES[power] + unit, [fixed(None if value is None else value / 10.0**power, decimals) for value in values]
 
 

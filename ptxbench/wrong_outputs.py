@@ -84,11 +84,11 @@ class WrongOutputCase:
 
         For a pair `by_rows` only the parts that can differ are computed.
         """
-        whole, by_rows = self.arguments[name], name in self.pair.by_rows
+        array, by_rows = self.arguments[name], name in self.pair.by_rows
         parts = []
         for rows in row_parts(self.pair, self.arguments, PIECE):
-            first, last, _ = rows.indices(len(whole)) if by_rows else (0, len(whole), 1)
-            row = whole.size // len(whole)
+            first, last, _ = rows.indices(len(array)) if by_rows else (0, len(array), 1)
+            row = array.size // len(array)
             if start < last * row and stop > first * row:
                 parts.append((rows, max(start - first * row, 0), stop - first * row))
         return combined(self.recomputed(name, *part) for part in parts)
@@ -119,10 +119,10 @@ class WrongOutputCase:
         try:
             with np.errstate(all="ignore"):
                 outputs, samples = reference_of(self.pair, arguments)
-            same = all(np.array_equal(samples.get(out, ()), at) for out, at in self.expected.samples.items())
+            same_samples = all(np.array_equal(samples.get(out, ()), at) for out, at in self.expected.samples.items())
         except Exception:  # the pair's own code
-            same = False
-        if not same:
+            same_samples = False
+        if not same_samples:
             return WrongOutputResult.NONE
         return combined(VerifiedElements.of(self, out, rows).instead(values) for out, values in outputs.items())
 

@@ -52,8 +52,8 @@ class AuditTally:
     missed_inconclusive: dict[float, int] = field(default_factory=dict)
     """How many of the missed slowdowns the gate calls INCONCLUSIVE instead of passing them."""
 
-    def add(self, suite: Suite, place: int = 0, untrusted: str | None = None) -> bool:
-        """Judge the suite, and the suite with each slowdown of the kernel at `place`; whether there was a false
+    def add(self, suite: Suite, slowed_row: int = 0, untrusted: str | None = None) -> bool:
+        """Judge the suite, and the suite with each slowdown of the kernel at `slowed_row`; whether there was a false
         alarm."""
 
         def judged(suite: Suite) -> list[str]:
@@ -65,7 +65,7 @@ class AuditTally:
         self.changed += len(verdicts) - verdicts.count(SAME_CODE)
         self.inconclusive += verdicts.count(INCONCLUSIVE)
         for slowdown in slowdowns(self.rule.budget):
-            verdict = judged(slowed(suite, slowdown, place))[place]
+            verdict = judged(slowed(suite, slowdown, slowed_row))[slowed_row]
             self.trials[slowdown] = self.trials.get(slowdown, 0) + 1
             self.missed[slowdown] = self.missed.get(slowdown, 0) + (verdict != REGRESSED)
             self.missed_inconclusive[slowdown] = self.missed_inconclusive.get(slowdown, 0) + (verdict == INCONCLUSIVE)

@@ -220,12 +220,12 @@ class CalibrationSuite:
 
     def control(self, subject: str) -> CheckResult:
         """One kernel against itself, in workers like those of a run."""
-        cells, seconds, begun = [], [], self.host.now()
+        cells, seconds, started = [], [], self.host.now()
         for event in self.rounds(self.plan(rounds=WORKERS)):
             if isinstance(event, Step) and event.phase == "measure":
-                begun = self.host.now()
+                started = self.host.now()
             elif isinstance(event, ResultsSoFar) and event.whole:
-                seconds.append(self.host.now() - begun)
+                seconds.append(self.host.now() - started)
             elif isinstance(event, CellDone):
                 cells.append(event.cell)
             elif isinstance(event, DeviceLost):
@@ -241,10 +241,10 @@ class CalibrationSuite:
             )
         ns: dict[int, list[int]] = {times: [] for times in (1, 2, 4)}
         for turn in range(READINGS + 1):
-            for times, taken in ns.items():
+            for times, readings in ns.items():
                 reading = clock.enqueue_graph(times * LAUNCHES)()
                 if turn:  # the first reading makes the graph
-                    taken.append(reading)
+                    readings.append(reading)
         return judge.judge_slope(subject, LAUNCHES, ns[1], ns[2], ns[4])
 
     def interaction(self, subject: str) -> CheckResult:
@@ -264,7 +264,7 @@ class CalibrationSuite:
         (timed_round,) = measured.rounds
         names = dict(zip("AB", timed_round.contrast, strict=True))
         among = {name: stats.median_ns([timed_round], name) or 0.0 for name in names.values()}
-        solo = {names[letter]: taken for letter, taken in timed_round.solo_ns.items()}
+        solo = {names[letter]: times for letter, times in timed_round.solo_ns.items()}
         return judge.judge_solo(subject, solo, among, limit=settings.interaction)
 
     def assemblers(self, subject: str) -> CheckResult:
@@ -295,8 +295,8 @@ class CalibrationSuite:
         self.host.sleep(IDLE_SECONDS)
         limit = self.settings.warm_up_limit_seconds
         ticks: list[ClockTick] = []
-        begun = self.host.now()
-        while watch and (passed := self.host.now() - begun) < limit + 1:
+        started = self.host.now()
+        while watch and (passed := self.host.now() - started) < limit + 1:
             take_block([clock.enqueue] * 4)
             if (mhz := watch.state().clock_mhz) is not None:
                 ticks.append(ClockTick(passed, mhz))

@@ -141,7 +141,7 @@ class Judgement:
     @property
     def verdict(self) -> str:
         """accepted, rejected or unjudged."""
-        severities = {one.severity for one in self.findings}
+        severities = {finding.severity for finding in self.findings}
         return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else ACCEPTED
 
     @property
@@ -158,7 +158,7 @@ class Judgement:
     def decisive(self) -> Finding | None:
         """The first finding that decided the verdict."""
         wanted = {REJECTED: ERROR, NO_VERDICT: UNJUDGED}.get(self.verdict)
-        return next((one for one in self.findings if one.severity == wanted), None)
+        return next((finding for finding in self.findings if finding.severity == wanted), None)
 
 
 def exit_status(judgements: Iterable[Judgement]) -> ExitStatus:
@@ -171,7 +171,9 @@ def to_document(judgement: Judgement) -> dict[str, Any]:
     """The form of `--json`: the fields, and what follows from them."""
     decisive = judgement.decisive
     document = dataclasses.asdict(judgement)
-    document["findings"] = [{**dataclasses.asdict(one), "severity": one.severity} for one in judgement.findings]
+    document["findings"] = [
+        {**dataclasses.asdict(finding), "severity": finding.severity} for finding in judgement.findings
+    ]
     ends = {"verdict": judgement.verdict, "stage": judgement.ended_at, "code": decisive.code if decisive else None}
     return {"file": document.pop("file"), **ends, **document}
 
@@ -190,7 +192,7 @@ def from_document(document: Mapping[str, Any]) -> Judgement:
 
 
 def verdict_of(findings: Sequence[Finding]) -> str:
-    severities = {CODES[one.code].severity for one in findings}
+    severities = {CODES[finding.code].severity for finding in findings}
     return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else WARNED if findings else PASSED
 
 

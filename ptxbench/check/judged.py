@@ -32,7 +32,7 @@ def key_of(candidate: Candidate, task: CheckTask) -> Key:
 def is_final(judgement: Judgement) -> bool:
     """Whether the same text would get this judgement again. That a process exceeded its time or memory may be
     chance."""
-    return judgement.verdict != NO_VERDICT and all(CODES[one.code].stage != ANY for one in judgement.findings)
+    return judgement.verdict != NO_VERDICT and all(CODES[finding.code].stage != ANY for finding in judgement.findings)
 
 
 class Judgements:

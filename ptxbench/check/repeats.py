@@ -131,11 +131,11 @@ def collision_at(launcher: CandidateLauncher, case: CheckCase, all_ctas: LaunchR
         return None
     for name in launcher.suite.pair.outputs:
         before = case.arguments[name].tobytes() if name in launcher.suite.initialised else None
-        a, b, whole = (
+        a, b, complete = (
             np.frombuffer(result.outputs[name].tobytes(), np.uint8) for result in (first_alone, last_alone, all_ctas)
         )
         initial = np.full_like(a, POISON) if before is None else np.frombuffer(before, np.uint8)
-        both = (a != initial) & (b != initial) & ((a != b) | (a != whole))
+        both = (a != initial) & (b != initial) & ((a != b) | (a != complete))
         if both.any():
             words = f"the first and the last CTA both write byte {both.argmax()} of '{name}', without an atomic."
             return f"{case.label}: {words}"

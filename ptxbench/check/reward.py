@@ -57,8 +57,8 @@ def reward(judgement: Judgement, among: Iterable[Judgement] = ()) -> Reward | No
 
 def is_comparable(other: Judgement, judgement: Judgement) -> bool:
     """Whether the figures of two judgements are of launches on the same data."""
-    same = (other.pair, other.arch, other.seed) == (judgement.pair, judgement.arch, judgement.seed)
-    return same and other.verdict == ACCEPTED
+    same_task = (other.pair, other.arch, other.seed) == (judgement.pair, judgement.arch, judgement.seed)
+    return same_task and other.verdict == ACCEPTED
 
 
 def speeds(judgement: Judgement, others: Iterable[Judgement]) -> Iterable[tuple[str, float]]:

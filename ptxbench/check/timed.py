@@ -80,7 +80,9 @@ def with_time(
                 lost = event
     cells = [cell for cell in cells if variant in cell.variants]  # another variant may have ended the run earlier
     new_findings = list(findings(cells, variant, lost))
-    verdict = REJECTED if any(one.severity == ERROR for one in new_findings) else WARNED if new_findings else PASSED
+    verdict = (
+        REJECTED if any(finding.severity == ERROR for finding in new_findings) else WARNED if new_findings else PASSED
+    )
     result = StageResult(STAGE, verdict, time_words(cells, variant, gpu), round(time.monotonic() - started, 3))
     stages = tuple(result if stage.stage == STAGE else stage for stage in judgement.stages)
     return dataclasses.replace(

@@ -378,8 +378,8 @@ def data_kinds(pair: Pair) -> list[str]:
 
 def inputs_of(pair: Pair, kind: str) -> list[str]:
     """The inputs that can have data of a kind."""
-    every = [(arg.name, limits) for arg in pair.args if (limits := range_of_element(arg)) is not None]
-    return [name for name, limits in every if kind in (FLOATS if limits.whole is None else WHOLE)]
+    ranges = [(arg.name, limits) for arg in pair.args if (limits := range_of_element(arg)) is not None]
+    return [name for name, limits in ranges if kind in (FLOATS if limits.whole is None else WHOLE)]
 
 
 def edged(
@@ -460,8 +460,8 @@ def shared(pair: Pair, size: Size, seed: int) -> tuple[Mapping[str, Any], Mappin
     inputs = [arg for arg in pair.args if isinstance(arg, In)]
     for i, first in enumerate(inputs):
         for second in inputs[i + 1 :]:
-            alike = first.dtype == second.dtype and first.values == second.values
-            if alike and arguments[first.name].size == arguments[second.name].size:
+            same_kind = first.dtype == second.dtype and first.values == second.values
+            if same_kind and arguments[first.name].size == arguments[second.name].size:
                 shared_array = arguments[first.name].reshape(arguments[second.name].shape)
                 return {**arguments, second.name: shared_array}, {second.name: first.name}
     return None

@@ -18,11 +18,11 @@ def changed_files(
 
     `paths` is called at every look, because a folder can get new files.
     """
-    known: dict[Path, tuple[int, int]] = {}
+    states: dict[Path, tuple[int, int]] = {}
     while True:
         now = {path: state for path in paths() if (state := file_state(path)) is not None}
-        changed = tuple(path for path in now if known.get(path) != now[path])
-        known.update(now)
+        changed = tuple(path for path in now if states.get(path) != now[path])
+        states.update(now)
         if changed:
             yield changed
         pause()

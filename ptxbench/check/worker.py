@@ -58,9 +58,9 @@ def confine(writable: Sequence[Path]) -> None:
 
 def send_event(answers: int, **event: Any) -> None:
     """Write an event."""
-    whole = json.dumps(event).encode() + b"\n"
-    while whole:
-        whole = whole[os.write(answers, whole) :]
+    line = json.dumps(event).encode() + b"\n"
+    while line:
+        line = line[os.write(answers, line) :]
 
 
 def main(sent: SentTask, suite: CheckSuite, channel: socket.socket) -> None:

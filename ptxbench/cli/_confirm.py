@@ -110,7 +110,7 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
         assembler="driver" if head.run.assembler == "driver" else "toolkit",
         cache="warm" if cells[0].cache == WARM else "cold",
         seed=seed if isinstance(seed, int) else 1,
-        rounds=max(LEAST_ROUNDS, *(len({one.round for one in cell.rounds}) for cell in cells)),
+        rounds=max(LEAST_ROUNDS, *(len({timed_round.round for timed_round in cell.rounds}) for cell in cells)),
         argv=tuple(sys.argv[1:]),
     )
     frame = RunFrame(plan, backend.device())

@@ -43,8 +43,8 @@ def explain(error: BaseException, text: PairText) -> PairError:
     if isinstance(error, TypeError):
         if match := UNKNOWN_FIELD.match(str(error)):
             kind, name = match.groups()
-            if known := fields_of(kind):
-                hint = suggestion(name, known) or f" Its fields are {', '.join(known)}."
+            if fields := fields_of(kind):
+                hint = suggestion(name, fields) or f" Its fields are {', '.join(fields)}."
                 return PairError(f"{text.at(text.keyword_line(name, line))}: {kind} has no field '{name}'.{hint}")
         if (match := MISSING_FIELD.match(str(error))) and fields_of(match[1]):
             return PairError(f"{text.at(line)}: {match[1]}(...) lacks {match[2]}. Give every field without a default.")

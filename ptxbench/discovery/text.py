@@ -149,10 +149,10 @@ def part_of(node: ast.expr | None, step: Step) -> ast.expr | None:
                 None,
             )
         case ast.Call(func=function, args=positional, keywords=keywords):
-            named = {keyword.arg: keyword.value for keyword in keywords}
+            by_keyword = {keyword.arg: keyword.value for keyword in keywords}
             name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
             by_position = dict(zip(fields_of(name), positional, strict=False))
-            return named.get(str(step)) or by_position.get(str(step))
+            return by_keyword.get(str(step)) or by_position.get(str(step))
     return None
 
 

@@ -59,11 +59,13 @@ def trimmed(ptx: str, entry: str) -> str:
         elif not statement.startswith((".file", ".section")) and not ENTRY.match(statement):
             others.append(statement)
     needed = set(TOP_WORD.findall(kernel))
-    kept: set[int] = set()
-    while more := {number for number, other in enumerate(others) if number not in kept and declared_by(other) & needed}:
-        kept |= more
+    needed_numbers: set[int] = set()
+    while more := {
+        number for number, other in enumerate(others) if number not in needed_numbers and declared_by(other) & needed
+    }:
+        needed_numbers |= more
         needed |= {word for number in more for word in TOP_WORD.findall(others[number])}
-    parts = ["\n".join(head), *(others[number] for number in sorted(kept)), kernel]
+    parts = ["\n".join(head), *(others[number] for number in sorted(needed_numbers)), kernel]
     return "\n\n".join(parts) + "\n"
 
 

@@ -22,15 +22,15 @@ def summary(gate: Gate, used_bytes: int = 0) -> str:
     room = max(0, MOST_BYTES - used_bytes)
     if len(text.encode()) <= room:
         return text
-    kept: list[str] = []
+    kept_lines: list[str] = []
     for line in text.splitlines(keepends=True):
         room -= len(line.encode())
         if room < 0:
             break
-        kept.append(line)
-    cut = len(text.splitlines()) - len(kept)
-    end = "\n</details>\n" if "<details>" in "".join(kept) else "\n"
-    return f"{''.join(kept)}{end}{cut:,} more lines are cut here: `ptxbench gate -o FILE.md` has them.\n"
+        kept_lines.append(line)
+    cut = len(text.splitlines()) - len(kept_lines)
+    end = "\n</details>\n" if "<details>" in "".join(kept_lines) else "\n"
+    return f"{''.join(kept_lines)}{end}{cut:,} more lines are cut here: `ptxbench gate -o FILE.md` has them.\n"
 
 
 def annotate(gate: Gate, folder: str = "") -> Iterator[str]:

@@ -60,8 +60,8 @@ def files(run: RunDocument, cells: Sequence[Cell], variant: str) -> Iterator[tup
             numbers = [*summaries(seconds, clocks), *(sidecar(*parts) for parts in sidecars)] if len(seconds) else None
             states.append(state(cell, variant, numbers))
             number += 1
-        named = {"name": code_text(pair), "index": len(benchmarks), "devices": [DEVICE]}
-        benchmarks.append({**named, "axes": axes(cells_of_pair), "states": states})
+        identity = {"name": code_text(pair), "index": len(benchmarks), "devices": [DEVICE]}
+        benchmarks.append({**identity, "axes": axes(cells_of_pair), "states": states})
     argv = [code_text(word) for word in run.run.argv or ()]
     meta = {"argv": ["ptxbench", *argv], "version": {"json": VERSION, "ptxbench": __version__}}
     document = {"meta": meta, "devices": [device(run)], "benchmarks": benchmarks}
@@ -133,14 +133,14 @@ def samples(cell: Cell, variant: str) -> tuple[Array, Array]:
     seconds: list[float] = []
     clocks: list[float] = []
     for timed_round in cell.rounds if result and result.status == VERIFIED else ():
-        taken = stats.samples([timed_round], variant)
-        seconds += [ns / 1e9 for ns in taken]
-        if taken and len(timed_round.clock_mhz) == len(timed_round.ns):
+        times = stats.samples([timed_round], variant)
+        seconds += [ns / 1e9 for ns in times]
+        if times and len(timed_round.clock_mhz) == len(timed_round.ns):
             counted_clocks = [
                 mhz for index, mhz in enumerate(timed_round.clock_mhz) if str(index) not in timed_round.dropped
             ]
             clocks += [
-                1e6 * mhz for mhz in counted_clocks if mhz is not None for _ in range(len(taken) // len(counted_clocks))
+                1e6 * mhz for mhz in counted_clocks if mhz is not None for _ in range(len(times) // len(counted_clocks))
             ]
     return np.array(seconds, np.float32), np.array(clocks if len(clocks) == len(seconds) else [], np.float32)
 

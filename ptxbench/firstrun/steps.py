@@ -302,6 +302,6 @@ STEPS: dict[str, StepFunction] = {
 
 def run_step(step_function: StepFunction, setup: FirstRunSetup) -> StepDone:
     """The step, with the seconds that it took."""
-    begun = setup.suite.host.now()
+    started = setup.suite.host.now()
     done = step_function(setup)
-    return dataclasses.replace(done, seconds=setup.suite.host.now() - begun)
+    return dataclasses.replace(done, seconds=setup.suite.host.now() - started)

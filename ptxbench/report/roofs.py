@@ -170,7 +170,7 @@ def placed(
     Labels of points on the memory roof are below and above it in turn.
     """
     names = [(roof.name_at, LETTER * len(roof.name)) for roof in roofs]
-    taken = [(right - width, right, bottom) for (right, bottom), width in names]
+    occupied = [(right - width, right, bottom) for (right, bottom), width in names]
     labelled: set[str] = set()
     sides = 0
     for point in sorted(points, key=lambda point: (point.intensity, -point.flops, point.pair)):
@@ -184,12 +184,12 @@ def placed(
         start, end = (at_x - width, at_x) if above else (at_x, at_x + width)
         label_y = at_y - 10 if above else at_y + 22
         while label and any(
-            abs(label_y - other) < LABEL and left < end and start < right for left, right, other in taken
+            abs(label_y - other) < LABEL and left < end and start < right for left, right, other in occupied
         ):
             label_y += -LABEL if above else LABEL
         if label:
             sides += 1
-            taken.append((start, end, label_y))
+            occupied.append((start, end, label_y))
         reached = "its limit" if model else point.variant
         text = f"{point.pair}: {point.intensity:.3g} flop/byte, {reached} {si(point.flops, 'flop/s')}"
         yield RoofPoint(label, at_x, at_y, label_y, above, model or point.variant == REFERENCE, text)

@@ -107,11 +107,13 @@ def numbered(timed_pairs: Mapping[int, TimedPair]) -> list[TimedPair]:
     renumbered = []
     for _, timed in sorted(timed_pairs.items()):
         cells = [
-            replace(cell, rounds=[replace(one, process=first + one.process) for one in cell.rounds])
+            replace(
+                cell, rounds=[replace(timed_round, process=first + timed_round.process) for timed_round in cell.rounds]
+            )
             for cell in timed.cells
         ]
         renumbered.append(replace(timed, cells=tuple(cells)))
-        first = 1 + max((one.process for cell in cells for one in cell.rounds), default=first - 1)
+        first = 1 + max((timed_round.process for cell in cells for timed_round in cell.rounds), default=first - 1)
     return renumbered
 
 

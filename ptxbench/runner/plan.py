@@ -140,7 +140,7 @@ def plan_pairs(
     for loaded_pair in loaded:
         sources = loaded_pair.default_sources if not variants else loaded_pair.sources
         sources = tuple(source for source in (*sources, *libraries[loaded_pair.name]) if source.variant in chosen)
-        requested_here = [whole for size in requested if (whole := complete(size, loaded_pair))]
+        requested_here = [completed for size in requested if (completed := complete(size, loaded_pair))]
         bench = loaded_pair.pair.bench_sizes if all_sizes else () if sizes else loaded_pair.pair.bench_sizes[:1]
         too_large = [
             size
@@ -186,12 +186,12 @@ def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
     first = loaded_pair.pair.bench_sizes[0]
     if not size.keys() <= first.keys():
         return None
-    whole = {name: size.get(name, value) for name, value in first.items()}
-    for problem in size_problems(loaded_pair.pair, whole):
-        raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(whole)}: {problem.sentence}")
-    if why := memory.host_lacks(loaded_pair.pair, whole):
-        raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(whole)}: {why}")
-    return whole
+    completed = {name: size.get(name, value) for name, value in first.items()}
+    for problem in size_problems(loaded_pair.pair, completed):
+        raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(completed)}: {problem.sentence}")
+    if why := memory.host_lacks(loaded_pair.pair, completed):
+        raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(completed)}: {why}")
+    return completed
 
 
 def unknown_size_message(size: Size, loaded: Sequence[LoadedPair]) -> str:

@@ -119,7 +119,7 @@ class RoundResults:
         items: list[WorkItem] = []
         for cell in cells:
             (pair, knobs), size = cell
-            is_tested = any(one.oracle is not None for one in self.cells_by_round.get(cell, ()))
+            is_tested = any(round_result.oracle is not None for round_result in self.cells_by_round.get(cell, ()))
             pair_plan = self.pair_plans[cell[0]]
             tests_oracle = pair_plan.oracle_asked and not is_tested
             variants, one_at_a_time = self.variants(cell), cell in self.suspected
@@ -222,7 +222,11 @@ class RoundResults:
         rounds = self.cells_by_round.get(cell) or [self.empty_cell(cell)]
         variants = {}
         for source in self.pair_plans[cell[0]].sources:
-            results = [one.variants[source.variant] for one in rounds if source.variant in one.variants]
+            results = [
+                round_result.variants[source.variant]
+                for round_result in rounds
+                if source.variant in round_result.variants
+            ]
             if exclusion := self.excluded.get(cell, {}).get(source.variant):
                 results.append(VariantResult(source.language, exclusion.status, exclusion.reason))
             if results:
@@ -231,9 +235,9 @@ class RoundResults:
             rounds[0],
             variants=variants,
             control=cell[0][0] == CONTROL,
-            labels=sorted({label for one in rounds for label in one.labels}),
-            rounds=[samples for one in rounds for samples in one.rounds],
-            oracle=next((one.oracle for one in rounds if one.oracle is not None), None),
+            labels=sorted({label for round_result in rounds for label in round_result.labels}),
+            rounds=[samples for round_result in rounds for samples in round_result.rounds],
+            oracle=next((round_result.oracle for round_result in rounds if round_result.oracle is not None), None),
         )
 
     def empty_cell(self, cell: CellKey) -> Cell:

@@ -18,7 +18,7 @@ from ptxbench.runner.worker import Worker, WorkerDied, WorkerRequest, sendable
 def run_rounds(plan: RunPlan) -> Iterator[Event]:
     """Every cell in every round, with the control; then the cells, each with its rounds."""
     results = RoundResults.of(plan)
-    process = 1 + max((one.process for cell in plan.begun for one in cell.rounds), default=-1)
+    process = 1 + max((timed_round.process for cell in plan.begun for timed_round in cell.rounds), default=-1)
     for number in range(plan.first_round, plan.rounds):
         remaining = results.shuffled(number)
         while remaining:

@@ -113,7 +113,9 @@ class Service:
             return address
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         digest = hashlib.sha256(token.strip().encode()).digest()
-        matches = [hmac.compare_digest(digest, known) for known in self.tokens]  # all of them, in constant time
+        matches = [
+            hmac.compare_digest(digest, token_digest) for token_digest in self.tokens
+        ]  # all of them, in constant time
         if scheme.lower() != "bearer" or not any(matches):
             raise Refused(401, "The token is missing or unknown. Send the header Authorization: Bearer TOKEN.")
         return matches.index(True), address

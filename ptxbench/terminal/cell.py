@@ -100,8 +100,8 @@ def useful_columns(cell: Cell) -> list[Metric]:
 def affordable(cell: Cell, width: int) -> list[Metric]:
     """The default columns of the cell that fit into one table; all of them if it must be split in any case."""
     columns = useful_columns(cell)
-    idle = [name for name in DISPENSABLE if not any_value(BY_NAME[name], cell)]
-    for name in ("", *dict.fromkeys((*idle, *DISPENSABLE))):
+    empty_columns = [name for name in DISPENSABLE if not any_value(BY_NAME[name], cell)]
+    for name in ("", *dict.fromkeys((*empty_columns, *DISPENSABLE))):
         columns = [metric for metric in columns if metric.name != name]
         if build(cell, columns).natural_width <= width:
             return columns

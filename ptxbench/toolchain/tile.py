@@ -85,8 +85,8 @@ def compiled(
     tool = find()
     version, plain = locate.version(tool), arch.rstrip("af")
     if plain not in targets(tool):
-        known = targets(tool)
-        raise TargetMismatch(f"{path.name}: needs {known[0]}. tileiras {version} makes no code of it for {arch}.")
+        supported = targets(tool)
+        raise TargetMismatch(f"{path.name}: needs {supported[0]}. tileiras {version} makes no code of it for {arch}.")
     program, log, nvrtc = tile_ir(content, path, plain, flags, contained=contained)
 
     def make() -> bytes:

@@ -82,7 +82,7 @@ def refusals(run: RunDocument) -> list[str]:
         reasons.append("It has no verified kernel.")
     if why := untrusted_reason(run):
         reasons.append(f"{why}: {UNTRUSTED[why]}.")
-    rounds = [len({one.round for one in cell.rounds}) for cell in run.cells if cell.rounds]
+    rounds = [len({timed_round.round for timed_round in cell.rounds}) for cell in run.cells if cell.rounds]
     if rounds and min(rounds) < LEAST_ROUNDS:
         reasons.append(f"It has {min(rounds)} rounds; at least {LEAST_ROUNDS} are needed to show how rounds differ.")
     return reasons

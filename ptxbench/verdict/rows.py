@@ -254,15 +254,17 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
         verdict = verdicts.NEW if before is None else verdicts.MISSING
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN)
     builds = base.variants[row.variant].build, head.variants[row.variant].build
-    same = (row.moves.nothing or (metric.counted_by == "emulator" and same_ptx(*builds))) and (
+    unchanged_counts = (row.moves.nothing or (metric.counted_by == "emulator" and same_ptx(*builds))) and (
         base.launch_of(row.variant) == head.launch_of(row.variant)
     )
     assert metric.better != "neither"
-    verdict = verdicts.SAME_CODE if same else judge_exact(before, after, metric.better).verdict
+    verdict = verdicts.SAME_CODE if unchanged_counts else judge_exact(before, after, metric.better).verdict
     differs = before != after and not overlapping(metric, base, head, row.variant)
-    if not same and before != after and not differs:
+    if not unchanged_counts and before != after and not differs:
         verdict = verdicts.NO_REGRESSION
-    contradicts = same and differs and same_ptx(*builds)  # other PTX of the same machine code may have other counts
+    contradicts = (
+        unchanged_counts and differs and same_ptx(*builds)
+    )  # other PTX of the same machine code may have other counts
     reason = OTHER_COUNTS if contradicts and (metric.counted_by == "emulator" or not differences) else None
     return dataclasses.replace(row, verdict=verdict, reason=reason, change=exact_change(before, after))
 
@@ -285,7 +287,7 @@ def log_rounds(kind: ComparedKind, rounds: Sequence[Round], variant: str) -> lis
 
 def cycles_rounds(kind: ComparedKind, rounds: Sequence[Round], variant: str) -> list[float]:
     """The same logarithms, of clock cycles instead of seconds; empty if a clock is unknown."""
-    rounds_of_variant = [one for one in rounds if variant in one.contrast]
+    rounds_of_variant = [timed_round for timed_round in rounds if variant in timed_round.contrast]
     if kind == "time":
         return [log(millicycles) for millicycles in stats.round_medians_ns(cycles.by_block(rounds_of_variant), variant)]
     return stats.round_log_ratios(cycles.by_kernel(rounds_of_variant), variant, REFERENCE)

@@ -257,10 +257,12 @@ def traffic_points(cell: Cell, against: str, verdict: str) -> bool:
     if rival.other_geometry(cell, HAND_WRITTEN, against):
         return False
     pairs = [(BY_NAME[name].of(cell, HAND_WRITTEN), BY_NAME[name].of(cell, against)) for name in TRAFFIC]
-    known = [(own, base) for own, base in pairs if own is not None and base is not None]
-    less = any(own < base * (1 - NEGLIGIBLE) for own, base in known)
-    more = any(own > base * (1 + NEGLIGIBLE) for own, base in known)
-    if not known:
+    known_pairs = [
+        (value, other_value) for value, other_value in pairs if value is not None and other_value is not None
+    ]
+    less = any(value < other_value * (1 - NEGLIGIBLE) for value, other_value in known_pairs)
+    more = any(value > other_value * (1 + NEGLIGIBLE) for value, other_value in known_pairs)
+    if not known_pairs:
         return False
     return {TIES: not less and not more, WINS: less and not more, LOSES: more and not less}.get(verdict, False)
 

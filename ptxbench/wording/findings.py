@@ -307,8 +307,8 @@ def amount_fact(amount: Amount) -> Fact:
         if value is None or other_value is None or value == other_value == 0 or not settled(metric, cell, name, other):
             return None
         if value == other_value:
-            same = f"as many {amount.noun} as {called}" if called else f"the same {amount.noun}"
-            return f"{amount.verb} {same}" if amount.always else None
+            equal_words = f"as many {amount.noun} as {called}" if called else f"the same {amount.noun}"
+            return f"{amount.verb} {equal_words}" if amount.always else None
         if not other_value:
             return f"{amount.verb} {value:,.0f} {amount.noun} where there were none"
         if not value:

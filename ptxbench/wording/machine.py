@@ -31,8 +31,8 @@ def execution(count: float | None, settled: bool) -> str:
     """`1,024`; `~1,024` if the counts do not determine it; "" if it is unknown."""
     if count is None:
         return ""
-    whole = abs(count - round(count)) <= WHOLE
-    return f"{'' if settled and whole else '~'}{count:,.0f}"
+    is_whole = abs(count - round(count)) <= WHOLE
+    return f"{'' if settled and is_whole else '~'}{count:,.0f}"
 
 
 WHOLE = 1e-3
