@@ -85,8 +85,8 @@ class WorkerDied(Exception):
     `phase`, `variant`: its last step, "" if it reported none. `from_outside`: whether the cause cannot be a kernel.
     """
 
-    def __init__(self, how: str, *, phase: str = "", variant: str = "", from_outside: bool = False) -> None:
-        super().__init__(how)
+    def __init__(self, cause: str, *, phase: str = "", variant: str = "", from_outside: bool = False) -> None:
+        super().__init__(cause)
         self.phase = phase
         self.variant = variant
         self.from_outside = from_outside
@@ -127,9 +127,9 @@ class WorkerSigns:
             self.host_work.value = 0
             self.beat.value += 1
 
-    def death(self, how: str, *, from_outside: bool = False) -> WorkerDied:
+    def death(self, cause: str, *, from_outside: bool = False) -> WorkerDied:
         phase, _, variant = self.at_work.value.decode(errors="replace").partition("\n")
-        return WorkerDied(how, phase=phase, variant=variant, from_outside=from_outside)
+        return WorkerDied(cause, phase=phase, variant=variant, from_outside=from_outside)
 
 
 class Worker:
@@ -182,11 +182,11 @@ class Worker:
         if status >= 0:
             return self.signs.death(f"its process ended with exit status {status}")
         name = signal.Signals(-status).name
-        how = f"its process ended with {name}"
+        cause = f"its process ended with {name}"
         if name not in FROM_OUTSIDE:
-            return self.signs.death(how)
+            return self.signs.death(cause)
         memory = ", perhaps because the host ran out of memory" if name == "SIGKILL" else ""
-        return self.signs.death(f"{how}, sent by another process{memory}", from_outside=True)
+        return self.signs.death(f"{cause}, sent by another process{memory}", from_outside=True)
 
 
 def rebuilt(name: str, text: str) -> BaseException:

@@ -104,12 +104,14 @@ class ComparisonReport:
 
 def heading(side: str, kernel: Kernel, outcome: ExecOutcome | None, width: int) -> Text:
     """`A  saxpy.cu  kernel saxpy, grid 64, block 256`."""
-    how = f"  kernel {kernel_names.short(kernel.function.name)}, {kernel.program.arch}"
+    details = f"  kernel {kernel_names.short(kernel.function.name)}, {kernel.program.arch}"
     if outcome is not None:
-        how += f", {launch_words(outcome)}"
+        details += f", {launch_words(outcome)}"
     if kernel.program.compiler:
-        how += f"\n   compiled by {kernel.program.compiler}"
-    return Text.assemble((side, "bold"), "  ", (kernel.name.ljust(width), "bold cyan"), (how, "dim"), overflow="fold")
+        details += f"\n   compiled by {kernel.program.compiler}"
+    return Text.assemble(
+        (side, "bold"), "  ", (kernel.name.ljust(width), "bold cyan"), (details, "dim"), overflow="fold"
+    )
 
 
 def remarks(side: str, outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:

@@ -94,8 +94,8 @@ class CompilerProcess:
                 worker = self.running.pop()
                 worker.process.wait()
                 status = worker.end()
-                how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-                raise CompileError(f"{file}: {self.name}'s process ended with {how} while it compiled this file.")
+                ending = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+                raise CompileError(f"{file}: {self.name}'s process ended with {ending} while it compiled this file.")
         answer: dict[str, Any] = json.loads(line)
         if refusal := answer.get("refused"):
             raise CompileError(refusal)

@@ -66,8 +66,8 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     if answer.status != SUCCESS:
         has_host_code = any(text.left_out for text in texts.values())
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
-    how = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
-    translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
+    description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
+    translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), description)
     if not HAS_KERNEL.search(translation.ptx) and b"<<<" in source and not contained:
         # Templates of kernels, perhaps, which the launches in the host code instantiate.
         with contextlib.suppress(ToolMissing):

@@ -69,8 +69,8 @@ def translate(
         PROCESS.stop()
         ptx = make().decode()
     release = re.search(r"\bV(\d+(?:\.\d+)+)", ptx)
-    how = f"numba-cuda {versions['numba-cuda']}"
-    return CompilerOutput(ptx, "", how=f"{how} with NVVM {release[1]}" if release else how)
+    description = f"numba-cuda {versions['numba-cuda']}"
+    return CompilerOutput(ptx, "", how=f"{description} with NVVM {release[1]}" if release else description)
 
 
 # ---- the PTX as others can use it
