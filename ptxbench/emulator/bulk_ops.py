@@ -26,9 +26,9 @@ class SharedSide:
     addresses: str
     site: str
     """The site that counts the access."""
-    reach: str
+    fault_site: str
     """The site at which a bad access is reported."""
-    own: bool
+    in_cta: bool
     """Whether the addresses are offsets in the CTA's own memory, not addresses of shared::cluster."""
     barriers: str = f"{V32} splat (i32 {bulk_queue.GROUP})"
     """The mbarriers that the copies complete; GROUP for copies that a group of the thread completes."""
@@ -41,7 +41,7 @@ class SharedSide:
 
     @property
     def flags(self) -> str:
-        return f"i1 {str(self.own).lower()}, i1 {str(self.several).lower()}"
+        return f"i1 {str(self.in_cta).lower()}, i1 {str(self.several).lower()}"
 
 
 class BulkCopies(GroupedCopies):
@@ -56,19 +56,21 @@ class BulkCopies(GroupedCopies):
         """
         ops, space = self.ops, self.ops.stored_in(space)
         lanes, barriers = self.mbarrier(space, barrier)
-        addresses, _, _, reach = ops.memory_arguments(space, self.shared(address), "store", PIECE).split(", ")
+        addresses, _, _, fault_site = ops.memory_arguments(space, self.shared(address), "store", PIECE).split(", ")
         if space == OWN:
             cta_mask = f"{V32} zeroinitializer"
             if ops.clustered:
-                cta_mask = f"{V32} {self.own_bit()}"
-            return SharedSide(addresses, reach, reach, own=True, barriers=barriers, lanes=lanes, ctas=cta_mask)
+                cta_mask = f"{V32} {self.cta_bit()}"
+            return SharedSide(
+                addresses, fault_site, fault_site, in_cta=True, barriers=barriers, lanes=lanes, ctas=cta_mask
+            )
         cta_mask = f"{V32} zeroinitializer" if ctas is None else f"{V32} {self.e.convert(ctas, U32).ir}"
-        own_site = self.new_site(OWN, "store", PIECE)
+        cta_site = self.new_site(OWN, "store", PIECE)
         return SharedSide(
             addresses,
-            own_site,
-            reach,
-            own=False,
+            cta_site,
+            fault_site,
+            in_cta=False,
             barriers=barriers,
             lanes=lanes,
             ctas=cta_mask,
@@ -78,7 +80,7 @@ class BulkCopies(GroupedCopies):
     def source(self, address: Address) -> SharedSide:
         """Where a store comes from: an address in the CTA's own memory."""
         addresses, lanes, _, site = self.ops.memory_arguments(OWN, self.shared(address), "load", PIECE).split(", ")
-        return SharedSide(addresses, site, site, own=True, lanes=lanes.removeprefix("i32 "))
+        return SharedSide(addresses, site, site, in_cta=True, lanes=lanes.removeprefix("i32 "))
 
     def mbarrier(self, space: str, address: Address) -> tuple[str, str]:
         """The lanes whose mbarrier may be used, and its addresses."""
@@ -88,7 +90,7 @@ class BulkCopies(GroupedCopies):
         touched = self.ops.memory_arguments(space, address, "mbarrier", 8)
         return self.e.op(f"call i32 @{touch}({touched})"), touched.split(", ")[0]
 
-    def own_bit(self) -> str:
+    def cta_bit(self) -> str:
         """The bit of the CTA in a mask of its cluster's, in every lane."""
         rank_address = self.e.op(f"getelementptr i64, ptr %env, i64 {context.CLUSTER_RANK}")
         rank = self.e.op(f"load i32, ptr {rank_address}, align 8")
@@ -107,40 +109,43 @@ class BulkCopies(GroupedCopies):
 
     # ---- what the instructions do
 
-    def load(self, near: SharedSide, far: Address, size: Value, ignored: tuple[Value, Value] | None = None) -> None:
+    def load(
+        self, shared: SharedSide, address: Address, size: Value, ignored: tuple[Value, Value] | None = None
+    ) -> None:
         """Copy from global memory. `ignored`: bytes at both ends that may lie outside, and become indeterminate."""
         extras = ""
         if ignored is not None:
             left, right = (self.e.min(edge, self.e.constant((1 << bulk.RIGHT_AT) - 1, U32)) for edge in ignored)
             both_ends = self.e.or_(left, self.e.shl(right, self.e.constant(bulk.RIGHT_AT, U32)))
             extras = f"{V32} {both_ends.ir}"
-        self.issue(near, far, size, "load", extras)
+        self.issue(shared, address, size, "load", extras)
 
     def store(
-        self, far: Address, near: SharedSide, size: Value, bytes: Value | None = None,
+        self, address: Address, shared: SharedSide, size: Value, bytes: Value | None = None,
         reduction: tuple[str, Type] | None = None,
     ) -> None:  # fmt: skip
         """Copy to global memory, in a group. `bytes`: a mask of the bytes of each 16 to write. `reduction`: an
         operation and its element type; it updates global memory instead of replacing it."""
         mask = "" if bytes is None else f"{V32} {self.e.convert(bytes, U32).ir}"
-        self.issue(near, far, size, "store", mask, reduction)
+        self.issue(shared, address, size, "store", mask, reduction)
 
     def issue(
-        self, near: SharedSide, far: Address, size: Value, use: str, extras: str,
+        self, shared: SharedSide, address: Address, size: Value, use: str, extras: str,
         reduction: tuple[str, Type] | None = None,
     ) -> None:  # fmt: skip
         """`extras`: which bytes the copy has, as runtime/bulk.py says; empty if all."""
-        simple = near.own and not extras and not self.ops.clustered
+        simple = shared.in_cta and not extras and not self.ops.clustered
         function = self.ops.function(bulk.ISSUE if simple else bulk.ISSUE_PARTS)
         reduce, elements = self.reduction(reduction)
         kind = "atomic" if reduction else use
-        far_arguments = self.ops.memory_arguments("global", self.shared(far), kind, PIECE).split(", ")
+        global_arguments = self.ops.memory_arguments("global", self.shared(address), kind, PIECE).split(", ")
         site = self.new_site("async", "copy", PIECE)
         extras = extras or f"{V32} splat (i32 {bulk.ALL_BYTES if use == 'store' else 0})"
-        parts = "" if simple else f", {near.reach}, {near.flags}, {near.ctas}, {extras}"
+        parts = "" if simple else f", {shared.fault_site}, {shared.flags}, {shared.ctas}, {extras}"
         self.e.line(
-            f"call void @{function}({near.addresses}, {far_arguments[0]}, {V32} {size.ir}, {near.barriers}, "
-            f"i32 {near.lanes}, ptr %env, {near.site}, {far_arguments[3]}, {site}, ptr {reduce}, i64 {elements}{parts})"
+            f"call void @{function}({shared.addresses}, {global_arguments[0]}, {V32} {size.ir}, {shared.barriers}, "
+            f"i32 {shared.lanes}, ptr %env, {shared.site}, {global_arguments[3]}, {site}, ptr {reduce}, "
+            f"i64 {elements}{parts})"
         )
 
     def reduction(self, reduction: tuple[str, Type] | None) -> tuple[str, int]:

@@ -16,23 +16,23 @@ from ptxbench.emulator.warp_emitter import WarpEmitter
 class TensorCopies(WarpEmitter):
     """Emits tensor copies."""
 
-    def load(self, near: SharedSide, map: Address, coordinates: tuple[Value, ...]) -> None:
+    def load(self, shared: SharedSide, map: Address, coordinates: tuple[Value, ...]) -> None:
         """Copy a box into shared memory, and complete its bytes at an mbarrier."""
-        self.issue(near, map, coordinates, LOADS)
+        self.issue(shared, map, coordinates, LOADS)
 
     def store(
-        self, map: Address, coordinates: tuple[Value, ...], near: SharedSide, operation: str | None = None
+        self, map: Address, coordinates: tuple[Value, ...], shared: SharedSide, operation: str | None = None
     ) -> None:
         """Copy a box from shared memory, in a group. `operation`: how its elements update those of the tensor; None to
         replace them."""
-        self.issue(near, map, coordinates, STORES, operation)
+        self.issue(shared, map, coordinates, STORES, operation)
 
     def prefetch(self, map: Address, coordinates: tuple[Value, ...]) -> None:
         """Check the tensor map; nothing is moved or counted."""
         self.issue(self.ops.bulk_copies.source(self.ops.e.constant(0, U32)), map, coordinates, PREFETCHES)
 
     def issue(
-        self, near: SharedSide, map: Address, coordinates: tuple[Value, ...], mode: int, operation: str | None = None
+        self, shared: SharedSide, map: Address, coordinates: tuple[Value, ...], mode: int, operation: str | None = None
     ) -> None:  # fmt: skip
         ops, e = self.ops, self.e
         function = ops.function(tensor_copies.ISSUE)
@@ -43,9 +43,9 @@ class TensorCopies(WarpEmitter):
         zero = e.constant(0, S32)
         all_coordinates = [*coordinates, *[zero] * (boxes.DIMENSIONS - len(coordinates))]
         e.line(
-            f"call void @{function}({near.addresses}, {maps[0]}, {near.barriers}, {near.ctas}, i32 {near.lanes}, "
-            f"ptr %env, {near.site}, {maps[3]}, {near.reach}, {site}, {box}, ptr {reduce}, "
-            f"i64 {tensor_copies.reducible(operation)}, i64 {len(coordinates)}, i32 {mode}, {near.flags}, "
+            f"call void @{function}({shared.addresses}, {maps[0]}, {shared.barriers}, {shared.ctas}, "
+            f"i32 {shared.lanes}, ptr %env, {shared.site}, {maps[3]}, {shared.fault_site}, {site}, {box}, ptr {reduce}, "
+            f"i64 {tensor_copies.reducible(operation)}, i64 {len(coordinates)}, i32 {mode}, {shared.flags}, "
             f"{', '.join(f'{V32} {coordinate.ir}' for coordinate in all_coordinates)})"
         )
 

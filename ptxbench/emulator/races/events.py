@@ -143,8 +143,8 @@ def access_global_by_copy(
 ) -> None:
     """A bulk copy's access to global memory. An update is strong and of GPU scope, as with `red`. `source`: as in
     access_range."""
-    kind = at.FAR_LOAD if flags == at.FAR_LOADS else at.ATOMIC if flags == at.FAR_UPDATES else at.STORE
-    marks = 0 if flags == at.FAR_LOADS else at.PROXY
+    kind = at.BULK_LOAD if flags == at.GLOBAL_LOADS else at.ATOMIC if flags == at.GLOBAL_UPDATES else at.STORE
+    marks = 0 if flags == at.GLOBAL_LOADS else at.PROXY
     access_range(env, r, kind, False, offset, size, env[context.WARP] * LANES + lane, site, marks, source)
 
 
@@ -153,7 +153,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     env = carray(env_pointer, context.ENV_SLOTS)
     r = longs_at(env[context.RACES])
     event_kind = kind & 255
-    if event_kind in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.FAR_LOAD):
+    if event_kind in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.BULK_LOAD):
         access(env, r, kind, mask, addresses, site, values)
     elif event_kind == at.STRONG:
         strong(env, r, mask, addresses, kind >> at.FLAGS_AT)
@@ -189,13 +189,13 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         complete_copy_write(env, r, addresses, site)
     elif event_kind == at.COPIES_WAITED:
         complete_copy_waits(env, r, mask)
-    elif event_kind == at.BULK_NEAR:
+    elif event_kind == at.BULK_SHARED:
         start_copy(env, r, mask, addresses, values >> 1, site, values & 1)
-    elif event_kind == at.ROW_NEAR:
+    elif event_kind == at.ROW_SHARED:
         start_row(env, r, mask, addresses, site, values)
-    elif event_kind == at.BULK_FAR:
-        access_global_by_copy(env, r, mask, addresses, values >> at.FAR_SIZE_AT, site,
-                   values & (at.FAR_LOADS | at.FAR_UPDATES), kind >> at.SOURCE_AT)  # fmt: skip
+    elif event_kind == at.BULK_GLOBAL:
+        access_global_by_copy(env, r, mask, addresses, values >> at.GLOBAL_SIZE_AT, site,
+                   values & (at.GLOBAL_LOADS | at.GLOBAL_UPDATES), kind >> at.SOURCE_AT)  # fmt: skip
     elif event_kind == at.BULK_TAKEN:
         note_copy_read(env, r, addresses, values >> 1, env[context.WARP] * LANES + mask, site, True)
     elif event_kind == at.ENTER_CTA:
@@ -213,7 +213,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         clusters.wait(env, r, mask)
     elif event_kind == at.CLOSE_CTA:
         clusters.close_cta(env, r)
-    elif event_kind == at.MBARRIER_ARRIVE_FAR:
+    elif event_kind == at.MBARRIER_ARRIVE_REMOTE:
         clusters.arrive_at_mbarrier(env, r, mask, addresses, site, values)
     elif event_kind == at.MESSAGE_SENT:
         messages.send(env, r, mask, addresses, site, values, False)
@@ -223,7 +223,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         messages.begin_copy(env, r)
     elif event_kind == at.COPY_ENDS:
         messages.end_copy(env, r)
-    elif event_kind == at.COPY_TAKEN_FAR:
+    elif event_kind == at.COPY_TAKEN_REMOTE:
         messages.finish_source_read(env, r, addresses, values)
     elif event_kind == at.MESSAGE_DONE:
         messages.complete(env, r, mask, addresses, site, values)

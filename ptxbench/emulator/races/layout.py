@@ -17,10 +17,10 @@ from __future__ import annotations
 # Events, as the generated code reports them.
 (
     OPEN_CTA, ENTER_CTA, LOAD, STORE, ATOMIC, COPY, STRONG, FENCE, WARP_SYNC, BARRIER_ARRIVE, BARRIER_WAKE,
-    BARRIER_MET, MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_BYTES, MBARRIER_WAIT, COPY_DONE, COPIES_WAITED, BULK_NEAR,
-    BULK_FAR, BULK_TAKEN, FAR_LOAD, CLUSTER_ARRIVE, CLUSTER_WAIT, CLOSE_CTA, MBARRIER_ARRIVE_FAR,
+    BARRIER_MET, MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_BYTES, MBARRIER_WAIT, COPY_DONE, COPIES_WAITED, BULK_SHARED,
+    BULK_GLOBAL, BULK_TAKEN, BULK_LOAD, CLUSTER_ARRIVE, CLUSTER_WAIT, CLOSE_CTA, MBARRIER_ARRIVE_REMOTE,
     MESSAGE_SENT, MESSAGE_DONE, PROXY_FENCE, PRODUCT_ISSUED, PRODUCT_DONE, MBARRIER_END, COPY_ANNOUNCED,
-    GRID_WAIT, COPY_SENT, COPY_BEGINS, COPY_ENDS, COPY_TAKEN_FAR, ROW_NEAR,
+    GRID_WAIT, COPY_SENT, COPY_BEGINS, COPY_ENDS, COPY_TAKEN_REMOTE, ROW_SHARED,
 ) = range(39)  # fmt: skip
 
 # The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
@@ -35,7 +35,7 @@ THREAD_BITS, SITE_BITS = 10, 20
 ASYNC, STRONG_BIT = 1 << 31, 1 << 30
 PROXY = ASYNC | STRONG_BIT
 """Both bits: the access was made in the async proxy, by a bulk copy or a product of a warpgroup."""
-FAR_STORES, FAR_LOADS, FAR_UPDATES, FAR_SIZE_AT = 0, 1, 2, 2
+GLOBAL_STORES, GLOBAL_LOADS, GLOBAL_UPDATES, GLOBAL_SIZE_AT = 0, 1, 2, 2
 ROW_PAST_AT, ROW_MASK_AT, ROW_SHIFT_AT, ROW_BITS = 16, 32, 48, 0xFFFF
 """A row of a box whose source is in shared memory, in one i64: the first byte inside the tensor, the first one after
 it, and the swizzle: the address bits that it changes, and how far above them are the bits that it adds."""

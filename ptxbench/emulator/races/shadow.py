@@ -76,7 +76,7 @@ def touch(
             report(env, kinds.PENDING_COPY, site, lane, byte, 0, 0)
     if in_shared and (kind == at.STORE or kind == at.COPY) and time == at.PENDING:
         report(env, kinds.OVERWRITES_COPY, site, lane, byte, 0, 0)
-    reads = kind == at.LOAD or kind == at.FAR_LOAD
+    reads = kind == at.LOAD or kind == at.BULK_LOAD
     if not unwritten:
         if earlier_store:
             if earlier_store == 2:

@@ -13,12 +13,12 @@ from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP
 from ptxbench.emulator.runtime.context import RuntimeFunction, end_with, field, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
+    BULK_COORDINATES,
     BULK_LANE,
     BULK_MAP,
     BULK_MOVED,
-    BULK_NEAR,
-    BULK_PLACE,
     BULK_REDUCE,
+    BULK_SHARED,
     BULK_SITE,
     SETTLE,
 )
@@ -107,7 +107,7 @@ def dimension(i: int) -> str:
   {step}
   %used{i} = icmp ugt i64 %rank, {i}
   %dim{i} = add i64 %dim{i}.less, 1
-  %c{i}.at = getelementptr i32, ptr %place, i64 {i}
+  %c{i}.at = getelementptr i32, ptr %coordinates, i64 {i}
   %c{i}.short = load i32, ptr %c{i}.at
   %c{i} = sext i32 %c{i}.short to i64
   %es{i}.1 = sub i64 %es{i}, 1
@@ -163,8 +163,8 @@ BOX = {
 }  # fmt: skip
 """The values of the scalar slots of a decoded box."""
 DECODE = RuntimeFunction("box_of", f"""
-define internal void @box_of(ptr %map, ptr %place, ptr %box) noinline {{
-  ; Decode the box of the tensor map %map at the five coordinates %place.
+define internal void @box_of(ptr %map, ptr %coordinates, ptr %box) noinline {{
+  ; Decode the box of the tensor map %map at the five coordinates %coordinates.
 entry:
   %first.start = load i64, ptr %map, align 8
   {bits("rank.less", 2, 4, 3)}
@@ -273,43 +273,43 @@ define internal {{ i64, i64, i64 }} @box_row(ptr %box, i64 %row) noinline {{
 """)  # fmt: skip
 
 READ_ROW = """%row.parts = call { i64, i64, i64 } @box_row(ptr %box, i64 %row)
-  %row.far = extractvalue { i64, i64, i64 } %row.parts, 0
+  %row.global = extractvalue { i64, i64, i64 } %row.parts, 0
   %from = extractvalue { i64, i64, i64 } %row.parts, 1
   %past = extractvalue { i64, i64, i64 } %row.parts, 2
   %row.inside = sub i64 %past, %from
   %row.some = icmp ne i64 %row.inside, 0
-  %row.start = add i64 %row.far, %from"""
+  %row.start = add i64 %row.global, %from"""
 """Lines that decode the row %row of %box."""
 
-DO = RuntimeFunction("do_box", f"""
-define internal void @do_box(ptr %env, ptr %item) noinline {{
+COPY = RuntimeFunction("copy_box", f"""
+define internal void @copy_box(ptr %env, ptr %item) noinline {{
 entry:
   %box = alloca [{SLOTS} x i64], align 8
-  {slot("shared", at.SHARED)}
+  {slot("shared.base", at.SHARED)}
   {slot("delta", at.DELTA)}
   {field("item", "moved", BULK_MOVED)}
-  {field("item", "near", BULK_NEAR)}
+  {field("item", "shared.address", BULK_SHARED)}
   {field("item", "barrier", BULK_BARRIER)}
   {field("item", "reduce", BULK_REDUCE, "ptr")}
   {field("item", "site", BULK_SITE, "ptr")}
   {field("item", "lane", BULK_LANE)}
   %lane.wide = zext i32 %lane to i64
   %map = getelementptr i8, ptr %item, i64 {BULK_MAP}
-  %place = getelementptr i8, ptr %item, i64 {BULK_PLACE}
-  %leaves = icmp eq i32 %barrier, {GROUP}
+  %coordinates = getelementptr i8, ptr %item, i64 {BULK_COORDINATES}
+  %to.global = icmp eq i32 %barrier, {GROUP}
   %reduces = icmp ne ptr %reduce, null
-  %near.wide = zext i32 %near to i64
+  %shared.wide = zext i32 %shared.address to i64
   %idle = icmp eq i32 %moved, 0
   br i1 %idle, label %finish, label %start
 start:
-  call void @box_of(ptr %map, ptr %place, ptr %box)
+  call void @box_of(ptr %map, ptr %coordinates, ptr %box)
   {load_slots({"rows": ROWS, "row.bytes": ROW_BYTES, "shift": SHIFT, "mask": MASK, "fill": FILL, "type": TYPE})}
-  br i1 %leaves, label %take, label %settle
+  br i1 %to.global, label %take, label %settle
 take:
-  call void @box_taken(ptr %env, ptr %site, i64 %lane.wide, i32 %near, i32 %moved)
+  call void @box_taken(ptr %env, ptr %site, i64 %lane.wide, i32 %shared.address, i32 %moved)
   br label %next
 settle:
-  call void @settle_copy(ptr %env, i32 %near, i32 %moved)
+  call void @settle_copy(ptr %env, i32 %shared.address, i32 %moved)
   br label %next
 next:
   %row = phi i64 [ 0, %take ], [ 0, %settle ], [ %row.next, %row.done ]
@@ -318,7 +318,7 @@ next:
 look:
   {READ_ROW}
   %row.offset = mul i64 %row, %row.bytes
-  %row.near = add i64 %near.wide, %row.offset
+  %row.shared = add i64 %shared.wide, %row.offset
   br label %piece
 piece:
   %p = phi i64 [ 0, %look ], [ %p.end, %piece.done ]
@@ -326,7 +326,7 @@ piece:
   br i1 %end, label %row.over, label %move
 move:
   %p.end = add i64 %p, {PIECE}
-  %linear = add i64 %row.near, %p
+  %linear = add i64 %row.shared, %p
   %linear.down = lshr i64 %linear, %shift
   %turned = and i64 %linear.down, %mask
   %to = xor i64 %linear, %turned
@@ -335,19 +335,19 @@ move:
   %length = sub i64 %stop, %begin
   %some = icmp sgt i64 %length, 0
   %whole = icmp eq i64 %length, {PIECE}
-  %to.host = add i64 %shared, %to
+  %to.host = add i64 %shared.base, %to
   %to.ptr = inttoptr i64 %to.host to ptr
   %within = sub i64 %begin, %p
-  %near.host = add i64 %to.host, %within
-  %near.ptr = inttoptr i64 %near.host to ptr
-  %far.begin = add i64 %row.far, %begin
-  %far.host = add i64 %far.begin, %delta
-  %far.ptr = inttoptr i64 %far.host to ptr
-  br i1 %leaves, label %out, label %in
+  %shared.host = add i64 %to.host, %within
+  %shared.ptr = inttoptr i64 %shared.host to ptr
+  %global.begin = add i64 %row.global, %begin
+  %global.host = add i64 %global.begin, %delta
+  %global.ptr = inttoptr i64 %global.host to ptr
+  br i1 %to.global, label %out, label %in
 in:
   br i1 %whole, label %in.whole, label %in.fill
 in.whole:
-  %bytes = load <2 x i64>, ptr %far.ptr, align 1
+  %bytes = load <2 x i64>, ptr %global.ptr, align 1
   store <2 x i64> %bytes, ptr %to.ptr, align 1
   br label %piece.done
 in.fill:
@@ -356,7 +356,7 @@ in.fill:
   store i64 %fill, ptr %second, align 1
   br i1 %some, label %in.part, label %piece.done
 in.part:
-  call void @llvm.memcpy.p0.p0.i64(ptr %near.ptr, ptr %far.ptr, i64 %length, i1 false)
+  call void @llvm.memcpy.p0.p0.i64(ptr %shared.ptr, ptr %global.ptr, i64 %length, i1 false)
   br label %piece.done
 out:
   br i1 %some, label %out.some, label %piece.done
@@ -364,26 +364,26 @@ out.some:
   br i1 %reduces, label %combine, label %replace
 combine:
   %length.short = trunc i64 %length to i32
-  call void %reduce(i64 %type, ptr %far.ptr, ptr %near.ptr, i32 %length.short)
+  call void %reduce(i64 %type, ptr %global.ptr, ptr %shared.ptr, i32 %length.short)
   br label %piece.done
 replace:
-  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %far.begin, i64 %length, i1 false, ptr %near.ptr)
-  call void @llvm.memcpy.p0.p0.i64(ptr %far.ptr, ptr %near.ptr, i64 %length, i1 false)
+  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %global.begin, i64 %length, i1 false, ptr %shared.ptr)
+  call void @llvm.memcpy.p0.p0.i64(ptr %global.ptr, ptr %shared.ptr, i64 %length, i1 false)
   br label %piece.done
 piece.done:
   br label %piece
 row.over:
-  %leaving = and i1 %leaves, %row.some
+  %leaving = and i1 %to.global, %row.some
   %updated = and i1 %leaving, %reduces
-  br i1 %updated, label %tell, label %row.done
-tell:
+  br i1 %updated, label %report, label %row.done
+report:
   call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %row.start, i64 %row.inside, i1 true, ptr null)
   br label %row.done
 row.done:
   %row.next = add i64 %row, 1
   br label %next
 finish:
-  {end_with("call void @complete_bulk(ptr %env, ptr %item)", "%leaves", "complete", unless=True, done="return")}
+  {end_with("call void @complete_bulk(ptr %env, ptr %item)", "%to.global", "complete", unless=True, done="return")}
 }}
 """, (DECODE, ROW, SETTLE, COMPLETE, NOTHING["box_taken"], NOTHING["row_stored"]),
     ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip

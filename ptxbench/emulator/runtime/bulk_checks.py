@@ -15,10 +15,10 @@ PIECE = 16
 """Addresses and sizes are multiples of this many bytes."""
 BOX_ALIGN = 128
 """The alignment of a box in shared memory."""
-NEAR_ALIGNMENT, BAD_IGNORED, OWN_CTA, NO_TARGET, BAD_TARGET, SOURCE_GONE = 76, 80, 81, 82, 83, 84
+SHARED_ALIGNMENT, BAD_IGNORED, OWN_CTA, NO_TARGET, BAD_TARGET, SOURCE_GONE = 76, 80, 81, 82, 83, 84
 """Reasons for MISUSED."""
 COMPLAINTS = {
-    NEAR_ALIGNMENT: f"needs shared memory at a multiple of {BOX_ALIGN} bytes",
+    SHARED_ALIGNMENT: f"needs shared memory at a multiple of {BOX_ALIGN} bytes",
     BAD_IGNORED: "ignores more than 15 bytes at one end, or all bytes that it copies",
     OWN_CTA: "copies to the memory of its own CTA; the target must be in another CTA of the cluster",
     NO_TARGET: "has a mask that names no CTA",
@@ -27,9 +27,9 @@ COMPLAINTS = {
     "cluster (barrier.cluster) before it exits",
 }
 
-OWN = RuntimeFunction("bulk_own", f"""
-define internal i1 @bulk_own(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %inner, i64 %shown, i64 %size,
-                             i64 %alignment) noinline {{
+CHECK_OFFSET = RuntimeFunction("bulk_check_offset", f"""
+define internal i1 @bulk_check_offset(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %inner, i64 %shown,
+                                      i64 %size, i64 %alignment) noinline {{
   ; Whether %size bytes at %inner lie aligned in a CTA's shared memory. %shown: %inner as a fault shows it.
 entry:
   {slot("limit", at.SHARED_BYTES)}
@@ -53,7 +53,7 @@ misaligned:
   %of.box = icmp eq i64 %alignment, {BOX_ALIGN}
   br i1 %of.box, label %box, label %bad
 box:
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site.misuse, i64 %lane, i64 {NEAR_ALIGNMENT})
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site.misuse, i64 %lane, i64 {SHARED_ALIGNMENT})
   ret i1 false
 bad:
   %kind = phi i64 [ {at.OUT_OF_BOUNDS}, %out ], [ {at.MISALIGNED}, %misaligned ]
@@ -65,20 +65,20 @@ good:
 }}
 """, (FAULT,))  # fmt: skip
 
-NEAR = RuntimeFunction("bulk_near", """
-define internal i1 @bulk_near(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %address, i32 %barrier, i32 %ctas,
-                              i64 %size, i64 %alignment) noinline {
+CHECK_TARGET = RuntimeFunction("bulk_check_target", """
+define internal i1 @bulk_check_target(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %address, i32 %barrier,
+                                      i32 %ctas, i64 %size, i64 %alignment) noinline {
   ; Whether a copy may write %size bytes at %address of shared::cluster. Outside clusters that is the CTA's own memory;
   ; bulk_clusters.py replaces this function.
   %shown = zext i32 %address to i64
-  %fine = call i1 @bulk_own(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %address, i64 %shown, i64 %size,
-                            i64 %alignment)
+  %fine = call i1 @bulk_check_offset(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %address, i64 %shown,
+                                     i64 %size, i64 %alignment)
   ret i1 %fine
 }
-""", (OWN,))  # fmt: skip
+""", (CHECK_OFFSET,))  # fmt: skip
 
-OUTSIDE = RuntimeFunction("bulk_outside", f"""
-define internal void @bulk_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %ends, i64 %unit) noinline {{
+REPORT_OUTSIDE = RuntimeFunction("bulk_report_outside", f"""
+define internal void @bulk_report_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %ends, i64 %unit) noinline {{
   ; No buffer has the global addresses from %from on. %ends: the end of the buffer that has the first of them, or 0.
   ; %unit: the first address outside that is reported is a multiple of it.
   %down = sub i64 0, %unit
@@ -93,7 +93,7 @@ define internal void @bulk_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i6
 
 def find_buffer(before: str, first: str, past: str) -> str:
     """Lines that go from the block `before` to `found` with %i, the index of the buffer that has the global addresses
-    from `first` up to `past`; or to `none` with %ends, as bulk_outside takes it."""
+    from `first` up to `past`; or to `none` with %ends, as bulk_report_outside takes it."""
     return f"""br label %search
 search:
   %i = phi i64 [ 0, %{before} ], [ %i.next, %miss ]
@@ -118,28 +118,29 @@ miss:
   br label %search"""
 
 
-FAR = RuntimeFunction("bulk_far", f"""
-define internal i64 @bulk_far(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %past, i64 %unit) noinline {{
+FIND_BUFFER = RuntimeFunction("bulk_find_buffer", f"""
+define internal i64 @bulk_find_buffer(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %past, i64 %unit) noinline {{
   ; The index of the buffer that has the global addresses from %from up to %past, or a fault and -1.
 entry:
   {slot("buffers", at.BUFFERS, "ptr")}
   {slot("buffer.count", at.BUFFER_COUNT)}
   {find_buffer("entry", "%from", "%past")}
 none:
-  call void @bulk_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %ends, i64 %unit)
+  call void @bulk_report_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %ends, i64 %unit)
   ret i64 -1
 found:
   ret i64 %i
 }}
-""", (OUTSIDE,))  # fmt: skip
+""", (REPORT_OUTSIDE,))  # fmt: skip
 
 
-TOLD = RuntimeFunction("bulk_told", """
-define internal void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %lane, i32 %near,
-                                i32 %barrier, i32 %ctas, i1 %own, i32 %size, i1 %fills) noinline {
+REPORT_ISSUED = RuntimeFunction("bulk_report_issued", """
+define internal void @bulk_report_issued(ptr %env, ptr %site.shared, ptr %site.fault, ptr %site, i64 %lane,
+                                         i32 %shared.address, i32 %barrier, i32 %ctas, i1 %in.cta, i32 %size,
+                                         i1 %fills) noinline {
   ; A copy is issued that will write or read shared memory of the CTA. In clusters bulk_clusters.py replaces this.
   call void @bytes_announced(ptr %env, ptr %site, i64 %lane, i32 %barrier, i32 %size)
-  call void @box_issued(ptr %env, ptr %site.near, i64 %lane, i32 %near, i32 %size, i1 %fills)
+  call void @box_issued(ptr %env, ptr %site.shared, i64 %lane, i32 %shared.address, i32 %size, i1 %fills)
   ret void
 }
 """, (NOTHING["box_issued"], NOTHING["bytes_announced"]))  # fmt: skip
@@ -154,53 +155,54 @@ def units_spanned(name: str, first: str, past: str, shift: int) -> str:
   %{name} = add i64 %{name}.between, 1"""
 
 
-CLOSE = """%near.end = add i64 %near.wide, %near.bytes
-  %near.past = icmp ugt i64 %near.end, %limit
-  %near.ragged = and i64 %near.wide, %near.low
-  %near.odd = icmp ne i64 %near.ragged, 0
-  %close.bad = or i1 %near.past, %near.odd"""
-"""Lines that set %close.bad: a copy leaves the CTA's own memory, or is not aligned there. After `aligned`."""
-TELL_CLOSE = """call i1 @bulk_own(ptr %env, ptr %site.near, ptr %site, i64 %number.wide, i32 %near, i64 %near.wide,
-               i64 %near.bytes, i64 %near.alignment)"""
+CHECK_IN_CTA = """%shared.end = add i64 %shared.wide, %shared.bytes
+  %shared.past = icmp ugt i64 %shared.end, %limit
+  %shared.ragged = and i64 %shared.wide, %shared.low
+  %shared.odd = icmp ne i64 %shared.ragged, 0
+  %shared.bad = or i1 %shared.past, %shared.odd"""
+"""Lines that set %shared.bad: a copy leaves the CTA's own memory, or is not aligned there. After `aligned`."""
+REPORT_IN_CTA = """call i1 @bulk_check_offset(ptr %env, ptr %site.shared, ptr %site, i64 %number.wide,
+                                              i32 %shared.address, i64 %shared.wide, i64 %shared.bytes,
+                                              i64 %shared.alignment)"""
 """Lines that report this fault."""
-REACH = f"""{CLOSE}
-  br i1 %close.bad, label %near.tell, label %near.checked
-near.tell:
-  {TELL_CLOSE}
-  br label %near.checked
-near.of.cluster:
-  %several.none = icmp eq i32 %ctas, 0
-  %none.named = and i1 %several, %several.none
-  br i1 %none.named, label %no.target, label %near.reach
+CHECK_SHARED = f"""{CHECK_IN_CTA}
+  br i1 %shared.bad, label %report.in.cta, label %shared.checked
+report.in.cta:
+  {REPORT_IN_CTA}
+  br label %shared.checked
+check.in.cluster:
+  %no.ctas = icmp eq i32 %ctas, 0
+  %none.named = and i1 %several, %no.ctas
+  br i1 %none.named, label %no.target, label %check.target
 no.target:
   call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 {NO_TARGET})
-  br label %near.checked
-near.reach:
-  %far.fine = call i1 @bulk_near(ptr %env, ptr %site.reach, ptr %site, i64 %number.wide, i32 %near, i32 %barrier,
-                                 i32 %ctas, i64 %near.bytes, i64 %near.alignment)
-  br label %near.checked
-near.checked:
-  %near.fine = phi i1 [ true, %near.of.cta ], [ false, %near.tell ], [ false, %no.target ],
-                   [ %far.fine, %near.reach ]"""
-"""Lines of an issue function after `near.of.cta`, for a copy that it checks there if %own, else at near.of.cluster.
-They set %near.fine at near.checked."""
+  br label %shared.checked
+check.target:
+  %target.fine = call i1 @bulk_check_target(ptr %env, ptr %site.fault, ptr %site, i64 %number.wide, i32 %shared.address,
+                                            i32 %barrier, i32 %ctas, i64 %shared.bytes, i64 %shared.alignment)
+  br label %shared.checked
+shared.checked:
+  %shared.fine = phi i1 [ true, %check.in.cta ], [ false, %report.in.cta ], [ false, %no.target ],
+                        [ %target.fine, %check.target ]"""
+"""Lines of an issue function after `check.in.cta`, for a copy that it checks there if %in.cta, else at
+check.in.cluster. They set %shared.fine at shared.checked."""
 
 
 def aligned(alignment: int) -> str:
-    """Lines for the entry of an issue function with CLOSE."""
+    """Lines for the entry of an issue function with CHECK_IN_CTA."""
     return f"""{slot("limit", at.SHARED_BYTES)}
-  %near.alignment = add i64 0, {alignment}
-  %near.low = sub i64 %near.alignment, 1"""
+  %shared.alignment = add i64 0, {alignment}
+  %shared.low = sub i64 %shared.alignment, 1"""
 
 
-def targets(name: str) -> str:
+def count_targets(name: str) -> str:
     """Lines that set %NAME (i64): how many CTAs get the bytes of a copy."""
     return f"""%{name}.short = call i32 @llvm.ctpop.i32(i32 %ctas)
   %{name}.some = call i32 @llvm.umax.i32(i32 %{name}.short, i32 1)
   %{name} = zext i32 %{name}.some to i64"""
 
 
-TARGETS = ("declare i32 @llvm.ctpop.i32(i32)", "declare i32 @llvm.umax.i32(i32, i32)")
+COUNT_DECLARATIONS = ("declare i32 @llvm.ctpop.i32(i32)", "declare i32 @llvm.umax.i32(i32, i32)")
 
 
 def count(site: str, index: int, amount: str) -> str:

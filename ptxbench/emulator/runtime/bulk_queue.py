@@ -21,13 +21,13 @@ from ptxbench.emulator.runtime.copies import (
     BULK_COUNT,
     BULK_CTA,
     BULK_CTAS,
-    BULK_DO,
-    BULK_FAR,
+    BULK_FUNCTION,
+    BULK_GLOBAL,
     BULK_GROUP,
     BULK_LANE,
     BULK_MOVED,
-    BULK_NEAR,
     BULK_REDUCE,
+    BULK_SHARED,
     BULK_SITE,
     BULK_TRANSACTION,
     BULK_WARP,
@@ -49,7 +49,7 @@ GROUP = -1
 """Replaces an mbarrier's address: the copy belongs to a group of its thread, and goes to global memory."""
 
 
-def keep(name: str, kind: str, offset: int) -> str:
+def store_field(name: str, kind: str, offset: int) -> str:
     """Lines that store %name in the copy at %item."""
     label = name.replace(".", "_")
     return f"""%put.{label} = getelementptr i8, ptr %item, i64 {offset}
@@ -102,51 +102,51 @@ define internal void @complete_bulk(ptr %env, ptr %item) noinline {{
 
 COMPLETE = complete(clustered=False)
 
-DO = RuntimeFunction("do_bulk", f"""
-define internal void @do_bulk(ptr %env, ptr %item) noinline {{
-  {field("item", "function", BULK_DO, "ptr")}
+PERFORM = RuntimeFunction("perform_bulk", f"""
+define internal void @perform_bulk(ptr %env, ptr %item) noinline {{
+  {field("item", "function", BULK_FUNCTION, "ptr")}
   call void %function(ptr %env, ptr %item)
   ret void
 }}
 """)  # fmt: skip
 
-ITS_BARRIER = "%same = icmp eq i32 %its, %barrier"
-FOR_THIS_CTA = f"""{slot("own.rank", at.CLUSTER_RANK, "i32")}
+SAME_BARRIER = "%same = icmp eq i32 %item.barrier, %barrier"
+FOR_THIS_CTA = f"""{slot("cta.rank", at.CLUSTER_RANK, "i32")}
   {field("item", "ctas", BULK_CTAS)}
-  %own.bit = shl i32 1, %own.rank
-  %its.bit = and i32 %ctas, %own.bit
-  %comes = icmp ne i32 %its.bit, 0
-  %meant = or i1 %comes, %grouped
-  %equal = icmp eq i32 %its, %barrier
-  %same = and i1 %equal, %meant"""
+  %cta.bit = shl i32 1, %cta.rank
+  %cta.pending = and i32 %ctas, %cta.bit
+  %for.cta = icmp ne i32 %cta.pending, 0
+  %for.cta.or.group = or i1 %for.cta, %grouped
+  %same.barrier = icmp eq i32 %item.barrier, %barrier
+  %same = and i1 %same.barrier, %for.cta.or.group"""
 """Lines that set %same: whether the copy belongs to %barrier. In a cluster it must also go to this CTA."""
 AND_GO = "br label %after"
 AND_LOOK = """br i1 %grouped, label %after, label %others
 others:
-  %ctas.left = xor i32 %ctas, %own.bit
+  %ctas.left = xor i32 %ctas, %cta.bit
   store i32 %ctas.left, ptr %ctas.at
   %for.none = icmp eq i32 %ctas.left, 0
-  br i1 %for.none, label %after, label %hold"""
+  br i1 %for.none, label %after, label %retain"""
 """Lines after a copy was done. It leaves the list; in a cluster, only after all its CTAs have the bytes."""
 
 WORD_AT_BARRIER = f"""{slot("shared", at.SHARED)}
   %barrier.wide = zext i32 %barrier to i64
   %object.host = add i64 %shared, %barrier.wide
   %object = inttoptr i64 %object.host to ptr
-  %now = load i64, ptr %object"""
-"""Lines that load %now from the mbarrier at %barrier in the CTA's shared memory."""
+  %word.now = load i64, ptr %object"""
+"""Lines that load %word.now from the mbarrier at %barrier in the CTA's shared memory."""
 
 
 def move_to(index: str) -> str:
     """Lines that copy the entry %item to the entry number %INDEX."""
-    return f"""{copy_at(index, "place")}
+    return f"""{copy_at(index, "slot")}
   %words = load {WORDS}, ptr %item, align 8
-  store {WORDS} %words, ptr %place, align 8"""
+  store {WORDS} %words, ptr %slot, align 8"""
 
 
 def finish(clustered: bool) -> RuntimeFunction:
     """`finish_bulk(env, queue, barrier, word, lanes, keep)`."""
-    kept = "[ %kept, %act ], [ %kept, %others ]" if clustered else "[ %kept, %act ]"
+    kept = "[ %kept, %perform ], [ %kept, %others ]" if clustered else "[ %kept, %perform ]"
     return RuntimeFunction("finish_bulk", f"""
 define internal void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i64 %word, i32 %lanes, i32 %keep) noinline {{
   ; Do the copies that complete transactions at %barrier, which held %word, until its phase is complete; or if it is
@@ -157,19 +157,19 @@ entry:
   %grouped = icmp eq i32 %barrier, {GROUP}
 {keeping_loop("i32")}
   {copy_at("index", "item")}
-  {field("item", "its", BULK_BARRIER)}
-  {FOR_THIS_CTA if clustered else ITS_BARRIER}
-  br i1 %same, label %found, label %hold
+  {field("item", "item.barrier", BULK_BARRIER)}
+  {FOR_THIS_CTA if clustered else SAME_BARRIER}
+  br i1 %same, label %found, label %retain
 found:
   br i1 %grouped, label %group, label %phase
 phase:
   {WORD_AT_BARRIER}
-  %moved = xor i64 %now, %word
+  %moved = xor i64 %word.now, %word
   %complete = icmp slt i64 %moved, 0
-  br i1 %complete, label %hold, label %act
+  br i1 %complete, label %retain, label %perform
 group:
   {field("item", "lane", BULK_LANE)}
-  {field("item", "its.group", BULK_GROUP)}
+  {field("item", "item.group", BULK_GROUP)}
   %lane.wide = zext i32 %lane to i64
   %bit = shl i32 1, %lane
   %asked = and i32 %bit, %lanes
@@ -177,26 +177,26 @@ group:
   %committed.all = getelementptr i8, ptr %queue, i64 {BULK_COMMITTED}
   %committed.at = getelementptr i32, ptr %committed.all, i64 %lane.wide
   %committed = load i32, ptr %committed.at
-  %reach = add i32 %its.group, %keep
-  %closed = icmp slt i32 %reach, %committed
+  %group.end = add i32 %item.group, %keep
+  %closed = icmp slt i32 %group.end, %committed
   %due = and i1 %closed, %waits
-  br i1 %due, label %act, label %hold
-act:
-  call void @do_bulk(ptr %env, ptr %item)
+  br i1 %due, label %perform, label %retain
+perform:
+  call void @perform_bulk(ptr %env, ptr %item)
   {AND_LOOK if clustered else AND_GO}
-hold:
+retain:
   {move_to("kept")}
   %kept.more = add i32 %kept, 1
   br label %after
 after:
-  %kept.new = phi i32 {kept}, [ %kept.more, %hold ]
+  %kept.new = phi i32 {kept}, [ %kept.more, %retain ]
   %index.next = add i32 %index, 1
   br label %next
 done:
   store i32 %kept, ptr %count.at
   ret void
 }}
-""", (DO,))  # fmt: skip
+""", (PERFORM,))  # fmt: skip
 
 
 FINISH = finish(clustered=False)
@@ -204,10 +204,10 @@ FINISH = finish(clustered=False)
 
 def make_room(clustered: bool) -> RuntimeFunction:
     """`make_bulk_room(env, queue)`."""
-    do = "do_for_all" if clustered else "do_bulk"
+    do = "perform_for_all" if clustered else "perform_bulk"
     return RuntimeFunction("make_bulk_room", f"""
 define internal void @make_bulk_room(ptr %env, ptr %queue) noinline {{
-  ; The list is full: do its oldest copy. The others move up; the last place is free.
+  ; The list is full: do its oldest copy. The others move up; the last entry is free.
 entry:
   %first = getelementptr i8, ptr %queue, i64 {BULK}
   call void @{do}(ptr %env, ptr %first)
@@ -225,45 +225,45 @@ moving:
 done:
   ret void
 }}
-""", (DO,))  # fmt: skip
+""", (PERFORM,))  # fmt: skip
 
 
 MAKE_ROOM = make_room(clustered=False)
 
-IN_CTA = f"""{keep("near", "i32", BULK_NEAR)}
-  {keep("barrier", "i32", BULK_BARRIER)}"""
-IN_CLUSTER = f"""%inner = and i32 %near, {OFFSET_MASK}
-  %place = and i32 %barrier, {OFFSET_MASK}
+IN_CTA = f"""{store_field("shared.address", "i32", BULK_SHARED)}
+  {store_field("barrier", "i32", BULK_BARRIER)}"""
+IN_CLUSTER = f"""%shared.offset = and i32 %shared.address, {OFFSET_MASK}
+  %barrier.offset = and i32 %barrier, {OFFSET_MASK}
   %grouped = icmp eq i32 %barrier, {GROUP}
-  %object = select i1 %grouped, i32 {GROUP}, i32 %place
-  %high = lshr i32 %barrier, {at.RANK_BITS}
-  %rank = and i32 %high, 31
-  %of.address = shl i32 1, %rank
-  %unnamed = icmp eq i32 %ctas, 0
-  %targets = select i1 %unnamed, i32 %of.address, i32 %ctas
+  %object = select i1 %grouped, i32 {GROUP}, i32 %barrier.offset
+  %barrier.high = lshr i32 %barrier, {at.RANK_BITS}
+  %rank = and i32 %barrier.high, 31
+  %barrier.cta = shl i32 1, %rank
+  %no.mask = icmp eq i32 %ctas, 0
+  %targets = select i1 %no.mask, i32 %barrier.cta, i32 %ctas
   {slot("cta", at.CTA)}
-  {keep("inner", "i32", BULK_NEAR)}
-  {keep("object", "i32", BULK_BARRIER)}
-  {keep("targets", "i32", BULK_CTAS)}
-  {keep("cta", "i64", BULK_CTA)}"""
+  {store_field("shared.offset", "i32", BULK_SHARED)}
+  {store_field("object", "i32", BULK_BARRIER)}
+  {store_field("targets", "i32", BULK_CTAS)}
+  {store_field("cta", "i64", BULK_CTA)}"""
 """Lines that store where the bytes of a copy go."""
 
 
-WHAT = f"""{keep("site.kept", "ptr", BULK_SITE)}
-  {keep("far", "i64", BULK_FAR)}
-  {keep("moved", "i32", BULK_MOVED)}
-  {keep("transaction", "i32", BULK_TRANSACTION)}
-  {keep("reduce", "ptr", BULK_REDUCE)}
-  {keep("do", "ptr", BULK_DO)}"""
+STORE_REST = f"""{store_field("report.site", "ptr", BULK_SITE)}
+  {store_field("global.address", "i64", BULK_GLOBAL)}
+  {store_field("moved", "i32", BULK_MOVED)}
+  {store_field("transaction", "i32", BULK_TRANSACTION)}
+  {store_field("reduce", "ptr", BULK_REDUCE)}
+  {store_field("function", "ptr", BULK_FUNCTION)}"""
 """Lines that store the rest of the copy at %item. put_bulk could do it too, but would need more arguments."""
 
 
 def put(clustered: bool) -> RuntimeFunction:
-    """`put_bulk(env, number, near, barrier, ctas)`."""
+    """`put_bulk(env, number, shared address, barrier, ctas)`."""
     return RuntimeFunction("put_bulk", f"""
-define internal ptr @put_bulk(ptr %env, i64 %number, i32 %near, i32 %barrier, i32 %ctas) noinline {{
-  ; Append a copy of the lane %number. Returns its entry, to which WHAT stores the rest. %ctas: the CTAs that get the
-  ; bytes; 0: the CTA of the address.
+define internal ptr @put_bulk(ptr %env, i64 %number, i32 %shared.address, i32 %barrier, i32 %ctas) noinline {{
+  ; Append a copy of the lane %number. Returns its entry, to which STORE_REST stores the rest.
+  ; %ctas: the CTAs that get the bytes; 0: the CTA of the address.
 entry:
   {slot("queue", at.QUEUE, "ptr")}
   {slot("warp", at.WARP)}
@@ -282,9 +282,9 @@ put:
   %committed.at = getelementptr i32, ptr %committed.all, i64 %number
   %group = load i32, ptr %committed.at
   %lane = trunc i64 %number to i32
-  {keep("lane", "i32", BULK_LANE)}
-  {keep("group", "i32", BULK_GROUP)}
-  {keep("warp", "i64", BULK_WARP)}
+  {store_field("lane", "i32", BULK_LANE)}
+  {store_field("group", "i32", BULK_GROUP)}
+  {store_field("warp", "i64", BULK_WARP)}
   {IN_CLUSTER if clustered else IN_CTA}
   ret ptr %item
 }}
@@ -336,13 +336,13 @@ define internal i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %barr
 entry:
   %differs = xor i64 %word, %state
   %complete = icmp slt i64 %differs, 0
-  br i1 %complete, label %as.is, label %do
-as.is:
+  br i1 %complete, label %unchanged, label %perform.copies
+unchanged:
   ret i64 %word
-do:
+perform.copies:
   {OF_ITS_CLUSTER if clustered else OF_CTA}
   br label %next
-{loop("next", "k", "%count", "finish", after="finish", before="do")}
+{loop("next", "k", "%count", "finish", after="finish", before="perform.copies")}
   %offset = mul i64 %k, {QUEUE_BYTES}
   %queue = getelementptr i8, ptr %queues, i64 %offset
   call void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i64 %word, i32 0, i32 0)
@@ -350,7 +350,7 @@ do:
   br label %next
 done:
   {WORD_AT_BARRIER}
-  ret i64 %now
+  ret i64 %word.now
 }}
 """, (FINISH,))  # fmt: skip
 
@@ -359,7 +359,7 @@ BEFORE_TEST = before_test(clustered=False)
 
 TEST = each_lane("mbarrier_test_bulk", V64, f", {V64} %states", STATE_BEFORE, f"""{STATE_HERE}
   {KNOWN}
-  %now = call i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %address)
-  %moved = xor i64 %now, %state
+  %word.now = call i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %address)
+  %moved = xor i64 %word.now, %state
   %answer = lshr i64 %moved, {PHASE_AT}
-  %new = add i64 %now, 0""", (COMPLAIN, BEFORE_TEST))  # fmt: skip
+  %new = add i64 %word.now, 0""", (COMPLAIN, BEFORE_TEST))  # fmt: skip

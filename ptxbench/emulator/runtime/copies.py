@@ -43,11 +43,11 @@ LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4,
 # address, its lane and warp, bytes to move and bytes to count at the mbarrier, shared address, mbarrier, group.
 MOST_BULK = 128
 BULK = ENTRIES + CAPACITY * ENTRY_BYTES
-BULK_SITE, BULK_FAR, BULK_WARP, BULK_LANE, BULK_MOVED, BULK_TRANSACTION, BULK_NEAR = 0, 8, 16, 24, 28, 32, 36
-# For REDUCE the function that updates the target, for DO the one that does the copy; for a box the used part of its
-# map, and its coordinates. A plain copy has its mask of bytes where a box has the map. In clusters: the CTAs that have
-# not yet got the bytes, and the CTA that issued the copy.
-BULK_BARRIER, BULK_GROUP, BULK_REDUCE, BULK_DO, BULK_MAP, BULK_PLACE = 40, 44, 48, 56, 64, 128
+BULK_SITE, BULK_GLOBAL, BULK_WARP, BULK_LANE, BULK_MOVED, BULK_TRANSACTION, BULK_SHARED = 0, 8, 16, 24, 28, 32, 36
+# For REDUCE the function that updates the target, for FUNCTION the one that does the copy; for a box the used part of
+# its map, and its coordinates. A plain copy has its mask of bytes where a box has the map. In clusters: the CTAs that
+# have not yet got the bytes, and the CTA that issued the copy.
+BULK_BARRIER, BULK_GROUP, BULK_REDUCE, BULK_FUNCTION, BULK_MAP, BULK_COORDINATES = 40, 44, 48, 56, 64, 128
 BULK_MASK, BULK_CTAS, BULK_CTA, BULK_BYTES = 64, 148, 152, 160
 # After the bulk copies, the tensor maps that the CTA has changed or used (changed_maps.py).
 MOST_MAPS, MAP_ENTRY_BYTES = 32, 80

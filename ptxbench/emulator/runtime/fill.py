@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.bulk_checks import OWN, count, lists
+from ptxbench.emulator.runtime.bulk_checks import CHECK_OFFSET, count, lists
 from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, lane_of, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.types import LANES
@@ -24,7 +24,7 @@ def fill(watch: str) -> RuntimeFunction:
     text = f"""
 define internal void @fill_shared({V32} %a, {V32} %sizes, i32 %asked, ptr %env, ptr %site) noinline {{
 entry:
-  {lists(("near", "i32", "%a"), ("size", "i32", "%sizes"))}
+  {lists(("shared.address", "i32", "%a"), ("size", "i32", "%sizes"))}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %return, label %next
 next:
@@ -33,10 +33,10 @@ next:
   %units.all = phi i64 [ 0, %entry ], [ %units.new, %skip ]
   %passes = phi i64 [ 0, %entry ], [ %passes.new, %skip ]
 {NEXT_LANE}
-  {lane_of("near", "i32")}
+  {lane_of("shared.address", "i32")}
   {lane_of("size", "i32")}
   %size.wide = zext i32 %size to i64
-  %near.wide = zext i32 %near to i64
+  %shared.wide = zext i32 %shared.address to i64
   %ragged = and i32 %size, {UNIT - 1}
   %odd = icmp ne i32 %ragged, 0
   %much = icmp ugt i32 %size, {MOST_BYTES}
@@ -49,20 +49,20 @@ look:
   %nothing = icmp eq i32 %size, 0
   br i1 %nothing, label %skip, label %check
 check:
-  %fine = call i1 @bulk_own(ptr %env, ptr %site, ptr %site, i64 %number.wide, i32 %near, i64 %near.wide,
-                            i64 %size.wide, i64 {UNIT})
+  %fine = call i1 @bulk_check_offset(ptr %env, ptr %site, ptr %site, i64 %number.wide, i32 %shared.address,
+                                     i64 %shared.wide, i64 %size.wide, i64 {UNIT})
   br i1 %fine, label %take, label %skip
 take:
   br label %skip
 skip:
   %used = phi i64 [ 0, %bad ], [ 0, %look ], [ 0, %check ], [ %size.wide, %take ]
-  %mine = phi i32 [ 0, %bad ], [ 0, %look ], [ 0, %check ], [ %bit, %take ]
-  %good.new = or i32 %good, %mine
-  %its.units = lshr i64 %used, {UNIT.bit_length() - 1}
-  %units.new = add i64 %units.all, %its.units
+  %lane.bit = phi i32 [ 0, %bad ], [ 0, %look ], [ 0, %check ], [ %bit, %take ]
+  %good.new = or i32 %good, %lane.bit
+  %lane.units = lshr i64 %used, {UNIT.bit_length() - 1}
+  %units.new = add i64 %units.all, %lane.units
   %used.up = add i64 %used, 127
-  %its.passes = lshr i64 %used.up, 7
-  %passes.new = add i64 %passes, %its.passes
+  %lane.passes = lshr i64 %used.up, 7
+  %passes.new = add i64 %passes, %lane.passes
   br label %next
 done:
   {count("site", at.REQUESTS, "1")}
@@ -96,4 +96,4 @@ return:
 }}
 """
     scatter = f"declare void @llvm.masked.scatter.v{LANES}i64.v{LANES}p0({V64}, <{LANES} x ptr>, i32, <{LANES} x i1>)"
-    return RuntimeFunction("fill_shared", text, (OWN, FAULT), (CTTZ, scatter))
+    return RuntimeFunction("fill_shared", text, (CHECK_OFFSET, FAULT), (CTTZ, scatter))

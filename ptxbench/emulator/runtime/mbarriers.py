@@ -317,8 +317,8 @@ def in_cluster(function: RuntimeFunction) -> RuntimeFunction:
     """The same function for mbarriers at shared::cluster addresses."""
     text = function.text.replace(f"@{function.name}(", f"@{function.name}_in_cluster(")
     text = re.sub(r"^ *call void @mbarrier_(started|ended)\(.*$", "", text, flags=re.M)
-    text = text.replace("@mbarrier_arrived(", "@mbarrier_arrived_far(")
+    text = text.replace("@mbarrier_arrived(", "@mbarrier_arrived_remote(")
     text = text.replace("@touch_mbarrier(", f"@{TOUCH_CLUSTER.name}(").replace(OWN_HOST, host_of("%address", "host"))
-    instead = {TOUCH.name: TOUCH_CLUSTER, "mbarrier_arrived": NOTHING["mbarrier_arrived_far"]}
+    instead = {TOUCH.name: TOUCH_CLUSTER, "mbarrier_arrived": NOTHING["mbarrier_arrived_remote"]}
     needs = tuple(instead.get(needed.name, needed) for needed in function.needs)
     return RuntimeFunction(f"{function.name}_in_cluster", text, needs, function.declarations)

@@ -7,7 +7,7 @@ parameters and do nothing.
 from __future__ import annotations
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.runtime.context import EVENT, SHARED_WINDOW, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import EVENT, GLOBAL_BASE, SHARED_WINDOW, V32, V64, RuntimeFunction, slot
 
 EVENT_CALL = RuntimeFunction("event", f"""
 define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site, i64 %values) noinline {{
@@ -55,19 +55,19 @@ PARAMETERS = {
     "bytes_announced": ", ptr %site, i64 %lane, i32 %address, i32 %size",
     "product_issued": ", ptr %site, i64 %a, i64 %b, i32 %columns, i32 %flags, i1 %in.memory, i64 %origin",
     "product_done": ", ptr %site, i64 %a, i64 %b, i32 %columns, i32 %flags, i1 %in.memory, i64 %origin",
-    "mbarrier_arrived_far": ", ptr %site, i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
+    "mbarrier_arrived_remote": ", ptr %site, i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
     "message_sent": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i1 %updates",
     "message_done": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i64 %old, i64 %new",
     "copy_sent": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i1 %updates",
     "copy_begins": "",
     "copy_ends": "",
-    "copy_taken_far": ", i32 %address, i32 %size",
+    "copy_taken_remote": ", i32 %address, i32 %size",
     "settle_copy": ", i32 %address, i32 %size",
     "box_issued": ", ptr %site, i64 %lane, i32 %address, i32 %size, i1 %fills",
     "box_taken": ", ptr %site, i64 %lane, i32 %address, i32 %size",
-    "row_taken": ", ptr %site, i64 %lane, i64 %near, i64 %from, i64 %past, i64 %shift, i64 %mask",
-    "row_loaded": ", ptr %site, i64 %lane, i64 %far, i64 %size",
-    "row_stored": ", ptr %site, i64 %lane, i64 %far, i64 %size, i1 %updates, ptr %source",
+    "row_taken": ", ptr %site, i64 %lane, i64 %address, i64 %from, i64 %past, i64 %shift, i64 %mask",
+    "row_loaded": ", ptr %site, i64 %lane, i64 %address, i64 %size",
+    "row_stored": ", ptr %site, i64 %lane, i64 %address, i64 %size, i1 %updates, ptr %source",
 }
 BYTES_AT, MARK_AT = 40, 61
 """The bits of an mbarrier with the bytes that it expects: from the first up to the second (mbarriers.py)."""
@@ -95,8 +95,8 @@ PRODUCT = f"""%memory = zext i1 %in.memory to i32
   %site.int = ptrtoint ptr %site to i64"""
 SIZED = f"""{wide("address", "size")}
   %size.twice = shl i64 %size.wide, 1"""
-FAR_SIZED = f"""%far.offset = sub i64 %far, {0x7F00_0000_0000}
-  %size.far = shl i64 %size, {at.FAR_SIZE_AT}
+GLOBAL_SIZED = f"""%global.offset = sub i64 %address, {GLOBAL_BASE}
+  %size.high = shl i64 %size, {at.GLOBAL_SIZE_AT}
   %site.int = ptrtoint ptr %site to i64"""
 MESSAGE = f"""{wide("target", "barrier", "size")}
   %barrier.high = shl i64 %barrier.wide, {at.MESSAGE_BARRIER_AT}
@@ -134,8 +134,8 @@ REPORTERS = [
   %completes = mul i64 %complete, {at.COMPLETES}
   %both = or i64 %releases, %expects
   %how = or i64 %both, %completes"""),
-    reporter("mbarrier_arrived_far", PARAMETERS["mbarrier_arrived_far"],
-             f"i64 {at.MBARRIER_ARRIVE_FAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+    reporter("mbarrier_arrived_remote", PARAMETERS["mbarrier_arrived_remote"],
+             f"i64 {at.MBARRIER_ARRIVE_REMOTE}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
              f"""{wide("address")}
   {COMPLETES}
   %relaxed = and i32 %flags, {RELAXED}
@@ -150,8 +150,8 @@ REPORTERS = [
   %how = or i64 %sized, %update""") for name, kind in (("message_sent", at.MESSAGE_SENT), ("copy_sent", at.COPY_SENT))),
     reporter("copy_begins", "", f"i64 {at.COPY_BEGINS}, i64 0, i64 0, i64 0, i64 0"),
     reporter("copy_ends", "", f"i64 {at.COPY_ENDS}, i64 0, i64 0, i64 0, i64 0"),
-    reporter("copy_taken_far", PARAMETERS["copy_taken_far"],
-             f"i64 {at.COPY_TAKEN_FAR}, i64 0, i64 %address.wide, i64 0, i64 %size.wide", wide("address", "size")),
+    reporter("copy_taken_remote", PARAMETERS["copy_taken_remote"],
+             f"i64 {at.COPY_TAKEN_REMOTE}, i64 0, i64 %address.wide, i64 0, i64 %size.wide", wide("address", "size")),
     reporter("message_done", PARAMETERS["message_done"],
              f"i64 {at.MESSAGE_DONE}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
              f"""{MESSAGE}
@@ -177,7 +177,7 @@ REPORTERS = [
     reporter("settle_copy", PARAMETERS["settle_copy"],
              f"i64 {at.COPY_DONE}, i64 0, i64 %address.wide, i64 %size.wide, i64 0", wide("address", "size")),
     reporter("box_issued", PARAMETERS["box_issued"],
-             f"i64 {at.BULK_NEAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"i64 {at.BULK_SHARED}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
              f"""{SIZED}
   %fill = zext i1 %fills to i64
   %how = or i64 %size.twice, %fill
@@ -187,7 +187,7 @@ REPORTERS = [
              f"""{SIZED}
   %site.int = ptrtoint ptr %site to i64"""),
     reporter("row_taken", PARAMETERS["row_taken"],
-             f"i64 {at.ROW_NEAR}, i64 %lane, i64 %near, i64 %site.int, i64 %how",
+             f"i64 {at.ROW_SHARED}, i64 %lane, i64 %address, i64 %site.int, i64 %how",
              f"""%past.high = shl i64 %past, {at.ROW_PAST_AT}
   %mask.high = shl i64 %mask, {at.ROW_MASK_AT}
   %shift.high = shl i64 %shift, {at.ROW_SHIFT_AT}
@@ -196,17 +196,17 @@ REPORTERS = [
   %how = or i64 %bytes, %turn
   %site.int = ptrtoint ptr %site to i64"""),
     reporter("row_loaded", PARAMETERS["row_loaded"],
-             f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
-             f"""{FAR_SIZED}
-  %how = or i64 %size.far, {at.FAR_LOADS}"""),
+             f"i64 {at.BULK_GLOBAL}, i64 %lane, i64 %global.offset, i64 %site.int, i64 %how",
+             f"""{GLOBAL_SIZED}
+  %how = or i64 %size.high, {at.GLOBAL_LOADS}"""),
     reporter("row_stored", PARAMETERS["row_stored"],
-             "i64 %kind, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
-             f"""{FAR_SIZED}
+             "i64 %kind, i64 %lane, i64 %global.offset, i64 %site.int, i64 %how",
+             f"""{GLOBAL_SIZED}
   %source.int = ptrtoint ptr %source to i64
   %source.high = shl i64 %source.int, {at.SOURCE_AT}
-  %kind = or i64 %source.high, {at.BULK_FAR}
-  %what = select i1 %updates, i64 {at.FAR_UPDATES}, i64 {at.FAR_STORES}
-  %how = or i64 %size.far, %what"""),
+  %kind = or i64 %source.high, {at.BULK_GLOBAL}
+  %what = select i1 %updates, i64 {at.GLOBAL_UPDATES}, i64 {at.GLOBAL_STORES}
+  %how = or i64 %size.high, %what"""),
 ]  # fmt: skip
 NOTHING = {name: silent(name, parameters) for name, parameters in PARAMETERS.items()}
 
