@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 Successors = Callable[[int], Sequence[int]]
 
-NOTHING = -1
+ROOT = -1
 """The virtual block that dominates every start."""
 
 
@@ -49,7 +49,7 @@ class Dominators:
         for block in self.order:
             for successor in successors(block):
                 self.predecessors[successor].append(block)
-        self.immediate = dict.fromkeys(starts, NOTHING)
+        self.immediate = dict.fromkeys(starts, ROOT)
         changed = True
         while changed:
             changed = False
@@ -66,8 +66,8 @@ class Dominators:
     def common(self, first: int, second: int) -> int:
         """The nearest block that dominates both."""
         while first != second:
-            if NOTHING in (first, second):
-                return NOTHING
+            if ROOT in (first, second):
+                return ROOT
             if self.rank[first] > self.rank[second]:
                 first = self.immediate[first]
             else:
@@ -75,7 +75,7 @@ class Dominators:
         return first
 
     def dominates(self, dominator: int, block: int) -> bool:
-        while block != NOTHING and self.rank[block] > self.rank[dominator]:
+        while block != ROOT and self.rank[block] > self.rank[dominator]:
             block = self.immediate[block]
         return dominator == block
 

@@ -44,9 +44,9 @@ class TensorCopies(WarpEmitter):
         all_coordinates = [*coordinates, *[zero] * (boxes.DIMENSIONS - len(coordinates))]
         e.line(
             f"call void @{function}({shared.addresses}, {maps[0]}, {shared.barriers}, {shared.ctas}, "
-            f"i32 {shared.lanes}, ptr %env, {shared.site}, {maps[3]}, {shared.fault_site}, {site}, {box}, ptr {reduce}, "
-            f"i64 {tensor_copies.reducible(operation)}, i64 {len(coordinates)}, i32 {mode}, {shared.flags}, "
-            f"{', '.join(f'{V32} {coordinate.ir}' for coordinate in all_coordinates)})"
+            f"i32 {shared.lanes}, ptr %env, {shared.site}, {maps[3]}, {shared.fault_site}, {site}, {box}, "
+            f"ptr {reduce}, i64 {tensor_copies.reducible(operation)}, i64 {len(coordinates)}, i32 {mode}, "
+            f"{shared.flags}, {', '.join(f'{V32} {coordinate.ir}' for coordinate in all_coordinates)})"
         )
 
     def in_memory(self, map: Address) -> Value:

@@ -485,7 +485,7 @@ class Translator:
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:
         """What the scheduler of clusters needs."""
         parts = (messages.CLOSED,) if self.ops.sends else ()
-        cta_left = watch.NOTHING["cta_left"]
+        cta_left = watch.SILENT["cta_left"]
         if not self.ops.bulk:
             return clusters.WAKE, clusters.closed(*parts), cta_left
         closed = clusters.closed(*parts, bulk_clusters.CLOSED)

@@ -92,7 +92,7 @@ def load(
     everyone = []
     if gathers_slowly(element_bytes, count):
         part = f"<{count} x {element}>"
-        everyone = [f"%w{i} = load {part}, ptr %place{i}, align {size}" for i in range(LANES)]
+        everyone = [f"%w{i} = load {part}, ptr %pointer{i}, align {size}" for i in range(LANES)]
         pieces = []
         for i in range(0, LANES, width // count):
             joins, joined = concatenated([f"%w{i + j}" for j in range(width // count)], count, element)
@@ -192,7 +192,7 @@ def store(
             name, start = pieces[count * i // width], count * i % width
             order = ", ".join(f"i32 {start + k}" for k in range(count))
             everyone.append(f"%w{i} = shufflevector {piece} {name}, {piece} poison, <{count} x i32> <{order}>")
-            everyone.append(f"store <{count} x {element}> %w{i}, ptr %place{i}, align {size}")
+            everyone.append(f"store <{count} x {element}> %w{i}, ptr %pointer{i}, align {size}")
     if recorded:
         run_lines.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
         record_lanes = f"call void @record_lanes_store({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)"
@@ -297,27 +297,28 @@ def access(
 ) -> str:  # fmt: skip
     """The common code of a load or store of `size` bytes per lane: checks, counters, then one of two access paths.
 
-    `everyone`: all 32 lanes are active; %place0 to %place31 point to their bytes. `per_lane`: %pointers, one per lane,
-    under %active; without `everyone` it is used for that too. `before`: lines before both.
+    `everyone`: all 32 lanes are active; %pointer0 to %pointer31 point to their bytes. `per_lane`: %pointers, one per
+    lane, under %active; without `everyone` it is used for that too. `before`: lines before both.
     """
-    places, branch = "", ""
+    pointer_list, branch = "", ""
     if everyone:
-        places = f"%places = alloca [{LANES} x ptr], align 64"
+        pointer_list = f"%pointer.list = alloca [{LANES} x ptr], align 64"
         loads = "\n  ".join(
-            f"%place{i}.at = getelementptr ptr, ptr %places, i64 {i}\n  %place{i} = load ptr, ptr %place{i}.at"
+            f"%pointer{i}.at = getelementptr ptr, ptr %pointer.list, i64 {i}\n"
+            f"  %pointer{i} = load ptr, ptr %pointer{i}.at"
             for i in range(LANES)
         )
         branch = f"""%none.missing = icmp eq i32 %mask, {ALL}
   br i1 %none.missing, label %everyone, label %each
 everyone:
-  store {V64} %host, ptr %places, align 64
+  store {V64} %host, ptr %pointer.list, align 64
   {loads}
   {everyone}
 each:"""
     return f"""
 define internal {returns} @{name}({space.vector} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
 entry:
-  {places}
+  {pointer_list}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %nothing, label %check
 nothing:
@@ -364,10 +365,10 @@ def masks_by_window(clustered: bool) -> str:
         assert space.window is not None
         start, limit = f"sub {V64} %a, %{name}.base", 1 << 32
         if space is SHARED_SPACE and clustered:
-            lines.append(f"""{slot("own", CLUSTER_OWN)}
-  {splat("own.all", "i64", "%own")}
-  %own.start = sub {V64} %a, %own.all""")
-            start, limit = f"sub {V64} %own.start, %{name}.base", 1 << RANK_BITS
+            lines.append(f"""{slot("cta.base", CLUSTER_OWN)}
+  {splat("cta.base.all", "i64", "%cta.base")}
+  %cta.offset = sub {V64} %a, %cta.base.all""")
+            start, limit = f"sub {V64} %cta.offset, %{name}.base", 1 << RANK_BITS
         lines.append(f"""%{name}.base = {space.window.load}
   %{name}.offset = {start}
   %{name}.inside = icmp ult {V64} %{name}.offset, splat (i64 {limit})

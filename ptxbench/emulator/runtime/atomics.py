@@ -102,7 +102,7 @@ def float_declarations(kind: Type) -> tuple[str, ...]:
 def parallel_update(operation: str, kind: Type) -> str:
     """`update` for CTAs that run in parallel: one atomic instruction of the processor. The old value is not used."""
     name = ("" if operation not in ("min", "max") else "" if kind.signed else "u") + operation
-    return f"%was = atomicrmw {name} ptr %place, i{kind.bits} %b monotonic\n  %new = add i{kind.bits} %b, 0"
+    return f"%was = atomicrmw {name} ptr %target, i{kind.bits} %b monotonic\n  %new = add i{kind.bits} %b, 0"
 
 
 def returns(kind: Type, count: int) -> str:
@@ -129,16 +129,16 @@ def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel
     for k in range(count):
         allocations.append(f"%olds{k} = alloca {full}, align 64\n  %bs{k} = alloca {full}, align 64")
         allocations.append(f"store {full} zeroinitializer, ptr %olds{k}\n  store {full} %b{k}, ptr %bs{k}")
-        read = "" if parallel else f"%old = load {t}, ptr %place\n  "
+        read = "" if parallel else f"%old = load {t}, ptr %target\n  "
         write = (
             ""
             if parallel
             else f"""
-  store {t} %new, ptr %place
+  store {t} %new, ptr %target
   %old.at = getelementptr {t}, ptr %olds{k}, i64 %number.wide
   store {t} %old, ptr %old.at"""
         )
-        step = f"""%place = getelementptr {t}, ptr %address, i64 {k}
+        step = f"""%target = getelementptr {t}, ptr %address, i64 {k}
   {read}%b.at = getelementptr {t}, ptr %bs{k}, i64 %number.wide
   %b = load {t}, ptr %b.at
   {body}{write}"""

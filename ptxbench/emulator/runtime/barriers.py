@@ -24,7 +24,7 @@ from ptxbench.emulator.runtime.context import (
     splat,
 )
 from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 from ptxbench.emulator.types import LANES
 
 EVERYONE = -1
@@ -117,7 +117,7 @@ done:
   call void @barrier_met(ptr %env, i32 %id, i1 %everyone)
   ret void
 }}
-""".replace("%id.waits", "%id.byte"), (NOTHING["barrier_left"], NOTHING["barrier_met"]))  # fmt: skip
+""".replace("%id.waits", "%id.byte"), (SILENT["barrier_left"], SILENT["barrier_met"]))  # fmt: skip
 
 CHECK = RuntimeFunction("check_barrier", f"""
 define internal void @check_barrier(ptr %env, i32 %id) noinline {{
@@ -226,7 +226,7 @@ parked:
 done:
   ret void
 }}
-""", (CHECK, NOTHING["barrier_arrived"]), (CTPOP,))  # fmt: skip
+""", (CHECK, SILENT["barrier_arrived"]), (CTPOP,))  # fmt: skip
 
 ARRIVE = RuntimeFunction("arrive_at_barrier", f"""
 define internal void @arrive_at_barrier(ptr %env, ptr %warp, ptr %site, i32 %arriving, {V32} %ids, {V32} %counts,
@@ -239,16 +239,16 @@ entry:
   store {V32} %counts, ptr %counts.list
   br label %next
 next:
-  %rest = phi i32 [ %arriving, %entry ], [ %rest.less, %known ], [ %rest.less, %wrong ]
+  %rest = phi i32 [ %arriving, %entry ], [ %rest.less, %in.range ], [ %rest.less, %wrong ]
 {next_group("%ids", "%ids.list", "id", 32, "group")}
   {lane_of("count", "i32", "%counts.list")}
   %beyond = icmp ugt i32 %id, 15
-  br i1 %beyond, label %wrong, label %known
+  br i1 %beyond, label %wrong, label %in.range
 wrong:
   %id.long = zext i32 %id to i64
   call void @fault(ptr %env, i64 {at.NO_BARRIER}, ptr %site, i64 %number.wide, i64 %id.long)
   br label %next
-known:
+in.range:
   call void @arrive_group(ptr %env, ptr %warp, i32 %members, i32 %id, i32 %count, i32 %predicates, i32 %kind)
   br label %next
 done:

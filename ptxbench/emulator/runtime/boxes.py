@@ -22,7 +22,7 @@ from ptxbench.emulator.runtime.copies import (
     BULK_SITE,
     SETTLE,
 )
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 
 DIMENSIONS = 5
 USED_BYTES = 64
@@ -385,5 +385,5 @@ row.done:
 finish:
   {end_with("call void @complete_bulk(ptr %env, ptr %item)", "%to.global", "complete", unless=True, done="return")}
 }}
-""", (DECODE, ROW, SETTLE, COMPLETE, NOTHING["box_taken"], NOTHING["row_stored"]),
+""", (DECODE, ROW, SETTLE, COMPLETE, SILENT["box_taken"], SILENT["row_stored"]),
     ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip

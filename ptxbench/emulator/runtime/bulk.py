@@ -52,7 +52,7 @@ from ptxbench.emulator.runtime.copies import (
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.mbarriers import BAD_SIZE
 from ptxbench.emulator.runtime.records import NO_RECORD
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 from ptxbench.emulator.types import Type
 
 ALL_BYTES = 0xFFFF
@@ -129,7 +129,7 @@ done:
 end:
   ret void
 }
-""", (NOTHING["row_stored"],), ("declare void @llvm.masked.store.v4i8.p0(<4 x i8>, ptr, i32, <4 x i1>)",))  # fmt: skip
+""", (SILENT["row_stored"],), ("declare void @llvm.masked.store.v4i8.p0(<4 x i8>, ptr, i32, <4 x i1>)",))  # fmt: skip
 """The sanitizer sees whole words only: it does not know bytes."""
 
 IGNORED = f"""%left = and i32 %extra, {(1 << RIGHT_AT) - 1}
@@ -200,7 +200,7 @@ complete:
   call void @complete_bulk(ptr %env, ptr %item)
   ret void
 }}
-""", (SETTLE, COMPLETE, MASKED, NOTHING["box_taken"], NOTHING["row_stored"]),
+""", (SETTLE, COMPLETE, MASKED, SILENT["box_taken"], SILENT["row_stored"]),
     (MOVE, FILL, "declare i64 @llvm.usub.sat.i64(i64, i64)"))  # fmt: skip
 
 
@@ -390,7 +390,7 @@ return:
   ret void
 }}
 """, (PUT, *((CHECK_TARGET,) if parts else ()), CHECK_OFFSET, REPORT_OUTSIDE, COPY, REPORT_ISSUED,
-      NOTHING["row_loaded"], NO_RECORD, FAULT),
+      SILENT["row_loaded"], NO_RECORD, FAULT),
     (CTTZ, *(COUNT_DECLARATIONS if parts else ())))  # fmt: skip
 
 

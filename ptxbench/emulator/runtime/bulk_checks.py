@@ -9,7 +9,7 @@ from __future__ import annotations
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 
 PIECE = 16
 """Addresses and sizes are multiples of this many bytes."""
@@ -143,7 +143,7 @@ define internal void @bulk_report_issued(ptr %env, ptr %site.shared, ptr %site.f
   call void @box_issued(ptr %env, ptr %site.shared, i64 %lane, i32 %shared.address, i32 %size, i1 %fills)
   ret void
 }
-""", (NOTHING["box_issued"], NOTHING["bytes_announced"]))  # fmt: skip
+""", (SILENT["box_issued"], SILENT["bytes_announced"]))  # fmt: skip
 
 
 def units_spanned(name: str, first: str, past: str, shift: int) -> str:

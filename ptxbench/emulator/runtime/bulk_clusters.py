@@ -56,7 +56,7 @@ from ptxbench.emulator.runtime.copies import (
 from ptxbench.emulator.runtime.faults import FAULT, as_issuer
 from ptxbench.emulator.runtime.mbarriers import BAD_SIZE
 from ptxbench.emulator.runtime.messages import ELSEWHERE
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 
 CHECK_TARGET_IN_CLUSTER = RuntimeFunction(CHECK_TARGET.name, f"""
 define internal i1 @{CHECK_TARGET.name}(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %address, i32 %barrier,
@@ -153,7 +153,7 @@ send:
 done:
   ret void
 }}
-""", (NOTHING["copy_sent"],), (CTTZ,))  # fmt: skip
+""", (SILENT["copy_sent"],), (CTTZ,))  # fmt: skip
 
 PERFORM_AS_ISSUER = RuntimeFunction(bulk_queue.PERFORM.name, f"""
 define internal void @{bulk_queue.PERFORM.name}(ptr %env, ptr %item) noinline {{
@@ -172,7 +172,7 @@ define internal void @{bulk_queue.PERFORM.name}(ptr %env, ptr %item) noinline {{
   store i64 %cta, ptr %cta.at
   ret void
 }}
-""", (NOTHING["copy_begins"], NOTHING["copy_ends"]))  # fmt: skip
+""", (SILENT["copy_begins"], SILENT["copy_ends"]))  # fmt: skip
 
 PERFORM_FOR_ALL = RuntimeFunction("perform_for_all", f"""
 define internal void @perform_for_all(ptr %env, ptr %item) noinline {{
@@ -316,7 +316,7 @@ complete:
   call void @complete_bulk(ptr %env, ptr %item)
   ret void
 }}
-""", (SETTLE, COMPLETE, NOTHING["copy_taken_remote"]),
+""", (SETTLE, COMPLETE, SILENT["copy_taken_remote"]),
     ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
 
 ISSUE = RuntimeFunction("issue_between", f"""
@@ -406,6 +406,6 @@ done:
 return:
   ret void
 }}
-""", (CHECK_TARGET, CHECK_OFFSET, PUT, COPY_BETWEEN, NOTHING["box_issued"], NOTHING["copy_sent"], FAULT),
+""", (CHECK_TARGET, CHECK_OFFSET, PUT, COPY_BETWEEN, SILENT["box_issued"], SILENT["copy_sent"], FAULT),
     (CTTZ,))  # fmt: skip
 """A copy that moves no bytes still completes its transactions at the mbarrier."""

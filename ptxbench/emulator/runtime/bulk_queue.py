@@ -35,8 +35,8 @@ from ptxbench.emulator.runtime.copies import (
     QUEUE_BYTES,
 )
 from ptxbench.emulator.runtime.mbarriers import (
+    CHECK_MBARRIER,
     COMPLAIN,
-    KNOWN,
     PHASE_AT,
     STATE_BEFORE,
     STATE_HERE,
@@ -146,7 +146,7 @@ def move_to(index: str) -> str:
 
 def finish(clustered: bool) -> RuntimeFunction:
     """`finish_bulk(env, queue, barrier, word, lanes, keep)`."""
-    kept = "[ %kept, %perform ], [ %kept, %others ]" if clustered else "[ %kept, %perform ]"
+    remaining = "[ %remaining, %perform ], [ %remaining, %others ]" if clustered else "[ %remaining, %perform ]"
     return RuntimeFunction("finish_bulk", f"""
 define internal void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i64 %word, i32 %lanes, i32 %keep) noinline {{
   ; Do the copies that complete transactions at %barrier, which held %word, until its phase is complete; or if it is
@@ -185,15 +185,15 @@ perform:
   call void @perform_bulk(ptr %env, ptr %item)
   {AND_LOOK if clustered else AND_GO}
 retain:
-  {move_to("kept")}
-  %kept.more = add i32 %kept, 1
+  {move_to("remaining")}
+  %remaining.more = add i32 %remaining, 1
   br label %after
 after:
-  %kept.new = phi i32 {kept}, [ %kept.more, %retain ]
+  %remaining.new = phi i32 {remaining}, [ %remaining.more, %retain ]
   %index.next = add i32 %index, 1
   br label %next
 done:
-  store i32 %kept, ptr %count.at
+  store i32 %remaining, ptr %count.at
   ret void
 }}
 """, (PERFORM,))  # fmt: skip
@@ -358,7 +358,7 @@ done:
 BEFORE_TEST = before_test(clustered=False)
 
 TEST = each_lane("mbarrier_test_bulk", V64, f", {V64} %states", STATE_BEFORE, f"""{STATE_HERE}
-  {KNOWN}
+  {CHECK_MBARRIER}
   %word.now = call i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %address)
   %moved = xor i64 %word.now, %state
   %answer = lshr i64 %moved, {PHASE_AT}

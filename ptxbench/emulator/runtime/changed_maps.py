@@ -47,8 +47,8 @@ entry:
   br label %next
 {loop("next", "i", "%count", "look", after="other", done="absent", kind="i32")}
   {entry_at("i", "item")}
-  %its = load i64, ptr %item
-  %same = icmp eq i64 %its, %address
+  %map.address = load i64, ptr %item
+  %same = icmp eq i64 %map.address, %address
   br i1 %same, label %found, label %other
 other:
   %i.next = add i32 %i, 1

@@ -1,6 +1,6 @@
-"""The CTAs of a cluster are resident together, in neighbouring places, and run in turns, by rank.
+"""The CTAs of a cluster are resident together, in neighbouring slots, and run in turns, by rank.
 
-A cluster ends with its last CTA, and its places become free together.
+A cluster ends with its last CTA, and its slots become free together.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from ptxbench.emulator.runtime.context import RuntimeFunction, loop, slot
 from ptxbench.emulator.runtime.residents import BLOCKED, DEADLOCK_OR_YIELD, DONE, FAULTED, YIELDED
 
 
-def keep(name: str, index: int, kind: str = "i64") -> str:
+def store_slot(name: str, index: int, kind: str = "i64") -> str:
     """Lines that store %NAME in slot `index` of the context."""
     return f"%p.{name} = getelementptr i64, ptr %env, i64 {index}\n  store {kind} %{name}, ptr %p.{name}"
 
@@ -25,21 +25,21 @@ ENTER = f"""{slot("cluster.x", at.CLUSTER_X)}
   %in.plane = mul i64 %in.z, %cluster.y
   %in.row = add i64 %in.plane, %in.y
   %in.line = mul i64 %in.row, %cluster.x
-  %own.rank = add i64 %in.line, %in.x
-  {keep("own.rank", at.CLUSTER_RANK)}
-  %own.high = shl i64 %own.rank, {at.RANK_BITS}
-  {keep("own.high", at.CLUSTER_OWN)}
-  %first.slot = sub i64 %slot, %own.rank
-  {keep("first.slot", at.CLUSTER_SLOT)}
+  %cta.rank = add i64 %in.line, %in.x
+  {store_slot("cta.rank", at.CLUSTER_RANK)}
+  %cta.base = shl i64 %cta.rank, {at.RANK_BITS}
+  {store_slot("cta.base", at.CLUSTER_OWN)}
+  %first.slot = sub i64 %slot, %cta.rank
+  {store_slot("first.slot", at.CLUSTER_SLOT)}
   {slot("all.shared", at.FIRST_SHARED)}
   %first.offset = mul i64 %first.slot, %shared.stride
   %first.shared = add i64 %all.shared, %first.offset
-  {keep("first.shared", at.CLUSTER_SHARED)}
+  {store_slot("first.shared", at.CLUSTER_SHARED)}
   {slot("clusters", at.CLUSTER_HEADERS, "ptr")}
   %cluster.index = udiv i64 %first.slot, %cluster.size
   %cluster.offset = mul i64 %cluster.index, {at.CLUSTER_BYTES}
   %cluster = getelementptr i8, ptr %clusters, i64 %cluster.offset
-  {keep("cluster", at.CLUSTER_STATE, "ptr")}"""
+  {store_slot("cluster", at.CLUSTER_STATE, "ptr")}"""
 """Lines of @enter_cta: the rank of the CTA in its cluster, and where the cluster's state is."""
 
 
@@ -53,8 +53,8 @@ STUCK = f"""stuck:
   %k.waiting = load i32, ptr %k.at
   %k.next = add i64 %k, 1
   %k.none = icmp eq i32 %k.waiting, 0
-  br i1 %k.none, label %stuck.next, label %held
-held:
+  br i1 %k.none, label %stuck.next, label %waits.for.cluster
+waits.for.cluster:
   %result = select i1 %fresh, i64 {BLOCKED}, i64 {YIELDED}
   ret i64 %result"""
 """Lines of @run_cta: no warp could run. If lanes wait for the cluster, its other CTAs must run."""
@@ -63,8 +63,8 @@ held:
 OPEN_CLUSTER = RuntimeFunction(
     "open_cluster",
     f"""
-define internal void @open_cluster(ptr %env, i64 %place, i64 %number) {{
-  ; Start the CTAs of cluster %number in the slots of place %place.
+define internal void @open_cluster(ptr %env, i64 %cluster.slot, i64 %number) {{
+  ; Start the CTAs of cluster %number in the CTA slots of the cluster slot %cluster.slot.
 entry:
   {slot("size", at.CLUSTER_SIZE)}
   {slot("grid.x", at.GRID_X)}
@@ -73,7 +73,7 @@ entry:
   {slot("cluster.y", at.CLUSTER_Y)}
   {slot("cluster.z", at.CLUSTER_Z)}
   {slot("clusters", at.CLUSTER_HEADERS, "ptr")}
-  %offset = mul i64 %place, {at.CLUSTER_BYTES}
+  %offset = mul i64 %cluster.slot, {at.CLUSTER_BYTES}
   %header = getelementptr i8, ptr %clusters, i64 %offset
   call void @llvm.memset.p0.i64(ptr %header, i8 0, i64 {at.CLUSTER_BYTES}, i1 false)
   %live.at = getelementptr i8, ptr %header, i64 {at.CLUSTER_LIVE}
@@ -87,7 +87,7 @@ entry:
   %first.x = mul i64 %number.x, %cluster.x
   %first.y = mul i64 %number.y, %cluster.y
   %first.z = mul i64 %number.z, %cluster.z
-  %first.slot = mul i64 %place, %size
+  %first.slot = mul i64 %cluster.slot, %size
   br label %next
 {loop("next", "r", "%size", "open", after="open")}
   %r.x = urem i64 %r, %cluster.x
@@ -115,7 +115,7 @@ done:
 RUN_CLUSTER = RuntimeFunction(
     "run_cluster",
     f"""
-define internal i64 @run_cluster(ptr %env, i64 %place) {{
+define internal i64 @run_cluster(ptr %env, i64 %cluster.slot) {{
 entry:
   {slot("size", at.CLUSTER_SIZE)}
   {slot("headers", at.CTA_HEADERS, "ptr")}
@@ -128,25 +128,25 @@ entry:
   %reversed = icmp ne i64 %halves, 0
   %either = or i1 %turned, %falling
   %backwards = or i1 %either, %reversed
-  %c.offset = mul i64 %place, {at.CLUSTER_BYTES}
-  %cluster = getelementptr i8, ptr %clusters, i64 %c.offset
+  %cluster.offset = mul i64 %cluster.slot, {at.CLUSTER_BYTES}
+  %cluster = getelementptr i8, ptr %clusters, i64 %cluster.offset
   %live.at = getelementptr i8, ptr %cluster, i64 {at.CLUSTER_LIVE}
   %gone.at = getelementptr i8, ptr %cluster, i64 {at.CLUSTER_GONE}
-  %first.slot = mul i64 %place, %size
+  %first.slot = mul i64 %cluster.slot, %size
   br label %next
 next:
   ; %moved: whether a CTA has made progress.
   %r = phi i64 [ 0, %entry ], [ %r.next, %after ]
   %moved = phi i1 [ false, %entry ], [ %moved.new, %after ]
   %over = icmp eq i64 %r, %size
-  br i1 %over, label %judge, label %look
+  br i1 %over, label %round.over, label %look
 look:
   %r.up = add i64 %r, 1
   %r.down = sub i64 %size, %r.up
   %rank = select i1 %backwards, i64 %r.down, i64 %r
   %slot = add i64 %first.slot, %rank
-  %h.offset = mul i64 %slot, {at.CTA_BYTES}
-  %header = getelementptr i8, ptr %headers, i64 %h.offset
+  %header.offset = mul i64 %slot, {at.CTA_BYTES}
+  %header = getelementptr i8, ptr %headers, i64 %header.offset
   %cta.live.at = getelementptr i8, ptr %header, i64 {at.CTA_LIVE}
   %cta.live = load i64, ptr %cta.live.at
   %ended = icmp eq i64 %cta.live, 0
@@ -170,13 +170,13 @@ close:
   store i64 %live.less, ptr %live.at
   br label %after
 after:
-  %did = phi i1 [ false, %look ], [ %worked, %ran ], [ true, %close ]
-  %moved.new = or i1 %moved, %did
+  %progress = phi i1 [ false, %look ], [ %worked, %ran ], [ true, %close ]
+  %moved.new = or i1 %moved, %progress
   %r.next = add i64 %r, 1
   br label %next
-judge:
-  %left = load i64, ptr %live.at
-  %empty = icmp eq i64 %left, 0
+round.over:
+  %live.ctas = load i64, ptr %live.at
+  %empty = icmp eq i64 %live.ctas, 0
   br i1 %empty, label %finished, label %alive
 alive:
   br i1 %moved, label %yield, label %deadlock

@@ -210,12 +210,12 @@ right:
   %differs = xor i32 %parity, %odd
   %same = xor i32 %differs, -1
   %asked = and i32 %lanes, %pending
-  %held = and i32 %asked, %same
-  %held.not = xor i32 %held, -1
-  %free = and i32 %asked, %held.not
+  %blocked = and i32 %asked, %same
+  %blocked.not = xor i32 %blocked, -1
+  %free = and i32 %asked, %blocked.not
   %pending.new = xor i32 %pending, %free
   store i32 %pending.new, ptr %pending.at
-  ret i32 %held
+  ret i32 %blocked
 }}
 """, (FAULT,), (CTTZ,))  # fmt: skip
 
@@ -269,11 +269,11 @@ go:
   %odd = sub i32 0, %phase
   %differs = xor i32 %parity, %odd
   %same = xor i32 %differs, -1
-  %mine = and i32 %pending, %lanes
-  %now = and i32 %mine, %same
-  %pending.new = xor i32 %pending, %mine
+  %arrived.exiting = and i32 %pending, %lanes
+  %arrived.in.phase = and i32 %arrived.exiting, %same
+  %pending.new = xor i32 %pending, %arrived.exiting
   store i32 %pending.new, ptr %pending.at
-  {count_lanes("arrived", at.CLUSTER_ARRIVED, "sub", "%now")}
+  {count_lanes("arrived", at.CLUSTER_ARRIVED, "sub", "%arrived.in.phase")}
   {count_lanes("exited", at.CLUSTER_EXITED, "add", "%lanes")}
   {CHECK_AND_END}
 }}

@@ -240,11 +240,11 @@ def loop_end(label: str, index: str, *, after: str, done: str = "done", kind: st
 
 
 def keeping_loop(kind: str) -> str:
-    """The head of a loop that removes entries from a list of %count entries: %kept of those before %index remain."""
+    """The head of a loop that removes entries from a list of %count entries. %remaining of those before %index stay."""
     return f"""  br label %next
 next:
   %index = phi {kind} [ 0, %entry ], [ %index.next, %after ]
-  %kept = phi {kind} [ 0, %entry ], [ %kept.new, %after ]
+  %remaining = phi {kind} [ 0, %entry ], [ %remaining.new, %after ]
   %over = icmp eq {kind} %index, %count
   br i1 %over, label %done, label %look
 look:"""

@@ -29,7 +29,7 @@ from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL
 from ptxbench.emulator.runtime.mbarriers import ARRIVE_ONE
 from ptxbench.emulator.runtime.records import LOAD, planned
 from ptxbench.emulator.runtime.spaces import GLOBAL, SHARED_SPACE
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 from ptxbench.emulator.types import LANES
 
 CAPACITY = 128
@@ -153,24 +153,24 @@ go:
     return RuntimeFunction(f"touch_global_{size}", text, needs, (CTPOP, CTTZ, add))
 
 
-SETTLE = NOTHING["settle_copy"]
+SETTLE = SILENT["settle_copy"]
 """If a kernel is sanitized: the copied bytes have arrived."""
 
 
 def entry_at(index: str, item: str) -> str:
     """Lines that point %item to the entry number %index of %queue."""
-    return f"""%{item}.place = and i32 %{index}, {CAPACITY - 1}
-  %{item}.wide = zext i32 %{item}.place to i64
+    return f"""%{item}.index = and i32 %{index}, {CAPACITY - 1}
+  %{item}.wide = zext i32 %{item}.index to i64
   %{item}.offset = mul i64 %{item}.wide, {ENTRY_BYTES}
   %{item}.from = add i64 %{item}.offset, {ENTRIES}
   %{item} = getelementptr i8, ptr %queue, i64 %{item}.from"""
 
 
-COPY_AT_INDEX = f"""{entry_at("index", "item")}
-  %left = load i32, ptr %item
+LOAD_ENTRY = f"""{entry_at("index", "item")}
+  %lanes.left = load i32, ptr %item
   %size.at = getelementptr i8, ptr %item, i64 {SIZE}
   %size = load i32, ptr %size.at"""
-"""Lines that point %item to the entry number %index, and load the lanes that it has left, %left, and its %size."""
+"""Lines that point %item to the entry number %index, and load its %size and the lanes still to do, %lanes.left."""
 
 
 FINISH = RuntimeFunction("finish_copies", f"""
@@ -191,19 +191,19 @@ next:
   %over = icmp eq i32 %index, %end
   br i1 %over, label %trim, label %look
 look:
-  {COPY_AT_INDEX}
+  {LOAD_ENTRY}
   %groups.at = getelementptr i8, ptr %item, i64 {GROUPS_OF}
   %groups = load {V32}, ptr %groups.at, align 64
-  %reach = add {V32} %groups, %keep.all
-  %closed = icmp slt {V32} %reach, %committed
+  %groups.end = add {V32} %groups, %keep.all
+  %closed = icmp slt {V32} %groups.end, %committed
   %closed.mask = bitcast {MASK} %closed to i32
-  %chosen = and i32 %left, %lanes
+  %chosen = and i32 %lanes.left, %lanes
   %closed.lanes = and i32 %chosen, %closed.mask
   %free.mask = xor i32 %blocked, -1
   %free = and i32 %chosen, %free.mask
   %arrival = icmp eq i32 %size, 0
   %due = select i1 %arrival, i32 %free, i32 %closed.lanes
-  %remaining = xor i32 %left, %due
+  %remaining = xor i32 %lanes.left, %due
   store i32 %remaining, ptr %item
   %waiting = select i1 %arrival, i32 0, i32 %remaining
   %blocked.new = or i32 %blocked, %waiting
@@ -279,8 +279,8 @@ trim.next:
   br i1 %empty, label %done, label %trim.look
 trim.look:
   {entry_at("first", "oldest")}
-  %oldest.left = load i32, ptr %oldest
-  %used = icmp ne i32 %oldest.left, 0
+  %oldest.lanes = load i32, ptr %oldest
+  %used = icmp ne i32 %oldest.lanes, 0
   br i1 %used, label %done, label %drop
 drop:
   %drop.size.at = getelementptr i8, ptr %oldest, i64 {SIZE}
@@ -304,8 +304,8 @@ ENDS_OF_QUEUE = f"""{slot("queue", at.QUEUE, "ptr")}
   %tail.at = getelementptr i8, ptr %queue, i64 {TAIL}
   %head = load i32, ptr %head.at
   %tail = load i32, ptr %tail.at
-  %held = sub i32 %tail, %head"""
-"""Lines that load the numbers of the first entry and of the next new one, %head and %tail; %held: entries between."""
+  %entry.count = sub i32 %tail, %head"""
+"""Lines that load the numbers of the first entry and of the next new one, %head and %tail; %entry.count lie between."""
 
 ISSUE = RuntimeFunction("issue_copy", f"""
 define internal void @issue_copy(ptr %env, ptr %site, i32 %lanes, i32 %size, {V32} %targets, {V64} %sources,
@@ -316,7 +316,7 @@ entry:
   br i1 %idle, label %done, label %look
 look:
   {ENDS_OF_QUEUE}
-  %full = icmp eq i32 %held, {CAPACITY}
+  %full = icmp eq i32 %entry.count, {CAPACITY}
   br i1 %full, label %make.room, label %put
 make.room:
   call void @finish_copies(ptr %env, ptr %queue, i32 -1, i32 {EVERYTHING}, i32 1)
@@ -395,7 +395,7 @@ WAIT = RuntimeFunction("wait_copies", f"""
 define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
   ; The lanes of %mask wait for all their groups except the last %keep.
   {ENDS_OF_QUEUE}
-  call void @finish_copies(ptr %env, ptr %queue, i32 %mask, i32 %keep, i32 %held)
+  call void @finish_copies(ptr %env, ptr %queue, i32 %mask, i32 %keep, i32 %entry.count)
   ret void
 }}
 """, (FINISH,))  # fmt: skip
@@ -428,11 +428,11 @@ find:
   %ended = icmp eq i32 %index, %tail
   br i1 %ended, label %finish, label %see
 see:
-  {COPY_AT_INDEX}
+  {LOAD_ENTRY}
   %arrival = icmp eq i32 %size, 0
   %index.next = add i32 %index, 1
   %this.depth = sub i32 %index.next, %head
-  %more = or i32 %lanes, %left
+  %more = or i32 %lanes, %lanes.left
   %lanes.new = select i1 %arrival, i32 %more, i32 %lanes
   %depth.new = select i1 %arrival, i32 %this.depth, i32 %depth
   br label %find

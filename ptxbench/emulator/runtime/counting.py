@@ -155,10 +155,10 @@ def remembered(compute: str) -> str:
   %change.some = or i32 %differs.active, %mask.change
   %change = or i32 %change.some, %phase.change
   %same = icmp eq i32 %change, 0
-  br i1 %same, label %known, label %fresh
-known:
-  %kept = load i64, ptr %result.at
-  ret i64 %kept
+  br i1 %same, label %unchanged, label %fresh
+unchanged:
+  %old.result = load i64, ptr %result.at
+  ret i64 %old.result
 fresh:
   {compute}
   store {V32} %rel, ptr %pattern, align 4
@@ -179,10 +179,10 @@ define internal i64 @{name}({V32} %a, i32 %mask, ptr %env, ptr %site, i32 %shift
   %phase = and i32 %a.first, 127
   {remembered(f'''{splat("shift.all", "i32", "%shift")}
   %unit = lshr {V32} %a, %shift.all
-  %own = call i64 @wavefronts({V32} %unit, i32 %mask, i32 %slots)
-  %own.high = lshr i64 %own, 16
-  %own.low = and i64 %own, 65535
-  %narrow = or i64 %own.low, %own.high
+  %narrow.both = call i64 @wavefronts({V32} %unit, i32 %mask, i32 %slots)
+  %narrow.high = lshr i64 %narrow.both, 16
+  %narrow.low = and i64 %narrow.both, 65535
+  %narrow = or i64 %narrow.low, %narrow.high
   {result}''')}
 }}
 """, (WAVEFRONTS,))  # fmt: skip
@@ -226,17 +226,17 @@ define internal i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site) noinli
   {splat("first.all", "i64", "%a.first")}
   %rel.wide = sub {V64} %a, %first.all
   %rel = trunc {V64} %rel.wide to {V32}
-  %back = sext {V32} %rel to {V64}
-  %far = icmp ne {V64} %back, %rel.wide
-  %far.mask = bitcast {MASK} %far to i32
-  %far.active = and i32 %far.mask, %mask
-  %near = icmp eq i32 %far.active, 0
+  %extended = sext {V32} %rel to {V64}
+  %too.far = icmp ne {V64} %extended, %rel.wide
+  %too.far.mask = bitcast {MASK} %too.far to i32
+  %too.far.lanes = and i32 %too.far.mask, %mask
+  %in.range = icmp eq i32 %too.far.lanes, 0
   %sector.wide = lshr {V64} %a, splat (i64 5)
   %sector = trunc {V64} %sector.wide to {V32}
   %phase.wide = and i64 %a.first, 127
   %phase = trunc i64 %phase.wide to i32
-  br i1 %near, label %look, label %apart
-apart:
+  br i1 %in.range, label %look, label %out.of.range
+out.of.range:
   %counted = call i64 @sectors_and_lines({V32} %sector, i32 %mask)
   ret i64 %counted
 look:

@@ -9,7 +9,7 @@ from ptxbench.emulator.runtime import cluster_schedule, conditions
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction, loop, multiples, slot, splat
 from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 from ptxbench.emulator.types import LANES
 
 MEMSET = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
@@ -26,7 +26,7 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   %first.warp = mul i64 %slot, %warp.count
   {slot("shared.stride", at.SHARED_STRIDE)}
   {slot("shadow.stride", at.SHADOW_STRIDE)}
-  {slot("own.stride", at.LOCAL_SHADOW_STRIDE)}
+  {slot("local.shadow.stride", at.LOCAL_SHADOW_STRIDE)}
   {part("header", at.CTA_HEADERS, at.CTA_STATE, "%slot", at.CTA_BYTES)}
   {part("warps", at.FIRST_WARPS, at.WARPS, "%first.warp", at.WARP_BYTES)}
   {part("registers", at.FIRST_REGISTERS, at.REGISTERS, "%first.warp", "%register.bytes")}
@@ -35,7 +35,7 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   {part("shared", at.FIRST_SHARED, at.SHARED, "%slot", "%shared.stride")}
   ; For a sanitized kernel: the shadows of this CTA's memory, and its times.
   {part("shadow", at.FIRST_SHADOW, at.SHADOW, "%slot", "%shadow.stride")}
-  {part("own", at.FIRST_LOCAL_SHADOW, at.LOCAL_SHADOW, "%slot", "%own.stride")}
+  {part("local.shadow", at.FIRST_LOCAL_SHADOW, at.LOCAL_SHADOW, "%slot", "%local.shadow.stride")}
   {recall("started", at.CTA_START, at.TIME_OF_START)}
   {recall("met", at.CTA_BARRIER, at.TIME_OF_BARRIER)}
   {recall("rank", at.CTA_RANK, at.CTA)}
@@ -56,7 +56,7 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   ret void
 }}
 """
-    return RuntimeFunction("enter_cta", text, (NOTHING["cta_entered"],))
+    return RuntimeFunction("enter_cta", text, (SILENT["cta_entered"],))
 
 
 def part(name: str, first: int, current: int, index: str, size: int | str) -> str:
@@ -81,8 +81,8 @@ def clear_local(local_bytes: int, cleared_bytes: int) -> str:
     if cleared_bytes == local_bytes:
         return f"  call void @llvm.memset.p0.i64(ptr %local, i8 %memory, i64 {32 * local_bytes}, i1 false)"
     return "\n".join(
-        f"  %own.{lane} = getelementptr i8, ptr %local, i64 {lane * local_bytes}\n"
-        f"  call void @llvm.memset.p0.i64(ptr %own.{lane}, i8 %memory, i64 {cleared_bytes}, i1 false)"
+        f"  %local.{lane} = getelementptr i8, ptr %local, i64 {lane * local_bytes}\n"
+        f"  call void @llvm.memset.p0.i64(ptr %local.{lane}, i8 %memory, i64 {cleared_bytes}, i1 false)"
         for lane in range(LANES)
     )
 
@@ -196,10 +196,10 @@ entry:
   %local = getelementptr i8, ptr %all.local, i64 %l.offset
   call void %prepare.function(ptr %env, i64 %w, ptr %registers, ptr %local)
   %at.valid = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
-  %valid.known = load i32, ptr %at.valid
-  %known = icmp ne i32 %valid.known, 0
-  br i1 %known, label %reset, label %place
-place:
+  %valid.before = load i32, ptr %at.valid
+  %is.prepared = icmp ne i32 %valid.before, 0
+  br i1 %is.prepared, label %reset, label %set.threads
+set.threads:
   ; The first CTA in this slot: all later ones have the same coordinates of threads.
   %base.wide = shl i64 %w, 5
   %base = trunc i64 %base.wide to i32
@@ -214,7 +214,7 @@ place:
 {coordinates}
   br label %reset
 reset:
-  %valid.lanes = phi i32 [ %valid.known, %prepare.warp ], [ %valid.mask, %place ]
+  %valid.lanes = phi i32 [ %valid.before, %prepare.warp ], [ %valid.mask, %set.threads ]
   store <48 x i32> zeroinitializer, ptr %warp, align 64
   store i32 %valid.lanes, ptr %at.valid
   %at.fuel = getelementptr i8, ptr %warp, i64 {at.WARP_FUEL}
@@ -225,4 +225,4 @@ done:
   ret void
 }}
 """
-    return RuntimeFunction("open_cta", text, (enter_cta(clustered), NOTHING["cta_opened"]), (MEMSET,))
+    return RuntimeFunction("open_cta", text, (enter_cta(clustered), SILENT["cta_opened"]), (MEMSET,))

@@ -118,17 +118,17 @@ entry:
   %row.k = add {V32} %row.in.bytes, %row.out.bytes
   %shift.swizzled = sub i32 7, %mode
   %shift = select i1 %plain, i32 3, i32 %shift.swizzled
-  %far = select i1 %plain, i32 %stride, i32 %leading
-  %near.ones = shl i32 1, %shift
-  %near.mask = sub i32 %near.ones, 1
+  %group.stride = select i1 %plain, i32 %stride, i32 %leading
+  %row.ones = shl i32 1, %shift
+  %row.mask = sub i32 %row.ones, 1
   {splat("shift.all", "i32", "%shift")}
-  {splat("far.all", "i32", "%far")}
-  {splat("near.all", "i32", "%near.mask")}
+  {splat("group.stride.all", "i32", "%group.stride")}
+  {splat("row.mask.all", "i32", "%row.mask")}
   %group = lshr {V32} %rows, %shift.all
-  %group.bytes = mul {V32} %group, %far.all
-  %near = and {V32} %rows, %near.all
-  %near.bytes = shl {V32} %near, splat (i32 1)
-  %row.m = add {V32} %group.bytes, %near.bytes
+  %group.bytes = mul {V32} %group, %group.stride.all
+  %row.in.group = and {V32} %rows, %row.mask.all
+  %row.in.group.bytes = shl {V32} %row.in.group, splat (i32 1)
+  %row.m = add {V32} %group.bytes, %row.in.group.bytes
   %row.described = select i1 %transposed, {V32} %row.m, {V32} %row.k
   %row.linear = shl {V32} %rows, splat (i32 5)
   %row.part = select i1 %in.registers, {V32} %row.linear, {V32} %row.described
@@ -253,19 +253,19 @@ def product(multiply: Multiply, origin_inside: bool, with_metadata: bool) -> Run
         e.line(f"call void @{choose_function.name}(ptr %columns, ptr %chosen, {', '.join(given_words)})")
         source = "%chosen"
     total = dot.apply(e, "%rows.at", source, addend, "%special" if multiply.model else "")
-    unpack = f"%given = or {V32} %held, zeroinitializer"
+    unpack = f"%given = or {V32} %d.register, zeroinitializer"
     pack = f"%result = or {V32} {total.ir}, zeroinitializer"
     if packed:
         unpack = f"""%half.shift = mul i32 %second, 16
   {splat("shift.all", "i32", "%half.shift")}
-  %shifted = lshr {V32} %held, %shift.all
+  %shifted = lshr {V32} %d.register, %shift.all
   %given = and {V32} %shifted, splat (i32 65535)"""
         pack = f"""%low = and {V32} {total.ir}, splat (i32 65535)
-  %placed = shl {V32} %low, %shift.all
-  %place = shl {V32} splat (i32 65535), %shift.all
-  %others = xor {V32} %place, splat (i32 -1)
-  %kept = and {V32} %held, %others
-  %result = or {V32} %kept, %placed"""
+  %shifted.half = shl {V32} %low, %shift.all
+  %half.mask = shl {V32} splat (i32 65535), %shift.all
+  %other.half.mask = xor {V32} %half.mask, splat (i32 -1)
+  %other.half = and {V32} %d.register, %other.half.mask
+  %result = or {V32} %other.half, %shifted.half"""
     text = f"""
 define internal void @{name}(ptr %env, ptr %site, ptr %table, ptr %d, i64 %a, i64 %b, ptr %linear{
         ", ptr %metadata" * with_metadata
@@ -331,7 +331,7 @@ result.next:
   %index = add i32 %block.down, {"0" if packed else "%second"}
   %index.wide = zext i32 %index to i64
   %d.at = getelementptr {V32}, ptr %d, i64 %index.wide
-  %held = load {V32}, ptr %d.at, align 64
+  %d.register = load {V32}, ptr %d.at, align 64
   {unpack}
   {chr(10).join(e.lines)}
   {pack}

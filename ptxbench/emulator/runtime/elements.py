@@ -12,7 +12,7 @@ from ptxbench.emulator.types import B32, B64, S32, U32, Type
 
 SPECIAL = 4096
 """The exponent of infinity (significand 1 or -1) and NaN (0); sums of two such exponents are still recognizable."""
-NOTHING = -4096
+ZERO_EXPONENT = -4096
 """The exponent of zero: it is never the maximum."""
 
 Planes = tuple[Value, ...]
@@ -67,7 +67,8 @@ def decoded(e: Emitter, x: Value, kind: str, lift: int) -> Planes:
 
 
 def decoded_float(e: Emitter, x: Value, form: ElementFormat, lift: int) -> Planes:
-    """The value is significand * 2^(exponent - fraction - lift); zero, infinity and NaN as in SPECIAL and NOTHING."""
+    """The value is significand * 2^(exponent - fraction - lift); of zero, infinity and NaN, SPECIAL and ZERO_EXPONENT
+    are the exponents."""
 
     def number(value: int) -> Value:
         return e.constant(value, S32)
@@ -79,7 +80,7 @@ def decoded_float(e: Emitter, x: Value, form: ElementFormat, lift: int) -> Plane
     normal = e.compare("ne", field, number(0))
     significand = e.select(normal, e.or_(fraction, number(1 << form.fraction)), fraction)
     exponent = e.add(e.max(field, number(1)), number(form.least - 1))
-    exponent = e.select(e.compare("eq", magnitude, number(0)), number(NOTHING), exponent)
+    exponent = e.select(e.compare("eq", magnitude, number(0)), number(ZERO_EXPONENT), exponent)
     greatest = (1 << form.bits - 1) - 1
     if form.infinity:
         endless = greatest - (1 << form.fraction) + 1

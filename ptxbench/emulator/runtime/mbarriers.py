@@ -16,7 +16,7 @@ from ptxbench.emulator.runtime.clusters import host_of
 from ptxbench.emulator.runtime.context import CTTZ, V32, V64, RuntimeFunction, end_with, lane_loop, lane_of, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE, SHARED_SPACE, Space
-from ptxbench.emulator.runtime.watch import BYTES_AT, MARK_AT, NOTHING, RELAXED
+from ptxbench.emulator.runtime.watch import BYTES_AT, MARK_AT, RELAXED, SILENT
 from ptxbench.emulator.types import LANES
 
 COUNT_BITS = 20
@@ -86,17 +86,17 @@ define internal i64 @mbarrier_settled(ptr %env, i64 %word) noinline {{
 
 MISUSE = f"call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)"
 
-IS_KNOWN = f"""%mark.far = lshr i64 %word, {MARK_AT}
-  %mark = and i64 %mark.far, 3
-  %known = icmp eq i64 %mark, {MARK}"""
-"""Lines that set %known: whether the word %word is that of an mbarrier."""
+IS_MBARRIER = f"""%mark.down = lshr i64 %word, {MARK_AT}
+  %mark = and i64 %mark.down, 3
+  %is.mbarrier = icmp eq i64 %mark, {MARK}"""
+"""Lines that set %is.mbarrier: whether the word %word is that of an mbarrier."""
 
 ARRIVAL = RuntimeFunction("mbarrier_arrival", f"""
 define internal i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %lane, i64 %word, i32 %count, i32 %flags) noinline {{
   ; The word after %count arrivals.
 entry:
-  {IS_KNOWN}
-  br i1 %known, label %check, label %wrong
+  {IS_MBARRIER}
+  br i1 %is.mbarrier, label %check, label %wrong
 check:
   %count.wide = zext i32 %count to i64
   %less = sub i64 %count.wide, 1
@@ -112,14 +112,14 @@ count.down:
   %drops = icmp ne i32 %drop.flag, 0
   %expected.less = shl i64 %count.wide, {COUNT_BITS}
   %dropped = select i1 %drops, i64 %expected.less, i64 0
-  %kept = sub i64 %after, %dropped
+  %without.dropped = sub i64 %after, %dropped
   %zero.check = icmp eq i64 %pending, %count.wide
   %keep.flag = and i32 %flags, {KEEPS_PHASE}
   %must.keep = icmp ne i32 %keep.flag, 0
   %forbidden = and i1 %zero.check, %must.keep
   br i1 %forbidden, label %wrong, label %settle
 settle:
-  %done = call i64 @mbarrier_settled(ptr %env, i64 %kept)
+  %done = call i64 @mbarrier_settled(ptr %env, i64 %without.dropped)
   ret i64 %done
 wrong:
   %why = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_COUNT}, %check ], [ {TOO_MANY}, %pending.check ],
@@ -129,15 +129,15 @@ wrong:
 }}
 """, (FAULT, SETTLED_WORD))  # fmt: skip
 
-ARRIVE_ONE = RuntimeFunction(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL, NOTHING["mbarrier_counted"]))
+ARRIVE_ONE = RuntimeFunction(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL, SILENT["mbarrier_counted"]))
 
 
 TRANSACT = RuntimeFunction("mbarrier_transact", f"""
 define internal i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change) noinline {{
   ; The word with %change more bytes to come. This may complete the phase, which mbarrier_settled then finds.
 entry:
-  {IS_KNOWN}
-  br i1 %known, label %add, label %wrong
+  {IS_MBARRIER}
+  br i1 %is.mbarrier, label %add, label %wrong
 add:
   %high = shl i64 %word, {64 - MARK_AT}
   %bytes = ashr i64 %high, {64 - MARK_AT + BYTES_AT}
@@ -172,7 +172,7 @@ define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 
   call void @mbarrier_counted(ptr %env, ptr %site, i64 %lane, i32 %target, i64 %word, i64 %new)
   ret void
 }}
-""", (TRANSACT, NOTHING["mbarrier_counted"]))  # fmt: skip
+""", (TRANSACT, SILENT["mbarrier_counted"]))  # fmt: skip
 
 
 OWN_HOST = """%address.wide = zext i32 %address to i64
@@ -242,7 +242,7 @@ INIT = each_lane("mbarrier_init", "void", f", {V32} %counts", COUNT_BEFORE, f"""
   %new = select i1 %fine, i64 %answer, i64 0
   call void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %number.wide, i64 %why)
   call void @mbarrier_started(ptr %env, ptr %site, i64 %number.wide, i32 %address)""", (
-    NOTHING["mbarrier_started"],
+    SILENT["mbarrier_started"],
 ))  # fmt: skip
 
 COMPLAIN = RuntimeFunction("mbarrier_complain", f"""
@@ -253,14 +253,14 @@ entry:
 """, (FAULT,))  # fmt: skip
 INIT = RuntimeFunction(INIT.name, INIT.text, (*INIT.needs, COMPLAIN), INIT.declarations)
 
-KNOWN = f"""{IS_KNOWN}
-  call void @mbarrier_complain(i1 %known, ptr %env, ptr %site, i64 %number.wide, i64 {NOT_INITIALISED})"""
+CHECK_MBARRIER = f"""{IS_MBARRIER}
+  call void @mbarrier_complain(i1 %is.mbarrier, ptr %env, ptr %site, i64 %number.wide, i64 {NOT_INITIALISED})"""
 
-INVALIDATE = each_lane("mbarrier_inval", "void", "", "", f"""{KNOWN}
+INVALIDATE = each_lane("mbarrier_inval", "void", "", "", f"""{CHECK_MBARRIER}
   %answer = add i64 0, 0
   %new = add i64 0, -1
   call void @mbarrier_ended(ptr %env, ptr %site, i64 %number.wide, i32 %address)""", (
-    COMPLAIN, NOTHING["mbarrier_ended"]
+    COMPLAIN, SILENT["mbarrier_ended"]
 ))  # fmt: skip
 
 ARRIVED = (
@@ -271,15 +271,15 @@ ARRIVE = each_lane("mbarrier_arrive", V64, f", {V32} %counts, i32 %flags", COUNT
   %answer = add i64 %word, 0
   %new = call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %word, i32 %count, i32 %flags)
   {ARRIVED}""",
-  (ARRIVAL, NOTHING["mbarrier_arrived"]))  # fmt: skip
+  (ARRIVAL, SILENT["mbarrier_arrived"]))  # fmt: skip
 
 TEST = each_lane("mbarrier_test", V64, f", {V64} %states", STATE_BEFORE, f"""{STATE_HERE}
-  {KNOWN}
+  {CHECK_MBARRIER}
   %moved = xor i64 %word, %state
   %answer = lshr i64 %moved, {PHASE_AT}
   %new = add i64 %word, 0""", (COMPLAIN,))  # fmt: skip
 
-RAISE = each_lane("mbarrier_raise", "void", "", "", f"""{KNOWN}
+RAISE = each_lane("mbarrier_raise", "void", "", "", f"""{CHECK_MBARRIER}
   %answer = add i64 0, 0
   %new = add i64 %word, 1""", (COMPLAIN,))  # fmt: skip
 
@@ -294,7 +294,7 @@ def with_bytes(name: str, change: str, then: str) -> RuntimeFunction:
     return each_lane(name, V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{BYTES_HERE}
   %change = {change}
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %number.wide, i64 %word, i64 %change)
-  %new = {then}""", (TRANSACT, ARRIVAL, NOTHING["mbarrier_arrived"]))  # fmt: skip
+  %new = {then}""", (TRANSACT, ARRIVAL, SILENT["mbarrier_arrived"]))  # fmt: skip
 
 
 UNARRIVED = ARRIVED.replace("i32 %flags", f"i32 {RELAXED}")
@@ -319,6 +319,6 @@ def in_cluster(function: RuntimeFunction) -> RuntimeFunction:
     text = re.sub(r"^ *call void @mbarrier_(started|ended)\(.*$", "", text, flags=re.M)
     text = text.replace("@mbarrier_arrived(", "@mbarrier_arrived_remote(")
     text = text.replace("@touch_mbarrier(", f"@{TOUCH_CLUSTER.name}(").replace(OWN_HOST, host_of("%address", "host"))
-    instead = {TOUCH.name: TOUCH_CLUSTER, "mbarrier_arrived": NOTHING["mbarrier_arrived_remote"]}
+    instead = {TOUCH.name: TOUCH_CLUSTER, "mbarrier_arrived": SILENT["mbarrier_arrived_remote"]}
     needs = tuple(instead.get(needed.name, needed) for needed in function.needs)
     return RuntimeFunction(f"{function.name}_in_cluster", text, needs, function.declarations)

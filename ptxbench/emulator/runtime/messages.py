@@ -29,7 +29,7 @@ from ptxbench.emulator.runtime.counting import GROUPS
 from ptxbench.emulator.runtime.faults import FAULT, as_issuer
 from ptxbench.emulator.runtime.mbarriers import TRANSACT
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 from ptxbench.emulator.types import LANES, Type
 
 CAPACITY = 1024
@@ -60,14 +60,14 @@ def touch(size: int, *, updates: bool = False) -> RuntimeFunction:
 
 
 def combine(operation: str, kind: Type) -> RuntimeFunction:
-    """`combine_OPERATION_TYPE(place, value)`: update what is at `place` with what is at `value`."""
+    """`combine_OPERATION_TYPE(target, value)`: update what is at `target` with what is at `value`."""
     t = f"i{kind.bits}"
     text = f"""
-define internal void @combine_{operation}_{kind}(ptr %place, ptr %value) noinline {{
-  %old = load {t}, ptr %place
+define internal void @combine_{operation}_{kind}(ptr %target, ptr %value) noinline {{
+  %old = load {t}, ptr %target
   %b = load {t}, ptr %value
   {update(operation, kind, ftz=False)}
-  store {t} %new, ptr %place
+  store {t} %new, ptr %target
   ret void
 }}
 """
@@ -86,8 +86,8 @@ LIST = f"""{slot("lists", at.MESSAGE_LISTS, "ptr")}
 """Lines that point %messages to the messages of the current cluster, of which there are %count."""
 
 
-DO = RuntimeFunction("do_message", f"""
-define internal void @do_message(ptr %env, ptr %item) noinline {{
+PERFORM = RuntimeFunction("perform_message", f"""
+define internal void @perform_message(ptr %env, ptr %item) noinline {{
 entry:
   {field("item", "site", SITE, "ptr")}
   {field("item", "target", TARGET)}
@@ -103,15 +103,15 @@ entry:
   store i64 %issuer, ptr %warp.at                 ; a fault names the issuer
   store i64 %sender, ptr %cta.at
   {host_of("%target", "target.host")}
-  %place = inttoptr i64 %target.host to ptr
+  %target.ptr = inttoptr i64 %target.host to ptr
   %replaces = icmp eq ptr %combine, null
   br i1 %replaces, label %replace, label %update
 replace:
   %size.wide = zext i32 %size to i64
-  call void @llvm.memcpy.p0.p0.i64(ptr %place, ptr %values, i64 %size.wide, i1 false)
+  call void @llvm.memcpy.p0.p0.i64(ptr %target.ptr, ptr %values, i64 %size.wide, i1 false)
   br label %complete
 update:
-  call void %combine(ptr %place, ptr %values)
+  call void %combine(ptr %target.ptr, ptr %values)
   br label %complete
 complete:
   {host_of("%barrier", "barrier.host")}
@@ -129,31 +129,31 @@ complete:
   store i64 %cta, ptr %cta.at
   ret void
 }}
-""", (TRANSACT, NOTHING["message_done"]), ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
+""", (TRANSACT, SILENT["message_done"]), ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
 
 NEXT_MESSAGE = f"""{keeping_loop("i64")}
   %item.offset = mul i64 %index, {MESSAGE_BYTES}
   %item = getelementptr i8, ptr %messages, i64 %item.offset"""
-"""The head of a loop over the messages, %item; KEEP and `after_message` end it. %kept messages before it remain."""
+"""The head of a loop over the messages, %item, ended by RETAIN and `after_message`. %remaining of those before stay."""
 
-KEEP = f"""hold:
-  %place.offset = mul i64 %kept, {MESSAGE_BYTES}
-  %place = getelementptr i8, ptr %messages, i64 %place.offset
+RETAIN = f"""retain:
+  %slot.offset = mul i64 %remaining, {MESSAGE_BYTES}
+  %slot = getelementptr i8, ptr %messages, i64 %slot.offset
   %words = load <8 x i64>, ptr %item, align 8
-  store <8 x i64> %words, ptr %place, align 8
-  %kept.more = add i64 %kept, 1
+  store <8 x i64> %words, ptr %slot, align 8
+  %remaining.more = add i64 %remaining, 1
   br label %after"""
-"""A block that moves the message at %item up, behind the kept ones."""
+"""A block that moves the message at %item up, behind the remaining ones."""
 
 
 def after_message(dropped: str) -> str:
-    """The end of the loop; from the block `dropped` the message is not kept."""
+    """The end of the loop; from the block `dropped` the message does not remain."""
     return f"""after:
-  %kept.new = phi i64 [ %kept, %{dropped} ], [ %kept.more, %hold ]
+  %remaining.new = phi i64 [ %remaining, %{dropped} ], [ %remaining.more, %retain ]
   %index.next = add i64 %index, 1
   br label %next
 done:
-  store i64 %kept, ptr %count.at
+  store i64 %remaining, ptr %count.at
   ret void"""
 
 
@@ -163,17 +163,17 @@ define internal void @deliver_messages(ptr %env, i32 %barrier, i1 %all) noinline
 entry:
   {LIST}
 {NEXT_MESSAGE}
-  {field("item", "its", BARRIER)}
-  %same = icmp eq i32 %its, %barrier
+  {field("item", "item.barrier", BARRIER)}
+  %same = icmp eq i32 %item.barrier, %barrier
   %due = or i1 %same, %all
-  br i1 %due, label %act, label %hold
-act:
-  call void @do_message(ptr %env, ptr %item)
+  br i1 %due, label %perform, label %retain
+perform:
+  call void @perform_message(ptr %env, ptr %item)
   br label %after
-{KEEP}
-{after_message("act")}
+{RETAIN}
+{after_message("perform")}
 }}
-""", (DO,))  # fmt: skip
+""", (PERFORM,))  # fmt: skip
 
 ARRIVED = RuntimeFunction("messages_arrived", f"""
 define internal void @messages_arrived(ptr %env, {V32} %addresses, i32 %lanes) noinline {{
@@ -181,10 +181,10 @@ define internal void @messages_arrived(ptr %env, {V32} %addresses, i32 %lanes) n
 entry:
   %list.of = alloca {V32}, align 64
   store {V32} %addresses, ptr %list.of
-  {slot("own", at.CLUSTER_OWN, "i32")}
+  {slot("cta.base", at.CLUSTER_OWN, "i32")}
 {lane_loop("%lanes")}
   {lane_of("address", "i32", "%list.of")}
-  %barrier = or i32 %address, %own
+  %barrier = or i32 %address, %cta.base
   call void @deliver_messages(ptr %env, i32 %barrier, i1 false)
   br label %next
 done:
@@ -206,18 +206,18 @@ entry:
 {NEXT_MESSAGE}
   {field("item", "target", TARGET)}
   %target.wide = zext i32 %target to i64
-  %its.rank = lshr i64 %target.wide, {at.RANK_BITS}
-  %same = icmp eq i64 %its.rank, %rank
-  br i1 %same, label %lost, label %hold
-{KEEP}
-lost:
+  %target.rank = lshr i64 %target.wide, {at.RANK_BITS}
+  %same = icmp eq i64 %target.rank, %rank
+  br i1 %same, label %undelivered, label %retain
+{RETAIN}
+undelivered:
   {as_issuer("item", site=SITE, lane=LANE, warp=WARP, cta=CTA)}
   %where = or i64 %target.wide, %line.high
   call void @fault(ptr %env, i64 {at.LEFT}, ptr %site, i64 %lane.wide, i64 %where)
   store i64 %warp, ptr %warp.at
   store i64 %cta, ptr %cta.at
   br label %after
-{after_message("lost")}
+{after_message("undelivered")}
 }}
 """, (FAULT,))  # fmt: skip
 
@@ -257,14 +257,14 @@ entry:
   {lists}
   {slot("warp", at.WARP)}
   {slot("cta", at.CTA)}
-{lane_loop("%asked", "apart", "put")}
+{lane_loop("%asked", "misused", "put")}
   {lane_of("target", "i32", "%targets.list")}
   {lane_of("barrier", "i32", "%barriers.list")}
-  %between = xor i32 %target, %barrier
-  %distance = lshr i32 %between, {at.RANK_BITS}
-  %together = icmp eq i32 %distance, 0
-  br i1 %together, label %room, label %apart
-apart:
+  %difference = xor i32 %target, %barrier
+  %rank.difference = lshr i32 %difference, {at.RANK_BITS}
+  %same.cta = icmp eq i32 %rank.difference, 0
+  br i1 %same.cta, label %room, label %misused
+misused:
   call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 {ELSEWHERE})
   br label %next
 room:
@@ -289,4 +289,4 @@ done:
   ret void
 }}
 """
-    return RuntimeFunction(name, text, (DELIVER, FAULT, NOTHING["message_sent"]), (CTTZ,))
+    return RuntimeFunction(name, text, (DELIVER, FAULT, SILENT["message_sent"]), (CTTZ,))

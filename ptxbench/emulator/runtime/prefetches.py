@@ -10,9 +10,9 @@ CHECK = RuntimeFunction(
     f"""
 define internal void @check_prefetch({V64} %a, i32 %asked, ptr %env, ptr %site) noinline {{
   ; The lanes whose byte is in no buffer of global memory; windows of other memory lie below it.
-  %far = icmp uge {V64} %a, splat (i64 {GLOBAL_BASE})
-  %far.mask = bitcast {MASK} %far to i32
-  %mask = and i32 %far.mask, %asked
+  %in.global = icmp uge {V64} %a, splat (i64 {GLOBAL_BASE})
+  %in.global.mask = bitcast {MASK} %in.global to i32
+  %mask = and i32 %in.global.mask, %asked
   %good = call i32 @resolve_global({V64} %a, i32 %mask, i64 1, ptr %env, ptr %site)
   ret void
 }}

@@ -88,16 +88,16 @@ def record(name: str, shift: int) -> RuntimeFunction:
 
 CONFLICT = RuntimeFunction("conflict", f"""
 define internal void @conflict(ptr %env, ptr %site, i64 %line, i32 %granules, {USES_VECTOR} %before) noinline cold {{
-  ; Keep the first conflict. If the launch runs CTAs in parallel, it also ends the work of this host thread.
+  ; Store the first conflict. If the launch runs CTAs in parallel, it also ends the work of this host thread.
 entry:
-  {slot("kept", at.CONFLICT_SITE)}
-  %first = icmp eq i64 %kept, 0
-  br i1 %first, label %keep, label %done
-keep:
+  {slot("conflict.site", at.CONFLICT_SITE)}
+  %first = icmp eq i64 %conflict.site, 0
+  br i1 %first, label %store.conflict, label %done
+store.conflict:
   {slot("counters", at.COUNTERS)}
   %site.int = ptrtoint ptr %site to i64
   %site.offset = sub i64 %site.int, %counters
-  store i64 %site.offset, ptr %kept.at
+  store i64 %site.offset, ptr %conflict.site.at
   %number = call i32 @llvm.cttz.i32(i32 %granules, i1 true)
   %number.wide = zext i32 %number to i64
   %line.first = mul i64 %line, {LINE}
@@ -110,8 +110,8 @@ keep:
   %bit = shl i32 1, %number
   %bit.first = insertelement {USES_VECTOR} poison, i32 %bit, i64 0
   %bit.all = shufflevector {USES_VECTOR} %bit.first, {USES_VECTOR} poison, <4 x i32> zeroinitializer
-  %its = and {USES_VECTOR} %before, %bit.all
-  %used = icmp ne {USES_VECTOR} %its, zeroinitializer
+  %uses.before = and {USES_VECTOR} %before, %bit.all
+  %used = icmp ne {USES_VECTOR} %uses.before, zeroinitializer
   %used.bits = bitcast <4 x i1> %used to i4
   %used.wide = zext i4 %used.bits to i64
   %p.use = getelementptr i64, ptr %env, i64 {at.CONFLICT_USE}
@@ -125,8 +125,8 @@ keep:
 OWNER = f"""{slot("owners", at.RECORD_OWNERS)}
   {slot("launch", at.LAUNCH)}
   {slot("cta", at.CTA)}
-  %mine = add i64 %launch, %cta
-  %mine.twice = shl i64 %mine, 1
+  %this.owner = add i64 %launch, %cta
+  %this.owner.twice = shl i64 %this.owner, 1
   %launch.twice = shl i64 %launch, 1
   {slot("pages", at.RECORD_PAGES)}"""
 """LLVM lines that load the address of the records, and the record value of this CTA and launch."""
@@ -158,14 +158,14 @@ entry:
   %uses.int = add i64 %all.uses, %uses.offset
   %uses.at = inttoptr i64 %uses.int to ptr
   %past.at = getelementptr i8, ptr %uses.at, i64 {USES_BYTES // 2}
-  %mine.already = icmp eq i64 %owner, %mine.twice
-  br i1 %mine.already, label %more, label %other
+  %already.owned = icmp eq i64 %owner, %this.owner.twice
+  br i1 %already.owned, label %more, label %other
 other:
   %stale = icmp ult i64 %owner, %launch.twice
   br i1 %stale, label %fresh, label %change
 fresh:
   %uses.first = insertelement {USES_VECTOR} zeroinitializer, i32 %granules, i64 {number}
-  store i64 %mine.twice, ptr %owner.at
+  store i64 %this.owner.twice, ptr %owner.at
   store {USES_VECTOR} %uses.first, ptr %uses.at
   store {USES_VECTOR} zeroinitializer, ptr %past.at
   {mark_page("line")}
@@ -174,30 +174,30 @@ change:
   ; Another CTA owned the line, or this one has stored to all of it: write its uses first.
   %whole.bit = and i64 %owner, 1
   %whole = icmp ne i64 %whole.bit, 0
-  %its.uses = load {USES_VECTOR}, ptr %uses.at
-  %its.past = load {USES_VECTOR}, ptr %past.at
-  %uses.held = select i1 %whole, {USES_VECTOR} <i32 -1, i32 0, i32 0, i32 0>, {USES_VECTOR} %its.uses
-  %past.held = select i1 %whole, {USES_VECTOR} zeroinitializer, {USES_VECTOR} %its.past
+  %owner.uses = load {USES_VECTOR}, ptr %uses.at
+  %owner.past = load {USES_VECTOR}, ptr %past.at
+  %uses.written = select i1 %whole, {USES_VECTOR} <i32 -1, i32 0, i32 0, i32 0>, {USES_VECTOR} %owner.uses
+  %past.written = select i1 %whole, {USES_VECTOR} zeroinitializer, {USES_VECTOR} %owner.past
   %rank = lshr i64 %owner, 1
-  %same = icmp eq i64 %rank, %mine
-  %both = or {USES_VECTOR} %uses.held, %past.held
-  %uses.kept = select i1 %same, {USES_VECTOR} %uses.held, {USES_VECTOR} zeroinitializer
-  %past.kept = select i1 %same, {USES_VECTOR} %past.held, {USES_VECTOR} %both
-  store i64 %mine.twice, ptr %owner.at
-  store {USES_VECTOR} %uses.kept, ptr %uses.at
-  store {USES_VECTOR} %past.kept, ptr %past.at
+  %same = icmp eq i64 %rank, %this.owner
+  %both = or {USES_VECTOR} %uses.written, %past.written
+  %uses.new = select i1 %same, {USES_VECTOR} %uses.written, {USES_VECTOR} zeroinitializer
+  %past.new = select i1 %same, {USES_VECTOR} %past.written, {USES_VECTOR} %both
+  store i64 %this.owner.twice, ptr %owner.at
+  store {USES_VECTOR} %uses.new, ptr %uses.at
+  store {USES_VECTOR} %past.new, ptr %past.at
   br label %more
 more:
-  %its.at = getelementptr i32, ptr %uses.at, i64 {number}
-  %its.before = load i32, ptr %its.at
-  %its.now = or i32 %its.before, %granules
-  store i32 %its.now, ptr %its.at
+  %use.at = getelementptr i32, ptr %uses.at, i64 {number}
+  %use.before = load i32, ptr %use.at
+  %use.now = or i32 %use.before, %granules
+  store i32 %use.now, ptr %use.at
   %past = load {USES_VECTOR}, ptr %past.at
   %others = and {USES_VECTOR} %past, <{conflicting_uses}>
   %taken = call i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR} %others)
   %conflicting = and i32 %taken, %granules
   %conflicts = icmp ne i32 %conflicting, 0
-  {end_with(conflict_call, "%conflicts", "tell")}
+  {end_with(conflict_call, "%conflicts", "report")}
 }}
 """
     reduce_or = f"declare i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR})"
@@ -225,10 +225,10 @@ whole:
   %fresh = icmp eq i{lines} %stale.mask, -1
   br i1 %fresh, label %take, label %each
 take:
-  %mine.whole = or i64 %mine.twice, 1
-  %mine.first = insertelement {owners} poison, i64 %mine.whole, i64 0
-  %mine.all = shufflevector {owners} %mine.first, {owners} poison, <{lines} x i32> zeroinitializer
-  store {owners} %mine.all, ptr %owner.at, align 8
+  %this.owner.whole = or i64 %this.owner.twice, 1
+  %this.owner.first = insertelement {owners} poison, i64 %this.owner.whole, i64 0
+  %this.owner.all = shufflevector {owners} %this.owner.first, {owners} poison, <{lines} x i32> zeroinitializer
+  store {owners} %this.owner.all, ptr %owner.at, align 8
   %line.last = add i64 %line.first, {lines - 1}
   {mark_page("line.first")}
   {mark_page("line.last") if lines > 1 else ""}

@@ -47,7 +47,7 @@ def each_warp(register_bytes: int) -> str:
 next:
   %k = phi i64 [ %first, %start ], [ %k.next, %onward ]
   %over = icmp eq i64 %k, %end
-  br i1 %over, label %alike, label %look
+  br i1 %over, label %all.alike, label %look
 look:
   %k.next = add i64 %k, 1
   %k.offset = mul i64 %k, {register_bytes}
@@ -72,37 +72,37 @@ some:
   %parted = icmp ne i32 %lanes, %valid
   br i1 %parted, label %wrong, label %whole
 whole:
-  {of_warp("held.raw", "%registers", offset, HELD)}
+  {of_warp("registers.stored", "%registers", offset, HELD)}
   {of_warp("changes", "%registers", offset, CHANGES)}
   {of_warp("wanted", "%registers", offset, WANTED)}
-  %unchanged = icmp eq i32 %held.raw, 0
-  %held = select i1 %unchanged, i32 {initial}, i32 %held.raw
-  %more.asked = icmp ugt i32 %asked, %held
+  %unchanged = icmp eq i32 %registers.stored, 0
+  %register.count = select i1 %unchanged, i32 {initial}, i32 %registers.stored
+  %more.asked = icmp ugt i32 %asked, %register.count
   %grows = and i1 %more.asked, %less
   br i1 %grows, label %wrong, label %not.up
 not.up:
-  %fewer.asked = icmp ult i32 %asked, %held
+  %fewer.asked = icmp ult i32 %asked, %register.count
   %more = xor i1 %less, true
   %shrinks = and i1 %fewer.asked, %more
   br i1 %shrinks, label %wrong, label %start
 start:
   {each_warp(register_bytes)}
-  {of_warp("other.held", "%other", offset, HELD)}
+  {of_warp("other.register.count", "%other", offset, HELD)}
   {of_warp("other.changes", "%other", offset, CHANGES)}
   %behind = icmp ult i32 %other.changes, %changes
   br i1 %behind, label %wrong, label %not.behind
 not.behind:
   %later = icmp ugt i32 %other.changes, %changes
-  %differs = icmp ne i32 %other.held, %asked
+  %differs = icmp ne i32 %other.register.count, %asked
   %unlike = and i1 %later, %differs
   br i1 %unlike, label %wrong, label %onward
 onward:
   br label %next
-alike:
+all.alike:
   {slot("header", at.CTA_STATE, "ptr")}
   %pool.at = getelementptr i8, ptr %header, i64 {at.CTA_POOL}
   %pool = load i32, ptr %pool.at
-  %need = sub i32 %asked, %held
+  %need = sub i32 %asked, %register.count
   %lacking = icmp sgt i32 %need, %pool
   br i1 %lacking, label %wait, label %take
 wait:
@@ -111,7 +111,7 @@ wait:
 take:
   %pool.less = sub i32 %pool, %need
   store i32 %pool.less, ptr %pool.at
-  store i32 %asked, ptr %held.raw.at
+  store i32 %asked, ptr %registers.stored.at
   %changes.more = add i32 %changes, 1
   store i32 %changes.more, ptr %changes.at
   store i32 0, ptr %wanted.at
@@ -134,8 +134,8 @@ def leave(offset: int, register_bytes: int) -> RuntimeFunction:
     text = f"""
 define internal void @leave_warpgroup(ptr %env, ptr %registers, ptr %warp, ptr %site, i32 %lanes) noinline {{
 entry:
-  {all_exited("own", "%warp")}
-  br i1 %own.gone, label %start, label %alike
+  {all_exited("this", "%warp")}
+  br i1 %this.gone, label %start, label %all.alike
 start:
   {of_warp("changes", "%registers", offset, CHANGES)}
   {slot("warps", at.WARPS, "ptr")}
@@ -151,8 +151,8 @@ onward:
   br label %next
 wrong:
   {fault_of_lowest("%lanes", at.MISUSED, UNEQUAL)}
-  br label %alike
-alike:
+  br label %all.alike
+all.alike:
   ret void
 }}
 """

@@ -30,7 +30,7 @@ class ResidentUnit:
     Headers of units are at the context slot `headers`; each has `bytes`, and its word at `live` is not 0 while the unit
     is resident. `limit`: the number of places, which `places` computes. `open`: start unit %next in the place %s with a
     first turn, whose result is %first.run. `opened`: store whether it stays resident (%stays.wide). `resume`: a turn of
-    the unit in %p.place, with the result %again. `resumed`: store whether it stays resident (%remains.wide).
+    the unit in %p.index, with the result %again. `resumed`: store whether it stays resident (%remains.wide).
     """
 
     noun: str
@@ -58,7 +58,7 @@ CTA = ResidentUnit(
   %o.header = getelementptr i8, ptr %headers, i64 %o.offset
   %o.live.at = getelementptr i8, ptr %o.header, i64 {at.CTA_LIVE}
   store i64 %stays.wide, ptr %o.live.at""",
-    """call void @enter_cta(ptr %env, i64 %p.place)
+    """call void @enter_cta(ptr %env, i64 %p.index)
   %again = call i64 @run_cta(ptr %env)""",
     "store i64 %remains.wide, ptr %p.live.at",
 )
@@ -73,7 +73,7 @@ CLUSTER = ResidentUnit(
     """call void @open_cluster(ptr %env, i64 %s, i64 %next)
   %first.run = call i64 @run_cluster(ptr %env, i64 %s)""",
     "",
-    "%again = call i64 @run_cluster(ptr %env, i64 %p.place)",
+    "%again = call i64 @run_cluster(ptr %env, i64 %p.index)",
     "",
 )
 
@@ -165,8 +165,8 @@ pass.look:
   ; written.
   %p.down.1 = add i64 %p, 1
   %p.down = sub i64 %high, %p.down.1
-  %p.place = select i1 %backwards, i64 %p.down, i64 %p
-  %p.offset = mul i64 %p.place, {unit.bytes}
+  %p.index = select i1 %backwards, i64 %p.down, i64 %p
+  %p.offset = mul i64 %p.index, {unit.bytes}
   %p.header = getelementptr i8, ptr %headers, i64 %p.offset
   %p.live.at = getelementptr i8, ptr %p.header, i64 {unit.live}
   %p.live = load i64, ptr %p.live.at
@@ -182,8 +182,8 @@ pass.ran:
   {unit.resumed}
   br label %pass.skip
 pass.skip:
-  %kept = phi i64 [ 1, %pass.look ], [ %remains.wide, %pass.ran ]
-  %ended = sub i64 1, %kept
+  %still.live = phi i64 [ 1, %pass.look ], [ %remains.wide, %pass.ran ]
+  %ended = sub i64 1, %still.live
   %live.less = sub i64 %live.pass, %ended
   %p.next = add i64 %p, 1
   br label %pass.next

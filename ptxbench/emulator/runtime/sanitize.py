@@ -32,8 +32,8 @@ define internal void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %ad
   %flag.at = inttoptr i64 %flag.int to ptr
   %flag = load i64, ptr %flag.at
   %bit = shl i64 1, %kind
-  %known = and i64 %flag, %bit
-  %new = icmp eq i64 %known, 0
+  %already.found = and i64 %flag, %bit
+  %new = icmp eq i64 %already.found, 0
   {slot("count", at.FINDING_COUNT)}
   %room = icmp ult i64 %count, {kinds.MOST_FINDINGS}
   %keep = and i1 %new, %room
@@ -46,8 +46,8 @@ store:
   {slot("findings", at.FINDINGS, "ptr")}
   {slot("cta", at.CTA)}
   {slot("warp", at.WARP)}
-  %place = mul i64 %count, {kinds.FINDING_SLOTS}
-  %p0 = getelementptr i64, ptr %findings, i64 %place
+  %first.slot = mul i64 %count, {kinds.FINDING_SLOTS}
+  %p0 = getelementptr i64, ptr %findings, i64 %first.slot
   store i64 %kind, ptr %p0
   {FINDING_FIELDS}
   br label %done
@@ -72,9 +72,9 @@ define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %addr
   ; wrong. Every other fault ends the launch, as in a kernel that is not sanitized.
   %outside = icmp eq i64 %kind, {at.OUT_OF_BOUNDS}
   %odd = icmp eq i64 %kind, {at.MISALIGNED}
-  %left = icmp eq i64 %kind, {at.LEFT}
+  %cta.exited = icmp eq i64 %kind, {at.LEFT}
   %bad = or i1 %outside, %odd
-  %access = or i1 %bad, %left
+  %access = or i1 %bad, %cta.exited
   br i1 %access, label %collect, label %other
 other:
   %misused = icmp eq i64 %kind, {at.MISUSED}

@@ -131,10 +131,10 @@ run:
   %faulted = icmp ne i64 %fault, 0
   br i1 %faulted, label %stop, label %account
 account:
-  %left.raw = load i64, ptr %p.fuel
-  %left = call i64 @llvm.smax.i64(i64 %left.raw, i64 0)
+  %turn.left.raw = load i64, ptr %p.fuel
+  %turn.left = call i64 @llvm.smax.i64(i64 %turn.left.raw, i64 0)
   %hurry = load i64, ptr %p.hurry
-  %spent.all = sub i64 %given, %left
+  %spent.all = sub i64 %given, %turn.left
   %spent = sub i64 %spent.all, %hurry
   %fuel.left = sub i64 %fuel, %spent
   store i64 %fuel.left, ptr %fuel.at
@@ -144,8 +144,8 @@ account:
   %away.2 = or i32 %waiting.now, %exited.now
   %away.now = or i32 %away.2, %parked.now
   %loops = icmp ne i32 %away.now, %valid
-  %dry = icmp sle i64 %fuel.left, 0
-  %exhausted = and i1 %dry, %loops
+  %out.of.fuel = icmp sle i64 %fuel.left, 0
+  %exhausted = and i1 %out.of.fuel, %loops
   br i1 %exhausted, label %empty, label %over
 empty:
   {slot("block", at.YIELDED_AT)}

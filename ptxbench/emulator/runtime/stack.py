@@ -74,36 +74,36 @@ done:
     return RuntimeFunction(name, text, (), (CTTZ, *declarations))
 
 
-OWN_MEMORY = f"""{slot("local", LOCAL, "ptr")}
+LOCAL_MEMORY = f"""{slot("local", LOCAL, "ptr")}
   {slot("stride", LOCAL_BYTES)}"""
-THREAD = """%own.offset = mul i64 %lane.wide, %stride
-  %own = getelementptr i8, ptr %local, i64 %own.offset"""
+LANE_MEMORY = """%lane.memory.offset = mul i64 %lane.wide, %stride
+  %lane.memory = getelementptr i8, ptr %local, i64 %lane.memory.offset"""
 
 POISON_LOCAL = each_lane(
     "poison_local",
     ("at", "bytes"),
-    f"""{OWN_MEMORY}
+    f"""{LOCAL_MEMORY}
   %memory.wide = {conditions.MEMORY.load}
   %memory = trunc i64 %memory.wide to i8""",
-    f"""{THREAD}
-  %p = getelementptr i8, ptr %own, i64 %at.one
+    f"""{LANE_MEMORY}
+  %p = getelementptr i8, ptr %lane.memory, i64 %at.one
   call void @llvm.memset.p0.i64(ptr %p, i8 %memory, i64 %bytes.one, i1 false)""",
     (),
 )
 COPY_LOCAL = each_lane(
     "copy_local",
     ("to", "from", "bytes"),
-    OWN_MEMORY,
-    f"""{THREAD}
-  %p = getelementptr i8, ptr %own, i64 %to.one
-  %q = getelementptr i8, ptr %own, i64 %from.one
+    LOCAL_MEMORY,
+    f"""{LANE_MEMORY}
+  %p = getelementptr i8, ptr %lane.memory, i64 %to.one
+  %q = getelementptr i8, ptr %lane.memory, i64 %from.one
   call void @llvm.memmove.p0.p0.i64(ptr %p, ptr %q, i64 %bytes.one, i1 false)""",
     (MEMMOVE,),
 )
 
 
 def shadow_of_local(granule: int) -> tuple[str, str]:
-    """Lines that point %own to the shadow of a lane's local memory (runtime/sanitize.py): once, and for each lane."""
+    """Lines that point %lane.shadow to the shadow of a lane's local memory (sanitize.py): once, and for each lane."""
     shift = granule.bit_length() - 1
     return (
         f"""{slot("shadow", LOCAL_SHADOW, "ptr")}
@@ -112,16 +112,16 @@ def shadow_of_local(granule: int) -> tuple[str, str]:
   %granules = lshr i64 %stride, {shift}
   %thread.first = shl i64 %warp, 5""",
         """%thread = or i64 %thread.first, %lane.wide
-  %own.offset = mul i64 %thread, %granules
-  %own = getelementptr i32, ptr %shadow, i64 %own.offset""",
+  %lane.shadow.offset = mul i64 %thread, %granules
+  %lane.shadow = getelementptr i32, ptr %shadow, i64 %lane.shadow.offset""",
     )
 
 
 def forget_local(granule: int) -> RuntimeFunction:
     """`forget_local(env, lanes, at, bytes)`: in a sanitised kernel, mark these bytes as never written."""
-    setup, own = shadow_of_local(granule)
+    setup, shadow_lines = shadow_of_local(granule)
     shift = granule.bit_length() - 1
-    body = f"""{own}
+    body = f"""{shadow_lines}
   %end = add i64 %at.one, %bytes.one
   %first.up = add i64 %at.one, {granule - 1}
   %first = lshr i64 %first.up, {shift}
@@ -129,21 +129,21 @@ def forget_local(granule: int) -> RuntimeFunction:
   %last = lshr i64 %end.up, {shift}
   %count = sub i64 %last, %first
   %count.bytes = shl i64 %count, 2
-  %p = getelementptr i32, ptr %own, i64 %first
+  %p = getelementptr i32, ptr %lane.shadow, i64 %first
   call void @llvm.memset.p0.i64(ptr %p, i8 0, i64 %count.bytes, i1 false)"""
     return each_lane("forget_local", ("at", "bytes"), setup, body, ())
 
 
 def copy_shadow(granule: int) -> RuntimeFunction:
     """`copy_shadow(env, lanes, to, from, bytes)`: in a sanitised kernel, copy the shadow of these bytes."""
-    setup, own = shadow_of_local(granule)
+    setup, shadow_lines = shadow_of_local(granule)
     shift = granule.bit_length() - 1
-    body = f"""{own}
+    body = f"""{shadow_lines}
   %to.granule = lshr i64 %to.one, {shift}
   %from.granule = lshr i64 %from.one, {shift}
   %count = lshr i64 %bytes.one, {shift}
   %count.bytes = shl i64 %count, 2
-  %p = getelementptr i32, ptr %own, i64 %to.granule
-  %q = getelementptr i32, ptr %own, i64 %from.granule
+  %p = getelementptr i32, ptr %lane.shadow, i64 %to.granule
+  %q = getelementptr i32, ptr %lane.shadow, i64 %from.granule
   call void @llvm.memmove.p0.p0.i64(ptr %p, ptr %q, i64 %count.bytes, i1 false)"""
     return each_lane("copy_shadow", ("to", "from", "bytes"), setup, body, (MEMMOVE,))

@@ -63,13 +63,13 @@ class StampCheck(LaneLines):
         grid = self.op(f"icmp ule {V64} {time}, %grid.all")
         return self.either(unaccessed, self.both(by_this_cta, before), grid)
 
-    def by_same_thread(self, stamp: str, time: str, thread: str = "%me") -> str:
+    def by_same_thread(self, stamp: str, time: str, thread: str = "%threads") -> str:
         """The lanes where the same thread made the stamp."""
         maker = self.op(f"and {V64} {stamp}, splat (i64 {MAKER})")
         same_maker = self.op(f"icmp eq {V64} {maker}, {thread}")
         return self.both(same_maker, self.op(f"icmp uge {V64} {time}, %since.all"))
 
-    def check(self, stamp: str, thread: str = "%me") -> None:
+    def check(self, stamp: str, thread: str = "%threads") -> None:
         """Branch to %unusual unless every lane is ordered after the access of its stamp."""
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
         open_lanes = self.lanes_without(self.ordered_by_barriers(time))
@@ -105,30 +105,30 @@ class StampCheck(LaneLines):
                 "%active", self.either(self.ordered_by_barriers(time), self.by_same_thread(first, time))
             )
             with self.where(replaceable):  # if several lanes have one granule, the stamp of one of them stays
-                self.scatter("%mine", first_at, replaceable)
+                self.scatter("%new.stamps", first_at, replaceable)
                 self.lines.append(f"store {V64} {self.gather(first_at)}, ptr %first, align 64")
-            stayed = self.op(f"load {V64}, ptr %first, align 64")
-            others = self.both("%active", self.op(f"icmp ne {V64} {stayed}, %mine"))
-            with self.where(others):
-                self.scatter("%mine", self.pointers_to(2, j), others)
+            stored_first = self.op(f"load {V64}, ptr %first, align 64")
+            other_lanes = self.both("%active", self.op(f"icmp ne {V64} {stored_first}, %new.stamps"))
+            with self.where(other_lanes):
+                self.scatter("%new.stamps", self.pointers_to(2, j), other_lanes)
 
     def write(self, granules: int, *, atomic: bool) -> None:
         """Check and set the stamps of a store or an atomic update of `granules` granules per lane."""
-        places = [self.pointers_to(0, j) for j in range(granules)]
-        written = [self.gather(place) for place in places]
+        pointers = [self.pointers_to(0, j) for j in range(granules)]
+        written = [self.gather(pointer) for pointer in pointers]
         for j, stamp in enumerate(written):
             self.check(stamp)
             for array in range(1, at.SHADOW_ARRAYS):
                 self.check(self.gather(self.pointers_to(array, j)))
-        for place in places:
-            self.scatter("%mine", place)
+        for pointer in pointers:
+            self.scatter("%new.stamps", pointer)
         if atomic:
             return
-        for place in places:  # the compiled functions compare lanes that store to one granule
-            stored = self.gather(place)
-            lost = self.both("%active", self.op(f"icmp ne {V64} {stored}, %mine"))
-            with self.where(lost):
-                for target, old in zip(places, written, strict=True):
+        for pointer in pointers:  # the compiled functions compare lanes that store to one granule
+            stored = self.gather(pointer)
+            overwritten = self.both("%active", self.op(f"icmp ne {V64} {stored}, %new.stamps"))
+            with self.where(overwritten):
+                for target, old in zip(pointers, written, strict=True):
                     self.scatter(old, target)
                 self.lines.append(f"br label %unusual\n{self.label('rest')}:")
 
@@ -168,11 +168,11 @@ class ContiguousStampCheck(StampCheck):
             time = self.op(f"lshr {V64} {first}, splat (i64 32)")
             replaceable = self.either(self.ordered_by_barriers(time), self.by_same_thread(first, time, threads_of_row))
             self.scatter(self.op(f"select {MASK} {replaceable}, {V64} {new_stamps}, {V64} {first}"), first_at)
-            others = self.lanes_without(replaceable)
-            with self.where(others):
+            other_lanes = self.lanes_without(replaceable)
+            with self.where(other_lanes):
                 second_at = self.pointers_to(2, row)
                 second = self.gather(second_at)
-                self.scatter(self.op(f"select {MASK} {others}, {V64} {new_stamps}, {V64} {second}"), second_at)
+                self.scatter(self.op(f"select {MASK} {other_lanes}, {V64} {new_stamps}, {V64} {second}"), second_at)
 
     def write(self, granules: int, *, atomic: bool) -> None:
         rows = [self.threads(row) for row in range(granules)]

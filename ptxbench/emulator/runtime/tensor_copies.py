@@ -27,7 +27,7 @@ from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, Runtime
 from ptxbench.emulator.runtime.copies import BULK_COORDINATES, BULK_MAP
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.records import NO_RECORD
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 from ptxbench.emulator.types import TYPES
 
 MAP_BYTES, MAP_ALIGN = 128, 64
@@ -288,5 +288,5 @@ return:
   ret void
 }}
 """, (PUT, CHECK_TARGET, CHECK_OFFSET, FIND_BUFFER, REPORT_ISSUED, changed_maps.IS_STALE, boxes.DECODE, boxes.ROW,
-      boxes.COPY, NOTHING["row_loaded"], NOTHING["row_taken"], NO_RECORD, FAULT),
+      boxes.COPY, SILENT["row_loaded"], SILENT["row_taken"], NO_RECORD, FAULT),
     (CTTZ, *COUNT_DECLARATIONS, "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"))  # fmt: skip

@@ -64,14 +64,14 @@ entry:
 warp:
   %w = phi i64 [ 0, %entry ], [ %w.next, %next ]
   %over = icmp uge i64 %w, %warp.count
-  br i1 %over, label %done, label %own
-own:
+  br i1 %over, label %done, label %of.warp
+of.warp:
   %offset = mul i64 %w, %register.bytes
-  %mine = getelementptr i8, ptr %registers, i64 %offset
+  %warp.registers = getelementptr i8, ptr %registers, i64 %offset
   br label %loop
 loop:
-  %l = phi i64 [ 0, %own ], [ %l.next, %loop ]
-  call void @close_entry(ptr %mine, ptr %env, i64 %l, i32 -1)
+  %l = phi i64 [ 0, %of.warp ], [ %l.next, %loop ]
+  call void @close_entry(ptr %warp.registers, ptr %env, i64 %l, i32 -1)
   %l.next = add i64 %l, 1
   %more = icmp ult i64 %l.next, %loops
   br i1 %more, label %loop, label %next

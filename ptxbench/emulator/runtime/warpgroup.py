@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction, field, loop, slot
 from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 
 WARPS = 4
 """Warps of a warpgroup."""
@@ -106,7 +106,7 @@ def fault(reason: int) -> str:
 
 def registers_at(name: str, index: str) -> str:
     """Lines that point to what belongs to the register with the number in the table at %INDEX: %NAME.count, its pending
-    products; %NAME.copy; %NAME.held, the register itself."""
+    products; %NAME.copy; %NAME.register, the register itself."""
     return f"""%{name}.number.at = getelementptr i32, ptr %table, i64 %{index}
   %{name}.number = load i32, ptr %{name}.number.at
   {of_register(name)}"""
@@ -120,7 +120,7 @@ def of_register(name: str) -> str:
   %{name}.place.at = getelementptr i32, ptr %places, i64 %{name}.wide
   %{name}.place = load i32, ptr %{name}.place.at
   %{name}.place.wide = zext i32 %{name}.place to i64
-  %{name}.held = getelementptr i8, ptr %registers, i64 %{name}.place.wide"""
+  %{name}.register = getelementptr i8, ptr %registers, i64 %{name}.place.wide"""
 
 
 def pointers(area: WarpgroupArea) -> str:
@@ -133,9 +133,9 @@ def pointers(area: WarpgroupArea) -> str:
 
 def entry_at(index: str, area: WarpgroupArea) -> str:
     """Lines that point %item to the entry number %INDEX of the queue."""
-    return f"""%place.index = and i32 %{index}, {CAPACITY - 1}
-  %place.wide = zext i32 %place.index to i64
-  %entry.offset = mul i64 %place.wide, {area.entry_bytes}
+    return f"""%entry.index = and i32 %{index}, {CAPACITY - 1}
+  %entry.index.wide = zext i32 %entry.index to i64
+  %entry.offset = mul i64 %entry.index.wide, {area.entry_bytes}
   %item = getelementptr i8, ptr %entries, i64 %entry.offset"""
 
 
@@ -165,7 +165,7 @@ look:
   %free = icmp eq i32 %pending, 0
   br i1 %free, label %copy, label %on
 copy:
-  %value = load {V32}, ptr %r.held, align 64
+  %value = load {V32}, ptr %r.register, align 64
   store {V32} %value, ptr %r.copy, align 64
   br label %on
 on:
@@ -247,7 +247,7 @@ inputs:
   %j.at = add i64 %j, %first.a
   {registers_at("a.in", "j.at")}
   %a.value = load {V32}, ptr %a.in.copy, align 64
-  %a.now = load {V32}, ptr %a.in.held, align 64
+  %a.now = load {V32}, ptr %a.in.register, align 64
   %a.differs = icmp ne {V32} %a.value, %a.now
   %a.changed = call i1 @llvm.vector.reduce.or.v32i1(<32 x i1> %a.differs)
   br i1 %a.changed, label %overwritten, label %a.same
@@ -288,7 +288,7 @@ go:
   %last = icmp eq i32 %pending.less, 0
   br i1 %last, label %deliver, label %out.on
 deliver:
-  store {V32} %result, ptr %out.held, align 64
+  store {V32} %result, ptr %out.register, align 64
   br label %out.on
 out.on:
   %k.next = add i64 %k, 1
@@ -311,7 +311,7 @@ done:
 }}
 """
     any_lane = "declare i1 @llvm.vector.reduce.or.v32i1(<32 x i1>)"
-    return RuntimeFunction(name("finish", area), text, (FAULT, NOTHING["product_done"]), (any_lane,))
+    return RuntimeFunction(name("finish", area), text, (FAULT, SILENT["product_done"]), (any_lane,))
 
 
 def scattered() -> str:
@@ -344,8 +344,8 @@ next:
 look:
   {entry_at("head", area)}
   {field("item", "group", GROUP)}
-  %reach = add i32 %group, %keep
-  %due = icmp slt i32 %reach, %committed
+  %group.end = add i32 %group, %keep
+  %due = icmp slt i32 %group.end, %committed
   br i1 %due, label %do, label %done
 do:
   call void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places)

@@ -49,7 +49,7 @@ from ptxbench.emulator.runtime.warpgroup import (
     registers_at,
     whole_warp,
 )
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.watch import SILENT
 
 
 def descriptor(which: str, origin: str) -> str:
@@ -117,8 +117,8 @@ operands:
   %differing = or i32 %a.mask, %b.mask
   %same = icmp eq i32 %differing, 0
   %uniform = and i1 %same, %scale.uniform
-  br i1 %uniform, label %based, label %various
-various:
+  br i1 %uniform, label %based, label %not.uniform
+not.uniform:
   {fault(NOT_UNIFORM)}
   ret void
 based:
@@ -141,31 +141,31 @@ based:
   %ring.first = getelementptr i8, ptr %area, i64 %back
   %ring.all = getelementptr i8, ptr %ring.first, i64 {area.ring}
   %ring = getelementptr i8, ptr %ring.all, i64 %ring.offset
-  {field("ring", "known", 0, "i64")}
-  {field("ring", "known.a", 8, "i64")}
-  {field("ring", "known.b", 16, "i64")}
-  {field("ring", "known.site", 24, "i64")}
+  {field("ring", "ring.number", 0, "i64")}
+  {field("ring", "ring.a", 8, "i64")}
+  {field("ring", "ring.b", 16, "i64")}
+  {field("ring", "ring.site", 24, "i64")}
   %site.int = ptrtoint ptr %site to i64
   %adds = and i32 %scale, 1
   %adds.wide = zext i32 %adds to i64
   %identity = or i64 %site.int, %adds.wide
-  %newer = icmp ult i64 %known, %number
+  %newer = icmp ult i64 %ring.number, %number
   br i1 %newer, label %note, label %check
 note:
-  store i64 %number, ptr %known.at
-  store i64 %a.first, ptr %known.a.at
-  store i64 %b.first, ptr %known.b.at
-  store i64 %identity, ptr %known.site.at
+  store i64 %number, ptr %ring.number.at
+  store i64 %a.first, ptr %ring.a.at
+  store i64 %b.first, ptr %ring.b.at
+  store i64 %identity, ptr %ring.site.at
   br label %registers.in
 check:
-  %comparable = icmp eq i64 %known, %number
-  %a.same = icmp eq i64 %known.a, %a.first
-  %b.same = icmp eq i64 %known.b, %b.first
-  %site.same = icmp eq i64 %known.site, %identity
+  %comparable = icmp eq i64 %ring.number, %number
+  %a.same = icmp eq i64 %ring.a, %a.first
+  %b.same = icmp eq i64 %ring.b, %b.first
+  %site.same = icmp eq i64 %ring.site, %identity
   %ab.same = and i1 %a.same, %b.same
   %all.same = and i1 %ab.same, %site.same
-  %unknown = xor i1 %comparable, true
-  %agreed = or i1 %all.same, %unknown
+  %not.recorded = xor i1 %comparable, true
+  %agreed = or i1 %all.same, %not.recorded
   br i1 %agreed, label %registers.in, label %apart
 apart:
   {fault(APART)}
@@ -177,7 +177,7 @@ registers.in:
   %count.wide = zext i32 %count to i64
   %count.d.wide = zext i32 %count.d to i64
   br label %next
-{loop("next", "i", "%count.wide", "look", after="ordered", before="registers.in", done="room")}
+{loop("next", "i", "%count.wide", "look", after="ordered", before="registers.in", done="check.room")}
   %i.at = add i64 %i, {NUMBERS}
   {registers_at("r", "i.at")}
   %is.d = icmp ult i64 %i, %count.d.wide
@@ -185,7 +185,7 @@ registers.in:
   %busy = icmp ne i32 %pending, 0
   %unread = or i1 %busy, %scale.none
   %skip = and i1 %is.d, %unread
-  %now = load {V32}, ptr %r.held, align 64
+  %now = load {V32}, ptr %r.register, align 64
   %then = load {V32}, ptr %r.copy, align 64
   %moved = icmp ne {V32} %now, %then
   %moved.mask = bitcast <32 x i1> %moved to i32
@@ -198,11 +198,11 @@ unordered:
 ordered:
   %i.next = add i64 %i, 1
   br label %next
-room:
+check.room:
   {field("area", "head", HEAD)}
   {field("area", "tail", TAIL)}
-  %held = sub i32 %tail, %head
-  %full = icmp eq i32 %held, {CAPACITY}
+  %pending.products = sub i32 %tail, %head
+  %full = icmp eq i32 %pending.products, {CAPACITY}
   br i1 %full, label %make.room, label %put
 make.room:
   call void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places)
@@ -241,7 +241,7 @@ put:
   %written = icmp ult i64 %k, %count.d.wide
   br i1 %written, label %poison, label %mark.on
 poison:
-  store {V32} splat (i32 -1), ptr %m.held, align 64
+  store {V32} splat (i32 -1), ptr %m.register, align 64
   br label %mark.on
 mark.on:
   %k.next = add i64 %k, 1
@@ -259,4 +259,4 @@ done:
   ret void
 }}
 """
-    return RuntimeFunction(name("issue", area), text, (finish(area), FAULT, NOTHING["product_issued"]))
+    return RuntimeFunction(name("issue", area), text, (finish(area), FAULT, SILENT["product_issued"]))

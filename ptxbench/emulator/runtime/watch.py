@@ -1,6 +1,6 @@
 """Events of a sanitized kernel: the calls from generated code to the functions of races/, about memory and order.
 
-A sanitized kernel has the functions of REPORTERS. Other kernels have those of NOTHING, which have the same names and
+A sanitized kernel has the functions of REPORTERS. Other kernels have those of SILENT, which have the same names and
 parameters and do nothing.
 """
 
@@ -208,7 +208,7 @@ REPORTERS = [
   %what = select i1 %updates, i64 {at.GLOBAL_UPDATES}, i64 {at.GLOBAL_STORES}
   %how = or i64 %size.high, %what"""),
 ]  # fmt: skip
-NOTHING = {name: silent(name, parameters) for name, parameters in PARAMETERS.items()}
+SILENT = {name: silent(name, parameters) for name, parameters in PARAMETERS.items()}
 
 
 def generic_addresses(space: str) -> tuple[str, str]:
@@ -223,12 +223,13 @@ EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.
 
 def at_addresses(name: str, event_kind: int) -> RuntimeFunction:
     """`NAME(addresses, mask, env, site)`: an event of this kind at the lanes' addresses in shared memory."""
-    lines = f"%kind = or i64 {event_kind}, 0\n  %place = ptrtoint ptr %site to i64"
+    lines = f"%kind = or i64 {event_kind}, 0\n  %site.argument = ptrtoint ptr %site to i64"
     return event_at_addresses(name, "shared", "ptr %site", lines)
 
 
 def event_at_addresses(name: str, space: str, parameter: str, lines: str) -> RuntimeFunction:
-    """`NAME(addresses, mask, env, parameter)`: an event at the lanes' addresses; `lines` set %kind and %place of it."""
+    """`NAME(addresses, mask, env, parameter)`: an event at the lanes' addresses; `lines` set its %kind and its argument
+    %site, as %site.argument."""
     addresses, conversion = generic_addresses(space)
     text = f"""
 define internal void @{name}({addresses} %a, i32 %asked, ptr %env, {parameter}) noinline {{
@@ -241,7 +242,7 @@ look:
   %mask = zext i32 %asked to i64
   %addresses = ptrtoint ptr %list to i64
   {lines}
-  call void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %place, i64 0)
+  call void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site.argument, i64 0)
   br label %done
 done:
   ret void
@@ -262,7 +263,7 @@ WAITED = at_addresses("mbarrier_waited", at.MBARRIER_WAIT)
 def strong(space: str) -> RuntimeFunction:
     """`strong_access_SPACE(addresses, mask, env, flags)`: `flags` are those of races/layout.py, shifted to their place
     in the event's kind."""
-    lines = f"%kind = or i64 %flags, {at.STRONG}\n  %place = or i64 0, 0"
+    lines = f"%kind = or i64 %flags, {at.STRONG}\n  %site.argument = or i64 0, 0"
     return event_at_addresses(f"strong_access_{space}", space, "i64 %flags", lines)
 
 

@@ -68,18 +68,18 @@ def rows_head(size: int, granule: int) -> str:
 
 
 def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool) -> str:
-    """Lines that set %active, the stamps' pointers, times and %mine.
+    """Lines that set %active, the stamps' pointers, times and %new.stamps.
 
     The current CTA made every access whose time is %since or later. Accesses before %start are of an earlier CTA.
     """
     shift = granule.bit_length() - 1
     if in_shared:
-        drawn = f"""{table("seen", at.SHARED_SEEN)}
+        tracked = f"""{table("seen", at.SHARED_SEEN)}
   %seen.more = add i64 %seen, 1
   store i64 %seen.more, ptr %seen.at
   {table("skipped", at.SHARED_SKIPPED)}
   {everywhere("skipped")}
-  %drawn = icmp eq {V64} %skipped.all, zeroinitializer"""
+  %tracked = icmp eq {V64} %skipped.all, zeroinitializer"""
         where = f"""{slot("bytes", SHARED_BYTES)}
   {slot("base", SHADOW, "ptr")}
   {slot("start", TIME_OF_START)}
@@ -88,11 +88,11 @@ def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool
   {table("stride", at.SHARED_GRANULES)}
   %offset = zext {V32} %a to {V64}"""
     else:
-        drawn = f"""{table("skipped", at.SKIPPED_PAGES)}
+        tracked = f"""{table("skipped", at.SKIPPED_PAGES)}
   {everywhere("skipped")}
   %page = lshr {V64} %offset, splat (i64 {at.PAGE_BITS})
   %page.skipped = and {V64} %page, %skipped.all
-  %drawn = icmp eq {V64} %page.skipped, zeroinitializer"""
+  %tracked = icmp eq {V64} %page.skipped, zeroinitializer"""
         where = f"""{table("bytes", at.ARENA_BYTES)}
   {table("base", at.GLOBAL_SHADOW, "ptr")}
   {table("since", at.OWN_SINCE)}
@@ -112,8 +112,8 @@ def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool
   %room = icmp sge i64 %last, 0
   {everywhere("last")}
   %in.bounds = icmp ule {V64} %offset, %last.all
-  {drawn}
-  %within = and {MASK} %in.bounds, %drawn
+  {tracked}
+  %within = and {MASK} %in.bounds, %tracked
   %within.mask = bitcast {MASK} %within to i32
   %asked.within = and i32 %asked, %within.mask
   %inside = select i1 %room, i32 %asked.within, i32 0
@@ -127,7 +127,7 @@ def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool
   {slot("warp", WARP)}
   %warp.first = shl i64 %warp, 5
   {everywhere("warp.first")}
-  %me = or {V64} %warp.first.all, {multiples("i64", 1)}
+  %threads = or {V64} %warp.first.all, {multiples("i64", 1)}
   {slot("counters", COUNTERS)}
   %site.number = ptrtoint ptr %site to i64
   %site.offset = sub i64 %site.number, %counters
@@ -139,7 +139,7 @@ def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool
   %time.site = or i64 %time.high, %site.high
   %common = or i64 %time.site, {at.STRONG_BIT if strong else 0}
   {everywhere("common")}
-  %mine = or {V64} %common.all, %me"""
+  %new.stamps = or {V64} %common.all, %threads"""
 
 
 def stored_values(kind: str, element_bytes: int, count: int) -> tuple[str, str, str, str]:
@@ -252,22 +252,26 @@ def name_of(kind: str, space: str, element_bytes: int, count: int, strength: int
 
 def masks_by_window(clustered: bool) -> str:
     """Lines that split %asked by the window of each lane's generic address; the rest is global memory."""
-    windows = [("shared", conditions.SHARED_BASE, 1 << 32), ("local", conditions.LOCAL_BASE, 1 << 32)]
-    load_own_base = ""
+    zero = "zeroinitializer"
+    windows = [("shared", conditions.SHARED_BASE, 1 << 32, zero), ("local", conditions.LOCAL_BASE, 1 << 32, zero)]
+    load_cta_base = ""
     if clustered:  # the CTA's own memory is a part of the cluster's
-        windows = [("cluster", conditions.SHARED_BASE, 1 << 32), ("shared", conditions.SHARED_BASE, 1 << RANK_BITS),
-                   ("local", conditions.LOCAL_BASE, 1 << 32)]  # fmt: skip
-        load_own_base = f"{slot('own', CLUSTER_OWN)}{splat('own.all', 'i64', '%own')}"
-    return load_own_base + "".join(
+        windows = [
+            ("cluster", conditions.SHARED_BASE, 1 << 32, zero),
+            ("shared", conditions.SHARED_BASE, 1 << RANK_BITS, "%cta.base.all"),
+            ("local", conditions.LOCAL_BASE, 1 << 32, zero),
+        ]
+        load_cta_base = f"{slot('cta.base', CLUSTER_OWN)}{splat('cta.base.all', 'i64', '%cta.base')}"
+    return load_cta_base + "".join(
         f"""
   %{space}.base = {window.load}
-  %{space}.far = sub {V64} %a, %{space}.base
-  %{space}.offset = sub {V64} %{space}.far, {"%own.all" if clustered and space == "shared" else "zeroinitializer"}
+  %{space}.from.base = sub {V64} %a, %{space}.base
+  %{space}.offset = sub {V64} %{space}.from.base, {start}
   %{space}.inside = icmp ult {V64} %{space}.offset, splat (i64 {limit})
   %{space}.bits = bitcast {MASK} %{space}.inside to i32
   %{space}.mask = and i32 %{space}.bits, %asked
   %{space}.a = trunc {V64} %{space}.offset to {V32}"""
-        for space, window, limit in windows
+        for space, window, limit, start in windows
     )
 
 
@@ -289,8 +293,8 @@ def watch_generic(
     text = f"""
 define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
   {masks_by_window(clustered)}
-  %near.mask = or i32 {"%cluster" if clustered else "%shared"}.mask, %local.mask
-  %global.mask = xor i32 %asked, %near.mask
+  %not.global = or i32 {"%cluster" if clustered else "%shared"}.mask, %local.mask
+  %global.mask = xor i32 %asked, %not.global
   %shared.site = getelementptr i64, ptr %site, i64 {SITE_SLOTS}
   call void @{parts[0].name}({V64} %a, i32 %global.mask, ptr %env, ptr %site{values})
   call void @{parts[1].name}({V32} %shared.a, i32 %shared.mask, ptr %env, ptr %shared.site{values}){watch_others}
