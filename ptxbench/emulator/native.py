@@ -72,7 +72,7 @@ class NativeKernel:
         if not found_shared(self.translation.functions):
             self.compile_again(self.level)  # loads them
         self.own_bytes = len(own_code)
-        self.engine = loaded(own_code, near=True)
+        self.engine = loaded(own_code, near_calls=True)
         self.warp = self.engine.get_function_address("warp")
         self.prepare_warp = self.engine.get_function_address("prepare_warp")
         scheduler = next(name for name in self.translation.functions if name.startswith(SCHEDULER))
@@ -121,16 +121,18 @@ def compile_kernel(
     translation = translate(
         module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered, vectors=level != QUICK
     )
-    own_code = compile_module(translation.ir, level, near=True) if level == QUICK else compile_inlined(translation)
+    own_code = (
+        compile_module(translation.ir, level, near_calls=True) if level == QUICK else compile_inlined(translation)
+    )
     functions = {unquoted(defined_by(text)): text for text in translation.functions}
     not_loaded = [name for name in functions if name not in SHARED]
     load_shared({name: shared_object(name, functions[name], level) for name in not_loaded})
     return b"%d\n%s\n%s" % (level, layout.to_json(translation, tuple(functions)).encode(), own_code)
 
 
-def compile_module(ir: str, level: int, *, near: bool = False) -> bytes:
-    """The object code of an LLVM module. `near`: see `target_machine`."""
-    code: bytes = compiler(level, near=near).emit_object(llvm.parse_assembly(ir))
+def compile_module(ir: str, level: int, *, near_calls: bool = False) -> bytes:
+    """The object code of an LLVM module. `near_calls`: see `target_machine`."""
+    code: bytes = compiler(level, near_calls=near_calls).emit_object(llvm.parse_assembly(ir))
     return code
 
 
@@ -204,13 +206,13 @@ def set_conditions(conditions: bytes) -> None:
     ctypes.memmove(conditions_variable(), conditions, len(conditions))
 
 
-def loaded(*objects: bytes, near: bool = False) -> Any:
+def loaded(*objects: bytes, near_calls: bool = False) -> Any:
     """An engine with loaded objects, which can be called as long as the engine is kept.
 
-    `near`: each object has its own pages, as near to each other as near calls need. Otherwise the objects share pages:
-    a process with fewer ranges of memory is copied, and ends, in less time.
+    `near_calls`: each object has its own pages, as near to each other as near calls need. Otherwise the objects share
+    pages: a process with fewer ranges of memory is copied, and ends, in less time.
     """
-    own_pages = True if near and has_near_calls() else None  # None: LLVM's choice
+    own_pages = True if near_calls and has_near_calls() else None  # None: LLVM's choice
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(), use_lmm=own_pages)
     for code in objects:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -219,21 +221,21 @@ def loaded(*objects: bytes, near: bool = False) -> Any:
 
 
 @functools.cache
-def compiler(level: int, *, near: bool = False) -> Any:
+def compiler(level: int, *, near_calls: bool = False) -> Any:
     """The target machine that compiles modules. A new one takes a millisecond for its first module."""
-    return target_machine(level, near=near)
+    return target_machine(level, near_calls=near_calls)
 
 
-def target_machine(level: int = QUICK, *, near: bool = False) -> Any:
+def target_machine(level: int = QUICK, *, near_calls: bool = False) -> Any:
     """A new target machine each time: an engine owns its own and destroys it with the kernel.
 
-    `near`: calls reach 2 GiB, and the loader adds stubs for calls that go further. LLVM selects the instructions of
-    such calls more quickly. It has an effect only for ELF on x86-64: such calls were not tried elsewhere.
+    `near_calls`: calls reach 2 GiB, and the loader adds stubs for calls that go further. LLVM selects the instructions
+    of such calls more quickly. It has an effect only for ELF on x86-64: such calls were not tried elsewhere.
     """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
-    model = {"codemodel": "small", "reloc": "pic"} if near and has_near_calls() else {}
+    model = {"codemodel": "small", "reloc": "pic"} if near_calls and has_near_calls() else {}
     return target.create_target_machine(cpu=cpu_name(), features=cpu_features(), opt=level, jit=True, **model)
 
 

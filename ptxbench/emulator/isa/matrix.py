@@ -135,6 +135,12 @@ def mma_f64(ops, shape, rnd, a, b, c):
     return multiply(ops, described(ops.arch, shape, "f64.f64.f64.f64", rnd or "rn"), a, b, c)
 
 
+def multiply_integers(ops, least, shape, types, satfinite, a, b, c):
+    """Exact; the sum wraps, or is clamped with satfinite. `least`: the lowest architecture."""
+    need(ops, least)
+    return multiply(ops, described(ops.arch, shape, types, "satfinite" if satfinite else ""), a, b, c)
+
+
 INTEGERS: tuple[tuple[Names, Names, int], ...] = (
     (("m8n8k16",), EIGHT_BITS, 75),
     (("m16n8k16", "m16n8k32"), EIGHT_BITS, 80),
@@ -147,10 +153,7 @@ for shapes, kinds, oldest in INTEGERS:
     @instruction("mma.sync.aligned.shape.row.col{.satfinite}.types {d}, {a}:b32, {b}:b32, {c}:b32", shape=shapes,
                  types=kinds, flow="aligned", section=MMA)  # fmt: skip
     def mma_integer(ops, shape, satfinite, types, a, b, c, least=oldest):
-        """Exact; the sum wraps, or is clamped with satfinite."""
-        need(ops, least)
-        rule = "satfinite" if satfinite else ""
-        return multiply(ops, described(ops.arch, shape, types, rule), a, b, c)
+        return multiply_integers(ops, least, shape, types, satfinite, a, b, c)
 
 
 @instruction("mma.sync.aligned.shape.row.col.s32.b1.b1.s32.op.popc {d}, {a}:b32, {b}:b32, {c}:b32",
@@ -321,9 +324,7 @@ for alayouts, blayouts, shapes, kinds, oldest in WHOLE:
                  alayout=alayouts, blayout=blayouts, shape=shapes, types=kinds, flow="aligned", section=WMMA,
                  ignored=ANY_LAYOUT)  # fmt: skip
     def wmma_integer(ops, shape, types, satfinite, a, b, c, least=oldest):
-        need(ops, least)
-        rule = "satfinite" if satfinite else ""
-        return multiply(ops, described(ops.arch, shape, types, rule), a, b, c)
+        return multiply_integers(ops, least, shape, types, satfinite, a, b, c)
 
 
 @instruction("wmma.mma.op.popc.sync.aligned.row.col.m8n8k128.s32.b1.b1.s32 {d}, {a}:b32, {b}:b32, {c}:b32",
