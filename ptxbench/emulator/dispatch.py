@@ -94,16 +94,16 @@ go:
 """, declarations=(f"declare i32 @{UMIN}({V32})",))  # fmt: skip
 
 
-def warp_function(body: str, blocks: int, places: str = "") -> str:
+def warp_function(body: str, blocks: int, pointers: str = "") -> str:
     """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
 
-    With HALVES in the context, one half of the lanes runs as far as it can before the other half starts. `places`:
+    With HALVES in the context, one half of the lanes runs as far as it can before the other half starts. `pointers`:
     lines that make room on the stack.
     """
     return f"""
 define void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
-  {places}
+  {pointers}
   %mask = alloca i32, align 4
   %runnable = alloca i32, align 4
   %patience = alloca i32, align 4

@@ -127,31 +127,31 @@ class Emitter:
 
     def compute(
         self, label: str, cache: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
-        known_places: Collection[int] = (),
+        constant_arguments: Collection[int] = (),
     ) -> Value:  # fmt: skip
         """`build(e, values)` as one call of a function that kernels share. `cache` keeps the function.
 
-        `label`: for its name. `key`: all that `build` depends on, except vectors and numbers. `known_places`: the
+        `label`: for its name. `key`: all that `build` depends on, except vectors and numbers. `constant_arguments`: the
         indices in `values` of numbers on which `build` depends.
         """
         kinds = [(value.type.name, value.raw, value.constant is None) for value in values]
-        return self.compute_both(label, cache, (key, *kinds), build, values, known_places)[0]
+        return self.compute_both(label, cache, (key, *kinds), build, values, constant_arguments)[0]
 
     def compute_both(
         self, label: str, cache: dict[Any, Computation], key: Any, build: Build, values: Sequence[Value],
-        known_places: Collection[int] = (),
+        constant_arguments: Collection[int] = (),
     ) -> tuple[Value, Value | None]:  # fmt: skip
         """The same for a vector and a predicate, if `build` returns both. `key` also has the types of the values, and
         which of them are numbers: the parameters of the function depend on that."""
         shared = cache.get(key)
         if shared is None:
-            shared = cache[key] = computation(label, build, values, known_places, hardware_fma=self.hardware_fma)
-        if shared.place is not None:
-            return replace(values[shared.place], type=shared.result.type, raw=shared.result.raw), None
+            shared = cache[key] = computation(label, build, values, constant_arguments, hardware_fma=self.hardware_fma)
+        if shared.argument is not None:
+            return replace(values[shared.argument], type=shared.result.type, raw=shared.result.raw), None
         if shared.result.constant is not None and not shared.has_flag:
             return shared.result, None
         self.computations[shared.shape.form.name] = shared
-        tokens = [literal(value) for place, value in enumerate(values) if place not in known_places]
+        tokens = [literal(value) for index, value in enumerate(values) if index not in constant_arguments]
         name = self.vector_line(shared.shape, tokens)  # of the vector in memory, and of the number that is returned
         return Value(name, shared.result.type, shared.result.raw), Value(name, PRED) if shared.has_flag else None
 
@@ -475,13 +475,13 @@ class Emitter:
 class Computation:
     """A function that computes `result`, and a predicate if it `has_flag`; and what the function needs.
 
-    `place`: the index of the argument that is the result, if the function returns an argument.
+    `argument`: the index of the argument that is the result, if the function returns an argument.
     """
 
     shape: Computed
     result: Value
     has_flag: bool
-    place: int | None
+    argument: int | None
     declarations: frozenset[str]
     functions: Mapping[str, str]
 
@@ -491,7 +491,7 @@ OF_NAN: dict[Any, Computation] = {}
 
 
 def computation(
-    label: str, build: Build, values: Sequence[Value], known_places: Collection[int], *, hardware_fma: bool,
+    label: str, build: Build, values: Sequence[Value], constant_arguments: Collection[int], *, hardware_fma: bool,
 ) -> Computation:  # fmt: skip
     """See `Emitter.compute`."""
     e = Emitter(hardware_fma=hardware_fma)
@@ -499,8 +499,8 @@ def computation(
     parameters: list[str] = []
     loads: list[str] = []
     inputs: list[Value] = []
-    for place, value in enumerate(values):
-        if place in known_places:
+    for index, value in enumerate(values):
+        if index in constant_arguments:
             inputs.append(value)
             continue
         number = len(parameters)
@@ -511,13 +511,13 @@ def computation(
         inputs.append(Value(f"%a{number}", value.type, raw=value.raw))
     built = build(e, inputs)
     result, flag = built if isinstance(built, tuple) else (built, None)
-    place_of_result = (
-        None if flag is not None else next((place for place, value in enumerate(inputs) if value.ir == result.ir), None)
+    argument_of_result = (
+        None if flag is not None else next((index for index, value in enumerate(inputs) if value.ir == result.ir), None)
     )
     lines = [*loads, *e.lines]
     form = function(label, parameters, lines, result.type.vector, result.ir, "" if flag is None else flag.ir)
     return Computation(
-        Computed(form), result, flag is not None, place_of_result, frozenset(e.declarations), e.functions
+        Computed(form), result, flag is not None, argument_of_result, frozenset(e.declarations), e.functions
     )
 
 

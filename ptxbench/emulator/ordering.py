@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races import layout
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ def order_of(opcode: str) -> MemoryOrder | None:
         return None
     if root in ("ld", "st") and not words & {"volatile", "relaxed", "acquire", "release", "mmio"}:
         return None
-    flags = {"ld": at.READS, "st": at.WRITES}.get(root, at.READS | at.WRITES)
-    flags |= at.ACQUIRES if words & {"acquire", "acq_rel"} else 0
-    flags |= at.RELEASES if words & {"release", "acq_rel"} else 0
+    flags = {"ld": layout.READS, "st": layout.WRITES}.get(root, layout.READS | layout.WRITES)
+    flags |= layout.ACQUIRES if words & {"acquire", "acq_rel"} else 0
+    flags |= layout.RELEASES if words & {"release", "acq_rel"} else 0
     if "volatile" in words or not words & {"cta", "cluster"}:
-        return MemoryOrder(flags, at.STRONG_GPU)
+        return MemoryOrder(flags, layout.STRONG_GPU)
     if "cta" in words:
-        return MemoryOrder(flags | at.OF_CTA, at.STRONG_CTA)
-    return MemoryOrder(flags | at.OF_CLUSTER, at.STRONG_CLUSTER)
+        return MemoryOrder(flags | layout.OF_CTA, layout.STRONG_CTA)
+    return MemoryOrder(flags | layout.OF_CLUSTER, layout.STRONG_CLUSTER)
 
 
 @functools.cache
@@ -49,17 +49,21 @@ def fence_of(opcode: str) -> int | None:
     root, *parts = opcode.split(".")
     words = set(parts)
     if root == "membar" and words & {"cta", "gl", "sys"}:
-        return at.FENCE_RELEASES | at.FENCE_ACQUIRES | (0 if "cta" in words else at.FENCES_GPU | at.FENCES_CLUSTER)
+        return (
+            layout.FENCE_RELEASES
+            | layout.FENCE_ACQUIRES
+            | (0 if "cta" in words else layout.FENCES_GPU | layout.FENCES_CLUSTER)
+        )
     if root != "fence" or "proxy" in words or any("restrict" in part or "mbarrier" in part for part in parts):
         return None
-    kinds = at.FENCE_RELEASES | at.FENCE_ACQUIRES
+    kinds = layout.FENCE_RELEASES | layout.FENCE_ACQUIRES
     if "acquire" in words:
-        kinds = at.FENCE_ACQUIRES
+        kinds = layout.FENCE_ACQUIRES
     if "release" in words:
-        kinds = at.FENCE_RELEASES
+        kinds = layout.FENCE_RELEASES
     if "cta" in words:
         return kinds
-    return kinds | at.FENCES_CLUSTER | (0 if "cluster" in words else at.FENCES_GPU)
+    return kinds | layout.FENCES_CLUSTER | (0 if "cluster" in words else layout.FENCES_GPU)
 
 
 @functools.cache
@@ -72,12 +76,12 @@ def proxy_fence_of(opcode: str) -> int | None:
     if root not in ("fence", "membar"):
         return None
     if "mbarrier_init" in parts:
-        return at.OF_START
+        return layout.OF_START
     if "proxy" not in parts or not any(part.startswith("async") for part in parts):
         return None
     if "global" in parts:
-        return at.PROXY_GLOBAL
-    return at.PROXY_SHARED | (0 if any("shared" in part for part in parts) else at.PROXY_GLOBAL)
+        return layout.PROXY_GLOBAL
+    return layout.PROXY_SHARED | (0 if any("shared" in part for part in parts) else layout.PROXY_GLOBAL)
 
 
 def orders_partly(opcode: str, counted: bool) -> bool:
@@ -90,7 +94,7 @@ def orders_partly(opcode: str, counted: bool) -> bool:
         return counted
     order = order_of(opcode)
     asynchronous = opcode.startswith(("cp.async.mbarrier", "cp.async.bulk", "cp.reduce"))
-    synchronizes = order is not None and bool(order.flags & (at.ACQUIRES | at.RELEASES))
+    synchronizes = order is not None and bool(order.flags & (layout.ACQUIRES | layout.RELEASES))
     return root == "mbarrier" or asynchronous or synchronizes or fence_of(opcode) is not None
 
 
@@ -98,5 +102,5 @@ def sends_messages(opcodes: Iterable[str]) -> bool:
     """Whether CTAs may order each other's accesses: by strong accesses, and fences or acquires and releases."""
     orders = [order for opcode in opcodes if (order := order_of(opcode))]
     fenced = any(fence_of(opcode) is not None for opcode in opcodes)
-    ordered = any(order.flags & (at.ACQUIRES | at.RELEASES) for order in orders)
+    ordered = any(order.flags & (layout.ACQUIRES | layout.RELEASES) for order in orders)
     return bool(orders) and (fenced or ordered)

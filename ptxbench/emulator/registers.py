@@ -49,7 +49,7 @@ from ptxbench.emulator.variables import (
     lay_out_provided,
     lay_out_shared,
 )
-from ptxbench.emulator.vector_calls import PLACE, Computed, Line, shape
+from ptxbench.emulator.vector_calls import REGISTER_POINTER, Computed, Line, shape
 from ptxbench.emulator.vector_functions import function, operand
 from ptxbench.emulator.warp_ops import WarpOps
 from ptxbench.errors import UnsupportedInstruction
@@ -150,7 +150,7 @@ class KernelState:
         self.ops.local_moves = not self.ops.calls and self.ops.stack is None
         check_local(self.local_bytes)
         self.values: dict[str, Value] = {}
-        self.used_places: set[int] = set()
+        self.used_offsets: set[int] = set()
         """The offsets of `pointer`."""
         self.noted: set[str] = set()
         """The registers whose write by all lanes of the block is noted in their masks of lanes that wrote them."""
@@ -419,13 +419,15 @@ class KernelState:
         """A pointer into the register file."""
         if not self.e.in_memory:
             return self.e.op(f"getelementptr i8, ptr %registers, i64 {offset}")
-        self.used_places.add(offset)
-        return f"{PLACE}{offset}"
+        self.used_offsets.add(offset)
+        return f"{REGISTER_POINTER}{offset}"
 
-    def places(self) -> str:
+    def register_pointers(self) -> str:
         """The lines that make those pointers at the start of the function, for code without vectors."""
-        used = sorted(self.used_places)
-        return "\n  ".join(f"{PLACE}{offset} = getelementptr i8, ptr %registers, i64 {offset}" for offset in used)
+        used = sorted(self.used_offsets)
+        return "\n  ".join(
+            f"{REGISTER_POINTER}{offset} = getelementptr i8, ptr %registers, i64 {offset}" for offset in used
+        )
 
     def bits_type(self, name: str) -> Type:
         """The type of a register's bits."""

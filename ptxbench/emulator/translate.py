@@ -360,11 +360,11 @@ class Translator:
         target_type = self.kernel.bits_type(target.name)
         key: list[Any] = [target_type.bits, self.e.hardware_fma]
         values: list[Value] = []
-        known_places = []
+        constant_arguments = []
         for name, operand in operands.items():
             if isinstance(operand, Value):
                 if name in NUMBERS:
-                    known_places.append(len(values))
+                    constant_arguments.append(len(values))
                     key.append(operand.constant)
                 values.append(operand)
             elif isinstance(operand, tuple):
@@ -391,7 +391,7 @@ class Translator:
             return first if PRED in (first.type, target_type) else extended(e, first, target_type)
 
         label = entry.opcode.partition(".")[0]
-        return self.e.compute_both(label, entry.computations, tuple(key), build, values, known_places)
+        return self.e.compute_both(label, entry.computations, tuple(key), build, values, constant_arguments)
 
     def deliver(self, form: OperandForm, operand: Operand, result: object, guard: Value | None, line: int) -> None:
         values = result if isinstance(result, tuple) else (result,)
@@ -422,17 +422,17 @@ class Translator:
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
         calls: Collection[str] = ()
         if not e.in_memory:
-            body, places = "\n  ".join(e.lines), ""
+            body, pointers = "\n  ".join(e.lines), ""
         else:
-            body, places, calls = without_vectors(
+            body, pointers, calls = without_vectors(
                 e.lines[start:end] for start, end in itertools.pairwise([*starts, len(e.lines)])
             )
-            places = f"{self.kernel.places()}\n  {places}"
+            pointers = f"{self.kernel.register_pointers()}\n  {pointers}"
             e.gather()
         of_clusters = self.of_clusters() if self.ops.clustered else ()
         for function in (scheduler(self.ops.clustered), CHOOSE_LANES, *of_clusters):
             self.ops.function(function)
-        warp = warp_function(body, len(self.kernel.blocks) + 1, places)
+        warp = warp_function(body, len(self.kernel.blocks) + 1, pointers)
         granule_shift = self.add_records()
         if self.kernel.mode == SANITIZE:
             self.add_watches()

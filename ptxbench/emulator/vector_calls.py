@@ -29,7 +29,7 @@ NAME = re.compile(rf" ({NAMED})")
 TOKEN = re.compile(rf" ({NAMED}|(?<=\d )-?\d+(?=[),])|(?<=[te] )0x\w+)")
 """What may differ between lines that call the same function: names, integers, and numbers of type float or double. The
 space before them is found quickly."""
-PLACE = "%register."
+REGISTER_POINTER = "%register."
 """The start of the name of a pointer into the register file; its offset follows."""
 LOAD = re.compile(rf"load <{LANES} x \w+>, ptr §, align 64")
 STORE = re.compile(rf"store <{LANES} x \w+> §, ptr §, align 64")
@@ -160,7 +160,7 @@ class Uses:
         if kind == "write":
             self.changes.setdefault(tokens[0], []).append(number)
         elif kind == "store":
-            self.changes.setdefault(tokens[-1] if tokens[-1].startswith(PLACE) else "", []).append(number)
+            self.changes.setdefault(tokens[-1] if tokens[-1].startswith(REGISTER_POINTER) else "", []).append(number)
         elif kind == "extractvalue":
             self.parts[tokens[0], line.shape.part] = line.name
         elif line.shape.changes_registers:
@@ -168,7 +168,7 @@ class Uses:
 
     def stays(self, number: int, name: str, pointer: str) -> bool:
         """Whether a value that line `number` loads from the register file is there until its last use."""
-        if not pointer.startswith(PLACE):
+        if not pointer.startswith(REGISTER_POINTER):
             return False
         last = self.last.get(name, number)
         return all(

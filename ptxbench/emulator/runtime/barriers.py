@@ -81,25 +81,25 @@ entry:
   %idle = icmp eq i32 %waiting, 0
   br i1 %idle, label %next.end, label %wake
 wake:
-  %where.at = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIERS}
-  %where = load {BYTES}, ptr %where.at
-  %number = and {BYTES} %where, splat (i8 15)
+  %lane.barriers.at = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIERS}
+  %lane.barriers = load {BYTES}, ptr %lane.barriers.at
+  %number = and {BYTES} %lane.barriers, splat (i8 15)
   %here = icmp eq {BYTES} %number, %waits.all
   %here.mask = bitcast {MASK} %here to i32
   %freed = and i32 %here.mask, %waiting
-  %still = xor i32 %waiting, %freed
-  store i32 %still, ptr %waiting.at
+  %still.waiting = xor i32 %waiting, %freed
+  store i32 %still.waiting, ptr %waiting.at
   br i1 %everyone, label %freed.all, label %freed.some
 freed.some:
   call void @barrier_left(ptr %env, i32 %id, i64 %k, i32 %freed)
   br label %freed.all
 freed.all:
-  %kind = icmp uge {BYTES} %where, splat (i8 {REDUCES})
+  %kind = icmp uge {BYTES} %lane.barriers, splat (i8 {REDUCES})
   %kind.mask = bitcast {MASK} %kind to i32
   %answered = and i32 %freed, %kind.mask
   %none = icmp eq i32 %answered, 0
-  br i1 %none, label %next.end, label %tell
-tell:
+  br i1 %none, label %next.end, label %answer.lanes
+answer.lanes:
   %passed.at = getelementptr i8, ptr %warp, i64 {at.WARP_PASSED}
   %passed = load i32, ptr %passed.at
   %passed.more = or i32 %passed, %answered
@@ -214,11 +214,11 @@ park:
   %mark = or i32 %id, %kind
   %mark.byte = trunc i32 %mark to i8
   {splat("mark.all", "i8", "%mark.byte")}
-  %where.at = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIERS}
-  %where = load {BYTES}, ptr %where.at
+  %lane.barriers.at = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIERS}
+  %lane.barriers = load {BYTES}, ptr %lane.barriers.at
   %member.lanes = bitcast i32 %lanes.in to {MASK}
-  %where.new = select {MASK} %member.lanes, {BYTES} %mark.all, {BYTES} %where
-  store {BYTES} %where.new, ptr %where.at
+  %lane.barriers.new = select {MASK} %member.lanes, {BYTES} %mark.all, {BYTES} %lane.barriers
+  store {BYTES} %lane.barriers.new, ptr %lane.barriers.at
   br label %parked
 parked:
   call void @check_barrier(ptr %env, i32 %id)

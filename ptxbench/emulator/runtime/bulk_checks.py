@@ -28,25 +28,25 @@ COMPLAINTS = {
 }
 
 CHECK_OFFSET = RuntimeFunction("bulk_check_offset", f"""
-define internal i1 @bulk_check_offset(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %inner, i64 %shown,
+define internal i1 @bulk_check_offset(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %offset, i64 %shown,
                                       i64 %size, i64 %alignment) noinline {{
-  ; Whether %size bytes at %inner lie aligned in a CTA's shared memory. %shown: %inner as a fault shows it.
+  ; Whether %size bytes at %offset lie aligned in a CTA's shared memory. %shown: %offset as a fault shows it.
 entry:
   {slot("limit", at.SHARED_BYTES)}
-  %inner.wide = zext i32 %inner to i64
-  %end = add i64 %inner.wide, %size
+  %offset.wide = zext i32 %offset to i64
+  %end = add i64 %offset.wide, %size
   %past = icmp ugt i64 %end, %limit
   br i1 %past, label %out, label %in
 out:
   %limit.whole = and i64 %limit, {-PIECE}          ; the first piece that lies outside
-  %starts = icmp ult i64 %inner.wide, %limit.whole
-  %less = sub i64 %limit.whole, %inner.wide
+  %starts = icmp ult i64 %offset.wide, %limit.whole
+  %less = sub i64 %limit.whole, %offset.wide
   %before = select i1 %starts, i64 %less, i64 0
   %first = add i64 %shown, %before
   br label %bad
 in:
   %mask = sub i64 %alignment, 1
-  %ragged = and i64 %inner.wide, %mask
+  %ragged = and i64 %offset.wide, %mask
   %odd = icmp ne i64 %ragged, 0
   br i1 %odd, label %misaligned, label %good
 misaligned:
@@ -57,8 +57,8 @@ box:
   ret i1 false
 bad:
   %kind = phi i64 [ {at.OUT_OF_BOUNDS}, %out ], [ {at.MISALIGNED}, %misaligned ]
-  %where = phi i64 [ %first, %out ], [ %shown, %misaligned ]
-  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %where)
+  %fault.address = phi i64 [ %first, %out ], [ %shown, %misaligned ]
+  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %fault.address)
   ret i1 false
 good:
   ret i1 true

@@ -351,8 +351,8 @@ look:
   %same.cta = icmp eq i32 %remote, 0
   br i1 %same.cta, label %misused, label %source.check
 misused:
-  %why = phi i64 [ {BAD_SIZE}, %lane ], [ {OWN_CTA}, %look ]
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 %why)
+  %reason = phi i64 [ {BAD_SIZE}, %lane ], [ {OWN_CTA}, %look ]
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 %reason)
   br label %put
 source.check:
   %source.fine = call i1 @bulk_check_offset(ptr %env, ptr %site.source, ptr %site, i64 %number.wide, i32 %source,

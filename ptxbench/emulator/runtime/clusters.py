@@ -31,8 +31,8 @@ def check_cluster(size: int) -> str:
   %inner = and {V32} %a, splat (i32 {OFFSET_MASK})
   %ranks = lshr {V32} %a, splat (i32 {at.RANK_BITS})
   %past = icmp uge {V32} %inner, %limit.all
-  %strange = icmp uge {V32} %ranks, %ctas.all
-  %outside = or {MASK} %past, %strange
+  %no.such.rank = icmp uge {V32} %ranks, %ctas.all
+  %outside = or {MASK} %past, %no.such.rank
   %ragged = and {V32} %a, splat (i32 {size - 1})
   %misaligned = icmp ne {V32} %ragged, zeroinitializer
   %bad = or {MASK} %outside, %misaligned
@@ -82,8 +82,8 @@ RESOLVE_CLUSTER = resolve_window(
   %inner = and i64 %address.wide, {OFFSET_MASK}
   %end = add i64 %inner, %size.wide
   %past = icmp ugt i64 %end, %bytes
-  %strange = icmp uge i64 %rank, %ctas
-  %outside = or i1 %past, %strange""",
+  %no.such.rank = icmp uge i64 %rank, %ctas
+  %outside = or i1 %past, %no.such.rank""",
     last=f"""%slot = add i64 %first, %rank
   %h.offset = mul i64 %slot, {at.CTA_BYTES}
   %header = getelementptr i8, ptr %headers, i64 %h.offset
@@ -93,7 +93,7 @@ RESOLVE_CLUSTER = resolve_window(
   %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
   %line = load i64, ptr %line.at
   %line.high = shl i64 %line, 32
-  %about = or i64 %line.high, %address.wide""",
+  %exit.address = or i64 %line.high, %address.wide""",
 )
 """The lanes whose bytes lie aligned in the memory of a CTA of the cluster that runs; the others fault."""
 
@@ -165,8 +165,8 @@ come:
   store i64 %requests.more, ptr %site
   {field("warp", "pending", at.WARP_CLUSTER_ARRIVED)}
   %again = and i32 %pending, %lanes
-  %twice = icmp ne i32 %again, 0
-  br i1 %twice, label %wrong, label %right
+  %arrived.twice = icmp ne i32 %again, 0
+  br i1 %arrived.twice, label %wrong, label %right
 {fault_if_any("%again", at.MISUSED, TWICE, block="wrong", after="right")}
   %pending.not = xor i32 %pending, -1
   %fresh = and i32 %lanes, %pending.not

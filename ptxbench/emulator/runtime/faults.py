@@ -178,7 +178,7 @@ def resolve_window(
     """`resolve_SPACE(addresses, mask, size, env, site)` for a space whose addresses are offsets below a limit.
 
     `entry`: more lines before the loop. `ending`: lines that set %outside, by default for an offset. `last`: more lines
-    for an aligned address inside the limit; they set %gone, and %about, the address argument of a fault LEFT.
+    for an aligned address inside the limit; they set %gone, and %exit.address, the address argument of a fault LEFT.
     """
     ending = (
         ending
@@ -187,8 +187,10 @@ def resolve_window(
     )
     next_block, kind_after_look, fault_address, choose_address = "found", "", "%address.wide", ""
     if last:
-        next_block, kind_after_look, fault_address = "look", f", [ {LEFT}, %look ]", "%what"
-        choose_address = "\n  %what = phi i64 [ %address.wide, %lane ], [ %address.wide, %inside ], [ %about, %look ]"
+        next_block, kind_after_look, fault_address = "look", f", [ {LEFT}, %look ]", "%detail"
+        choose_address = (
+            "\n  %detail = phi i64 [ %address.wide, %lane ], [ %address.wide, %inside ], [ %exit.address, %look ]"
+        )
         last = f"""look:
   {last}
   br i1 %gone, label %bad, label %found

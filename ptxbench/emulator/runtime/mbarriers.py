@@ -84,7 +84,7 @@ define internal i64 @mbarrier_settled(ptr %env, i64 %word) noinline {{
 }}
 """)  # fmt: skip
 
-MISUSE = f"call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)"
+MISUSE = f"call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %reason)"
 
 IS_MBARRIER = f"""%mark.down = lshr i64 %word, {MARK_AT}
   %mark = and i64 %mark.down, 3
@@ -122,7 +122,7 @@ settle:
   %done = call i64 @mbarrier_settled(ptr %env, i64 %without.dropped)
   ret i64 %done
 wrong:
-  %why = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_COUNT}, %check ], [ {TOO_MANY}, %pending.check ],
+  %reason = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_COUNT}, %check ], [ {TOO_MANY}, %pending.check ],
                  [ {COMPLETES}, %count.down ]
   {MISUSE}
   ret i64 %word
@@ -152,7 +152,7 @@ put:
   %new = or i64 %others, %field
   ret i64 %new
 wrong:
-  %why = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_BYTES}, %add ]
+  %reason = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_BYTES}, %add ]
   {MISUSE}
   ret i64 %word
 }}
@@ -235,18 +235,18 @@ INIT = each_lane("mbarrier_init", "void", f", {V32} %counts", COUNT_BEFORE, f"""
   %count.wide = zext i32 %count to i64
   %less = sub i64 %count.wide, 1
   %fine = icmp ult i64 %less, {MOST}
-  %why = select i1 %fine, i64 {NOT_INITIALISED}, i64 {BAD_COUNT}
+  %reason = select i1 %fine, i64 {NOT_INITIALISED}, i64 {BAD_COUNT}
   %expected = shl i64 %count.wide, {COUNT_BITS}
   %both = or i64 %expected, %count.wide
   %answer = or i64 %both, {MARK << MARK_AT}
   %new = select i1 %fine, i64 %answer, i64 0
-  call void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %number.wide, i64 %why)
+  call void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %number.wide, i64 %reason)
   call void @mbarrier_started(ptr %env, ptr %site, i64 %number.wide, i32 %address)""", (
     SILENT["mbarrier_started"],
 ))  # fmt: skip
 
 COMPLAIN = RuntimeFunction("mbarrier_complain", f"""
-define internal void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %lane, i64 %why) noinline {{
+define internal void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %lane, i64 %reason) noinline {{
 entry:
   {end_with(MISUSE, "%fine", "bad", unless=True)}
 }}

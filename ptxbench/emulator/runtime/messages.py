@@ -212,8 +212,8 @@ entry:
 {RETAIN}
 undelivered:
   {as_issuer("item", site=SITE, lane=LANE, warp=WARP, cta=CTA)}
-  %where = or i64 %target.wide, %line.high
-  call void @fault(ptr %env, i64 {at.LEFT}, ptr %site, i64 %lane.wide, i64 %where)
+  %address.and.line = or i64 %target.wide, %line.high
+  call void @fault(ptr %env, i64 {at.LEFT}, ptr %site, i64 %lane.wide, i64 %address.and.line)
   store i64 %warp, ptr %warp.at
   store i64 %cta, ptr %cta.at
   br label %after

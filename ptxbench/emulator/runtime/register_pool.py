@@ -69,33 +69,33 @@ entry:
 some:
   %valid.at = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
   %valid = load i32, ptr %valid.at
-  %parted = icmp ne i32 %lanes, %valid
-  br i1 %parted, label %wrong, label %whole
+  %some.lanes = icmp ne i32 %lanes, %valid
+  br i1 %some.lanes, label %wrong, label %whole
 whole:
   {of_warp("registers.stored", "%registers", offset, HELD)}
   {of_warp("changes", "%registers", offset, CHANGES)}
   {of_warp("wanted", "%registers", offset, WANTED)}
   %unchanged = icmp eq i32 %registers.stored, 0
   %register.count = select i1 %unchanged, i32 {initial}, i32 %registers.stored
-  %more.asked = icmp ugt i32 %asked, %register.count
-  %grows = and i1 %more.asked, %less
+  %asks.more = icmp ugt i32 %asked, %register.count
+  %grows = and i1 %asks.more, %less
   br i1 %grows, label %wrong, label %not.up
 not.up:
-  %fewer.asked = icmp ult i32 %asked, %register.count
+  %asks.fewer = icmp ult i32 %asked, %register.count
   %more = xor i1 %less, true
-  %shrinks = and i1 %fewer.asked, %more
+  %shrinks = and i1 %asks.fewer, %more
   br i1 %shrinks, label %wrong, label %start
 start:
   {each_warp(register_bytes)}
   {of_warp("other.register.count", "%other", offset, HELD)}
   {of_warp("other.changes", "%other", offset, CHANGES)}
-  %behind = icmp ult i32 %other.changes, %changes
-  br i1 %behind, label %wrong, label %not.behind
+  %other.is.behind = icmp ult i32 %other.changes, %changes
+  br i1 %other.is.behind, label %wrong, label %not.behind
 not.behind:
   %later = icmp ugt i32 %other.changes, %changes
   %differs = icmp ne i32 %other.register.count, %asked
-  %unlike = and i1 %later, %differs
-  br i1 %unlike, label %wrong, label %onward
+  %other.count.differs = and i1 %later, %differs
+  br i1 %other.count.differs, label %wrong, label %onward
 onward:
   br label %next
 all.alike:
@@ -117,9 +117,9 @@ take:
   store i32 0, ptr %wanted.at
   br label %passed
 wrong:
-  %why = phi i64 [ {SOME_THREADS}, %some ], [ {GROWS}, %whole ], [ {SHRINKS}, %not.up ], [ {AHEAD}, %look ],
+  %reason = phi i64 [ {SOME_THREADS}, %some ], [ {GROWS}, %whole ], [ {SHRINKS}, %not.up ], [ {AHEAD}, %look ],
                  [ {UNLIKE}, %not.behind ]
-  {fault_of_lowest("%lanes", at.MISUSED, "%why")}
+  {fault_of_lowest("%lanes", at.MISUSED, "%reason")}
   br label %passed
 passed:
   ret i1 true

@@ -28,7 +28,7 @@ class ResidentUnit:
     """A CTA or a cluster, as a unit that becomes resident. The texts are IR lines inside `run_ctas`.
 
     Headers of units are at the context slot `headers`; each has `bytes`, and its word at `live` is not 0 while the unit
-    is resident. `limit`: the number of places, which `places` computes. `open`: start unit %next in the place %s with a
+    is resident. `limit`: the number of slots, which `slots` computes. `open`: start unit %next in the slot %s with a
     first turn, whose result is %first.run. `opened`: store whether it stays resident (%stays.wide). `resume`: a turn of
     the unit in %p.index, with the result %again. `resumed`: store whether it stays resident (%remains.wide).
     """
@@ -37,7 +37,7 @@ class ResidentUnit:
     headers: int
     bytes: int
     live: int
-    places: str
+    slots: str
     limit: str
     open: str
     opened: str
@@ -68,8 +68,8 @@ CLUSTER = ResidentUnit(
     at.CLUSTER_BYTES,
     at.CLUSTER_LIVE,
     f"""{slot("size", at.CLUSTER_SIZE)}
-  %places = udiv i64 %slots, %size""",
-    "%places",
+  %cluster.slots = udiv i64 %slots, %size""",
+    "%cluster.slots",
     """call void @open_cluster(ptr %env, i64 %s, i64 %next)
   %first.run = call i64 @run_cluster(ptr %env, i64 %s)""",
     "",
@@ -95,13 +95,13 @@ entry:
   {slot("slots", at.CTA_SLOTS)}
   {slot("headers", unit.headers, "ptr")}
   {slot("by.turns", at.BY_TURNS)}
-  {unit.places}
+  {unit.slots}
   %backwards = icmp ne i64 %by.turns, 0
   %alone = icmp eq i64 %chunk, 0
   %first.end = select i1 %alone, i64 %count, i64 0
   br label %start
 start:
-  ; The next {unit.noun}, in the lowest free place. %high: the places from there on are free.
+  ; The next {unit.noun}, in the lowest free slot. %high: the slots from there on are free.
   %next.old = phi i64 [ %first, %entry ], [ %next.after, %started ], [ %next, %pass.over ]
   %end.old = phi i64 [ %first.end, %entry ], [ %end, %started ], [ %end, %pass.over ]
   %high = phi i64 [ 0, %entry ], [ %high.after, %started ], [ %high, %pass.over ]

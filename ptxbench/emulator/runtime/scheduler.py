@@ -103,9 +103,9 @@ look:
   %waiting = load i32, ptr %waiting.at
   %exited = load i32, ptr %exited.at
   %parked = load i32, ptr %parked.at
-  %away.1 = or i32 %waiting, %exited
-  %away = or i32 %away.1, %parked
-  %ready = icmp ne i32 %away, %valid
+  %not.ready.1 = or i32 %waiting, %exited
+  %not.ready = or i32 %not.ready.1, %parked
+  %ready = icmp ne i32 %not.ready, %valid
   br i1 %ready, label %run, label %over
 run:
   %r.offset = mul i64 %rank, %register.bytes
@@ -141,9 +141,9 @@ account:
   %waiting.now = load i32, ptr %waiting.at
   %exited.now = load i32, ptr %exited.at
   %parked.now = load i32, ptr %parked.at
-  %away.2 = or i32 %waiting.now, %exited.now
-  %away.now = or i32 %away.2, %parked.now
-  %loops = icmp ne i32 %away.now, %valid
+  %not.ready.2 = or i32 %waiting.now, %exited.now
+  %not.ready.now = or i32 %not.ready.2, %parked.now
+  %loops = icmp ne i32 %not.ready.now, %valid
   %out.of.fuel = icmp sle i64 %fuel.left, 0
   %exhausted = and i1 %out.of.fuel, %loops
   br i1 %exhausted, label %empty, label %over

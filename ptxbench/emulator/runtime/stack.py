@@ -49,7 +49,7 @@ def each_lane(
         f"%{vector}.all = alloca [{LANES} x i32], align 128\n  store {V32} %{vector}, ptr %{vector}.all, align 128"
         for vector in vectors
     )
-    take = "\n".join(
+    load_lane = "\n".join(
         f"%{vector}.p = getelementptr i32, ptr %{vector}.all, i64 %lane.wide\n"
         f"  %{vector}.short = load i32, ptr %{vector}.p\n"
         f"  %{vector}.one = zext i32 %{vector}.short to i64"
@@ -64,7 +64,7 @@ entry:
 next:
   %rest = phi i32 [ %lanes, %entry ], [ %rest.less, %lane.on ]
 {next_bit("lane", "lane.on")}
-  {take}
+  {load_lane}
   {body}
   br label %next
 done:

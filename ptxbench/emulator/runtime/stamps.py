@@ -7,7 +7,7 @@ other cases the generated code branches to the label %unusual. (races/layout.py 
 
 from __future__ import annotations
 
-from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime.context import MASK, V64
 from ptxbench.emulator.runtime.lane_lines import LaneLines
 from ptxbench.emulator.types import LANES
@@ -19,9 +19,9 @@ DECLARATIONS = (
     f"declare {V64} @{GATHER}({POINTERS}, i32, {MASK}, {V64})",
     f"declare void @{SCATTER}({V64}, {POINTERS}, i32, {MASK})",
 )
-MAKER = at.ASYNC | (1 << at.THREAD_BITS) - 1
+MAKER = layout.ASYNC | (1 << layout.THREAD_BITS) - 1
 """The bits of a stamp that name the thread, and whether its asynchronous copy made the access."""
-IN_WARP = at.ASYNC | (1 << at.THREAD_BITS) - 1 & ~31
+IN_WARP = layout.ASYNC | (1 << layout.THREAD_BITS) - 1 & ~31
 """The same, with the warp instead of the thread."""
 
 
@@ -33,7 +33,7 @@ class StampCheck(LaneLines):
         super().__init__(prefix)
         self.in_shared = in_shared
         self.clustered = clustered
-        enough = at.STRONG_GPU if not in_shared else at.STRONG_CLUSTER if clustered else at.STRONG_CTA
+        enough = layout.STRONG_GPU if not in_shared else layout.STRONG_CLUSTER if clustered else layout.STRONG_CTA
         self.strong = strength >= enough
 
     def pointers_to(self, array: int, granule: int) -> str:
@@ -80,8 +80,8 @@ class StampCheck(LaneLines):
             by_this_cta = self.op(f"icmp uge {V64} {time}, %since.all")
             fine = self.either(self.both(same_warp, met, by_this_cta), self.by_same_thread(stamp, time, thread))
             if self.strong:
-                bits = self.op(f"and {V64} {stamp}, splat (i64 {at.PROXY})")
-                fine = self.either(fine, self.op(f"icmp eq {V64} {bits}, splat (i64 {at.STRONG_BIT})"))
+                bits = self.op(f"and {V64} {stamp}, splat (i64 {layout.PROXY})")
+                fine = self.either(fine, self.op(f"icmp eq {V64} {bits}, splat (i64 {layout.STRONG_BIT})"))
             self.leave_if(self.both(open_lanes, self.op(f"xor {MASK} {fine}, splat (i1 true)")), "unusual")
 
     def leave_if_unwritten(self, stamp: str) -> None:
@@ -118,7 +118,7 @@ class StampCheck(LaneLines):
         written = [self.gather(pointer) for pointer in pointers]
         for j, stamp in enumerate(written):
             self.check(stamp)
-            for array in range(1, at.SHADOW_ARRAYS):
+            for array in range(1, layout.SHADOW_ARRAYS):
                 self.check(self.gather(self.pointers_to(array, j)))
         for pointer in pointers:
             self.scatter("%new.stamps", pointer)
@@ -177,7 +177,7 @@ class ContiguousStampCheck(StampCheck):
     def write(self, granules: int, *, atomic: bool) -> None:
         rows = [self.threads(row) for row in range(granules)]
         for row, (threads_of_row, _) in enumerate(rows):
-            for array in range(at.SHADOW_ARRAYS):
+            for array in range(layout.SHADOW_ARRAYS):
                 self.check(self.gather(self.pointers_to(array, row)), threads_of_row)
         for row, (_, new_stamps) in enumerate(rows):
             self.scatter(new_stamps, self.pointers_to(0, row))

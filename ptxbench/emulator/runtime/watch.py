@@ -6,7 +6,7 @@ parameters and do nothing.
 
 from __future__ import annotations
 
-from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime.context import EVENT, GLOBAL_BASE, SHARED_WINDOW, V32, V64, RuntimeFunction, slot
 
 EVENT_CALL = RuntimeFunction("event", f"""
@@ -89,124 +89,126 @@ PRODUCT = f"""%memory = zext i1 %in.memory to i32
   %flags.high = shl i64 %flags.wide, 16
   %memory.high = shl i64 %memory.wide, 24
   %origin.high = shl i64 %origin, 32
-  %what.1 = or i64 %columns.wide, %flags.high
-  %what.2 = or i64 %memory.high, %origin.high
-  %what = or i64 %what.1, %what.2
+  %description.low = or i64 %columns.wide, %flags.high
+  %description.high = or i64 %memory.high, %origin.high
+  %description = or i64 %description.low, %description.high
   %site.int = ptrtoint ptr %site to i64"""
 SIZED = f"""{wide("address", "size")}
   %size.twice = shl i64 %size.wide, 1"""
 GLOBAL_SIZED = f"""%global.offset = sub i64 %address, {GLOBAL_BASE}
-  %size.high = shl i64 %size, {at.GLOBAL_SIZE_AT}
+  %size.high = shl i64 %size, {layout.GLOBAL_SIZE_AT}
   %site.int = ptrtoint ptr %site to i64"""
 MESSAGE = f"""{wide("target", "barrier", "size")}
-  %barrier.high = shl i64 %barrier.wide, {at.MESSAGE_BARRIER_AT}
-  %size.high = shl i64 %size.wide, {at.MESSAGE_SIZE_AT}
+  %barrier.high = shl i64 %barrier.wide, {layout.MESSAGE_BARRIER_AT}
+  %size.high = shl i64 %size.wide, {layout.MESSAGE_SIZE_AT}
   %sized = or i64 %barrier.high, %size.high"""
 REPORTERS = [
-    reporter("cta_opened", "", f"i64 {at.OPEN_CTA}, i64 0, i64 0, i64 0, i64 0"),
-    reporter("cta_entered", "", f"i64 {at.ENTER_CTA}, i64 0, i64 0, i64 0, i64 0"),
-    reporter("cta_left", "", f"i64 {at.CLOSE_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("cta_opened", "", f"i64 {layout.OPEN_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("cta_entered", "", f"i64 {layout.ENTER_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("cta_left", "", f"i64 {layout.CLOSE_CTA}, i64 0, i64 0, i64 0, i64 0"),
     reporter("barrier_arrived", PARAMETERS["barrier_arrived"],
-             f"i64 {at.BARRIER_ARRIVE}, i64 %lanes.wide, i64 %id.wide, i64 %count.wide, i64 0",
+             f"i64 {layout.BARRIER_ARRIVE}, i64 %lanes.wide, i64 %id.wide, i64 %count.wide, i64 0",
              wide("lanes", "id") + "\n  %count.wide = sext i32 %count to i64"),
     reporter("barrier_left", PARAMETERS["barrier_left"],
-             f"i64 {at.BARRIER_WAKE}, i64 %lanes.wide, i64 %id.wide, i64 %warp, i64 0", wide("lanes", "id")),
+             f"i64 {layout.BARRIER_WAKE}, i64 %lanes.wide, i64 %id.wide, i64 %warp, i64 0", wide("lanes", "id")),
     reporter("barrier_met", PARAMETERS["barrier_met"],
-             f"i64 {at.BARRIER_MET}, i64 %id.wide, i64 0, i64 %all, i64 0",
+             f"i64 {layout.BARRIER_MET}, i64 %id.wide, i64 0, i64 %all, i64 0",
              wide("id") + "\n  %all = zext i1 %everyone to i64"),
     reporter("mbarrier_started", PARAMETERS["mbarrier_started"],
-             f"i64 {at.MBARRIER_INIT}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
+             f"i64 {layout.MBARRIER_INIT}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
              f"{wide('address')}\n  %site.int = ptrtoint ptr %site to i64"),
     reporter("mbarrier_ended", PARAMETERS["mbarrier_ended"],
-             f"i64 {at.MBARRIER_END}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
+             f"i64 {layout.MBARRIER_END}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
              f"{wide('address')}\n  %site.int = ptrtoint ptr %site to i64"),
     reporter("mbarrier_arrived", PARAMETERS["mbarrier_arrived"],
-             f"i64 {at.MBARRIER_ARRIVE}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"i64 {layout.MBARRIER_ARRIVE}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %description",
              f"""{wide("address")}
   {COMPLETES}
   {bytes_of("old")}
   {bytes_of("new")}
   %relaxed = and i32 %flags, {RELAXED}
   %ordered = icmp eq i32 %relaxed, 0
-  %releases = select i1 %ordered, i64 {at.ARRIVAL_RELEASES}, i64 0
+  %releases = select i1 %ordered, i64 {layout.ARRIVAL_RELEASES}, i64 0
   %more = icmp sgt i64 %new.bytes, %old.bytes
-  %expects = select i1 %more, i64 {at.EXPECTS}, i64 0
-  %completes = mul i64 %complete, {at.COMPLETES}
+  %expects = select i1 %more, i64 {layout.EXPECTS}, i64 0
+  %completes = mul i64 %complete, {layout.COMPLETES}
   %both = or i64 %releases, %expects
-  %how = or i64 %both, %completes"""),
+  %description = or i64 %both, %completes"""),
     reporter("mbarrier_arrived_remote", PARAMETERS["mbarrier_arrived_remote"],
-             f"i64 {at.MBARRIER_ARRIVE_REMOTE}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"i64 {layout.MBARRIER_ARRIVE_REMOTE}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %description",
              f"""{wide("address")}
   {COMPLETES}
   %relaxed = and i32 %flags, {RELAXED}
   %ordered = icmp eq i32 %relaxed, 0
-  %releases = select i1 %ordered, i64 {at.ARRIVAL_RELEASES}, i64 0
-  %completes = mul i64 %complete, {at.COMPLETES}
-  %how = or i64 %releases, %completes"""),
-    *(reporter(name, PARAMETERS[name], f"i64 {kind}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
+  %releases = select i1 %ordered, i64 {layout.ARRIVAL_RELEASES}, i64 0
+  %completes = mul i64 %complete, {layout.COMPLETES}
+  %description = or i64 %releases, %completes"""),
+    *(reporter(name, PARAMETERS[name], f"i64 {kind}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %description",
                f"""{MESSAGE}
   %site.int = ptrtoint ptr %site to i64
   %update = zext i1 %updates to i64
-  %how = or i64 %sized, %update""") for name, kind in (("message_sent", at.MESSAGE_SENT), ("copy_sent", at.COPY_SENT))),
-    reporter("copy_begins", "", f"i64 {at.COPY_BEGINS}, i64 0, i64 0, i64 0, i64 0"),
-    reporter("copy_ends", "", f"i64 {at.COPY_ENDS}, i64 0, i64 0, i64 0, i64 0"),
+  %description = or i64 %sized, %update""")
+      for name, kind in (("message_sent", layout.MESSAGE_SENT), ("copy_sent", layout.COPY_SENT))),
+    reporter("copy_begins", "", f"i64 {layout.COPY_BEGINS}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("copy_ends", "", f"i64 {layout.COPY_ENDS}, i64 0, i64 0, i64 0, i64 0"),
     reporter("copy_taken_remote", PARAMETERS["copy_taken_remote"],
-             f"i64 {at.COPY_TAKEN_REMOTE}, i64 0, i64 %address.wide, i64 0, i64 %size.wide", wide("address", "size")),
+             f"i64 {layout.COPY_TAKEN_REMOTE}, i64 0, i64 %address.wide, i64 0, i64 %size.wide",
+             wide("address", "size")),
     reporter("message_done", PARAMETERS["message_done"],
-             f"i64 {at.MESSAGE_DONE}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
+             f"i64 {layout.MESSAGE_DONE}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %description",
              f"""{MESSAGE}
   {COMPLETES}
-  %completes = mul i64 %complete, {at.MESSAGE_COMPLETES}
-  %how = or i64 %sized, %completes"""),
+  %completes = mul i64 %complete, {layout.MESSAGE_COMPLETES}
+  %description = or i64 %sized, %completes"""),
     reporter("mbarrier_counted", PARAMETERS["mbarrier_counted"],
-             f"i64 {at.MBARRIER_BYTES}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"i64 {layout.MBARRIER_BYTES}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %description",
              f"""{wide('address')}
   {COMPLETES}
   {bytes_of("old")}
   {bytes_of("new")}
   %bytes = sub i64 %old.bytes, %new.bytes
   %bytes.twice = shl i64 %bytes, 1
-  %how = or i64 %bytes.twice, %complete"""),
+  %description = or i64 %bytes.twice, %complete"""),
     reporter("bytes_announced", PARAMETERS["bytes_announced"],
-             f"i64 {at.COPY_ANNOUNCED}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.wide",
+             f"i64 {layout.COPY_ANNOUNCED}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.wide",
              f"{wide('address', 'size')}\n  %site.int = ptrtoint ptr %site to i64"),
     reporter("product_issued", PARAMETERS["product_issued"],
-             f"i64 {at.PRODUCT_ISSUED}, i64 %a, i64 %b, i64 %site.int, i64 %what", PRODUCT),
+             f"i64 {layout.PRODUCT_ISSUED}, i64 %a, i64 %b, i64 %site.int, i64 %description", PRODUCT),
     reporter("product_done", PARAMETERS["product_done"],
-             f"i64 {at.PRODUCT_DONE}, i64 %a, i64 %b, i64 %site.int, i64 %what", PRODUCT),
+             f"i64 {layout.PRODUCT_DONE}, i64 %a, i64 %b, i64 %site.int, i64 %description", PRODUCT),
     reporter("settle_copy", PARAMETERS["settle_copy"],
-             f"i64 {at.COPY_DONE}, i64 0, i64 %address.wide, i64 %size.wide, i64 0", wide("address", "size")),
+             f"i64 {layout.COPY_DONE}, i64 0, i64 %address.wide, i64 %size.wide, i64 0", wide("address", "size")),
     reporter("box_issued", PARAMETERS["box_issued"],
-             f"i64 {at.BULK_SHARED}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"i64 {layout.BULK_SHARED}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %description",
              f"""{SIZED}
   %fill = zext i1 %fills to i64
-  %how = or i64 %size.twice, %fill
+  %description = or i64 %size.twice, %fill
   %site.int = ptrtoint ptr %site to i64"""),
     reporter("box_taken", PARAMETERS["box_taken"],
-             f"i64 {at.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice",
+             f"i64 {layout.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice",
              f"""{SIZED}
   %site.int = ptrtoint ptr %site to i64"""),
     reporter("row_taken", PARAMETERS["row_taken"],
-             f"i64 {at.ROW_SHARED}, i64 %lane, i64 %address, i64 %site.int, i64 %how",
-             f"""%past.high = shl i64 %past, {at.ROW_PAST_AT}
-  %mask.high = shl i64 %mask, {at.ROW_MASK_AT}
-  %shift.high = shl i64 %shift, {at.ROW_SHIFT_AT}
+             f"i64 {layout.ROW_SHARED}, i64 %lane, i64 %address, i64 %site.int, i64 %description",
+             f"""%past.high = shl i64 %past, {layout.ROW_PAST_AT}
+  %mask.high = shl i64 %mask, {layout.ROW_MASK_AT}
+  %shift.high = shl i64 %shift, {layout.ROW_SHIFT_AT}
   %bytes = or i64 %from, %past.high
   %turn = or i64 %mask.high, %shift.high
-  %how = or i64 %bytes, %turn
+  %description = or i64 %bytes, %turn
   %site.int = ptrtoint ptr %site to i64"""),
     reporter("row_loaded", PARAMETERS["row_loaded"],
-             f"i64 {at.BULK_GLOBAL}, i64 %lane, i64 %global.offset, i64 %site.int, i64 %how",
+             f"i64 {layout.BULK_GLOBAL}, i64 %lane, i64 %global.offset, i64 %site.int, i64 %description",
              f"""{GLOBAL_SIZED}
-  %how = or i64 %size.high, {at.GLOBAL_LOADS}"""),
+  %description = or i64 %size.high, {layout.GLOBAL_LOADS}"""),
     reporter("row_stored", PARAMETERS["row_stored"],
-             "i64 %kind, i64 %lane, i64 %global.offset, i64 %site.int, i64 %how",
+             "i64 %kind, i64 %lane, i64 %global.offset, i64 %site.int, i64 %description",
              f"""{GLOBAL_SIZED}
   %source.int = ptrtoint ptr %source to i64
-  %source.high = shl i64 %source.int, {at.SOURCE_AT}
-  %kind = or i64 %source.high, {at.BULK_GLOBAL}
-  %what = select i1 %updates, i64 {at.GLOBAL_UPDATES}, i64 {at.GLOBAL_STORES}
-  %how = or i64 %size.high, %what"""),
+  %source.high = shl i64 %source.int, {layout.SOURCE_AT}
+  %kind = or i64 %source.high, {layout.BULK_GLOBAL}
+  %use = select i1 %updates, i64 {layout.GLOBAL_UPDATES}, i64 {layout.GLOBAL_STORES}
+  %description = or i64 %size.high, %use"""),
 ]  # fmt: skip
 SILENT = {name: silent(name, parameters) for name, parameters in PARAMETERS.items()}
 
@@ -218,7 +220,7 @@ def generic_addresses(space: str) -> tuple[str, str]:
     return V32, f"%a.wide = zext {V32} %a to {V64}\n  %all = or {V64} %a.wide, splat (i64 {SHARED_WINDOW})"
 
 
-EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.COPY}
+EVENT_OF = {"load": layout.LOAD, "store": layout.STORE, "atomic": layout.ATOMIC, "copy": layout.COPY}
 
 
 def at_addresses(name: str, event_kind: int) -> RuntimeFunction:
@@ -253,20 +255,20 @@ done:
 
 def watch_copy(size: int) -> RuntimeFunction:
     """`watch_copy_SIZE(addresses, mask, env, site)`: a cp.async is issued, which will write shared memory."""
-    return at_addresses(f"watch_copy_{size}", at.COPY | size << at.ELEMENT_AT | size << at.BYTES_AT)
+    return at_addresses(f"watch_copy_{size}", layout.COPY | size << layout.ELEMENT_AT | size << layout.BYTES_AT)
 
 
-WAITED = at_addresses("mbarrier_waited", at.MBARRIER_WAIT)
+WAITED = at_addresses("mbarrier_waited", layout.MBARRIER_WAIT)
 """Lanes have tested mbarriers whose phases are complete."""
 
 
 def strong(space: str) -> RuntimeFunction:
     """`strong_access_SPACE(addresses, mask, env, flags)`: `flags` are those of races/layout.py, shifted to their place
     in the event's kind."""
-    lines = f"%kind = or i64 %flags, {at.STRONG}\n  %site.argument = or i64 0, 0"
+    lines = f"%kind = or i64 %flags, {layout.STRONG}\n  %site.argument = or i64 0, 0"
     return event_at_addresses(f"strong_access_{space}", space, "i64 %flags", lines)
 
 
 def ranked(space: str, clustered: bool) -> int:
     """IN_CLUSTER if addresses in the space include the rank of a CTA; else 0."""
-    return at.IN_CLUSTER if space == "cluster" or (space == "generic" and clustered) else 0
+    return layout.IN_CLUSTER if space == "cluster" or (space == "generic" and clustered) else 0

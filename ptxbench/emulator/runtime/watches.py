@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 
-from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime.context import (
     CLUSTER_OWN,
@@ -52,7 +52,9 @@ def everywhere(name: str) -> str:
 
 def rows_head(size: int, granule: int) -> str:
     """Lines that set %in.rows (whether all lanes take part and are contiguous), and the first row's stamps."""
-    rows = "".join(f"  %row.{k} = getelementptr i64, ptr %from.{k}, i64 %row.index\n" for k in range(at.SHADOW_ARRAYS))
+    rows = "".join(
+        f"  %row.{k} = getelementptr i64, ptr %from.{k}, i64 %row.index\n" for k in range(layout.SHADOW_ARRAYS)
+    )
     return f"""%lane.first = extractelement {V64} %offset, i64 0
   {everywhere("lane.first")}
   %expected = add {V64} %lane.first.all, {multiples("i64", size)}
@@ -74,36 +76,36 @@ def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool
     """
     shift = granule.bit_length() - 1
     if in_shared:
-        tracked = f"""{table("seen", at.SHARED_SEEN)}
+        tracked = f"""{table("seen", layout.SHARED_SEEN)}
   %seen.more = add i64 %seen, 1
   store i64 %seen.more, ptr %seen.at
-  {table("skipped", at.SHARED_SKIPPED)}
+  {table("skipped", layout.SHARED_SKIPPED)}
   {everywhere("skipped")}
   %tracked = icmp eq {V64} %skipped.all, zeroinitializer"""
         where = f"""{slot("bytes", SHARED_BYTES)}
   {slot("base", SHADOW, "ptr")}
   {slot("start", TIME_OF_START)}
   {everywhere("start")}
-  {table("since", at.OWN_SINCE) if clustered else slot("since", TIME_OF_START)}
-  {table("stride", at.SHARED_GRANULES)}
+  {table("since", layout.OWN_SINCE) if clustered else slot("since", TIME_OF_START)}
+  {table("stride", layout.SHARED_GRANULES)}
   %offset = zext {V32} %a to {V64}"""
     else:
-        tracked = f"""{table("skipped", at.SKIPPED_PAGES)}
+        tracked = f"""{table("skipped", layout.SKIPPED_PAGES)}
   {everywhere("skipped")}
-  %page = lshr {V64} %offset, splat (i64 {at.PAGE_BITS})
+  %page = lshr {V64} %offset, splat (i64 {layout.PAGE_BITS})
   %page.skipped = and {V64} %page, %skipped.all
   %tracked = icmp eq {V64} %page.skipped, zeroinitializer"""
-        where = f"""{table("bytes", at.ARENA_BYTES)}
-  {table("base", at.GLOBAL_SHADOW, "ptr")}
-  {table("since", at.OWN_SINCE)}
-  {table("grid", at.GRID_KNOWN)}
+        where = f"""{table("bytes", layout.ARENA_BYTES)}
+  {table("base", layout.GLOBAL_SHADOW, "ptr")}
+  {table("since", layout.OWN_SINCE)}
+  {table("grid", layout.GRID_KNOWN)}
   {everywhere("grid")}
-  {table("stride", at.GLOBAL_GRANULES)}
+  {table("stride", layout.GLOBAL_GRANULES)}
   %offset = sub {V64} %a, splat (i64 {GLOBAL_BASE})"""
     stamps = "".join(
         f"  %from.{k} = getelementptr i64, ptr {f'%from.{k - 1}' if k else '%base'}, i64 {'%stride' if k else 0}\n"
         f"  %stamps.{k} = getelementptr i64, ptr %from.{k}, {V64} %index\n"
-        for k in range(at.SHADOW_ARRAYS)
+        for k in range(layout.SHADOW_ARRAYS)
     )
     return f"""{slot("table", RACES, "ptr")}
   {where}
@@ -132,12 +134,12 @@ def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool
   %site.number = ptrtoint ptr %site to i64
   %site.offset = sub i64 %site.number, %counters
   %site.slot = lshr i64 %site.offset, 3
-  %site.low = and i64 %site.slot, {(1 << at.SITE_BITS) - 1}
-  %site.high = shl i64 %site.low, {at.THREAD_BITS}
+  %site.low = and i64 %site.slot, {(1 << layout.SITE_BITS) - 1}
+  %site.high = shl i64 %site.low, {layout.THREAD_BITS}
   {slot("time", TIME)}
   %time.high = shl i64 %time, 32
   %time.site = or i64 %time.high, %site.high
-  %common = or i64 %time.site, {at.STRONG_BIT if strong else 0}
+  %common = or i64 %time.site, {layout.STRONG_BIT if strong else 0}
   {everywhere("common")}
   %new.stamps = or {V64} %common.all, %threads"""
 
@@ -175,7 +177,7 @@ def watch(
         else:
             path.write(granules, atomic=kind == "atomic")
     values, stored, spill, values_at = stored_values(kind, element_bytes, count)
-    event = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | size << at.BYTES_AT
+    event = EVENT_OF[kind] | element_bytes << layout.ELEMENT_AT | size << layout.BYTES_AT
     addresses, lines = generic_addresses(space)
     nowhere = "%nowhere = icmp eq ptr null, %base" if space == "global" else "%nowhere = icmp eq i32 0, 1"
     text = f"""
@@ -220,7 +222,7 @@ done:
 def watch_cluster(kind: str, element_bytes: int, count: int, strength: int) -> RuntimeFunction:
     """The same for the shared memory of the CTAs of a cluster: the compiled functions handle each access."""
     values, stored, spill, values_at = stored_values(kind, element_bytes, count)
-    event = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | element_bytes * count << at.BYTES_AT
+    event = EVENT_OF[kind] | element_bytes << layout.ELEMENT_AT | element_bytes * count << layout.BYTES_AT
     addresses, lines = generic_addresses("cluster")
     name = name_of(kind, "cluster", element_bytes, count, strength)
     text = f"""
@@ -236,7 +238,7 @@ look:
   %mask = zext i32 %asked to i64
   %addresses = ptrtoint ptr %list to i64
   %site.number = ptrtoint ptr %site to i64
-  call void @event(ptr %env, i64 {event | ranked("cluster", True) << at.FLAGS_AT}, i64 %mask, i64 %addresses,
+  call void @event(ptr %env, i64 {event | ranked("cluster", True) << layout.FLAGS_AT}, i64 %mask, i64 %addresses,
                    i64 %site.number, i64 {values_at})
   br label %done
 done:
