@@ -50,8 +50,8 @@ define internal i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience, i32
 entry:
   %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}
   %pcs = load {V32}, ptr %warp, align 64
-  br label %parted
-parted:
+  br label %choose
+choose:
   %served.now = load i32, ptr %served
   %unserved.mask = xor i32 %served.now, -1
   %unserved = and i32 %candidates, %unserved.mask
@@ -66,24 +66,24 @@ parted:
   %masked = select {MASK} %eligible.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
   %lowest = call i32 @{UMIN}({V32} %masked)
   {context.splat("lowest.all", "i32", "%lowest")}
-  %there = icmp eq {V32} %pcs, %lowest.all
-  %there.mask = bitcast {MASK} %there to i32
-  %chosen = and i32 %there.mask, %pool
-  %alone = icmp eq i32 %chosen, %candidates
-  br i1 %alone, label %go, label %others
-others:
+  %at.lowest = icmp eq {V32} %pcs, %lowest.all
+  %at.lowest.mask = bitcast {MASK} %at.lowest to i32
+  %chosen = and i32 %at.lowest.mask, %pool
+  %is.all = icmp eq i32 %chosen, %candidates
+  br i1 %is.all, label %go, label %leaves.others
+leaves.others:
   ; Lanes at the lowest program counter may be waiting for the others, which then get as long a turn.
   %patience.now = load i32, ptr %patience
   %patience.less = sub i32 %patience.now, 1
   store i32 %patience.less, ptr %patience
-  %worn = icmp eq i32 %patience.less, 0
-  br i1 %worn, label %pass, label %go
+  %out.of.patience = icmp eq i32 %patience.less, 0
+  br i1 %out.of.patience, label %pass, label %go
 pass:
   store i32 {PATIENCE}, ptr %patience
-  %served.kept = select i1 %all.served, i32 0, i32 %served.now
-  %served.more = or i32 %served.kept, %chosen
+  %served.before = select i1 %all.served, i32 0, i32 %served.now
+  %served.more = or i32 %served.before, %chosen
   store i32 %served.more, ptr %served
-  br label %parted
+  br label %choose
 go:
   %chosen.wide = zext i32 %chosen to i64
   %lowest.wide = zext i32 %lowest to i64
@@ -121,10 +121,10 @@ entry:
   %parked = load i32, ptr %parked.at
   %valid.at = getelementptr i8, ptr %warp, i64 {context.WARP_VALID}
   %valid = load i32, ptr %valid.at
-  %gone = or i32 %waiting, %exited
-  %away = or i32 %gone, %parked
-  %present = xor i32 %away, -1
-  %ready = and i32 %valid, %present
+  %waiting.or.exited = or i32 %waiting, %exited
+  %not.ready = or i32 %waiting.or.exited, %parked
+  %ready.mask = xor i32 %not.ready, -1
+  %ready = and i32 %valid, %ready.mask
   store i32 %ready, ptr %runnable
   br label %dispatch
 dispatch:
@@ -136,15 +136,15 @@ choose:
   ; Usually all lanes are at one block. This test is quicker than to find the lowest program counter.
   %pc.first = extractelement {V32} %pcs, i64 0
   {context.splat("pc.all", "i32", "%pc.first")}
-  %elsewhere = icmp ne {V32} %pcs, %pc.all
-  %elsewhere.mask = bitcast {MASK} %elsewhere to i32
-  %apart.mask = or i32 %elsewhere.mask, %half.lanes
-  %together = icmp eq i32 %apart.mask, 0
-  br i1 %together, label %all, label %parted
+  %at.other.block = icmp ne {V32} %pcs, %pc.all
+  %at.other.block.mask = bitcast {MASK} %at.other.block to i32
+  %diverged.mask = or i32 %at.other.block.mask, %half.lanes
+  %converged = icmp eq i32 %diverged.mask, 0
+  br i1 %converged, label %all, label %diverged
 all:
   store i32 %candidates, ptr %mask
   br label %go
-parted:
+diverged:
   %choice = call i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience, i32 %half.lanes)
   %chosen = trunc i64 %choice to i32
   store i32 %chosen, ptr %mask
@@ -152,7 +152,7 @@ parted:
   %lowest = trunc i64 %lowest.high to i32
   br label %go
 go:
-  %block = phi i32 [ %pc.first, %all ], [ %lowest, %parted ]
+  %block = phi i32 [ %pc.first, %all ], [ %lowest, %diverged ]
   {choose_block(blocks)}
 done:
   ret void

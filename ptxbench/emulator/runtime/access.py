@@ -325,11 +325,11 @@ nothing:
   {nothing}
 check:
   {space.check(size)}
-  br i1 %doubtful, label %slow, label %go
+  br i1 %needs.resolve, label %slow, label %go
 slow:
   %resolved = call i32 @resolve_{space.name}({space.vector} %a, i32 %asked, {space.element} {size}, ptr %env, ptr %site)
-  %lost = icmp eq i32 %resolved, 0
-  br i1 %lost, label %nothing, label %go
+  %none.good = icmp eq i32 %resolved, 0
+  br i1 %none.good, label %nothing, label %go
 go:
   %mask = phi i32 [ %asked, %check ], [ %resolved, %slow ]
   {bump(REQUESTS, "1")}

@@ -174,11 +174,11 @@ nothing:
   ret {returns(kind, count)} zeroinitializer
 check:
   {space.check(size * count)}
-  br i1 %doubtful, label %slow, label %go
+  br i1 %needs.resolve, label %slow, label %go
 slow:
   %resolved = call i32 @resolve_{space.name}({address} %a, i32 %asked, {element} {size * count}, ptr %env, ptr %site)
-  %lost = icmp eq i32 %resolved, 0
-  br i1 %lost, label %nothing, label %go
+  %none.good = icmp eq i32 %resolved, 0
+  br i1 %none.good, label %nothing, label %go
 go:
   %mask = phi i32 [ %asked, %check ], [ %resolved, %slow ]
   {record if parallel else "br label %onward" + chr(10) + "onward:"}

@@ -17,7 +17,8 @@ OFFSET_MASK = (1 << at.RANK_BITS) - 1
 
 
 def check_cluster(size: int) -> str:
-    """Lines that set %doubtful unless every active lane is aligned and in a CTA of the cluster, and none has exited."""
+    """Lines that set %needs.resolve unless every active lane is aligned and in a CTA of the cluster, and none of its
+    CTAs has exited."""
     return f"""{slot("bytes", at.SHARED_BYTES)}
   {slot("cluster.size", at.CLUSTER_SIZE)}
   {slot("cluster", at.CLUSTER_STATE, "ptr")}
@@ -42,7 +43,7 @@ def check_cluster(size: int) -> str:
   %gone.at = getelementptr i8, ptr %cluster, i64 {at.CLUSTER_GONE}
   %gone = load i32, ptr %gone.at
   %some.gone = icmp ne i32 %gone, 0
-  %doubtful = or i1 %wrong, %some.gone"""
+  %needs.resolve = or i1 %wrong, %some.gone"""
 
 
 HOST = f"""{slot("base", at.CLUSTER_SHARED)}
@@ -164,10 +165,10 @@ come:
   %requests.more = add i64 %requests, 1
   store i64 %requests.more, ptr %site
   {field("warp", "pending", at.WARP_CLUSTER_ARRIVED)}
-  %again = and i32 %pending, %lanes
-  %arrived.twice = icmp ne i32 %again, 0
+  %already.arrived = and i32 %pending, %lanes
+  %arrived.twice = icmp ne i32 %already.arrived, 0
   br i1 %arrived.twice, label %wrong, label %right
-{fault_if_any("%again", at.MISUSED, TWICE, block="wrong", after="right")}
+{fault_if_any("%already.arrived", at.MISUSED, TWICE, block="wrong", after="right")}
   %pending.not = xor i32 %pending, -1
   %fresh = and i32 %lanes, %pending.not
   %pending.new = or i32 %pending, %fresh

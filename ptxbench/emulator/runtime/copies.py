@@ -97,7 +97,7 @@ nothing:
   ret i32 0
 check:
   {GLOBAL.check(size)}
-  br i1 %doubtful, label %slow, label %go
+  br i1 %needs.resolve, label %slow, label %go
 slow:
   store {V64} %a, ptr %addresses
   store {V32} %counts, ptr %bytes.of
@@ -129,8 +129,8 @@ seen:
   %good.more = or i32 %good, %found
   br label %next
 resolved:
-  %lost = icmp eq i32 %good, 0
-  br i1 %lost, label %nothing, label %go
+  %none.good = icmp eq i32 %good, 0
+  br i1 %none.good, label %nothing, label %go
 go:
   %mask = phi i32 [ %asked, %check ], [ %good, %resolved ]
   {record if recorded else ""}

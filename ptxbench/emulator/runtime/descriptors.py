@@ -72,9 +72,9 @@ def operand(kind: str, lift: int, origin_inside: bool, k_bytes: int = K_BYTES) -
     if len(planes) > 1:
         most = f"%most.next = call {V32} @llvm.smax.v{LANES}i32({V32} %most, {V32} {planes[1].ir})"
         e.declarations.add(f"declare {V32} @llvm.smax.v{LANES}i32({V32}, {V32})")
-    narrow = f"""%thin = icmp eq i32 %mode, {NARROW_MODE}
-  %together = xor i1 %transposed, true
-  %unknown = and i1 %thin, %together
+    narrow = f"""%narrow.swizzle = icmp eq i32 %mode, {NARROW_MODE}
+  %not.transposed = xor i1 %transposed, true
+  %unknown = and i1 %narrow.swizzle, %not.transposed
   br i1 %unknown, label %refuse, label %inside
 refuse:
   {fault(NARROW)}

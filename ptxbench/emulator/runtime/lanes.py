@@ -23,16 +23,16 @@ def divide(kind: Type) -> RuntimeFunction:
     """`divide_TYPE(a, b)`: quotients and remainders. x / 0 and x rem 0 are all ones; the least value over -1 is itself,
     remainder 0. Divisors are made safe in every lane, because a division in an inactive lane would trap too."""
     full, sign = kind.vector, "s" if kind.signed else "u"
-    overflow = f"%hard = icmp eq {full} %b, zeroinitializer"
+    overflow = f"%by.zero = icmp eq {full} %b, zeroinitializer"
     if kind.signed:
         least = -(1 << kind.bits - 1)
         overflow += f"""
   %least = icmp eq {full} %a, splat ({kind.element} {least})
   %minus = icmp eq {full} %b, splat ({kind.element} -1)
   %wraps = and {MASK} %least, %minus
-  %unsafe = or {MASK} %hard, %wraps"""
+  %unsafe = or {MASK} %by.zero, %wraps"""
     else:
-        overflow += f"\n  %unsafe = or {MASK} %hard, zeroinitializer"
+        overflow += f"\n  %unsafe = or {MASK} %by.zero, zeroinitializer"
     text = f"""
 define internal {{ {full}, {full} }} @divide_{kind}({full} %a, {full} %b) noinline {{
   {overflow}
@@ -40,8 +40,8 @@ define internal {{ {full}, {full} }} @divide_{kind}({full} %a, {full} %b) noinli
   %q = {sign}div {full} %a, %safe
   %product = mul {full} %q, %safe
   %r = sub {full} %a, %product
-  %quotient = select {MASK} %hard, {full} splat ({kind.element} -1), {full} %q
-  %remainder = select {MASK} %hard, {full} splat ({kind.element} -1), {full} %r
+  %quotient = select {MASK} %by.zero, {full} splat ({kind.element} -1), {full} %q
+  %remainder = select {MASK} %by.zero, {full} splat ({kind.element} -1), {full} %r
   %first = insertvalue {{ {full}, {full} }} poison, {full} %quotient, 0
   %both = insertvalue {{ {full}, {full} }} %first, {full} %remainder, 1
   ret {{ {full}, {full} }} %both

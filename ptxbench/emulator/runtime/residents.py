@@ -30,7 +30,7 @@ class ResidentUnit:
     Headers of units are at the context slot `headers`; each has `bytes`, and its word at `live` is not 0 while the unit
     is resident. `limit`: the number of slots, which `slots` computes. `open`: start unit %next in the slot %s with a
     first turn, whose result is %first.run. `opened`: store whether it stays resident (%stays.wide). `resume`: a turn of
-    the unit in %p.index, with the result %again. `resumed`: store whether it stays resident (%remains.wide).
+    the unit in %p.index, with the result %turn.result. `resumed`: store whether it stays resident (%remains.wide).
     """
 
     noun: str
@@ -59,7 +59,7 @@ CTA = ResidentUnit(
   %o.live.at = getelementptr i8, ptr %o.header, i64 {at.CTA_LIVE}
   store i64 %stays.wide, ptr %o.live.at""",
     """call void @enter_cta(ptr %env, i64 %p.index)
-  %again = call i64 @run_cta(ptr %env)""",
+  %turn.result = call i64 @run_cta(ptr %env)""",
     "store i64 %remains.wide, ptr %p.live.at",
 )
 CLUSTER = ResidentUnit(
@@ -73,7 +73,7 @@ CLUSTER = ResidentUnit(
     """call void @open_cluster(ptr %env, i64 %s, i64 %next)
   %first.run = call i64 @run_cluster(ptr %env, i64 %s)""",
     "",
-    "%again = call i64 @run_cluster(ptr %env, i64 %p.index)",
+    "%turn.result = call i64 @run_cluster(ptr %env, i64 %p.index)",
     "",
 )
 
@@ -112,13 +112,13 @@ start:
   br i1 %claims.one, label %claim, label %claimed
 claim:
   ; Host threads share the units: claim the next run of neighbours, which may lie beyond the last unit.
-  %taken = atomicrmw add ptr %claims, i64 %chunk monotonic
-  %claim.end = add i64 %taken, %chunk
+  %claim.first = atomicrmw add ptr %claims, i64 %chunk monotonic
+  %claim.end = add i64 %claim.first, %chunk
   %claim.past = icmp ugt i64 %claim.end, %count
   %claim.last = select i1 %claim.past, i64 %count, i64 %claim.end
   br label %claimed
 claimed:
-  %next = phi i64 [ %next.old, %start ], [ %taken, %claim ]
+  %next = phi i64 [ %next.old, %start ], [ %claim.first, %claim ]
   %end = phi i64 [ %end.old, %start ], [ %claim.last, %claim ]
   %none.left = icmp uge i64 %next, %end
   %full = icmp uge i64 %live, {unit.limit}
@@ -174,10 +174,10 @@ pass.look:
   br i1 %p.free, label %pass.skip, label %pass.run
 pass.run:
   {unit.resume}
-  %again.fault = icmp eq i64 %again, {FAULTED}
-  br i1 %again.fault, label %stop, label %pass.ran
+  %turn.result.fault = icmp eq i64 %turn.result, {FAULTED}
+  br i1 %turn.result.fault, label %stop, label %pass.ran
 pass.ran:
-  %remains = icmp eq i64 %again, {YIELDED}
+  %remains = icmp eq i64 %turn.result, {YIELDED}
   %remains.wide = zext i1 %remains to i64
   {unit.resumed}
   br label %pass.skip

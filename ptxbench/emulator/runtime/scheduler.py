@@ -184,8 +184,8 @@ progress:
 onward:
   {slot("by.turns", at.BY_TURNS)}
   %stays = icmp eq i64 %by.turns, 0
-  %again = and i1 %moved, %stays
-  br i1 %again, label %round, label %yield
+  %another.round = and i1 %moved, %stays
+  br i1 %another.round, label %round, label %yield
 {stuck}
 {DEADLOCK_OR_YIELD}
 ended:

@@ -38,21 +38,21 @@ define internal i32 @branch(
   ptr %warp, ptr %runnable, ptr %divergent, i32 %lanes, i32 %taken, i32 %target, i32 %next
 ) noinline {
   ; Of %lanes, %taken branch to %target and the others to %next. Returns the block that runs now; -1: none.
-  %staying = xor i32 %lanes, %taken
-  %all = icmp eq i32 %staying, 0
+  %not.taken = xor i32 %lanes, %taken
+  %all = icmp eq i32 %not.taken, 0
   %none = icmp eq i32 %taken, 0
-  %together = or i1 %all, %none
-  br i1 %together, label %one, label %part
-one:
+  %uniform = or i1 %all, %none
+  br i1 %uniform, label %converged, label %diverge
+converged:
   %block = select i1 %all, i32 %target, i32 %next
   %alone = call i1 @go(ptr %warp, ptr %runnable, i32 %lanes, i32 %block)
-  %at.once = select i1 %alone, i32 %block, i32 -1
-  ret i32 %at.once
-part:
+  %block.now = select i1 %alone, i32 %block, i32 -1
+  ret i32 %block.now
+diverge:
   %old = load i64, ptr %divergent
   %new = add i64 %old, 1
   store i64 %new, ptr %divergent
-  call void @set_pc(ptr %warp, i32 %staying, i32 %next)
+  call void @set_pc(ptr %warp, i32 %not.taken, i32 %next)
   call void @set_pc(ptr %warp, i32 %taken, i32 %target)
   ret i32 -1
 }
@@ -69,20 +69,20 @@ define internal i32 @meet(
   {field("warp", "valid", context.WARP_VALID)}
   %pcs = load {V32}, ptr %warp, align 64
   {splat("block.all", "i32", "%block")}
-  %here = icmp eq {V32} %pcs, %block.all
-  %here.mask = bitcast {MASK} %here to i32
+  %at.block = icmp eq {V32} %pcs, %block.all
+  %at.block.mask = bitcast {MASK} %at.block to i32
   %some = icmp ne i32 %active, 0
-  %asked = select i1 %some, i32 %members, i32 0
-  %parked.here = and i32 %parked, %here.mask
-  %waiting = and i32 %parked.here, %asked
+  %expected = select i1 %some, i32 %members, i32 0
+  %parked.at.block = and i32 %parked, %at.block.mask
+  %waiting = and i32 %parked.at.block, %expected
   %arrived = or i32 %active, %waiting
   %living = xor i32 %valid, %exited
-  %needed = and i32 %asked, %living
-  %away = xor i32 %arrived, -1
-  %missing = and i32 %needed, %away
+  %expected.living = and i32 %expected, %living
+  %not.arrived = xor i32 %arrived, -1
+  %missing = and i32 %expected.living, %not.arrived
   %ready = load i32, ptr %runnable
   %incomplete = icmp ne i32 %missing, 0
-  br i1 %incomplete, label %park, label %on
+  br i1 %incomplete, label %park, label %complete
 park:
   %parked.more = or i32 %parked, %active
   store i32 %parked.more, ptr %parked.at
@@ -93,14 +93,14 @@ park:
   call void @set_pc(ptr %warp, i32 %lanes, i32 %next)
   call void @set_pc(ptr %warp, i32 %active, i32 %block)
   ret i32 0
-on:
+complete:
   %parked.less = xor i32 %parked, %waiting
   store i32 %parked.less, ptr %parked.at
   %ready.more = or i32 %ready, %waiting
   store i32 %ready.more, ptr %runnable
-  %together = or i32 %lanes, %waiting
-  store i32 %together, ptr %mask
-  ret i32 %together
+  %continuing = or i32 %lanes, %waiting
+  store i32 %continuing, ptr %mask
+  ret i32 %continuing
 }}
 """, (SET_PC,))  # fmt: skip
 

@@ -54,8 +54,8 @@ class UnitStrideAccess:
 class Space:
     """A state space. The texts are IR lines inside an access function; %a are the addresses.
 
-    `check(size)` sets %doubtful unless every active lane is known to be in bounds and aligned. `count(size)` adds to
-    the site's counters. `host` turns %a into 32 host addresses %host. `unit_stride`: the same for a run.
+    `check(size)` sets %needs.resolve unless every active lane is known to be in bounds and aligned. `count(size)` adds
+    to the site's counters. `host` turns %a into 32 host addresses %host. `unit_stride`: the same for a run.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Space:
 
 
 def check_buffer(size: int) -> str:
-    """Set %doubtful unless every active lane is aligned and in the buffer that this site hit last."""
+    """Set %needs.resolve unless every active lane is aligned and in the buffer that this site hit last."""
     return f"""%low.at = getelementptr i64, ptr %site, i64 {CACHED_LOW}
   %low = load i64, ptr %low.at
   %span.at = getelementptr i64, ptr %site, i64 {CACHED_SPAN}
@@ -82,11 +82,11 @@ def check_buffer(size: int) -> str:
   %outside = icmp uge {V64} %offset, %span.all
   %ragged = and {V64} %a, splat (i64 {size - 1})
   %misaligned = icmp ne {V64} %ragged, zeroinitializer
-  {doubtful()}"""
+  {needs_resolve()}"""
 
 
 def check_window(bytes_slot: int) -> Callable[[int], str]:
-    """Set %doubtful unless every active lane is aligned and below the limit in slot `bytes_slot`."""
+    """Set %needs.resolve unless every active lane is aligned and below the limit in slot `bytes_slot`."""
     return lambda size: (
         f"""{slot("bytes", bytes_slot)}
   %bytes.short = trunc i64 %bytes to i32
@@ -97,7 +97,7 @@ def check_window(bytes_slot: int) -> Callable[[int], str]:
   %outside = icmp uge {V32} %a, %limit.all
   %ragged = and {V32} %a, splat (i32 {size - 1})
   %misaligned = icmp ne {V32} %ragged, zeroinitializer
-  {doubtful()}"""
+  {needs_resolve()}"""
     )
 
 
@@ -130,11 +130,11 @@ def check_window_of_run(bytes_slot: int) -> Callable[[int], str]:
     )
 
 
-def doubtful() -> str:
+def needs_resolve() -> str:
     return f"""%bad = or {MASK} %outside, %misaligned
   %bad.mask = bitcast {MASK} %bad to i32
   %bad.active = and i32 %bad.mask, %asked
-  %doubtful = icmp ne i32 %bad.active, 0"""
+  %needs.resolve = icmp ne i32 %bad.active, 0"""
 
 
 GLOBAL = Space(
