@@ -76,9 +76,10 @@ def a_fragment(rows: int, depth: int, bits: int) -> Fragment:
     per_register = max(1, WORD // bits)
     return tuple(
         tuple(
-            (0, 8 * high + lane // 4, 4 * per_register * far + per_register * (lane % 4) + e) for lane in range(LANES)
+            (0, 8 * high + lane // 4, 4 * per_register * k_block + per_register * (lane % 4) + e)
+            for lane in range(LANES)
         )
-        for far in range(depth // (4 * per_register))
+        for k_block in range(depth // (4 * per_register))
         for high in range(rows // 8)
         for e in range(per_register)
     )
@@ -89,10 +90,11 @@ def b_fragment(depth: int, columns: int, bits: int) -> Fragment:
     per_register = max(1, WORD // bits)
     return tuple(
         tuple(
-            (0, 4 * per_register * far + per_register * (lane % 4) + e, 8 * right + lane // 4) for lane in range(LANES)
+            (0, 4 * per_register * k_block + per_register * (lane % 4) + e, 8 * right + lane // 4)
+            for lane in range(LANES)
         )
         for right in range(columns // 8)
-        for far in range(depth // (4 * per_register))
+        for k_block in range(depth // (4 * per_register))
         for e in range(per_register)
     )
 

@@ -17,18 +17,18 @@ class TensorModel:
     """How a dot product is accumulated: in blocks of `block` products; a block's result is the next block's addend.
 
     Within a block each product and the addend are truncated to multiples of 2^-frac of the greatest one's power of two,
-    and added exactly. An f16 result is rounded to nearest even; an f32 result is truncated to `kept` fraction bits.
-    `halves`: as if converted to f16 and multiplied in two steps, k mod 4 in {0, 1} first, from 0; then the addend is
-    added and rounded to nearest even. `group`: this many products are summed exactly, multiplied by the significands of
-    their scales, and truncated as one term, whose power of two is that of the scales alone. `lowest`: the exponent of
-    the greatest one's power of two is at least this; None if the types have no smaller exponent.
+    and added exactly. An f16 result is rounded to nearest even; an f32 result is truncated to `result_bits` fraction
+    bits. `halves`: as if converted to f16 and multiplied in two steps, k mod 4 in {0, 1} first, from 0; then the addend
+    is added and rounded to nearest even. `group`: this many products are summed exactly, multiplied by the significands
+    of their scales, and truncated as one term, whose power of two is that of the scales alone. `lowest`: the exponent
+    of the greatest one's power of two is at least this; None if the types have no smaller exponent.
     """
 
     block: int
     frac: int
     origin: str
     """How well it is known: what follows "a model which" in a sentence."""
-    kept: int = 23
+    result_bits: int = 23
     halves: bool = False
     group: int = 0
     lowest: int | None = None
@@ -56,7 +56,7 @@ MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
         (90, TensorModel(8, 25, INFERRED, lowest=-133)),
     ),
     "fp8": (
-        (89, TensorModel(16, 13, CHECKED, kept=13)),
+        (89, TensorModel(16, 13, CHECKED, result_bits=13)),
         (
             90,
             TensorModel(
@@ -93,8 +93,8 @@ WARPGROUP_MODELS: dict[tuple[str, str], TensorModel] = {
     **{("f16", d): TensorModel(16, 25, PUBLISHED) for d in ("f32", "f16")},
     ("bf16", "f32"): TensorModel(16, 25, PUBLISHED, lowest=-133),
     ("tf32", "f32"): TensorModel(8, 25, PUBLISHED, lowest=-133),
-    **{(kind, "f32"): TensorModel(32, 13, CHECKED_WITHOUT_C, kept=13) for kind in ("e4m3", "e5m2")},
-    **{(kind, "f16"): TensorModel(32, 13, PUBLISHED, kept=13) for kind in ("e4m3", "e5m2")},
+    **{(kind, "f32"): TensorModel(32, 13, CHECKED_WITHOUT_C, result_bits=13) for kind in ("e4m3", "e5m2")},
+    **{(kind, "f16"): TensorModel(32, 13, PUBLISHED, result_bits=13) for kind in ("e4m3", "e5m2")},
 }  # fmt: skip
 """The models of wgmma, by the types of A and D."""
 

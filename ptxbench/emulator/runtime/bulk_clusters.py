@@ -23,7 +23,7 @@ from ptxbench.emulator.runtime.bulk_checks import (
     count,
     lists,
 )
-from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, OF_ITS_CLUSTER, PUT, STORE_REST, copy_at
+from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, QUEUES_OF_CLUSTER, STORE_REST, copy_at
 from ptxbench.emulator.runtime.clusters import OFFSET_MASK, host_of
 from ptxbench.emulator.runtime.context import (
     CTTZ,
@@ -207,7 +207,7 @@ define internal void @bulk_closed(ptr %env, ptr %header, i64 %rank) noinline {{
   ; The CTA of %rank has exited. Copies of others to its memory for which it has not waited are faults, and so are
   ; copies from its memory to others that are not done.
 entry:
-  {OF_ITS_CLUSTER}
+  {QUEUES_OF_CLUSTER}
   %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
   %line = load i64, ptr %line.at
   %line.high = shl i64 %line, 32

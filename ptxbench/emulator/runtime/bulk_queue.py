@@ -314,9 +314,9 @@ define internal void @wait_bulk(ptr %env, i32 %mask, i32 %keep) noinline {{
 }}
 """, (FINISH,))  # fmt: skip
 
-OF_CTA = f"""{slot("queues", at.QUEUES, "ptr")}
+QUEUES_OF_CTA = f"""{slot("queues", at.QUEUES, "ptr")}
   {slot("count", at.WARP_COUNT)}"""
-OF_ITS_CLUSTER = f"""{slot("all.queues", at.FIRST_QUEUES, "ptr")}
+QUEUES_OF_CLUSTER = f"""{slot("all.queues", at.FIRST_QUEUES, "ptr")}
   {slot("warps", at.WARP_COUNT)}
   {slot("first.cta", at.CLUSTER_SLOT)}
   {slot("ranks", at.CLUSTER_SIZE)}
@@ -340,7 +340,7 @@ entry:
 unchanged:
   ret i64 %word
 perform.copies:
-  {OF_ITS_CLUSTER if clustered else OF_CTA}
+  {QUEUES_OF_CLUSTER if clustered else QUEUES_OF_CTA}
   br label %next
 {loop("next", "k", "%count", "finish", after="finish", before="perform.copies")}
   %offset = mul i64 %k, {QUEUE_BYTES}

@@ -57,8 +57,8 @@ def dot_product(product: Multiply, hardware_fma: bool) -> tuple[Dot, int]:
     depth = product.terms // 2 if model.halves else product.terms
     steps = min(model.block, depth)
     start = FORMATS[kind_d if model.halves else kind_c]
-    first = dot_float(steps, model.frac, start, kind_d, model.kept, model.lowest)
-    following = dot_float(steps, model.frac, FORMATS[kind_d], kind_d, model.kept, model.lowest)
+    first = dot_float(steps, model.frac, start, kind_d, model.result_bits, model.lowest)
+    following = dot_float(steps, model.frac, FORMATS[kind_d], kind_d, model.result_bits, model.lowest)
     lift = model.frac - FORMATS[kind_a].fraction - FORMATS[kind_b].fraction
     return Dot(first, following, steps, product.terms // steps), lift
 

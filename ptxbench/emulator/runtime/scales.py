@@ -152,7 +152,7 @@ def dot_grouped(product: Multiply) -> RuntimeFunction:
         term = e.convert(e.mul(group_sum, significand), S64)
         total = e.add(total, truncated(e, e.shl(term, e.constant(frac - 2 - 2 * fraction, S64)), top, exponent))
     value = scaled(e, e.int_to_float(total, F64), top, frac)
-    result = to_f32_toward_zero(e, value, product.model.kept)
+    result = to_f32_toward_zero(e, value, product.model.result_bits)
     result = e.select(infinite, Value("%c", U32), result)
     result = e.select(nan, e.constant(NAN32, U32), result)
     name = f"dot_grouped_{product.scales}_{count}_{size}_{frac}"
