@@ -169,7 +169,7 @@ class Arena:
         self.unmap()
         try:
             os.ftruncate(self.handle, size)
-            self.map = mmap.mmap(self.handle, size)
+            self.map = in_small_pages(mmap.mmap(self.handle, size))
         except (OSError, ValueError, OverflowError):
             self.size = 0
             self.frozen_at.clear()
@@ -250,6 +250,13 @@ class Arena:
     def close(self) -> None:
         self.unmap()
         os.close(self.handle)
+
+
+def in_small_pages(mapped: mmap.mmap) -> mmap.mmap:
+    """The same memory, so that what a launch touches is known to the page, where the system has huge ones too."""
+    with contextlib.suppress(AttributeError, OSError):  # a system without them
+        mapped.madvise(mmap.MADV_NOHUGEPAGE)
+    return mapped
 
 
 @functools.cache

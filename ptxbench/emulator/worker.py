@@ -29,6 +29,7 @@ from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.heap import MOST_CHECKED
 from ptxbench.emulator.layout import ADVERSARIAL, BINS, PLAIN, SANITIZE, Translation
+from ptxbench.emulator.memory import in_small_pages
 from ptxbench.emulator.memory_parts import LINE, MemoryParts
 from ptxbench.emulator.messages import (
     OF_CLUSTER,
@@ -380,7 +381,7 @@ class ProcessHost:
     def prepare(self, request: LaunchRequest, threads: int, shift: int) -> int:
         """Map the arena and make records for each thread. Returns the host address of the arena's first byte."""
         if self.arena is None or len(self.arena) < request.arena_bytes:  # else kept: its pages are mapped
-            self.arena = mmap.mmap(self.handle, 0)  # all of it
+            self.arena = in_small_pages(mmap.mmap(self.handle, 0))  # all of it
         self.records += [sharing.Records() for _ in range(threads - len(self.records))]
         for record in self.records[:threads]:
             record.prepare(request.arena_bytes, shift)
