@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +91,15 @@ def iota(start: int, count: int, type: ElementType) -> NDArray[Any]:
 def load(path: Path, text: str) -> NDArray[Any]:
     """The array of a .npy file, C-contiguous, writable and in this machine's byte order."""
     try:
-        loaded = np.load(path, allow_pickle=False)
+        # opened here, because NumPy leaves a damaged archive open; its warnings are about headers of Python 2
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
+            loaded = np.load(file, allow_pickle=False)
     except OSError as error:
         raise UsageError(f"'{text}': cannot read {path}: {error.strerror or error}.") from None
-    except (ValueError, EOFError):  # NumPy's own words would advise to load the file unsafely
-        raise UsageError(f"'{text}': {path} is damaged, or not an array of numbers that numpy.save wrote.") from None
     except MemoryError:
         raise UsageError(f"'{text}': not enough memory for {path}.") from None
+    except Exception:  # NumPy evaluates the header as Python; its own words would advise to load the file unsafely
+        raise UsageError(f"'{text}': {path} is damaged, or not an array of numbers that numpy.save wrote.") from None
     if not isinstance(loaded, np.ndarray):
         raise UsageError(f"'{text}': {path} holds several arrays. Save one of them with numpy.save.")
     if loaded.size == 0:

@@ -142,6 +142,16 @@ def test_a_mistake_is_reported_in_a_sentence(text, sentence):
     assert sentence in str(raised.value)
 
 
+DAMAGED_HEADERS = {
+    "byte.npy": b"{'descr': '<f4', \0}\n",
+    "unhashable.npy": b"{[]: 1}\n",
+    "unclosed.npy": b"{'descr': '''\n",
+    "long.npy": b"{'descr': '<f4', 'fortran_order': False, 'shape': (3L,), }\n",
+    "huge.npy": b"{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999999999999999,), }\n",
+}
+"""Files of NumPy by their first header alone. NumPy evaluates it as Python, in which each is another error."""
+
+
 def test_a_file_without_an_array_is_refused_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.zeros(3))
@@ -150,6 +160,9 @@ def test_a_file_without_an_array_is_refused_in_one_sentence(tmp_path, monkeypatc
     (tmp_path / "text.npy").write_text("hello")
     (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-1])
     (tmp_path / "nothing.npy").write_bytes(b"")
+    for name, header in DAMAGED_HEADERS.items():
+        (tmp_path / name).write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    (tmp_path / "archive.npy").write_bytes(b"PK\x03\x04")
     with open("several.npy", "wb") as file:  # noqa: PTH123  savez would add a suffix to a name
         np.savez(file, np.zeros(3), np.zeros(3))
     sentences = {
@@ -159,6 +172,8 @@ def test_a_file_without_an_array_is_refused_in_one_sentence(tmp_path, monkeypatc
         "text.npy": "text.npy is damaged, or not an array of numbers that numpy.save wrote.",
         "cut.npy": "cut.npy is damaged, or not an array of numbers that numpy.save wrote.",
         "nothing.npy": "nothing.npy is damaged, or not an array of numbers that numpy.save wrote.",
+        "archive.npy": "archive.npy is damaged, or not an array of numbers that numpy.save wrote.",
+        **{name: f"{name} is damaged, or not an array of numbers that numpy.save wrote." for name in DAMAGED_HEADERS},
         "several.npy": "several.npy holds several arrays. Save one of them with numpy.save.",
         "f32[3]=x.npy": "x.npy holds float64[3]. Write the file's name alone to take it as it is.",
         "f64[4]=x.npy": "x.npy holds float64[3]. Write the file's name alone to take it as it is.",
