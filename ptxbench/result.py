@@ -542,7 +542,7 @@ def try_output(path: Path, remedy: str) -> None:
 def temporary_of(path: Path) -> Path:
     """The file that is written before it is moved to `path`."""
     # not by the process's number: two containers that share a folder may both have number 7
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}"  # not with_name, which refuses / and .
 
 
 def is_special(path: Path) -> bool:

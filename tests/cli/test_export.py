@@ -47,3 +47,10 @@ def test_a_run_that_cannot_be_exported_gives_one_sentence_and_status_2(results, 
     ran = ptxbench("export", "c0a", "--to", "benchstat", "-o", "out")
     assert (ran.status, Path("out").exists()) == (2, False)
     assert ran.err.startswith("Error: Run c0a has no times")
+
+
+@pytest.mark.parametrize("folder", [".", "..", "/"])
+def test_a_folder_without_a_name_of_its_own_is_no_file_to_write(results, ptxbench, folder):
+    ran = ptxbench("export", "latest", "--to", "csv", "-o", folder)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"Error: Cannot write {folder}: ")
