@@ -160,6 +160,10 @@ class EmulatorCrash(KernelError):
     pass
 
 
+NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What `ast.parse` raises for a text that is not Python. The last two: it is nested too deeply for Python."""
+
+
 NEAR, NEAR_SHORT = 0.72, 0.65
 """The least similarity of a suggestion. One wrong letter of three gives 0.67, one of four 0.75, two of seven 0.71."""
 

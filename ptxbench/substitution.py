@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ptxbench.errors import PairError
+from ptxbench.errors import NOT_PYTHON, PairError
 
 TOKEN = re.compile(
     r"""//[^\n]*                                                    # a comment to the end of the line holds none
@@ -76,7 +76,7 @@ def names(formula: str) -> set[str]:
     """The knobs that an expression names; none if it cannot be read."""
     try:
         return {node.id for node in ast.walk(ast.parse(formula, mode="eval")) if isinstance(node, ast.Name)}
-    except SyntaxError:
+    except NOT_PYTHON:
         return set()
 
 
@@ -84,12 +84,14 @@ def value(formula: str, knobs: Mapping[str, int]) -> int:
     """The value of an expression. Raises FormulaError; nothing of it is executed."""
     try:
         tree = ast.parse(formula, mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except NOT_PYTHON:
         raise FormulaError(f"'{formula}' is not an expression. {ALLOWED}.") from None
     try:
         return evaluate(tree.body, formula, knobs)
     except ZeroDivisionError:
         raise FormulaError(f"'{formula}' divides by 0.") from None
+    except RecursionError:
+        raise FormulaError(f"'{formula[:60]}...' has too many parts. Write a shorter one.") from None
 
 
 def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:

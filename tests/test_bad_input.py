@@ -116,6 +116,35 @@ def test_a_pair_file_with_a_syntax_error(kernels, ptxbench):
     refused(ptxbench(*RUN), "kernels/pairs/scale.py:5: invalid syntax: BLOCK = = 128")
 
 
+def test_a_pair_file_that_is_nested_too_deeply_for_python(kernels, ptxbench):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "BLOCK = 128", f"BLOCK = 1{' + 1' * 50_000}"))
+    refused(ptxbench(*RUN), "kernels/pairs/scale.py is nested too deeply for Python. Write shorter expressions.")
+
+
+def test_a_long_line_of_a_pair_file_is_quoted_in_part(kernels, ptxbench):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "BLOCK = 128", f"BLOCK = {'(' * 150}1{')' * 9000}"))
+    refused(ptxbench(*RUN), f"kernels/pairs/scale.py:5: unmatched ')': BLOCK = {'(' * 112}")
+
+
+UNPRINTABLE = """
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+raise Unprintable
+"""
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    (UNPRINTABLE, "kernels/pairs/scale.py:7: Unprintable."),
+    ("raise BaseException('x')", "kernels/pairs/scale.py:1: BaseException: x."),
+])  # fmt: skip
+def test_any_exception_of_a_pair_file_is_one_sentence(kernels, ptxbench, text, message):
+    (kernels / "pairs" / "scale.py").write_text(text)
+    refused(ptxbench(*RUN), message)
+
+
 def test_a_folder_without_kernels(kernels, ptxbench):
     refused(
         ptxbench("run", "--kernels", "nowhere"),

@@ -31,7 +31,9 @@ def execute(text: PairText, device: DeviceShape) -> Pair:
             pair = getattr(module, "PAIR", None)
             if isinstance(pair, Pair):
                 return pair.on(device)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, and what other packages derive from BaseException
         raise explain(error, text) from error
     fault = "has no PAIR" if pair is None else f"makes PAIR {pair!r}"
     raise PairError(f"{text.at_pair_call()}: the file {fault}. It must end in PAIR = Pair(...).")
@@ -63,5 +65,8 @@ def line_of(error: BaseException, path: Path) -> int | None:
 
 def describe(error: BaseException) -> str:
     """`KeyError: 'x'`, on one line and ending in a full stop."""
-    message = " ".join(str(error).split())
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # its own class fails to print it
+        message = ""
     return f"{type(error).__name__}: {message}".rstrip(": .") + "."

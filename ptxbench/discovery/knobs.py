@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ptxbench.discovery import SUFFIXES, LoadedPair, Source, display_path
-from ptxbench.errors import PairError
+from ptxbench.errors import NOT_PYTHON, PairError
 from ptxbench.languages import NUMBA
 from ptxbench.pair import Pair
 from ptxbench.substitution import require_fresh
@@ -71,7 +71,7 @@ def constants(text: str) -> Iterator[tuple[int, str, str]]:
     """Line, name and value of every constant at the top level of Python; none if it has an error of syntax."""
     try:
         tree = ast.parse(text)
-    except SyntaxError:  # its compilation reports that
+    except NOT_PYTHON:  # its compilation reports that
         return
     for statement in tree.body:
         if isinstance(statement, ast.Assign):

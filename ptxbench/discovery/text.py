@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench.discovery import display_path
+from ptxbench.documents import MOST_SHOWN
 from ptxbench.errors import PairError
 
 Step = str | int
@@ -37,10 +38,14 @@ class PairText:
         except OSError as error:
             raise PairError(f"Cannot read {display_path(path)}: {error.strerror}.") from None
         except SyntaxError as error:
-            line = f": {error.text.strip()}" if error.text and error.text.strip() else ""
+            line = f": {error.text.strip()[:MOST_SHOWN]}" if error.text and error.text.strip() else ""
             raise PairError(f"{display_path(path)}:{error.lineno or 1}: {error.msg}{line}") from None
         except ValueError as error:  # a null byte, before Python 3.12
             raise PairError(f"{display_path(path)}:1: {error}.") from None
+        except (RecursionError, MemoryError):
+            raise PairError(
+                f"{display_path(path)} is nested too deeply for Python. Write shorter expressions."
+            ) from None
 
     @property
     def summary(self) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptxbench.draft.cuda import matching
+from ptxbench.errors import NOT_PYTHON
 from ptxbench.toolchain.cpp_tokens import OPENING, Token, tokens
 
 DEFINE = re.compile(r"#\s*define\s+(?P<name>\w+)[ \t]+(?P<value>.+)", re.S)
@@ -159,7 +160,7 @@ class CReader:
                 parts = [simplified(self.expression(part)) for part in split(code[1:-1])]
                 return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
             return simplified(self.expression(code))
-        except (UnknownError, SyntaxError):
+        except (UnknownError, *NOT_PYTHON):
             return None
 
     def expression(self, code: Sequence[Token], depth: int = 0) -> str:

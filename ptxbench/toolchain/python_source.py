@@ -7,7 +7,7 @@ import importlib.metadata
 import re
 import sys
 
-from ptxbench.errors import CompileError
+from ptxbench.errors import NOT_PYTHON, CompileError
 from ptxbench.toolchain.nvrtc import FILE, bare_name
 from ptxbench.toolchain.origins import LOC
 
@@ -33,7 +33,7 @@ def imports_only(source: str, allowed: set[str]) -> bool:
     """Whether a text imports only these packages and the standard library."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:
+    except NOT_PYTHON:
         return True
     names = set()
     for node in ast.walk(tree):

@@ -20,10 +20,12 @@ LAUNCHES = [
     ("k<<<n > 4 ? 1 : 2, 32>>>(x, n);",                              {1: "n"}, None, "32", "0"),
     ("int a = b; int b = a; k<<<a, 32>>>(x);",                       {},       None, "32", "0"),          # endless
     ("k<<<2.5, 32>>>(x);",                                           {},       None, "32", "0"),
+    (f"k<<<1{' + n' * 20_000}, 32>>>(x, n);",                        {1: "n"}, None, "32", "0"),          # too deep
+    (f"k<<<{'9' * 4000} * {'9' * 4000}, 32>>>(x);",                  {},       None, "32", "0"),          # too large
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("host", "dimensions", "grid", "block", "shared"), LAUNCHES)
+@pytest.mark.parametrize(("host", "dimensions", "grid", "block", "shared"), LAUNCHES, ids=lambda text: str(text)[:60])
 def test_a_launch_is_read_as_far_as_it_is_certain(host, dimensions, grid, block, shared):
     launch = find(f"void run() {{\n{host}\n}}", "k", dimensions)
     assert (launch.grid, launch.block, launch.shared_bytes) == (grid, block, shared)
