@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class RecordFile(Generic[Record]):
     def load(self, folder: Path) -> Record | None:
         """The record of a folder of results; None if there is none. Raises ResultError for a damaged one."""
         path = folder / self.name
-        if not path.exists():
+        if not os.path.lexists(path):  # a broken link is a damaged record
             return None
         record: Record = read_as(self.kind, path, self.schema, self.noun)
         return record

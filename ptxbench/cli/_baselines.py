@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def load_baseline(run: RunDocument, folder: Path) -> RunDocument | None:
     from ptxbench.saved_runs import load_run
 
     path = baseline_path(run, folder)
-    if not path.exists():
+    if not os.path.lexists(path):  # a broken link is a damaged baseline
         return None
     try:
         return load_run(str(path), folder)

@@ -6,6 +6,7 @@ An unknown key is an error, because a misspelt rule would gate nothing without n
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -258,12 +259,14 @@ def load_config(path: Path | None = None) -> GateConfig:
 def default_file() -> Path | None:
     """The file of the current folder that has rules. Raises UsageError if both have, because one would be ignored."""
     own_file, project = Path(NAME), Path(PROJECT)
-    in_project = project.exists() and "ptxbench" in tool_tables(read_text(project, UsageError), PROJECT)
-    if own_file.exists() and in_project:
+    # lexists: a broken link has rules that nobody could read, and the defaults might be less strict
+    has_own = os.path.lexists(own_file)
+    in_project = os.path.lexists(project) and "ptxbench" in tool_tables(read_text(project, UsageError), PROJECT)
+    if has_own and in_project:
         raise UsageError(
             f"{NAME} and {PROJECT} (its [tool.ptxbench]) both have rules. Keep one of them, or name one with --config."
         )
-    return own_file if own_file.exists() else project if in_project else None
+    return own_file if has_own else project if in_project else None
 
 
 def tool_tables(document: str, name: str) -> dict[str, Any]:

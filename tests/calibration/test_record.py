@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pickle
 
 import pytest
@@ -90,6 +91,13 @@ def test_a_damaged_file_is_an_error_with_advice(tmp_path, text, words):
 
 def test_a_folder_in_the_files_place_is_an_error_too(tmp_path):
     (tmp_path / NAME).mkdir()
+    with pytest.raises(ResultError, match="Cannot read"):
+        load(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a privilege there")
+def test_a_broken_link_is_not_a_missing_file(tmp_path):
+    (tmp_path / NAME).symlink_to("nowhere")
     with pytest.raises(ResultError, match="Cannot read"):
         load(tmp_path)
 

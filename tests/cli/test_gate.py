@@ -1,6 +1,7 @@
 """`ptxbench gate` through the real command line: every exit status, its precedence, the output and the files."""
 
 import json
+import os
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -483,6 +484,15 @@ def test_a_damaged_baseline_is_reported_before_the_pairs_run(ptxbench, kernels, 
         assert (ran.status, ran.out, ran.err.startswith(message)) == (2, "", True), ran
         assert ran.err.endswith(" Restore the committed file, or delete it and set a new baseline.\n")
     assert not Path("results").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a privilege there")
+def test_a_baseline_that_is_a_broken_link_is_not_a_missing_one(ptxbench, kernels):
+    BASELINE.parent.mkdir()
+    BASELINE.symlink_to("nowhere")
+    ran = ptxbench("gate", "--kernels", kernels)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"Error: Cannot read {BASELINE}: ")
 
 
 def test_a_folder_without_pairs_is_nothing_to_gate(ptxbench):

@@ -1,5 +1,6 @@
 """ptxbench.toml: valid entries, the messages for invalid ones, and that printed rules parse to the same rules."""
 
+import os
 import re
 from datetime import date
 
@@ -221,6 +222,17 @@ def test_a_pyproject_that_cannot_be_read_is_not_ignored(tmp_path, monkeypatch, d
         assert load_config() == GateConfig()
         return
     with pytest.raises(UsageError, match=message):
+        load_config()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a privilege there")
+@pytest.mark.parametrize("name", ["ptxbench.toml", "pyproject.toml"])
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_a_broken_link_is_not_passed_over(tmp_path, monkeypatch, name, target):
+    """It may have had rules that are stricter than the defaults."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).symlink_to(name if target == "itself" else target)
+    with pytest.raises(UsageError, match=rf"^Cannot read {name}: "):
         load_config()
 
 
