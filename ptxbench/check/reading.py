@@ -19,6 +19,7 @@ from ptxbench.emulator.syntax import Module
 from ptxbench.errors import CompileError, PtxSyntaxError
 from ptxbench.execution import ExecProgram
 from ptxbench.toolchain import locate, nvrtc, ptxas, trial
+from ptxbench.toolchain.register_counts import COMMENT_OR_STRING
 
 MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
 """The most bytes of variables: per CTA, where ptxas then applies its own limit; per thread, as on any GPU; per module,
@@ -139,9 +140,6 @@ class CandidateText:
             self.notes.append(f"ptxas says: {one_line(notable)[:300]}")
         return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}")
 
-
-COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"[^"\n]*"', re.S)
-"""Comments and strings."""
 
 UNSURE = re.compile(r'/\*|["\\]|^\s*#', re.M)
 """What may make the count of braces wrong: a comment or a string that does not end, or a directive."""

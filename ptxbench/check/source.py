@@ -14,6 +14,7 @@ from ptxbench.check.findings import Finding, finding
 from ptxbench.containment import HEADERS, LANDLOCK, mode
 from ptxbench.toolchain import headers, locate, stand_ins
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
+from ptxbench.toolchain.register_counts import MOST_REGISTERS, too_many_registers
 
 STAGE = "parses"
 
@@ -21,13 +22,9 @@ STAGE = "parses"
 MOST_BYTES = 2 << 20
 """Bytes of a file: thirty times the longest PTX that NVRTC writes for a shipped kernel."""
 
-MOST_REGISTERS = 100_000
-"""Registers in one declaration, `.reg .b32 %r<N>`; NVRTC's largest have some hundreds."""
-
 MOST_NESTING = 100
 """Nested brackets; NVRTC writes up to three."""
 
-FAMILY = re.compile(r"<\s*(0[xX][0-9a-fA-F]+|\d+)U?\s*>")
 BLANK = r"(?:[ \t\f\v\r]|/\*.*?\*/)*"
 INCLUDE = re.compile(
     rf"(?:\#|%:|\?\?=){BLANK}(?P<directive>include_next|include|import|embed)\b{BLANK}(?P<rest>[^\n]*)", re.S
@@ -61,12 +58,11 @@ def ptx_problems(content: bytes) -> Iterator[Finding]:
         yield finding(STAGE, "not-ascii", not_text(bad[0][0]), line, column)
         return
     text = content.decode("ascii", "replace")
-    for family in FAMILY.finditer(text):
-        if len(family[1]) > 12 or int(family[1], 0) > MOST_REGISTERS:
-            line, column = line_and_column(content, family.start())
-            message = f"{family[1][:20]} registers in one declaration; expected at most {MOST_REGISTERS:,}."
-            yield finding(STAGE, "too-many-registers", message, line, column)
-            return
+    if family := too_many_registers(text):
+        line, column = line_and_column(content, family.start())
+        message = f"{family[1][:20]} registers in one declaration; expected at most {MOST_REGISTERS:,}."
+        yield finding(STAGE, "too-many-registers", message, line, column)
+        return
     depth = 0
     for brace in re.finditer(r"[{}(\[)\]]", text):
         depth += 1 if brace[0] in "{([" else -1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ptxbench.containment import tools
 from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate
+from ptxbench.toolchain import locate, register_counts
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.origins import origins
 
@@ -103,6 +103,8 @@ def read(
 ) -> str:
     """ptxas's messages on a PTX text; it writes the cubin, if there is one, to `folder`. Raises as `assemble`."""
     seconds = SECONDS if seconds is None else seconds
+    if message := register_counts.refusal(ptx):
+        raise StoppedError(message)
     (folder / INPUT).write_bytes(ptx.encode("ascii"))
     try:
         status, messages = run(

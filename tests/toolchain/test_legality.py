@@ -78,6 +78,11 @@ def test_a_ptxas_that_takes_too_long_or_dies_has_no_answer(monkeypatch, tmp_path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_a_text_for_which_ptxas_needs_too_much_memory_has_no_answer():
-    assert check(text(".reg .u32 r<2147483647>;\nmov.u32 r9, 1;\nret;")).unchecked == (
-        "ptxas needs more than 2,048 MiB of memory for it"
+    declarations = "".join(f".reg .u32 r{i}_<100000>;\n" for i in range(5000))
+    assert check(text(f"{declarations}ret;")).unchecked == "ptxas needs more than 2,048 MiB of memory for it"
+
+
+def test_a_text_that_declares_too_many_registers_has_no_answer():
+    assert check(text(".reg .u32 r<2147483647>;\nmov.u32 r9, 1;\nret;")).unchecked.startswith(
+        "ptxas is not run on 2147483647 registers in one declaration"
     )

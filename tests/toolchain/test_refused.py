@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.errors import AssembleError, CompileError, PairError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import ptxas
+from ptxbench.toolchain import locate, ptxas
 
 from .conftest import CUDA, PTX
 
@@ -204,7 +204,17 @@ def test_a_ptxas_that_dies_is_reported_with_its_status(build, no_wheels, monkeyp
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
-def test_a_text_that_exhausts_the_memory_of_ptxas_is_abandoned_immediately(build):
-    text = PTX.replace("{", "{\n    .reg .u32 r<2147483647>;\n    mov.u32 r9, 1;", 1)
-    with pytest.raises(AssembleError, match=r"for sm_80: needs more than 8,192 MiB of memory for it\.$"):
+def test_a_text_that_exhausts_the_memory_of_ptxas_is_abandoned_immediately():
+    declarations = "\n".join(f".reg .u32 r{i}_<100000>;" for i in range(3000))
+    text = PTX.replace("{", f"{{\n{declarations}\n", 1)
+    with pytest.raises(ptxas.StoppedError, match=r"^needs more than 1,024 MiB of memory for it$"):
+        ptxas.assemble(locate.program("ptxas"), text, "sm_80", memory_bytes=1 << 30)
+
+
+def test_ptxas_is_not_run_on_a_declaration_of_too_many_registers(build, monkeypatch):
+    monkeypatch.setattr(ptxas, "run", None)
+    text = PTX.replace("{", "{\n    .reg .u32 r<2147483647>;", 1)
+    line = text.count("\n", 0, text.index("2147483647")) + 1
+    message = rf"produced no cubin of it for sm_80: is not run on 2147483647 registers .*\(line {line}\); expected at"
+    with pytest.raises(AssembleError, match=message):
         build(text, "twice", arch="sm_80")
