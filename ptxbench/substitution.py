@@ -17,7 +17,7 @@ from ptxbench.errors import NOT_PYTHON, PairError
 TOKEN = re.compile(
     r"""//[^\n]*                                                    # a comment to the end of the line holds none
       | "[^"\n]*"
-      | (?P<literal>(?<![\w.$%])-?(?:0[xX][0-9a-fA-F]+|\d+))?(?P<blank>[ \t]*)/\*=(?P<formula>.*?)\*/
+      | (?P<literal>(?<![\w.$%])-?(?:0[xX][0-9a-fA-F]+|\d+))?(?<![ \t])(?P<blank>[ \t]*)/\*=(?P<formula>.*?)\*/
       | /\*.*?\*/""",
     re.VERBOSE | re.DOTALL,
 )
@@ -69,7 +69,14 @@ def literals(text: str, name: str) -> Iterator[Literal]:
                 "defaults before it, such as 1024 /*= 4 * BLOCK */."
             )
         start, end = match.span("literal")
-        yield Literal(start, end, line, int(match["literal"], 0), match["formula"].strip())
+        try:
+            number = int(match["literal"], 0)
+        except ValueError:  # 010, or thousands of digits
+            raise PairError(
+                f"{name}:{line}: '{match['literal'][:40]}' before /*= is not a decimal or hexadecimal number. Write it "
+                "as one."
+            ) from None
+        yield Literal(start, end, line, number, match["formula"].strip())
 
 
 def names(formula: str) -> set[str]:

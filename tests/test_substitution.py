@@ -87,11 +87,14 @@ STALE = [
     ("add %a /*= BLOCK */;",              "a.ptx:1: /*= BLOCK */ is not after a whole number."),
     ("add %a, %v8 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ is not after a whole number."),
     ("add %a, 1.5 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ is not after a whole number."),
+    ("add %a, 0400 /*= BLOCK */;",        "a.ptx:1: '0400' before /*= is not a decimal or hexadecimal number."),
+    (f"add %a, {'9' * 5000} /*= BLOCK */;", f"a.ptx:1: '{'9' * 40}' before /*= is not a decimal"),
+    (" " * 200_000 + "4 /*= 4 * BLOCK */;", "a.ptx:1: the literal is 4, and '4 * BLOCK' is 1024 with"),  # in no time
     ("add %a, 4 /*= TILE */;",            "a.ptx:1: 'TILE' names TILE, which is not a knob of the pair."),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "message"), STALE)
+@pytest.mark.parametrize(("text", "message"), STALE, ids=lambda text: text.strip()[:30])
 def test_a_stale_literal_is_reported_with_file_and_line(text, message):
     with pytest.raises(PairError) as error:
         require_fresh(text, {"BLOCK": 256}, "a.ptx")

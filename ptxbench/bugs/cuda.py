@@ -112,7 +112,7 @@ def thread_numbers(tokens: Tokens, at: int) -> Edits:
 def numbers(tokens: Tokens, at: int) -> Edits:
     """A number in the computation of an index, plus one, or halved if it is a mask; the step of a loop."""
     word = tokens.words[at]
-    if not re.fullmatch(r"(0[xX][0-9a-fA-F]+|\d+)[uU]?", word):
+    if not re.fullmatch(r"(0[xX][0-9a-fA-F]+|[1-9]\d*|0)[uU]?", word):
         return
     before, after = tokens.word(at - 1), tokens.word(at + 1)
     value = int(word.rstrip("uU"), 0)

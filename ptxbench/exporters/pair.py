@@ -70,7 +70,7 @@ def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
 
 def details(loaded: LoadedPair) -> dict[str, Any]:
     """Everything that a candidate must fit, and what it is compared with. A function is given as its source text."""
-    pair, text = loaded.pair, loaded.path.read_text(encoding="utf-8", errors="replace")
+    pair, text = loaded.pair, loaded.path.read_text(encoding="utf-8-sig", errors="replace")
     sources = SourceTexts(text)
     tolerance = PairText.read(loaded.path).field("tolerance")
     described = {

@@ -44,7 +44,7 @@ def read(text: str) -> list[ProfiledLaunch]:
     reader = csv.DictReader(line for line in lines if not line.startswith("=="))
     launches: dict[str, tuple[dict[str, str], dict[str, float]]] = {}
     units: dict[str, str] = {}
-    for row in reader:
+    for row in rows_of(reader):
         if NAME not in row and not row["ID"]:  # of the page `raw`: the second line has the units
             units = row
             continue
@@ -55,6 +55,14 @@ def read(text: str) -> list[ProfiledLaunch]:
                     raise ResultError(f"{name} is in {unit}, which is rounded. Export it with --print-units base.")
                 counts[name] = count
     return [launch(row, counts) for row, counts in launches.values()]
+
+
+def rows_of(reader: Iterator[dict[str, str]]) -> Iterator[dict[str, str]]:
+    """The rows of a table. Raises ResultError if it is damaged."""
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ResultError(f"The table of ncu is damaged: {error}. Profile again.") from None
 
 
 def metrics(row: Mapping[str, str], units: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -75,8 +75,9 @@ def section(ptx: str, name: str) -> bytes:
         if directive not in WIDTHS:
             raise UnreadableError(f"unknown directive .{directive}")
         for value in values.split(","):
-            literal = re.fullmatch(r"\s*(-?(?:0x)?[0-9a-fA-F]+)\s*", value)
-            number = int(literal[1], 0) if literal else 0
+            literal = re.fullmatch(r"\s*(-?)(?:0[xX]([0-9a-fA-F]{1,20})|(\d{1,20}))\s*", value)
+            number = int(literal[2] or literal[3], 16 if literal[2] else 10) if literal else 0
+            number = -number if literal and literal[1] else number
             result += (number % (1 << 8 * WIDTHS[directive])).to_bytes(WIDTHS[directive], "little")
     return bytes(result)
 

@@ -33,17 +33,20 @@ def parse_knob(text: str) -> tuple[str, tuple[int, ...]]:
 def spread(part: str, text: str, before: Sequence[int]) -> Iterator[int]:
     """The values of one part of a list. A range without a step uses the distance to the value `before` it."""
     match = RANGE.fullmatch(part)
-    if not match:
-        raise UsageError(f"'{part}' in '{text}' is not a value of a knob. {HELP}.")
-    first = int(match[1], 0)
-    if match[2] is None:
+    try:
+        if not match:
+            raise ValueError
+        first = int(match[1], 0)
+        last, given = (int(word, 0) if word else None for word in (match[2], match[4]))
+    except ValueError:  # also for 010, and for thousands of digits
+        raise UsageError(f"'{part}' in '{text}' is not a value of a knob. {HELP}.") from None
+    if last is None:
         yield first
         return
-    last = int(match[2], 0)
     if last < first:
         raise UsageError(f"'{part}' in '{text}' runs from {first} down to {last}. Write the smaller value first.")
     factor = match[3] == "*"
-    step = int(match[4], 0) if match[4] else first - before[-1] if before and first > before[-1] else 1
+    step = given if given is not None else first - before[-1] if before and first > before[-1] else 1
     if step < 1 + factor or (factor and first == 0):
         raise UsageError(
             f"'{part}' in '{text}' never ends: a step must be at least 1, a factor at least 2, and "

@@ -117,6 +117,12 @@ def test_a_size_of_many_dimensions_is_wrapped_after_a_comma(kernels, ptxbench, m
     assert lines[-2:] == ["  sizes     n=1024,columns=123456,", "            rows=123456"]
 
 
+def test_json_of_a_pair_file_with_a_byte_order_mark(kernels, ptxbench):
+    (kernels / "pairs" / "scale.py").write_text(PAIR, encoding="utf-8-sig")
+    (pair,) = json.loads(ptxbench("list", "scale", "--json", "--kernels", kernels).out)
+    assert pair["name"] == "scale"
+
+
 def test_json_of_a_named_pair_has_everything_that_a_writer_of_kernels_needs(kernels, ptxbench):
     (pair,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--json").out)
     assert pair["entry"] == "scale"

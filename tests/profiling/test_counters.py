@@ -59,6 +59,11 @@ def test_the_raw_page_of_a_report_is_read_too_but_rounded_numbers_are_refused():
         table.read(RAW.format(unit="Mbyte"))
 
 
+def test_a_damaged_table_is_refused_in_a_sentence():
+    with pytest.raises(ResultError, match=r"^The table of ncu is damaged: field larger than field limit"):
+        table.read('"ID","Metric Name","Metric Unit","Metric Value"\n"0","' + "x" * 200_000)
+
+
 def test_every_counter_is_one_of_the_emulator():
     assert {counter.emulated for counter in counters.COUNTERS} - {counters.EXECUTED} <= BY_NAME.keys()
     assert len({counter.hardware for counter in counters.COUNTERS}) == len(counters.COUNTERS)
