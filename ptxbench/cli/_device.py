@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+MOST = 1_000_000
+"""The most seconds or GiB that an option takes: 12 days. The system's calls overflow far above."""
+
+
+class BoundedFloat(click.FloatRange):
+    """A number of seconds or GiB. Without the check of MOST, a range of click accepts inf and nan."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not number <= MOST:
+            self.fail(f"expected a number of at most {MOST:,}, found {number:g}.", param, ctx)
+        return number
+
 
 def backend_option(
     help: str = "Where to run: gpu verifies and times, emulator verifies and counts; auto uses a GPU if there is one.",
@@ -76,7 +89,7 @@ def model_option() -> Option:
 def timeout_option(help: str, usual: float = 60.0) -> Option:
     """--timeout SECONDS, as `timeout`."""
     return click.option(
-        "--timeout", type=click.FloatRange(min=0, min_open=True), default=usual, metavar="SECONDS", help=help
+        "--timeout", type=BoundedFloat(min=0, min_open=True), default=usual, metavar="SECONDS", help=help
     )
 
 
@@ -93,7 +106,7 @@ def seed_option(drawn: str) -> Option:
 
 
 memory_option: Option = click.option(
-    "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
+    "--memory", type=BoundedFloat(min=1), default=6.0, metavar="GIB",
     help="Address space of each process of a judgement.",
 )  # fmt: skip
 """--memory GIB, as `memory`."""

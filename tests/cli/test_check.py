@@ -156,6 +156,8 @@ def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, ker
         (["mine.ptx", "--pair", "scale", "--target", "sm_1"],    "Unknown target 'sm_1'"),
         (["mine.ptx", "--pair", "scale", "--size", "n=3"],       "--size sets the sizes to time on a GPU"),
         (["mine.ptx", "--pair", "scale", "--timeout", "0"],      "Invalid value for '--timeout'"),
+        *((["mine.ptx", "--pair", "scale", option, number],      f"'{option}': expected a number of at most 1,000,000")
+          for option in ("--timeout", "--memory") for number in ("inf", "nan", "1e999", "1e9")),
         (["mine.ptx", "--pair", "scale", "--backend", "tpu"],    "Invalid value for '--backend'"),
     ],
 )  # fmt: skip
