@@ -121,6 +121,13 @@ def test_a_pair_file_that_is_nested_too_deeply_for_python(kernels, ptxbench):
     refused(ptxbench(*RUN), "kernels/pairs/scale.py is nested too deeply for Python. Write shorter expressions.")
 
 
+def test_a_class_in_place_of_a_value(kernels, ptxbench):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, 'Scalar("a", f32, 2)', 'Scalar("a", f32, Launch)'))
+    ran = ptxbench(*RUN)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Error: kernels/pairs/scale.py:12: the value of 'a' does not take n=1")
+
+
 def test_a_long_line_of_a_pair_file_is_quoted_in_part(kernels, ptxbench):
     (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "BLOCK = 128", f"BLOCK = {'(' * 150}1{')' * 9000}"))
     refused(ptxbench(*RUN), f"kernels/pairs/scale.py:5: unmatched ')': BLOCK = {'(' * 112}")

@@ -22,7 +22,7 @@ def open_parts(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[Step,
     """The parts of a pair that are `...`, in the order of its fields."""
     if value is ...:
         yield steps
-    elif dataclasses.is_dataclass(value):
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):  # a class in place of a value has no parts
         for field in dataclasses.fields(value):
             yield from open_parts(getattr(value, field.name), (*steps, field.name))
     elif isinstance(value, Mapping):
