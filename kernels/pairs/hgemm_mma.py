@@ -58,11 +58,13 @@ PAIR = Pair(
     exact_on_integers=True,  # sums of k products of at most 64
     # Together the sizes let m end in each group of eight rows that a warp stores and in each of the four rows that a
     # thread copies, n in each group of eight columns, and k in each group of eight of the first and of a later slab.
-    # A whole tile and a ragged one have more slabs than stages; 264 x 264 x 72 has tiles that are ragged only in k.
+    # A whole tile and a ragged one have more slabs than stages; 264 x 264 x 72 has tiles that are ragged only in k,
+    # and so is 128 x 128 x 48, by half a slab.
     check_sizes=[
         {"m": m, "n": n, "k": k}
         for m, n, k in (
             (128, 128, 160),
+            (128, 128, 48),
             (136, 120, 40),
             (264, 264, 72),
             (1, 8, 8),
