@@ -5,11 +5,14 @@ from __future__ import annotations
 import select
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import IO, TypeVar
 
-WAIT_MS = 500
-"""Milliseconds after which a wait looks whether Ctrl-C was pressed."""
+Item = TypeVar("Item")
+
+WAIT_SECONDS = 0.5
+"""The time after which a wait looks whether Ctrl-C was pressed."""
 
 
 @contextmanager
@@ -30,11 +33,19 @@ def without_interrupts() -> Iterator[None]:
 def wait_readable(stream: IO[bytes] | IO[str]) -> None:
     """Wait until a pipe has something to read, or is closed. Raises KeyboardInterrupt.
 
-    A read alone does not end on Ctrl-C if the signal arrives just before it, or if another thread receives it.
+    A read alone does not end on Ctrl-C if the signal arrives just before it, if another thread receives it, or if a
+    library has a handler of its own for the signal, as Polars does: the system then goes on reading (SA_RESTART).
     """
     if not hasattr(select, "poll"):
         return
     waiting = select.poll()
     waiting.register(stream, select.POLLIN)
-    while not waiting.poll(WAIT_MS):
+    while not waiting.poll(1000 * WAIT_SECONDS):
         pass
+
+
+def wait_for_item(queue: SimpleQueue[Item]) -> Item:
+    """The next item of a queue. Raises KeyboardInterrupt, also where `queue.get()` alone would not, as for a read."""
+    while True:
+        with suppress(Empty):
+            return queue.get(timeout=WAIT_SECONDS)

@@ -8,6 +8,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
+from ptxbench.interrupts import wait_for_item
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -97,7 +99,7 @@ class Threads:
                     future.add_done_callback(finished.put)
                 if intake.complete:
                     break
-                future = finished.get()
+                future = wait_for_item(finished)
                 number = numbers.pop(future)
                 intake.finish(number)
                 yield number, future.result()

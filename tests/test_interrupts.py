@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
+from queue import SimpleQueue
 
 import pytest
 
-from ptxbench.interrupts import wait_readable, without_interrupts
+from ptxbench.interrupts import wait_for_item, wait_readable, without_interrupts
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system has no signal masks")
 
@@ -33,6 +34,26 @@ def test_ctrl_c_that_another_thread_receives_ends_a_wait(mask):
     for timer in (interrupt, give_up):
         timer.join()
     os.close(write_end)
+
+
+def test_ctrl_c_ends_a_wait_for_an_item_if_the_system_restarts_waits():
+    queue = SimpleQueue()
+    interrupt = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    give_up = threading.Timer(20, queue.put, ["gave up"])
+    signal.siginterrupt(signal.SIGINT, False)  # as the handler of Polars
+    try:
+        for timer in (interrupt, give_up):
+            timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            wait_for_item(queue)
+    finally:
+        signal.siginterrupt(signal.SIGINT, True)
+    assert give_up.is_alive()
+    give_up.cancel()
+    for timer in (interrupt, give_up):
+        timer.join()
+    queue.put("item")
+    assert wait_for_item(queue) == "item"
 
 
 @pytest.mark.parametrize("content", [b"answer", b""])

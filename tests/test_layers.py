@@ -66,7 +66,7 @@ ALONE = {
     "interrupts": set(),
     "extras": {"errors"},
     "forks": set(),
-    "pool": set(),
+    "pool": {"interrupts"},
     "emulator": {"architecture", "cache", "errors", "forks", "interrupts", "tensor_map"},  # knows nothing of pairs
 }
 """Parts that may import these of ptxbench and nothing else."""

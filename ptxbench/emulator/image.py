@@ -99,7 +99,7 @@ class Image:
                 decode(image_array.array, image_array.encoded, result)
         if kept_variables is not None:
             kept_variables.update(
-                (name, changed_arrays.tobytes()) for name, changed_arrays in zip(self.variables, results, strict=False)
+                (name, content.tobytes()) for name, content in zip(self.variables, results, strict=False)
             )
 
     def note_touched(self, touched: TouchedMemory, arena: memory.Arena, stored: NDArray[np.int64] | None) -> None:
