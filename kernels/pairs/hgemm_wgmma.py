@@ -104,8 +104,8 @@ PAIR = Pair(
     exact_on_integers=True,  # sums of k products of at most 64
     # The first has more than twice as many slabs as stages, and ends within a tile and a slab in each direction.
     # Together the sizes let n end in each group of eight columns that a warp stores, m in both groups of eight rows,
-    # and k in each group of eight of a slab. In (127, 128, 32) only m is ragged, and in (128, 128, 48) only k, by half a
-    # slab.
+    # and k in each group of eight of a slab. In (127, 128, 32) only m is ragged, in (128, 128, 48) only k, by
+    # half a slab.
     check_sizes=[
         {"m": m, "n": n, "k": k}
         for m, n, k in (
