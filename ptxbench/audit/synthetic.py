@@ -22,9 +22,6 @@ from ptxbench.verdict.limits import rule_for
 from ptxbench.verdict.rows import Mode, RoundLogs, Row
 
 KERNELS = 24
-SUITES = 300
-"""Number of suites: 300 without a false alarm prove a true rate below 1 %."""
-
 ROUNDS = (5, 10)
 
 ENOUGH_ROUNDS = 10

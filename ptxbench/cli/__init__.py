@@ -146,7 +146,7 @@ def handle_error(error: BaseException) -> int:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         discard(sys.stdout)
-        return exit_with(f"Error: Cannot write the whole output:  {os.strerror(error.errno)}.", ExitStatus.USAGE)
+        return exit_with(f"Error: Cannot write the whole output: {os.strerror(error.errno)}.", ExitStatus.USAGE)
     if isinstance(error, MemoryError):
         return exit_with("Error: Not enough free memory.", ExitStatus.USAGE)
     if isinstance(error, Exception):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -264,6 +263,7 @@ def versions() -> dict[str, str | None]:
 
 
 compiled = cuda_c.translate
+sha256 = cuda_c.sha256
 
 
 def assembled(tool: Path, ptx: str, arch: str, options: Sequence[str] = (), *, keep: bool = True) -> tuple[bytes, str]:
@@ -392,7 +392,3 @@ def missing_entry(cubin: elf.Cubin, entry: str, source: Path, specifier: str = "
     if any(name.startswith(f"_Z{len(entry)}{entry}") for name in entries):
         return f"{source.name}: '{entry}' has a C++ name. Declare it extern \"C\" {specifier} void {entry}(...)."
     return f"{source.name} has no kernel '{entry}'; it has {', '.join(entries)}. Name it after its file."
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
