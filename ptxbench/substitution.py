@@ -38,6 +38,8 @@ UNARY: dict[type[ast.unaryop], Callable[[int], int]] = {ast.USub: operator.neg, 
 MOST_SHIFT = 63
 MOST = 1 << 64
 """Every literal of PTX is below."""
+MOST_NODES = 500
+"""The most nodes of the syntax tree of an expression: each of its operations is up to four."""
 
 ALLOWED = "An expression has knobs, whole numbers, parentheses and + - * // % << >> & | ^ ~"
 
@@ -93,12 +95,12 @@ def value(formula: str, knobs: Mapping[str, int]) -> int:
         tree = ast.parse(formula, mode="eval")
     except NOT_PYTHON:
         raise FormulaError(f"'{formula}' is not an expression. {ALLOWED}.") from None
+    if sum(1 for _ in ast.walk(tree)) > MOST_NODES:
+        raise FormulaError(f"'{formula[:60]}...' has too many parts. Write a shorter one.")
     try:
         return evaluate(tree.body, formula, knobs)
     except ZeroDivisionError:
         raise FormulaError(f"'{formula}' divides by 0.") from None
-    except RecursionError:
-        raise FormulaError(f"'{formula[:60]}...' has too many parts. Write a shorter one.") from None
 
 
 def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:

@@ -71,6 +71,7 @@ REFUSED = [
     ("(1 << 40) * (1 << 40)", "does not fit in 64 bits"),
     ("(" * 5000 + "A" + ")" * 5000, "is not an expression"),
     ("A" + " + A" * 2000, "has too many parts"),
+    ("~" * 400 + "A", "has too many parts"),
 ]
 
 

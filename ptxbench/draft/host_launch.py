@@ -21,6 +21,10 @@ SIZES = {"char": 1, "short": 2, "half": 2, "__half": 2, "int": 4, "unsigned": 4,
 OPERATORS = ("+", "-", "*", "/", "%", "(", ")")
 DEEPEST = 20
 """The most names that are followed one after the other."""
+MOST_WORDS = 200
+"""The most numbers, names and operators of an expression that is followed."""
+MOST_CHARACTERS = 2000
+"""The longest expression with the values of its names in place of them, which names of names may double each time."""
 
 
 class UnknownError(Exception):
@@ -119,8 +123,8 @@ def values(code: Sequence[Token]) -> dict[str, Sequence[Token] | None]:
                 add(macro["name"], [*tokens(macro["value"])])
         elif token.kind == "word" and at + 1 < len(code):
             after = code[at + 1].text
-            end = next((index for index in range(at + 1, len(code)) if code[index].text == ";"), len(code))
             if after == "=" and code[at + 2].text != "=" and at and code[at - 1].text not in (".", ">"):
+                end = next((index for index in range(at + 1, len(code)) if code[index].text == ";"), len(code))
                 add(token.text, split(code[at + 2 : end])[0] if code[at + 2 : end] else ())
             elif after in ("(", "{") and is_dim3(code, at):
                 add(token.text, code[at + 1 : matching(code, at + 1) + 1])
@@ -186,7 +190,11 @@ class CReader:
             else:
                 raise UnknownError
             at += 1
-        return " ".join(words)
+            if len(words) > MOST_WORDS:
+                raise UnknownError
+        if len(text := " ".join(words)) > MOST_CHARACTERS:
+            raise UnknownError
+        return text
 
     def word(self, name: str, depth: int) -> str:
         if name in self.dimensions:
