@@ -259,7 +259,7 @@ def load_config(path: Path | None = None) -> GateConfig:
 def default_file() -> Path | None:
     """The file of the current folder that has rules. Raises UsageError if both have, because one would be ignored."""
     own_file, project = Path(NAME), Path(PROJECT)
-    # lexists: a broken link has rules that nobody could read, and the defaults might be less strict
+    # lexists: a broken link may have had rules, and the defaults might be less strict
     has_own = os.path.lexists(own_file)
     in_project = os.path.lexists(project) and "ptxbench" in tool_tables(read_text(project, UsageError), PROJECT)
     if has_own and in_project:
