@@ -202,21 +202,21 @@ def flops_of_cta(pair: Pair, size: Size) -> float:
 
 def with_short_ctas(pair: Pair, size: Size) -> Size | None:
     """The size with dimensions halved until a CTA has no more than LONG_FLOPS; None if that does not help."""
-    while (flops := flops_of_cta(pair, size)) > LONG_FLOPS:
-        fewer = [half for half in halves(pair, size) if flops_of_cta(pair, half) < flops]
-        if not fewer:
-            return None
-        size = min(fewer, key=lambda half: flops_of_cta(pair, half))
-    return size
+    return halved_until(pair, size, partial(flops_of_cta, pair), LONG_FLOPS)
 
 
 def at_most(pair: Pair, size: Size, most: int) -> Size | None:
     """A size whose arrays take no more bytes, with dimensions halved as often as that needs; None if there is none."""
-    while (taken := array_bytes(pair, size)) > most:
-        smaller = [half for half in halves(pair, size) if array_bytes(pair, half) < taken]
+    return halved_until(pair, size, partial(array_bytes, pair), most)
+
+
+def halved_until(pair: Pair, size: Size, measure: Callable[[Size], float], most: float) -> Size | None:
+    """The size with dimensions halved, each time the one that lowers the measure most, until it is at most `most`."""
+    while (before := measure(size)) > most:
+        smaller = [half for half in halves(pair, size) if measure(half) < before]
         if not smaller:
             return None
-        size = min(smaller, key=lambda half: array_bytes(pair, half))
+        size = min(smaller, key=measure)
     return size
 
 
