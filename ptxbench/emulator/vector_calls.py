@@ -154,7 +154,7 @@ class Uses:
 
     def note(self, number: int, line: Line) -> None:
         tokens, kind = line.tokens, line.shape.kind
-        for token in tokens:  # also numbers, which nobody looks up
+        for token in tokens:  # also numbers, which are never looked up
             self.last[token] = number
             self.count[token] = self.count.get(token, 0) + 1
         if kind == "write":
