@@ -46,6 +46,11 @@ class Footprint:
         """Whether the CTA was stopped because it took too long, or waits for another."""
         return self.ended in (FuelExhausted.__name__, Deadlock.__name__)
 
+    @property
+    def fails(self) -> bool:
+        """Whether the CTA ended with an error other than that it takes too long, or waits for another."""
+        return self.ended != "" and not self.is_part
+
     def difference(self, other: Footprint) -> str | None:
         """What differs from the footprint of a kernel of the pair, in words; None if nothing does. What is only a part
         of a footprint must be in the other one."""

@@ -149,10 +149,12 @@ class Candidate:
         return first
 
     def falls_short(self, size: Size, than: Size) -> str | None:
-        """Whether the last CTA reaches a smaller part of an array than at the size `than`, in words. Of an array that
-        the pair's last CTA uses, it must reach some."""
+        """Whether the last CTA fails, or reaches a smaller part of an array than at the size `than`, in words. Of an
+        array that the pair's last CTA uses, it must reach some."""
         needed = self.pairs.of_variant(next(iter(self.pairs.kernels)), size)
         for one, here, there in zip(needed, self.of_cta(size, CTAS[0]), self.of_cta(than, CTAS[0]), strict=False):
+            if here.fails and not one.fails:
+                return f"ends with {here.ended}, unlike that of the pair's kernels"
             shares, shares_there = here.reach(), there.reach()
             for name in (name for name, pages in one.pages.items() if pages and not here.is_part):
                 if shares[name] == 0 or shares[name] < REACHED * shares_there[name]:

@@ -154,6 +154,12 @@ def test_of_other_work_for_the_ctas_it_is_known_how_far_it_reaches(copies):
 
 
 @needs_pages
+def test_a_cta_with_other_work_must_not_fail_at_a_large_size(copies):
+    found = copies.difference(kernel(HALVES + "setp.ge.u32 %far, %i, 0x400000; @%far trap;"), launched)
+    assert found.words == "ends with KernelTrap, unlike that of the pair's kernels"
+
+
+@needs_pages
 def test_of_work_that_goes_less_far_at_small_sizes_too_nothing_is_known(copies):
     """From 50,176 elements on, all CTAs have their half as far from the start."""
     near = "setp.gt.u32 %far, %grid, 196; @%far shr.u32 %block, %block, 1;" + OF_BLOCK
