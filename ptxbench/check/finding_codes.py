@@ -232,7 +232,7 @@ CODES = {
         Code("member-mask", "sanitizer", ERROR,
              "A lane executes a warp-wide instruction without being in its mask, or the other way round.",
              "Use a mask with exactly the lanes that execute it."),
-        Code("schedule", "sanitizer", ERROR,
+        Code("schedule", "sanitizer repeats", ERROR,
              "The results change with the order in which the warp's lanes run.",
              "Add the missing bar.warp.sync or barrier."),
         Code("stray-prefetch", "sanitizer", WARNING,

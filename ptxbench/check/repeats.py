@@ -60,10 +60,12 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
 def everything_varied(
     launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
 ) -> Iterator[Finding]:
-    """Launches in which addresses, memory, registers, NaNs, approximate results and the order of the CTAs vary."""
+    """Launches in which addresses, memory, registers, NaNs, approximate results, and the order of the lanes and of the
+    CTAs vary."""
     drawn = launcher.suite.drawn("variations")
     for number, order in enumerate(ROUNDS):
-        yield from varied(launcher, case, first, aspects(drawn, number, order, approximate=number == 0))
+        varying = aspects(drawn, number, order, approximate=number == 0, lanes=number == 1)
+        yield from varied(launcher, case, first, varying)
 
 
 def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:

@@ -42,9 +42,15 @@ def hardware(words: str, **seeds: int) -> Aspect:
 
 
 def aspects(
-    drawn: random.Random, number: int = 0, order: CtaOrder = "usual", *, approximate: bool = False
+    drawn: random.Random,
+    number: int = 0,
+    order: CtaOrder = "usual",
+    *,
+    approximate: bool = False,
+    lanes: bool = False,
 ) -> tuple[Aspect, ...]:
-    """Everything that varies in launch `number`: the CTAs in this order, approximate instructions if requested."""
+    """Everything that varies in launch `number`: the CTAs in this order; approximate instructions, and the order of the
+    lanes, if requested."""
     seed = EXTREMES * drawn.getrandbits(30) + number % EXTREMES
     poison = drawn.choice((0x00, 0x5A, drawn.randrange(1, 0xFF)))
     varying = [
@@ -61,6 +67,9 @@ def aspects(
     ]
     if order != "usual":
         varying.insert(0, Aspect("depends-on-threads", ORDERS[order], LaunchOptions(ctas=order)))
+    if lanes:
+        words = "with one half of each warp before the other half"
+        varying.insert(0, Aspect("schedule", words, LaunchOptions(variation=Variation(lanes=seed))))
     if approximate:
         words = "with approximate instructions off by as much as the PTX ISA allows"
         varying.insert(0, hardware(words, approximate=seed))

@@ -144,7 +144,7 @@ def run(
         1 if pending_stores else threads or most_threads or usable_cores(),
         min(FUEL if fuel is None else fuel, MOST_FUEL),
         arch,
-        "sanitize" if sanitize else "plain",
+        "sanitize" if sanitize else "plain" if variation.lanes is None else "adversarial",
         ctas=ctas,
         placement=placement,
         variation=variation,

@@ -42,13 +42,15 @@ class Variation:
     `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: sign and payload of the
     NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that depend on the GPU, the driver or the
     time, and the lane that elect.sync elects. `memory`: the initial contents of shared and local memory, the heap and
-    unwritten registers.
+    unwritten registers. `lanes`: with any seed, one half of each warp runs before the other half, and the warps of a
+    CTA from last to first.
     """
 
     approximate: int | None = None
     nans: int | None = None
     registers: int | None = None
     memory: int | None = None
+    lanes: int | None = None
 
 
 NO_VARIATION = Variation()

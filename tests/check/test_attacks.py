@@ -26,6 +26,16 @@ LAUNDERED = """.shared .u64 kept[256];
     mov.u32 %slot, kept;
     mad.lo.u32 %slot, %number, 8, %slot;
 """
+SUM_OF_HALVES = "shfl.sync.bfly.b32  %other, %sum, 16, 31, 0xffffffff;"
+BY_VOLATILE = """.shared .f32 kept[256];
+    .reg .u32 %mine, %others;
+    xor.b32 %others, %thread, 16;
+    mov.u32 %mine, kept;
+    mad.lo.u32 %others, %others, 4, %mine;
+    mad.lo.u32 %mine, %thread, 4, %mine;
+    st.volatile.shared.f32 [%mine], %sum;
+    ld.volatile.shared.f32 %other, [%others];
+"""
 
 
 def broken(pair, *changes):
@@ -53,6 +63,9 @@ REJECTED = [
                        "ld.volatile.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
                        "    st.volatile.global.u32 [%bin_at], %bin;")],
      "repeats depends-on-threads"),
+    # lanes exchange sums through volatile shared memory and hope that all of their warp are as far, which is so if
+    # they run together; the sum by an atomic has other bits in another order anyway
+    ("reduce_sum", [(SUM_OF_HALVES, BY_VOLATILE)], "repeats schedule"),
     # shared memory that is zero by luck; counts that some warps have not finished
     ("histogram256", [("st.shared.u32  [%own], 0;\n", "")], "results wrong-result"),
     ("histogram256", [("COUNTED:\n    bar.sync            0;", "COUNTED:")], "results wrong-result"),
