@@ -12,6 +12,7 @@ import re
 import tomllib
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -100,8 +101,7 @@ def parse_json(text: str, name: str) -> Any:
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
         if len(table) < len(pairs):
-            names = [key for key, _ in pairs]
-            twice = next(key for i, key in enumerate(names) if key in names[:i])
+            twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
             raise ResultError(f"{name}: an object has two keys {display_value(twice)}: expected one.")
         return table
 
@@ -155,8 +155,9 @@ def too_large(text: str, name: str, literal: str, limit: str) -> ResultError:
 
 def with_line(text: str, name: str, literal: str) -> str:
     """`name` with the line on which the literal first occurs outside of strings."""
-    bare = re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', text)
-    match = re.search(rf"(?<![\w.+-]){re.escape(literal)}(?![\w.])", bare)
+    bare = re.sub(r'"(?:[^"\\\n]++|\\.)*+"?', '""', text)  # also without an end, so that each is read only once
+    start, end = literal[:MOST_SHOWN], "" if literal[MOST_SHOWN:] else r"(?![\w.])"  # a long pattern takes seconds
+    match = re.search(rf"(?<![\w.+-]){re.escape(start)}{end}", bare)
     return f"{name}:{bare.count(chr(10), 0, match.start()) + 1}" if match else name
 
 
