@@ -15,9 +15,9 @@ from ptxbench.check.timed import Timing
 from ptxbench.discovery import choose_pairs, load
 from ptxbench.errors import UsageError
 from ptxbench.runner import plan_pairs
-from ptxbench.toolchain import versions
-from ptxbench.toolchain.nvrtc import names_file
-from ptxbench.toolchain.trial import chosen_targets
+from ptxbench.toolchain import locate, versions
+from ptxbench.toolchain.nvrtc import names_file, no_flag
+from ptxbench.toolchain.trial import chosen_targets, known_targets
 
 USUAL_TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 """One GPU of each generation; all targets of ptxas would take four times as long."""
@@ -47,7 +47,7 @@ def request(
 ) -> tuple[CheckTask, Timing | None]:
     """What to do with every candidate; `targets` are patterns. Raises UsageError and the errors of the pair."""
     if arch:
-        architecture.require(arch)
+        require_known(arch)
     names = choose_pairs(kernels, [pair])
     if len(names) != 1:
         raise UsageError(f"'{pair}' matches {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
@@ -65,6 +65,9 @@ def request(
         raise UsageError(
             "--flag cannot be timed: a run compiles all CUDA C with the same options. Use --backend emulator."
         )
+    for flag in flags:
+        if reason := no_flag(flag):
+            raise UsageError(f"--flag {flag} cannot be used. {reason}.")
     if file_flag := next((flag for flag in flags if names_file(flag)), None):
         raise UsageError(f"--flag {file_flag} names a file or a folder; a candidate may read only CUDA's headers.")
     used_seed = new_seed() if seed is None else seed
@@ -74,6 +77,16 @@ def request(
         names[0], kernels, arch or loaded.arch(device_arch, any_gpu=not timed), used_seed, settings, limits
     )
     return task, Timing(opened_backend, kernels, tuple(sizes), rounds, used_seed) if timed else None
+
+
+def require_known(arch: str) -> None:
+    """Raises UsageError for an architecture that ptxas, if it is installed, does not know: no candidate is at fault."""
+    architecture.require(arch)
+    tool = locate.program("ptxas")
+    if tool and arch not in known_targets(tool):
+        raise UsageError(
+            f"ptxas {locate.version(tool)} does not know the architecture '{arch}'; name another with --arch."
+        )
 
 
 def targets_of(patterns: Sequence[str]) -> tuple[str, ...]:

@@ -62,6 +62,11 @@ def names_file(flag: str) -> bool:
     return bool(OF_FILES.match(flag))
 
 
+def no_flag(flag: str) -> str:
+    """Why no variant may have this option, as a sentence; empty if it may."""
+    return next((why for pattern, why in NO_FLAGS.items() if re.match(pattern, flag)), "")
+
+
 def find() -> Path:
     """The path of NVRTC's library. Raises ToolMissing if there is none."""
     if sys.platform == "darwin":
@@ -159,9 +164,8 @@ def attempt(
     Raises ToolMissing if NVRTC does not work; CompileError if its process dies; PairError for a flag of NO_FLAGS.
     """
     for flag in flags:
-        for pattern, why in NO_FLAGS.items():
-            if re.match(pattern, flag):
-                raise PairError(f"{path.name} cannot be compiled with {flag}. {why}.")
+        if reason := no_flag(flag):
+            raise PairError(f"{path.name} cannot be compiled with {flag}. {reason}.")
     flags, expressions = split(flags)
     options = options_for(arch, flags)
     if contained:

@@ -77,12 +77,8 @@ FORM = " ".join(field.name for kind in (TargetTrial, Requirement) for field in d
 """The format of a record in the cache: a record with other fields is from another version."""
 
 
-def targets() -> tuple[str, ...]:
-    """Every target of ptxas from sm_75 on; targets with a suffix follow their plain form.
-
-    Raises ToolMissing without ptxas.
-    """
-    tool = assembler()
+def known_targets(tool: Path) -> list[str]:
+    """Every target that this ptxas lists."""
     key = ("targets", locate.version(tool))
 
     def listed() -> bytes:
@@ -90,8 +86,16 @@ def targets() -> tuple[str, ...]:
             sorted(set(re.findall(rf"'({architecture.PATTERN})'", locate.described(tool, "--help").stdout)))
         ).encode()
 
-    names = cache.remember(key, listed).decode().split()
-    supported = [name for name in names if architecture.number(name) >= OLDEST]
+    return cache.remember(key, listed).decode().split()
+
+
+def targets() -> tuple[str, ...]:
+    """Every target of ptxas from sm_75 on; targets with a suffix follow their plain form.
+
+    Raises ToolMissing without ptxas.
+    """
+    tool = assembler()
+    supported = [name for name in known_targets(tool) if architecture.number(name) >= OLDEST]
     if not supported:
         raise ToolMissing(f"{tool} --help lists no target. Reinstall it: {locate.INSTALL}.")
     return tuple(

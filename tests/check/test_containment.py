@@ -315,6 +315,14 @@ def test_options_that_name_files_are_recognised():
     assert [nvrtc.names_file(option) for option, _ in OPTIONS] == [wanted for _, wanted in OPTIONS]
 
 
+@pytest.mark.parametrize("option", ["--arch=sm_90f", "--flag=--maxrregcount=32"])
+def test_an_option_that_no_kernel_could_be_built_with_is_an_error_of_usage(capsys, tmp_path, option):
+    path = tmp_path / "candidate.cu"
+    path.write_text(HONEST_CU)
+    assert main(["check", str(path), "--pair", "triad", "--backend", "emulator", option]) == 2
+    assert option.rpartition("=")[2] in capsys.readouterr().err
+
+
 def test_an_option_that_names_a_file_is_an_error_of_usage(capsys, tmp_path):
     path = tmp_path / "candidate.cu"
     path.write_text(HONEST_CU)
