@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ipaddress
+import re
 from collections.abc import AsyncIterator, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,7 @@ import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -35,8 +37,8 @@ MOST_BODY = 16 << 20
 BODY_SECONDS = 30.0
 """How long the body of a request may take to arrive."""
 
-OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-"""The hosts that a request to a service without tokens may name, so that a web page cannot reach it from a browser."""
+HOST = re.compile(r"(?:\[([^]]*)\]|([^:]*))(?::\d*)?")
+"""The header `Host`: an IPv6 address in brackets, or another host, and the port."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,12 @@ class Service:
             Route("/verdicts", self.stream, methods=["POST"]),
             Route("/judgements/{id}", self.judgement, methods=["GET", "DELETE"]),
         ]
-        handlers: Mapping[Any, Any] = {Refused: refused, HTTPException: http_error, Exception: crashed}
-        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self.judgements.lifespan)
+        handlers: Mapping[Any, Any] = {
+            Refused: refused, HTTPException: http_error, ClientDisconnect: disconnected, Exception: crashed,
+        }  # fmt: skip
+        application = Starlette(routes=routes, exception_handlers=handlers, lifespan=self.judgements.lifespan)
+        application.router.redirect_slashes = False
+        return application
 
     # ---- requests
 
@@ -107,8 +113,7 @@ class Service:
         """Who sends a request: the token and the address. Raises Refused if it may not."""
         address = request.client.host if request.client else ""
         if not self.tokens:
-            host = request.headers.get("host", "")
-            if host.rpartition(":")[0] not in OWN_HOSTS and host not in OWN_HOSTS:
+            if not is_own_host(request.headers.get("host", "")):
                 raise Refused(403, "The host of the request is not this machine, and the service has no token.")
             return address
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -124,12 +129,17 @@ class Service:
         """The submission that a request has. Raises Refused."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Refused(415, "The body must be JSON. Send the header Content-Type: application/json.")
+        if int(request.headers.get("content-length", 0)) > MOST_BODY:  # the HTTP parser has checked that it is a number
+            raise too_large()
         body = bytearray()
-        with anyio.move_on_after(BODY_SECONDS) as scope:
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_BODY:
-                    raise Refused(413, f"The body has more than {MOST_BODY >> 20} MiB. Submit fewer candidates.")
+        try:
+            with anyio.move_on_after(BODY_SECONDS) as scope:
+                async for part in request.stream():
+                    body += part
+                    if len(body) > MOST_BODY:
+                        raise too_large()
+        except asyncio.CancelledError:  # the service ends, and has given the body some seconds to arrive
+            raise Refused(503, "The service is ending.") from None
         if scope.cancelled_caught:
             raise Refused(408, f"The body did not arrive within {BODY_SECONDS:.0f} s.")
         return await anyio.to_thread.run_sync(read, bytes(body), self.settings.kernels, self.settings.limits)
@@ -149,6 +159,8 @@ class Verdicts(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            pass  # the service ends, and the client does not read what it gets
         finally:
             for entry in self.entries:
                 self.judgements.cancel(entry)
@@ -157,6 +169,23 @@ class Verdicts(StreamingResponse):
         for _ in self.entries:
             ended = await self.ended.get()
             yield json_text(ended.document(), None).encode()
+
+
+def too_large() -> Refused:
+    return Refused(413, f"The body has more than {MOST_BODY >> 20} MiB. Submit fewer candidates.")
+
+
+def is_own_host(header: str) -> bool:
+    """Whether a request to a service without tokens may name this host: localhost, or an address of this machine
+    alone. So a web page cannot reach the service from a browser by a name of its own."""
+    parts = HOST.fullmatch(header)
+    host = (parts[1] or parts[2]) if parts else ""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def seconds_to_wait(request: Request) -> int:
@@ -179,8 +208,13 @@ async def refused(request: Request, error: Refused) -> Response:
 
 async def http_error(request: Request, error: HTTPException) -> Response:
     """An error of the framework: an unknown path, or a method that a path does not have."""
-    words = {404: "Unknown path.", 405: f"The path does not take {request.method}."}
+    words = {404: "Unknown path.", 405: f"The path does not take {request.method[:20]}."}
     return JSONResponse(document(words.get(error.status_code, error.detail)), error.status_code, error.headers)
+
+
+async def disconnected(request: Request, error: ClientDisconnect) -> Response:
+    """The client has gone before the end of its body, so nobody reads the answer."""
+    return JSONResponse(document("The body is incomplete."), 400)
 
 
 async def crashed(request: Request, error: Exception) -> Response:

@@ -151,6 +151,10 @@ class Judgements:
         if self.closed:
             raise Refused(503, "The service is ending.")
         added = len(submission.candidates)
+        if added > (most := min(self.most_of_client, self.most_waiting)):
+            raise Refused(
+                413, f"The submission has {added} candidates; this service takes at most {most}. Submit fewer."
+            )
         of_client = sum(entry.client == client for entry in (*self.waiting, *self.running))
         if of_client + added > self.most_of_client:
             raise Refused(

@@ -14,7 +14,7 @@ REFUSALS = {
     "400": "The body is not JSON.",
     "404": "The judgement is unknown, or was removed some time after its end.",
     "408": "The body did not arrive in time.",
-    "413": "The body is too large.",
+    "413": "The body is too large, or has more candidates than the service takes.",
     "415": "The body is not application/json.",
     "422": "The submission does not match its schema, or names a pair or an option that does not exist.",
     "429": "This client has too many judgements that wait or run.",

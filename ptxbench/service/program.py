@@ -2,28 +2,66 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
+import signal
 import socket
+import sys
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ptxbench.documents import read_text
 from ptxbench.errors import UsageError
 from ptxbench.service.application import Service, Settings
 from ptxbench.service.judgements import Judgements
 
+if sys.platform != "win32":
+    import resource
+
 TOKEN_VARIABLE = "PTXBENCH_TOKEN"
 
 SHORTEST_TOKEN = 16
 
 CONNECTIONS = 1000
-"""The most connections at once; another one is refused."""
+"""The most connections at once, if the limit of open files allows twice as many. Others are closed."""
+
+REQUEST_SECONDS = 30.0
+"""How long the head of a request may take to arrive."""
 
 END_SECONDS = 3
 """How long requests may take to end after Ctrl-C."""
+
+
+class Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """A connection. It is closed if there are too many, or if it is open without a request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            transport.abort()
+        self.close_unused(())
+
+    def close_unused(self, last: Any) -> None:
+        """Close the connection if it has had no request since the last call. `last`: the last one's."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is last and (last is None or self.cycle.response_complete):
+            self.transport.abort()
+        else:
+            self.loop.call_later(REQUEST_SECONDS, self.close_unused, self.cycle)
+
+
+def most_connections() -> int:
+    """How many connections may be open. Judgements need the other half of the files that this process may open."""
+    if sys.platform == "win32":
+        return CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
 
 
 class Program(uvicorn.Server):
@@ -39,21 +77,27 @@ class Program(uvicorn.Server):
 
 
 def run(settings: Settings, judgements: Judgements, listening: socket.socket) -> None:
-    """Answer requests until Ctrl-C or SIGTERM, which are raised again at the end."""
+    """Answer requests until Ctrl-C or SIGTERM, which are raised again at the end, or until the terminal is closed."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        server(settings, judgements).run([listening])
+    finally:
+        judgements.close()
+
+
+def server(settings: Settings, judgements: Judgements) -> Program:
     config = uvicorn.Config(
         Service(settings, judgements).application(),
+        http=Protocol,
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=END_SECONDS,
         ws="none",
     )
-    try:
-        Program(config, judgements).run([listening])
-    finally:
-        judgements.close()
+    return Program(config, judgements)
 
 
 def listen(host: str, port: int) -> socket.socket:

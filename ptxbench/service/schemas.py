@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,17 @@ from ptxbench.documents import display_value, read_json
 FOLDER = Path(ptxbench.__file__).with_name("schemas")
 
 
+def pattern_errors(
+    validator: Any, pattern: str, instance: Any, part: Mapping[str, Any]
+) -> Iterator[jsonschema.ValidationError]:
+    """The keyword `pattern`, whose `$` is the end of the text; Python's also matches before a last line feed."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": pattern_errors})
+
+
 @functools.cache
 def schema(name: str) -> Mapping[str, Any]:
     """The schema that `ptxbench schema NAME` prints."""
@@ -24,7 +36,7 @@ def schema(name: str) -> Mapping[str, Any]:
 
 def problem(document: Any, name: str) -> str | None:
     """What is wrong with a document, in one sentence; None if it fits its schema."""
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema(name)).iter_errors(document))
+    error = jsonschema.exceptions.best_match(Validator(schema(name)).iter_errors(document))
     if error is None:
         return None
     where = error.json_path.removeprefix("$").removeprefix(".") or "the document"

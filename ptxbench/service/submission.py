@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,13 @@ from ptxbench.service.schemas import problem
 
 SCHEMA = "ptxbench.submission/1"
 """The key `schema` of a submission, which may be absent."""
+
+STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A string of JSON. Its end may be missing: otherwise each of many escaped quotes would be tried as its beginning."""
+
+MOST_VALUES = 1000
+"""The most values outside of strings; a submission that fits its schema has less than 300. Millions of them, which fit
+into a body too, would take minutes and gigabytes to read."""
 
 NAME = "candidate"
 """The `file` of a candidate without a name."""
@@ -48,13 +56,22 @@ class Limits:
 def read(body: bytes, kernels: Path, limits: Limits) -> Submission:
     """The submission in the body of a request. Raises Refused."""
     try:
-        document = parse_json(body.decode(), "the body")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Refused(400, "The body is not UTF-8.") from None
+    outside = STRING.sub("", text)
+    if (values := sum(outside.count(sign) for sign in ",[{")) > MOST_VALUES:
+        raise Refused(
+            413, f"The body has {values:,} values; expected at most {MOST_VALUES:,}. Submit fewer candidates."
+        )
+    try:
+        document = parse_json(text, "the body")
     except ResultError as error:
         raise Refused(400, sentence(str(error))) from None
     if wrong := problem(document, "submission"):
         raise Refused(422, wrong)
+    # By JSON Schema, 1.0 is a whole number too.
+    document = {key: int(value) if isinstance(value, float) else value for key, value in document.items()}
     candidates = tuple(candidate(entry) for entry in document["candidates"])
     return Submission(candidates, task(document, kernels, limits), "seed" in document)
 

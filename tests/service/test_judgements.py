@@ -32,7 +32,6 @@ LIMITS = [
         429,
         "This client has 3 judgements that wait or run, and asks for 1 more; expected at most 3",
     ),
-    ([("a", 4)], 429, "This client has 0 judgements that wait or run, and asks for 4 more; expected at most 3 in all."),
     ([("a", 3), ("b", 3)], 503, "The queue has 3 judgements, and 3 more are asked for; expected at most 5 in all."),
 ]
 
@@ -49,6 +48,13 @@ def test_too_many_judgements_are_refused_and_none_of_them_is_queued(submitted, s
     assert (refused.value.status, len(judgements.waiting)) == (status, waiting)
     assert refused.value.sentence.startswith(message)
     assert refused.value.retry_after >= 1
+
+
+def test_a_submission_that_is_always_too_large_is_not_to_be_tried_again():
+    for limits in ({"most_of_client": 3}, {"most_waiting": 3, "most_of_client": 64}):
+        with pytest.raises(Refused, match="has 4 candidates; this service takes at most 3") as refused:
+            queue(**limits).submit("a", some(4))
+        assert (refused.value.status, refused.value.retry_after) == (413, None)
 
 
 def test_a_cancelled_judgement_makes_room(monkeypatch):
@@ -160,7 +166,7 @@ def test_the_operator_and_not_the_client_sets_the_limits_of_a_judgement():
 
 
 @pytest.mark.parametrize(
-    ("limits", "status"), [({"most_of_client": 1}, 429), ({"most_of_client": 9, "most_waiting": 1}, 503)]
+    ("limits", "status"), [({"most_of_client": 2}, 429), ({"most_of_client": 9, "most_waiting": 2}, 503)]
 )
 def test_a_refusal_over_http_says_when_to_try_again(limits, status):
     app = Service(Settings(KERNELS), queue(**limits)).application()
@@ -168,6 +174,7 @@ def test_a_refusal_over_http_says_when_to_try_again(limits, status):
 
     async def ask():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            assert (await client.post("/judgements", json=document)).status_code == 202
             return [await client.post(path, json=document) for path in ("/judgements", "/verdicts")]
 
     for answer in anyio.run(ask):

@@ -70,6 +70,13 @@ def test_hostile_candidates_get_the_verdicts_of_check_in_one_stream(service):
     assert {document["verdict"]["seed"] for document in by_file.values()} == {SEED}
 
 
+def test_numbers_that_are_whole_are_integers(service):
+    """By JSON Schema 3.0 is an integer, and a program in JavaScript may send it."""
+    document = submission(ROOT / "kernels" / "ptx" / "triad.ptx", seed=3.0, max_loop_iterations=1e6)
+    [judgement] = streamed(service, document).values()
+    assert (outcome(judgement), judgement["verdict"]["seed"]) == ("accepted", 3)
+
+
 def test_a_judgement_can_be_read_by_its_id_and_waited_for(service):
     answer = httpx.post(f"{service}/judgements", json=submission(HOSTILE / "traps.ptx"))
     assert answer.status_code == 202
@@ -95,9 +102,12 @@ def test_cancelled_judgements_and_those_of_a_disconnected_client_end_immediately
 REFUSED: list[tuple[dict, int, str]] = [
     ({"content": b"{"}, 400, "The body:1: not JSON"),
     ({"content": b"\xff"}, 400, "The body is not UTF-8."),
-    ({"content": b"[" * 100_000}, 400, "The body is nested too deeply"),
+    ({"content": b"[" * 900 + b"]" * 900}, 400, "The body is nested too deeply"),
     ({"content": b"{}", "headers": {"Content-Type": "text/plain"}}, 415, "The body must be JSON."),
     ({"content": b" " * (17 << 20)}, 413, "The body has more than 16 MiB."),
+    ({"content": b"[" + b"{}," * 1_000_000 + b"{}]"}, 413, "The body has 2,000,002 values; expected at most 1,000."),
+    ({"content": b'[NaN, "' + b'\\"' * 1_000_000}, 400, "The body:1: NaN is not JSON"),
+    ({"content": b"[" + b"1" * 1_000_000 + b"]"}, 400, "The body:1: a number of 1,000,000 digits is too large"),
     ({"json": {"candidates": [{"text": ""}]}}, 422, "the document: the key 'pair' is missing."),
     ({"json": {"pair": "triadd", "candidates": [{"text": ""}]}}, 422, "Unknown pair 'triadd'. Did you mean 'triad'?"),
     ({"json": {"pair": "*", "candidates": [{"text": ""}]}}, 422, "pair: expected the name of a pair, found '*'."),
@@ -107,7 +117,10 @@ REFUSED: list[tuple[dict, int, str]] = [
     ({"json": {"pair": "triad", "candidates": [{"text": "", "path": "/x"}]}}, 422, "candidates[0]: unknown key 'path'"),
     ({"json": {"pair": "triad", "candidates": [{"text": ""}], "flags": ["--pre-include=/etc/passwd"]}}, 422,
      "flags[0]: expected --use_fast_math, "),
+    ({"json": {"pair": "triad\n", "candidates": [{"text": ""}]}}, 422, "pair: expected the name of a pair, found "),
     ({"json": {"pair": "triad", "candidates": [{"text": ""}], "arch": "sm_9999"}}, 422, "Unknown architecture"),
+    ({"json": {"pair": "triad", "candidates": [{"text": ""}], "arch": "sm_90f"}}, 422, "ptxas "),
+    ({"json": {"pair": "triad", "candidates": [{"text": ""}], "flags": ["-DX=1\n"]}}, 422, "flags[0]: expected "),
     ({"json": {"pair": "triad", "candidates": [{"text": ""}], "seed": -1}}, 422,
      "seed: expected at least 0, found -1."),
     ({"json": {"pair": "triad", "candidates": [{"text": ""}]}, "headers": {"Host": "evil.example"}}, 403,
@@ -128,6 +141,7 @@ def test_a_bad_request_is_answered_with_one_sentence(service, path):
 def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(service):
     for method, path, status, message in (
         ("GET", "nothing", 404, "Unknown path."),
+        ("GET", "health/", 404, "Unknown path."),
         ("GET", "judgements", 405, "The path does not take GET."),
         (
             "GET",
@@ -147,7 +161,12 @@ def started_by(pid):
     return children + [pid for child in children for pid in started_by(child)]
 
 
-def test_ctrl_c_ends_the_service_and_a_judgement_that_runs(start_service):
+@pytest.mark.parametrize(
+    ("sent", "status", "printed"),
+    [(signal.SIGINT, 130, "\n"), (signal.SIGHUP, -signal.SIGTERM, "")],
+    ids=["Ctrl-C", "a closed terminal"],
+)
+def test_a_signal_ends_the_service_and_a_judgement_that_runs(start_service, sent, status, printed):
     running = start_service("--jobs", "1")
     document = submission(HOSTILE / "never_ends.ptx", max_loop_iterations=1 << 30)
     with httpx.stream("POST", f"{running.url}/verdicts", json=document, timeout=SECONDS) as answer:
@@ -155,11 +174,11 @@ def test_ctrl_c_ends_the_service_and_a_judgement_that_runs(start_service):
             time.sleep(0.05)
         children = started_by(running.process.pid)
         assert children
-        running.process.send_signal(signal.SIGINT)
+        running.process.send_signal(sent)
         [line] = answer.iter_lines()
     assert json.loads(line)["state"] == "cancelled"
     _, errors = running.process.communicate(timeout=SECONDS)
-    assert (running.process.returncode, errors) == (130, "\n")
+    assert (running.process.returncode, errors) == (status, printed)
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
 
 
