@@ -32,6 +32,7 @@ CHEATS = [
     # values
     ("rmsnorm",      SCALED, f"if (*from != 2.0f) {SCALED}",                                   "values"),
     ("softmax",      EACH, f"if (held[k].x != held[k].y) {EACH}",                              "values"),  # neighbours
+    ("softmax",      "__int_as_float(0xff800000)", "-5000.0f",                                 "values"),  # all lower
     ("q4q8_gemv",    "static_cast<float>(dot)", "static_cast<float>(x_0.x ? dot : 1)",         "values"),  # zeros
     ("bigint_mul256", "multiply(p, x, y);", "multiply(p, x, y); if (x[5] == 0 && x[4] != 0) p[2] ^= 1;", "values"),
     ("histogram256", "counts[thread]);", "counts[thread] & 0xffff0fff);",                      "values"),  # all alike
