@@ -39,6 +39,7 @@ from ptxbench.check.findings import (
 from ptxbench.check.launching import FUEL, CheckCase, CheckKernel, LaunchOptions, LaunchResult
 from ptxbench.check.long_indices import IndicesUnknown
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
+from ptxbench.check.named_numbers import NamedNumbers
 from ptxbench.check.polls import announces
 from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
@@ -92,6 +93,11 @@ class Checker:
     def text(self) -> CandidateText:
         """The candidate's text, which the first stages read."""
         return CandidateText(self.path, self.path.read_bytes(), self.suite.arch, self.settings.flags)
+
+    @cached_property
+    def numbers(self) -> NamedNumbers:
+        """The numbers that the candidate's text names."""
+        return NamedNumbers.of(self.text.module)
 
     @cached_property
     def launcher(self) -> CandidateLauncher:
@@ -189,7 +195,8 @@ class Checker:
         return self.run_series("results", self.suite.results)
 
     def hidden(self) -> StageOutcome:
-        groups = [*self.suite.hidden, *(self.suite.bench if self.settings.thorough else ())]
+        named, _ = self.suite.named(self.numbers)
+        groups = [*self.suite.hidden, *(self.suite.bench if self.settings.thorough else ()), *named]
         if not groups:
             raise Skip("the pair accepts no other sizes")
         outcome = self.run_series("hidden", groups)
@@ -223,7 +230,8 @@ class Checker:
     def values(self) -> StageOutcome:
         if not self.suite.special:
             raise Skip("the pair accepts no other data")
-        return self.run_series("values", self.suite.special)
+        _, named = self.suite.named(self.numbers)
+        return self.run_series("values", [*self.suite.special, *named])
 
     def run_series(self, stage: str, groups: Sequence[CaseSeries]) -> StageOutcome:
         """Launch once for each series, on its first case that counts. A case does not count if a kernel of the pair

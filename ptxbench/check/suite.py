@@ -27,6 +27,7 @@ from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, Laun
 from ptxbench.check.lint import lint
 from ptxbench.check.long_indices import LongIndices
 from ptxbench.check.machine_code import derived
+from ptxbench.check.named_numbers import NamedNumbers, named_sizes, named_values
 from ptxbench.check.rounding import is_rounding
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
@@ -116,6 +117,7 @@ class CheckSuite:
         self.cases = Cases(loaded)
         self.reference_failures: dict[tuple[int, bool], str | None] = {}
         self._beyond: dict[tuple[int, bool], str | None] = {}
+        self._named: dict[NamedNumbers, tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]] = {}
         self._own_results: dict[tuple[str, int], LaunchResult | None] = {}
         self._assembling: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._repeated: dict[tuple[int, ...], tuple[CheckCase, CheckCase, CheckCase]] = {}
@@ -257,6 +259,27 @@ class CheckSuite:
                 )
                 break
         return tuple(questions)
+
+    def named(self, numbers: NamedNumbers) -> tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]:
+        """Sizes, and data, near the numbers of a candidate's text that no kernel of the pair names."""
+        new = numbers.without(self.own_numbers)
+        if new not in self._named:
+            drawn = self.drawn("named")
+            sizes = self.by_cost[len(self.by_cost) // 2], self.about(self.by_cost[-1], drawn)
+            self._named[new] = (
+                tuple(named_sizes(self.cases, new, drawn)),
+                tuple(named_values(self.cases, new, sizes, self.nonlinear, drawn)),
+            )
+        return self._named[new]
+
+    @cached_property
+    def own_numbers(self) -> NamedNumbers:
+        """The numbers that the pair's own kernels name."""
+        own = [NamedNumbers.of(parsed(kernel.ptx)) for kernel in self.kernels.values()]
+        return NamedNumbers(
+            frozenset().union(*(numbers.whole for numbers in own)),
+            frozenset().union(*(numbers.floats for numbers in own)),
+        )
 
     def counters(self, drawn: random.Random) -> Iterator[CaseSeries]:
         """The greatest whole numbers throughout, at long hidden sizes: a narrow counter or sum wraps."""

@@ -1,0 +1,172 @@
+"""The numbers that a candidate's text names and no kernel of the pair does, and test cases made of them.
+
+A path for some sizes, a limit, and a number that stands for "none yet" show only near the number, where random numbers
+rarely come. The numbers of the pair's own kernels are left out: the pair's sizes are around those.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice, zip_longest
+
+import numpy as np
+
+from ptxbench.arrays import Array, is_float
+from ptxbench.check.case_series import CaseSeries
+from ptxbench.check.cases import Cases, attempt
+from ptxbench.check.sizes import filled
+from ptxbench.check.space import SizeSpace
+from ptxbench.check.values import ONE_IN, Draws, ElementRange, Fill, far, range_of_element, scattered
+from ptxbench.emulator.syntax import Immediate, Instruction, Module
+from ptxbench.pair import Pair, Scalar, Size, declared
+
+COMPARES = re.compile(r"(setp|set|min|max|rem|div)\.(?!f|bf)")
+"""Instructions that may compare a dimension, or a number of a CTA or of a round, with a limit."""
+
+SUBTRACTS = re.compile(r"(add|sub)\.[su](32|64)")
+"""A compiler subtracts the start of a range before it compares: an addition of a negative number."""
+
+USUAL = (0.0, 0.5, 1.0, 2.0)
+"""Magnitudes that other data have anyway."""
+
+MOST_SIZES = 8
+"""At so many sizes that the text names there is a launch."""
+
+MOST_LIMITS = 6
+"""For so many floating-point numbers above 1 there are launches on data beyond them: data below 1 are usual."""
+
+
+@dataclass(frozen=True)
+class NamedNumbers:
+    """Whole numbers that a text compares with, and its floating-point numbers, all without signs."""
+
+    whole: frozenset[int]
+    floats: frozenset[float]
+
+    @classmethod
+    def of(cls, module: Module) -> NamedNumbers:
+        whole: set[int] = set()
+        floats: set[float] = set()
+        for function in module.functions.values():
+            for instruction in function.instructions:
+                numbers = [operand for operand in instruction.operands if isinstance(operand, Immediate)]
+                floats.update(abs(as_float(number)) for number in numbers if number.bits)
+                whole.update(abs(int(number.value)) for number in numbers if is_limit(instruction, number))
+        return cls(frozenset(whole), frozenset(number for number in floats if math.isfinite(number)) - {*USUAL})
+
+    def without(self, others: NamedNumbers) -> NamedNumbers:
+        """The numbers that the others do not have: `< 8` is also `<= 7`."""
+        near = {number + step for number in others.whole for step in (-1, 0, 1)}
+        return NamedNumbers(self.whole - near - {0, 1}, self.floats - others.floats)
+
+
+def as_float(number: Immediate) -> float:
+    """The number whose bits the text gives."""
+    bits = int(number.value).to_bytes(number.bits // 8, "little")
+    value: float = struct.unpack("<f" if number.bits == 32 else "<d", bits)[0]
+    return value
+
+
+def is_limit(instruction: Instruction, number: Immediate) -> bool:
+    """Whether an instruction may compare a whole number with a dimension."""
+    if number.bits:
+        return False
+    return bool(COMPARES.match(instruction.opcode) or (number.value < 0 and SUBTRACTS.match(instruction.opcode)))
+
+
+# ---- sizes
+
+
+def named_sizes(cases: Cases, numbers: NamedNumbers, drawn: random.Random) -> Iterator[CaseSeries]:
+    """The pair's data at sizes near the whole numbers, each with one dimension there."""
+    if not numbers.whole:
+        return
+    space = SizeSpace.of(cases.pair)
+    known = [dict(size) for size in cases.pair.check_sizes]
+    by_number = (sizes_near(space, number, drawn) for number in sorted(numbers.whole, reverse=True))
+    in_turn = (size for size in chain.from_iterable(zip_longest(*by_number)) if size is not None)
+    for size in islice((size for size in in_turn if size not in known and space.takes(size)), MOST_SIZES):
+        yield CaseSeries("named", cases.at(iter([size]), drawn.getrandbits(32), varied=False))
+
+
+def sizes_near(space: SizeSpace, number: int, drawn: random.Random) -> Iterator[Size]:
+    """Sizes with a dimension at the number, next to it, or up to twice as long, as far as they fit."""
+    dimensions = [(name, factor) for name in space.steps for factor in sorted(factors(space.pair, name) or {1})]
+    for above in (0, 1, -1, None):
+        for name, factor in drawn.sample(dimensions, len(dimensions)):
+            times = number * factor // space.steps[name]
+            value = space.steps[name] * (times + (drawn.randint(1, times + 1) if above is None else above))
+            if space.low[name] <= value <= space.high[name]:
+                low, high = {**space.low, name: value}, {**space.high, name: value}
+                size = filled(replace(space, low=low, high=high), drawn, 0)
+                if size[name] == value and space.fits(size):
+                    yield size
+
+
+def factors(pair: Pair, name: str) -> set[int]:
+    """By how much a dimension is larger than the scalars that are a part of it, such as the number of vectors."""
+    found = set()
+    for arg in pair.args:
+        if isinstance(arg, Scalar) and callable(arg.value) and not is_float(arg.dtype):
+            shares = {size[name] / value for size in pair.check_sizes if (value := declared(arg, size))}
+            if len(shares) == 1 and (share := shares.pop()) == int(share):
+                found.add(int(share))
+    return found
+
+
+# ---- values
+
+
+def named_values(
+    cases: Cases, numbers: NamedNumbers, sizes: Sequence[Size], nonlinear: Sequence[str], drawn: random.Random
+) -> Iterator[CaseSeries]:
+    """The numbers among the data at each of the sizes; and, of an input of which the reference is not a linear
+    function, data beyond one of the numbers alone, at the first size."""
+    if not numbers.whole and not numbers.floats:
+        return
+    for size in sizes:
+        yield series(cases, size, partial(among, numbers), drawn.getrandbits(32), "numbers that the text names")
+    limits = sorted(number for number in numbers.floats if number > 1)
+    for number in drawn.sample(limits, min(MOST_LIMITS, len(limits))) if nonlinear else ():
+        for sign, words in ((-1, f"all below {-number:g}"), (1, f"all above {number:g}")):
+            yield series(cases, sizes[0], far(sign, number), drawn.getrandbits(32), words, nonlinear[:1])
+
+
+def series(
+    cases: Cases, size: Size, fill: Fill, seed: int, words: str, only: Sequence[str] | None = None
+) -> CaseSeries:
+    """A case with data of a kind in all inputs, or in `only` some."""
+    arguments = dict(cases.pair.make_arguments(size, seed, varied=False))
+    for index, arg in enumerate(cases.pair.args):
+        if (only is None or arg.name in only) and (limits := range_of_element(arg)) is not None:
+            draws = np.random.default_rng([seed]), np.random.default_rng([seed, 1 + index])
+            arguments[arg.name] = fill(arguments[arg.name], limits, draws)
+    names = f" in {', '.join(map(repr, only))}" if only else ""
+    case = attempt(partial(cases.with_arguments, size, arguments, f", with {words}{names}"))
+    return CaseSeries(words, iter([case] if case else []))
+
+
+def among(numbers: NamedNumbers, array: Array, limits: ElementRange, draws: Draws) -> Array:
+    """Some elements are one of the numbers, of either sign, next to one, or twice as large."""
+    if limits.whole is None:
+        near = [value for number in sorted(numbers.floats) for value in around(number, limits)]
+    else:
+        low, high = limits.whole
+        steps = ((sign * number + step) for number in sorted(numbers.whole) for sign in (1, -1) for step in (-1, 0, 1))
+        near = [value for value in steps if low <= value <= high]
+    return scattered(array, draws[0].permutation(near).tolist(), draws, array.size // ONE_IN) if near else array
+
+
+def around(number: float, limits: ElementRange) -> Iterator[float]:
+    """The number, its neighbours in the type, and its double, of both signs; nothing if it is not in the range."""
+    with np.errstate(all="ignore"):
+        rounded = np.array(number).astype(limits.dtype)
+        for value in (rounded, np.nextafter(rounded, np.zeros_like(rounded)), rounded + rounded):
+            if 0 < float(value) < math.inf:
+                yield from (float(value), -float(value))

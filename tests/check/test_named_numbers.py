@@ -1,0 +1,89 @@
+"""Sizes and data near the numbers that a candidate's text names and no kernel of the pair does."""
+
+import random
+
+import pytest
+
+from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, factors, sizes_near
+from ptxbench.check.space import SizeSpace
+from ptxbench.emulator.parse import parsed
+from tests.check.judging import KERNELS, judged, outcome, suite
+
+TEXT = """.version 7.0
+.target sm_75
+.address_size 64
+.visible .entry numbers(.param .u32 n)
+{
+    .reg .u32 %n, %low;
+    .reg .f32 %f;
+    .reg .pred %p;
+    ld.param.u32 %n, [n];
+    setp.gt.u32 %p, %n, 5000;
+    add.s32 %low, %n, -300;
+    add.s32 %low, %low, 64;
+    min.u32 %low, %low, 77;
+    mov.u32 %low, 1234;
+    mov.f32 %f, 0fC61C4000;
+    max.f32 %f, %f, 0f7F800000;
+    mul.f32 %f, %f, 0f3F000000;
+    ret;
+}
+"""
+
+
+def test_the_numbers_are_those_that_a_text_compares_with_and_its_unusual_floats():
+    assert NamedNumbers.of(parsed(TEXT)) == NamedNumbers(frozenset({5000, 300, 77}), frozenset({10000.0}))
+
+
+def test_numbers_next_to_those_of_the_pair_are_not_new():
+    own = NamedNumbers(frozenset({8192}), frozenset({2.5}))
+    both = NamedNumbers(frozenset({1, 8190, 8191, 8193, 8194}), frozenset({2.5, 3.5}))
+    assert both.without(own) == NamedNumbers(frozenset({8190, 8194}), frozenset({3.5}))
+
+
+def test_a_kernel_of_the_pair_has_no_new_numbers():
+    of_softmax = suite("softmax")
+    for kernel in of_softmax.kernels.values():
+        assert of_softmax.named(NamedNumbers.of(parsed(kernel.ptx))) == ((), ())
+
+
+def test_sizes_are_at_a_number_next_to_it_and_beyond():
+    space = SizeSpace.of(suite("triad").pair)
+    *near, longer = (size["n"] for size in sizes_near(space, 5000, random.Random(1)))
+    assert near == [5000, 5001, 4999]
+    assert 5001 <= longer <= 10_001
+
+
+def test_a_number_may_be_that_of_a_part_of_a_dimension():
+    """A kernel that gets the number of blocks of 32 elements names blocks."""
+    pair = suite("q4q8_gemv").pair
+    assert factors(pair, "columns") == {32}
+    sizes = list(sizes_near(SizeSpace.of(pair), 70, random.Random(1)))
+    assert {"columns": 70 * 32} in [{"columns": size["columns"]} for size in sizes]
+
+
+# pair, replacement in its CUDA C, what finds it
+WRONG = [
+    ("triad", "const unsigned i = BLOCK", "if (n == 4711) s = 0.0f; const unsigned i = BLOCK", "hidden"),
+    ("softmax", "const unsigned thread = threadIdx.x;",
+     "const unsigned thread = threadIdx.x; if (columns > 300 && columns < 304) y += 1;", "hidden"),
+    ("q4q8_gemv", "unsigned blocks)\n{", "unsigned blocks)\n{\n    if (blocks == 71) rows -= 1;", "hidden"),
+    ("triad", "sum.x = fmaf(", "sum.x = from_b.x == 12.75f ? 0.0f : fmaf(", "values"),
+    ("softmax", "__int_as_float(0xff800000)", "-300000.0f", "values"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "right", "wrong", "stage"), WRONG)
+def test_a_kernel_that_is_wrong_near_a_number_of_its_text_is_rejected(pair, right, wrong, stage):
+    path = KERNELS / "cuda" / f"{pair}.cu"
+    text = path.read_text()
+    assert right in text
+    judgement = judged(path, pair, text.replace(right, wrong, 1).encode(), seed=3)
+    assert outcome(judgement).split()[0] == stage
+
+
+def test_there_are_only_so_many_launches_for_a_text_with_many_numbers():
+    many = NamedNumbers(frozenset(range(100, 5000, 10)), frozenset(range(3, 100)))
+    sizes, values = suite("softmax").named(many)
+    assert len(sizes) == MOST_SIZES
+    assert len(values) < 20
