@@ -61,17 +61,19 @@ class Counters:
         return faults
 
     def add(self, line: int, **values: int) -> None:
-        self.lines.setdefault(line, Counter()).update(values)
+        counts = self.lines.get(line)
+        if counts is None:
+            counts = self.lines[line] = Counter()
+        for name, value in values.items():
+            counts[name] += value
 
     def execution(self, line: int, counted: str, warps: int, threads: int, active: int) -> None:
         self.add(
             line,
-            **{
-                "ptx_warp_instructions": warps,
-                f"ptx_warp_instructions_{counted}": warps,
-                "ptx_thread_instructions": threads,
-                "ptx_thread_instructions_on": active,
-            },
+            ptx_warp_instructions=warps,
+            ptx_thread_instructions=threads,
+            ptx_thread_instructions_on=active,
+            **{f"ptx_warp_instructions_{counted}": warps},
         )
 
     def branch(self, line: int, warps: int, divergent: int) -> None:
@@ -113,20 +115,20 @@ class Counters:
         group = warp * LANES + (lane // (LANES if size <= 4 else 128 // size))
         first, last = address // 4, (address + size - 1) // 4
         most = int((last - first).max()) + 1
-        pairs = np.unique(
-            np.stack([np.tile(group, most), np.concatenate([np.minimum(first + i, last) for i in range(most)])]), axis=1
-        )
-        groups, place = np.unique(pairs[0], return_inverse=True)
-        banks = np.bincount(place * 32 + pairs[1] % 32, minlength=32 * groups.size).reshape(-1, 32)
+        words = np.concatenate([np.minimum(first + i, last) for i in range(most)])
+        groups, words = different(np.tile(group, most), words)
+        place = np.cumsum(starts(groups)) - 1
+        banks = np.bincount(place * 32 + words % 32, minlength=32 * (int(place[-1]) + 1)).reshape(-1, 32)
         return int(banks.max(axis=1).sum()), int((-(-banks.sum(axis=1) // 32)).sum())
 
     def atomic(self, line: int, space: str, thread: Any, address: Any, size: int) -> None:
         if not thread.size:
             return
         warp = thread // LANES
-        pairs, counts = np.unique(np.stack([warp, address]), axis=1, return_counts=True)
+        warps, addresses = ordered(warp, address)
+        at = np.flatnonzero(starts(warps, addresses))
         most = np.zeros(int(warp.max()) + 1, np.int64)
-        np.maximum.at(most, pairs[0], counts)
+        np.maximum.at(most, warps[at], np.diff(at, append=warps.size))
         name = f"ptx_atomic_{space}"
         self.add(
             line,
@@ -140,9 +142,29 @@ class Counters:
 
 def distinct(*columns: Any) -> int:
     """How many different rows."""
-    if len(columns) == 1:
-        return int(np.unique(columns[0]).size)
-    return int(np.unique(np.stack(columns), axis=1).shape[1])
+    return int(np.count_nonzero(starts(*ordered(*columns))))
+
+
+def different(*columns: Any) -> list[Any]:
+    """The columns of the different rows, in ascending order. `np.unique` by rows takes three times as long."""
+    rows = ordered(*columns)
+    first = starts(*rows)
+    return [column[first] for column in rows]
+
+
+def ordered(*columns: Any) -> list[Any]:
+    """The columns with their rows in ascending order."""
+    order = np.lexsort(columns[::-1]) if len(columns) > 1 else columns[0].argsort()
+    return [column[order] for column in columns]
+
+
+def starts(*columns: Any) -> Any:
+    """Whether each of the ordered rows differs from the one before it; the first one does."""
+    result = np.ones(columns[0].size, bool)
+    np.not_equal(columns[0][1:], columns[0][:-1], out=result[1:])
+    for column in columns[1:]:
+        result[1:] |= column[1:] != column[:-1]
+    return result
 
 
 def merged(entries: Mapping[int, int]) -> dict[int, int]:

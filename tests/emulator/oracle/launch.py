@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench.emulator.parse import choose, parse
+from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.syntax import Function, Instruction, Register, Vector
 from tests.emulator.oracle import (  # noqa: F401  their rules
     atomics,
@@ -26,6 +26,7 @@ from tests.emulator.oracle import (  # noqa: F401  their rules
     warpgroup,
 )
 from tests.emulator.oracle.counters import LANES, Counters
+from tests.emulator.oracle.loops import loops
 from tests.emulator.oracle.machine import Threads
 from tests.emulator.oracle.memory import Memory
 from tests.emulator.oracle.step import Missing, Step
@@ -50,7 +51,7 @@ def interpret(
     f64 and then to f32, and no order is kept, which is quicker and sometimes wrong. `counters`: where to count.
     Raises Missing.
     """
-    module = parse(ptx)
+    module = parsed(ptx)
     function = choose(module, entry)
     steps, missing = decode(function)
     if missing:
@@ -59,17 +60,30 @@ def interpret(
     warps = -(-(block[0] * block[1] * block[2]) // LANES)
     ctas = grid[0] * grid[1] * grid[2]
     in_turn = fused and order_shows(function)
+    by_header = {} if counters is None else loops(steps)
     together = 1 if in_turn else max(1, threads_at_once // (warps * LANES))
     with np.errstate(all="ignore"):
         for first in range(0, ctas, together):
             ranks = np.arange(first, min(first + together, ctas))
-            Threads(function, steps, memory, grid, block, ranks, fused=fused, in_turn=in_turn, counters=counters).run()
+            threads = Threads(
+                function,
+                steps,
+                by_header,
+                memory,
+                grid,
+                block,
+                ranks,
+                fused=fused,
+                in_turn=in_turn,
+                counters=counters,
+            )
+            threads.run()
     memory.give_back(args)
 
 
 def lacking(ptx: str, entry: str | None = None) -> list[str]:
     """The features that the interpreter lacks for a kernel: line, instruction and feature."""
-    return decode(choose(parse(ptx), entry))[1]
+    return decode(choose(parsed(ptx), entry))[1]
 
 
 def decode(function: Function) -> tuple[list[Step], list[str]]:

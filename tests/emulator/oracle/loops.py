@@ -46,7 +46,10 @@ def reached(starts: Sequence[int], edges: Sequence[Sequence[int]], without: int)
     return seen
 
 
-def loops(steps: Sequence[Step]) -> dict[int, tuple[set[int], int]]:
+Loops = dict[int, tuple[set[int], int]]
+
+
+def loops(steps: Sequence[Step]) -> Loops:
     """{header: the loop's instructions, and the last of its branches back to the header}."""
     edges = ways(steps)
     back: list[list[int]] = [[] for _ in steps]
@@ -67,8 +70,8 @@ def loops(steps: Sequence[Step]) -> dict[int, tuple[set[int], int]]:
 class Trips:
     """`entries`: by the line of a loop's last branch back, how many entries of warps made how many trips."""
 
-    def __init__(self, steps: Sequence[Step], threads: int) -> None:
-        self.steps, self.by_header = steps, loops(steps)
+    def __init__(self, steps: Sequence[Step], by_header: Loops, threads: int) -> None:
+        self.steps, self.by_header = steps, by_header
         self.last = np.full(threads, -1)
         self.under_way = {header: np.zeros(threads // LANES, np.int64) for header in self.by_header}
         self.entries: dict[int, Counter[int]] = {}

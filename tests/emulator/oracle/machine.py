@@ -22,7 +22,7 @@ from ptxbench.emulator.syntax import (
     Symbol,
 )
 from tests.emulator.oracle.counters import LANES, Counters
-from tests.emulator.oracle.loops import Trips
+from tests.emulator.oracle.loops import Loops, Trips
 from tests.emulator.oracle.memory import Memory
 from tests.emulator.oracle.step import KINDS, SIGNED, UNSIGNED, Step
 
@@ -35,13 +35,14 @@ class Threads:
     """Each CTA is filled up to whole warps; registers are arrays over all threads, as unsigned integers.
 
     `here`: None while every thread is at the instruction, else the numbers of those that are.
-    `fused`: whether fma.rn.f32 rounds once.
+    `by_header`: the loops, for the counters. `fused`: whether fma.rn.f32 rounds once.
     """
 
     def __init__(
         self,
         function: Function,
         steps: Sequence[Step],
+        by_header: Loops,
         memory: Memory,
         grid: tuple[int, int, int],
         block: tuple[int, int, int],
@@ -74,9 +75,12 @@ class Threads:
         self.clock = np.zeros(self.size // LANES, np.int64)
         self.pc = np.zeros(self.size, np.int64)
         self.here: Array | None = None
+        self.counted: Array | None = None
+        self.counted_warps: tuple[Any, int] = (self.numbers, 0)
+        """Of the threads `counted`, which executed the last instruction (`warps_of`)."""
         self.turn = 0
         self.registers: dict[str, Array] = {}
-        self.trips = None if counters is None else Trips(steps, self.size)
+        self.trips = None if counters is None else Trips(steps, by_header, self.size)
         memory.start(len(ranks), self.size)
 
     # ---- which threads run
@@ -173,8 +177,7 @@ class Threads:
     def count(self, step: Step, at: int, everyone: Array | None, guarded: Array | None) -> None:
         assert self.counters is not None
         threads = self.size if everyone is None else everyone.size
-        their_warps = np.arange(self.size // LANES) if everyone is None else everyone // LANES
-        warps = their_warps.size if everyone is None else runs_of(their_warps)
+        their_warps, warps = self.warps_of(everyone)
         active = self.size if guarded is None else guarded.size
         if self.trips is not None:
             self.trips.count(at, self.numbers if everyone is None else everyone)
@@ -188,6 +191,15 @@ class Threads:
                 some = np.bincount(guarded // LANES, minlength=size)
                 divergent = int(((some > 0) & (some < all_lanes)).sum())
             self.counters.branch(step.line, warps, divergent)
+
+    def warps_of(self, threads: Array | None) -> tuple[Any, int]:
+        """The warp of each of these threads, and how many warps that is; the same threads usually go on."""
+        if threads is None:
+            return slice(None), self.clock.size
+        if threads is not self.counted:
+            warps = threads // LANES
+            self.counted, self.counted_warps = threads, (warps, runs_of(warps))
+        return self.counted_warps
 
     def leave_at(self, pc: Any) -> None:
         if self.here is None:
@@ -277,7 +289,8 @@ class Threads:
 
     def spread(self, value: Any) -> Array:
         """One value for each active thread, also if it is the same for all."""
-        return np.broadcast_to(np.asarray(value), (self.count_here(),))
+        value, shape = np.asarray(value), (self.count_here(),)
+        return value if value.shape == shape else np.broadcast_to(value, shape)
 
     def read(self, operand: Operand, kind: str) -> Any:
         """The operand of the active threads as `kind`; a scalar if it is the same for all."""
