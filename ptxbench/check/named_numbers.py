@@ -20,6 +20,7 @@ import numpy as np
 from ptxbench.arrays import Array, is_float
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import Cases, attempt
+from ptxbench.check.launching import CheckCase
 from ptxbench.check.sizes import filled
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import ONE_IN, Draws, ElementRange, Fill, far, range_of_element, scattered
@@ -40,6 +41,9 @@ MOST_SIZES = 8
 
 MOST_LIMITS = 6
 """For so many floating-point numbers above 1 there are launches on data beyond them: data below 1 are usual."""
+
+MODERATE = 2.0**60
+"""If the pair refuses data with greater numbers, as its results overflow, only those below are used."""
 
 
 @dataclass(frozen=True)
@@ -130,26 +134,29 @@ def named_values(
     function, data beyond one of the numbers alone, at the first size."""
     if not numbers.whole and not numbers.floats:
         return
+    moderate = replace(numbers, floats=frozenset(number for number in numbers.floats if number < MODERATE))
     for size in sizes:
-        yield series(cases, size, partial(among, numbers), drawn.getrandbits(32), "numbers that the text names")
+        seed, words = drawn.getrandbits(32), "numbers that the text names"
+        forms = (filled_with(cases, size, partial(among, some), seed, words) for some in (numbers, moderate))
+        yield CaseSeries(words, (case for case in forms if case is not None))
     limits = sorted(number for number in numbers.floats if number > 1)
     for number in drawn.sample(limits, min(MOST_LIMITS, len(limits))) if nonlinear else ():
         for sign, words in ((-1, f"all below {-number:g}"), (1, f"all above {number:g}")):
-            yield series(cases, sizes[0], far(sign, number), drawn.getrandbits(32), words, nonlinear[:1])
+            case = filled_with(cases, sizes[0], far(sign, number), drawn.getrandbits(32), words, nonlinear[:1])
+            yield CaseSeries(words, iter([case] if case else []))
 
 
-def series(
+def filled_with(
     cases: Cases, size: Size, fill: Fill, seed: int, words: str, only: Sequence[str] | None = None
-) -> CaseSeries:
-    """A case with data of a kind in all inputs, or in `only` some."""
+) -> CheckCase | None:
+    """A case with data of a kind in all inputs, or in `only` some; None if the pair refuses it."""
     arguments = dict(cases.pair.make_arguments(size, seed, varied=False))
     for index, arg in enumerate(cases.pair.args):
         if (only is None or arg.name in only) and (limits := range_of_element(arg)) is not None:
             draws = np.random.default_rng([seed]), np.random.default_rng([seed, 1 + index])
             arguments[arg.name] = fill(arguments[arg.name], limits, draws)
     names = f" in {', '.join(map(repr, only))}" if only else ""
-    case = attempt(partial(cases.with_arguments, size, arguments, f", with {words}{names}"))
-    return CaseSeries(words, iter([case] if case else []))
+    return attempt(partial(cases.with_arguments, size, arguments, f", with {words}{names}"))
 
 
 def among(numbers: NamedNumbers, array: Array, limits: ElementRange, draws: Draws) -> Array:
@@ -160,7 +167,7 @@ def among(numbers: NamedNumbers, array: Array, limits: ElementRange, draws: Draw
         low, high = limits.whole
         steps = ((sign * number + step) for number in sorted(numbers.whole) for sign in (1, -1) for step in (-1, 0, 1))
         near = [value for value in steps if low <= value <= high]
-    return scattered(array, draws[0].permutation(near).tolist(), draws, array.size // ONE_IN) if near else array
+    return scattered(array, draws[0].permutation(near).tolist(), draws, -(-array.size // ONE_IN)) if near else array
 
 
 def around(number: float, limits: ElementRange) -> Iterator[float]:

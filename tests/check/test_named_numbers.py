@@ -2,10 +2,12 @@
 
 import random
 
+import numpy as np
 import pytest
 
-from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, factors, sizes_near
+from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, among, factors, sizes_near
 from ptxbench.check.space import SizeSpace
+from ptxbench.check.values import range_of_element
 from ptxbench.emulator.parse import parsed
 from tests.check.judging import KERNELS, judged, outcome, suite
 
@@ -60,6 +62,18 @@ def test_a_number_may_be_that_of_a_part_of_a_dimension():
     assert factors(pair, "columns") == {32}
     sizes = list(sizes_near(SizeSpace.of(pair), 70, random.Random(1)))
     assert {"columns": 70 * 32} in [{"columns": size["columns"]} for size in sizes]
+
+
+def test_an_array_of_a_few_elements_has_numbers_too():
+    """A table of copy_hints.beside may have one row, of four elements."""
+    of_beside = suite("copy_hints.beside")
+    numbers = NamedNumbers(frozenset({1000}), frozenset())
+    draws = np.random.default_rng(1), np.random.default_rng(2)
+    table = next(limits for arg in of_beside.pair.args if arg.name == "table" and (limits := range_of_element(arg)))
+    changed = among(numbers, np.zeros(4, np.uint32), table, draws)
+    assert set(changed.tolist()) <= {0, 999, 1000, 1001}
+    assert changed.any()
+    assert all(list(series) for kind in of_beside.named(numbers) for series in kind)
 
 
 # pair, replacement in its CUDA C, what finds it
