@@ -39,11 +39,17 @@ USUAL = (0.0, 0.5, 1.0, 2.0)
 MOST_SIZES = 8
 """At so many sizes that the text names there is a launch."""
 
+MOST_COST = 4
+"""Such a launch may cost so many times as much as at other hidden sizes."""
+
 MOST_LIMITS = 6
 """For so many floating-point numbers above 1 there are launches on data beyond them: data below 1 are usual."""
 
 MODERATE = 2.0**60
 """If the pair refuses data with greater numbers, as its results overflow, only those below are used."""
+
+NAMED = "numbers that the text names"
+"""The kind of data that have such numbers among them."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ def named_sizes(cases: Cases, numbers: NamedNumbers, drawn: random.Random) -> It
     """The pair's data at sizes near the whole numbers, each with one dimension there."""
     if not numbers.whole:
         return
-    space = SizeSpace.of(cases.pair)
+    usual = SizeSpace.of(cases.pair)
+    space = SizeSpace(usual.pair, tuple(MOST_COST * cost for cost in usual.most), usual.steps, usual.low, usual.high)
     known = [dict(size) for size in cases.pair.check_sizes]
     by_number = (sizes_near(space, number, drawn) for number in sorted(numbers.whole, reverse=True))
     in_turn = (size for size in chain.from_iterable(zip_longest(*by_number)) if size is not None)
@@ -134,16 +141,21 @@ def named_values(
     function, data beyond one of the numbers alone, at the first size."""
     if not numbers.whole and not numbers.floats:
         return
-    moderate = replace(numbers, floats=frozenset(number for number in numbers.floats if number < MODERATE))
     for size in sizes:
-        seed, words = drawn.getrandbits(32), "numbers that the text names"
-        forms = (filled_with(cases, size, partial(among, some), seed, words) for some in (numbers, moderate))
-        yield CaseSeries(words, (case for case in forms if case is not None))
+        yield CaseSeries(NAMED, cases_among(cases, numbers, size, drawn.getrandbits(32)))
     limits = sorted(number for number in numbers.floats if number > 1)
     for number in drawn.sample(limits, min(MOST_LIMITS, len(limits))) if nonlinear else ():
         for sign, words in ((-1, f"all below {-number:g}"), (1, f"all above {number:g}")):
             case = filled_with(cases, sizes[0], far(sign, number), drawn.getrandbits(32), words, nonlinear[:1])
             yield CaseSeries(words, iter([case] if case else []))
+
+
+def cases_among(cases: Cases, numbers: NamedNumbers, size: Size, seed: int) -> Iterator[CheckCase]:
+    """Data with all numbers among them, and a milder form."""
+    moderate = replace(numbers, floats=frozenset(number for number in numbers.floats if number < MODERATE))
+    for some in (numbers, moderate):
+        if (case := filled_with(cases, size, partial(among, some), seed, NAMED)) is not None:
+            yield case
 
 
 def filled_with(
