@@ -93,6 +93,12 @@ LONGEST_BLOCK = 2000
 """Most instructions per block: LLVM's time grows faster than the block. Every shipped kernel stays below."""
 
 
+def is_swap(step: FlowStep) -> bool:
+    """Whether an instruction compares and swaps: the warp's turn may end before it, because it may then fail."""
+    opcode = step.entry.opcode.split(".")
+    return opcode[0] == "atom" and "cas" in opcode
+
+
 def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
     leaders = {0}
@@ -103,7 +109,7 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
             leaders.update(switch_targets(step.instruction, function))
         if step.entry.flow in ("branch", "switch", "exit", "barrier", "call", "return"):
             leaders.add(index + 1)
-        if step.entry.flow == "enter":
+        if step.entry.flow == "enter" or is_swap(step):
             leaders.add(index)
         if step.entry.flow in ("warp_sync", "warp_barrier", "barrier_reduction", "cluster_wait", "register_pool"):
             leaders.add(index)
@@ -125,7 +131,8 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     block_of_index = {start: i for i, start in enumerate(starts)} | {len(steps): len(starts)}
     result = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
     for i, block in enumerate(result):
-        block.loop_head |= steps[block.first].entry.flow == "enter"  # recursion is a loop too
+        begins = steps[block.first]
+        block.loop_head |= begins.entry.flow == "enter" or is_swap(begins)  # recursion is a loop too
         block.successors = tuple(block_of_index[index] for index in successors(steps, block, function))
         for successor in block.successors:
             if successor <= i:

@@ -63,6 +63,12 @@ REJECTED = [
                        "ld.volatile.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
                        "    st.volatile.global.u32 [%bin_at], %bin;")],
      "repeats depends-on-threads"),
+    # an addition by a swap that is not tried again if another CTA has added meanwhile
+    ("reduce_sum", [("@%is_first red.global.add.f32  [%total], %sum;",
+                     "@!%is_first bra DONE;\n    .reg .b32 %seen, %new;\n    ld.volatile.global.f32 %other, [%total];\n"
+                     "    add.rn.f32 %sum, %sum, %other;\n    mov.b32 %seen, %other;\n    mov.b32 %new, %sum;\n"
+                     "    atom.global.cas.b32 %seen, [%total], %seen, %new;")],
+     "repeats depends-on-threads"),
     # lanes exchange sums through volatile shared memory and hope that all of their warp are as far, which is so if
     # they run together; the sum by an atomic has other bits in another order anyway
     ("reduce_sum", [(SUM_OF_HALVES, BY_VOLATILE)], "repeats schedule"),

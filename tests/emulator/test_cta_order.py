@@ -109,3 +109,37 @@ def test_ctas_of_odd_rank_give_way_too_if_all_store_first(ctas, seen):
     text = ANNOUNCER.replace("setp.ne.u32 %looks, %cta, 0;", "setp.ne.u32 %looks, %cta, 3;")
     emulator.run(text, grid=5, block=1, args=[flag, out], ctas=ctas)  # CTA 4 is the last one that reads
     assert (out[0], flag[0]) == (seen, 2)
+
+
+# Each CTA adds 1 to a sum by a load and a swap.
+ADDS = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry adds(.param .u64 sum)
+{
+    .reg .u64 %sum;
+    .reg .u32 %seen, %new, %old;
+    .reg .pred %lost;
+    ld.param.u64 %sum, [sum];
+    ld.volatile.global.u32 %old, [%sum];
+AGAIN:
+    mov.u32 %seen, %old;
+    add.u32 %new, %seen, 1;
+    atom.global.cas.b32 %old, [%sum], %seen, %new;
+    setp.ne.u32 %lost, %old, %seen;
+    RETRY
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize(("retry", "ctas", "total"), [
+    ("@%lost bra AGAIN;", "by turns", CTAS),
+    ("", "usual", CTAS),
+    ("", "by turns", CTAS // 2),  # those of even rank pause
+])  # fmt: skip
+def test_a_cta_that_takes_turns_sees_that_its_swap_may_fail(retry, ctas, total):
+    number = np.zeros(1, np.uint32)
+    emulator.run(ADDS.replace("RETRY", retry), grid=CTAS, block=1, args=[number], ctas=ctas)
+    assert number[0] == total

@@ -121,7 +121,7 @@ def st_awaited(ops, a, b, space, vec=None):
     """Like st; another CTA may wait for it, so the warp gives way before more is stored."""
     st(ops, a, b, space, vec)
     if space_of(space) not in ("local", "shared"):
-        ops.announced()
+        ops.give_way(ops.active)
 
 
 def space_of(space):

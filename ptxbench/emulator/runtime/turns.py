@@ -43,11 +43,11 @@ done:
 }}
 """)  # fmt: skip
 
-ANNOUNCED = RuntimeFunction("announced", f"""
-define internal void @announced(ptr %env, i32 %mask) noinline {{
-  ; %mask stored a value that other threads may wait for. If CTAs take turns, the turn ends here, so that they see the
-  ; value before the next store. CTAs of odd rank continue: otherwise all CTAs would have stored before any of them
-  ; looks, and none would have to wait.
+GIVE_WAY = RuntimeFunction("give_way", f"""
+define internal void @give_way(ptr %env, i32 %mask) noinline {{
+  ; %mask stored a value that other threads may wait for, or will swap one that they may change first. If CTAs take
+  ; turns, the turn ends here, so that they see the value before the next store, or change it before the swap. CTAs of
+  ; odd rank continue: otherwise all CTAs would have stored before any of them looks, and none would have to wait.
 entry:
   {slot("by.turns", BY_TURNS)}
   {slot("cta", CTA)}
