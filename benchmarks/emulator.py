@@ -55,7 +55,7 @@ TARGET = 0.5e9
 """PTX thread-instructions per second and core that triad must reach at 2^20."""
 WGMMA_TARGET = 1.0
 """The most seconds of a product of warpgroups (tests/emulator/warpgroup_gemm.py) on one thread."""
-SETTLING_SECONDS = 1.0
+SETTLING_SECONDS = 4.0
 """Each kernel here has optimised code after it was launched for so many seconds."""
 CHUNKS = (1 << 14, 1 << 16, 1 << 18)
 """Numbers of threads that the NumPy interpreter runs at once; the fastest counts."""

@@ -64,15 +64,13 @@ def names_in(text: str) -> Counter[str]:
     return Counter(NAME.findall(text))
 
 
-def split(
-    own_code: str, shared: Iterable[str], declarations: Iterable[str], salt: str = ""
-) -> tuple[str, tuple[str, ...]]:
+def split(own_code: str, shared: Iterable[str], declarations: Iterable[str]) -> tuple[str, tuple[str, ...]]:
     """The module of a kernel's own definitions, and the module of each of the definitions `shared`.
 
-    `declarations`: of the intrinsics, a line each. The name of a shared function is unique: a hash of its text, of the
-    texts of the functions that it calls, and of `salt` is part of it.
+    `declarations`: of the intrinsics, a line each. The name of a shared function is unique: a hash of its text and of
+    the texts of the functions that it calls is part of it.
     """
-    own_code, texts, used = with_hashes(own_code, {defined_by(text): text for text in shared}, salt)
+    own_code, texts, used = with_hashes(own_code, {defined_by(text): text for text in shared})
     available = {
         conditions.SYMBOL: conditions.DECLARATION,
         **{name_of(line): line for line in (*declarations, *map(declaration, texts))},
@@ -84,7 +82,7 @@ def split(
     )
 
 
-def with_hashes(own: str, shared: Mapping[str, str], salt: str) -> tuple[str, list[str], set[str]]:
+def with_hashes(own: str, shared: Mapping[str, str]) -> tuple[str, list[str], set[str]]:
     """The same texts, with hashes in the names of the shared functions, and the names in `own`."""
     called = {name: names_in(text).keys() & shared.keys() for name, text in shared.items()}
     unique = {}
@@ -95,7 +93,7 @@ def with_hashes(own: str, shared: Mapping[str, str], salt: str) -> tuple[str, li
             reached |= new_names
             pending += new_names
         hashes = sorted(text_hash(shared[callee]) for callee in reached)
-        digest = hashlib.sha256(salt.join(["", *hashes]).encode()).hexdigest()
+        digest = hashlib.sha256("".join(hashes).encode()).hexdigest()
         unique[name] = f'"{unquoted(name).partition(OWN_HASH)[0]}.{digest[:16]}"'
     own, used = with_names(own, unique)
     texts = [

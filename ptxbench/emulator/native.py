@@ -33,19 +33,20 @@ from ptxbench.emulator.runtime.conditions import ALIGNMENT, BYTES, SYMBOL
 from ptxbench.emulator.translate import translate
 
 QUICK, OPTIMISED = 0, 1
-"""Levels of LLVM's code generation. There are no IR passes: they took time without a gain. QUICK, whose code has no
-vectors, takes a fifth to two fifths of the time; its code is two to four times slower, six times where a kernel only
-computes."""
+"""Levels of LLVM's code generation. There are no IR passes: they took time without a gain. A kernel's own code is QUICK
+at first: it has no vectors, and compiles in a sixth to half of the time. It calls functions that kernels share, which
+are always OPTIMISED. So the kernel takes 1 to 1.5 times as long as optimised code, and 3 times if it does little
+between its loads and stores."""
 
 
 SCHEDULER = "run_ctas."
 """The start of the name of the function that runs a kernel (runtime/scheduler.py)."""
 
-SLOW_SECONDS = 0.1
-SLOW_SECONDS_A_BYTE = 3e-6
+SLOW_SECONDS = 0.25
+SLOW_SECONDS_A_BYTE = 2e-5
 """A kernel is compiled again with optimisation after so many CPU seconds of launches, or as many for each byte of its
-own quick code if that is more. It takes 1.2e-6 to 2.4e-6 a byte. In these seconds, optimised code would have saved
-about that much."""
+own quick code if that is more. It takes 4e-6 to 9e-6 a byte. In these seconds, optimised code would have saved about
+that much."""
 
 
 class NativeKernel:
@@ -126,7 +127,7 @@ def compile_kernel(
     )
     functions = {unquoted(defined_by(text)): text for text in translation.functions}
     not_loaded = [name for name in functions if name not in SHARED]
-    load_shared({name: shared_object(name, functions[name], level) for name in not_loaded})
+    load_shared({name: shared_object(name, functions[name]) for name in not_loaded})
     return b"%d\n%s\n%s" % (level, layout.to_json(translation, tuple(functions)).encode(), own_code)
 
 
@@ -159,9 +160,9 @@ SHARED: dict[str, Any] = {}
 """The engines of the functions that kernels share, by name. They stay loaded for the next kernels of this process."""
 
 
-def shared_object(name: str, ir: str, level: int) -> bytes:
-    """The object code of a function that kernels share, from the cache if a kernel has needed it before."""
-    return remember(function_key(name), lambda: compile_module(ir, level))
+def shared_object(name: str, ir: str) -> bytes:
+    """The optimised code of a function that kernels share, from the cache if a kernel has needed it before."""
+    return remember(function_key(name), lambda: compile_module(ir, OPTIMISED))
 
 
 def function_key(name: str) -> tuple[str, ...]:

@@ -453,7 +453,7 @@ class Translator:
             "\n".join([*tables, warp, prepares]),
             [*calls, *e.functions.values(), *(function.text for function in self.ops.functions.values())],
         )
-        ir, functions = split(own_code, shared, e.declarations, "calls" if e.in_memory else "vectors")
+        ir, functions = split(own_code, shared, e.declarations)
         return Translation(
             ir,
             functions,

@@ -90,16 +90,30 @@ def test_functions_that_call_different_ones_have_different_names():
     nothing, barrier = (modules.split(own_code, [f, g.replace("REST", rest)], []) for rest in ("", "fence seq_cst"))
     assert modules.defined_by(nothing[1][0]) != modules.defined_by(barrier[1][0])
     assert modules.defined_by(nothing[1][0]) in nothing[0]
-    assert modules.split(own_code, [f, g.replace("REST", "")], [], "other")[1][0] != nothing[1][0]
 
 
-def test_each_level_has_its_own_functions(compiled):
-    text = KERNEL.replace("OPCODE", "add.u32")
+def test_shared_functions_are_optimised_once_for_both_levels(monkeypatch, tmp_path, forget_functions):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path))
+    forget_functions()
+    levels = {}
+    compile_module = native.compile_module
+
+    def noted(ir, level, **options):
+        name = "warp" if "@warp(" in ir else modules.unquoted(modules.defined_by(ir))
+        levels.setdefault(name, []).append(level)
+        return compile_module(ir, level, **options)
+
+    monkeypatch.setattr(native, "compile_module", noted)
+    text = KERNEL.replace("OPCODE", "div.u32")
     quick, optimised = (
         native.NativeKernel(native.compile_kernel(text, None, "sm_90", level=level), None)
         for level in (native.QUICK, native.OPTIMISED)
     )
-    assert not set(quick.translation.functions) & set(optimised.translation.functions)
+    both = set(quick.translation.functions) & set(optimised.translation.functions)
+    assert any(name.startswith("divide_u32.") for name in both)
+    assert levels.pop("warp")[0] == native.QUICK
+    assert set(levels) == set(quick.translation.functions) | set(optimised.translation.functions)
+    assert set(map(tuple, levels.values())) == {(native.OPTIMISED,)}
 
 
 def test_optimised_code_with_few_loads_and_stores_calls_no_quick_ones(monkeypatch):
