@@ -30,6 +30,10 @@ SHORTEST_TOKEN = 16
 CONNECTIONS = 1000
 """The most connections at once, if the limit of open files allows twice as many. Others are closed."""
 
+MOST_ACCEPTED = 64
+"""The most connections that are accepted before those beyond the limit are closed. With uvicorn's 2,048 they could take
+all files that the process may open, and asyncio would print a traceback for each further one."""
+
 REQUEST_SECONDS = 30.0
 """How long the head of a request may take to arrive."""
 
@@ -90,6 +94,7 @@ def server(settings: Settings, judgements: Judgements) -> Program:
     config = uvicorn.Config(
         Service(settings, judgements).application(),
         http=Protocol,
+        backlog=min(MOST_ACCEPTED, most_connections() // 8),
         log_level="warning",
         access_log=False,
         server_header=False,
