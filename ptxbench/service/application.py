@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from ptxbench import __version__, containment
 from ptxbench.discovery import find_pairs
 from ptxbench.documents import json_text
+from ptxbench.errors import PtxbenchError
 from ptxbench.service import openapi
 from ptxbench.service.judgements import EndedJudgement, JudgementEntry, Judgements
 from ptxbench.service.refusal import Refused, document
@@ -83,7 +84,10 @@ class Service:
         })  # fmt: skip
 
     async def openapi(self, request: Request) -> Response:
-        pairs = find_pairs(self.settings.kernels)
+        try:
+            pairs = find_pairs(self.settings.kernels)
+        except PtxbenchError as error:  # the folder was moved
+            raise Refused(503, str(error)) from None
         return JSONResponse(openapi.document(pairs, tokens=bool(self.tokens)))
 
     async def submit(self, request: Request) -> Response:

@@ -18,7 +18,7 @@ REFUSALS = {
     "415": "The body is not application/json.",
     "422": "The submission does not match its schema, or names a pair or an option that does not exist.",
     "429": "This client has too many judgements that wait or run.",
-    "503": "The queue is full, the service is ending, or a tool that it needs is missing.",
+    "503": "The queue is full, the service is ending, or a tool or a folder that it needs is missing.",
 }
 """What each status of a refusal means."""
 
@@ -37,7 +37,8 @@ def document(pairs: Sequence[str], *, tokens: bool) -> dict[str, Any]:
         "/health": {"get": {"summary": "How busy the service is.", "security": [],
             "responses": {"200": answer("The service works.", json_of(reference("health")))}}},
         "/openapi.json": {"get": {"summary": "This document.", "security": [],
-            "responses": {"200": answer("This document.", json_of({"type": "object"}))}}},
+            "responses": {"200": answer("This document.", json_of({"type": "object"})),
+                          **refusals("503", tokens=False)}}},
         "/judgements": {"post": {
             "summary": "Submit candidates; they are judged whether or not the client waits.",
             "requestBody": submission,

@@ -112,6 +112,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family)
     except (OSError, UnicodeError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a host"
+        reason = reason.partition(" (while ")[0]  # Python repeats the address
         raise UsageError(f"Cannot listen on {host} port {port}: {reason}. Choose another --host or --port.") from None
 
 
