@@ -42,7 +42,29 @@ Side = str | Candidate
 # ---- the process that asks
 
 
-def inspect(pair: str, kernels: Path, arch: str, sides: Sequence[Side], limits: Limits) -> dict[str, Any]:
+class ContainedProcess:
+    """The process of an inspection, which the event loop may end at any time while a thread waits for its answer."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.cancelled = False
+
+    def started(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        if self.cancelled:
+            self.end()
+
+    def end(self) -> None:
+        """End it if it runs, or once it starts."""
+        self.cancelled = True
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def inspect(
+    pair: str, kernels: Path, arch: str, sides: Sequence[Side], limits: Limits, contained: ContainedProcess
+) -> dict[str, Any]:
     """What the contained process says about one kernel, or about two and how they differ.
 
     Raises UsageError for what is wrong with the request or a text, MachineError for a process that ended without an
@@ -58,7 +80,7 @@ def inspect(pair: str, kernels: Path, arch: str, sides: Sequence[Side], limits: 
                       for number, side in enumerate(sides)],
         }  # fmt: skip
         try:
-            answer = ask_process(json.dumps(request), limits.timeout)
+            answer = ask_process(json.dumps(request), limits.timeout, contained)
         finally:
             if cache_layer:
                 tidy(cache_layer)
@@ -77,7 +99,7 @@ def file_of(candidate: Candidate, folder: Path, number: int) -> dict[str, str]:
     return {"path": str(path), "language": candidate.language, "name": candidate.file}
 
 
-def ask_process(request: str, seconds: float) -> dict[str, Any]:
+def ask_process(request: str, seconds: float, contained: ContainedProcess) -> dict[str, Any]:
     """The answer of the contained process. Raises MachineError without one."""
     with tempfile.TemporaryFile() as answers:
         process = subprocess.Popen(
@@ -88,6 +110,7 @@ def ask_process(request: str, seconds: float) -> dict[str, Any]:
             env=environment(),
             start_new_session=True,
         )
+        contained.started(process)
         try:
             process.communicate(request.encode(), timeout=seconds)
         except subprocess.TimeoutExpired:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from ptxbench.check.source import MOST_BYTES
 from ptxbench.discovery import choose_pairs, load
 from ptxbench.errors import PairError, PtxbenchError
 from ptxbench.exporters.pair import describe
-from ptxbench.service.inspection import Side, inspect
+from ptxbench.service.inspection import ContainedProcess, Side, inspect
 from ptxbench.service.judgements import JudgementEntry, Judgements
 from ptxbench.service.refusal import Refused
+from ptxbench.service.standard_input import ending_at_signals
 from ptxbench.service.submission import Limits, Submission, task
 
 INSTRUCTIONS = """Judges GPU kernels without a GPU. A pair is one task: a CUDA C and a PTX kernel of one signature,
@@ -33,12 +35,20 @@ of the pair: below 1 is better. hot_lines and show_difference say where a kernel
 
 MOST_LINES = 100
 
+MOST_NAME = 100
+"""Characters of a name. Longer ones are no names of files."""
+
+MOST_SEED = (1 << 63) - 1
+
 T = TypeVar("T")
 
 Language = Annotated[Literal["ptx", "cuda"], Field(description="The language of the text.")]
-PairName = Annotated[str, Field(description="A name from list_pairs.")]
+PairName = Annotated[str, Field(description="A name from list_pairs.", max_length=MOST_NAME)]
 KernelText = Annotated[str, Field(description="The whole text of the kernel.", max_length=MOST_BYTES)]
-Arch = Annotated[str | None, Field(description="An architecture such as sm_90; by default that of the pair.")]
+VariantName = Annotated[str, Field(description="A kernel of the pair, such as cuda or ptx.", max_length=MOST_NAME)]
+Arch = Annotated[
+    str | None, Field(description="An architecture such as sm_90; by default that of the pair.", max_length=MOST_NAME)
+]
 
 
 @dataclass(frozen=True)
@@ -143,11 +153,14 @@ class Tools:
         self.inspections = anyio.CapacityLimiter(judgements.jobs)
 
     def run(self) -> None:
-        """Answer on standard output until standard input is closed."""
-        try:
-            anyio.run(self.server().run_stdio_async)
-        finally:
-            self.judgements.close()
+        """Answer on standard output until it or standard input is closed, or a signal ends the program."""
+        with ending_at_signals():
+            try:
+                anyio.run(self.server().run_stdio_async)
+            except* BrokenPipeError:  # the agent has gone
+                sys.unraisablehook = ignore_broken_pipes
+            finally:
+                self.judgements.close()
 
     def server(self) -> MCPServer:
         server = MCPServer(
@@ -205,7 +218,9 @@ class Tools:
         text: KernelText,
         language: Language = "ptx",
         arch: Arch = None,
-        seed: Annotated[int | None, Field(ge=0, description="To repeat a judgement; by default a new one.")] = None,
+        seed: Annotated[
+            int | None, Field(ge=0, le=MOST_SEED, description="To repeat a judgement; by default a new one.")
+        ] = None,
     ) -> JudgedKernel:
         """Judge a kernel as a variant of a pair: parse, assemble, verify on hidden sizes and data, look for races,
         launch again elsewhere, and compare its counts with those of the pair's own kernels. The kernel is not trusted.
@@ -226,7 +241,7 @@ class Tools:
         pair: PairName,
         text: Annotated[str | None, Field(description="A kernel; without it name a variant.")] = None,
         language: Language = "ptx",
-        variant: Annotated[str, Field(description="A kernel of the pair, such as cuda or ptx.")] = "ptx",
+        variant: VariantName = "ptx",
         arch: Arch = None,
         most: Annotated[int, Field(ge=1, le=MOST_LINES)] = 20,
     ) -> HotLines:
@@ -250,8 +265,8 @@ class Tools:
         a: Annotated[str | None, Field(description="The text of the first kernel; without it name variant_a.")] = None,
         language_a: Language = "ptx",
         language_b: Language = "ptx",
-        variant_a: Annotated[str, Field(description="A kernel of the pair.")] = "cuda",
-        variant_b: Annotated[str, Field(description="A kernel of the pair.")] = "ptx",
+        variant_a: VariantName = "cuda",
+        variant_b: VariantName = "ptx",
         arch: Arch = None,
     ) -> KernelDifference:
         """Say how two kernels of a pair differ in machine code and in what warps execute, most important first."""
@@ -272,8 +287,32 @@ class Tools:
 
     async def inspected(self, pair: str, sides: list[Side], arch: str | None) -> dict[str, Any]:
         pair_task = await thread(task, {"pair": pair, "arch": arch}, self.kernels, self.limits)
-        call = partial(inspect, pair_task.pair, self.kernels, pair_task.arch, sides, self.limits)
-        return await thread(call, limiter=self.inspections)
+        process = ContainedProcess()
+        call = partial(inspect, pair_task.pair, self.kernels, pair_task.arch, sides, self.limits, process)
+        result: dict[str, Any] | ToolError
+        async with anyio.create_task_group() as group:  # a call that the agent cancels ends with the process
+            group.start_soon(end_when_cancelled, process)
+            try:
+                result = await thread(call, limiter=self.inspections)
+            except ToolError as error:
+                result = error
+            group.cancel_scope.cancel()
+        if isinstance(result, ToolError):
+            raise result
+        return result
+
+
+def ignore_broken_pipes(failure: sys.UnraisableHookArgs) -> None:
+    """Print nothing if a stream that is deleted cannot write the rest of what it holds."""
+    if not issubclass(failure.exc_type, BrokenPipeError):
+        sys.__unraisablehook__(failure)
+
+
+async def end_when_cancelled(process: ContainedProcess) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        process.end()
 
 
 @contextmanager

@@ -44,6 +44,7 @@ CALLS = [
     ("judge", {"pair": "triadd", "text": ""}),
     ("judge", {"pair": "triad", "text": "x" * (MOST_BYTES + 1)}),
     ("show_contract", {"pair": "*"}),
+    ("show_contract", {"pair": "a" * 9999}),
     ("hot_lines", {"pair": "triad", "variant": "ptxx"}),
     ("hot_lines", {"pair": "triad", "text": '#include "/etc/passwd"', "language": "cuda"}),
     ("show_difference", {"pair": "triad", "b": (HOSTILE / "refused.ptx").read_text()}),
@@ -90,11 +91,12 @@ def test_an_agent_can_list_read_judge_and_inspect(answers):
 
 @pytest.mark.long
 def test_a_refusal_is_one_sentence(answers):
-    _, (*_, pair, long, glob, name, include, refused) = answers
+    _, (*_, pair, long, glob, path, name, include, refused) = answers
     expected = {
         "Unknown pair 'triadd'. Did you mean 'triad'?": pair,
         "text": long,
         "'*' matches": glob,
+        "at most 100 characters": path,
         "Unknown variant 'ptxx' of triad. Did you mean 'ptx'?": name,
         "The text is not accepted: ": include,
         "refused.ptx": refused,
