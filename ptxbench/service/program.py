@@ -94,7 +94,7 @@ def server(settings: Settings, judgements: Judgements) -> Program:
     config = uvicorn.Config(
         Service(settings, judgements).application(),
         http=Protocol,
-        backlog=min(MOST_ACCEPTED, most_connections() // 8),
+        backlog=min(MOST_ACCEPTED, 1 + most_connections() // 8),
         log_level="warning",
         access_log=False,
         server_header=False,
