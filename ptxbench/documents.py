@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import json
 import math
+import os
 import re
+import stat
+import time
 import tomllib
 import types
 import typing
@@ -23,6 +28,9 @@ from ptxbench.safe_text import HIDDEN
 
 MOST_BYTES = 256 * 2**20
 """The largest file: reading it takes about ten times as much memory."""
+
+WRITER_SECONDS = 2.0
+"""How long a named pipe may have no program that writes to it."""
 
 MOST_DEPTH = 100
 """The most levels of nested objects and lists; documents of ptxbench have ten."""
@@ -44,18 +52,51 @@ def display_value(value: Any) -> str:
 
 
 def read_bytes(path: Path, error: type[PtxbenchError] = ResultError) -> bytes:
-    """The content of a file. Raises `error`."""
+    """The content of a kernel's file, which is read more than once, so it must be a regular file. Raises `error`."""
     try:
-        return path.read_bytes()
+        with opened(path) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise error(f"{path} is not a regular file. Save the kernel as one.")
+            with io.BufferedReader(file) as reader:
+                content = reader.read(MOST_BYTES + 1)
     except OSError as failure:
         raise error(f"Cannot read {path}: {failure.strerror}.") from None
+    if len(content) > MOST_BYTES:
+        raise error(f"{path} is too large: expected at most {MOST_BYTES // 2**20} MiB.")
+    return content
+
+
+def opened(path: Path) -> io.FileIO:
+    """A file that is opened without waiting for a program to write to a named pipe."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    return io.FileIO(os.open(path, flags))
+
+
+def first_part(file: io.FileIO) -> bytes:
+    """What a file has now, perhaps nothing; later reads wait. Raises OSError for a pipe without a program that writes.
+
+    A program that is started at the same time gets `WRITER_SECONDS`.
+    """
+    if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+        deadline = time.monotonic() + WRITER_SECONDS
+        while (part := file.read(MOST_BYTES)) == b"":  # None if a program may still write
+            if time.monotonic() > deadline:
+                raise OSError(errno.EPIPE, "no program writes to this pipe")
+            time.sleep(0.01)
+    else:
+        part = b""
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(file.fileno(), True)
+    return part or b""
 
 
 def read_text(path: Path, error: type[PtxbenchError] = ResultError) -> str:
     """The text of a file in UTF-8, with or without a byte-order mark. Raises `error`."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        with opened(path) as file:
+            start = first_part(file)
+            with io.BufferedReader(file) as reader:
+                content = start + reader.read(MOST_BYTES + 1)
     except OSError as failure:
         raise error(f"Cannot read {path}: {failure.strerror}.") from None
     if len(content) > MOST_BYTES:

@@ -1,6 +1,9 @@
 """Reading JSON and TOML: every fault is one sentence with the file name, the line and the bad value."""
 
 import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,3 +98,40 @@ def test_a_written_document_is_ascii_reads_back_and_has_no_runner_command():
     assert parse_toml(f"a = {toml_text(words)}", "x") == {"a": words}
     assert toml_text(words).isprintable()
     assert "##" not in toml_text(words)
+
+
+def test_a_named_pipe_without_a_program_that_writes_to_it_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "WRITER_SECONDS", 0.05)
+    os.mkfifo(path := tmp_path / "run.json")
+    with pytest.raises(ResultError, match=r"run\.json: no program writes to this pipe\."):
+        read_text(path)
+
+
+def test_a_pipe_is_read_whole_also_if_its_program_is_slow(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "WRITER_SECONDS", 5.0)
+    os.mkfifo(path := tmp_path / "run.json")
+
+    def write():
+        time.sleep(0.1)  # the reader is there first
+        with path.open("w") as file:
+            for part in ("[", "1" * 100_000, "]"):
+                file.write(part)
+                file.flush()
+                time.sleep(0.05)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        assert len(read_text(path)) == 100_002
+        writing.result()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_a_kernel_must_be_a_regular_file(tmp_path, kind):
+    """It is read more than once; /dev/zero has no end."""
+    path = tmp_path / "kernel.ptx"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match=r"kernel\.ptx is not a regular file\. Save the kernel as one\."):
+        documents.read_bytes(path, UsageError)

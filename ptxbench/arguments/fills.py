@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import warnings
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.arguments.elements import ElementType, number, quoted
+from ptxbench.documents import opened
 from ptxbench.errors import UsageError
 
 FILLS = "zeros, iota, random, random(LOW,HIGH), a number or FILE.npy"
@@ -92,7 +94,7 @@ def load(path: Path, text: str) -> NDArray[Any]:
     """The array of a .npy file, C-contiguous, writable and in this machine's byte order."""
     try:
         # opened here, because NumPy leaves a damaged archive open; its warnings are about headers of Python 2
-        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
+        with io.BufferedReader(opened(path)) as file, warnings.catch_warnings(action="ignore"):
             loaded = np.load(file, allow_pickle=False)
     except OSError as error:
         raise UsageError(f"'{text}': cannot read {path}: {error.strerror or error}.") from None
