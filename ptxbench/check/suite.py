@@ -49,7 +49,7 @@ from ptxbench.emulator.parse import choose, parsed
 from ptxbench.errors import EmulatorCrash, KernelError, ToolMissing, UsageError
 from ptxbench.executed import Executed
 from ptxbench.languages import REQUIRED
-from ptxbench.pair import InOut, Pair, Size
+from ptxbench.pair import InOut, Pair, Scratch, Size
 from ptxbench.portability.survey import target_trials
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
@@ -74,8 +74,11 @@ ENDS = 4
 """Check sizes with infinities and with NaN, each with other ends of rows and tiles: so many of the cheapest, which end
 within their first tile, and as many drawn ones."""
 
+ZERO = "zero throughout"
+
 AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs")
-"""Kinds of data that are also tried at the largest check size."""
+"""Kinds of data that are also tried at the largest check size; if CTAs exchange values, also zeros, which a kernel may
+take for "not there yet"."""
 
 MOST_BYTES, MOST_ELEMENTS, MOST_FLOPS = 1 << 28, 1 << 27, 1 << 31
 """The most for a launch at a size at which an index seems to lose bits, which takes some seconds: of bytes, of
@@ -226,13 +229,13 @@ class CheckSuite:
                 if (only := self.inputs_for(kind)) is not None:
                     cases = self.cases.edged(size, kind, drawn.getrandbits(32), varied=varied, only=only)
                     questions.append(CaseSeries(kind, cases))
-        zero = "zero throughout"  # if two factors are both zero, an error with either does not show
-        alone = inputs_of(self.pair, zero)
+        alone = inputs_of(self.pair, ZERO)  # if two factors are both zero, an error with either does not show
         for name in alone if len(alone) > 1 else ():
-            cases = self.cases.edged(half[-1], zero, drawn.getrandbits(32), varied=True, only=[name])
-            questions.append(CaseSeries(zero, cases))
+            cases = self.cases.edged(half[-1], ZERO, drawn.getrandbits(32), varied=True, only=[name])
+            questions.append(CaseSeries(ZERO, cases))
+        exchange = any(isinstance(arg, Scratch) for arg in self.pair.args)
         for kind in data_kinds(self.pair):  # some code runs only at large sizes, such as the second half of a round
-            if kind in AT_THE_LARGEST:
+            if kind in AT_THE_LARGEST or (kind == ZERO and exchange):
                 cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True)
                 questions.append(CaseSeries(kind, cases))
         cheapest, others = self.by_cost[:ENDS], drawn.sample(self.by_cost, min(ENDS, len(self.by_cost)))

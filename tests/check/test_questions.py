@@ -323,3 +323,11 @@ def test_nan_is_tried_on_the_paths_for_whole_tiles_if_launches_are_cheap():
         cases = [series.name for series in suite(name).special]
         assert least <= cases.count("NaN") <= least + 4
         assert cases.count("infinities") > least
+
+
+@pytest.mark.parametrize(("name", "expected"), [("scan", True), ("reduce_sum", False)])
+def test_where_ctas_exchange_sums_zeros_are_tried_at_the_largest_check_size(name, expected):
+    """There a sum of 0 is not the same as no sum yet."""
+    own = suite(name)
+    zeros = [case for series in own.special if series.name == "zero throughout" for case in series]
+    assert (own.largest.size in [case.size for case in zeros]) == expected
