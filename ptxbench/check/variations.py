@@ -59,7 +59,7 @@ def aspects(
         ),
         Aspect("depends-on-output", f"with outputs filled with 0x{poison:02x} before", LaunchOptions(poison=poison)),
         hardware(
-            "with other values of %nsmid, %smid, clocks and similar registers, and another lane from elect.sync",
+            "with other values of %warpid, %smid, %nsmid, clocks and the like, and another lane from elect.sync",
             registers=seed,
         ),
         hardware("with other initial bytes in shared memory, local memory and registers", memory=seed),

@@ -99,6 +99,17 @@ def is_swap(step: FlowStep) -> bool:
     return opcode[0] == "atom" and "cas" in opcode
 
 
+AWAITED = frozenset(("volatile", "relaxed", "release", "mmio"))
+
+
+def may_pause(step: FlowStep) -> bool:
+    """Whether the warp's turn may end before an instruction: a swap, or a store that other threads may wait for, which
+    then see the store before it but not this one."""
+    opcode = step.entry.opcode.split(".")
+    awaited = opcode[0] == "st" and opcode[1] in AWAITED and "local" not in opcode
+    return awaited or is_swap(step)
+
+
 def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
     leaders = {0}
@@ -109,7 +120,7 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
             leaders.update(switch_targets(step.instruction, function))
         if step.entry.flow in ("branch", "switch", "exit", "barrier", "call", "return"):
             leaders.add(index + 1)
-        if step.entry.flow == "enter" or is_swap(step):
+        if step.entry.flow == "enter" or may_pause(step):
             leaders.add(index)
         if step.entry.flow in ("warp_sync", "warp_barrier", "barrier_reduction", "cluster_wait", "register_pool"):
             leaders.add(index)
@@ -132,7 +143,7 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     result = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
     for i, block in enumerate(result):
         begins = steps[block.first]
-        block.loop_head |= begins.entry.flow == "enter" or is_swap(begins)  # recursion is a loop too
+        block.loop_head |= begins.entry.flow == "enter" or may_pause(begins)  # recursion is a loop too
         block.successors = tuple(block_of_index[index] for index in successors(steps, block, function))
         for successor in block.successors:
             if successor <= i:

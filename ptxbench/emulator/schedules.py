@@ -56,7 +56,7 @@ def reschedule(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tu
             findings.append(
                 SanitizerFinding(
                     "schedule", 0, f"with another schedule of the warps' lanes, {location}, holds another value: a "
-                    f"__syncwarp (bar.warp.sync) or a barrier is missing.",
+                    f"__syncwarp (bar.warp.sync), a barrier or an atomic is missing.",
                 )
             )  # fmt: skip
         after[:] = before

@@ -62,7 +62,7 @@ REJECTED = [
     ("histogram256", [("red.global.add.u32  [%bin_at], %count;",
                        "ld.volatile.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
                        "    st.volatile.global.u32 [%bin_at], %bin;")],
-     "repeats depends-on-threads"),
+     "sanitizer schedule"),
     # an addition by a swap that is not tried again if another CTA has added meanwhile
     ("reduce_sum", [("@%is_first red.global.add.f32  [%total], %sum;",
                      "@!%is_first bra DONE;\n    .reg .b32 %seen, %new;\n    ld.volatile.global.f32 %other, [%total];\n"

@@ -111,6 +111,41 @@ def test_ctas_of_odd_rank_give_way_too_if_all_store_first(ctas, seen):
     assert (out[0], flag[0]) == (seen, 2)
 
 
+# CTA 0 stores a flag before its value; CTA 1 reads both once.
+HASTY = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry hasty(.param .u64 message, .param .u64 out)
+{
+    .reg .u64 %message, %out;
+    .reg .u32 %cta, %flag, %value;
+    .reg .pred %looks;
+    ld.param.u64 %message, [message];
+    ld.param.u64 %out, [out];
+    mov.u32 %cta, %ctaid.x;
+    setp.ne.u32 %looks, %cta, 0;
+    @%looks bra LOOK;
+    st.volatile.global.u32 [%message], 1;
+    st.volatile.global.u32 [%message+4], 5;
+    ret;
+LOOK:
+    ld.volatile.global.u32 %flag, [%message];
+    ld.volatile.global.u32 %value, [%message+4];
+    st.global.v2.u32 [%out], {%flag, %value};
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize(("ctas", "seen"), [("usual", [1, 5]), ("by turns", [1, 0])])
+def test_a_cta_that_takes_turns_pauses_between_two_stores_that_others_may_wait_for(ctas, seen):
+    message, out = np.zeros(2, np.uint32), np.zeros(2, np.uint32)
+    emulator.run(HASTY, grid=2, block=1, args=[message, out], ctas=ctas)
+    assert out.tolist() == seen
+    assert message.tolist() == [1, 5]
+
+
 # Each CTA adds 1 to a sum by a load and a swap.
 ADDS = """
 .version 6.3

@@ -237,7 +237,7 @@ def test_a_missing_warp_sync_between_strong_accesses_is_found_by_another_schedul
     """
     finding = only(sanitized(body.replace("SYNC", ""))[0])
     assert finding.kind == "schedule"
-    assert "a __syncwarp (bar.warp.sync) or a barrier is missing" in finding.message
+    assert "a __syncwarp (bar.warp.sync), a barrier or an atomic is missing" in finding.message
     execution, out = sanitized(body.replace("SYNC", "bar.warp.sync 0xffffffff;"))
     assert execution.findings == ()
     assert out.tolist() == [i ^ 1 for i in range(64)]

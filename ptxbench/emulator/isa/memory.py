@@ -118,9 +118,9 @@ def st(ops, a, b, space, vec=None):
        scope=SCOPES, space=("global",), l1=L1, l2=L2)  # fmt: skip
 @lines("st.mmio.relaxed.sys{.space}", "", "[a], b", ST, SCALAR, space=("global",))
 def st_awaited(ops, a, b, space, vec=None):
-    """Like st; another CTA may wait for it, so the warp gives way before more is stored."""
+    """Like st; another thread may wait for it, so the warp gives way before more is stored."""
     st(ops, a, b, space, vec)
-    if space_of(space) not in ("local", "shared"):
+    if space_of(space) != "local":
         ops.give_way(ops.active)
 
 
