@@ -507,10 +507,18 @@ def write(content: str | bytes, path: Path, *, replace: bool = False) -> None:
         else:
             os.link(temporary, path)
     except OSError as error:
-        raise ResultError(f"Cannot write {path}: {error.strerror}. Choose another path.") from None
+        reason = problem_of_folder(path) or error.strerror
+        raise ResultError(f"Cannot write {path}: {reason}. Choose another path.") from None
     finally:
         with contextlib.suppress(OSError):  # the cause of the failed write may prevent this too
             temporary.unlink(missing_ok=True)
+
+
+def problem_of_folder(path: Path) -> str | None:
+    """Why a file cannot be in its folder, if something on the way to it is a file."""
+    exists, is_folder = os.path.exists, os.path.isdir  # those of Path raise errors for unusable paths
+    in_the_way = next((folder for folder in path.parents if exists(folder) and not is_folder(folder)), None)
+    return f"{in_the_way} is a file" if in_the_way else None
 
 
 def try_output(path: Path, remedy: str) -> None:
@@ -525,8 +533,8 @@ def try_output(path: Path, remedy: str) -> None:
             reason = os.strerror(errno.EISDIR)
         elif is_special(path):
             reason = None if os.access(path, os.W_OK) else os.strerror(errno.EACCES)
-        elif path.parent.exists() and not path.parent.is_dir():
-            reason = f"{path.parent} is a file"
+        elif problem := problem_of_folder(path):
+            reason = problem
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.touch(exist_ok=False)

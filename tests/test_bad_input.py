@@ -7,6 +7,7 @@ one, what was found and what to do.
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -131,6 +132,30 @@ def test_a_class_in_place_of_a_value(kernels, ptxbench):
 def test_a_long_line_of_a_pair_file_is_quoted_in_part(kernels, ptxbench):
     (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "BLOCK = 128", f"BLOCK = {'(' * 150}1{')' * 9000}"))
     refused(ptxbench(*RUN), f"kernels/pairs/scale.py:5: unmatched ')': BLOCK = {'(' * 112}")
+
+
+def test_a_warning_about_a_pair_file_is_printed_once(kernels):
+    (kernels / "pairs" / "scale.py").write_text(f"{PAIR}\nPATTERN = '\\d'\n")
+    command = [sys.executable, "-m", "ptxbench", "list", "--json", "--kernels", "kernels"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr.count("SyntaxWarning")) == (0, 1)
+
+
+def test_a_low_limit_of_open_files_is_no_crash(kernels):
+    command = f"ulimit -n 8; {shlex.quote(sys.executable)} -m ptxbench run --kernels kernels --backend emulator"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (
+        2,
+        "Error: Too many open files. Raise the limit (ulimit -n), or use fewer --jobs.\n",
+    )
+
+
+def test_a_value_of_kilobytes_is_quoted_in_part(kernels, ptxbench):
+    for command in (["run", "x" * 900], ["check", "a.ptx", "--pair", "scale", "--timeout", "x" * 9000]):
+        ran = ptxbench(*command)
+        assert (ran.status, ran.out) == (2, "")
+        assert f"{'x' * 60}" in ran.err
+        assert max(map(len, ran.err.split())) < 200
 
 
 UNPRINTABLE = """

@@ -13,6 +13,7 @@ import os
 import re
 import select
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
@@ -31,6 +32,10 @@ UNUSABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
 """Errors of a file system that refuses a write. They are not bugs, and no command can foresee them."""
+
+
+LONG_WORD = re.compile(r"(\S{120})\S{380,}")
+"""No path of a usual length has 500 characters."""
 
 
 class Commands(click.Group):
@@ -90,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a replacement stream, as in tests
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without × shows ?
+    warnings.filterwarnings("once", category=SyntaxWarning, append=True)  # of a pair file that is read several times
     try:
         # not list(arguments): after the import of the command `list`, that name is its module here
         status = invoke([*(sys.argv[1:] if arguments is None else arguments)])
@@ -129,11 +135,11 @@ def handle_error(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         shown = io.StringIO()
         error.show(shown)
-        return exit_with(shown.getvalue(), ExitStatus.USAGE, nl=False)
+        return exit_with(with_short_words(shown.getvalue()), ExitStatus.USAGE, nl=False)
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return exit_with("", ExitStatus.INTERRUPTED)  # a new line after the terminal's ^C
     if isinstance(error, PtxbenchError):
-        return exit_with(f"Error: {error}", error.exit_status)
+        return exit_with(f"Error: {with_short_words(str(error))}", error.exit_status)
     if isinstance(error, BrokenPipeError) and discard_unread():
         return ExitStatus.READER_GONE
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
@@ -147,11 +153,20 @@ def handle_error(error: BaseException) -> int:
             sys.stdout.flush()
         discard(sys.stdout)
         return exit_with(f"Error: Cannot write the whole output: {os.strerror(error.errno)}.", ExitStatus.USAGE)
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return exit_with(
+            f"Error: {os.strerror(error.errno)}. Raise the limit (ulimit -n), or use fewer --jobs.", ExitStatus.USAGE
+        )
     if isinstance(error, MemoryError):
         return exit_with("Error: Not enough free memory.", ExitStatus.USAGE)
     if isinstance(error, Exception):
         return report_crash(error)
     raise error
+
+
+def with_short_words(message: str) -> str:
+    """The message without the end of very long words, such as a value of an option that is not one."""
+    return LONG_WORD.sub(r"\1...", message)
 
 
 def is_lost() -> bool:

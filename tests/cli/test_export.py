@@ -35,7 +35,7 @@ def test_a_run_that_cannot_be_exported_gives_one_sentence_and_status_2(results, 
         (["latest", "--to", "nvbench", "-o", "file"],
          "Error: Cannot write to file: Not a directory. Name another folder with --output.\n"),
         (["latest", "--to", "csv", "-o", "file/run.csv"],
-         "Error: Cannot write file/run.csv: File exists. Choose another path.\n"),
+         "Error: Cannot write file/run.csv: file is a file. Choose another path.\n"),
         (["beef", "--to", "csv"],
          "Error: There is no run 'beef' below results. A run is a file, the start of a file's "
          "name or of an id, 'latest', or 'latest~1', the one before.\n"),
