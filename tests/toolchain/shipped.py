@@ -1,4 +1,4 @@
-"""The CUDA C of the shipped kernels as a few modules of PTX, so that a target costs one run of ptxas, not fifty."""
+"""The CUDA C of the shipped kernels as one module of PTX, so that a target costs one run of ptxas, not eighty."""
 
 import functools
 import re
@@ -21,7 +21,7 @@ def number(arch):
 
 @functools.cache
 def modules(*wanted):
-    """PTX by the lowest target that accepts it, with all kernels of that target; `wanted`: only these files."""
+    """The PTX of each kernel, by the lowest target that accepts it, lowest first; `wanted`: only these files."""
     texts = {arch: [] for arch in LEAST}
     for path in sorted((default_kernels() / "cuda").glob("*.cu")):
         entry = path.stem.split(".")[0]
@@ -40,21 +40,19 @@ def modules(*wanted):
             break
         else:
             raise AssertionError(f"{path.name} compiles for none of {LEAST}")
-    return {arch: joined(sources) for arch, sources in texts.items() if sources}
+    return texts
 
 
 def renamed(ptx, entry, name):
     """The module with another name of its entry, and with unique names of its variables."""
     text = ptx.replace(entry, name)
-    for variable in set(VARIABLE.findall(text)) - {"extern"}:
-        if name not in variable:
-            text = re.sub(rf"\b{re.escape(variable)}\b", f"{name}_{variable}", text)
-    return text
+    variables = {variable for variable in VARIABLE.findall(text) if variable != "extern" and name not in variable}
+    return re.sub(r"\w+", lambda word: f"{name}_{word[0]}" if word[0] in variables else word[0], text)
 
 
 def joined(texts):
-    """One module of several, which have no name in common."""
-    head = "\n".join(match[0] for match in HEADER.finditer(texts[0]))
+    """One module of several for the target of the last one, which have no name in common."""
+    head = "\n".join(match[0] for match in HEADER.finditer(texts[-1]))
     body = "\n".join(LINES.sub("", HEADER.sub("", text)) for text in texts)
     return f"{head}\n{body}"
 
@@ -92,9 +90,8 @@ def runs(rows, codes):
 
 
 def kernels(arch, by_target):
-    """The `straight_lines` of the modules `by_target` that `arch` takes."""
-    for least, ptx in by_target.items():
-        if number(least) <= number(arch):
-            kernels = dict(straight_lines(ptx, arch))
-            assert kernels.keys() == set(entries(ptx))
-            yield from kernels.items()
+    """The `straight_lines` of the kernels of `modules` that `arch` takes."""
+    ptx = joined([text for least, texts in by_target.items() if number(least) <= number(arch) for text in texts])
+    kernels = dict(straight_lines(ptx, arch))
+    assert kernels.keys() == set(entries(ptx))
+    return kernels

@@ -14,7 +14,8 @@ from ptxbench.toolchain.lines import annotate
 from tests.toolchain import shipped
 from tests.toolchain.issue import require_rates
 
-TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121")
+TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120")
+"""All kernels are assembled for these. For sm_121, ptxas makes the machine code that it makes for sm_120."""
 
 NOTHING = ControlBits(0, 0, None, None, (), 0)
 
@@ -90,9 +91,9 @@ def require_sound(arch, kernels):
     return flags, consumers
 
 
-@pytest.mark.parametrize("arch", ["sm_75", "sm_120"])
+@pytest.mark.parametrize("arch", ["sm_75", "sm_121"])
 def test_reuse_flags_and_waits_of_a_kernel_agree_with_the_bits(arch):
-    flags, consumers = require_sound(arch, dict(shipped.kernels(arch, shipped.modules("softmax", "sgemm_tiled"))))
+    flags, consumers = require_sound(arch, shipped.kernels(arch, shipped.modules("softmax", "sgemm_tiled")))
     assert flags > 10
     assert consumers > 30
 
@@ -100,7 +101,7 @@ def test_reuse_flags_and_waits_of_a_kernel_agree_with_the_bits(arch):
 @pytest.mark.long
 @pytest.mark.parametrize("arch", TARGETS)
 def test_reuse_flags_waits_and_rates_of_every_shipped_kernel_agree_with_the_bits(arch):
-    kernels = dict(shipped.kernels(arch, shipped.modules()))
+    kernels = shipped.kernels(arch, shipped.modules())
     flags, consumers = require_sound(arch, kernels)
     assert flags > 100
     assert consumers > 400
@@ -116,10 +117,10 @@ def test_a_bit_that_is_read_at_the_wrong_position_is_found(monkeypatch):
     from ptxbench.toolchain import control
 
     by_target = shipped.modules("softmax")
-    ((_, runs),) = shipped.kernels("sm_75", by_target)
+    ((_, runs),) = shipped.kernels("sm_75", by_target).items()
     assert faults(runs)[:2] == ([], [])
     monkeypatch.setattr(control, "FIRST_BIT", control.FIRST_BIT + 1)
-    ((_, runs),) = shipped.kernels("sm_75", by_target)
+    ((_, runs),) = shipped.kernels("sm_75", by_target).items()
     reuse, waits, *_ = faults(runs)
     assert waits
     assert len(reuse) + len(waits) > 3
