@@ -8,6 +8,9 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
+# NumPy reads it when it is imported. A thread of BLAS that has nothing to do takes a core from the other workers.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import pytest
 
