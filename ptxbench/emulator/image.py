@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +75,7 @@ class Image:
     arrays: tuple[ImageArray, ...]
 
     def copy_back(
-        self, results: Sequence[Bytes], stored: Container[int] | None, kept_variables: dict[str, bytes] | None
+        self, results: Sequence[Bytes], stored: Collection[int] | None, kept_variables: dict[str, bytes] | None
     ) -> None:
         """Copy the results of a launch (in the order of `contents`) to the arrays, and its variables to
         `kept_variables`.
@@ -111,15 +111,14 @@ class Image:
             within = {name: np.searchsorted(stored[:, 0], (offset, offset + size)) for name, offset, size in named}
             touched.stored = {name: stored[slice(*within[name])] - offset for name, offset, _ in named}
 
-    def may_differ(self, offset: int, stored: Container[int] | None) -> bool:
+    def may_differ(self, offset: int, stored: Collection[int] | None) -> bool:
         """Whether a launch may have changed the contents at an offset, in the buffer there."""
-        return stored is None or any(
-            index in stored
-            for index, buffer in enumerate(self.layout.buffers)
-            if buffer.offset <= offset <= buffer.offset + buffer.size
-        )
+        if stored is None:
+            return True
+        buffers = [self.layout.buffers[index] for index in stored]  # few, of the hundreds that a C++ library declares
+        return any(buffer.offset <= offset <= buffer.offset + buffer.size for buffer in buffers)
 
-    def changed(self, results: Sequence[Bytes], stored: Container[int] | None) -> tuple[str, ...]:
+    def changed(self, results: Sequence[Bytes], stored: Collection[int] | None) -> tuple[str, ...]:
         """The module's variables that a launch changed. `stored`: as in copy_back."""
         before = {}
         for offset, content in self.contents[: len(self.contents) - len(self.arrays)]:
