@@ -18,7 +18,7 @@ from ptxbench.emulator.runtime import conditions, context
 from ptxbench.emulator.runtime.host import ALLOCATE, ASSERT, FINISH, RELEASE
 
 CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-CONVERSION = re.compile(r"%([-+ #0]*)(\*|\d*)(?:\.(\*|\d+))?(hh|h|ll|l|j|z|t|L)?([diouxXcsaAeEfFgGp%])")
+CONVERSION = re.compile(r"%([-+ #0]*+)(\*|\d*+)(?:\.(\*|\d++))?(hh|h|ll|l|j|z|t|L)?([diouxXcsaAeEfFgGp%])")
 LONGEST_STRING = 4096
 
 
