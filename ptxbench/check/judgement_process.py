@@ -245,8 +245,9 @@ class ServerProcess:
         self.process = None
 
 
-FEW_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "4"}
-"""With a hundred cores, idle threads would otherwise need gigabytes of address space."""
+FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "4"}
+"""With a hundred cores, idle threads would otherwise need gigabytes of address space. A second thread of BLAS saves no
+time, and without work it takes a core from another judgement."""
 
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 """Memory of freed arrays stays with the process for the next ones. By default glibc returns it to the system, which

@@ -104,7 +104,7 @@ def test_the_limits_apply_to_child_processes_too():
 
 def test_a_machine_with_many_cores_needs_no_more_address_space(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
-    assert judgement_process.environment()["OPENBLAS_NUM_THREADS"] == "2"
+    assert judgement_process.environment()["OPENBLAS_NUM_THREADS"] == "1"
 
 
 def test_the_process_gets_only_the_variables_that_it_needs(monkeypatch):
