@@ -48,9 +48,10 @@ class CheckKernel:
         return self.launch(**size) if self.launch else usual
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CheckCase:
     """Data for one launch and the expected results. `label`: its name in messages, such as `n=257, with NaN`.
+    Two cases are never equal, so that results of a case can be kept under it.
 
     `aliases`: inputs that share the memory of another, {second: first}; `size`: the dimensions.
     """

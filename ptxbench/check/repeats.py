@@ -89,9 +89,7 @@ def with_nans(launcher: CandidateLauncher, first: LaunchResult, *others: CheckCa
     suite = launcher.suite
     special_cases = (made_case for series in suite.special for made_case in series.cases or series)
     with_nan = (made_case for made_case in special_cases if any(map(has_nan, made_case.arguments.values())))
-    case = next(
-        (made_case for made_case in with_nan if suite.reference_failures.get((id(made_case), False)) is None), None
-    )
+    case = next((made_case for made_case in with_nan if suite.reference_failures.get((made_case, False)) is None), None)
     if case is not None:
         yield from varied(launcher, case, None, aspects(suite.drawn("NaN"), approximate=True))
 

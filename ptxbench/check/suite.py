@@ -118,10 +118,10 @@ class CheckSuite:
         self.arch = arch
         self.seed = seed
         self.cases = Cases(loaded)
-        self.reference_failures: dict[tuple[int, bool], str | None] = {}
-        self._beyond: dict[tuple[int, bool], str | None] = {}
+        self.reference_failures: dict[tuple[CheckCase, bool], str | None] = {}
+        self._beyond: dict[tuple[CheckCase, bool], str | None] = {}
         self._named: dict[NamedNumbers, tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]] = {}
-        self._own_results: dict[tuple[str, int], LaunchResult | None] = {}
+        self._own_results: dict[tuple[str, CheckCase], LaunchResult | None] = {}
         self._assembling: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._repeated: dict[tuple[int, ...], tuple[CheckCase, CheckCase, CheckCase]] = {}
 
@@ -353,7 +353,7 @@ class CheckSuite:
 
     def counted_case(self, question: CaseSeries) -> CheckCase | None:
         """The case of a question that counts, as far as is known; None if the pair's own kernels fail all of them."""
-        return next((case for case in question if not self.reference_failures.get((id(case), False))), None)
+        return next((case for case in question if not self.reference_failures.get((case, False))), None)
 
     @property
     def repeated(self) -> tuple[CheckCase, CheckCase, CheckCase]:
@@ -406,7 +406,7 @@ class CheckSuite:
 
     def own_result(self, variant: str, case: CheckCase) -> LaunchResult | None:
         """The result of a kernel of the pair, launched once for each case; None if the launch fails."""
-        key = variant, id(case)
+        key = variant, case
         if key not in self._own_results:
             self._own_results[key] = None
             with contextlib.suppress(KernelError):
@@ -491,7 +491,7 @@ class CheckSuite:
 
         `fault`: whether only a launch that fails counts, not a wrong result.
         """
-        key = id(case), fault
+        key = case, fault
         if key not in self.reference_failures:
             if key not in self._beyond:
                 kernels = self.reference_kernels.items()

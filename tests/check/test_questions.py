@@ -272,12 +272,22 @@ def test_the_kernels_of_the_pair_run_a_case_once(monkeypatch):
     assert len(requested) == 1
 
 
+def test_a_new_case_is_tried_even_at_the_address_of_one_that_is_gone(monkeypatch):
+    triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
+    assert set(triad.reference_kernels) == {"cuda", "ptx"}
+    requested = []
+    monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: requested.append(kernel) or True)
+    for _ in range(10):
+        triad.beyond_contract(dataclasses.replace(triad.check[0]))
+    assert len(requested) == 10
+
+
 def test_the_first_case_that_the_pair_passes_counts():
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     cases = []
     question = CaseSeries("", (cases.append(case) or case for case in triad.check))
     assert triad.counted_case(question) is triad.check[0]
-    triad.reference_failures[id(triad.check[0]), False] = "ptx"
+    triad.reference_failures[triad.check[0], False] = "ptx"
     assert triad.counted_case(question) is triad.check[1]
     assert len(cases) == 2
     assert triad.repeated[0].size not in triad.pair.check_sizes
