@@ -217,7 +217,7 @@ async def http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def disconnected(request: Request, error: ClientDisconnect) -> Response:
-    """The client has gone before the end of its body, so nobody reads the answer."""
+    """The client has gone before the end of its body, so the answer is not read."""
     return JSONResponse(document("The body is incomplete."), 400)
 
 
