@@ -80,6 +80,8 @@ class Process:
             self.forget_stored(request, answer.stored_buffers if isinstance(answer, LaunchReply) else None)
         self.arena.keep_only(offset for offset, _ in contents)
         if isinstance(answer, ErrorReply):
+            if answer.name == errors.MachineError.__name__:
+                stop_process()  # some threads of the launch may still run
             raise getattr(errors, answer.name)(answer.message)
         return answer, views
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import native, worker
+from ptxbench.emulator import host_thread, native
 from ptxbench.emulator.process import InThisProcess
 from ptxbench.emulator.runtime import context
 from tests.emulator.harness import program
@@ -83,12 +83,12 @@ def test_a_launch_whose_remaining_ctas_take_long_continues_with_faster_code(laun
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)
     monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
     ran = []
-    run = worker.HostThread.run
+    run = host_thread.HostThread.run
 
     def noted(thread):
         run(thread)
         ran.append((thread.kernel.level, thread.context[context.RUN_WARP] == thread.kernel.warp))
 
-    monkeypatch.setattr(worker.HostThread, "run", noted)
+    monkeypatch.setattr(host_thread.HostThread, "run", noted)
     assert launched(ctas=640) == (native.OPTIMISED, *quick[1:])
     assert set(ran) == {(native.QUICK, True), (native.OPTIMISED, True)}

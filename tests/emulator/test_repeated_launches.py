@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import worker
+from ptxbench.emulator import host_thread
 from ptxbench.emulator.process import InThisProcess
 from ptxbench.errors import KernelTrap
 from tests.emulator.harness import program
@@ -45,13 +45,13 @@ CTAS = 40
 def launched(monkeypatch):
     """Launches COUNT_DOWN in this process: the execution, y, and how many host threads were made for it."""
     process, threads_made = InThisProcess(), []
-    init = worker.HostThread.__init__
+    init = host_thread.HostThread.__init__
 
     def noted(thread, *arguments):
         threads_made.append(thread)
         init(thread, *arguments)
 
-    monkeypatch.setattr(worker.HostThread, "__init__", noted)
+    monkeypatch.setattr(host_thread.HostThread, "__init__", noted)
     monkeypatch.setattr("ptxbench.emulator.launch.emulator_process", lambda: process)
 
     def launched(turns, threads=1, step=1, fuel=None):
