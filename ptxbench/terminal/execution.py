@@ -37,6 +37,9 @@ AROUND = 2
 QUOTED = 3
 """The most locations that are quoted for one error."""
 
+LONGEST_ROW = 500
+"""The most characters of a line of source text that are shown."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -192,14 +195,17 @@ def excerpts(program: ExecProgram, message: str, most: int = QUOTED) -> Iterator
 
 
 def rows_of(program: ExecProgram, file: str) -> list[str]:
-    """The lines of the program's file, or of a header next to it, counted from 1; empty if it is not there."""
+    """The lines of the program's file, or of a header next to it, counted from 1; empty if it is not there. Of a long
+    line only the beginning, because a program may write all of a kernel as one."""
     if program.language == "ptx":
-        return program.text
-    try:
-        text = program.path.with_name(file).read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):  # ValueError: no file can have this name
-        return []
-    return ["", *text.removesuffix("\n").split("\n")]
+        rows = program.text
+    else:
+        try:
+            text = program.path.with_name(file).read_text(encoding="utf-8", errors="replace")
+        except (OSError, ValueError):  # ValueError: no file can have this name
+            return []
+        rows = ["", *text.removesuffix("\n").split("\n")]
+    return [row if len(row) <= LONGEST_ROW else f"{row[:LONGEST_ROW]}…" for row in rows]
 
 
 def excerpt(rows: Sequence[str], number: int) -> Iterator[RichTable]:

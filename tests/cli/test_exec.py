@@ -214,6 +214,14 @@ def test_a_fault_names_the_line_and_shows_it(folder, ptxbench):
     assert re.search(rf"> {line} \|\s+st\.global\.f32", fault)
 
 
+def test_of_a_long_line_only_the_beginning_is_shown(folder, ptxbench):
+    (folder / "scale.ptx").write_text(re.sub(r"(?=\n.*st\.global)", " /*" + "x" * 50_000 + "*/", PTX))
+    for last in ("1000", "999"):  # without a fault, and with one whose line is quoted with those around it
+        ran = ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS[:2], "--arg", f"f32[{last}]=0", *ARGS[4:], "--lines", "all")
+        assert 300 < ran.out.count("x" * 10) * 10 + 50 < 600
+        assert "…" in ran.out
+
+
 def test_a_stopped_kernel_saves_nothing(folder, ptxbench):
     ran = ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS[:2], "--arg", "f32[999]=0", *ARGS[4:], "--save", "y=y.npy")
     assert ran.status == 4
