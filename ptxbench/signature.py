@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptxbench import kernel_names
 from ptxbench.arrays import is_float
 from ptxbench.emulator.parse import read_parameters
 from ptxbench.emulator.syntax import Variable
 from ptxbench.emulator.tokens import Cursor
-from ptxbench.errors import SignatureMismatch, suggestion
+from ptxbench.errors import SignatureMismatch
 from ptxbench.pair import Argument, Scalar, bf16
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap
 
@@ -117,10 +118,14 @@ def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: 
     """The message for a missing entry: which entries exist, and how to get the right one."""
     if not headers:
         return f"{source.name}: there is no kernel in this file. Its pair needs '{entry}'."
-    names = [header.name for header in headers]
-    mangled = any(re.fullmatch(rf"_Z\d+{entry}\w+", name) for name in names)
+    names = [kernel_names.short(header.name) for header in headers]
     where = f"{source.name}:{headers[0].line}" if hand_written else source.name
-    hint = ' Write extern "C" before it.' if mangled else suggestion(entry, names) or " Rename it."
+    if any(kernel_names.unqualified(name) == entry for name in names):
+        hint = ' Write extern "C" before it.'
+    elif all(header.name.startswith("_Z") for header in headers):
+        hint = ' Rename it, and write extern "C" before it.'
+    else:
+        hint = " Rename it."
     return f"{where}: expected an entry '{entry}', the pair's name; found {', '.join(map(repr, names))}.{hint}"
 
 

@@ -28,7 +28,7 @@ def test_the_entry_of_a_pair_agrees_with_its_arguments(source):
 
 MISMATCHES = [
     (".entry scale(", ".entry scael(",
-     "scale.ptx:7: expected an entry 'scale', the pair's name; found 'scael'. Did you mean 'scael'?"),
+     "scale.ptx:7: expected an entry 'scale', the pair's name; found 'scael'. Rename it."),
     (".entry scale(", ".entry q(",
      "scale.ptx:7: expected an entry 'scale', the pair's name; found 'q'. Rename it."),
     (".visible .entry", ".visible .func",
@@ -96,9 +96,19 @@ def test_compiled_cuda_c_is_reported_with_the_line_of_its_kernel(tmp_path):
         check_signature(changed(PTX, ".param .u32 n\n", ".param .u64 scale_param_3\n"), "scale", ARGS, source)
 
 
-def test_a_mangled_name_asks_for_extern_c(tmp_path):
-    with pytest.raises(SignatureMismatch, match=r"found '_Z5scalePKfPffj'\. Write extern \"C\" before it\.$"):
-        check_signature(changed(PTX, ".entry scale(", ".entry _Z5scalePKfPffj("), "scale", ARGS, tmp_path / "scale.cu")
+MANGLED = [
+    # the name in PTX, what is found
+    ("_Z5scalePKfPffj",        "'scale'. Write extern \"C\" before it."),
+    ("_ZN2ns5scaleEPKfPffj",   "'ns::scale'. Write extern \"C\" before it."),
+    ("_Z6doublePKfPffj",       "'double'. Rename it, and write extern \"C\" before it."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "found"), MANGLED)
+def test_a_mangled_name_asks_for_extern_c(tmp_path, name, found):
+    with pytest.raises(SignatureMismatch) as caught:
+        check_signature(changed(PTX, ".entry scale(", f".entry {name}("), "scale", ARGS, tmp_path / "scale.cu")
+    assert str(caught.value) == f"scale.cu: expected an entry 'scale', the pair's name; found {found}"
 
 
 def test_a_body_that_the_emulator_cannot_read_does_not_hide_the_header(source):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ptxbench import architecture, cache
+from ptxbench import architecture, cache, kernel_names
 from ptxbench.documents import read_bytes
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
 from ptxbench.languages import CUDA, NUMBA, TILE, TRITON, has_own_threads
@@ -389,6 +389,9 @@ def missing_entry(cubin: elf.Cubin, entry: str, source: Path, specifier: str = "
     ]  # NVRTC writes such names, never for a tile kernel
     if not entries:
         return f"{source.name} has no kernel; it needs one called '{entry}'."
-    if any(name.startswith(f"_Z{len(entry)}{entry}") for name in entries):
-        return f"{source.name}: '{entry}' has a C++ name. Declare it extern \"C\" {specifier} void {entry}(...)."
-    return f"{source.name} has no kernel '{entry}'; it has {', '.join(entries)}. Name it after its file."
+    names = [kernel_names.short(name) for name in entries]
+    declaration = f'extern "C" {specifier} void {entry}(...)'
+    if any(kernel_names.unqualified(name) == entry for name in names):
+        return f"{source.name}: '{entry}' has a C++ name. Declare it {declaration}."
+    remedy = f"Declare it {declaration}" if entries[0].startswith("_Z") else f"Name it '{entry}'"
+    return f"{source.name} has no kernel '{entry}'; it has {', '.join(names)}. {remedy}."

@@ -113,7 +113,11 @@ def test_a_warning_of_nvrtc_is_kept(build):
 
 
 MISSING = [
-    (CUDA.replace("scale(", "scaled("), "scale.cu has no kernel 'scale'; it has scaled. Name it after its file."),
+    (CUDA.replace("scale(", "scaled("), "scale.cu has no kernel 'scale'; it has scaled. Name it 'scale'."),
+    (
+        CUDA.replace('extern "C" ', "").replace("scale(", "scaled("),
+        "scale.cu has no kernel 'scale'; it has scaled. Declare it extern \"C\" __global__ void scale(...).",
+    ),
     (
         CUDA.replace('extern "C" ', ""),
         "scale.cu: 'scale' has a C++ name. Declare it extern \"C\" __global__ void scale(...).",

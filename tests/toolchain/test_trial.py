@@ -206,7 +206,7 @@ def test_code_that_is_not_there_has_no_instructions(build):
 def test_a_file_without_the_kernel_that_it_is_named_after_is_refused(attempts):
     tried = attempts(PTX, "sm_90", "thrice")
     assert (tried.status, tried.reason) == (
-        REFUSED, "thrice.ptx has no kernel 'thrice'; it has twice. Name it after its file.",
+        REFUSED, "thrice.ptx has no kernel 'thrice'; it has twice. Name it 'thrice'.",
     )  # fmt: skip
 
 
