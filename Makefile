@@ -44,7 +44,7 @@ test: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PTXBENCH_TEST_CACHE=$(BUILDS) $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --durations 20 $(if $(LONG),-m "") $(ARGS)
+	PTXBENCH_TEST_CACHE="$(BUILDS)" $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --durations 20 $(if $(LONG),-m "") $(ARGS)
 
 # Without builds of an earlier run: what comes from the cache is not executed.
 coverage: $(VENV)/ready-to-test
