@@ -117,10 +117,13 @@ def small_control():
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible():
-    """Ctrl-C can be tested although the tests may run in the background, where a shell has SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Ctrl-C and a closed terminal can be tested although the tests may run in the background or under nohup, where
+    SIGINT or SIGHUP is ignored."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
