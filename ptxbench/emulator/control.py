@@ -271,7 +271,6 @@ class ControlFlow:
     def reduce_at_barrier(self, step: FlowStep, number: int, mask: str) -> str:
         """Lanes at a bar.red wait for its result and then execute it again. Returns the mask of lanes that did."""
         e, instruction = self.e, step.instruction
-        self.ops.step, self.ops.line = self.kernel.blocks[number].first, instruction.line
         active = self.guarded(instruction, mask)
         passed_at, passed = self.state(context.WARP_PASSED)
         returning = e.op(f"and i32 {passed}, {active}")
@@ -294,7 +293,6 @@ class ControlFlow:
     def wait_for_cluster(self, step: FlowStep, number: int, mask: str) -> str:
         """A barrier.cluster.wait: lanes wait, and then execute it again. Returns the lanes that continue."""
         e, ops = self.e, self.ops
-        ops.step, ops.line = self.kernel.blocks[number].first, step.instruction.line
         active = self.guarded(step.instruction, mask)
         waiting = e.op(
             f"call i32 @{ops.function(clusters.HELD)}(ptr %env, ptr %warp, ptr {ops.site('barrier')}, i32 {active})"
@@ -319,7 +317,6 @@ class ControlFlow:
         if self.kernel.pool is None:
             return
         e = self.e
-        self.ops.step, self.ops.line = self.kernel.blocks[number].first, step.instruction.line
         enough = self.kernel.pool.change(self.kernel, step, self.guarded(step.instruction, mask))
         lacking, on = e.label("lacking"), e.label("on")
         e.line(f"br i1 {enough}, label %{on}, label %{lacking}")

@@ -105,6 +105,7 @@ class Translator:
         if block.loop_head:
             self.control.spend_fuel(number, mask)
         first = self.kernel.steps[block.first]
+        ops.step, ops.line = block.first, first.instruction.line
         if first.entry.flow in ("warp_sync", "aligned", "warpgroup", "register_pool"):
             mask = self.control.rendezvous(first, number, mask)
         if first.entry.flow == "register_pool":

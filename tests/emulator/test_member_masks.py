@@ -125,3 +125,17 @@ def test_a_lane_that_is_not_in_the_mask_it_names_is_found(body):
     assert finding.kind == "member-mask"
     assert "by thread 8 of CTA 0 is not in the member mask of this instruction" in finding.message
     assert findings(8) == ()
+
+
+def test_an_instruction_outside_its_mask_is_named_where_a_loop_begins_with_it():
+    text = kernel("outside_at_loop", """
+    mov.u32 %out, 0;
+AGAIN:
+    shfl.sync.bfly.b32 %x, %x, 1, 31, 0xff;
+    add.u32 %out, %out, 1;
+    setp.lt.u32 %p, %out, 2;
+    @%p bra AGAIN;""")  # fmt: skip
+    arguments = [np.zeros(32, np.uint32) for _ in range(3)]
+    (finding,) = emulator.run(text, grid=1, block=32, args=arguments, sanitize=True).findings
+    assert finding.message.startswith(f"line {finding.line}: shfl.sync.bfly.b32 by thread 8")
+    assert "shfl" in text.splitlines()[finding.line - 1]
