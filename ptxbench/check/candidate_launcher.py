@@ -12,6 +12,7 @@ from ptxbench.check.launching import POISON, CheckCase, CheckKernel, LaunchOptio
 from ptxbench.check.lint import LintFinding, lint
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
+from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.errors import (
     Deadlock,
     EmulatorCrash,
@@ -42,8 +43,15 @@ MEMORY_LIMIT = "memory-limit"
 SPECIAL = ("values", "repeats")
 """Stages that launch on data of other magnitudes than the pair's own."""
 
+BETWEEN_CTAS = "race-between-ctas"
+"""The code of a race between two CTAs, which no barrier can order."""
+
 WRONG = ("wrong-result", "output-unwritten")
 """Codes of a launch that completed with a wrong result."""
+
+
+ASYNCHRONOUS = ("cp.async", "cp.reduce.async", "st.async", "red.async", "wgmma.")
+"""How the opcodes begin of what may be pending when an instruction has been executed."""
 
 
 @dataclass
@@ -77,6 +85,40 @@ class CandidateLauncher:
             return self.fault(stage, error, case)
         return self.wrong(stage, result, case)
 
+    def explained(self, wrong: Finding, case: CheckCase) -> Finding:
+        """`wrong`, a wrong result of this case, with the sanitizer's first finding there as its hint.
+
+        Only for kernels whose memory changes without a store of their own thread: what a copy or another CTA has not
+        delivered yet is as good as unwritten, so the result does not say what is missing.
+        """
+        if wrong.code not in WRONG or not (self.is_asynchronous or case.launch.cluster or case.launch.chain):
+            return wrong
+        try:
+            findings = self.launch(case, LaunchOptions(sanitize=True)).findings
+        except KernelError:
+            return wrong
+        if not findings:
+            return wrong
+        cause = self.sanitizer_finding(findings[0])
+        where = "" if cause.line is None else f" in line {cause.line}"
+        return replace(wrong, hint=f"The sanitizer finds {cause.code}{where}: {cause.message}")
+
+    @cached_property
+    def is_asynchronous(self) -> bool:
+        """Whether the candidate's text has asynchronous copies, stores or products."""
+        return any(
+            instruction.opcode.startswith(ASYNCHRONOUS)
+            for function in self.text.module.functions.values()
+            for instruction in function.instructions
+        )
+
+    def sanitizer_finding(self, raw: SanitizerFinding, label: str = "") -> Finding:
+        """A finding of the sanitizer in the candidate's file; `label` begins its message."""
+        message = re.sub(r"^line \d+: ", "", raw.message)
+        return self.text.locations.at(
+            "sanitizer", BETWEEN_CTAS if raw.between_ctas else raw.kind, f"{label}{message}", raw.line
+        )
+
     def wrong(self, stage: str, result: LaunchResult, case: CheckCase, poison: int = POISON) -> Finding | None:
         """What is wrong with the result of a launch; None if nothing is."""
         if result.changed is not None:
@@ -109,4 +151,8 @@ class CandidateLauncher:
         line = re.match(r"line (\d+): ", words)
         message = words[line.end() :] if line else words
         line_match = line or re.search(r"\bwaits? at line (\d+)", words)  # in a deadlock: where the first warp waits
-        return self.text.locations.at(stage, code, f"{case.label}: {message}", int(line_match[1]) if line_match else 0)
+        line_number = int(line_match[1]) if line_match else 0
+        located = self.text.locations.at(stage, code, f"{case.label}: {message}", line_number)
+        if code == "memory-fault" and not message.endswith("Check its guard."):
+            return replace(located, hint="Correct the line as the message says.")
+        return located

@@ -213,7 +213,8 @@ CODES = {
              "Make every thread arrive at the barrier before it exits."),
         Code("cluster-exited", "sanitizer", ERROR,
              "A CTA accesses the shared memory of a CTA of its cluster that has exited, or may have.",
-             "Make all CTAs of the cluster wait at its barrier before they exit."),
+             "Make all CTAs of the cluster wait at its barrier before they exit. Arrive there after the last access, "
+             "and without .relaxed."),
         Code("cluster-not-started", "sanitizer", ERROR,
              "A CTA accesses the shared memory of a CTA of its cluster that may not have started.",
              "Make all CTAs of the cluster wait at its barrier before the first access."),

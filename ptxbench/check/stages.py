@@ -58,9 +58,6 @@ from ptxbench.units import size_words
 
 CANDIDATE = "candidate"
 
-BETWEEN_CTAS = "race-between-ctas"
-"""The code of a race between two CTAs, which no barrier can order."""
-
 UNTIMED = "no GPU: counts instead of times"
 """Why there is no time; with a GPU `timed` replaces it."""
 
@@ -253,10 +250,9 @@ class Checker:
                 if wrong.severity == ERROR and not self.suite.reference_kernels:
                     message = "no kernel of the pair is right at its own check sizes here."
                     return StageOutcome("nothing to compare with", [finding("results", "nothing-counts", message)])
-                outcome = StageOutcome(f"{case.label}", [wrong])
                 if wrong.severity != ERROR or not self.suite.beyond_contract(case, fault=strict):
-                    return outcome
-                first = first or outcome
+                    return StageOutcome(case.label, [self.launcher.explained(wrong, case)])
+                first = first or StageOutcome(case.label, [wrong])
             else:
                 left_out += bool(series.cases)
                 failed_by_the_pair.add(series.name)
@@ -281,9 +277,7 @@ class Checker:
             except KernelError as error:
                 return StageOutcome(case.label, [self.launcher.fault("sanitizer", error, case)])
             for raw in (*result.findings, *result.remarks):
-                message = re.sub(r"^line \d+: ", "", raw.message)
-                code = BETWEEN_CTAS if raw.between_ctas else raw.kind
-                located = self.text.locations.at("sanitizer", code, f"{case.label}: {message}", raw.line)
+                located = self.launcher.sanitizer_finding(raw, f"{case.label}: ")
                 findings.setdefault((located.code, located.line), located)
             notes += result.notes
             unchecked |= bool(result.unchecked)

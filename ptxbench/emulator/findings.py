@@ -103,7 +103,10 @@ SENTENCES = {
     kinds.NOT_A_MEMBER: (
         "is not in the member mask of this instruction. Branch around it, or add the lane to the mask."
     ),
-    kinds.OVERWRITES_COPY: "writes {place}, which an asynchronous copy is still filling. Wait for it first.",
+    kinds.OVERWRITES_COPY: (
+        "writes {place}, which an asynchronous copy of this CTA, or of one that has ended, is still filling. Wait for "
+        "each copy before the next one and before the end."
+    ),
     kinds.PRODUCT_REGISTER: "uses {kind} of a product that is not complete. Wait for it first.",
 }
 """What a thread did, by the kind of the finding."""

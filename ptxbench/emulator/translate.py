@@ -211,16 +211,24 @@ class Translator:
         padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure is copied byte by byte
         if root in ("mov", "selp") or padding:
             return
-        used = step.operand_reads
-        for name in sorted(used & self.kernel.defined.keys() - self.kernel.noted):
+        self.check_written(step.operand_reads, self.ops.active)
+        if step.entry.flow == "warpgroup" and step.writes:  # D is read where its scale is not zero
+            names = [form.name for form in step.entry.operands]
+            operand = step.instruction.operands[names.index("scale")]
+            scale = self.kernel.read_value(operand, PRED, step.instruction.line)
+            self.check_written(step.writes, self.e.op(f"and i32 {self.ops.active}, {self.e.lanes_where(scale)}"))
+
+    def check_written(self, names: frozenset[str], lanes: str) -> None:
+        """Report the registers of `names` that these lanes read before they wrote them."""
+        for name in sorted(names & self.kernel.defined.keys() - self.kernel.noted):
             at = self.kernel.defined_at(name)
             if self.e.in_memory:
                 function, slot = self.ops.function(short.CHECK_WRITTEN), self.ops.site_slot(name)
-                self.e.line(f"call void @{function}(ptr %env, ptr {at}, i64 {slot}, i32 {self.ops.active})")
+                self.e.line(f"call void @{function}(ptr %env, ptr {at}, i64 {slot}, i32 {lanes})")
                 continue
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
-            lanes = self.e.op(f"and i32 {missing}, {self.ops.active}")
-            self.ops.finding(kinds.UNINITIALISED_REGISTER, self.ops.site(name), lanes)
+            unwritten = self.e.op(f"and i32 {missing}, {lanes}")
+            self.ops.finding(kinds.UNINITIALISED_REGISTER, self.ops.site(name), unwritten)
 
     def check_products(self, step: FlowStep) -> None:
         """When sanitizing: report a register that a pending product of a warpgroup fills, or writes to one it reads."""

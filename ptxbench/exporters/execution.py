@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ptxbench.check.candidate_launcher import FAULTS
-from ptxbench.check.stages import BETWEEN_CTAS
+from ptxbench.check.candidate_launcher import BETWEEN_CTAS, FAULTS
 from ptxbench.errors import (
     AssembleError,
     CompileError,

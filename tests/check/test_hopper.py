@@ -78,6 +78,26 @@ def test_a_candidate_is_accepted_or_its_mistake_is_named_with_its_line(
         assert message in judgement.decisive.message
 
 
+HINTS = [
+    ("tile", changed(TILE_PTX, "%waits, [%filled_at], 0;", "%waits, [%filled_at], 1;"), "wrong-result",
+     f"The sanitizer finds pending-copy in line {line_of(TILE_PTX, 'ld.shared')}: ld.shared.f32 by thread 0"),
+    ("ring", BEFORE, "wrong-result", "The sanitizer finds race"),
+    ("ring", LEAVES, "memory-fault", "Correct the line as the message says."),
+    ("tile", OUTSIDE, "memory-fault", "Check the guard of that line."),
+    ("tile", changed(TILE_PTX, "{%column, %row}", "{%row, %column}"), "wrong-result", "See the element and the size"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "text", "code", "hint"), HINTS)
+def test_the_hint_of_a_result_or_a_fault_is_its_cause_where_it_is_known(pair, text, code, hint, suites, tmp_path):
+    path = tmp_path / f"{pair}.ptx"
+    path.write_text(text)
+    decisive = Checker(suites[pair], path, CheckOptions()).judge(stages=("parses", "assembles", "results")).decisive
+    assert decisive.code == code
+    assert decisive.hint.startswith(hint)
+
+
+
 def test_a_bulk_store_outside_an_array_is_contained_in_its_process(folder, ptxbench, tmp_path):
     (tmp_path / "outside.ptx").write_text(OUTSIDE)
     ran = ptxbench("check", tmp_path / "outside.ptx", "--pair", "tile", "--kernels", folder, "--seed", 1)

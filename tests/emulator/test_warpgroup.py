@@ -500,6 +500,15 @@ def test_a_product_is_the_same_when_watched_or_placed_elsewhere(options):
     assert np.array_equal(result, 2 * product + c)
 
 
+def test_the_sanitizer_finds_sums_that_a_product_adds_to_unwritten():
+    """Only the first product of the first slab may add to them, or not; zeros are as good as a scale of 0."""
+    adds = warpgroup_gemm.PTX.replace("%a_at, %b_at, %adds, 1", "%a_at, %b_at, 1, 1")
+    zeros = "".join(f"mov.f32 %c{i}, 0f00000000; " for i in range(warpgroup_gemm.COUNT))
+    for body, kinds in ((adds, {"uninitialised"}), (adds.replace("NEXT:", f"{zeros}\nNEXT:"), set())):
+        execution = warpgroup_gemm.multiply(warpgroup_gemm.operands(), body=body, sanitize=True)
+        assert {finding.kind for finding in execution.findings} == kinds
+
+
 @pytest.mark.parametrize("width", MODES)
 @pytest.mark.parametrize("transposed", [False, True])
 def test_the_sanitizer_knows_which_bytes_an_operand_is_read_from(width, transposed):

@@ -118,7 +118,7 @@ def operands() -> list[Any]:
     return [a, b, np.zeros((M, N), np.float32)]
 
 
-def multiply(arguments: list[Any], **options: Any) -> emulator.Execution:
+def multiply(arguments: list[Any], body: str = PTX, **options: Any) -> emulator.Execution:
     return emulator.run(
-        HEADER + PTX, grid=(M // ROWS, N // COLUMNS), block=128, args=arguments, arch="sm_90", **options
+        HEADER + body, grid=(M // ROWS, N // COLUMNS), block=128, args=arguments, arch="sm_90", **options
     )
