@@ -80,7 +80,10 @@ KINDS = {
     kinds.TWO_COPIES: "race",
     kinds.NOT_STARTED: "cluster-not-started",
 }
-RACES = (kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY)
+RACES = (
+    kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY,
+    kinds.START_UNORDERED,
+)  # fmt: skip
 """Kinds with a second access, which another CTA may have made."""
 VERBS = {
     "load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses", "copy": "copies to",
@@ -127,7 +130,10 @@ SENTENCES_ABOUT_TWO = {
         "arrives at the mbarrier at {place} for the phase after the one that {other} arrived for, and nothing orders "
         "the two: more threads arrive than it counts, or one of them too early."
     ),
-    kinds.START_UNORDERED: "uses the mbarrier at {place}, which {other} initialised, and nothing orders the two.",
+    kinds.START_UNORDERED: (
+        "uses the mbarrier at {place}, which {other} initialised, and nothing orders the two. Add a barrier after the "
+        "initialisation; in a cluster, fence.mbarrier_init and the cluster's barrier."
+    ),
     kinds.START_UNFENCED: (
         "gives the mbarrier at {place} to the async proxy, which {other} initialised, without a fence between. Add "
         "fence.mbarrier_init after the initialisation."

@@ -97,7 +97,6 @@ def test_the_hint_of_a_result_or_a_fault_is_its_cause_where_it_is_known(pair, te
     assert decisive.hint.startswith(hint)
 
 
-
 def test_a_bulk_store_outside_an_array_is_contained_in_its_process(folder, ptxbench, tmp_path):
     (tmp_path / "outside.ptx").write_text(OUTSIDE)
     ran = ptxbench("check", tmp_path / "outside.ptx", "--pair", "tile", "--kernels", folder, "--seed", 1)
