@@ -78,12 +78,18 @@ class Operands:
         return syntax.Vector((*selected, syntax.Immediate(0)))
 
     def call_operand(self) -> syntax.Operand:
-        """`(a, b)`, the parameters of a call, or any other operand."""
+        """`(a, b)`, the parameters of a call, or any other operand. Of a vector register, its elements."""
         if not self.cursor.accept("("):
             return self.operand()
-        parts = tuple(self.cursor.separated(self.operand)) if self.cursor.next != ")" else ()
+        parts = self.cursor.separated(self.operand) if self.cursor.next != ")" else ()
         self.cursor.expect(")")
-        return syntax.Group(parts)
+        return syntax.Group(
+            tuple(
+                part
+                for operand in parts
+                for part in (operand.parts if isinstance(operand, syntax.Vector) else [operand])
+            )
+        )
 
     def operand(self) -> syntax.Operand:
         cursor = self.cursor

@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import re
 from collections import ChainMap
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator.constants import float_bits, size
 from ptxbench.emulator.declarations import (
     STATE_SPACES,
+    Attributes,
     declared_name,
     read_attributes,
     read_dimensions,
@@ -26,8 +28,8 @@ from ptxbench.emulator.syntax import (
     Function,
     Instruction,
     Module,
+    Operand,
     Prototype,
-    Register,
     Symbol,
     Variable,
 )
@@ -106,6 +108,15 @@ def read_parameters(cursor: Cursor, *, unnamed: bool = False) -> tuple[Variable,
         if not cursor.accept(","):
             cursor.expect(")")
             return tuple(params)
+
+
+def elements(params: Sequence[Variable]) -> tuple[Variable, ...]:
+    """The parameters with a register for each element of a vector register: `v.x` and `v.y` for `.reg .v2 .u32 v`."""
+    return tuple(
+        replace(param, name=f"{param.name}.{selector}", vector=1) if selector else param
+        for param in params
+        for selector in ("xyzw"[: param.vector] if param.space == "reg" and param.vector > 1 else ("",))
+    )
 
 
 @dataclass
@@ -255,7 +266,8 @@ class Parser:
         params = read_parameters(cursor) if cursor.next == "(" else ()
         if entry and any(param.space == "reg" for param in params):
             raise syntax_error(line, f"the parameters of an entry are .param, but '{name}' has one that is .reg.")
-        function = Function(name, entry, line, params, returns, directives=self.function_directives())
+        directives = self.function_directives()
+        function = Function(name, entry, line, elements(params), elements(returns), directives=directives)
         earlier = self.functions.get(name)
         if name in self.scope.names or (earlier is not None and earlier.defined and cursor.next == "{"):
             raise syntax_error(line, f"duplicate function '{name}'.")
@@ -264,7 +276,7 @@ class Parser:
             self.functions.setdefault(name, function)
             return
         self.functions.setdefault(name, function)  # it may call itself
-        body = Body(self, function)
+        body = Body(self, function, (*params, *returns))
         body.read()
         self.locals |= body.scopes.used_names - self.variables.keys()
         self.functions[name] = function
@@ -288,23 +300,23 @@ class Parser:
 
 
 class Body:
-    """The body of one function, while it is read."""
+    """The body of one function, while it is read. `params`: its parameters and returned values as they are declared."""
 
-    def __init__(self, parser: Parser, function: Function) -> None:
+    def __init__(self, parser: Parser, function: Function, params: Sequence[Variable]) -> None:
         self.parser = parser
         self.cursor = parser.cursor
         self.function = function
         self.scopes = Scopes(function.registers, {*parser.variables, *parser.functions}, parser.scope)
-        for param in (*function.params, *function.returns):
+        for param in params:
             if param.space == "reg":
-                function.registers[param.name] = param.type
-                operand: Register | Symbol = Register(param.name)
+                operand: Operand = self.scopes.register(param.name, Attributes(0, param.vector, param.type))
             else:
                 operand = Symbol(param.name)
                 self.scopes.used_names.add(param.name)
             self.scopes.declare(param.name, operand, param.line, "parameter")
-        params = {param.name: param for param in (*function.params, *function.returns)}
-        all_variables = ChainMap(function.variables, params, parser.variables, parser.externs)
+        all_variables = ChainMap(
+            function.variables, {param.name: param for param in params}, parser.variables, parser.externs
+        )
         self.operands = Operands(self.cursor, self.scopes, all_variables, parser.functions)
         self.branches: list[tuple[int, Scope]] = []
         """Index of each branch, and the scope that it is in."""
@@ -411,7 +423,7 @@ class Body:
         params = read_parameters(cursor, unnamed=True) if cursor.next == "(" else ()
         directives = self.parser.function_directives()
         cursor.expect(";")
-        return Prototype(params, returns, ".noreturn" in directives)
+        return Prototype(elements(params), elements(returns), ".noreturn" in directives)
 
     def instruction(self) -> None:
         cursor, function = self.cursor, self.function

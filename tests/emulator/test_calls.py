@@ -67,6 +67,48 @@ def test_a_guarded_call_leaves_the_other_lanes_alone():
     assert out.tolist() == [i + (i < 8) for i in range(40)]
 
 
+SWAP = """
+.func (.reg .v2 .u32 r) swap(.reg .v2 .u32 a, .reg .u32 b)
+{
+    add.u32 r.x, a.y, b;
+    mov.u32 r.y, a.x;
+    ret;
+}
+"""
+REVERSE = """
+.func (.reg .v2 .u32 r) reverse(.reg .v2 .u32 a)
+{
+    .reg .v2 .u32 t;
+    .reg .pred %last;
+    setp.eq.u32 %last, a.x, 0;
+    mov.v2.u32  r, a;
+    @%last ret;
+    sub.u32     t.x, a.x, 1;
+    add.u32     t.y, a.y, 2;
+    call (r), reverse, (t);
+    ret;
+}
+"""
+SWAP_CALLS = [
+    # the functions, the call; %v must be 40 * i + 3
+    (SWAP, "call (t), swap, (t, 3); mad.lo.u32 %v, t.y, 40, t.x;"),
+    (SWAP, """
+        .reg .u64 f;
+        mov.u64 f, swap;
+        PROTO: .callprototype (.reg .v2 .u32 _) _ (.reg .v2 .u32 _, .reg .u32 _);
+        call (t), f, (t, 3), PROTO;
+        mad.lo.u32 %v, t.y, 40, t.x;"""),
+    (REVERSE, "mov.u32 t.x, %i; call (t), reverse, (t); mad.lo.u32 %v, t.y, 20, 3;"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("functions", "call"), SWAP_CALLS, ids=["by name", "by address", "recursive"])
+def test_a_vector_register_is_a_parameter_and_a_result(functions, call):
+    body = f"{{ .reg .v2 .u32 t; mov.v2.u32 t, {{%i, 0}}; {call} }}"
+    out, _ = run(functions, body)
+    assert out.tolist() == [40 * i + 3 for i in range(40)]
+
+
 def test_two_calls_of_one_function_do_not_share_registers():
     out, _ = run(NEXT, "call (%v), next, (%i); call (%w), next, (%v); mul.lo.u32 %v, %v, %w;")
     assert out.tolist() == [(i + 1) * (i + 2) for i in range(40)]
