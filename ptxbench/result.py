@@ -99,6 +99,11 @@ class BuildReport:
     """What compiled the CUDA C if it was not NVRTC, or not all of it: with versions, and why."""
 
 
+def code_key(variant: str, build: BuildReport | None) -> str:
+    """A key that variants with the same machine code share; a key of its own for a variant whose code is unknown."""
+    return (build.sass_sha256 if build else None) or f"variant {variant}"
+
+
 @dataclass(frozen=True)
 class CheckReport:
     """How the outputs compare with the float64 reference, over every check size and the cell's own."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ptxbench import cycles, stats
 from ptxbench.languages import has_own_threads
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import ORACLE_WEAK, UNJUDGED, VERIFIED, Cell, Round
+from ptxbench.result import ORACLE_WEAK, UNJUDGED, VERIFIED, Cell, Round, code_key
 from ptxbench.stats import Interval
 
 TIME, EXECUTED, ISSUED = "time", "sass_executed", "ptx_warp_instructions"
@@ -144,7 +144,7 @@ def leader_of(cell: Cell, names: Sequence[str]) -> Leader:
         rows=tuple(numbered),
         tied=tuple(name for name in others if name not in equal and not worse(cell, metric, name, best, len(others))),
         equal=tuple(equal),
-        twins=tuple(name for name in names if name != best and code_of(cell, name) == code_of(cell, best) is not None),
+        twins=tuple(name for name in names if name != best and code_of(cell, name) == code_of(cell, best)),
         unknown=tuple(name for name in distinct if name not in numbered),
         certain=metric != TIME or not (no_verdict(cell, numbered) and others),
     )
@@ -153,12 +153,11 @@ def leader_of(cell: Cell, names: Sequence[str]) -> Leader:
 def distinct_code_rows(cell: Cell, names: Iterable[str]) -> list[str]:
     """The first row of each machine code: a difference between the others would be noise."""
     firsts: dict[str, str] = {}
-    return [name for name in names if firsts.setdefault(code_of(cell, name) or f"unknown: {name}", name) == name]
+    return [name for name in names if firsts.setdefault(code_of(cell, name), name) == name]
 
 
-def code_of(cell: Cell, name: str) -> str | None:
-    build = cell.variants[name].build
-    return build.sass_sha256 if build else None
+def code_of(cell: Cell, name: str) -> str:
+    return code_key(name, cell.variants[name].build)
 
 
 def metric_of(cell: Cell) -> str | None:

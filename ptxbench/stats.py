@@ -121,22 +121,6 @@ def stop_reason(
     return "limit" if n >= looks[-1] or late or seconds >= few_seconds else None
 
 
-def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
-    """The median and its distribution-free interval, two order statistics of equal distance from the ends.
-
-    The true median is below the value of rank k (from 0) with probability P(X <= k), X binomial (n, 1/2); k is the
-    greatest with 2 P(X <= k) <= 1 - level (David and Nagaraja, Order Statistics, 7.1). If there is none, as with
-    fewer than FEWEST_BLOCKS values at 0.99, the ends are the extremes and the level is lower than requested.
-    """
-    from scipy.special import bdtr  # here, because importing scipy takes a fifth of a second
-
-    x = np.sort(np.asarray(values, np.float64))
-    n = len(x)
-    tails = bdtr(np.arange((n + 1) // 2), n, 0.5)
-    k = max(0, int(np.searchsorted(2 * tails, 1 - level, "right")) - 1)
-    return Interval(float(x[k]), float(np.median(x)), float(x[n - 1 - k]))
-
-
 def student_quantile(p: float, df: float) -> float:
     """The t below which Student's distribution has probability `p`; `df` need not be whole."""
     from scipy.special import stdtrit

@@ -69,18 +69,6 @@ def test_the_signed_rank_interval_ends_where_scipys_test_begins_to_reject(level,
             assert p(end - outwards) >= 1 - level - 1e-12
 
 
-@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
-@given(samples)
-def test_the_interval_of_a_median_is_scipys(level, values):
-    interval = stats.median_interval(values, level)
-    assert interval.value == np.median(values)
-    ends = scipy.stats.quantile_test(values, q=0, p=0.5, alternative="two-sided").confidence_interval(level)
-    if not np.isnan(ends).any():  # nan where no interval of that level exists: then it is the extremes
-        assert (interval.low, interval.high) == tuple(ends)
-    else:
-        assert (interval.low, interval.high) == (min(values), max(values))
-
-
 @given(st.floats(0.001, 0.999), st.floats(1, 200))
 def test_student_is_scipys(p, df):
     assert stats.student_quantile(p, df) == pytest.approx(scipy.stats.t.ppf(p, df), rel=1e-9, abs=1e-9)

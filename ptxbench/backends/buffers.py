@@ -132,7 +132,7 @@ def pack(
 
 
 POISON = 0xFF
-"""The value of each byte of an output before a launch."""
+"""The value of each byte of an output before a launch: such bytes are a NaN in f32."""
 
 
 def fill_byte(array: Array) -> int | None:

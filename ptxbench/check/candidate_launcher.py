@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from ptxbench.backends.buffers import POISON
 from ptxbench.check.findings import Finding, finding
-from ptxbench.check.launching import POISON, CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
+from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import LintFinding, lint
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite

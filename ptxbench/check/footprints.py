@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.check.launching import POISON, THREADS, CheckKernel
+from ptxbench.backends.buffers import POISON
+from ptxbench.check.launching import THREADS, CheckKernel
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.image import TouchedMemory
 from ptxbench.emulator.launch import run

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench.arrays import Array, is_float, read_only
+from ptxbench.backends.buffers import POISON
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.messages import CtaOrder
@@ -19,9 +20,6 @@ from ptxbench.verify import Expected
 
 FUEL = 1 << 20
 """Loop iterations that a warp may run; no check size of a shipped pair needs a hundredth as many."""
-
-POISON = 0xFF
-"""The byte that fills outputs before a launch, unless LaunchOptions says otherwise: such bytes are a NaN in f32."""
 
 THREADS = 2
 """The most host threads for a launch: each needs address space, which is limited, and check sizes are small."""

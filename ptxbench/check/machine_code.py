@@ -14,6 +14,7 @@ from ptxbench.errors import KernelError
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.executed.derivation import WIDE
 from ptxbench.pair import Launch
+from ptxbench.result import code_key
 from ptxbench.runner.machine_code import merge_derivations
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.ptxas import RefusedError
@@ -61,9 +62,8 @@ def executions(by_variant: Mapping[str, Executed], builds: Mapping[str, Build]) 
 
 
 def code_of(name: str, builds: Mapping[str, Build]) -> str:
-    """A key that variants with the same machine code share."""
     build = builds.get(name)
-    return (build.report.sass_sha256 if build else None) or f"variant {name}"
+    return code_key(name, build.report if build else None)
 
 
 def ratio(candidate: Executions, variant: Executions, *, same_code: bool = False) -> float | list[float] | None:

@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from ptxbench.arrays import Array, is_float
+from ptxbench.backends.buffers import POISON
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
-from ptxbench.check.launching import POISON, CheckCase, LaunchOptions, LaunchResult
+from ptxbench.check.launching import CheckCase, LaunchOptions, LaunchResult
 from ptxbench.check.lint import reads_hardware
 from ptxbench.check.polls import announces
 from ptxbench.check.variations import ORDERS, Aspect, aspects, outcome, unlike, varied

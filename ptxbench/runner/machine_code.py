@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from ptxbench.executed import Executed, joint
-from ptxbench.result import ExecutedReport, VariantResult
+from ptxbench.result import ExecutedReport, VariantResult, code_key
 
 DISAGREE = "derivations for the same machine code contradict each other; please report this"
 
@@ -19,19 +19,14 @@ def with_executed(
     groups: dict[str, list[Executed]] = defaultdict(list)
     for name, executed in derived.items():
         if executed is not None:
-            groups[identity(name, results[name])].append(executed)
+            groups[code_key(name, results[name].build)].append(executed)
     merged = {code: merge_derivations(group) for code, group in groups.items()}
     return {
-        name: dataclasses.replace(result, executed=report(merged[identity(name, result)]))
+        name: dataclasses.replace(result, executed=report(merged[code_key(name, result.build)]))
         if derived.get(name) is not None
         else result
         for name, result in results.items()
     }
-
-
-def identity(name: str, result: VariantResult) -> str:
-    """A key that variants with the same machine code share."""
-    return result.build.sass_sha256 if result.build and result.build.sass_sha256 else f"variant {name}"
 
 
 def merge_derivations(derivations: list[Executed]) -> Executed:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from ptxbench.model.cell import dram_bytes, of_cell
 from ptxbench.model.executions import Executions, executions
 from ptxbench.pair import Launch, Pair
-from ptxbench.result import Cell, Model
+from ptxbench.result import Cell, Model, code_key
 from ptxbench.runner.candidate import VariantRun
-from ptxbench.runner.machine_code import identity
 from ptxbench.toolchain.lines import with_lines
 
 
@@ -22,14 +21,14 @@ def model_of(cell: Cell, candidates: Sequence[VariantRun], pair: Pair, gpu: str)
     executions_of = {run.source.variant: executed_by(run, cell, run.launch(pair, cell.size)) for run in candidates}
     narrowest: dict[str, Executions] = {}
     for name, executed in executions_of.items():
-        code = identity(name, cell.variants[name])
+        code = code_key(name, cell.variants[name].build)
         if isinstance(executed, Executions) and (code not in narrowest or executed.width < narrowest[code].width):
             narrowest[code] = executed
     return of_cell(
         cell,
         gpu,
         {
-            name: narrowest.get(identity(name, cell.variants[name]), executed)
+            name: narrowest.get(code_key(name, cell.variants[name].build), executed)
             for name, executed in executions_of.items()
         },
     )
