@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ptxbench.emulator import ordering
@@ -58,6 +58,9 @@ class Block:
     successors: tuple[int, ...] = ()
     loop_head: bool = False
     live_in: frozenset[str] = frozenset()
+    after_others: bool = False
+    """Whether other CTAs may change what the first instruction reads just before it: a swap, or the second of two
+    loads. If CTAs take turns, the turn ends before it."""
     live_out: frozenset[str] = frozenset()
 
 
@@ -110,9 +113,33 @@ def may_pause(step: FlowStep) -> bool:
     return awaited or is_swap(step)
 
 
+CHANGED = frozenset(("volatile", "relaxed", "acquire", "mmio"))
+
+
+def is_watching(step: FlowStep) -> bool:
+    """Whether an instruction loads what other CTAs may store meanwhile."""
+    opcode = step.entry.opcode.split(".")
+    return opcode[0] == "ld" and opcode[1] in CHANGED and not {"local", "shared", "shared::cta"} & set(opcode)
+
+
+def loads_again(steps: Sequence[FlowStep], index: int, labels: Collection[int]) -> bool:
+    """Whether an instruction is such a load, after another one and with no branch between: a value that is loaded
+    before its flag may be older than the flag."""
+    if not is_watching(steps[index]):
+        return False
+    for earlier in range(index - 1, -1, -1):
+        if earlier + 1 in labels or steps[earlier].entry.flow:
+            return False
+        if is_watching(steps[earlier]):
+            return True
+    return False
+
+
 def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
-    leaders = {0}
+    labels = frozenset(function.labels.values())
+    again = {index for index in range(len(steps)) if loads_again(steps, index, labels)}
+    leaders = {0, *again}
     for index, step in enumerate(steps):
         if step.entry.flow == "branch":
             leaders.add(branch_target(step.instruction, function))
@@ -143,7 +170,8 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     result = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
     for i, block in enumerate(result):
         begins = steps[block.first]
-        block.loop_head |= begins.entry.flow == "enter" or may_pause(begins)  # recursion is a loop too
+        block.after_others = is_swap(begins) or block.first in again
+        block.loop_head |= begins.entry.flow == "enter" or may_pause(begins) or block.after_others  # recursion: a loop
         block.successors = tuple(block_of_index[index] for index in successors(steps, block, function))
         for successor in block.successors:
             if successor <= i:

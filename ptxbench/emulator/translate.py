@@ -16,7 +16,7 @@ from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import CARRY, Block, FlowStep, is_swap
+from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import NUMBERED, PLAIN, SANITIZE, StepReport, Translation
@@ -123,15 +123,12 @@ class Translator:
             self.control.tick(self.counted_steps(block.first, block.last))
         for index in range(block.first, block.last):
             self.step(index, number)
-        if any(after < len(self.kernel.blocks) and self.is_swap(after) for after in block.successors):
-            ops.give_way(ops.mask)  # other CTAs change what will be swapped
+        following = [self.kernel.blocks[after] for after in block.successors if after < len(self.kernel.blocks)]
+        if any(after.after_others for after in following):
+            ops.give_way(ops.mask)  # other CTAs change what will be swapped or loaded
         self.kernel.write_back(block, together=self.together(number))
         ending = self.calls if self.kernel.steps[block.last - 1].entry.flow in ("call", "return") else self.control
         ending.end(block, number)
-
-    def is_swap(self, number: int) -> bool:
-        """Whether a block begins with a comparison and swap."""
-        return is_swap(self.kernel.steps[self.kernel.blocks[number].first])
 
     def together(self, number: int) -> bool:
         """Whether all lanes of a warp run the block at once, unless it runs by halves: the first block, if they never

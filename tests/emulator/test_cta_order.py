@@ -146,6 +146,40 @@ def test_a_cta_that_takes_turns_pauses_between_two_stores_that_others_may_wait_f
     assert message.tolist() == [1, 5]
 
 
+# CTA 0 reads a value before its flag; CTA 1 stores both.
+EAGER = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry eager(.param .u64 message, .param .u64 out)
+{
+    .reg .u64 %message, %out;
+    .reg .u32 %cta, %flag, %value;
+    .reg .pred %stores;
+    ld.param.u64 %message, [message];
+    ld.param.u64 %out, [out];
+    mov.u32 %cta, %ctaid.x;
+    setp.ne.u32 %stores, %cta, 0;
+    @%stores bra STORE;
+    ld.relaxed.gpu.global.u32 %value, [%message+4];
+    ld.acquire.gpu.global.u32 %flag, [%message];
+    st.global.v2.u32 [%out], {%flag, %value};
+    ret;
+STORE:
+    st.relaxed.gpu.global.u32 [%message+4], 5;
+    st.release.gpu.global.u32 [%message], 1;
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize(("ctas", "seen"), [("last first", [1, 5]), ("by turns", [1, 0])])
+def test_a_cta_that_takes_turns_pauses_between_two_loads_of_what_others_store(ctas, seen):
+    message, out = np.zeros(2, np.uint32), np.zeros(2, np.uint32)
+    emulator.run(EAGER, grid=2, block=1, args=[message, out], ctas=ctas)
+    assert out.tolist() == seen
+
+
 # Each CTA adds 1 to a sum by a load and a swap.
 ADDS = """
 .version 6.3
