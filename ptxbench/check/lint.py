@@ -379,6 +379,30 @@ def unchecked_waits(subject: LintSubject) -> Iterator[LintFinding]:
             yield LintFinding("wait-unchecked", wait.line, f"{wait.opcode}: no instruction reads its result.")
 
 
+WIDE_FENCE = re.compile(r"(fence(\.acq_rel|\.sc)?\.(cluster|gpu|sys)|membar\.(gl|sys))\b")
+REMOTE_CHANGE = re.compile(r"(st|red|atom)\.(?!async)")
+
+
+def narrow_scopes(subject: LintSubject) -> Iterator[LintFinding]:
+    """Arrivals at mbarriers of other CTAs, and waits for them, without the scope of the cluster, where the kernel
+    changes the memory of other CTAs. (PTX ISA, mbarrier.arrive and mbarrier.try_wait: the scope is .cta by default.)
+
+    Not if one of them has that scope: the others may only say that memory was read.
+    """
+    instructions = [(instruction, instruction.opcode.split(".")) for instruction in subject.function.instructions]
+    remote = [(instruction, parts) for instruction, parts in instructions if "shared::cluster" in parts]
+    if any(WIDE_FENCE.match(instruction.opcode) for instruction, _ in instructions) or not any(
+        REMOTE_CHANGE.match(instruction.opcode) for instruction, _ in remote
+    ):
+        return
+    arrivals = [(instruction, parts) for instruction, parts in remote if parts[:2] == ["mbarrier", "arrive"]]
+    waits = [(instruction, parts) for instruction, parts in instructions if PHASE_WAIT.match(instruction.opcode)]
+    for messages in (arrivals, waits) if arrivals else ():
+        if messages and not any("cluster" in parts for _, parts in messages):
+            first = messages[0][0]
+            yield LintFinding("narrow-scope", first.line, f"{first.opcode} has the scope .cta.")
+
+
 def is_read(subject: LintSubject, number: int) -> bool:
     """Whether an instruction may read the predicate that instruction `number` writes, before it is written again."""
     instructions, blocks = subject.function.instructions, subject.blocks
@@ -481,6 +505,7 @@ RULES = (
     masks,
     dropped_setmaxnreg,
     unchecked_waits,
+    narrow_scopes,
     clusters,
     contraction,
     vectors,

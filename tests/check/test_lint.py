@@ -192,6 +192,31 @@ def test_the_result_of_an_mbarrier_test_must_be_used(more, used):
     assert ("wait-unchecked" not in reported) == used
 
 
+SEND = "st.shared::cluster.u32 [tile], %a;"
+ARRIVE, HEAR = (
+    "mbarrier.arrive{}.shared::cluster.b64 _, [tile];",
+    "mbarrier.try_wait.parity{}.shared::cta.b64 %q, [tile], 0;",
+)
+RELEASE, ACQUIRE = ".release.cluster", ".acquire.cluster"
+
+# instructions, how many of arrival and wait lack the scope of the cluster
+SCOPES = [
+    ((SEND, ARRIVE.format(""), HEAR.format("")),                                     2),
+    ((SEND, ARRIVE.format(RELEASE), HEAR.format("")),                                1),
+    ((SEND, ARRIVE.format(""), HEAR.format(ACQUIRE)),                                1),
+    ((SEND, ARRIVE.format(RELEASE), HEAR.format(ACQUIRE)),                           0),
+    ((SEND, ARRIVE.format(RELEASE), ARRIVE.format(""), HEAR.format(ACQUIRE)),        0),  # the other says "read"
+    ((SEND, "fence.acq_rel.cluster;", ARRIVE.format(""), HEAR.format("")),           0),
+    ((SEND, HEAR.format("")),                                                        0),
+    (("ld.shared::cluster.u32 %a, [tile];", ARRIVE.format(""), HEAR.format("")),     0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "narrow"), SCOPES)
+def test_stores_to_other_ctas_need_messages_of_the_scope_of_the_cluster(lines, narrow):
+    assert codes(" ".join([*lines, "@%q ret;"])).count("narrow-scope") == narrow
+
+
 @pytest.mark.parametrize(
     ("sizes", "cluster", "expected"),
     [
