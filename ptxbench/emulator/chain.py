@@ -92,6 +92,7 @@ def merge_executions(executions: Sequence[Execution]) -> Execution:
         add_counts(execution.loops for execution in executions),
         tuple(sorted({line for execution in executions for line in execution.irreducible})),
         add_counts(execution.wide_wavefronts for execution in executions),
+        old_values=one_of_each(execution.old_values for execution in executions),
     )
 
 

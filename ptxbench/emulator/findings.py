@@ -79,6 +79,7 @@ KINDS = {
     kinds.UNORDERED_EXIT: "cluster-exited",
     kinds.TWO_COPIES: "race",
     kinds.NOT_STARTED: "cluster-not-started",
+    kinds.OLD_VALUE: "unordered-load",
 }
 RACES = (
     kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY,
@@ -124,6 +125,10 @@ SENTENCES_ABOUT_TWO = {
         "writes {place}, and {other} writes another value in the same instruction. Which one remains is undefined."
     ),
     kinds.SAME_VALUE: ("writes the value that {place} already holds; {other} {did} it, and nothing orders the two."),
+    kinds.OLD_VALUE: (
+        "may give the value of {place} before {other} {did} it: no release by that thread and acquire by this one "
+        "order the two."
+    ),
     kinds.STARTED_AGAIN: "initialises the mbarrier at {place} again, which {other} initialised. Invalidate it first.",
     kinds.ENDED_IN_USE: "invalidates the mbarrier at {place}, which {other} has used, and nothing orders the two.",
     kinds.EARLY_ARRIVAL: (
@@ -190,10 +195,16 @@ class Describer:
         same_values = [finding for finding in first_of_each(raw) if finding.kind == kinds.SAME_VALUE]
         return tuple(sorted({f"same value: {self.describe(finding).message.rstrip('.')}" for finding in same_values}))
 
+    def old_values(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
+        """The loads that gave an old value, one for each line."""
+        loads = [finding for finding in first_of_each(raw) if finding.kind == kinds.OLD_VALUE]
+        return in_order(self.describe(finding) for finding in loads)
+
     def is_error(self, raw: RawFinding) -> bool:
         """A copy to shared::cta may use an mbarrier that no fence has released to the cluster, as libcu++ has it do."""
-        unfenced = raw.kind == kinds.START_UNFENCED
-        return raw.kind != kinds.SAME_VALUE and not (unfenced and "shared::cluster" not in self.opcode(raw))
+        if raw.kind == kinds.START_UNFENCED:
+            return "shared::cluster" in self.opcode(raw)
+        return raw.kind not in (kinds.SAME_VALUE, kinds.OLD_VALUE)
 
     def opcode(self, raw: RawFinding) -> str:
         return self.step(self.sites[raw.slot]).opcode

@@ -49,7 +49,8 @@ class Execution:
     `loops`: for each loop, by the line of its backward branch, how often warps made how many trips: {trips: entries}.
     `irreducible`: lines of backward branches that are not counted, because lanes can enter their cycle at several
     places. `wide_wavefronts`: by line, the wavefronts of shared accesses that have neighbours, if merged with
-    these into 8 or 16 bytes per lane: {bytes: wavefronts}.
+    these into 8 or 16 bytes per lane: {bytes: wavefronts}. `old_values`: in a launch whose loads vary, the loads that
+    gave an old value, one for each line.
     `approximate`: by opcode, how many threads executed an instruction whose result may be less exact on a GPU;
     accuracy.bound(opcode) gives the bound. `models`: by opcode, how well the arithmetic of each executed matrix
     instruction is known for this architecture.
@@ -72,6 +73,7 @@ class Execution:
     loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     irreducible: tuple[int, ...] = ()
     wide_wavefronts: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    old_values: tuple[SanitizerFinding, ...] = ()
 
     @cached_property
     def counters(self) -> dict[str, float]:
@@ -170,12 +172,15 @@ def run(
     unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     remarks: tuple[SanitizerFinding, ...] = ()
+    old_values: tuple[SanitizerFinding, ...] = ()
     if sanitize:
         findings = describer.findings(answer.findings)
         unchecked = sanitizer_notes(answer, totals, image)
         remarks = describer.remarks(answer.findings)
+        old_values = describer.old_values(answer.findings)
         notes = (*unchecked, *describer.notes(answer.findings), *(remark.message for remark in remarks))
-        if not findings and not any(text.startswith("second schedule") for text in unchecked):
+        obstacles = [text for text in unchecked if text.startswith("second schedule")]
+        if not findings and not obstacles and variation.loads is None:  # old values may change the results
             findings = reschedule(job, image, results)
     notes += dropped_note(answer.translation)
     image.copy_back(results, answer.stored_buffers, kept)
@@ -200,6 +205,7 @@ def run(
         Deferred(lambda: counters.loops(answer.trips, translation.loops)),
         translation.irreducible,
         Deferred(lambda: counters.wide_wavefronts(raw, translation)),
+        old_values,
     )
 
 

@@ -52,6 +52,7 @@ def fence_of(opcode: str) -> int | None:
         return (
             layout.FENCE_RELEASES
             | layout.FENCE_ACQUIRES
+            | layout.FENCE_IS_SC
             | (0 if "cta" in words else layout.FENCES_GPU | layout.FENCES_CLUSTER)
         )
     if root != "fence" or "proxy" in words or any("restrict" in part or "mbarrier" in part for part in parts):
@@ -61,6 +62,8 @@ def fence_of(opcode: str) -> int | None:
         kinds = layout.FENCE_ACQUIRES
     if "release" in words:
         kinds = layout.FENCE_RELEASES
+    if "sc" in words:
+        kinds |= layout.FENCE_IS_SC
     if "cta" in words:
         return kinds
     return kinds | layout.FENCES_CLUSTER | (0 if "cluster" in words else layout.FENCES_GPU)

@@ -172,7 +172,7 @@ class Translator:
         self.check_products(step)
         order = order_of(entry.opcode)
         ops.order = order if self.kernel.rows else None
-        ops.strength = self.strength(step, order)
+        ops.strength, ops.is_strong = self.strength(step, order), order is not None
         ops.instruction, ops.operand_names, ops.relaxed = instruction, entry.names, entry.is_relaxed
         if entry.flow in ("enter", "returned"):
             self.calls.between_functions(index, self.kernel.blocks[number])

@@ -43,7 +43,9 @@ class Variation:
     NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that depend on the GPU, the driver or the
     time, and the lane that elect.sync elects. `memory`: the initial contents of shared and local memory, the heap and
     unwritten registers. `lanes`: with any seed, one half of each warp runs before the other half, and the warps of a
-    CTA from last to first.
+    CTA from last to first. `loads`, in a sanitized launch: a strong load of what another CTA has stored and
+    announced, in global memory, gives the value before the store once, if the memory consistency model allows that
+    (races/old_values.py): each load with EVERY_LINE, else those of this line.
     """
 
     approximate: int | None = None
@@ -51,9 +53,11 @@ class Variation:
     registers: int | None = None
     memory: int | None = None
     lanes: int | None = None
+    loads: int | None = None
 
 
 NO_VARIATION = Variation()
+EVERY_LINE = 0
 
 
 def module_shift(placement: int | None) -> int:

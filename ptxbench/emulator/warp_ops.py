@@ -104,6 +104,8 @@ class WarpOps(LaneOps):
     """How the current instruction orders memory, if it is a strong access that synchronizes threads; else None."""
     strength: int = layout.WEAK
     """The strength of the current instruction's access (races/layout.py)."""
+    is_strong: bool = False
+    """Whether the current instruction is a strong access by its opcode."""
     relaxed: bool = False
     """Whether the current instruction is `.relaxed`: it does not order other accesses."""
     last_arguments: str = ""
@@ -192,7 +194,11 @@ class WarpOps(LaneOps):
         function = self.function(chosen)
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
         arguments = self.memory_arguments(space, address, "load", type.bytes * count)
-        result = self.e.op(f"call {returns} @{function}({arguments}{self.in_order(space, type.bytes * count)})")
+        in_order = self.in_order(space, type.bytes * count)
+        varies = self.watching.begin_load(space, type.bytes * count)
+        result = self.e.op(f"call {returns} @{function}({arguments}{in_order})")
+        if varies:
+            self.watching.end_load()
         if named_space == "const":  # in the arena, but not a load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named_space)
         elif (named_space, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
@@ -259,6 +265,7 @@ class WarpOps(LaneOps):
         function = self.function(chosen)
         bits = "".join(f", {bits_of(values[0].type).vector} {vector}" for vector in interleaved or vectors)
         arguments = self.memory_arguments(space, address, kind, size * count)
+        self.watching.begin_store(space, size * count)
         self.watching.access("store", space, size, count, bits)
         self.e.line(f"call void @{function}({arguments}{bits}{self.in_order(space, size * count)})")
 
@@ -299,9 +306,9 @@ class WarpOps(LaneOps):
         bits = bits_of(kind)
         returns = atomics.returns(kind, count)
         values = "".join(f", {bits.vector} {self.e.bits(value).ir}" for value in (*b, c or b[0]))
-        old = self.e.op(
-            f"call {returns} @{function}({self.memory_arguments(space, address, 'atomic', kind.bytes * count)}{values})"
-        )
+        arguments = self.memory_arguments(space, address, "atomic", kind.bytes * count)
+        self.watching.begin_atomic(space, kind.bytes * count)
+        old = self.e.op(f"call {returns} @{function}({arguments}{values})")
         self.watching.access("atomic", space, kind.bytes, count)
         parts = [old] if count == 1 else [self.e.op(f"extractvalue {returns} {old}, {k}") for k in range(count)]
         return tuple(self.e.as_type(Value(part, bits), kind) for part in parts)

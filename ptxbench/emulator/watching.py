@@ -65,6 +65,41 @@ class Watching:
                 flags = self.ops.order.flags | watch.ranked(space, self.ops.clustered)
                 self.ops.e.line(f"call void @{name}({arguments}, i64 {flags << layout.FLAGS_AT})")
 
+    def begin_load(self, space: str, size: int) -> bool:
+        """When sanitizing: before a load of `size` bytes, with the arguments of the last `memory_arguments`. Returns
+        whether it may give old values; then `end_load` follows it."""
+        varies = self.values_vary(space)
+        if varies:
+            name = self.ops.function(watch.values("old_values", layout.OLD_VALUES, space, size))
+            self.ops.e.line(f"call void @{name}({self.ops.last_arguments})")
+        return varies
+
+    def begin_store(self, space: str, size: int) -> None:
+        """When sanitizing: before a store of `size` bytes whose old value a load may give."""
+        self.replace_values(space, size, "replaced", 0)
+
+    def begin_atomic(self, space: str, size: int) -> None:
+        """When sanitizing: before an atomic of `size` bytes whose old value a load may give."""
+        if self.ops.instruction is not None and self.ops.instruction.opcode.startswith("red"):
+            self.replace_values(space, size, "updated", layout.UPDATES)
+        else:
+            self.replace_values(space, size, "exchanged", layout.UPDATES | layout.RETURNS)
+
+    def replace_values(self, space: str, size: int, name: str, flags: int) -> None:
+        """`begin_store` and `begin_atomic`; `name`: of the function; `flags`: as in races/layout.py."""
+        if self.values_vary(space):
+            event_kind = layout.VALUES_REPLACED | flags << layout.FLAGS_AT
+            name = self.ops.function(watch.values(name, event_kind, space, size))
+            self.ops.e.line(f"call void @{name}({self.ops.last_arguments})")
+
+    def values_vary(self, space: str) -> bool:
+        """Whether this is a strong access in global memory of a sanitized kernel."""
+        return self.ops.watches_order and self.ops.is_strong and space in ("global", "generic")
+
+    def end_load(self) -> None:
+        """When sanitizing: after a load that may give old values."""
+        self.ops.e.line(f"call void @{self.ops.function(watch.NEW_VALUES)}(ptr %env)")
+
     def in_local(self, space: str) -> str:
         """The arguments of the last `memory_arguments`, for local memory only."""
         if space == "local":

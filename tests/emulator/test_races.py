@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator, toolchain
+from ptxbench.emulator.variation import EVERY_LINE, NO_VARIATION, Variation
 from tests.emulator.test_snippets import alone
 
 FOLDER = Path(__file__).with_name("races")
@@ -108,7 +109,7 @@ CASES = {
 ROWS = [pytest.param(module, case, id=case.name) for module, cases in CASES.items() for case in cases]
 
 
-def launched(module, case, *, planted):
+def launched(module, case, *, planted, variation=NO_VARIATION):
     """The sanitised launch of a kernel, racy or ordered, and its output."""
     source = "\n".join([
         "#define PLANTED" if planted else "",
@@ -122,8 +123,9 @@ def launched(module, case, *, planted):
     out, flags = np.zeros(256, np.uint32), np.zeros(16, np.uint32)
     kernel = alone(ptx, case.name)
     execution = emulator.run(
-        kernel, case.name, grid=case.grid, block=case.block, args=[out, data, flags], sanitize=True, fuel=1 << 16
-    )
+        kernel, case.name, grid=case.grid, block=case.block, args=[out, data, flags], sanitize=True, fuel=1 << 16,
+        variation=variation,
+    )  # fmt: skip
     return execution, out
 
 
@@ -142,3 +144,11 @@ def test_the_ordered_variant_has_no_finding(module, case):
     assert out.any()  # it did something
     unmade = [note for note in execution.notes if not note.startswith("second schedule")]
     assert unmade == []
+
+
+@pytest.mark.parametrize("case", CASES["between_ctas"], ids=lambda case: case.name)
+def test_the_ordered_variant_is_right_with_old_values_too(case):
+    _, expected = launched("between_ctas", case, planted=False)
+    execution, out = launched("between_ctas", case, planted=False, variation=Variation(loads=EVERY_LINE))
+    assert execution.findings == ()
+    assert out.tolist() == expected.tolist()

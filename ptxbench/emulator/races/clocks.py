@@ -349,7 +349,17 @@ def fence(env: Any, r: Any, lanes: Any, flags: Any) -> None:
                 words[at.FENCE_GPU] = now
             if flags & at.FENCE_ACQUIRES and words[at.PENDING_ROW]:
                 take_pending(env, r, address, scope)
+    if r[at.OLD_SITES] and flags & at.FENCE_IS_SC and scope != at.OF_CTA:
+        follow_fences(env, r, lanes)
     tick(env, r)
+
+
+@compiled
+def follow_fences(env: Any, r: Any, lanes: Any) -> None:
+    """`lanes` execute a fence.sc: it synchronizes with each one before it, in the order of time."""
+    holder = env[context.RACES] + 8 * at.SC_ROW
+    learn(env, r, env[context.WARP], lanes, words_at(holder)[0])
+    publish(env, r, lanes, holder, -1, False)
 
 
 @compiled

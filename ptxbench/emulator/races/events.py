@@ -28,6 +28,8 @@ from ptxbench.emulator.races.clocks import (
 )
 from ptxbench.emulator.races.mbarriers import arrive, complete_bytes, expect_copy, initialise, invalidate, wait
 from ptxbench.emulator.races.objects import forget, strong
+from ptxbench.emulator.races.observed import forget_observed, share_observed
+from ptxbench.emulator.races.old_values import keep_replaced, show_new_values, show_old_values
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.products import PIECE, forget_products, track_product
 from ptxbench.emulator.races.proxies import fence_proxy, forget_fences
@@ -40,6 +42,8 @@ def open_cta(env: Any, r: Any) -> None:
     """The current CTA starts: its threads know nothing of other threads."""
     forget_fences(env, r)
     forget_products(env, r)
+    if r[at.OLD_SITES]:
+        forget_observed(env, r)
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
         release_row(r, address + 4 * at.OWN_ROW)
@@ -95,6 +99,8 @@ def leave_barrier(env: Any, r: Any, barrier: Any, warp: Any, lanes: Any) -> None
 def complete_barrier(env: Any, r: Any, barrier: Any, everyone: Any) -> None:
     """A barrier is complete, and its waiting threads have continued."""
     if everyone:
+        if r[at.OLD_SITES]:
+            share_observed(env, r)
         meet_at_barrier(env, r)
     else:
         release_row(r, barrier_row(env, r, barrier))
@@ -227,6 +233,12 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         messages.finish_source_read(env, r, addresses, values)
     elif event_kind == at.MESSAGE_DONE:
         messages.complete(env, r, mask, addresses, site, values)
+    elif event_kind == at.OLD_VALUES:
+        show_old_values(env, r, mask, addresses, kind >> at.BYTES_AT & 255, site)
+    elif event_kind == at.VALUES_REPLACED:
+        keep_replaced(env, r, mask, addresses, kind >> at.BYTES_AT & 255, kind >> at.FLAGS_AT)
+    elif event_kind == at.NEW_VALUES:
+        show_new_values(r)
 
 
 SIGNATURE = types.void(types.CPointer(types.int64), *[types.int64] * 5)  # type: ignore[no-untyped-call]

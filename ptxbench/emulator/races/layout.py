@@ -20,8 +20,9 @@ from __future__ import annotations
     BARRIER_MET, MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_BYTES, MBARRIER_WAIT, COPY_DONE, COPIES_WAITED, BULK_SHARED,
     BULK_GLOBAL, BULK_TAKEN, BULK_LOAD, CLUSTER_ARRIVE, CLUSTER_WAIT, CLOSE_CTA, MBARRIER_ARRIVE_REMOTE,
     MESSAGE_SENT, MESSAGE_DONE, PROXY_FENCE, PRODUCT_ISSUED, PRODUCT_DONE, MBARRIER_END, COPY_ANNOUNCED,
-    GRID_WAIT, COPY_SENT, COPY_BEGINS, COPY_ENDS, COPY_TAKEN_REMOTE, ROW_SHARED,
-) = range(39)  # fmt: skip
+    GRID_WAIT, COPY_SENT, COPY_BEGINS, COPY_ENDS, COPY_TAKEN_REMOTE, ROW_SHARED, OLD_VALUES, NEW_VALUES,
+    VALUES_REPLACED,
+) = range(42)  # fmt: skip
 
 # The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
@@ -44,8 +45,8 @@ SOURCE_AT = 8
 PENDING = 0x7FFFFFFF
 """The time of an asynchronous copy's write or read that is not complete yet."""
 
-FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES, FENCES_CLUSTER = 1, 2, 4, 8
-"""Flags of a fence: scope wider than the cluster; what it orders; scope of the cluster or wider."""
+FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES, FENCES_CLUSTER, FENCE_IS_SC = 1, 2, 4, 8, 16
+"""Flags of a fence: scope wider than the cluster; what it orders; scope of the cluster or wider; fence.sc."""
 
 PROXY_SHARED, PROXY_GLOBAL, OF_START = 1, 2, 4
 """What a proxy fence orders: accesses to shared and to global memory, and the initialisation of mbarriers."""
@@ -68,8 +69,10 @@ MESSAGE_SIZES = (1 << 30) - 1
     SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
     CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, FENCE_LOG, FENCE_LOG_SIZE, FENCES_LOGGED, WARP_FENCES, FENCER,
-    PRODUCT_READS, PRODUCT_PIECES, TARGET, FENCED_STAMP, UNFINISHED, INIT_ROWS, LOOSE_ARRIVALS, TABLE_SLOTS,
-) = range(60)  # fmt: skip
+    PRODUCT_READS, PRODUCT_PIECES, TARGET, FENCED_STAMP, UNFINISHED, INIT_ROWS, LOOSE_ARRIVALS,
+    OLD_SITES, REPLACED, REPLACED_COUNT, REPLACED_INDEX, HIDDEN, HIDDEN_COUNT, SC_ROW, OBSERVED_ROWS,
+    TABLE_SLOTS,
+) = range(68)  # fmt: skip
 
 # One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases; rows
 # with the time of each arriving thread's last fence.mbarrier_init, in the same way; the parity of the phase.
@@ -101,6 +104,19 @@ FENCE_TIME, FENCE_BEFORE, FENCE_LANES, FENCE_ORDERS, FENCE_WORDS = range(5)
 COMPLETE_ROW, ARRIVED_ROW = WIDE_ROW, CTA_ROW
 OBJECT_GRANULE = 4
 """Bytes of memory per synchronization object."""
+
+# One replaced value's words (i32), by index: the time and the thread of the store that replaced it, its bytes, whether
+# another thread has read the location since, the row of what a load of the new value observes (observed.py), and the
+# value. Only in launches whose strong loads may give old values.
+(
+    REPLACED_AT, REPLACER, REPLACED_BYTES, REPLACED_READ, REPLACED_OBSERVED, REPLACED_VALUE,
+) = range(6)  # fmt: skip
+MOST_REPLACED_BYTES = 16
+UPDATES, RETURNS = 1, 2
+"""Flags of what replaces values: it is an atomic; its threads get the old values."""
+REPLACED_WORDS = REPLACED_VALUE + MOST_REPLACED_BYTES // 4
+HIDDEN_ADDRESS, HIDDEN_BYTES, HIDDEN_VALUE, HIDDEN_LONGS = 0, 1, 2, 4
+"""One value that is hidden while a load gives the old one, in i64: the host address, its bytes, and the value."""
 
 PAGE_BITS = 12
 """Log2 of a page, 4 KiB. Global memory is tracked in the pages whose number has no bit of SKIPPED_PAGES."""

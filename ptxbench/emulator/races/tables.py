@@ -16,6 +16,7 @@ from ptxbench.emulator.memory import available_memory
 from ptxbench.emulator.messages import LaunchRequest
 from ptxbench.emulator.pending_stores import PendingStore
 from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.variation import EVERY_LINE
 
 MOST_SHADOW = 4 << 30
 """The most bytes of global shadow memory: six per byte of the arrays (24 if a kernel accesses single bytes)."""
@@ -41,6 +42,8 @@ MOST_REUSED = 1 << 30
 new ones."""
 REUSED: list[NDArray[np.uint8]] = []
 """The shadow that is kept, if any."""
+MOST_REPLACED = 1 << 16
+"""The most locations with a strong store whose replaced value is kept, in a launch whose loads may give old values."""
 
 
 def zeroed_shadow(pages: int, page_granules: int, step: int) -> NDArray[np.uint8]:
@@ -147,7 +150,9 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
         return memory[-first % 64 :]
 
     table[at.NEAR] = 32 * warps if translation.rows else 32
-    notes += lay_out_far(table, request, translation.messages, warps, ctas)
+    loads_vary = request.variation.loads is not None
+    observes = loads_vary and warps * ctas <= at.MOST_WARPS
+    notes += lay_out_far(table, request, translation.messages or observes, warps, ctas)
     cluster, stride = request.cluster_size, int(table[at.FAR_STRIDE])
     table[at.UNFINISHED] = bool(request.pending_stores)
     table[at.WIDTH] = width = int(table[at.NEAR] + table[at.FAR] + table[at.UNFINISHED])
@@ -158,7 +163,9 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
         array(at.TOUCHED, 8 * slots * cluster * stride)
         array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = cluster_places(request).ravel()
     holders = slots * (129 * warps + 23) + 2  # four per thread, one per warp, the CTA's, its barriers', its cluster's
-    rows = min(ROW_BYTES // (4 * width), holders + (3 * MOST_OBJECTS if translation.rows else 0))
+    objects_rows = 3 * MOST_OBJECTS if translation.rows else 0
+    observed_rows = 2 * MOST_REPLACED + slots * (warps + 1) if loads_vary else 0
+    rows = min(ROW_BYTES // (4 * width), holders + objects_rows + observed_rows)
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
     array(at.ROWS, 4 * width * rows)
     array(at.FREE, 4 * rows)
@@ -213,4 +220,13 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
     table[at.STRENGTH_SIZE] = translation.slots
     for site in translation.sites:
         strengths[site.slot] = site.strength
+    if loads_vary:
+        old_sites = array(at.OLD_SITES, translation.slots)
+        for site in translation.sites:
+            old_sites[site.slot] = request.variation.loads in (EVERY_LINE, translation.steps[site.step].line)
+        table[at.REPLACED_COUNT] = MOST_REPLACED
+        array(at.REPLACED, 4 * at.REPLACED_WORDS * (MOST_REPLACED + 1))
+        array(at.REPLACED_INDEX, request.arena_bytes + 8)
+        array(at.HIDDEN, 8 * at.HIDDEN_LONGS * 32)
+        array(at.OBSERVED_ROWS, 4 * slots * (warps + 1))
     return Tables(table, arrays, notes)

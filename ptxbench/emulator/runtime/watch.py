@@ -7,7 +7,7 @@ parameters and do nothing.
 from __future__ import annotations
 
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.runtime.context import EVENT, GLOBAL_BASE, SHARED_WINDOW, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import EVENT, GLOBAL_BASE, RACES, SHARED_WINDOW, V32, V64, RuntimeFunction, slot
 
 EVENT_CALL = RuntimeFunction("event", f"""
 define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site, i64 %values) noinline {{
@@ -267,6 +267,40 @@ def strong(space: str) -> RuntimeFunction:
     in the event's kind."""
     lines = f"%kind = or i64 %flags, {layout.STRONG}\n  %site.argument = or i64 0, 0"
     return event_at_addresses(f"strong_access_{space}", space, "i64 %flags", lines)
+
+
+def values(name: str, event_kind: int, space: str, size: int) -> RuntimeFunction:
+    """`NAME_SPACE_SIZE(addresses, mask, env, site)`: lanes are about to load or store `size` bytes each by a strong
+    access in global memory. It does nothing unless the launch's loads vary."""
+    lines = f"%kind = or i64 {event_kind | size << layout.BYTES_AT}, 0\n  %site.argument = ptrtoint ptr %site to i64"
+    event = event_at_addresses(f"event_{name}_{space}_{size}", space, "ptr %site", lines)
+    parameters = f"{V64} %a, i32 %asked, ptr %env, ptr %site"
+    return if_loads_vary(f"{name}_{space}_{size}", parameters, event)
+
+
+def if_loads_vary(name: str, parameters: str, function: RuntimeFunction) -> RuntimeFunction:
+    """`NAME(parameters)`: `function` with the same parameters, in launches whose strong loads may give old values."""
+    text = f"""
+define internal void @{name}({parameters}) noinline {{
+  {slot("table", RACES, "ptr")}
+  %sites.at = getelementptr i64, ptr %table, i64 {layout.OLD_SITES}
+  %sites = load i64, ptr %sites.at
+  %same = icmp eq i64 %sites, 0
+  br i1 %same, label %done, label %vary
+vary:
+  call void @{function.name}({parameters})
+  br label %done
+done:
+  ret void
+}}
+"""
+    return RuntimeFunction(name, text, (function,))
+
+
+NEW_VALUES = if_loads_vary(
+    "new_values", "ptr %env", reporter("event_new_values", "", f"i64 {layout.NEW_VALUES}, i64 0, i64 0, i64 0, i64 0")
+)
+"""`new_values(env)`: a load that could give old values is done."""
 
 
 def ranked(space: str, clustered: bool) -> int:
