@@ -82,8 +82,8 @@ class LaunchOptions:
 class LaunchResult:
     """The result of a launch: the outputs, an input that it changed, counts, and findings of the sanitizer.
 
-    `approximate`, `models`, `notes`, `unchecked`, `remarks`, `unfreed`, `by_line` and `loops`: as in
-    `emulator.Execution`; `state`: the module's variables that it changed.
+    `approximate`, `models`, `notes`, `unchecked`, `remarks`, `unfreed`, `by_line`, `loops` and `old_values`: as
+    in `emulator.Execution`; `state`: the module's variables that it changed.
     """
 
     outputs: Mapping[str, Array]
@@ -99,6 +99,7 @@ class LaunchResult:
     unfreed: int = 0
     by_line: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    old_values: tuple[SanitizerFinding, ...] = ()
 
 
 def launch(
@@ -180,6 +181,7 @@ def launch_on(
         execution.unfreed,
         execution.by_line,
         execution.loops,
+        execution.old_values,
     )
 
 

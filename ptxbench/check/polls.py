@@ -24,6 +24,8 @@ UNKNOWN = re.compile(r"(ld|ldu|atom|ldmatrix|alloca|mma|wmma|tex|suld)\b(?!\.par
 """Instructions with results that may change although their operands do not."""
 COMPARES = re.compile(r"(setp|testp)\b")
 CHANGING = ("%clock", "%globaltimer", "%pm")
+UPDATE = re.compile(r"(atom|red)\.(?!.*\.shared)")
+STRONG_LOAD = re.compile(r"ld\.(volatile|relaxed|acquire|mmio)(?!.*\.(shared|local))")
 ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
 
 MOST_BLOCKS, MOST_READ = 200, 5_000
@@ -32,8 +34,18 @@ MOST_BLOCKS, MOST_READ = 200, 5_000
 
 def announces(module: Module) -> bool:
     """Whether a kernel stores a value that another CTA may wait for."""
+    return has(module, ANNOUNCEMENT)
+
+
+def reads_exchanged(module: Module) -> bool:
+    """Whether a kernel has strong loads, and strong stores or atomics of other CTAs that they may read."""
+    return has(module, STRONG_LOAD) and (has(module, ANNOUNCEMENT) or has(module, UPDATE))
+
+
+def has(module: Module, pattern: re.Pattern[str]) -> bool:
+    """Whether an opcode of the module begins with the pattern."""
     return any(
-        ANNOUNCEMENT.match(instruction.opcode)
+        pattern.match(instruction.opcode)
         for function in module.functions.values()
         for instruction in function.instructions
     )

@@ -40,7 +40,8 @@ from ptxbench.check.launching import FUEL, CheckCase, CheckKernel, LaunchOptions
 from ptxbench.check.long_indices import IndicesUnknown
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
 from ptxbench.check.named_numbers import NamedNumbers
-from ptxbench.check.polls import announces
+from ptxbench.check.old_values import unordered_load
+from ptxbench.check.polls import announces, reads_exchanged
 from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
 from ptxbench.check.suite import CheckSuite
@@ -281,6 +282,9 @@ class Checker:
                 findings.setdefault((located.code, located.line), located)
             notes += result.notes
             unchecked |= bool(result.unchecked)
+        if not findings and reads_exchanged(self.text.module):
+            wrong = unordered_load(self.launcher, self.suite.largest)
+            findings |= {(wrong.code, wrong.line): wrong} if wrong else {}
         self.notes += [f"sanitizer: {self.text.locations.lines_of(note)}" for note in dict.fromkeys(notes)]
         partly = ", but not all checks were made" if unchecked else ""
         clean = "no finding" if unchecked else "clean"
