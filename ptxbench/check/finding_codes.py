@@ -147,7 +147,7 @@ CODES = {
              "A warp-wide instruction has a mask with only some of the lanes.",
              "It is undefined unless exactly these lanes execute it; check that they do."),
         Code("narrow-scope", "lint", WARNING,
-             "CTAs of a cluster store to each other, and an arrival or a wait at an mbarrier does not order the stores.",
+             "CTAs of a cluster store to each other, and arrivals or waits at mbarriers do not order the stores.",
              "Use mbarrier.arrive.release.cluster, and .acquire.cluster in the wait, or st.async."),
         Code("setmaxnreg-dropped", "lint", WARNING,
              "setmaxnreg without .minnctapersm or .maxnreg: ptxas drops it and reports that only in an info line.",
