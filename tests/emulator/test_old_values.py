@@ -3,11 +3,16 @@
 Each kernel has CTAs that write and then announce what they wrote, and one CTA that reads it after the announcement.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from ptxbench import emulator
+from ptxbench import emulator, toolchain
 from ptxbench.emulator.variation import EVERY_LINE, Variation
+from tests.emulator.test_snippets import alone
+
+FOLDER = Path(__file__).with_name("races")
 
 KERNEL = """
 .version 8.0
@@ -168,3 +173,32 @@ def test_an_old_value_is_named_with_the_store_and_only_loads_of_the_chosen_line_
 
 def test_a_launch_without_the_variation_gives_new_values():
     assert values(f"{STORE} {RAISE}", f"{POLL} {LOAD}", loads=None) == [42]
+
+
+# ---- kernels of races/old_values.cu
+
+
+def exchanged(name, *, planted, loads):
+    """What a kernel makes with the CTAs in two orders. `planted`: without the fences in ORDERED(...)."""
+    parts = [(FOLDER / file).read_text() for file in ("order.cuh", "old_values.cu")]
+    source = "\n".join(["#define PLANTED" if planted else "", *parts])
+    ptx, *_ = toolchain.compiled(source.encode(), FOLDER / "old_values.cu", "sm_90", ())
+    results = []
+    for order in ("usual", "by turns"):
+        out, data, flags = (np.zeros(512, np.uint32) for _ in range(3))
+        execution = emulator.run(
+            alone(ptx, name), name, grid=6, block=32, args=[out, data, flags], sanitize=True, fuel=1 << 14, ctas=order,
+            variation=Variation(loads=loads),
+        )  # fmt: skip
+        assert execution.findings == ()
+        results.append(out.tolist())
+    return results
+
+
+@pytest.mark.parametrize("name", ["lock", "in_turns", "numbered", "queue", "rounds", "last_reads_sums"])
+def test_values_that_ctas_exchange_are_old_if_a_fence_is_missing_and_only_then(name):
+    right = exchanged(name, planted=False, loads=None)
+    assert any(right[0])
+    assert exchanged(name, planted=False, loads=EVERY_LINE) == right
+    assert exchanged(name, planted=True, loads=None) == right
+    assert exchanged(name, planted=True, loads=EVERY_LINE) != right
