@@ -174,6 +174,8 @@ class Translator:
         ops.order = order if self.kernel.rows else None
         ops.strength, ops.is_strong = self.strength(step, order), order is not None
         ops.instruction, ops.operand_names, ops.relaxed = instruction, entry.names, entry.is_relaxed
+        if entry.flow == "exit" and ops.fragments is not None:
+            ops.warpgroups.leave()
         if entry.flow in ("enter", "returned"):
             self.calls.between_functions(index, self.kernel.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):

@@ -99,6 +99,14 @@ class Warpgroups:
     def wait(self, keep: int) -> None:
         self.call(warpgroup.wait(self.fragments.area), f"ptr {PLACES}, i32 {self.ops.active}, i32 {keep}")
 
+    def leave(self) -> None:
+        """The active lanes exit."""
+        self.call(
+            warpgroup.leave(self.fragments.area, self.ops.register_bytes),
+            f"i32 {self.ops.active}",
+            self.ops.site("exit"),
+        )
+
     def issue(
         self,
         multiply: Multiply,

@@ -430,6 +430,18 @@ def test_misuse_is_a_fault_with_its_line(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "before", "complaint"),
+    [
+        ("wg_leaves", "", "line \\d+: exit by thread 96 .* without a wgmma that another warp"),
+        ("wg_left", "bar.sync 1, 96;", "line \\d+: wgmma.* is not executed by another warp"),
+    ],
+)
+def test_all_warps_of_a_warpgroup_execute_a_product(name, before, complaint):
+    with pytest.raises(MemoryFault, match=complaint):
+        misuse(name, f"setp.ge.u32 %q, %t, 96; @%q exit; {before} {PLAIN}", DECLARED)
+
+
+@pytest.mark.parametrize(
     ("options", "complaint"),
     [
         ({"da": 1 << 49}, "a base offset"),

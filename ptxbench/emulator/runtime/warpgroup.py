@@ -42,6 +42,7 @@ BASE_OFFSET_AT, START_MASK = 49, 0x3FFF
 
 # Reasons for MISUSED.
 PARTIAL, NO_GROUP, NOT_UNIFORM, BASED, OUTSIDE, UNFENCED, UNORDERED, APART, OVERWRITTEN, NARROW = range(128, 138)
+LEAVES, LEFT = 138, 139
 REGISTERS_MISUSED = (UNFENCED, UNORDERED, OVERWRITTEN)
 """Those that a sanitized launch survives: findings."""
 COMPLAINTS = {
@@ -55,6 +56,8 @@ COMPLAINTS = {
         "uses registers that were written after the last wgmma.fence, or while an earlier product still uses them"
     ),
     APART: "is not the same product, with the same operands, as in another warp of its warpgroup",
+    LEAVES: "exits without a wgmma that another warp of its warpgroup has executed; all four must execute it",
+    LEFT: "is not executed by another warp of its warpgroup, which has exited; all four must execute it",
     OVERWRITTEN: "has registers of A that were overwritten before wgmma.wait_group",
     NARROW: (
         "has a descriptor of B with a swizzle of 32 bytes, but B has 64 bytes of k: no document says where the second "
@@ -207,6 +210,51 @@ go:
 }}
 """
     return RuntimeFunction(name("commit", area), text, (FAULT,))
+
+
+def group_area(register_bytes: int) -> str:
+    """Lines that point %ring.first to the area of the group's first warp. %in.group: the warp's rank in the group."""
+    return f"""%in.group = and i64 %warp, {WARPS - 1}
+  %back = mul i64 %in.group, {-register_bytes}
+  %ring.first = getelementptr i8, ptr %area, i64 %back"""
+
+
+def ring_at(number: str, area: WarpgroupArea) -> str:
+    """Lines that point %ring to the place of the product %NUMBER of the group."""
+    return f"""%ring.index = and i64 %{number}, {RING - 1}
+  %ring.offset = mul i64 %ring.index, {RING_BYTES}
+  %ring.all = getelementptr i8, ptr %ring.first, i64 {area.ring}
+  %ring = getelementptr i8, ptr %ring.all, i64 %ring.offset"""
+
+
+def leave(area: WarpgroupArea, register_bytes: int) -> RuntimeFunction:
+    """`NAME(env, site, registers, active)`: lanes exit. Their warp must have issued what the others of its group have.
+
+    PTX ISA, wgmma.mma_async: all threads of the warpgroup must execute the same one.
+    """
+    text = f"""
+define internal void @{name("leave", area)}(ptr %env, ptr %site, ptr %registers, i32 %active) noinline {{
+entry:
+  %idle = icmp eq i32 %active, 0
+  br i1 %idle, label %done, label %go
+go:
+  {pointers(area)}
+  {slot("warp", at.WARP)}
+  {field("area", "issued", ISSUED, "i64")}
+  %next = add i64 %issued, 1
+  {group_area(register_bytes)}
+  {ring_at("next", area)}
+  {field("ring", "ring.number", 0, "i64")}
+  %behind = icmp ugt i64 %ring.number, %issued
+  br i1 %behind, label %bad, label %done
+bad:
+  {fault(LEAVES)}
+  br label %done
+done:
+  ret void
+}}
+"""
+    return RuntimeFunction(name("leave", area), text, (FAULT,))
 
 
 def finish(area: WarpgroupArea) -> RuntimeFunction:

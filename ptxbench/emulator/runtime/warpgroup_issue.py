@@ -21,6 +21,7 @@ from ptxbench.emulator.runtime.warpgroup import (
     GROUP,
     HEAD,
     ISSUED,
+    LEFT,
     METADATA,
     METADATA_WORDS,
     NO_GROUP,
@@ -30,8 +31,6 @@ from ptxbench.emulator.runtime.warpgroup import (
     ORIGIN,
     OUTSIDE,
     PRODUCT,
-    RING,
-    RING_BYTES,
     SCALE,
     START_MASK,
     TABLE,
@@ -44,9 +43,11 @@ from ptxbench.emulator.runtime.warpgroup import (
     entry_at,
     fault,
     finish,
+    group_area,
     name,
     pointers,
     registers_at,
+    ring_at,
     whole_warp,
 )
 from ptxbench.emulator.runtime.watch import SILENT
@@ -74,6 +75,22 @@ def refuse(condition: str, reason: int, block: str, after: str) -> str:
   {fault(reason)}
   ret void
 {after}:"""
+
+
+def any_exited() -> str:
+    """Lines that set %any.exited: whether all lanes of a warp of the group have exited."""
+    lines = [slot("states", at.WARPS, "ptr"), f"%first.warp = and i64 %warp, {-WARPS}"]
+    lines.append(f"%first.offset = mul i64 %first.warp, {at.WARP_BYTES}")
+    lines.append("%first.state = getelementptr i8, ptr %states, i64 %first.offset")
+    for rank in range(WARPS):
+        lines.append(
+            f"%exited.at{rank} = getelementptr i8, ptr %first.state, i64 {rank * at.WARP_BYTES + at.WARP_EXITED}"
+        )
+        lines.append(f"%exited{rank} = load i32, ptr %exited.at{rank}")
+        lines.append(f"%gone{rank} = icmp eq i32 %exited{rank}, -1")
+    lines += ["%gone01 = or i1 %gone0, %gone1", "%gone23 = or i1 %gone2, %gone3"]
+    lines.append("%any.exited = or i1 %gone01, %gone23")
+    return "\n  ".join(lines)
 
 
 def issue(area: WarpgroupArea, register_bytes: int) -> RuntimeFunction:
@@ -134,13 +151,8 @@ based:
   {field("area", "issued", ISSUED, "i64")}
   %number = add i64 %issued, 1
   store i64 %number, ptr %issued.at
-  %in.group = and i64 %warp, {WARPS - 1}
-  %back = mul i64 %in.group, {-register_bytes}
-  %ring.index = and i64 %number, {RING - 1}
-  %ring.offset = mul i64 %ring.index, {RING_BYTES}
-  %ring.first = getelementptr i8, ptr %area, i64 %back
-  %ring.all = getelementptr i8, ptr %ring.first, i64 {area.ring}
-  %ring = getelementptr i8, ptr %ring.all, i64 %ring.offset
+  {group_area(register_bytes)}
+  {ring_at("number", area)}
   {field("ring", "ring.number", 0, "i64")}
   {field("ring", "ring.a", 8, "i64")}
   {field("ring", "ring.b", 16, "i64")}
@@ -152,6 +164,9 @@ based:
   %newer = icmp ult i64 %ring.number, %number
   br i1 %newer, label %note, label %check
 note:
+  ; No other warp of the group has issued it yet: none may have exited.
+  {any_exited()}
+  {refuse("%any.exited", LEFT, "is.left", "note.first")}
   store i64 %number, ptr %ring.number.at
   store i64 %a.first, ptr %ring.a.at
   store i64 %b.first, ptr %ring.b.at
