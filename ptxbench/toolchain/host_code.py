@@ -347,8 +347,9 @@ class SourceText:
             and not self.of_device(inner)
             and not self.fixed(inner)
         ):
-            if "constexpr" in words:
-                return TextEdit(self.spans[inner.first + words.index("constexpr")][0], None)
+            head = words[: words.index("{")]  # a constexpr in the body is a variable or a condition
+            if "constexpr" in head:
+                return TextEdit(self.spans[inner.first + head.index("constexpr")][0], None)
             if not (inner.of_class and self.special(inner)):
                 return self.blank(inner)
         # The first error that is not about the host decides: those after it may follow from it.

@@ -139,6 +139,19 @@ HOST_CUDA = (
 )  # fmt: skip
 """Libraries that host code calls, and headers of NVIDIA's samples."""
 
+OF_LIBRARIES = {
+    "cublas.h": ("cuComplex.h",),
+    "cublasLt.h": ("cuComplex.h", "cuda_fp16.h", "cuda_bf16.h"),
+    "cublas_v2.h": ("cuComplex.h", "cuda_fp16.h", "cuda_bf16.h"),
+    "cufft.h": ("cuComplex.h",),
+    "cusolverDn.h": ("cuComplex.h", "cuda_fp16.h", "cuda_bf16.h"),
+    "cusparse.h": ("cuComplex.h",),
+    "nccl.h": ("cuda_fp16.h", "cuda_bf16.h"),
+}
+"""CUDA's own headers that these libraries include, so that a file has their types without another #include."""
+HALF = re.compile(r"half|bfloat16", re.I)
+"""Some name of <cuda_fp16.h> or <cuda_bf16.h>, which NVRTC needs a quarter of a second for."""
+
 HOST_THRUST = (
     "adjacent_difference", "binary_search", "copy", "count", "device_free", "device_malloc", "device_ptr",
     "device_vector", "equal", "execution_policy", "extrema", "fill", "find", "for_each", "gather", "generate",
@@ -220,6 +233,10 @@ def table(sources: Sequence[str]) -> dict[str, bytes]:
     texts |= dict.fromkeys(("assert.h", "cassert"), ASSERT)
     texts |= dict.fromkeys(HOST_CPP, "#include <ptxbench_types.h>")
     texts |= dict.fromkeys((*HOST_C, *HOST_CUDA, "thrust/detail/complex/stream.h"), "")
+    half = any(HALF.search(text) for text in sources)
+    for library, includes in OF_LIBRARIES.items():
+        needed = [name for name in includes if half or name == "cuComplex.h"]
+        texts[library] = "\n".join(f"#include <{name}>" for name in needed)
     texts |= {f"thrust/{name}.h": "#include <ptxbench_thrust.h>" for name in HOST_THRUST}
     texts["cuda.h"] = CUDA_H
     texts["cub/cub.cuh"] = "\n".join(f"#include <cub/{name}.cuh>" for name in CUB)

@@ -43,8 +43,22 @@ LEFT_OUT = [
     ("#ifdef X\nvoid f() {\n#pragma unroll\n}\n#endif\n#ifndef X\nvoid f() { puts(R\"(})\"); /* } */ }\n#endif", "7"),
     ("void f() { auto g = [] __device__ (int a) { return a; }; }",                    "1"),
     ("constexpr int f(int a) { return a; }\n__device__ int g[f(3)];\nint n = 0;",     "3"),
+    ("void f() {\n    auto g = [](auto n) {\n        constexpr int m = n.value;\n        h(m);\n    };\n}",  "1-6"),
+    ("template <int N> void f() { if constexpr (N > 1) puts(\"\"); }\nvoid g() { f<2>(); }", "1-2"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", ["cublas_v2.h", "cublasLt.h", "cusolverDn.h", "nccl.h"])
+def test_the_headers_of_libraries_bring_the_types_that_they_include(compiled, header):
+    output = compiled(f"#include <{header}>\nstruct S {{ __half a; __nv_bfloat16 b; }};\n__device__ S s;{KERNEL}")
+    assert ".entry k(" in output.ptx
+
+
+@pytest.mark.parametrize("header", ["cublas.h", "cublas_v2.h", "cufft.h", "cusparse.h", "cusolverDn.h"])
+def test_the_headers_of_libraries_have_complex_numbers(compiled, header):
+    output = compiled(f"#include <{header}>\n__device__ cuDoubleComplex z;{KERNEL}")
+    assert ".entry k(" in output.ptx
 
 
 @pytest.mark.parametrize(("text", "lines"), LEFT_OUT)
