@@ -36,7 +36,8 @@ NAMES_NOTHING = re.compile(r"identifier \"(\w+)\" is undefined|(\w+) is not a te
 HOST_WORDS = re.compile(
     r"(?:cannot|could not) open source file|namespace \"(?:std|thrust|cub)(?:::\w+)*\" has no member"
     r"|incomplete type \".*\b(?:std|thrust)::|#error directive|host code, (?:which|and)"
-    r"|identifier \"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_)\w+\" is undefined"
+    r"|identifier \"(?:FILE|(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_)\w+)\" "
+    r"is undefined"
 )
 """Errors in a file without its host code that nvcc may not have: of the host's libraries."""
 
@@ -367,7 +368,8 @@ class SourceText:
         """Whether the class would differ without this member function: in its layout, or in how it is copied."""
         words = self.words[member.first : member.last + 1]
         copies = words[1:4] == ["(", "const", words[0]] or words[1:3] == ["(", words[0]]
-        return copies or bool({"virtual", "override", "operator", "~"} & set(words))
+        assigns = any(words[at : at + 3] == ["operator", "=", "("] for at in range(len(words)))
+        return copies or assigns or bool({"virtual", "override", "~"} & set(words))
 
     def blank(self, declaration: Declaration) -> TextEdit:
         return TextEdit(self.spans[declaration.first][0], self.spans[declaration.last][1], self.name(declaration))

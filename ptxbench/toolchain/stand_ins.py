@@ -134,7 +134,8 @@ HOST_C = (
 HOST_CUDA = (
     "cublas.h", "cublasLt.h", "cublas_v2.h", "cudaProfiler.h", "cudaTypedefs.h", "cuda_profiler_api.h", "cudnn.h",
     "cufft.h", "curand.h", "cusolverDn.h", "cusparse.h", "helper_cuda.h", "helper_functions.h", "helper_image.h",
-    "helper_string.h", "helper_timer.h", "mpi.h", "nccl.h", "nvToolsExt.h", "nvml.h", "nvtx3/nvToolsExt.h",
+    "helper_string.h", "helper_timer.h", "mpi.h", "nccl.h", "nvToolsExt.h", "nvToolsExtCuda.h",
+    "nvToolsExtCudaRt.h", "nvml.h", "nvtx3/nvToolsExt.h", "nvtx3/nvToolsExtCuda.h", "nvtx3/nvToolsExtCudaRt.h",
     "nvtx3/nvtx3.hpp", "omp.h",
 )  # fmt: skip
 """Libraries that host code calls, and headers of NVIDIA's samples."""

@@ -45,6 +45,9 @@ LEFT_OUT = [
     ("constexpr int f(int a) { return a; }\n__device__ int g[f(3)];\nint n = 0;",     "3"),
     ("void f() {\n    auto g = [](auto n) {\n        constexpr int m = n.value;\n        h(m);\n    };\n}",  "1-6"),
     ("template <int N> void f() { if constexpr (N > 1) puts(\"\"); }\nvoid g() { f<2>(); }", "1-2"),
+    ("struct S {\n    bool operator==(S o) { return 1; }\n    int operator()(int a);\n};\n__device__ S s;", "2-3"),
+    ("template <class T> struct S { T a; };\ntemplate <> struct S<int> {\n    int operator()() { return 1; }\n};", "3"),
+    ("#include <pthread.h>\nstruct S {\n    FILE* f;\n    pthread_t id;\n};\nvoid f(S*);\nS* g() { return 0; }", "2-7"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
 
