@@ -65,6 +65,7 @@ KINDS = {
     kinds.NOT_A_MEMBER: "member-mask",
     kinds.PENDING_COPY: "pending-copy",
     kinds.OVERWRITES_COPY: "pending-copy",
+    kinds.UNFINISHED_COPY: "pending-copy",
     kinds.WRITE_UNDER_COPY: "pending-copy",
     kinds.UNDER_PRODUCT: "pending-mma",
     kinds.PRODUCT_REGISTER: "pending-mma",
@@ -110,6 +111,10 @@ SENTENCES = {
     kinds.OVERWRITES_COPY: (
         "writes {place}, which an asynchronous copy of this CTA, or of one that has ended, is still filling. Wait for "
         "each copy before the next one and before the end."
+    ),
+    kinds.UNFINISHED_COPY: (
+        "starts a copy that is not complete when the thread exits. Let it commit the copy and wait for it first "
+        "(cp.async.bulk.commit_group and wait_group)."
     ),
     kinds.PRODUCT_REGISTER: "uses {kind} of a product that is not complete. Wait for it first.",
 }

@@ -25,7 +25,18 @@ from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fe
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState, extended, joined
-from ptxbench.emulator.runtime import bulk_clusters, clusters, kinds, messages, records, sanitize, short, watch, watches
+from ptxbench.emulator.runtime import (
+    bulk_clusters,
+    bulk_exit,
+    clusters,
+    kinds,
+    messages,
+    records,
+    sanitize,
+    short,
+    watch,
+    watches,
+)
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.runtime.cta_states import prepare_warp
 from ptxbench.emulator.runtime.scheduler import scheduler
@@ -176,6 +187,8 @@ class Translator:
         ops.instruction, ops.operand_names, ops.relaxed = instruction, entry.names, entry.is_relaxed
         if entry.flow == "exit" and ops.fragments is not None:
             ops.warpgroups.leave()
+        if entry.flow == "exit" and ops.bulk and self.kernel.mode == SANITIZE:
+            self.e.line(f"call void @{ops.function(bulk_exit.EXIT)}(ptr %env, i32 {ops.active})")
         if entry.flow in ("enter", "returned"):
             self.calls.between_functions(index, self.kernel.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):

@@ -385,6 +385,14 @@ def test_more_copies_than_a_warps_list_holds_are_all_done():
     assert y.reshape(-1, 4)[::-1].ravel().tolist() == x.tolist()
 
 
+@pytest.mark.parametrize("missing", ["commit_group;", "wait_group 0;"])
+def test_a_thread_that_exits_before_its_copy_to_global_memory_is_done_is_a_finding(missing):
+    text = changed((f"@%first cp.async.bulk.{missing}", ""))
+    execution, *_ = echoed(text, sanitize=True)
+    kinds = {(finding.kind, finding.line) for finding in execution.findings if "thread exits" in finding.message}
+    assert kinds == {("pending-copy", line(text, "cp.async.bulk.global"))}
+
+
 UNFILLED = changed(("fence.proxy.async.shared::cta;", "fence.proxy.async;"), ("st.shared.u32 [%out], %v;", ""))
 
 
