@@ -9,8 +9,10 @@ issued later and a wait right after a copy do matter.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ptxbench.emulator.flow import Block, FlowStep
 from ptxbench.emulator.syntax import Immediate
@@ -44,27 +46,29 @@ class InFlight:
     """Cycles until the copies since the last commit are ready."""
 
 
-@dataclass(frozen=True)
-class Node:
-    """A step in the model."""
+class Timing(NamedTuple):
+    """How the model treats an opcode."""
 
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
     kind: str
-    """load, store, barrier, fence, copy, commit, wait or nothing special."""
+    """load, store, barrier, fence, sleep, copy, commit, wait or nothing special."""
     space: str
     latency: int
-    issue: int = 1
-    number: int | None = None
-    unordered: bool = False
+    issue: int
+    unordered: bool
     """For a load: it need not wait for earlier stores."""
 
 
-def node(step: FlowStep) -> Node:
-    root, *modifiers = step.entry.opcode.split(".")
+def timing(step: FlowStep) -> Timing:
+    return timing_of(step.entry.opcode, step.entry.counted)
+
+
+@functools.lru_cache(maxsize=4096)
+def timing_of(opcode: str, counted: str) -> Timing:
+    """The timing of an opcode whose instructions are of the class `counted`."""
+    root, *modifiers = opcode.split(".")
     words = {modifier.partition("::")[0] for modifier in modifiers}
     space = next((word for word in LOADED if word in words), "global")
-    kind, latency = "", LATENCIES.get(step.entry.counted, PLAIN)
+    kind, latency = "", LATENCIES.get(counted, PLAIN)
     if root in ("ld", "ldu", "ldmatrix", "atom"):
         kind, latency = "load", SHARED if root == "ldmatrix" else LOADED[space]
         space = "shared" if root == "ldmatrix" else space
@@ -84,16 +88,18 @@ def node(step: FlowStep) -> Node:
         {"rn", "rz", "rm", "rp"} & words and root in ("rcp", "sqrt")
     ):
         latency = DIVISION
+    issue = 1 if kind == "load" else ISSUE.get(counted, 1)
+    return Timing(kind, space, latency, issue, "nc" in words or space in ("param", "const"))
+
+
+def number_of(step: FlowStep) -> int | None:
+    """The last operand of an instruction if that is a number: the groups that a wait leaves, or a time to sleep."""
     last = step.instruction.operands[-1] if step.instruction.operands else None
-    number = int(last.value) if isinstance(last, Immediate) and kind in ("wait", "sleep") else None
-    issue = 1 if kind == "load" else ISSUE.get(step.entry.counted, 1)
-    unordered = "nc" in words or space in ("param", "const")
-    return Node(tuple(step.reads), tuple(step.writes), kind, space, latency, issue, number, unordered)
+    return int(last.value) if isinstance(last, Immediate) else None
 
 
 def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list[int]:
     """For each step, by how many cycles it makes one execution of its block longer."""
-    nodes = [node(step) for step in steps]
     before = predecessors(blocks)
     after: dict[int, InFlight] = {}
     cycles = [0] * len(steps)
@@ -101,7 +107,7 @@ def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list
         for number, block in enumerate(blocks):
             visited = [predecessor for predecessor in before[number] if predecessor in after]
             state = after[visited[-1]] if visited else InFlight()
-            after[number] = walk(nodes[block.first : block.last], state, cycles, block.first)
+            after[number] = walk(steps[block.first : block.last], state, cycles, block.first)
     return cycles
 
 
@@ -115,34 +121,39 @@ def predecessors(blocks: Sequence[Block]) -> list[list[int]]:
     return result
 
 
-def walk(nodes: Sequence[Node], state: InFlight, cycles: list[int], first: int) -> InFlight:
+def walk(steps: Sequence[FlowStep], state: InFlight, cycles: list[int], first: int) -> InFlight:
     """Simulate a block: add each step's cost to `cycles`; returns the operations in flight at its end."""
     ready, groups, copies = dict(state.ready), list(state.groups), state.copies
     stored: dict[str, int] = {}
     ordered = issued = length = busy = 0
-    for index, operation in enumerate(nodes):
-        busy += operation.issue
-        issue = max([ordered, *(ready.get(name, 0) for name in operation.reads)])
-        latency = operation.latency
-        if operation.kind == "load" and not operation.unordered:
-            issue = max(issue, stored.get(operation.space, 0))
-        elif operation.kind == "store":
-            stored[operation.space] = max(issue, stored.get(operation.space, 0))
-        elif operation.kind == "copy":
+    for index, step in enumerate(steps, first):
+        kind, space, latency, units, unordered = timing(step)
+        busy += units
+        issue = ordered
+        for name in step.reads:
+            if name in ready and ready[name] > issue:
+                issue = ready[name]
+        if kind == "load" and not unordered:
+            issue = max(issue, stored.get(space, 0))
+        elif kind == "store":
+            stored[space] = max(issue, stored.get(space, 0))
+        elif kind == "copy":
             copies = max(copies, issue + latency)
-        elif operation.kind == "commit":
+        elif kind == "commit":
             groups, copies = [*groups, copies][-MOST_GROUPS:], 0
-        elif operation.kind == "wait":
-            pending_groups = operation.number or 0
-            awaited = groups[: len(groups) - pending_groups] if operation.number is not None else [*groups, copies]
+        elif kind == "wait":
+            left = number_of(step)
+            awaited = [*groups, copies] if left is None else groups[: len(groups) - left]
             issue = ordered = max([issue, issued, *awaited])
-        elif operation.kind in ("barrier", "fence", "sleep"):
-            issue = ordered = max(issue, issued) + (operation.number or latency)
-        for name in operation.writes:
+        elif kind in ("barrier", "fence"):
+            issue = ordered = max(issue, issued) + latency
+        elif kind == "sleep":
+            issue = ordered = max(issue, issued) + (number_of(step) or latency)
+        for name in step.writes:
             ready[name] = issue + latency
         issued = max(issued, issue)
         longer = max(length, issued, busy)
-        cycles[first + index] = longer - length
+        cycles[index] = longer - length
         length = longer
     left_over = {name: at - length for name, at in ready.items() if at > length}
     return InFlight(left_over, [max(0, at - length) for at in groups], max(0, copies - length))
@@ -159,5 +170,5 @@ def functions_in_loops(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> fr
         index
         for number in looped
         for index in range(blocks[number].first, blocks[number].last)
-        if steps[index].entry.counted == "special" or node(steps[index]).latency == DIVISION
+        if steps[index].entry.counted == "special" or timing(steps[index]).latency == DIVISION
     )

@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptxbench.emulator import ordering
 from ptxbench.emulator.isa import Entry
 from ptxbench.emulator.syntax import Function, Instruction, Symbol, Vector, registers
 
 
-@dataclass(frozen=True)
-class FlowStep:
-    """An instruction with its table entry."""
+class FlowStep(NamedTuple):
+    """An instruction with its table entry, and the registers that it uses."""
 
     instruction: Instruction
     entry: Entry
+    operand_reads: frozenset[str]
+    """Registers in the source operands and the guard."""
+    reads: frozenset[str]
+    """Registers read. A guarded write also reads its register: the old value stays if the guard is false. So do the
+    products of a warpgroup, which may add to it."""
+    writes: frozenset[str]
 
-    @functools.cached_property
-    def operand_reads(self) -> frozenset[str]:
-        """Registers in the source operands and the guard."""
-        guard = self.instruction.guard
-        return self.registers(target=False).union(() if guard is None else (guard.name,))
 
-    @functools.cached_property
-    def writes(self) -> frozenset[str]:
-        return self.registers(target=True).union((CARRY,) if self.entry.carry in ("out", "both") else ())
-
-    @functools.cached_property
-    def reads(self) -> frozenset[str]:
-        """Registers read. A guarded write also reads its register: the old value stays if the guard is false. So do the
-        products of a warpgroup, which may add to it."""
-        adds = self.instruction.guard is not None or self.entry.flow == "warpgroup"
-        names = self.operand_reads | self.writes if adds else self.operand_reads
-        return names | {CARRY} if self.entry.carry in ("in", "both") else names
-
-    def registers(self, *, target: bool) -> frozenset[str]:
-        """Registers in the operands that are targets, or in those that are not."""
-        pairs = zip(self.entry.operands, self.instruction.operands, strict=True)
-        return frozenset(
-            name for form, operand in pairs if (form.kind == "target") == target for name in registers(operand)
-        )
+def flow_step(instruction: Instruction, entry: Entry) -> FlowStep:
+    """The instruction with this entry."""
+    sources: list[str] = []
+    targets: list[str] = []
+    for form, operand in zip(entry.operands, instruction.operands, strict=True):
+        (targets if form.kind == "target" else sources).extend(registers(operand))
+    adds = instruction.guard is not None or entry.flow == "warpgroup"
+    if instruction.guard is not None:
+        sources.append(instruction.guard.name)
+    if entry.carry in ("out", "both"):
+        targets.append(CARRY)
+    operand_reads, writes = frozenset(sources), frozenset(targets)
+    reads = operand_reads | writes if adds else operand_reads
+    return FlowStep(
+        instruction, entry, operand_reads, reads | {CARRY} if entry.carry in ("in", "both") else reads, writes
+    )
 
 
 @dataclass
@@ -98,8 +96,8 @@ LONGEST_BLOCK = 2000
 
 def is_swap(step: FlowStep) -> bool:
     """Whether an instruction compares and swaps: the warp's turn may end before it, because it may then fail."""
-    opcode = step.entry.opcode.split(".")
-    return opcode[0] == "atom" and "cas" in opcode
+    words = step.entry.words
+    return words[0] == "atom" and "cas" in words
 
 
 AWAITED = frozenset(("volatile", "relaxed", "release", "mmio"))
@@ -108,8 +106,8 @@ AWAITED = frozenset(("volatile", "relaxed", "release", "mmio"))
 def may_pause(step: FlowStep) -> bool:
     """Whether the warp's turn may end before an instruction: a swap, or a store that other threads may wait for, which
     then see the store before it but not this one."""
-    opcode = step.entry.opcode.split(".")
-    awaited = opcode[0] == "st" and opcode[1] in AWAITED and "local" not in opcode
+    words = step.entry.words
+    awaited = words[0] == "st" and words[1] in AWAITED and "local" not in words
     return awaited or is_swap(step)
 
 
@@ -202,7 +200,9 @@ def analyse_liveness(all_blocks: Sequence[Block], steps: Sequence[FlowStep]) -> 
         use: set[str] = set()
         kill: set[str] = set()
         for step in steps[block.first : block.last]:
-            use |= (step.reads | (fragment_registers if step.entry.opcode == WARPGROUP_FENCE else set())) - kill
+            use |= step.reads - kill
+            if step.entry.opcode == WARPGROUP_FENCE:
+                use |= fragment_registers - kill
             kill |= step.writes
         used.append(use)
         killed.append(kill)
@@ -227,7 +227,7 @@ def order_reason(steps: Sequence[FlowStep]) -> str | None:
     used = set().union(*(step.reads for step in steps))
     updates: dict[tuple[object, ...], str] = {}
     for step in steps:
-        root, *parts = step.entry.opcode.split(".")
+        root, *parts = step.entry.words
         use = f"line {step.instruction.line} uses {step.instruction.opcode}"
         if step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} {ORDERED_CALLS[step.entry.opcode]}"
@@ -277,7 +277,7 @@ def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
     """
     used = set().union(*(step.reads for step in steps))
     for step in steps:
-        parts = step.entry.opcode.split(".")
+        parts = step.entry.words
         atomic = parts[0] in ("atom", "red")
         old_value_used = atomic and bool(step.writes & used)
         float_sum = (atomic or step.entry.opcode.startswith("cp.reduce")) and (

@@ -46,10 +46,13 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
     for step in steps:
         targets = step.writes
         operands = step.instruction.operands
-        parts = [
-            part for operand in operands for part in (operand.parts if isinstance(operand, Vector) else (operand,))
+        symbolic = [
+            part
+            for operand in operands
+            if not isinstance(operand, Register)
+            for part in (operand.parts if isinstance(operand, Vector) else (operand,))
+            if isinstance(part, Symbol | Element | Address)
         ]
-        symbolic = [part for part in parts if isinstance(part, Symbol | Element | Address)]
         for operand in symbolic:
             source = named_source(operand)
             if source and targets:
@@ -87,11 +90,12 @@ def named_source(operand: Symbol | Element | Address) -> Source | None:
 
 def global_accesses(step: FlowStep) -> Iterator[tuple[str, Address]]:
     """The addresses of an instruction that may be in global memory, with their use."""
-    opcode = step.entry.opcode
-    parts = opcode.split(".")
     addresses = [operand for operand in step.instruction.operands if isinstance(operand, Address)]
+    if not addresses:
+        return
+    opcode, parts = step.entry.opcode, step.entry.words
     use = USES.get(parts[0]) or USES.get(".".join(parts[:2]))
-    if use and addresses and not any(part.startswith(ELSEWHERE) for part in parts):
+    if use and not any(part.startswith(ELSEWHERE) for part in parts):
         yield use, addresses[0]
     elif ".tensor." in opcode:  # it names a tensor map
         return

@@ -6,7 +6,7 @@ Inside a block a register is an SSA value; between blocks it is in the warp's re
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.analysis import analyse
@@ -113,7 +113,7 @@ class KernelState:
         self.params = self.lay_out_params()
         self.uniform = self.find_uniform()
         self.shared, self.shared_bytes = lay_out_shared(module, function)
-        read = specials(self.steps)
+        read = function.special_names
         if any(predefined.is_reserved(name) for name in read):
             reserved = self.ops.reserved_inside = predefined.reserved_bytes(arch)
             self.shared = {name: reserved + offset for name, offset in self.shared.items()}
@@ -577,13 +577,6 @@ def joined(extents: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         else:
             parts.append((offset, size))
     return tuple(parts)
-
-
-def specials(steps: Sequence[FlowStep]) -> set[str]:
-    """The predefined registers that are read."""
-    operands = [operand for step in steps for operand in step.instruction.operands]
-    parts = [part for operand in operands for part in (operand.parts if isinstance(operand, Vector) else (operand,))]
-    return {part.name for part in parts if isinstance(part, Special)}
 
 
 def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:

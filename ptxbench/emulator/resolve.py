@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from ptxbench.emulator.flow import FlowStep
+from ptxbench.emulator.flow import FlowStep, flow_step
 from ptxbench.emulator.inline import CALL, CALL_THROUGH, ENTER, RETURN, RETURNED, START
 from ptxbench.emulator.isa import find, nearest
 from ptxbench.emulator.isa.operands import mismatch
@@ -48,7 +48,7 @@ def resolve(function: Function) -> list[FlowStep]:
         if entry is None or is_masked_store(instruction):
             unknown.append(instruction)
         else:
-            steps.append(FlowStep(instruction, entry))
+            steps.append(flow_step(instruction, entry))
     if unknown:
         raise UnsupportedInstruction("; ".join(describe_unknown(unknown)))
     for step in steps:
@@ -63,9 +63,11 @@ def resolve(function: Function) -> list[FlowStep]:
 def is_masked_store(instruction: Instruction) -> bool:
     """Whether it is a store of 32 bytes in which elements are `_`, which are not stored. ptxas accepts `_` in no other
     store. (PTX ISA, "st".)"""
+    if not MASKED_STORE.match(instruction.opcode):
+        return False
     elements = [part for operand in instruction.operands if isinstance(operand, Vector) for part in operand.parts]
     absent = sum(isinstance(part, Sink) for part in elements)
-    return 0 < absent < len(elements) and bool(MASKED_STORE.match(instruction.opcode))
+    return 0 < absent < len(elements)
 
 
 def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -161,13 +161,11 @@ def parts(operand: Operand) -> tuple[Operand, ...]:
             return ()
 
 
-def registers(operand: Operand) -> Iterator[str]:
+def registers(operand: Operand) -> Sequence[str]:
     """The names of the registers in an operand, also inside an address or a vector."""
     if isinstance(operand, Register):
-        yield operand.name
-    else:
-        for part in parts(operand):
-            yield from registers(part)
+        return (operand.name,)
+    return [name for part in parts(operand) for name in registers(part)]
 
 
 def plain(operand: Operand) -> tuple[Operand, str, bool]:
@@ -243,25 +241,31 @@ class Function:
     directives: dict[str, tuple[int, ...]] = field(default_factory=dict)
     defined: bool = True
 
-    def operands(self) -> Iterator[Operand]:
-        """The operands of the instructions, with the parts of vectors and the arrays of elements."""
-        for instruction in self.instructions:
-            for operand in instruction.operands:
-                yield operand
-                if isinstance(operand, Vector):
-                    yield from operand.parts
-                elif isinstance(operand, Element):
-                    yield operand.symbol
-
-    @cached_property
+    @property
     def symbol_names(self) -> frozenset[str]:
         """Names of variables, parameters and functions among the operands."""
-        return frozenset(operand.name for operand in self.operands() if isinstance(operand, Symbol))
+        return self.names_by_class[Symbol]
 
-    @cached_property
+    @property
     def special_names(self) -> frozenset[str]:
         """Names of predefined registers among the operands."""
-        return frozenset(operand.name for operand in self.operands() if isinstance(operand, Special))
+        return self.names_by_class[Special]
+
+    @cached_property
+    def names_by_class(self) -> Mapping[type[Operand], frozenset[str]]:
+        """Names of symbols and of predefined registers among the operands, the parts of vectors, and the arrays of
+        elements."""
+        names: dict[type[Operand], set[str]] = {Symbol: set(), Special: set()}
+        for instruction in self.instructions:
+            for operand in instruction.operands:
+                if isinstance(operand, Register):  # most are
+                    continue
+                for part in operand.parts if isinstance(operand, Vector) else (operand,):
+                    if isinstance(part, Element):
+                        part = part.symbol
+                    if isinstance(part, Symbol | Special):
+                        names[type(part)].add(part.name)
+        return {kind: frozenset(of_kind) for kind, of_kind in names.items()}
 
 
 @dataclass(frozen=True, eq=False)  # equal only to itself, as its functions are

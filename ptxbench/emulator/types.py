@@ -9,7 +9,7 @@ LANES = 32
 """Lanes of a warp."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # TYPES has each type once
 class Type:
     """A PTX type: `kind` is b (bits), u (unsigned), s (signed), f (float) or p (predicate)."""
 

@@ -54,25 +54,21 @@ HELD_IN = {
 
 def mismatch(entry: Entry, instruction: Instruction, registers: Mapping[str, Type]) -> str | None:
     """What is wrong with an operand, as a sentence; None if ptxas accepts all of them."""
-    for form, operand in zip(entry.operands, instruction.operands, strict=True):
-        for complaint in complaints(entry, form, operand, registers):
+    for rule, operand in zip(rules_of(entry), instruction.operands, strict=True):
+        if rule is None or (isinstance(operand, Register) and rule.accepted.get(registers[operand.name])):
+            continue
+        for complaint in rule.complaints(operand, registers):
             return complaint
     return None
 
 
-def complaints(entry: Entry, form: OperandForm, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
-    if form.kind in ("address", "label"):
-        return
-    rule = rule_of(entry.opcode, form, entry.counted == "matrix")
-    if isinstance(operand, Vector):
-        yield from rule.vector(operand, registers)
-    elif isinstance(operand, Dual):
-        yield from rule.single(operand.first, registers)
-        if not isinstance(operand.second, Sink):
-            second = OperandForm(form.predicate, form.kind, PRED)
-            yield from rule_of(entry.opcode, second).single(operand.second, registers)
-    else:
-        yield from rule.single(operand, registers)
+@functools.lru_cache(maxsize=4096)
+def rules_of(entry: Entry) -> tuple[OperandRule | None, ...]:
+    """The rule of each operand; None for addresses and labels."""
+    return tuple(
+        None if form.kind in ("address", "label") else rule_of(entry.opcode, form, entry.counted == "matrix")
+        for form in entry.operands
+    )
 
 
 @functools.cache
@@ -99,6 +95,17 @@ class OperandRule:
         self.count = int(header_value[1]) if header_value else 0
         self.accepted: dict[Type, bool] = {}
         """The results of `takes`, by register type."""
+
+    def complaints(self, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
+        if isinstance(operand, Vector):
+            yield from self.vector(operand, registers)
+        elif isinstance(operand, Dual):
+            yield from self.single(operand.first, registers)
+            if not isinstance(operand.second, Sink):
+                second = OperandForm(self.form.predicate, self.form.kind, PRED)
+                yield from rule_of(self.opcode, second).single(operand.second, registers)
+        else:
+            yield from self.single(operand, registers)
 
     def vector(self, vector: Vector, registers: Mapping[str, Type]) -> Iterator[str]:
         register_types = [registers[part.name] for part in vector.parts if isinstance(part, Register)]

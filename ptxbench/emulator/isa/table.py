@@ -81,7 +81,7 @@ class OperandForm:
     """For `-a`: whether the operand may be negated; the body's parameter is `a_negated`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # TABLE has each entry once
 class Entry:
     """One instruction with its modifiers."""
 
@@ -107,9 +107,14 @@ class Entry:
         return tuple(form.name for form in self.operands)
 
     @functools.cached_property
+    def words(self) -> tuple[str, ...]:
+        """The parts of the opcode."""
+        return tuple(self.opcode.split("."))
+
+    @functools.cached_property
     def is_relaxed(self) -> bool:
         """Whether it does not order other accesses to memory."""
-        return "relaxed" in self.opcode.split(".")
+        return "relaxed" in self.words
 
     @functools.cached_property
     def computes(self) -> bool:
@@ -124,8 +129,7 @@ class Entry:
     @functools.cached_property
     def spaces(self) -> tuple[str, ...]:
         """The state spaces that its modifiers name; empty if its addresses are generic."""
-        words = self.opcode.split(".")[1:]
-        return tuple(word.partition("::")[0] for word in words if kind(word) == "space")
+        return tuple(word.partition("::")[0] for word in self.words[1:] if kind(word) == "space")
 
 
 @dataclass(frozen=True)
