@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ptxbench.emulator.dependences import dependent_cycles, functions_in_loops
 from ptxbench.emulator.flow import CARRY, Block, FlowStep, blocks, order_reason, schedule_obstacle
 from ptxbench.emulator.inline import InlinedProgram, link
+from ptxbench.emulator.isa import Entry
 from ptxbench.emulator.loops import Loops, find_loops
 from ptxbench.emulator.merging import mergeable
 from ptxbench.emulator.provenance import Source, mixed_pointers
@@ -23,6 +24,7 @@ class Analysis:
 
     program: InlinedProgram
     steps: Sequence[FlowStep]
+    entries: frozenset[Entry]
     blocks: Sequence[Block]
     cycles: Sequence[int]
     loops: Loops
@@ -46,6 +48,7 @@ def analyse(module: Module, kernel: Function) -> Analysis:
     return Analysis(
         program,
         steps,
+        frozenset(step.entry for step in steps),
         parts,
         dependent_cycles(steps, parts),
         find_loops(parts, steps),

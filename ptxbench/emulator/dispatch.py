@@ -45,12 +45,19 @@ def choose_block(count: int) -> str:
 UMIN = f"llvm.vector.reduce.umin.v{LANES}i32"
 CHOOSE_LANES = RuntimeFunction("choose_lanes", f"""
 define internal i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience, i32 %half.lanes) noinline {{
-  ; Which lanes continue if they are at several blocks, and in the upper half of the result, their block. Lanes of the
-  ; mask %half.lanes, if there are any, go before others.
+  ; Which lanes continue, and in the upper half of the result, their block. Lanes of the mask %half.lanes, if there are
+  ; any, go before others.
 entry:
   %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}
   %pcs = load {V32}, ptr %warp, align 64
-  br label %choose
+  ; Usually all lanes are at one block. This test is quicker than to find the lowest program counter.
+  %pc.first = extractelement {V32} %pcs, i64 0
+  {context.splat("pc.all", "i32", "%pc.first")}
+  %at.other.block = icmp ne {V32} %pcs, %pc.all
+  %at.other.block.mask = bitcast {MASK} %at.other.block to i32
+  %diverged.mask = or i32 %at.other.block.mask, %half.lanes
+  %converged = icmp eq i32 %diverged.mask, 0
+  br i1 %converged, label %go, label %choose
 choose:
   %served.now = load i32, ptr %served
   %unserved.mask = xor i32 %served.now, -1
@@ -85,10 +92,12 @@ pass:
   store i32 %served.more, ptr %served
   br label %choose
 go:
-  %chosen.wide = zext i32 %chosen to i64
-  %lowest.wide = zext i32 %lowest to i64
-  %lowest.high = shl i64 %lowest.wide, 32
-  %both = or i64 %lowest.high, %chosen.wide
+  %lanes = phi i32 [ %candidates, %entry ], [ %chosen, %choose ], [ %chosen, %leaves.others ]
+  %block = phi i32 [ %pc.first, %entry ], [ %lowest, %choose ], [ %lowest, %leaves.others ]
+  %lanes.wide = zext i32 %lanes to i64
+  %block.wide = zext i32 %block to i64
+  %block.high = shl i64 %block.wide, 32
+  %both = or i64 %block.high, %lanes.wide
   ret i64 %both
 }}
 """, declarations=(f"declare i32 @{UMIN}({V32})",))  # fmt: skip
@@ -132,27 +141,11 @@ dispatch:
   %none = icmp eq i32 %candidates, 0
   br i1 %none, label %done, label %choose
 choose:
-  %pcs = load {V32}, ptr %warp, align 64
-  ; Usually all lanes are at one block. This test is quicker than to find the lowest program counter.
-  %pc.first = extractelement {V32} %pcs, i64 0
-  {context.splat("pc.all", "i32", "%pc.first")}
-  %at.other.block = icmp ne {V32} %pcs, %pc.all
-  %at.other.block.mask = bitcast {MASK} %at.other.block to i32
-  %diverged.mask = or i32 %at.other.block.mask, %half.lanes
-  %converged = icmp eq i32 %diverged.mask, 0
-  br i1 %converged, label %all, label %diverged
-all:
-  store i32 %candidates, ptr %mask
-  br label %go
-diverged:
   %choice = call i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience, i32 %half.lanes)
   %chosen = trunc i64 %choice to i32
   store i32 %chosen, ptr %mask
-  %lowest.high = lshr i64 %choice, 32
-  %lowest = trunc i64 %lowest.high to i32
-  br label %go
-go:
-  %block = phi i32 [ %pc.first, %all ], [ %lowest, %diverged ]
+  %block.high = lshr i64 %choice, 32
+  %block = trunc i64 %block.high to i32
   {choose_block(blocks)}
 done:
   ret void

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -228,6 +228,8 @@ def order_reason(steps: Sequence[FlowStep]) -> str | None:
     updates: dict[tuple[object, ...], str] = {}
     for step in steps:
         root, *parts = step.entry.words
+        if root not in ORDERED:
+            continue
         use = f"line {step.instruction.line} uses {step.instruction.opcode}"
         if step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} {ORDERED_CALLS[step.entry.opcode]}"
@@ -253,20 +255,18 @@ def order_reason(steps: Sequence[FlowStep]) -> str | None:
     return None
 
 
+ORDERED = ("call", "cp", "tensormap", "atom", "red", "ld")
+"""The first words of opcodes that may be a reason."""
 ORDERED_CALLS = {"call.vprintf": "prints", "call.malloc": "calls malloc", "call.free": "calls free"}
 WAITING = {"volatile", "acquire", "relaxed", "mmio"}
 """Qualifiers of loads that may be repeated until another thread stores."""
 COMMUTING = {"add", "min", "max", "and", "or", "xor"}
 
 
-def orders_partly(steps: Sequence[FlowStep]) -> bool:
+def orders_partly(entries: Iterable[Entry]) -> bool:
     """Whether some threads of a CTA may synchronize without all the others, other than as a warp (ordering.py)."""
     return any(
-        ordering.orders_partly(
-            step.entry.opcode,
-            step.entry.flow != "warp_barrier" and any(form.name == "b" for form in step.entry.operands),
-        )
-        for step in steps
+        ordering.orders_partly(entry.opcode, entry.flow != "warp_barrier" and "b" in entry.names) for entry in entries
     )
 
 

@@ -19,11 +19,10 @@ def mergeable(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[i
     for block in blocks:
         groups: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         for index in range(block.first, block.last):
-            instruction = steps[index].instruction
-            root, *words = instruction.opcode.split(".")
+            root, *words = steps[index].entry.words
             if root not in ("ld", "st") or not any(word.startswith("shared") for word in words):
                 continue
-            for operand in instruction.operands:
+            for operand in steps[index].instruction.operands:
                 if isinstance(operand, Address) and not isinstance(operand.base, Immediate):
                     start = operand.base.offset if isinstance(operand.base, Symbol) else 0
                     groups[root, operand.base.name].append((start + operand.offset, index))

@@ -61,14 +61,18 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
         if targets and not any(isinstance(operand, Address) for operand in symbolic):
             flows.append((step.operand_reads, targets))
     for _ in range(PASSES):
-        before = dict(result)
+        changed = False
         for read, written in flows:
             sources = 0
             for register in read:
                 sources |= result.get(register, 0)
             if sources:
-                result.update((register, result.get(register, 0) | sources) for register in written)
-        if result == before:
+                for register in written:
+                    known = result.get(register, 0)
+                    if sources & ~known:
+                        result[register] = known | sources
+                        changed = True
+        if not changed:
             break
     return result
 

@@ -78,6 +78,12 @@ def bulk_to_ctas(opcode: str) -> bool:
     return between or "multicast::cluster" in words
 
 
+def is_access(step: FlowStep) -> bool:
+    """Whether it is a load or a store, not of a parameter."""
+    opcode = step.entry.opcode
+    return opcode.startswith(("ld.", "ldu.", "st.")) and ".param" not in opcode
+
+
 class KernelState:
     """One kernel's registers, parameters and variables, with the emitter of its code."""
 
@@ -94,9 +100,8 @@ class KernelState:
         self.e = Emitter(hardware_fma=hardware_fma, in_memory=not vectors)
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.ops.mergeable = analysis.mergeable
-        opcodes = [step.entry.opcode for step in self.steps]
-        accesses = sum(opcode.startswith(("ld.", "ldu.", "st.")) and ".param" not in opcode for opcode in opcodes)
-        if vectors and mode == PLAIN and accesses <= access.MOST_INLINED:
+        opcodes = self.opcodes = {entry.opcode for entry in analysis.entries}
+        if vectors and mode == PLAIN and sum(map(is_access, self.steps)) <= access.MOST_INLINED:
             definitions = Definitions(self.e)
             self.ops.interleaved = InterleavedVectors(self.e, definitions)
             self.ops.runs = Runs(self.e, definitions)
@@ -157,7 +162,7 @@ class KernelState:
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []
         self.granules = (4, 4, 4)
-        self.rows = orders_partly(self.steps) or self.ops.clustered
+        self.rows = orders_partly(analysis.entries) or self.ops.clustered
 
     def lay_out_params(self) -> dict[str, tuple[int, int]]:
         """Offset and bytes of each parameter."""

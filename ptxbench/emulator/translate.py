@@ -496,7 +496,7 @@ class Translator:
             granule_shift,
             *self.mixed(),
             self.kernel.rows,
-            sends_messages([step.entry.opcode for step in self.kernel.steps]),
+            sends_messages(self.kernel.opcodes),
             tuple(loop.line for loop in self.kernel.loops.natural),
             self.kernel.loops.irreducible,
             self.ops.clustered,

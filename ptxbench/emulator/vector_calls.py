@@ -145,26 +145,25 @@ class Uses:
         self.parts: dict[tuple[str, int], str] = {}
         self.changes: dict[str, list[int]] = {"": []}
         """By the pointer into the register file, the lines that write there; "" for those that may write anywhere."""
+        last, count = self.last, self.count
         for number, line in enumerate(block):
             if isinstance(line, str):
                 if "call " in line and changes_registers(line):
                     self.changes[""].append(number)
-            else:
-                self.note(number, line)
-
-    def note(self, number: int, line: Line) -> None:
-        tokens, kind = line.tokens, line.shape.kind
-        for token in tokens:  # also numbers, which are never looked up
-            self.last[token] = number
-            self.count[token] = self.count.get(token, 0) + 1
-        if kind == "write":
-            self.changes.setdefault(tokens[0], []).append(number)
-        elif kind == "store":
-            self.changes.setdefault(tokens[-1] if tokens[-1].startswith(REGISTER_POINTER) else "", []).append(number)
-        elif kind == "extractvalue":
-            self.parts[tokens[0], line.shape.part] = line.name
-        elif line.shape.changes_registers:
-            self.changes[""].append(number)
+                continue
+            name, shape, tokens = line
+            for token in tokens:  # also numbers, which are never looked up
+                last[token] = number
+                count[token] = count.get(token, 0) + 1
+            if shape.kind == "write":
+                self.changes.setdefault(tokens[0], []).append(number)
+            elif shape.kind == "store":
+                to = tokens[-1] if tokens[-1].startswith(REGISTER_POINTER) else ""
+                self.changes.setdefault(to, []).append(number)
+            elif shape.kind == "extractvalue":
+                self.parts[tokens[0], shape.part] = name
+            elif shape.changes_registers:
+                self.changes[""].append(number)
 
     def stays(self, number: int, name: str, pointer: str) -> bool:
         """Whether a value that line `number` loads from the register file is there until its last use."""
@@ -203,7 +202,7 @@ class Rewriting:
             elif "\n" in text:
                 block += [parsed(line.strip()) for line in text.splitlines()]
             else:
-                block.append(parsed(text))
+                block.append(parsed(text) if VECTOR in text else text)
         self.uses = Uses(block)
         self.free_slots = list(range(self.slots))
         self.ends: dict[int, list[int]] = {}
@@ -212,7 +211,8 @@ class Rewriting:
         """By vector, the pointer to it."""
         self.skipped = -1
         for number, line in enumerate(block):
-            self.free_slots += self.ends.pop(number - 1, ())
+            if number - 1 in self.ends:
+                self.free_slots += self.ends[number - 1]
             if isinstance(line, str):
                 self.lines.append(line)
             elif number != self.skipped and not self.needs_no_call(number, line):
