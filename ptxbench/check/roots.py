@@ -7,7 +7,7 @@ paths join the roots are united. A value from memory or from other lanes only ha
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -259,9 +259,9 @@ def merge(into: State, other: Mapping[str, Roots]) -> bool:
     return grown
 
 
-def written_registers(operand: Operand) -> Iterator[str]:
+def written_registers(operand: Operand) -> Sequence[str]:
     """The registers of an operand that an instruction writes. A register in an address is only read."""
-    return iter(()) if isinstance(operand, Address) else registers(operand)
+    return () if isinstance(operand, Address) else registers(operand)
 
 
 class BlockStates:

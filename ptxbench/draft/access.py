@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ptxbench.emulator.syntax import Address, Function, Instruction, Operand, Symbol, registers
@@ -75,10 +75,10 @@ def result_of(instruction: Instruction) -> Operand | None:
     return instruction.operands[0]
 
 
-def results_of(instruction: Instruction) -> Iterator[str]:
+def results_of(instruction: Instruction) -> Sequence[str]:
     """The registers that the instruction writes."""
     result = result_of(instruction)
-    return iter(()) if result is None else registers(result)
+    return () if result is None else registers(result)
 
 
 def sources_of(instruction: Instruction) -> tuple[Operand, ...]:
