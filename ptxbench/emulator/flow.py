@@ -116,8 +116,8 @@ CHANGED = frozenset(("volatile", "relaxed", "acquire", "mmio"))
 
 def is_watching(step: FlowStep) -> bool:
     """Whether an instruction loads what other CTAs may store meanwhile."""
-    opcode = step.entry.opcode.split(".")
-    return opcode[0] == "ld" and opcode[1] in CHANGED and not {"local", "shared", "shared::cta"} & set(opcode)
+    words = step.entry.words
+    return words[0] == "ld" and words[1] in CHANGED and not {"local", "shared", "shared::cta"}.intersection(words)
 
 
 def loads_again(steps: Sequence[FlowStep], index: int, labels: Collection[int]) -> bool:
