@@ -9,7 +9,7 @@ import functools
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from ptxbench.emulator.runtime import conditions
 
@@ -22,6 +22,10 @@ EMPTY = re.compile(r"\s*define internal void @([\w.]+)\([^{]*\{\s*(?:;[^\n]*\n\s
 """The definition of a function that does nothing."""
 
 
+KEPT_TEXTS = 2048
+"""The number of shared functions whose results are cached; all kernels of a test suite have about half as many."""
+
+
 def without_empty(own_code: str, shared: Iterable[str]) -> tuple[str, list[str]]:
     """The same definitions without functions that do nothing, and without the calls to them.
 
@@ -30,30 +34,33 @@ def without_empty(own_code: str, shared: Iterable[str]) -> tuple[str, list[str]]
     texts = list(shared)
     names: Counter[str] = Counter()
     not_removable: set[str] = set()  # a use other than a call, or one that is hard to read
-    while empty := {match[1] for text in texts if (match := EMPTY.fullmatch(text))} - not_removable:
+    while empty := {name for text in texts if (name := empty_function(text))} - not_removable:
         names = names or Counter(NAME.findall(own_code))
         if called := frozenset(empty & names.keys()):
             own_code = without_calls.__wrapped__(own_code, called)
             names = Counter(NAME.findall(own_code))
-        texts = [without_calls(text, frozenset(empty & names_in(text).keys())) for text in texts]
         uses = Counter({name: names[name] for name in empty})
-        for text in texts:
-            uses.update({name: count for name, count in names_in(text).items() if name in empty})
+        for index, text in enumerate(texts):
+            if used := frozenset(empty & names_in(text).keys()):
+                texts[index] = without_calls(text, used)
+                left = names_in(texts[index])
+                uses.update({name: left[name] for name in used})
         not_removable.update(name for name in empty if uses[name] > 1)
         removed = empty - not_removable  # others may have become empty now
-        texts = [text for text in texts if not (match := EMPTY.fullmatch(text)) or match[1] not in removed]
+        texts = [text for text in texts if empty_function(text) not in removed]
     return own_code, texts
 
 
-KEPT_TEXTS = 2048
-"""The number of shared functions whose results are cached; all kernels of a test suite have about half as many."""
+@functools.lru_cache(KEPT_TEXTS)
+def empty_function(text: str) -> str | None:
+    """The name of the function that `text` defines if it does nothing."""
+    match = EMPTY.fullmatch(text)
+    return match[1] if match else None
 
 
 @functools.lru_cache(KEPT_TEXTS)
 def without_calls(text: str, names: frozenset[str]) -> str:
     """`text` without the calls to these functions."""
-    if not names:
-        return text
     alternatives = "|".join(map(re.escape, sorted(names)))
     return re.sub(rf"^ *call void @(?:{alternatives})\([^()]*\).*\n", "", text, flags=re.MULTILINE)
 
@@ -70,21 +77,27 @@ def split(own_code: str, shared: Iterable[str], declarations: Iterable[str]) -> 
     `declarations`: of the intrinsics, a line each. The name of a shared function is unique: a hash of its text and of
     the texts of the functions that it calls is part of it.
     """
-    own_code, texts, used = with_hashes(own_code, {defined_by(text): text for text in shared})
+    texts = {defined_by(text): text for text in shared}
+    called = {name: names_in(text).keys() & texts.keys() for name, text in texts.items()}
+    unique = unique_names(texts, called)
+    renamed_texts = [
+        renamed(text, tuple((callee, unique[callee]) for callee in sorted(called[name])))
+        for name, text in texts.items()
+    ]
     available = {
         conditions.SYMBOL: conditions.DECLARATION,
-        **{name_of(line): line for line in (*declarations, *map(declaration, texts))},
+        **{name_of(line): line for line in declarations},
+        **dict(zip(unique.values(), map(declaration, renamed_texts), strict=True)),
     }
-    defined = set(map(name_of, re.findall("^define .*", own_code, re.MULTILINE)))
-    return module(own_code, used - defined, available), tuple(
-        module(text.replace(INTERNAL, "define ", 1), names_in(text).keys() - {defined_by(text)}, available)
-        for text in texts
+    own_code, used = with_names(own_code, unique)
+    return module(own_code, tuple(available[name] for name in sorted(used & available.keys()))), tuple(
+        module_of_shared(text, tuple(available[name] for name in needed(text) if name in available))
+        for text in renamed_texts
     )
 
 
-def with_hashes(own: str, shared: Mapping[str, str]) -> tuple[str, list[str], set[str]]:
-    """The same texts, with hashes in the names of the shared functions, and the names in `own`."""
-    called = {name: names_in(text).keys() & shared.keys() for name, text in shared.items()}
+def unique_names(shared: Mapping[str, str], called: Mapping[str, Set[str]]) -> dict[str, str]:
+    """The unique name of each shared function. `called`: the shared names in its text."""
     unique = {}
     for name in shared:
         reached, pending = {name}, [name]
@@ -92,15 +105,15 @@ def with_hashes(own: str, shared: Mapping[str, str]) -> tuple[str, list[str], se
             new_names = called[pending.pop()] - reached
             reached |= new_names
             pending += new_names
-        hashes = sorted(text_hash(shared[callee]) for callee in reached)
-        digest = hashlib.sha256("".join(hashes).encode()).hexdigest()
-        unique[name] = f'"{unquoted(name).partition(OWN_HASH)[0]}.{digest[:16]}"'
-    own, used = with_names(own, unique)
-    texts = [
-        renamed(text, tuple((callee, unique[callee]) for callee in sorted(called[name] | {name})))
-        for name, text in shared.items()
-    ]
-    return own, texts, used
+        unique[name] = unique_name(name, tuple(shared[callee] for callee in sorted(reached)))
+    return unique
+
+
+@functools.lru_cache(KEPT_TEXTS)
+def unique_name(name: str, texts: tuple[str, ...]) -> str:
+    """The unique name of a function, from its text and the texts of all functions that it calls."""
+    digest = hashlib.sha256("".join(sorted(map(text_hash, texts))).encode()).hexdigest()
+    return f'"{unquoted(name).partition(OWN_HASH)[0]}.{digest[:16]}"'
 
 
 def with_names(text: str, new_names: Mapping[str, str]) -> tuple[str, set[str]]:
@@ -135,9 +148,21 @@ def unquoted(name: str) -> str:
     return name.strip('"')
 
 
-def module(text: str, used: Set[str], available: Mapping[str, str]) -> str:
+def module(text: str, declarations: tuple[str, ...]) -> str:
     """`text`, after the declarations of what it uses and does not define."""
-    return "\n".join([*(available[name] for name in sorted(used & available.keys())), text])
+    return "\n".join([*declarations, text])
+
+
+@functools.lru_cache(KEPT_TEXTS)
+def module_of_shared(text: str, declarations: tuple[str, ...]) -> str:
+    """The module of a shared function."""
+    return module(text.replace(INTERNAL, "define ", 1), declarations)
+
+
+@functools.lru_cache(KEPT_TEXTS)
+def needed(text: str) -> Sequence[str]:
+    """The names that a shared function uses and does not define."""
+    return sorted(names_in(text).keys() - {defined_by(text)})
 
 
 def name_of(line: str) -> str:
