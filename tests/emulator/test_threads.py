@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import native, worker
+from ptxbench.emulator import host_thread, native, worker
 from ptxbench.emulator.memory import Arena
 from ptxbench.emulator.messages import RetryReply
 from ptxbench.emulator.process import Process, stop_process
@@ -263,7 +263,7 @@ class SameProcess:
 def test_a_launch_gets_more_threads_if_the_remaining_ctas_take_long(monkeypatch, body, grid, short, long):
     process, outcomes = SameProcess(monkeypatch), []
     for limit, threads in ((0.0, long), (1e6, short)):
-        monkeypatch.setattr(worker, "WORTH_A_THREAD", limit)
+        monkeypatch.setattr(host_thread, "WORTH_A_THREAD", limit)
         native.kernel.cache_clear()  # a kernel remembers that its CTAs share
         process.threads.clear()
         x = np.zeros(WORDS, np.uint32)
