@@ -44,6 +44,7 @@ from ptxbench.emulator.syntax import (
 from ptxbench.pair import Argument, ArrayArgument, In
 
 FULL_MASK = 0xFFFFFFFF
+WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,15 @@ class LintSubject:
     def addressed(self) -> list[tuple[Instruction, Roots]]:
         """Each instruction, with the roots of its first address; no roots if it has no address."""
         return [(instruction, address_roots(instruction, used)) for instruction, used in self.rooted]
+
+    @cached_property
+    def writes(self) -> list[tuple[Instruction, Roots]]:
+        """The instructions that write to memory, with the roots of their addresses."""
+        return [
+            (instruction, roots)
+            for instruction, roots in self.addressed
+            if WRITES.match(instruction.opcode) and not instruction.opcode.startswith("st.param")
+        ]
 
     @cached_property
     def specials(self) -> list[tuple[int, str]]:
@@ -147,20 +157,10 @@ def ordered(function: Function) -> Function:
     return replace(function, instructions=instructions)
 
 
-WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
-
-
-def writes(subject: LintSubject) -> Iterator[tuple[Instruction, Roots]]:
-    """The instructions that write to memory, with the roots of their addresses."""
-    for instruction, roots in subject.addressed:
-        if WRITES.match(instruction.opcode) and not instruction.opcode.startswith("st.param"):
-            yield instruction, roots
-
-
 def loads_past_writes(subject: LintSubject) -> Iterator[LintFinding]:
     """A .nc load of an array that the kernel writes: `.nc` promises that nothing writes it while the kernel runs."""
     written = {
-        name: instruction.line for instruction, names in writes(subject) for name in names & subject.arrays.keys()
+        name: instruction.line for instruction, names in subject.writes for name in names & subject.arrays.keys()
     }
     for instruction, roots in subject.addressed:
         if instruction.opcode.startswith("ld.global") and ".nc" in instruction.opcode:
@@ -174,7 +174,7 @@ def loads_past_writes(subject: LintSubject) -> Iterator[LintFinding]:
 
 def written_inputs(subject: LintSubject) -> Iterator[LintFinding]:
     """A write to an address that is computed only from inputs."""
-    for instruction, roots in writes(subject):
+    for instruction, roots in subject.writes:
         if instruction.opcode.startswith("discard"):  # `discards` reports it
             continue
         arrays = [subject.arrays[name] for name in sorted(roots & subject.arrays.keys())]
@@ -186,7 +186,7 @@ def written_inputs(subject: LintSubject) -> Iterator[LintFinding]:
 def state(subject: LintSubject) -> Iterator[LintFinding]:
     """Module variables that are written, each at its first write."""
     seen: set[str] = set()
-    for instruction, names in writes(subject):
+    for instruction, names in subject.writes:
         for name in sorted(names & subject.state - seen):
             seen.add(name)
             yield LintFinding(

@@ -85,13 +85,14 @@ def rooted(
     before: dict[int, State] = {0: dict(at_start or {})}
     waiting = [0]  # a heap in the order of the text, so that most blocks are visited once
     end: State = {}
+    uses = [OperandRoots((NOTHING,) * len(instruction.operands)) for instruction in function.instructions]
     while waiting:
         block = heappop(waiting)
         if waiting and waiting[0] == block:
             continue
         state = dict(before[block])
         for index in blocks.indices(block):
-            passing.step(state, index)
+            uses[index] = passing.step(state, index)
         if function.returns:
             merge(end, state)
         for successor in blocks.successors(block):
@@ -100,12 +101,6 @@ def rooted(
                 heappush(waiting, successor)
             elif merge(before[successor], state):
                 heappush(waiting, successor)
-    uses = [OperandRoots((NOTHING,) * len(instruction.operands)) for instruction in function.instructions]
-    for block, start in before.items():
-        state = dict(start)
-        for index in blocks.indices(block):
-            uses[index] = passing.uses(state, index)
-            passing.step(state, index)
     returned = {variable.name for variable in function.returns}
     return uses, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
 
@@ -140,12 +135,17 @@ class OperandNames(NamedTuple):
         return first.union(self.direct, *others) if others or self.direct else first
 
 
+NO_NAMES = OperandNames((), NOTHING)
+
+
 def names_of(operand: Operand) -> OperandNames:
     """The names in an operand."""
     if isinstance(operand, Register):
         return OperandNames((operand.name,), NOTHING)
     if isinstance(operand, Symbol | Special):
         return OperandNames((), frozenset({operand.name}))
+    if isinstance(operand, Immediate):
+        return NO_NAMES
     inner = [names_of(part) for part in parts(operand)]
     names = tuple(name for part in inner for name in part.registers)
     return OperandNames(names, NOTHING.union(*(part.direct for part in inner)))
@@ -191,38 +191,34 @@ class TransferFunction:
             bool(self.pointers) and opcode.startswith("ld.") and "64" in opcode,
         )
 
-    def uses(self, state: State, index: int) -> OperandRoots:
-        """The roots of an instruction's operands and of its guard."""
-        transfer = self.transfers[index]
-        guard = transfer.instruction.guard
-        roots = tuple([names.roots(state) for names in transfer.operands])
-        return OperandRoots(roots, NOTHING if guard is None else state.get(guard.name, NOTHING))
-
-    def step(self, state: State, index: int) -> None:
-        """The effect of an instruction on the roots."""
+    def step(self, state: State, index: int) -> OperandRoots:
+        """The roots that an instruction uses; its effect on them is added to the state."""
         transfer = self.transfers[index]
         instruction, place = transfer.instruction, transfer.place
+        roots = tuple([names.roots(state) for names in transfer.operands])
+        guard = NOTHING if instruction.guard is None else state.get(instruction.guard.name, NOTHING)
         if instruction.opcode.startswith("call"):
             state.update(self.calls(instruction, state))
         elif place is None:
-            self.compute(state, transfer)
+            self.compute(state, transfer, roots)
         elif instruction.opcode.startswith("st."):
             for number, operand in enumerate(vector_parts(instruction.operands[1])):
                 for name in place.keys(number):
                     state[name] = state.get(name, NOTHING) | names_of(operand).roots(state)
         else:
             for number, operand in enumerate(vector_parts(instruction.operands[0])):
-                roots = NOTHING.union(*(state.get(name, NOTHING) for name in place.keys(number)))
+                loaded = NOTHING.union(*(state.get(name, NOTHING) for name in place.keys(number)))
                 for name in written_registers(operand):
-                    state[name] = roots
+                    state[name] = loaded
+        return OperandRoots(roots, guard)
 
-    def compute(self, state: State, transfer: Transfer) -> None:
-        """The effect of an instruction that computes or loads a result, unless it has none."""
+    def compute(self, state: State, transfer: Transfer, operands: Sequence[Roots]) -> None:
+        """The effect of an instruction that computes or loads a result, unless it has none. `operands`: their roots."""
         if not transfer.written:
             return
         new = JUST_FETCHED
         if transfer.is_computed or transfer.may_load_address:
-            used = NOTHING.union(*[names.roots(state) for names in transfer.operands[1:]])
+            used = NOTHING.union(*operands[1:])
             new = used if transfer.is_computed else new
             if transfer.may_load_address:
                 new = new.union(*(self.pointers[name] for name in used & self.pointers.keys()))
