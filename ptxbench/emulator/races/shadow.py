@@ -119,6 +119,25 @@ def touch(
 
 
 @compiled
+def touch_alike(stamps: Any, stride: Any, index: Any, end: Any, written: Any, read: Any, other_read: Any) -> Any:
+    """Update the granules after `index`, up to `end`, whose stamps were the same as those of `index` before `touch`.
+
+    They need no check: it would have the same result, and a finding is reported once. `written`, `read`, `other_read`:
+    these stamps. Returns the first granule that is not updated.
+    """
+    if has_product_read(read) or has_product_read(other_read):
+        return index + 1
+    new_written, new_read, new_other_read = stamps[index], stamps[index + stride], stamps[index + 2 * stride]
+    index += 1
+    while index < end:
+        if stamps[index] != written or stamps[index + stride] != read or stamps[index + 2 * stride] != other_read:
+            break
+        stamps[index], stamps[index + stride], stamps[index + 2 * stride] = new_written, new_read, new_other_read
+        index += 1
+    return index
+
+
+@compiled
 def unfenced(env: Any, r: Any, written: Any, thread: Any, proxy: Any) -> Any:
     """Whether the write of the stamp `written` was made in the generic proxy, in the current CTA, and no proxy fence
     follows it."""
@@ -211,11 +230,12 @@ def access(env: Any, r: Any, description: Any, mask: Any, address_list: Any, fir
                 continue
             host = address + env[context.DELTA]
         granule = 1 << bits
-        for j in range(max(1, size >> bits)):
-            first = j << bits
-            index = (offset >> bits) + j
+        index = offset >> bits
+        end = index + max(1, size >> bits)
+        while index < end:
+            first = index - (offset >> bits) << bits
             byte = (offset + rank_offset if in_shared else address) + first
-            written = stamps[index]
+            written, read, other_read = stamps[index], stamps[index + stride], stamps[index + 2 * stride]
             silent, earlier_store = False, 0
             if values and written >> 32 >= 1:
                 if written >> 32 == now and written >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1 == slot:
@@ -246,6 +266,10 @@ def access(env: Any, r: Any, description: Any, mask: Any, address_list: Any, fir
                 earlier_store,
                 0,
             )
+            if values and written >> 32 >= 1:
+                index += 1
+            else:
+                index = touch_alike(stamps, stride, index, end, written, read, other_read)
 
 
 @compiled
@@ -280,13 +304,23 @@ def access_range(
             return
         stamps, bits, stride = longs_at(r[at.GLOBAL_SHADOW]), r[at.GLOBAL_BITS], r[at.GLOBAL_GRANULES]
         base = context.GLOBAL_BASE
-    for index in range(offset >> bits, offset + size >> bits):
-        if not in_shared and index << bits >> at.PAGE_BITS & r[at.SKIPPED_PAGES]:
-            continue
-        silent, first = False, index << bits
-        if source and stamps[index] >> 32 >= 1 and first >= offset:
+    index, page_end = offset >> bits, offset + size >> bits
+    while index < offset + size >> bits:
+        first = index << bits
+        if not in_shared and r[at.SKIPPED_PAGES]:
+            page_end = min(offset + size >> bits, ((first >> at.PAGE_BITS) + 1) << at.PAGE_BITS - bits)
+            if first >> at.PAGE_BITS & r[at.SKIPPED_PAGES]:
+                index = page_end
+                continue
+        written, read, other_read = stamps[index], stamps[index + stride], stamps[index + 2 * stride]
+        compared, silent = source != 0 and written >> 32 >= 1, False
+        if compared and first >= offset:
             silent = same_bytes(source + first - offset, base + first + env[context.DELTA], 1 << bits)
         touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, base + first, stamp, silent, 0, proxy)
+        if compared:
+            index += 1
+        else:
+            index = touch_alike(stamps, stride, index, page_end, written, read, other_read)
 
 
 @compiled
