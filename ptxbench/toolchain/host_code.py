@@ -34,8 +34,9 @@ HOST_CODE = "host code, which NVRTC cannot compile"
 ERROR = re.compile(r"(?P<file>.*)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (?P<text>.*)")
 NAMES_NOTHING = re.compile(r"identifier \"(\w+)\" is undefined|(\w+) is not a template")
 HOST_WORDS = re.compile(
-    r"(?:cannot|could not) open source file|namespace \"(?:std|thrust|cub)(?:::\w+)*\" has no member"
-    r"|incomplete type \".*\b(?:std|thrust)::|#error directive|host code, (?:which|and)"
+    r"(?:cannot|could not) open source file|#error directive|host code, (?:which|and)"
+    r"|namespace \"(?:std|thrust|cub|at|c10|torch|pybind11)(?:::\w+)*\" has no member"
+    r"|incomplete type \".*\b(?:std|thrust|at|c10|pybind11)::"
     r"|identifier \"(?:FILE|(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_)\w+)\" "
     r"is undefined"
 )

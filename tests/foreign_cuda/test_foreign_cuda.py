@@ -337,6 +337,14 @@ def another_standard():
 
 
 @case
+def an_extension_of_pytorch():
+    x = floats(1000) - np.float32(0.5)
+    arguments = [x, np.zeros_like(x), "f32=0.25", "s64=1000"]
+    expected = {"y": np.where(x > 0, x, x * np.float32(0.25))}
+    return Case("torch_extension.cu", arguments, expected, "3", "128", options=("--entry", "leaky_relu<float>"))
+
+
+@case
 def host_code_that_only_nvcc_can_read():
     x = np.arange(40, dtype=np.int32)
     compiler = r"nvcc \d+\.\d+\.\d+ with .* \d+.*; NVRTC refuses unbalanced_host\.cu:11: host code"
@@ -376,6 +384,7 @@ def test_a_kernel_runs_without_an_edit_and_gives_the_right_arrays(name, ptxbench
 WITHOUT_TWIN = {
     "transpose_dynamic.cu": "nvcc lacks helper_cuda.h",
     "spmv_csr.cu": "nvcc lacks cusparse.h",
+    "torch_extension.cu": "nvcc lacks PyTorch's headers",
     "bitonic_sort.cu": "std::int64_t is another type for nvcc, so its kernel has another name",
     "unbalanced_host.cu": "made by nvcc itself",
 }
