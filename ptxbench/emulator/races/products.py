@@ -84,6 +84,7 @@ def read_operand(
     slot = site - env[context.COUNTERS] >> 3
     low = stamp_of(env, site, env[context.WARP] * LANES) | at.PROXY
     stamps, stride, bits = longs_at(env[context.SHADOW]), r[at.SHARED_GRANULES], r[at.SHARED_BITS]
+    checked = -1  # no stamp
     for i in range(pieces * rows):
         offset = piece_address(descriptor, transposed, first_row, pieces, i) - origin
         if offset < 0 or offset + PIECE > env[context.SHARED_BYTES]:
@@ -96,7 +97,9 @@ def read_operand(
             continue
         words[env[context.WARP]] = pending - 1 if pending < 0 else -1
         for index in range(offset >> bits, offset + PIECE >> bits):
-            check_last_write(env, r, stamps[index], index << bits, site, slot)
+            if stamps[index] != checked:  # else the result is the same, and a finding is reported once
+                checked = stamps[index]
+                check_last_write(env, r, checked, index << bits, site, slot)
             mark_product_read(env, stamps, index, stride, low)
 
 
