@@ -51,6 +51,11 @@ WRONG = ("wrong-result", "output-unwritten")
 """Codes of a launch that completed with a wrong result."""
 
 
+MBARRIER_HINT = (
+    "Check the count of mbarrier.init, who arrives, the bytes that are expected, and the parity of the wait."
+)
+"""For threads that wait for a phase of an mbarrier forever."""
+
 ASYNCHRONOUS = ("cp.async", "cp.reduce.async", "st.async", "red.async", "wgmma.")
 """How the opcodes begin of what may be pending when an instruction has been executed."""
 
@@ -156,4 +161,6 @@ class CandidateLauncher:
         located = self.text.locations.at(stage, code, f"{case.label}: {message}", line_number)
         if code == "memory-fault" and not message.endswith("Check its guard."):
             return replace(located, hint="Correct the line as the message says.")
+        if code == "deadlock" and "the mbarrier at" in message:
+            return replace(located, hint=MBARRIER_HINT)
         return located

@@ -84,6 +84,7 @@ HINTS = [
     ("ring", BEFORE, "wrong-result", "The sanitizer finds race"),
     ("ring", LEAVES, "memory-fault", "Correct the line as the message says."),
     ("tile", OUTSIDE, "memory-fault", "Check the guard of that line."),
+    ("tile", changed(TILE_PTX, "[%filled_at], 1024;", "[%filled_at], 2048;"), "deadlock", "Check the count"),
     ("tile", changed(TILE_PTX, "{%column, %row}", "{%row, %column}"), "wrong-result", "See the element and the size"),
 ]  # fmt: skip
 
