@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptxbench.toolchain.cpp_tokens import ANGLES, CLOSING, OPENING, Token, tokens
+from ptxbench.toolchain.host_code import AFTER_PARAMETERS
 
 TYPES = ("struct", "class", "union", "enum")
 SPECIFIERS = ("static", "inline")
@@ -43,13 +44,16 @@ class Definition:
 
     @property
     def name(self) -> str | None:
-        """The name of a function: the word before its parameters."""
-        before = None
-        for token in outer_tokens(self.head[template_end(self.head) :]):
-            if token.text == "(" and before is not None and before.text not in NOT_NAMES:
-                return before.text
-            before = token if token.kind == "word" else None
-        return None
+        """The name of a function: the word before its parameters. Another word after the brackets shows that they are
+        a macro's, such as BOUNDS in `BOUNDS(256) f(int a)`."""
+        outer = [*outer_tokens(self.head[template_end(self.head) :])]
+        following = {
+            before.text: after.text if after and after.kind == "word" else ""
+            for before, opening, after in zip(outer, outer[1:], [*outer[2:], None], strict=False)
+            if opening.text == "(" and before.kind == "word" and before.text not in NOT_NAMES
+        }
+        names = [name for name, word in following.items() if not word or word in AFTER_PARAMETERS]
+        return next(iter((*names, *following)), None)
 
     @property
     def is_kernel(self) -> bool:

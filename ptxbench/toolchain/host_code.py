@@ -230,13 +230,8 @@ class SourceText:
 
     def call_of_macro(self, first: int, bracket: int) -> bool:
         """Whether NAME(...) at the start of a declaration is a call of a macro, after which another one begins."""
-        following = self.word(self.closing.get(bracket, bracket) + 1)
-        return (
-            bracket == first + 1
-            and bool(re.match(r"[A-Za-z_]", following))
-            and following not in AFTER_PARAMETERS
-            and not following.startswith("__attribute__")
-        )
+        following = self.closing.get(bracket, bracket) + 1
+        return bracket == first + 1 and goes_on(self.words[following : following + 1])
 
     def angle(self, at: int, end: int) -> int:
         """The `>` that closes the `<` of a template."""
@@ -389,17 +384,20 @@ class SourceText:
         return words[at - 1] if at else ""
 
     def name_of_function(self, words: Sequence[str]) -> str:
-        """The name in the words of a function's declaration; empty if that is not plain."""
-        depth = 0
+        """The name in the words of a function's declaration; empty if that is not plain. Another word after the
+        brackets shows that they are a macro's, such as BOUNDS in `BOUNDS(256) f(int a)`."""
+        depth, opening = 0, 0
+        names: list[str] = []
+        macros: list[str] = []
         for at, word in enumerate(words):
             if word == "(":
-                # Inside brackets are arguments, such as those of __launch_bounds__.
-                if not depth and at and words[at - 1] not in BEFORE_BRACKETS:
-                    return words[at - 1]
+                opening = at if depth == 0 else opening  # inside are arguments, such as those of __launch_bounds__
                 depth += 1
             elif word == ")":
                 depth -= 1
-        return ""
+                if depth == 0 and opening and words[opening - 1] not in BEFORE_BRACKETS:
+                    (macros if goes_on(words[at + 1 : at + 2]) else names).append(words[opening - 1])
+        return next(iter((*names, *macros)), "")
 
     def edited(self, edits: Sequence[TextEdit]) -> SourceText:
         """The text after the edits."""
@@ -425,6 +423,15 @@ class SourceText:
             parts.append(re.sub(r"[^\n]", " ", directive) if re.match(r"\s*#\s*pragma", directive) else directive)
             at = last
         return "".join([*parts, re.sub(r"[^\n]", " ", self.text[at:end])])
+
+
+def goes_on(following: Sequence[str]) -> bool:
+    """Whether the word after a bracket, if there is one, begins or continues a declaration, so that the brackets are
+    not those of a function's parameters."""
+    return any(
+        re.match(r"[A-Za-z_]", word) and word not in AFTER_PARAMETERS and not word.startswith("__attribute__")
+        for word in following
+    )
 
 
 @dataclass(frozen=True)

@@ -240,10 +240,11 @@ def test_a_kernel_of_cpp_has_its_cpp_name_in_messages(ptxbench):
 
 
 TEMPLATE = """#define BLOCK 64
+#define BOUNDS(threads) __launch_bounds__(threads)
 namespace tiles {
 template <const int BM, const int BN>
 __global__ void __launch_bounds__((BM * BN) * (32), 1) fill(float* x) { x[threadIdx.x] = BM; }
-template <int N> __global__ void other(float* x) { x[0] = N; }
+template <int N> __global__ void BOUNDS(32) other(float* x) { x[0] = N; }
 }
 """
 LAUNCHES_OF_IT = [

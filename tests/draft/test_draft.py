@@ -384,6 +384,14 @@ def test_headers_and_macros_of_the_command_line_are_kept(ptxbench):
     assert ptxbench("arch", "mine", "--kernels", "kernels", "--target", "sm_90").status == 0
 
 
+def test_a_macro_with_brackets_before_its_name_is_not_the_name_of_a_kernel(ptxbench):
+    text = (
+        "#define BOUNDS(n) __launch_bounds__(n)\n__global__ void BOUNDS(64) twice(float* x) { x[threadIdx.x] *= 2; }\n"
+    )
+    _, cuda, _ = started(ptxbench, text)
+    assert "void BOUNDS(64) mine(float* x)" in cuda
+
+
 def test_without_ptxas_the_instructions_are_compared(ptxbench, monkeypatch):
     find_program = locate.program
     monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else find_program(name))
