@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,17 @@ from ptxbench.errors import KernelError
 STAGE, CODE = "sanitizer", "unordered-load"
 ORDERS: Sequence[CtaOrder] = ("usual", "by turns")
 """Orders of the CTAs: in the usual one, no CTA has read a value too early; by turns, others run between two stores."""
+
+
+MOST_NEEDED = 8
+"""CTAs that show what a missing fence does; more only take longer."""
+
+
+def with_ctas(cases: Sequence[CheckCase]) -> CheckCase:
+    """The case with the fewest CTAs, but MOST_NEEDED or more; if none has as many, that with the most."""
+    counts = [math.prod(case.launch.grid_xyz) for case in cases]
+    needed = min(MOST_NEEDED, max(counts))
+    return cases[counts.index(min(count for count in counts if count >= needed))]
 
 
 def unordered_load(launcher: CandidateLauncher, case: CheckCase) -> Finding | None:

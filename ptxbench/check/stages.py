@@ -40,7 +40,7 @@ from ptxbench.check.launching import FUEL, CheckCase, CheckKernel, LaunchOptions
 from ptxbench.check.long_indices import IndicesUnknown
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
 from ptxbench.check.named_numbers import NamedNumbers
-from ptxbench.check.old_values import unordered_load
+from ptxbench.check.old_values import unordered_load, with_ctas
 from ptxbench.check.polls import announces, reads_exchanged
 from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
@@ -283,7 +283,7 @@ class Checker:
             notes += result.notes
             unchecked |= bool(result.unchecked)
         if not findings and reads_exchanged(self.text.module):
-            wrong = unordered_load(self.launcher, self.suite.largest)
+            wrong = unordered_load(self.launcher, with_ctas([*self.suite.sanitized, self.suite.largest]))
             findings |= {(wrong.code, wrong.line): wrong} if wrong else {}
         self.notes += [f"sanitizer: {self.text.locations.lines_of(note)}" for note in dict.fromkeys(notes)]
         partly = ", but not all checks were made" if unchecked else ""
