@@ -28,7 +28,7 @@ from ptxbench.check.lint import lint
 from ptxbench.check.long_indices import LongIndices
 from ptxbench.check.machine_code import derived
 from ptxbench.check.named_numbers import NamedNumbers, named_sizes, named_values
-from ptxbench.check.rounding import is_rounding
+from ptxbench.check.rounding import is_rounding, is_underflow
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs
@@ -553,7 +553,10 @@ class CheckSuite:
         return True
 
     def rounds(self, result: LaunchResult, case: CheckCase) -> bool:
-        """Whether what is wrong is only another rounding than the reference's, if its terms add up linearly."""
+        """Whether what is wrong is only another rounding than the reference's: an underflow, or any if its terms add up
+        linearly."""
+        if is_underflow(case, result.outputs):
+            return True
         return not self.nonlinear and is_rounding(self.pair, case, result.outputs, self.seed)
 
     def unwritten(self, result: LaunchResult, case: CheckCase, poison: int) -> str | None:

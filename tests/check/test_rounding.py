@@ -1,10 +1,12 @@
 """Results on data of other magnitudes that differ from the reference by another rounding, or by more than that."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ptxbench.check.launching import LaunchOptions, launch
-from ptxbench.check.rounding import is_rounding
+from ptxbench.check.rounding import is_rounding, is_underflow
 from tests.check.judging import SEED, suite
 
 
@@ -44,3 +46,18 @@ def test_an_exact_result_and_one_that_is_no_sum_have_no_rounding():
         for output in result.outputs.values():
             output.reshape(-1)[0] += np.float32(2**-20) * max(abs(output.reshape(-1)[0]), 1)
         assert not tested_suite.rounds(result, case)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "is_right"), [("rmsnorm", 1, True), ("rmsnorm", 9, False), ("triad", 9, False)]
+)
+def test_an_error_of_the_smallest_numbers_is_an_underflow(name, steps, is_right):
+    case = suite(name).check[0]
+    expected = case.expected.outputs[next(iter(case.expected.outputs))].copy()
+    (output,) = case.expected.outputs
+    expected.flat[0] = 3 * 2.0**-149
+    bounds = {output: np.where(expected == expected.flat[0], 1e-50, case.expected.bounds[output])}
+    moved = replace(case, expected=replace(case.expected, outputs={output: expected}, bounds=bounds))
+    actual = expected.astype(np.float32)
+    actual.flat[0] += np.float32(steps * 2.0**-149)
+    assert is_underflow(moved, {output: actual}) is is_right
