@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ptxbench.containment import mode
+from ptxbench.containment import HEADERS, mode
 from ptxbench.containment.nvrtc_library import READY, Library, LibraryError
 
 
@@ -45,19 +45,22 @@ ROOT = Path(__file__).parents[2]
 START = "import sys; sys.path.insert(0, sys.argv[1]); from ptxbench.containment.nvrtc_library import serve; serve()"
 
 
-def compile_contained(
+def compile_apart(
     path: Path,
     source: bytes,
     name: str,
     options: Sequence[str],
-    readable: Sequence[Path],
+    readable: Sequence[Path] | None,
     expressions: Sequence[str] = (),
     headers: Mapping[str, bytes] | None = None,
 ) -> Compilation:
-    """Compile untrusted text in a process that can open only files below `readable`, and has no network.
+    """Compile in a process of its own. Untrusted text has `readable`: the process can open only files below these
+    folders, and has no network.
 
     If the kernel has no Landlock, the process can open other files too; the caller has checked the file names in the
-    text. The process has no environment, and an empty current folder. Raises LibraryError, CompilerDied.
+    text. The process of untrusted text has no environment, and an empty current folder.
+
+    Raises LibraryError, CompilerDied.
     """
     request = {
         "library": str(path),
@@ -65,8 +68,8 @@ def compile_contained(
         "options": [*options],
         "expressions": [*expressions],
         "headers": {name: text.decode() for name, text in (headers or {}).items()},
-        "readable": [*map(str, readable)],
-        "mode": mode(),
+        "readable": [*map(str, readable or ())],
+        "mode": mode() if readable is not None else HEADERS,
     }
     # Files without a name: Landlock does not let the process open them again through /proc; it would for a pipe.
     with (
@@ -82,8 +85,8 @@ def compile_contained(
             stdin=request_file,
             stdout=answer,
             stderr=complaints,
-            cwd=folder,
-            env=bare_environment(),
+            cwd=folder if readable is not None else None,
+            env=bare_environment() if readable is not None else {**os.environ, **HUGE_PAGES},
         )
         answer.seek(0)
         content = answer.read()

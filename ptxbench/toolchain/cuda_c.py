@@ -119,14 +119,15 @@ class Job:
         return Job(self.source, self.path, self.arch, tuple(flags), self.contained)
 
     def by_nvrtc(
-        self, text: bytes, headers: Mapping[str, bytes] | None = None, extra: Sequence[str] = ()
+        self, text: bytes, headers: Mapping[str, bytes] | None = None, extra: Sequence[str] = (), *, apart: bool = False
     ) -> Compilation:
-        """NVRTC's answer to the text, from the cache if nothing that it depends on has changed."""
+        """NVRTC's answer to the text, from the cache if nothing that it depends on has changed. `apart`: in a process
+        of its own, because it may die."""
         flags = (*self.flags, *extra)
 
         def make() -> Compilation:
             return nvrtc.attempt(
-                self.library, text, self.path, self.arch, flags, contained=self.contained, headers=headers
+                self.library, text, self.path, self.arch, flags, contained=self.contained, headers=headers, apart=apart
             )
 
         kind = f"nvrtc {mode()}" if self.contained else "nvrtc"
@@ -185,22 +186,31 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     macros = host_code.device_macros([*decoded.values()])
     texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
     user_names = {file.name for file in job.files or []}
-    table = {name: text for name, text in stand_ins.table([*decoded.values()]).items() if name not in user_names}
+    names_of_std = stand_ins.names_of_std(decoded.values())
     extra = (f"--pre-include={stand_ins.PRELUDE}", UNUSED)
     # The same is left out with and without debugging information, so it is found only once.
     plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])
-    for _ in range(ROUNDS):
-        answer = plain.by_nvrtc(*encoded(texts, table), extra)
-        errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
-        names_left_out = set().union(*(text.names_left_out for text in texts.values()))
-        edits = {
-            name: text.edits([error for error in errors if error.file == (name or job.path.name)], names_left_out)
-            for name, text in texts.items()
-        }
-        if not any(edits.values()):
+    # Often only host code uses what the heavy headers have. Host functions are left out without them first: NVRTC dies
+    # of some, such as one with a std::pair of a std::vector. Then they are needed only if kernels use them too.
+    for heavy in (False, True) if names_of_std else (False,):
+        table = stand_ins.table([*decoded.values()], heavy=heavy)
+        table = {name: text for name, text in table.items() if name not in user_names}
+        for _ in range(ROUNDS):
+            answer = plain.by_nvrtc(*encoded(texts, table), extra, apart=heavy)
+            errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
+            if names_of_std and not heavy:
+                errors = [error for error in errors if error.of_host]
+            names_left_out = set().union(*(text.names_left_out for text in texts.values()))
+            edits = {
+                name: text.edits([error for error in errors if error.file == (name or job.path.name)], names_left_out)
+                for name, text in texts.items()
+            }
+            if not any(edits.values()):
+                break
+            texts = {name: text.edited(edits[name]) if edits[name] else text for name, text in texts.items()}
+        if answer.status == SUCCESS and "" not in names_of_std:
             break
-        texts = {name: text.edited(edits[name]) if edits[name] else text for name, text in texts.items()}
-    return texts, answer if plain is job else job.by_nvrtc(*encoded(texts, table), extra)
+    return texts, answer if plain is job else job.by_nvrtc(*encoded(texts, table), extra, apart=heavy)
 
 
 def encoded(texts: Mapping[str, SourceText], table: Mapping[str, bytes]) -> tuple[bytes, dict[str, bytes]]:

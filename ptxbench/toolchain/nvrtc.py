@@ -99,20 +99,22 @@ def compiled(
     readable: Sequence[Path] | None = None,
     expressions: Sequence[str] = (),
     headers: Mapping[str, bytes] | None = None,
+    *,
+    apart: bool = False,
 ) -> Compilation:
-    """Compile a source with NVRTC, in a separate process if `readable` lists what it may read.
+    """Compile a source with NVRTC, in a separate process if `apart`, or if `readable` lists what it may read.
 
     `headers`: texts of files that the source includes, by the name in the #include.
     Raises ToolMissing if NVRTC does not work, CompileError if the source makes its process die.
     """
     try:
-        if readable is None:
+        if readable is None and not apart:
             return Compilation(*compiler.library(nvrtc).compile(source, name, options, expressions, headers))
-        return compiler.compile_contained(nvrtc, source, name, options, readable, expressions, headers)
+        return compiler.compile_apart(nvrtc, source, name, options, readable, expressions, headers)
     except LibraryError as error:
         raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None
     except compiler.CompilerDied as died:
-        raise CompileError(f"{name}: NVRTC {died} on it.") from None
+        raise CompileError(f"{Path(name).name}: NVRTC {died} on it.") from None
 
 
 class CompilerOutput(NamedTuple):
@@ -156,10 +158,12 @@ def attempt(
     *,
     contained: bool = False,
     headers: Mapping[str, bytes] | None = None,
+    apart: bool = False,
 ) -> Compilation:
     """NVRTC's answer to the CUDA C `source`, which was read from `path`, whether it compiles or not.
 
     `contained`: whether the source is untrusted. NVRTC then sees CUDA's headers, but not the folder of the source.
+    `apart`: whether NVRTC runs in a process of its own also if it is trusted.
 
     Raises ToolMissing if NVRTC does not work; CompileError if its process dies; PairError for a flag of NO_FLAGS.
     """
@@ -177,7 +181,7 @@ def attempt(
     else:
         # The whole path: NVRTC looks for #include "..." next to it, and in the current folder for a bare name.
         path = path.absolute()
-        answer = compiled(nvrtc, source, str(path), options, None, expressions, headers)
+        answer = compiled(nvrtc, source, str(path), options, None, expressions, headers, apart=apart)
         log = answer.log.replace(f"{path.parent}{os.sep}", "")
     return answer._replace(log=log.strip(), ptx=FILE.sub(bare_name, answer.ptx))
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 STD = "namespace std { using namespace cuda::std; }"
 
-LIGHT = ("cfloat", "climits", "concepts", "cstddef", "cstdint", "initializer_list", "optional", "ratio")
+LIGHT = ("cfloat", "climits", "concepts", "cstddef", "cstdint", "initializer_list", "ratio")
 HEAVY = (
-    "algorithm", "array", "bit", "cmath", "complex", "functional", "iterator", "limits", "numeric", "span", "tuple",
-    "type_traits", "utility", "variant",
+    "algorithm", "array", "bit", "cmath", "complex", "functional", "iterator", "limits", "numeric", "optional", "span",
+    "tuple", "type_traits", "utility", "variant",
 )  # fmt: skip
 """C++'s headers that are libcu++'s under another name: <cuda/std/NAME>. NVRTC needs about a second for a heavy one."""
 
@@ -250,17 +250,17 @@ def once(text: str) -> str:
     return f"#pragma once\n{text}\n"
 
 
-def needs_heavy(texts: Iterable[str]) -> bool:
-    """Whether texts may use a heavy header: anything of std that neither host code alone nor a light header has."""
+def names_of_std(texts: Iterable[str]) -> set[str]:
+    """The names of std in the texts that only a heavy header has; "" if they may use any name without `std::`."""
     used = {name for text in texts for name in STD_NAME.findall(text)}
-    return bool(used - OF_HOST - OF_LIGHT)
+    return used - OF_HOST - OF_LIGHT
 
 
-def table(sources: Sequence[str]) -> dict[str, bytes]:
-    """The text of each header, by the name that an #include has, for a source and the user's files of these texts."""
+def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
+    """The text of each header, by the name that an #include has, for a source and the user's files of these texts.
+    `heavy`: whether the heavy headers have a content."""
     types = once(f"namespace std {{{TYPES}}}")
     texts = {name: f"#include <cuda/std/{name}>\n{STD}" for name in LIGHT}
-    heavy = needs_heavy(sources)
     texts |= {name: f"#include <cuda/std/{name}>\n{STD}" if heavy else "" for name in HEAVY}
     texts |= {c: f"#include <{cpp}>" for c, cpp in C_OF_CPP.items()}
     texts["sys/types.h"] = "#include <stdlib.h>"
@@ -285,7 +285,7 @@ def table(sources: Sequence[str]) -> dict[str, bytes]:
     always = ["cuda_runtime.h", "math.h", "stdlib.h"]
     if any(MATH_NAMES.search(text) for text in sources):
         always.append("cmath")
-    texts[PRELUDE] = "\n".join(f"#include <{name}>" for name in always)
+    texts[PRELUDE] = "\n".join([*(f"#include <{name}>" for name in always), "namespace std {}"])
     headers = {name: once(text) for name, text in texts.items()}
     # <assert.h> may be included again with another NDEBUG.
     headers |= {name: texts[name] for name in ("assert.h", "cassert")}
@@ -297,5 +297,5 @@ def table(sources: Sequence[str]) -> dict[str, bytes]:
     return {name: text.encode() for name, text in headers.items()}
 
 
-NAMES = frozenset(table(()))
+NAMES = frozenset(table((), heavy=False))
 """The headers that NVRTC does not have, by the name that an #include has."""

@@ -52,6 +52,30 @@ LEFT_OUT = [
 ]  # fmt: skip
 
 
+# a host function for which NVRTC dies if it has libcu++'s headers, and what a kernel uses of them
+DEADLY = [
+    ("std::tuple<std::vector<int>, std::string> f() { auto t = g(); return t; }",     "x[0] = 1;"),
+    ("std::pair<std::vector<int>, int> f() { return std::make_pair(g(), 1); }",       "x[0] = std::min(1, 2);"),
+    ("std::optional<std::string> f() { std::optional<std::string> s = g(); return s; }", "x[0] = std::get<0>(T(1));"),
+    ("using namespace std;\npair<string, int> f() { return {g(), 1}; }",              "x[0] = min(1, 2);"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "kernel"), DEADLY)
+def test_host_code_of_which_nvrtc_dies_is_left_out_before(compiled, without_nvcc, host, kernel):
+    headers = "".join(f"#include <{name}>\n" for name in ("algorithm", "optional", "string", "tuple", "vector"))
+    types = "typedef std::tuple<int> T;\n" if "T(" in kernel else ""
+    output = compiled(f'{headers}{host}\n{types}extern "C" __global__ void k(int* x) {{ {kernel} }}\n')
+    assert ".entry k(" in output.ptx
+
+
+def test_a_text_of_which_nvrtc_dies_is_refused_in_a_sentence(compiled, without_nvcc):
+    text = "#include <vector>\n#include <utility>\nstruct S { std::pair<std::vector<int>, int> a; };\n__device__ S s;\n"
+    kernel = "__global__ void k(int* x) { x[0] = std::pair<std::vector<int>, int>().second; }"
+    with pytest.raises(CompileError, match=r"^k\.cu: NVRTC ended with SIGSEGV on it\.$"):
+        compiled(text + kernel)
+
+
 @pytest.mark.parametrize("header", ["cublas_v2.h", "cublasLt.h", "cusolverDn.h", "nccl.h"])
 def test_the_headers_of_libraries_bring_the_types_that_they_include(compiled, header):
     output = compiled(f"#include <{header}>\nstruct S {{ __half a; __nv_bfloat16 b; }};\n__device__ S s;{KERNEL}")
