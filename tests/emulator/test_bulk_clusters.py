@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.process import InThisProcess
+from ptxbench.emulator.races import tables
 from ptxbench.errors import Deadlock, MemoryFault
 from ptxbench.tensor_map import TensorMap
 from tests.emulator import test_bulk_copies as plain_copies
@@ -150,6 +152,17 @@ def test_a_load_may_go_to_another_cta(way):
         _, y = copied(way, mask=0b1000, to=3, ctas=ctas)
         assert y[3].tolist() == X.tolist()
         assert (y[:3] == POISON).all()
+
+
+def test_a_copy_of_a_cluster_that_is_not_checked_does_not_pend_in_one_that_is(monkeypatch):
+    """In a long launch only some clusters are checked; the others use the same shared memory between them."""
+    process = InThisProcess()
+    monkeypatch.setattr("ptxbench.emulator.launch.emulator_process", lambda: process)
+    monkeypatch.setattr(tables, "SHARED_BUDGET", 100)
+    for way in ("between", "add.u32"):
+        execution, _ = copied(way, mask=0b0010, to=1, first=1, clusters=40, sanitize=True)
+        assert "checked in clusters 0 to" in "".join(execution.notes)
+        assert not execution.findings
 
 
 OWN = 2000 + np.arange(64, dtype=np.uint32)

@@ -90,7 +90,7 @@ def resume(env: Any, r: Any) -> None:
 def finish_source_read(env: Any, r: Any, address: Any, size: Any) -> None:
     """A copy between CTAs has read its source, at an address of the cluster."""
     target, offset = cta_of_address(env, address), address & (1 << context.RANK_BITS) - 1
-    if target < 0 or r[at.SHARED_SKIPPED]:
+    if target < 0:
         return
     stamps = longs_at(env[context.FIRST_SHADOW] + target * env[context.SHADOW_STRIDE])
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
