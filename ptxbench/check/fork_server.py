@@ -29,7 +29,6 @@ from typing import Any
 
 from ptxbench import cache
 from ptxbench.check import huge_pages, task_channel, worker
-from ptxbench.check.immortal import make_immortal
 from ptxbench.check.judgement_process import END, FREE, NEED
 from ptxbench.check.pair_files import hash_of_files
 from ptxbench.check.preparation import is_warm, key, prepare, warm, warm_up_parsing
@@ -188,7 +187,6 @@ class ForkServer:
             return
         if pair.needed and not pair.prepare_tried:
             pair.prepare()
-            make_immortal()
             self.forks = 0
         process = with_task(pair.free, sent) or self.fork(pair, sent)
         self.running[connection] = RunningJudgement(process, sent.task, pair)
