@@ -83,13 +83,10 @@ class Operands:
             return self.operand()
         parts = self.cursor.separated(self.operand) if self.cursor.next != ")" else ()
         self.cursor.expect(")")
-        return syntax.Group(
-            tuple(
-                part
-                for operand in parts
-                for part in (operand.parts if isinstance(operand, syntax.Vector) else [operand])
-            )
-        )
+        flat: list[syntax.Operand] = []
+        for operand in parts:
+            flat += operand.parts if isinstance(operand, syntax.Vector) else (operand,)
+        return syntax.Group(tuple(flat))
 
     def operand(self) -> syntax.Operand:
         cursor = self.cursor
