@@ -209,7 +209,8 @@ namespace torch { using namespace at; }
 namespace pybind11 { class array; class module_; class object; }
 namespace py = pybind11;
 """
-"""What host code and the heads of kernels need of them. Marks of kernels are as in PyTorch's c10/macros/Macros.h."""
+"""What host code and the heads of kernels need of them. Marks of kernels are as in PyTorch's c10/macros/Macros.h, which
+also limits launch bounds to what the architecture has."""
 
 CUDA_H = """
 #define CUDA_VERSION (__CUDACC_VER_MAJOR__ * 1000 + __CUDACC_VER_MINOR__ * 10)
