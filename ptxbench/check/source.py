@@ -137,7 +137,7 @@ def is_cuda_header(name: str, folders: Sequence[Path]) -> bool:
 
 def is_stand_in(name: str) -> bool:
     """Whether ptxbench has its own text in place of the header `name` (`toolchain.stand_ins`)."""
-    return mode() == LANDLOCK and name in stand_ins.NAMES
+    return mode() == LANDLOCK and stand_ins.has(name)
 
 
 def line_and_column(content: bytes, at: int) -> tuple[int, int]:

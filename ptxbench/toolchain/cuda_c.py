@@ -85,7 +85,7 @@ def includes_host_header(job: Job) -> bool:
         for name in included
         if name not in user_names and not any((folder / name).is_file() for folder in locate.headers())
     ]
-    return job.files is not None and any(name in stand_ins.NAMES for name in absent)
+    return job.files is not None and any(stand_ins.has(name) for name in absent)
 
 
 @functools.lru_cache(maxsize=256)

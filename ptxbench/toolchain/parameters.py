@@ -25,8 +25,12 @@ FLOATING = 4
 SIGNED = (5, 6)
 """Encodings of a base type."""
 
-FLOATS = {"__half": "f16", "half": "f16", "__nv_bfloat16": "bf16", "nv_bfloat16": "bf16"}
-"""Structs that are numbers."""
+FLOATS = {
+    "__half": "f16", "half": "f16", "Half": "f16", "__nv_bfloat16": "bf16", "nv_bfloat16": "bf16", "BFloat16": "bf16",
+}  # fmt: skip
+"""Structs that are numbers, of CUDA and of PyTorch."""
+FLOAT_BYTES = (0, 2)
+"""Their size: 0 if a kernel only has their address."""
 
 UNKNOWN = "?"
 MOST_NESTED = 16
@@ -140,7 +144,8 @@ class Types:
             case dwarf.ARRAY:
                 return self.array(entry, inside)
             case dwarf.STRUCTURE | dwarf.CLASS | dwarf.UNION:
-                return CudaType(name, size, FLOATS.get(name), members=tuple(self.members(entry, inside)))
+                number = FLOATS.get(name) if size in FLOAT_BYTES else None
+                return CudaType(name, size, number, members=tuple(self.members(entry, inside)))
         return CudaType("void" if name == "void" else UNKNOWN, size)
 
     def array(self, entry: DebugEntry, inside: tuple[DebugEntry, ...]) -> CudaType:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ptxbench.toolchain import torch_headers
+
 STD = "namespace std { using namespace cuda::std; }"
 
 LIGHT = ("cfloat", "climits", "concepts", "cstddef", "cstdint", "initializer_list", "ratio")
@@ -171,47 +173,6 @@ template <class T> class device_ptr;
 }
 """
 
-TORCH = (
-    "ATen/ATen.h", "ATen/AccumulateType.h", "ATen/Dispatch.h", "ATen/Functions.h", "ATen/cuda/Atomic.cuh",
-    "ATen/cuda/CUDABlas.h", "ATen/cuda/CUDAContext.h", "ATen/cuda/CUDAContextLight.h", "ATen/cuda/CUDAEvent.h",
-    "ATen/cuda/Exceptions.h", "ATen/native/cuda/KernelUtils.cuh", "c10/core/ScalarType.h", "c10/cuda/CUDAException.h",
-    "c10/cuda/CUDAFunctions.h", "c10/cuda/CUDAGuard.h", "c10/cuda/CUDAMathCompat.h", "c10/cuda/CUDAStream.h",
-    "c10/macros/Macros.h", "c10/util/Exception.h", "c10/util/Optional.h", "pybind11/functional.h", "pybind11/numpy.h",
-    "pybind11/pybind11.h", "pybind11/stl.h", "torch/all.h", "torch/cuda.h", "torch/extension.h", "torch/library.h",
-    "torch/python.h", "torch/script.h", "torch/serialize/tensor.h", "torch/torch.h", "torch/types.h",
-)  # fmt: skip
-"""Headers of PyTorch and pybind11, for kernels that are written as extensions."""
-TORCH_TEXT = """
-#include <cmath>
-#include <cstdint>
-#include <limits>
-#include <utility>
-#include <ptxbench_types.h>
-#define C10_HOST __host__
-#define C10_DEVICE __device__
-#define C10_HOST_DEVICE __host__ __device__
-#define C10_LAUNCH_BOUNDS_0 __launch_bounds__(256, 4)
-#define C10_LAUNCH_BOUNDS_1(threads) __launch_bounds__(threads)
-#define C10_LAUNCH_BOUNDS_2(threads, ctas) __launch_bounds__(threads, ctas)
-#define PYBIND11_MODULE(name, module) void ptxbench_module(int module)
-#define TORCH_LIBRARY(name, module) void ptxbench_library(int module)
-#define TORCH_LIBRARY_FRAGMENT(name, module) void ptxbench_fragment(int module)
-#define TORCH_LIBRARY_IMPL(name, key, module) void ptxbench_implementation(int module)
-namespace c10 { class Scalar; template <class T> class optional; template <class T> class ArrayRef; class Device; }
-namespace at {
-class Tensor;
-class TensorOptions;
-using c10::Scalar; using c10::optional; using c10::ArrayRef; using c10::Device;
-using IntArrayRef = ArrayRef<long>;
-using TensorList = ArrayRef<Tensor>;
-}
-namespace torch { using namespace at; }
-namespace pybind11 { class array; class module_; class object; }
-namespace py = pybind11;
-"""
-"""What host code and the heads of kernels need of them. Marks of kernels are as in PyTorch's c10/macros/Macros.h, which
-also limits launch bounds to what the architecture has."""
-
 CUDA_H = """
 #define CUDA_VERSION (__CUDACC_VER_MAJOR__ * 1000 + __CUDACC_VER_MINOR__ * 10)
 typedef unsigned int cuuint32_t;
@@ -280,7 +241,7 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
         needed = [name for name in includes if half or name == "cuComplex.h"]
         texts[library] = "\n".join(f"#include <{name}>" for name in needed)
     texts |= {f"thrust/{name}.h": "#include <ptxbench_thrust.h>" for name in HOST_THRUST}
-    texts |= dict.fromkeys(TORCH, "#include <ptxbench_torch.h>")
+    texts |= torch_headers.table(sources, half=half, heavy=heavy)
     texts["cuda.h"] = CUDA_H
     texts["cub/cub.cuh"] = "\n".join(f"#include <cub/{name}.cuh>" for name in CUB)
     always = ["cuda_runtime.h", "math.h", "stdlib.h"]
@@ -293,10 +254,13 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     headers |= {
         "ptxbench_types.h": types,
         "ptxbench_thrust.h": once(THRUST_TYPES),
-        "ptxbench_torch.h": once(TORCH_TEXT),
     }
     return {name: text.encode() for name, text in headers.items()}
 
 
 NAMES = frozenset(table((), heavy=False))
-"""The headers that NVRTC does not have, by the name that an #include has."""
+
+
+def has(name: str) -> bool:
+    """Whether there is a stand-in for the header that an #include calls `name`."""
+    return name in NAMES or bool(torch_headers.HEADER.fullmatch(name))

@@ -345,6 +345,29 @@ def an_extension_of_pytorch():
 
 
 @case
+def views_of_tensors_of_pytorch():
+    x = RANDOM.integers(-8, 8, (3, 40)).astype(np.float16)
+    columns = np.ascontiguousarray(x.T)  # a view of its transpose
+    arguments = ["x:{data_:columns.npy, {s32=3, s32=40}, {s32=1, s32=3}}", "sums:{data_:f32[3]=1, {s64=3}, {s64=1}}"]
+    options = ("--entry", "sum_rows<at::Half>")
+    expected = {"sums.data_": 1 + 2 * x.sum(1, dtype="f4")}
+    return Case("torch_types.cu", arguments, expected, "3", options=options, files={"columns": columns})
+
+
+@case
+def numbers_of_pytorch():
+    x = (floats(40) * 4 - 2).astype(np.float16)
+    square = x * x
+    expected = {
+        "sum": (x + np.float32(1.5)).astype(ml_dtypes.bfloat16).view("u2"),
+        "bits": square + np.where(x > square, np.float16(1), -x),
+        "cuda": x,
+    }
+    arguments = [x, "sum:bf16[40]=zeros", "bits:f16[40]=zeros", "cuda:f16[40]=zeros", "s32=40"]
+    return Case("torch_types.cu", arguments, expected, block="64", options=("--entry", "numbers"))
+
+
+@case
 def host_code_that_only_nvcc_can_read():
     x = np.arange(40, dtype=np.int32)
     compiler = r"nvcc \d+\.\d+\.\d+ with .* \d+.*; NVRTC refuses unbalanced_host\.cu:11: host code"
@@ -354,7 +377,7 @@ def host_code_that_only_nvcc_can_read():
 LONG = {
     "an_asynchronous_copy", "functions_of_cmath", "coalesced_groups", "cub_scan", "a_function_for_host_and_device",
     "two_dimensions", "complex_numbers_of_thrust", "another_standard", "a_template_without_its_namespace", "softmax",
-    "shuffles",
+    "shuffles", "views_of_tensors_of_pytorch",
 }  # fmt: skip
 """NVRTC needs more than a second for their headers of libcu++ or CUB; the other cases use these headers too."""
 
@@ -385,6 +408,7 @@ WITHOUT_TWIN = {
     "transpose_dynamic.cu": "nvcc lacks helper_cuda.h",
     "spmv_csr.cu": "nvcc lacks cusparse.h",
     "torch_extension.cu": "nvcc lacks PyTorch's headers",
+    "torch_types.cu": "nvcc lacks PyTorch's headers",
     "bitonic_sort.cu": "std::int64_t is another type for nvcc, so its kernel has another name",
     "unbalanced_host.cu": "made by nvcc itself",
 }

@@ -12,6 +12,7 @@ SOURCE = r"""
 struct Node { Node* next; float v; };
 struct Base { int id; };
 template <class T> struct Grid : Base { T data[2][3]; T* p; static const int sides = 4; };
+namespace c10 { struct Half { unsigned short x; }; }
 enum Mode { FAST, EXACT };
 using real = double;
 
@@ -24,7 +25,7 @@ extern "C" __global__ void structs(Grid<float> grid, float4 q, Node* list, const
 }
 extern "C" __global__ void pointers(
     float** rows, const float* const* columns, float (*tile)[4], void* any, volatile int* flag, double a[3],
-    const __nv_bfloat16* b) {}
+    const __nv_bfloat16* b, c10::Half* c) {}
 
 namespace ns {
 template <class T, int N> __global__ void scale(const T* in, T* out) { out[threadIdx.x] = in[threadIdx.x] * N; }
@@ -40,7 +41,7 @@ DECLARED = [
                "int"]),
     ("structs", ["Grid<float> grid", "float4 q", "Node* list", "const Base& base", "__half h", "half2 hh"]),
     ("pointers", ["float** rows", "const float* const* columns", "float (*tile)[4]", "void* any",
-                  "volatile int* flag", "double* a", "const __nv_bfloat16* b"]),
+                  "volatile int* flag", "double* a", "const __nv_bfloat16* b", "Half* c"]),
     ("_ZN2ns5scaleIfLi4EEEvPKT_PS1_", ["const float* in", "float* out"]),
     ("_ZN2ns4packIJifEEEvPfDpT_", ["float* out", "int", "float"]),  # no parameter of a pack has a name of its own
 ]  # fmt: skip
@@ -73,7 +74,7 @@ def test_numbers_have_the_names_of_ptx(read):
         None,
         "s32",
     ]
-    assert [pointer.type.pointee.number for pointer in read["pointers"][3:]] == [None, "s32", "f64", "bf16"]
+    assert [pointer.type.pointee.number for pointer in read["pointers"][3:]] == [None, "s32", "f64", "bf16", "f16"]
     assert [struct.type.number for struct in read["structs"]] == [None, None, None, None, "f16", None]
 
 
@@ -87,6 +88,7 @@ def test_a_pointer_is_to_const_or_not(read):
         False,
         False,
         True,
+        False,
     ]
 
 

@@ -1,0 +1,235 @@
+"""Stand-ins for the headers of PyTorch and pybind11: what kernels of extensions use, and types for host code.
+
+The number types compute as PyTorch's do: in f32, rounded to the type after each operation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+HEADER = re.compile(r"(?:ATen|THC|c10|pybind11|torch)/(?:[\w-]+/)*[\w-]+\.(?:h|cuh)")
+INCLUDED = re.compile(rf"^[ \t]*#[ \t]*include[ \t]*[<\"]({HEADER.pattern})[>\"]", re.M)
+
+MAIN = "ptxbench_torch.h"
+"""The header with the stand-in. The name is ptxbench's own."""
+
+TEXT = """
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <ptxbench_types.h>
+#define C10_HOST __host__
+#define C10_DEVICE __device__
+#define C10_HOST_DEVICE __host__ __device__
+#define C10_LAUNCH_BOUNDS_0 __launch_bounds__(256, 4)
+#define C10_LAUNCH_BOUNDS_1(threads) __launch_bounds__(threads)
+#define C10_LAUNCH_BOUNDS_2(threads, ctas) __launch_bounds__(threads, ctas)
+#define C10_WARP_SIZE 32
+#define CUDA_KERNEL_ASSERT(condition) assert(condition)
+#define PYBIND11_MODULE(name, module) void ptxbench_module(int module)
+#define TORCH_LIBRARY(name, module) void ptxbench_library(int module)
+#define TORCH_LIBRARY_FRAGMENT(name, module) void ptxbench_fragment(int module)
+#define TORCH_LIBRARY_IMPL(name, key, module) void ptxbench_implementation(int module)
+namespace c10 { class Scalar; template <class T> class optional; template <class T> class ArrayRef; class Device; }
+namespace at {
+class Tensor;
+class TensorOptions;
+using c10::Scalar; using c10::optional; using c10::ArrayRef; using c10::Device;
+using IntArrayRef = ArrayRef<long>;
+using TensorList = ArrayRef<Tensor>;
+
+template <class T> struct DefaultPtrTraits { using PtrType = T*; };
+template <class T> struct RestrictPtrTraits { using PtrType = T* __restrict__; };
+
+// A view of a tensor: rows[i] is a view with one dimension less, and of one dimension an element.
+template <class T, size_t N, template <class U> class PtrTraits = DefaultPtrTraits, class index_t = int64_t>
+struct TensorAccessor {
+    typename PtrTraits<T>::PtrType data_;
+    const index_t* sizes_;
+    const index_t* strides_;
+    __host__ __device__ index_t size(index_t i) const { return sizes_[i]; }
+    __host__ __device__ index_t stride(index_t i) const { return strides_[i]; }
+    __host__ __device__ typename PtrTraits<T>::PtrType data() const { return data_; }
+    __host__ __device__ decltype(auto) operator[](index_t i) const {
+        if constexpr (N == 1)
+            return (data_[strides_[0] * i]);
+        else
+            return TensorAccessor<T, N - 1, PtrTraits, index_t>{data_ + strides_[0] * i, sizes_ + 1, strides_ + 1};
+    }
+};
+
+// The parameter of a kernel: pointer, sizes and strides by value.
+template <class T, size_t N, template <class U> class PtrTraits = DefaultPtrTraits, class index_t = int64_t>
+struct GenericPackedTensorAccessor {
+    typename PtrTraits<T>::PtrType data_;
+    index_t sizes_[N];
+    index_t strides_[N];
+    __host__ __device__ index_t size(index_t i) const { return sizes_[i]; }
+    __host__ __device__ index_t stride(index_t i) const { return strides_[i]; }
+    __host__ __device__ typename PtrTraits<T>::PtrType data() const { return data_; }
+    __host__ __device__ decltype(auto) operator[](index_t i) const {
+        return TensorAccessor<T, N, PtrTraits, index_t>{data_, sizes_, strides_}[i];
+    }
+};
+template <class T, size_t N, template <class U> class PtrTraits = DefaultPtrTraits, class index_t = int64_t>
+using PackedTensorAccessor = GenericPackedTensorAccessor<T, N, PtrTraits, index_t>;
+template <class T, size_t N, template <class U> class PtrTraits = DefaultPtrTraits>
+using PackedTensorAccessor32 = GenericPackedTensorAccessor<T, N, PtrTraits, int32_t>;
+template <class T, size_t N, template <class U> class PtrTraits = DefaultPtrTraits>
+using PackedTensorAccessor64 = GenericPackedTensorAccessor<T, N, PtrTraits, int64_t>;
+
+// The type that sums are kept in.
+template <class T> struct OpMathType { using type = T; };
+template <class T, bool on_gpu> struct AccumulateType { using type = int64_t; };
+template <bool on_gpu> struct AccumulateType<float, on_gpu> { using type = float; };
+template <bool on_gpu> struct AccumulateType<double, on_gpu> { using type = double; };
+template <bool on_gpu> struct AccumulateType<bool, on_gpu> { using type = bool; };
+template <class T> using opmath_type = typename OpMathType<T>::type;
+template <class T, bool on_gpu> using acc_type = typename AccumulateType<T, on_gpu>::type;
+
+namespace cuda {
+template <class T> constexpr __host__ __device__ T ATenCeilDiv(T a, T b) { return (a + b - 1) / b; }
+}
+}
+namespace torch { using namespace at; }
+namespace pybind11 { class array; class module_; class object; }
+namespace py = pybind11;
+"""
+"""What kernels and host code need of the headers. Marks of kernels are as in PyTorch's c10/macros/Macros.h, which also
+limits launch bounds to what the architecture has."""
+
+LOOP = """
+#ifndef CUDA_KERNEL_LOOP
+#define CUDA_KERNEL_LOOP_TYPE(i, n, type) \\
+    for (type i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); i += blockDim.x * gridDim.x)
+#define CUDA_KERNEL_LOOP(i, n) CUDA_KERNEL_LOOP_TYPE(i, n, int)
+#endif
+"""
+SHUFFLES = """
+template <class T> __device__ T WARP_SHFL(T value, int lane, int width = 32, unsigned mask = 0xffffffff)
+{ return __shfl_sync(mask, value, lane, width); }
+template <class T> __device__ T WARP_SHFL_UP(T value, unsigned by, int width = 32, unsigned mask = 0xffffffff)
+{ return __shfl_up_sync(mask, value, by, width); }
+template <class T> __device__ T WARP_SHFL_DOWN(T value, unsigned by, int width = 32, unsigned mask = 0xffffffff)
+{ return __shfl_down_sync(mask, value, by, width); }
+template <class T> __device__ T WARP_SHFL_XOR(T value, int by, int width = 32, unsigned mask = 0xffffffff)
+{ return __shfl_xor_sync(mask, value, by, width); }
+__device__ inline unsigned WARP_BALLOT(int predicate, unsigned mask = 0xffffffff)
+{ return __ballot_sync(mask, predicate); }
+"""
+ATOMICS = """
+template <class T> __device__ T gpuAtomicAdd(T* address, T value) { return atomicAdd(address, value); }
+__device__ inline long long gpuAtomicAdd(long long* address, long long value)
+{ return atomicAdd(reinterpret_cast<unsigned long long*>(address), (unsigned long long)value); }
+template <class T> __device__ void gpuAtomicAddNoReturn(T* address, T value) { gpuAtomicAdd(address, value); }
+"""
+SPECIAL = {
+    "ATen/cuda/Atomic.cuh": ATOMICS, "ATen/cuda/DeviceUtils.cuh": SHUFFLES, "ATen/cuda/detail/KernelUtils.h": LOOP,
+    "ATen/native/cuda/KernelUtils.cuh": ATOMICS, "THC/THCAtomics.cuh": ATOMICS,
+}  # fmt: skip
+"""Headers with more than the others."""
+
+NUMBER_TEXT = """
+namespace c10 {
+struct alignas(2) NAME {
+    unsigned short x;
+    struct from_bits_t {};
+    static constexpr __host__ __device__ from_bits_t from_bits() { return {}; }
+    NAME() = default;
+    constexpr __host__ __device__ NAME(unsigned short bits, from_bits_t) : x(bits) {}
+    __host__ __device__ NAME(float value) : x(TO_BITS(FROM_FLOAT(value))) {}
+    __host__ __device__ NAME(const CUDA_TYPE& value) : x(TO_BITS(value)) {}
+    __host__ __device__ operator float() const { return TO_FLOAT(FROM_BITS(x)); }
+    EXPLICIT __host__ __device__ operator CUDA_TYPE() const { return FROM_BITS(x); }
+};
+OPERATORS
+__host__ __device__ inline NAME operator-(NAME a) { return NAME((unsigned short)(a.x ^ 0x8000), NAME::from_bits()); }
+}
+__device__ inline c10::NAME __ldg(const c10::NAME* address)
+{ return __ldg(reinterpret_cast<const CUDA_TYPE*>(address)); }
+__device__ inline c10::NAME atomicAdd(c10::NAME* address, c10::NAME value)
+{ return atomicAdd(reinterpret_cast<CUDA_TYPE*>(address), FROM_BITS(value.x)); }
+namespace at {
+using c10::NAME;
+template <> struct OpMathType<NAME> { using type = float; };
+template <> struct OpMathType<CUDA_TYPE> { using type = float; };
+template <bool on_gpu> struct AccumulateType<NAME, on_gpu> { using type = float; };
+template <bool on_gpu> struct AccumulateType<CUDA_TYPE, on_gpu> { using type = float; };
+}
+"""
+OPERATOR_TEXT = """
+__host__ __device__ inline NAME operator@(NAME a, NAME b) { return float(a) @ float(b); }
+__host__ __device__ inline NAME& operator@=(NAME& a, NAME b) { return a = a @ b; }
+__host__ __device__ inline float operator@(NAME a, float b) { return float(a) @ b; }
+__host__ __device__ inline float operator@(float a, NAME b) { return a @ float(b); }
+__host__ __device__ inline float& operator@=(float& a, NAME b) { return a @= float(b); }
+__host__ __device__ inline double operator@(NAME a, double b) { return double(a) @ b; }
+__host__ __device__ inline double operator@(double a, NAME b) { return a @ double(b); }
+__host__ __device__ inline NAME operator@(NAME a, int b) { return a @ NAME(float(b)); }
+__host__ __device__ inline NAME operator@(int a, NAME b) { return NAME(float(a)) @ b; }
+__host__ __device__ inline NAME operator@(NAME a, int64_t b) { return a @ NAME(float(b)); }
+__host__ __device__ inline NAME operator@(int64_t a, NAME b) { return NAME(float(a)) @ b; }
+"""
+COMPARISON_TEXT = """
+template <class T, class = typename T::from_bits_t>
+__host__ __device__ bool operator@(T a, T b) { return float(a) @ float(b); }
+"""
+"""For two numbers of one type. PyTorch has none, because its build tools leave out the operators of __half, to which
+these numbers convert as well as to float."""
+
+LIMIT_TEXT = """
+template <> class cuda::std::numeric_limits<c10::NAME> {
+public:
+    static constexpr bool is_specialized = true, is_signed = true, is_integer = false, is_exact = false;
+    static constexpr bool has_infinity = true, has_quiet_NaN = true;
+    static constexpr int digits = DIGITS, radix = 2;
+VALUES};
+"""
+VALUE_TEXT = """\
+    static constexpr __host__ __device__ c10::NAME {function}() {{ return {{{bits}, c10::NAME::from_bits()}}; }}
+"""
+
+SPELLINGS = {
+    "Half": {
+        "CUDA_TYPE": "__half", "TO_BITS": "__half_as_ushort", "FROM_BITS": "__ushort_as_half",
+        "FROM_FLOAT": "__float2half", "TO_FLOAT": "__half2float", "EXPLICIT ": "", "DIGITS": "11",
+    },
+    "BFloat16": {
+        "CUDA_TYPE": "__nv_bfloat16", "TO_BITS": "__bfloat16_as_ushort", "FROM_BITS": "__ushort_as_bfloat16",
+        "FROM_FLOAT": "__float2bfloat16", "TO_FLOAT": "__bfloat162float", "EXPLICIT ": "explicit ", "DIGITS": "8",
+    },
+}  # fmt: skip
+LIMIT_BITS = {
+    "min": ("0x0400", "0x0080"), "lowest": ("0xfbff", "0xff7f"), "max": ("0x7bff", "0x7f7f"),
+    "epsilon": ("0x1400", "0x3c00"), "infinity": ("0x7c00", "0x7f80"), "quiet_NaN": ("0x7e00", "0x7fc0"),
+    "denorm_min": ("0x0001", "0x0001"),
+}  # fmt: skip
+"""The bits of each function of std::numeric_limits, for Half and for BFloat16."""
+
+
+def table(sources: Iterable[str], *, half: bool, heavy: bool) -> dict[str, str]:
+    """The text of each header that the sources include. `half`: whether they use types of 16 bits; `heavy`: whether
+    they use libcu++'s heavy headers."""
+    names = {name for text in sources for name in INCLUDED.findall(text)}
+    texts = {name: f"#include <{MAIN}>\n{SPECIAL.get(name, '')}" for name in names}
+    numbers = "".join(numbers_text(name, limits=heavy) for name in SPELLINGS)
+    comparisons = "".join(COMPARISON_TEXT.replace("@", operator) for operator in ("<", ">", "<=", ">=", "==", "!="))
+    halves = (
+        f"#include <cuda_fp16.h>\n#include <cuda_bf16.h>\nnamespace c10 {{{comparisons}}}\n{numbers}" if half else ""
+    )
+    return texts | {MAIN: f"{TEXT}{halves}"}
+
+
+def numbers_text(name: str, *, limits: bool) -> str:
+    """The number type `name`, with its limits if `limits`."""
+    operators = "".join(OPERATOR_TEXT.replace("@", operator) for operator in "+-*/")
+    text = NUMBER_TEXT.replace("OPERATORS", operators)
+    if limits:
+        column = list(SPELLINGS).index(name)
+        values = (VALUE_TEXT.format(function=function, bits=bits[column]) for function, bits in LIMIT_BITS.items())
+        text += LIMIT_TEXT.replace("VALUES", "".join(values))
+    for word, spelling in {**SPELLINGS[name], "NAME": name}.items():
+        text = re.sub(rf"\b{word}" if word[-1] == " " else rf"\b{word}\b", spelling, text)
+    return text
