@@ -461,11 +461,11 @@ def execute_folder(
     options: SourceOptions,
     arguments: Sequence[Parsed],
     launch: ExecLaunch,
-    started: Callable[[Path], None] = lambda path: None,
+    started: Callable[[int, int, Path], None] = lambda number, count, path: None,
 ) -> tuple[list[ExecOutcome], list[SkippedKernel]]:
     """Launch each kernel in the folder's .ptx and .cu files that takes these arguments.
 
-    `started` is called with each file.
+    `started` is called with each file, its number from 0 on, and how many files there are.
 
     Raises UsageError if there is no such file, ToolMissing for a .cu without NVRTC.
     """
@@ -473,8 +473,8 @@ def execute_folder(
     if not files:
         raise UsageError(f"{folder} has neither .ptx nor .cu files.")
     outcomes, skipped = [], []
-    for path in files:
-        started(path)
+    for number, path in enumerate(files):
+        started(number, len(files), path)
         try:
             program = read_program(path, arch, options if path.suffix == ".cu" else AS_IT_IS)
             all_entries = [] if options.entry else list(program.module.entries.values())

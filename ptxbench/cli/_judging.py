@@ -69,7 +69,7 @@ def judgements(inputs: Sequence[Path | Candidate], judge: Judge) -> Generator[tu
 def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: CheckTask) -> Callable[[int, str], None]:
     """A function that shows how many stages of all candidates are done; it gets an input's number and its next
     stage."""
-    from ptxbench.check.findings import STAGES
+    from ptxbench.check.findings import PAIR_NEEDED, STAGES
     from ptxbench.runner import Step
 
     names = list(STAGES)
@@ -79,7 +79,8 @@ def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: CheckTask) -> C
         candidate = inputs[number]
         name = candidate.name if isinstance(candidate, Path) else candidate.file
         stage_numbers[number] = names.index(stage)
-        bar.show(Step(sum(stage_numbers.values()), len(inputs) * len(names), task.pair, name, stage))
+        phase = f"prepare the pair, then {stage}" if stage == PAIR_NEEDED else stage
+        bar.show(Step(sum(stage_numbers.values()), len(inputs) * len(names), task.pair, name, phase))
 
     return begin
 

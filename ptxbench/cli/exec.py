@@ -72,6 +72,9 @@ def command(
 
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator does not support.
     """
+    from ptxbench import kernel_names
+    from ptxbench.cli._progress import Bar
+    from ptxbench.emulator import native
     from ptxbench.execution import (
         FAULT,
         SkippedKernel,
@@ -91,19 +94,33 @@ def command(
     if file.is_dir():
         if to_save:
             raise UsageError("--save is for one kernel, and a folder may have many. Name a file.")
-        outcomes, skipped = execute_folder(file, arch, source, arguments, exec_launch, announce)
+        with Bar() as bar:
+            outcomes, skipped = execute_folder(
+                file,
+                arch,
+                source,
+                arguments,
+                exec_launch,
+                lambda number, count, path: bar.update(number, count, f"launch {path.name}"),
+            )
     else:
-        try:
-            program = read_program(file, arch, source)
-            function = program.choose(source.entry)
-        except KernelError as error:  # the files of --output report it too
-            files.write([], [SkippedKernel(file, None, str(error), FAULT, error)])
-            raise
-        if function.params and not arguments:
-            raise UsageError(no_arguments(program, function))
-        # before the launch, so that a mistyped name is reported at once
-        wanted = which_arrays(program.bind(function, arguments), to_save)
-        outcomes = [with_executed(execute(program, function, arguments, exec_launch))]
+        with Bar() as bar:
+            bar.update(0, 2, f"read {file.name}")
+            try:
+                program = read_program(file, arch, source)
+                function = program.choose(source.entry)
+            except KernelError as error:  # the files of --output report it too
+                files.write([], [SkippedKernel(file, None, str(error), FAULT, error)])
+                raise
+            if function.params and not arguments:
+                raise UsageError(no_arguments(program, function))
+            # before the launch, so that a mistyped name is reported at once
+            wanted = which_arrays(program.bind(function, arguments), to_save)
+            first_use = ""
+            if exec_launch.sanitize and not native.has_event_function():
+                first_use = ", after the race detector is compiled: once, about 20 seconds"
+            bar.update(1, 2, f"launch {kernel_names.short(function.name)}{first_use}")
+            outcomes = [with_executed(execute(program, function, arguments, exec_launch))]
         save(outcomes[0], wanted)
     if as_json:
         from ptxbench.exporters.outcome import to_json
@@ -171,16 +188,6 @@ def save(outcome: ExecOutcome, wanted: Sequence[tuple[str, Path]]) -> None:
             np.save(path, arrays[name])
         except OSError as error:
             raise UsageError(f"Cannot write {path}: {error.strerror}.") from None
-
-
-def announce(path: Path) -> None:
-    """Show on a terminal which file of a folder is running."""
-    import sys
-
-    from ptxbench.safe_text import plain
-
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{plain(path.name)}\r", nl=False, err=True)
 
 
 def show(

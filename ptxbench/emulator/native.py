@@ -282,6 +282,11 @@ def event_function() -> int:
     return int(ENGINES[-1].get_function_address(entry))
 
 
+def has_event_function() -> bool:
+    """Whether that machine code was made before; to make it takes about 20 seconds."""
+    return known(event_key()) is not None
+
+
 def event_key() -> tuple[str, ...]:
     """The name of that code in the cache."""
     return "events", version("races", "runtime"), importlib.metadata.version("numba"), *host()

@@ -15,6 +15,7 @@ import pytest
 
 from ptxbench.check.findings import STAGES
 from ptxbench.check.request import USUAL_TARGETS, targets_of
+from ptxbench.cli import _progress
 from tests.folders import CUDA, PTX, changed
 
 BROKEN = changed(PTX, "setp.ge.u32   %past, %i, %n;", "setp.gt.u32   %past, %i, %n;")
@@ -36,6 +37,13 @@ def files(kernels, tmp_path):
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     return [tmp_path / name for name in texts]
+
+
+def test_a_terminal_shows_that_the_pair_is_prepared(ptxbench, kernels, files, monkeypatch):
+    shown = []
+    monkeypatch.setattr(_progress.Bar, "update", lambda bar, done, total, words: shown.append(words))
+    ptxbench("check", "broken.ptx", *FAST, "--kernels", kernels)
+    assert shown[-2:] == ["prepare the pair, then lint scale broken.ptx", "results scale broken.ptx"]
 
 
 def test_a_broken_candidate_is_printed_whole(ptxbench, kernels, files):

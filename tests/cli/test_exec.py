@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from ptxbench.cli import _progress
+from ptxbench.emulator import native
 from tests.folders import CUDA, PTX, changed
 
 HEADER = ".version 8.0\n.target sm_80\n.address_size 64\n"
@@ -475,3 +477,24 @@ def test_a_file_that_is_not_ptx_is_a_broken_kernel(folder, ptxbench, text, messa
     ran = ptxbench("exec", "bad.ptx")
     assert (ran.status, ran.out) == (4, "")
     assert ran.err.startswith(message)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_terminal_shows_what_a_launch_waits_for(compiled, ptxbench, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(_progress.Bar, "update", lambda bar, done, total, words: shown.append(words))
+    monkeypatch.setattr(native, "has_event_function", lambda: compiled)
+    path = tmp_path / "racy.ptx"
+    path.write_text(RACY)
+    assert ptxbench("exec", path, "--block", "64", "--arg", "u32[64]=zeros", "--sanitize").status == 4
+    first_use = "" if compiled else ", after the race detector is compiled: once, about 20 seconds"
+    assert shown == ["read racy.ptx", f"launch racy{first_use}"]
+
+
+def test_a_terminal_shows_which_file_of_a_folder_is_launched(ptxbench, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(_progress.Bar, "update", lambda bar, *state: shown.append(state))
+    for name in ("a.ptx", "b.ptx"):
+        (tmp_path / name).write_text(NOTHING)
+    assert ptxbench("exec", tmp_path).status == 0
+    assert shown == [(0, 2, "launch a.ptx"), (1, 2, "launch b.ptx")]
