@@ -132,6 +132,12 @@ class ControlFlow:
         self.set_pc(mask, target)
         self.e.line("br label %dispatch")
 
+    def part(self, number: int) -> None:
+        """All lanes continue at the next block through dispatch, which in HALVES takes one half first."""
+        self.enter_loop(self.ops.mask, number, number + 1)
+        self.set_pc(self.ops.mask, number + 1)
+        self.e.line("br label %dispatch")
+
     def leave(self, lanes: str) -> None:
         """`lanes` have exited."""
         if self.kernel.mode == SANITIZE:
@@ -156,6 +162,8 @@ class ControlFlow:
         last = self.kernel.steps[block.last - 1]
         if last.entry.flow == "barrier":
             self.wait_at_barrier(last, number)
+        elif block.parts:
+            self.part(number)
         elif last.entry.flow == "switch":
             self.switch(last, block, number)
         elif last.entry.flow not in ("branch", "exit"):

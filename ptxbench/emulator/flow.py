@@ -59,6 +59,8 @@ class Block:
     after_others: bool = False
     """Whether other CTAs may change what the first instruction reads just before it: a swap, or the second of two
     loads. If CTAs take turns, the turn ends before it."""
+    parts: bool = False
+    """Whether its lanes have met, and next use memory without a race whatever their order: one half may go first."""
     live_out: frozenset[str] = frozenset()
 
 
@@ -120,6 +122,22 @@ def is_watching(step: FlowStep) -> bool:
     return words[0] == "ld" and words[1] in CHANGED and not {"local", "shared", "shared::cta"}.intersection(words)
 
 
+def is_strong(step: FlowStep) -> bool:
+    """Whether an instruction loads or stores what other lanes may store or load at any time: that is no race."""
+    words = step.entry.words
+    return words[0] in ("ld", "st") and "local" not in words and not (AWAITED | CHANGED).isdisjoint(words)
+
+
+def strong_follows(steps: Sequence[FlowStep], index: int) -> bool:
+    """Whether such an access follows an instruction before the next branch, barrier or meeting of the warp."""
+    for step in steps[index + 1 :]:
+        if step.entry.flow:
+            return False
+        if is_strong(step):
+            return True
+    return False
+
+
 def loads_again(steps: Sequence[FlowStep], index: int, labels: Collection[int]) -> bool:
     """Whether an instruction is such a load, after another one and with no branch between: a value that is loaded
     before its flag may be older than the flag."""
@@ -138,6 +156,7 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     labels = frozenset(function.labels.values())
     again = {index for index in range(len(steps)) if loads_again(steps, index, labels)}
     leaders = {0, *again}
+    partings = set()
     for index, step in enumerate(steps):
         if step.entry.flow == "branch":
             leaders.add(branch_target(step.instruction, function))
@@ -151,6 +170,9 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
             leaders.add(index)
             if step.instruction.guard is not None:  # lanes with a false guard continue at the next block
                 leaders.add(index + 1)
+            if strong_follows(steps, index):
+                leaders.add(index + 1)
+                partings.add(index + 1)
     if len(steps) > LONGEST_BLOCK:
         borders = sorted(leaders | {len(steps)})
         for first, last in itertools.pairwise(borders):
@@ -169,6 +191,7 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     for i, block in enumerate(result):
         begins = steps[block.first]
         block.after_others = is_swap(begins) or block.first in again
+        block.parts = block.last in partings
         block.loop_head |= begins.entry.flow == "enter" or may_pause(begins) or block.after_others  # recursion: a loop
         block.successors = tuple(block_of_index[index] for index in successors(steps, block, function))
         for successor in block.successors:

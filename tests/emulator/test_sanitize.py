@@ -224,8 +224,10 @@ def test_an_exit_of_lanes_for_which_others_wait_is_found():
     assert "ret by thread 0 of CTA 0 exits while other lanes of its warp wait at a barrier" in finding.message
 
 
-def test_a_missing_warp_sync_between_strong_accesses_is_found_by_another_schedule():
-    body = """
+@pytest.mark.parametrize("before", ["", "bar.warp.sync -1;", "shfl.sync.idx.b32 %v, %t, 0, 31, -1;"])
+def test_a_missing_warp_sync_between_strong_accesses_is_found_by_another_schedule(before):
+    body = f"""
+    {before}
     st.volatile.global.u32 [%at], %t;
     SYNC
     xor.b32 %w, %t, 1;
