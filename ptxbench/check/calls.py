@@ -55,13 +55,16 @@ class CallRootsOfModule:
         self.pointers = {name: names for name, names in names_in_variable.items() if names}
 
     def follow(self, entry: str) -> dict[str, list[OperandRoots]]:
+        aligned = frozenset(param.name for param in self.functions[entry].params)
         self.starts[entry] = {}
         self.waiting = [entry]
         uses = {}
         while self.waiting:
             name = self.waiting.pop()
             function = self.functions[name]
-            uses[name], end = rooted(function, self.starts[name], functools.partial(self.call, function), self.pointers)
+            uses[name], end = rooted(
+                function, self.starts[name], functools.partial(self.call, function), self.pointers, aligned
+            )
             if merge(self.ends.setdefault(name, {}), end):
                 self.waiting += sorted(self.callers.get(name, ()))
         return uses

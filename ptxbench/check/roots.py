@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from ptxbench.check.low_bits import LowBits, low_bits
 from ptxbench.emulator.syntax import (
     Address,
     Function,
@@ -52,7 +53,7 @@ NO_RESULT = (
 )
 """Instructions whose first operand is not written."""
 
-LOADS = ("ld.", "ldu.", "atom.", "ldmatrix", "shfl", "mma.", "wmma.")
+LOADS = ("ld.", "ldu.", "atom.", "ldmatrix", "shfl", "mma.", "wmma.", "mbarrier.", "multimem.")
 """Instructions with results that do not depend only on their operands; loads of a parameter are exceptions."""
 
 ENDS = ("bra", "brx", "ret", "exit", "trap")
@@ -74,14 +75,16 @@ def rooted(
     at_start: Mapping[str, Roots] | None = None,
     calls: CallRoots = lambda call, state: {},
     pointers: Mapping[str, Roots] | None = None,
+    aligned: Roots = NOTHING,
 ) -> tuple[list[OperandRoots], State]:
     """For each instruction the roots that it uses, none if it is unreachable; and the state at the function's returns.
 
     `at_start`: the state at the start, with parameters keyed as in `AccessPlace.keys`. `pointers`: for each
-    variable that holds addresses from the start, the variables at these addresses.
+    variable that holds addresses from the start, the variables at these addresses. `aligned`: parameters that are the
+    addresses of arrays.
     """
     blocks = BlockStates(function)
-    passing = TransferFunction(function, calls, pointers or {})
+    passing = TransferFunction(function, calls, pointers or {}, aligned)
     before: dict[int, State] = {0: dict(at_start or {})}
     waiting = [0]  # a heap in the order of the text, so that most blocks are visited once
     end: State = {}
@@ -163,6 +166,7 @@ class Transfer(NamedTuple):
     written: Sequence[str]
     is_computed: bool
     """Whether the result depends only on the operands."""
+    low_bits: LowBits
     may_load_address: bool
     """Whether it may load an address that a variable holds from the start."""
 
@@ -170,8 +174,9 @@ class Transfer(NamedTuple):
 class TransferFunction:
     """The effect of instructions on a state, with the parameters of calls."""
 
-    def __init__(self, function: Function, calls: CallRoots, pointers: Mapping[str, Roots]) -> None:
-        self.pointers = pointers
+    def __init__(self, function: Function, calls: CallRoots, pointers: Mapping[str, Roots], aligned: Roots) -> None:
+        self.pointers, self.aligned = pointers, aligned
+        self.constants = constants(function)
         call_params = () if function.entry else (*function.params, *function.returns)
         self.slots = {
             variable.name for variable in (*call_params, *function.variables.values()) if variable.space == "param"
@@ -188,6 +193,7 @@ class TransferFunction:
             [names_of(operand) for operand in operands],
             tuple(written_registers(operands[0])) if has_result else (),
             not opcode.startswith(LOADS) or opcode.startswith("ld.param"),
+            low_bits(instruction, [value_of(operand, self.constants) for operand in operands[1:]]),
             bool(self.pointers) and opcode.startswith("ld.") and "64" in opcode,
         )
 
@@ -219,7 +225,7 @@ class TransferFunction:
         new = JUST_FETCHED
         if transfer.is_computed or transfer.may_load_address:
             used = NOTHING.union(*operands[1:])
-            new = used if transfer.is_computed else new
+            new = transfer.low_bits.roots(used, self.aligned) if transfer.is_computed else new
             if transfer.may_load_address:
                 new = new.union(*(self.pointers[name] for name in used & self.pointers.keys()))
         for name in transfer.written:

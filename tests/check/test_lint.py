@@ -124,6 +124,18 @@ FOUND = [
     ("mov.u32 %a, tile; setp.ge.u32 %p, %a, 1024;",                                   ["compares-address"]),
     ("setp.lt.u64 %p, %x, %y;",                                                       ["compares-address"]),
     ("add.u64 %at, %x, 64; setp.lt.u64 %p, %x, %at;",                                 []),    # the end of a loop
+    # a test of an alignment, which does not depend on the place
+    ("and.b64 %at, %x, 15; setp.eq.u64 %p, %at, 0;",                                  []),
+    ("or.b64 %at, %x, %y; cvt.u32.u64 %a, %at; and.b32 %a, %a, 252; setp.ne.s32 %p, %a, 0;", []),
+    ("mov.u64 %wide, 6; shr.u64 %at, %x, 2; and.b64 %at, %at, %wide; setp.eq.u64 %p, %at, 0;", []),
+    ("and.b64 %at, %x, 256; setp.eq.u64 %p, %at, 0;",                                 ["compares-address"]),
+    ("shr.u64 %at, %x, 2; shr.u64 %at, %at, 4; and.b64 %at, %at, 7; setp.eq.u64 %p, %at, 0;", ["compares-address"]),
+    ("A: shr.u64 %x, %x, 1; and.b64 %at, %x, 127; setp.eq.u64 %p, %at, 0; @%p bra A;", ["compares-address"]),
+    ("mov.b64 {%b, %a}, %x; and.b32 %a, %a, 1; setp.eq.u32 %p, %a, 0;",               ["compares-address"]),
+    ("mul.hi.u64 %at, %x, 3; and.b64 %at, %at, 1; setp.eq.u64 %p, %at, 0;",           ["compares-address"]),
+    ("cvt.sat.u8.u64 %a, %x; and.b32 %a, %a, 1; setp.eq.u32 %p, %a, 0;",              ["compares-address"]),
+    ("mov.u64 %at, store; and.b64 %at, %at, 1; setp.eq.u64 %p, %at, 0;",              ["compares-address"]),
+    ("mbarrier.test_wait.shared.b64 %p, [tile], %at; selp.u32 %a, 1, 0, %p; setp.eq.u32 %q, %a, 0;", []),
     # masks
     ("shfl.sync.bfly.b32 %a, %b, 1, 31, 0xFFFFFFFF;",                                 []),
     ("shfl.sync.bfly.b32 %a, %b, 1, 31, -1;",                                         []),
