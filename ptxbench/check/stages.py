@@ -181,8 +181,7 @@ class Checker:
             for complaint in self.launcher.complaints
             if complaint.code not in OF_THE_PAIR or complaint.code not in self.suite.lint_codes
         ]
-        if self.text.language == "cuda" and "// begin inline asm" in self.text.ptx:
-            line = self.text.ptx[: self.text.ptx.index("// begin inline asm")].count("\n") + 2
+        if (line := self.text.inline_assembly) is not None:
             findings.append(self.text.locations.at("lint", "inline-asm", "the CUDA C has inline PTX.", line))
         once = list(dict.fromkeys(findings))
         return StageOutcome("nothing found" if not once else f"{len(once)} found", once)

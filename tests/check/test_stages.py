@@ -11,6 +11,7 @@ from ptxbench import discovery
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.comparison import heavier, slower
 from ptxbench.check.launching import LaunchOptions, launch
+from ptxbench.check.reading import CandidateText
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, fails_with, unlike, varied
@@ -57,6 +58,15 @@ def test_inline_ptx_in_cuda_c_is_reported():
     assert judgement.verdict == "accepted"
     warning = next(finding for finding in judgement.findings if finding.code == "inline-asm")
     assert warning.line == 10
+
+
+@pytest.mark.parametrize("renamed", [b"", b'#line 1 "cuda_fp16.hpp"\n'])
+def test_inline_ptx_of_a_header_is_not_reported(renamed):
+    rounded = changed(HONEST_CU, "fmaf(s,", "fmaf(__half2float(__float2half(s)),")
+    half = b"#include <cuda_fp16.h>\n" + renamed + rounded.encode()
+    text = CandidateText(HOSTILE / "honest.cu", half, "sm_90")
+    assert "// begin inline asm" in text.ptx
+    assert (text.inline_assembly is not None) == bool(renamed)  # the text could claim to be a header
 
 
 def test_a_fault_in_cuda_c_has_its_line_and_the_name_of_the_pairs_argument():
