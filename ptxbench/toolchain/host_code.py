@@ -45,6 +45,9 @@ HOST_WORDS = re.compile(
 FOLLOWING = re.compile(r"class \".*\" has no member|defining an implicitly declared|name followed by \"::\" must be")
 """Errors in what is left of a class after a member was left out."""
 
+VOID = 'incomplete type "void" is not allowed'
+"""NVRTC's first error for `void f(T* a, int b);` if T is unknown: it could be a variable."""
+
 CARET = re.compile(r"  (?P<indent>\s*)\^\s*")
 """NVRTC quotes a line, indented by two spaces, and writes this below."""
 
@@ -350,7 +353,8 @@ class SourceText:
             if not (inner.of_class and self.special(inner)):
                 return self.blank(inner)
         # The first error that is not about the host decides: those after it may follow from it.
-        first = next((error for error in errors if not error.of_host), None)
+        others = [error for error in errors if not error.of_host]
+        first = next((error for error in others if error.text != VOID), others[0] if others else None)
         if first and not due_to_host(first, names_left_out):
             return None
         for declaration in (inner, outer):

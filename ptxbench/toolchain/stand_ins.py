@@ -120,7 +120,7 @@ OF_HOST = {*re.findall(r"(?:class|struct|using) (\w+)", TYPES)} | {
 """Names of std that light headers have, and that only host code can use. All others need the heavy headers."""
 
 HOST_CPP = (
-    "any", "atomic", "charconv", "chrono", "condition_variable", "deque", "exception", "execution", "filesystem",
+    "any", "atomic", "bitset", "charconv", "chrono", "condition_variable", "deque", "exception", "execution", "filesystem",
     "format", "forward_list", "fstream", "future", "iomanip", "ios", "iosfwd", "iostream", "istream", "list", "locale",
     "map", "memory", "mutex", "new", "ostream", "queue", "random", "ranges", "regex", "set", "shared_mutex", "sstream",
     "stack", "stdexcept", "string", "string_view", "system_error", "thread", "typeindex", "typeinfo", "unordered_map",
@@ -130,12 +130,13 @@ HOST_CPP = (
 
 HOST_C = (
     "cctype", "cerrno", "clocale", "csignal", "cstdarg", "ctype.h", "errno.h", "fcntl.h", "getopt.h", "libgen.h",
-    "locale.h", "pthread.h", "signal.h", "stdarg.h", "strings.h", "sys/stat.h", "sys/time.h", "unistd.h",
+    "locale.h", "pthread.h", "signal.h", "stdarg.h", "stdbool.h", "strings.h", "sys/mman.h", "sys/stat.h", "sys/time.h",
+    "unistd.h",
 )  # fmt: skip
 
 HOST_CUDA = (
     "cublas.h", "cublasLt.h", "cublas_v2.h", "cudaProfiler.h", "cudaTypedefs.h", "cuda_profiler_api.h", "cudnn.h",
-    "cufft.h", "curand.h", "cusolverDn.h", "cusparse.h", "helper_cuda.h", "helper_functions.h", "helper_image.h",
+    "cudnn_frontend.h", "cufft.h", "cufftXt.h", "curand.h", "cusolverDn.h", "cusparse.h", "helper_cuda.h", "helper_functions.h", "helper_image.h",
     "helper_string.h", "helper_timer.h", "mpi.h", "nccl.h", "nvToolsExt.h", "nvToolsExtCuda.h",
     "nvToolsExtCudaRt.h", "nvml.h", "nvtx3/nvToolsExt.h", "nvtx3/nvToolsExtCuda.h", "nvtx3/nvToolsExtCudaRt.h",
     "nvtx3/nvtx3.hpp", "omp.h",
@@ -152,6 +153,12 @@ OF_LIBRARIES = {
     "nccl.h": ("cuda_fp16.h", "cuda_bf16.h"),
 }
 """CUDA's own headers that these libraries include, so that a file has their types without another #include."""
+CUFFT_TYPES = """
+typedef float cufftReal;
+typedef double cufftDoubleReal;
+typedef cuComplex cufftComplex;
+typedef cuDoubleComplex cufftDoubleComplex;
+"""
 HALF = re.compile(r"half|bfloat16", re.I)
 """Some name of <cuda_fp16.h> or <cuda_bf16.h>, which NVRTC needs a quarter of a second for."""
 
@@ -240,6 +247,8 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     for library, includes in OF_LIBRARIES.items():
         needed = [name for name in includes if half or name == "cuComplex.h"]
         texts[library] = "\n".join(f"#include <{name}>" for name in needed)
+    texts["cufft.h"] += CUFFT_TYPES
+    texts["cufftXt.h"] = "#include <cufft.h>"
     texts |= {f"thrust/{name}.h": "#include <ptxbench_thrust.h>" for name in HOST_THRUST}
     texts |= torch_headers.table(sources, half=half, heavy=heavy)
     texts["cuda.h"] = CUDA_H

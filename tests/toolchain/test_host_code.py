@@ -48,6 +48,7 @@ LEFT_OUT = [
     ("struct S {\n    bool operator==(S o) { return 1; }\n    int operator()(int a);\n};\n__device__ S s;", "2-3"),
     ("template <class T> struct S { T a; };\ntemplate <> struct S<int> {\n    int operator()() { return 1; }\n};", "3"),
     ("#include <pthread.h>\nstruct S {\n    FILE* f;\n    pthread_t id;\n};\nvoid f(S*);\nS* g() { return 0; }", "2-7"),
+    ("#include <mpi.h>\nvoid f(MPI_Status* s, int n);\nvoid g(const MPI_Comm* c, int n);", "2-3"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
 
@@ -82,9 +83,10 @@ def test_the_headers_of_libraries_bring_the_types_that_they_include(compiled, he
     assert ".entry k(" in output.ptx
 
 
-@pytest.mark.parametrize("header", ["cublas.h", "cublas_v2.h", "cufft.h", "cusparse.h", "cusolverDn.h"])
+@pytest.mark.parametrize("header", ["cublas.h", "cublas_v2.h", "cufft.h", "cufftXt.h", "cusparse.h", "cusolverDn.h"])
 def test_the_headers_of_libraries_have_complex_numbers(compiled, header):
-    output = compiled(f"#include <{header}>\n__device__ cuDoubleComplex z;{KERNEL}")
+    more = "__device__ cufftComplex c;" if "fft" in header else ""
+    output = compiled(f"#include <{header}>\n__device__ cuDoubleComplex z; {more}{KERNEL}")
     assert ".entry k(" in output.ptx
 
 
