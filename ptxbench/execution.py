@@ -135,7 +135,7 @@ class ExecProgram:
         """Why CUDA C may contain no kernel: templates without an instantiation, with an example of --entry."""
         if self.templates:
             return f"; {missing_instantiation(self.templates)}"
-        return "; no function is __global__" if self.language == "cuda" else ""
+        return "; it defines no __global__ function" if self.language == "cuda" else ""
 
     @cached_property
     def templates(self) -> list[KernelTemplate]:

@@ -172,4 +172,6 @@ def unexpected(text: str, offset: int) -> str:
         return "unterminated string."
     if text[offset] == "#":
         return "only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."
+    if text.startswith("```", offset):
+        return "this is a fence of Markdown; keep only the text between the fences."
     return f"unexpected character {text[offset]!r}."

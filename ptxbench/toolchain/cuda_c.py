@@ -23,6 +23,7 @@ from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, stand_ins
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.host_code import SourceText
 from ptxbench.toolchain.kernel_templates import templates_in
+from ptxbench.toolchain.markdown import ADVICE, fence_line
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import include_folders
 from ptxbench.toolchain.user_files import UserFile, user_files
@@ -64,6 +65,8 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     if answer.status not in (SUCCESS, COMPILATION):
         raise refusal(job, answer)
     if answer.status != SUCCESS:
+        if line := fence_line(source.decode("utf-8", "replace")):
+            raise CompileError(f"{path.name}:{line}: {ADVICE}.")
         has_host_code = any(text.left_out for text in texts.values())
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
     description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"

@@ -204,6 +204,13 @@ CUB = (
 )  # fmt: skip
 """What kernels use of <cub/cub.cuh>, which NVRTC refuses as a whole."""
 
+HOST_CUB = (
+    "adjacent_difference", "batched_topk", "copy", "find", "for", "histogram", "memcpy", "merge", "merge_sort",
+    "partition", "radix_sort", "reduce", "run_length_encode", "scan", "segmented_radix_sort", "segmented_reduce",
+    "segmented_scan", "segmented_sort", "select", "spmv", "topk", "transform",
+)  # fmt: skip
+"""CUB's algorithms that host code calls, <cub/device/device_NAME.cuh>, which NVRTC refuses."""
+
 PRELUDE = "ptxbench_prelude.h"
 """The header with what nvcc includes at the start of every file. The name is ptxbench's own."""
 
@@ -250,6 +257,7 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     texts["cufft.h"] += CUFFT_TYPES
     texts["cufftXt.h"] = "#include <cufft.h>"
     texts |= {f"thrust/{name}.h": "#include <ptxbench_thrust.h>" for name in HOST_THRUST}
+    texts |= {f"cub/device/device_{name}.cuh": "namespace cub {}" for name in HOST_CUB}
     texts |= torch_headers.table(sources, half=half, heavy=heavy)
     texts["cuda.h"] = CUDA_H
     texts["cub/cub.cuh"] = "\n".join(f"#include <cub/{name}.cuh>" for name in CUB)

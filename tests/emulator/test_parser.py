@@ -277,6 +277,7 @@ MALFORMED = [
     (HEADER + "#define X 1\n",
      "line 4: only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."),
     (HEADER + "/* never closed", "line 4: unterminated comment."),
+    ("```ptx\n" + HEADER + "```", "line 1: this is a fence of Markdown; keep only the text between the fences."),
     (HEADER + '.pragma "never closed;', "line 4: unterminated string."),
     (HEADER + ".global .texref t;", "line 4: textures and surfaces ('.texref') are not supported."),
     (HEADER + ".global .b8 é;", "line 4: unexpected character 'é'."),

@@ -49,6 +49,7 @@ LEFT_OUT = [
     ("template <class T> struct S { T a; };\ntemplate <> struct S<int> {\n    int operator()() { return 1; }\n};", "3"),
     ("#include <pthread.h>\nstruct S {\n    FILE* f;\n    pthread_t id;\n};\nvoid f(S*);\nS* g() { return 0; }", "2-7"),
     ("#include <mpi.h>\nvoid f(MPI_Status* s, int n);\nvoid g(const MPI_Comm* c, int n);", "2-3"),
+    ("#include <cub/device/device_scan.cuh>\nvoid f(int* a) { cub::DeviceScan::Sum(a); }", "2"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
 
@@ -127,6 +128,23 @@ STAYS = [
 def test_code_that_could_change_a_kernel_stays_and_is_an_error(compiled, without_nvcc, text, message):
     with pytest.raises(CompileError, match=message):
         compiled(text + KERNEL)
+
+
+FENCED = [
+    ("Here is it:\n\n```cuda{kernel}```\n",                                             3),
+    ("{kernel}```\n\nIt's fast.",                                                        3),
+    ("/* as in\n```\n*/\nint f() {{ return g; }}\n#include <vector>\n\n  ```{kernel}",  7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line"), FENCED)
+def test_a_fence_of_markdown_is_named(compiled, without_nvcc, text, line):
+    with pytest.raises(CompileError, match=rf"^k\.cu:{line}: this is a fence of Markdown; keep only the text between"):
+        compiled(text.format(kernel=KERNEL))
+
+
+def test_a_fence_in_a_comment_is_none(compiled):
+    assert ".entry k(" in compiled(f"/*\n```\n*/ int main() {{}}{KERNEL}").ptx
 
 
 def test_a_part_whose_brackets_depend_on_macros_stays():
