@@ -184,7 +184,8 @@ def nvrtc_version(library: Path) -> str:
 def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     """NVRTC's last answer, and the texts that it read: of the source ("") and of the user's files, by name."""
     files = unambiguous(job.files or [])
-    contents = {"": job.source, **{file.name: file.content for file in files}}
+    aliases = second_names(files)
+    contents = {"": job.source, **{file.name: file.content for file in files if file.name not in aliases}}
     decoded = {name: content.decode("utf-8", "surrogateescape") for name, content in contents.items()}
     macros = host_code.device_macros([*decoded.values()])
     texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
@@ -197,7 +198,7 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     # of some, such as one with a std::pair of a std::vector. Then they are needed only if kernels use them too.
     for heavy in (False, True) if names_of_std else (False,):
         table = stand_ins.table([*decoded.values()], heavy=heavy)
-        table = {name: text for name, text in table.items() if name not in user_names}
+        table = {name: text for name, text in table.items() if name not in user_names} | aliases
         for _ in range(ROUNDS):
             answer = plain.by_nvrtc(*encoded(texts, table), extra, apart=heavy)
             errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
@@ -222,10 +223,22 @@ def encoded(texts: Mapping[str, SourceText], table: Mapping[str, bytes]) -> tupl
     return content.pop(""), {**table, **content}
 
 
+def second_names(files: Sequence[UserFile]) -> dict[str, bytes]:
+    """The text for each name of a file but the first. NVRTC does not know that two names are one file, which may have
+    #pragma once."""
+    first: dict[Path, str] = {}
+    return {
+        file.name: f'#include "{name}"\n'.encode()
+        for file in files
+        if (name := first.setdefault(file.path.resolve(), file.name)) != file.name
+    }
+
+
 def unambiguous(files: Sequence[UserFile]) -> list[UserFile]:
-    """The files whose name means one file."""
-    names = [file.name for file in files]
-    return [file for file in files if names.count(file.name) == 1]
+    """The files whose name means one file, each once."""
+    one = {(file.name, file.path.resolve()): file for file in files}
+    names = [name for name, _ in one]
+    return [file for (name, _), file in one.items() if names.count(name) == 1]
 
 
 def left_out(texts: Mapping[str, SourceText]) -> str:

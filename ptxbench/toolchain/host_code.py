@@ -32,7 +32,10 @@ BEFORE_BRACKETS = {
 HOST = re.compile(r"is considered a host (?:function|variable)|explicitly marked as a __host__|inferred to be __host__")
 HOST_CODE = "host code, which NVRTC cannot compile"
 ERROR = re.compile(r"(?P<file>.*)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (?P<text>.*)")
-NAMES_NOTHING = re.compile(r"identifier \"(\w+)\" is undefined|(\w+) is not a template")
+NAMES_NOTHING = re.compile(
+    r"identifier \"(\w+)\" is undefined|(\w+) is not a template|\"(\w+)\" is not a class or function template name"
+    r"|(?:namespace|class) \".*\" has no member \"(\w+)\"|no instance of (?:overloaded )?function \"(\w+)\""
+)
 HOST_WORDS = re.compile(
     r"(?:cannot|could not) open source file|#error directive|host code, (?:which|and)"
     r"|namespace \"(?:std|thrust|cub|at|c10|torch|pybind11)(?:::\w+)*\" has no member"
@@ -76,14 +79,15 @@ def shortened(log: str) -> str:
     return re.sub(rf"(\): error: )[^\n]*(?:{HOST.pattern})[^\n]*", rf"\1{HOST_CODE}", log)
 
 
+def names_nothing(error: CompilerError) -> str | None:
+    """The name that does not exist, if the error is about one."""
+    unknown = NAMES_NOTHING.match(error.text)
+    return unknown[unknown.lastindex or 0] if unknown else None
+
+
 def due_to_host(error: CompilerError, names_left_out: Collection[str]) -> bool:
     """Whether an error is due to the lack of the host's libraries, or of `names_left_out`."""
-    unknown = NAMES_NOTHING.match(error.text)
-    return bool(
-        (unknown and (unknown[1] or unknown[2]) in names_left_out)
-        or HOST_WORDS.search(error.text)
-        or FOLLOWING.match(error.text)
-    )
+    return bool(names_nothing(error) in names_left_out or HOST_WORDS.search(error.text) or FOLLOWING.match(error.text))
 
 
 def errors(log: str) -> list[CompilerError]:
@@ -292,7 +296,7 @@ class SourceText:
         """Whether it may change what others mean, so that it must stay: a specialisation, an assertion; or whether its
         end is not known, because the number of its brackets depends on the preprocessor."""
         words = self.words[declaration.first : declaration.last + 1]
-        if any(word in OPENING and declaration.first + at not in self.closing for at, word in enumerate(words)):
+        if not self.balanced(declaration):
             return True
         if words[0] == "static_assert" or words[:3] == ["template", "<", ">"]:
             return True
@@ -301,6 +305,11 @@ class SourceText:
         head = words[: words.index("{")] if "{" in words else words
         at = next(index for index, word in enumerate(head) if word in CLASSES and head[index - 1] not in ("<", ","))
         return "<" in head[at : head.index(":", at) if ":" in head[at:] else None]
+
+    def balanced(self, declaration: Declaration) -> bool:
+        """Whether each of its brackets is closed."""
+        places = range(declaration.first, declaration.last + 1)
+        return all(at in self.closing for at in places if self.words[at] in OPENING)
 
     def path_to(self, error: CompilerError) -> list[Declaration]:
         """The declarations that contain the location of an error, the outermost first."""
@@ -360,9 +369,22 @@ class SourceText:
         for declaration in (inner, outer):
             if declaration.of_class and (declaration.kind != "function" or self.special(declaration)):
                 continue
-            if not self.of_device(declaration) and not self.fixed(declaration):
+            if self.of_device(declaration):
+                continue
+            of_left_out = first is not None and self.specialises(declaration, names_nothing(first))
+            if of_left_out or not self.fixed(declaration):
                 return self.blank(declaration)
         return None
+
+    def specialises(self, declaration: Declaration, name: str | None) -> bool:
+        """Whether it is a specialisation of the function `name`, a template for the host that was left out."""
+        words = self.words[declaration.first : declaration.last + 1]
+        return (
+            declaration.kind == "function"
+            and words[:3] == ["template", "<", ">"]
+            and name in words[: words.index("(")]
+            and self.balanced(declaration)
+        )
 
     def special(self, member: Declaration) -> bool:
         """Whether the class would differ without this member function: in its layout, or in how it is copied."""

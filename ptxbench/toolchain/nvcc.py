@@ -31,6 +31,11 @@ MARKED = re.compile(
 )
 
 
+ENTRY = re.compile(r"^\.(?:visible|weak) \.entry (\w+)", re.M)
+SUBSTITUTION = re.compile(r"S[0-9A-Z]*_")
+"""In a mangled name, a number in place of a type that was named before."""
+
+
 def host_compiler() -> str | None:
     """The host compiler that nvcc will use, or None."""
     usual = "cl" if sys.platform == "win32" else "g++"
@@ -85,5 +90,13 @@ def compiled(
         if ran.returncode or not output.is_file():
             return None, log, []
         ptx = output.read_text(errors="replace")
-    names = [match["name"] for match in MARKED.finditer(ptx) if match["name"]]
-    return MARKED.sub("", ptx), log, names
+    marked = [match["name"] for match in MARKED.finditer(ptx) if match["name"]]
+    ptx = MARKED.sub("", ptx)
+    return ptx, log, [name_in(ptx, name) for name in marked]
+
+
+def name_in(ptx: str, marked: str) -> str:
+    """The name of a kernel in the PTX, from its name in the marker's. They differ in the numbers of substitutions,
+    which count what was named before."""
+    form = SUBSTITUTION.sub("S_", marked)
+    return next((name for name in ENTRY.findall(ptx) if SUBSTITUTION.sub("S_", name) == form), marked)

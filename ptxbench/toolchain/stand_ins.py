@@ -104,10 +104,32 @@ class random_device;
 """
 """Types of the headers HOST_CPP: enough to read the declarations of host functions."""
 
+INTEGERS = {
+    "int8_t": "signed char", "int16_t": "short", "int32_t": "int", "int64_t": "long long",
+    "uint8_t": "unsigned char", "uint16_t": "unsigned short", "uint32_t": "unsigned", "uint64_t": "unsigned long long",
+}  # fmt: skip
+"""Types of <cstdint>, as libcu++ has them for NVRTC. Headers of the host's C++ library include it."""
+TYPES_HEADER = "\n".join(
+    [
+        *(f"typedef {spelling} {name};" for name, spelling in INTEGERS.items()),
+        f"namespace std {{ {' '.join(f'using ::{name};' for name in INTEGERS)}{TYPES}}}",
+    ]
+)
+
 STD_NAME = re.compile(r"\bstd\s*::\s*(\w+)|\busing\s+(?:namespace\s+)?std\b")
-OF_LIGHT = {"size_t", "ptrdiff_t", "nullptr_t", "byte", "move", "forward", "initializer_list", "printf", "memcpy"} | {
-    f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)
-}
+OF_LIGHT = {
+    "size_t",
+    "ptrdiff_t",
+    "nullptr_t",
+    "byte",
+    "move",
+    "forward",
+    "initializer_list",
+    "printf",
+    "memcpy",
+} | INTEGERS.keys()
+FEW = "\n".join(f"using cuda::std::{name};" for name in ("byte", "nullptr_t", "ptrdiff_t", "size_t", *INTEGERS))
+"""These names alone, without those for which NVRTC can die of host code (`cuda_c.without_host_code`)."""
 OF_HOST = {*re.findall(r"(?:class|struct|using) (\w+)", TYPES)} | {
     "abort", "atof", "atoi", "cerr", "chrono", "cin", "clog", "cout", "default_random_engine", "domain_error", "endl",
     "exit", "fclose", "filesystem", "fixed", "flush", "fopen", "fprintf", "free", "function", "getenv", "getline",
@@ -120,26 +142,26 @@ OF_HOST = {*re.findall(r"(?:class|struct|using) (\w+)", TYPES)} | {
 """Names of std that light headers have, and that only host code can use. All others need the heavy headers."""
 
 HOST_CPP = (
-    "any", "atomic", "bitset", "charconv", "chrono", "condition_variable", "deque", "exception", "execution", "filesystem",
-    "format", "forward_list", "fstream", "future", "iomanip", "ios", "iosfwd", "iostream", "istream", "list", "locale",
-    "map", "memory", "mutex", "new", "ostream", "queue", "random", "ranges", "regex", "set", "shared_mutex", "sstream",
-    "stack", "stdexcept", "string", "string_view", "system_error", "thread", "typeindex", "typeinfo", "unordered_map",
-    "unordered_set", "valarray", "vector",
+    "any", "atomic", "bitset", "charconv", "chrono", "condition_variable", "deque", "exception", "execution",
+    "filesystem", "format", "forward_list", "fstream", "future", "iomanip", "ios", "iosfwd", "iostream", "istream",
+    "list", "locale", "map", "memory", "mutex", "new", "ostream", "queue", "random", "ranges", "regex", "set",
+    "shared_mutex", "sstream", "stack", "stdexcept", "string", "string_view", "system_error", "thread", "typeindex",
+    "typeinfo", "unordered_map", "unordered_set", "valarray", "vector",
 )  # fmt: skip
 """C++'s headers for host code."""
 
 HOST_C = (
     "cctype", "cerrno", "clocale", "csignal", "cstdarg", "ctype.h", "errno.h", "fcntl.h", "getopt.h", "libgen.h",
-    "locale.h", "pthread.h", "signal.h", "stdarg.h", "stdbool.h", "strings.h", "sys/mman.h", "sys/stat.h", "sys/time.h",
-    "unistd.h",
+    "locale.h", "pthread.h", "signal.h", "stdarg.h", "stdbool.h", "strings.h", "sys/mman.h", "sys/stat.h",
+    "sys/time.h", "unistd.h",
 )  # fmt: skip
 
 HOST_CUDA = (
     "cublas.h", "cublasLt.h", "cublas_v2.h", "cudaProfiler.h", "cudaTypedefs.h", "cuda_profiler_api.h", "cudnn.h",
-    "cudnn_frontend.h", "cufft.h", "cufftXt.h", "curand.h", "cusolverDn.h", "cusparse.h", "helper_cuda.h", "helper_functions.h", "helper_image.h",
-    "helper_string.h", "helper_timer.h", "mpi.h", "nccl.h", "nvToolsExt.h", "nvToolsExtCuda.h",
-    "nvToolsExtCudaRt.h", "nvml.h", "nvtx3/nvToolsExt.h", "nvtx3/nvToolsExtCuda.h", "nvtx3/nvToolsExtCudaRt.h",
-    "nvtx3/nvtx3.hpp", "omp.h",
+    "cudnn_frontend.h", "cufft.h", "cufftXt.h", "curand.h", "cusolverDn.h", "cusparse.h", "helper_cuda.h",
+    "helper_functions.h", "helper_image.h", "helper_string.h", "helper_timer.h", "mpi.h", "nccl.h", "nvToolsExt.h",
+    "nvToolsExtCuda.h", "nvToolsExtCudaRt.h", "nvml.h", "nvtx3/nvToolsExt.h", "nvtx3/nvToolsExtCuda.h",
+    "nvtx3/nvToolsExtCudaRt.h", "nvtx3/nvtx3.hpp", "omp.h",
 )  # fmt: skip
 """Libraries that host code calls, and headers of NVIDIA's samples."""
 
@@ -214,6 +236,9 @@ HOST_CUB = (
 PRELUDE = "ptxbench_prelude.h"
 """The header with what nvcc includes at the start of every file. The name is ptxbench's own."""
 
+GNU = "#define __asm__ asm\n#define __asm asm"
+"""Words of GNU C++ that nvcc knows and NVRTC does not."""
+
 MATH_NAMES = re.compile(
     r"\bstd::(?:f?abs|sqrt|cbrt|hypot|pow|exp\w{0,2}|log\w{0,3}|a?(?:sin|cos|tan)h?|atan2|floor|ceil|trunc|l?l?r(?:ound|int)|"
     r"nearbyint|fma|f?(?:min|max)|fmod|fdim|erfc?|[tl]gamma|copysign|isnan|isinf|isfinite|signbit|ldexp|frexp|remainder)"
@@ -235,8 +260,10 @@ def names_of_std(texts: Iterable[str]) -> set[str]:
 def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     """The text of each header, by the name that an #include has, for a source and the user's files of these texts.
     `heavy`: whether the heavy headers have a content."""
-    types = once(f"namespace std {{{TYPES}}}")
-    texts = {name: f"#include <cuda/std/{name}>\n{STD}" for name in LIGHT}
+    few = f"#include <cuda/std/cstddef>\n#include <cuda/std/cstdint>\nnamespace std {{\n{FEW}\n}}\n"
+    texts = {name: f"#include <cuda/std/{name}>\n{STD if heavy else few}" for name in LIGHT}
+    if not heavy:
+        texts["initializer_list"] += "namespace std { using cuda::std::initializer_list; }"
     texts |= {name: f"#include <cuda/std/{name}>\n{STD}" if heavy else "" for name in HEAVY}
     texts |= {c: f"#include <{cpp}>" for c, cpp in C_OF_CPP.items()}
     texts["sys/types.h"] = "#include <stdlib.h>"
@@ -247,6 +274,7 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
         using = " ".join(f"using ::{function};" for function in functions)
         texts[f"c{c}"] = f"#include <{c}.h>\nnamespace std {{ {using} }}"
     texts["stdlib.h"] += f"\n{SYSTEM_TYPES}"
+    texts["time.h"] += "\n#define CLOCKS_PER_SEC ((clock_t)1000000)"
     texts |= dict.fromkeys(("assert.h", "cassert"), ASSERT)
     texts |= dict.fromkeys(HOST_CPP, "#include <ptxbench_types.h>")
     texts |= dict.fromkeys((*HOST_C, *HOST_CUDA, "thrust/detail/complex/stream.h"), "")
@@ -264,12 +292,12 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     always = ["cuda_runtime.h", "math.h", "stdlib.h"]
     if any(MATH_NAMES.search(text) for text in sources):
         always.append("cmath")
-    texts[PRELUDE] = "\n".join([*(f"#include <{name}>" for name in always), "namespace std {}"])
+    texts[PRELUDE] = "\n".join([*(f"#include <{name}>" for name in always), "namespace std {}", GNU])
     headers = {name: once(text) for name, text in texts.items()}
     # <assert.h> may be included again with another NDEBUG.
     headers |= {name: texts[name] for name in ("assert.h", "cassert")}
     headers |= {
-        "ptxbench_types.h": types,
+        "ptxbench_types.h": once(TYPES_HEADER),
         "ptxbench_thrust.h": once(THRUST_TYPES),
     }
     return {name: text.encode() for name, text in headers.items()}

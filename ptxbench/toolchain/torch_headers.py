@@ -15,9 +15,14 @@ MAIN = "ptxbench_torch.h"
 """The header with the stand-in. The name is ptxbench's own."""
 
 TEXT = """
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <ptxbench_types.h>
 #define C10_HOST __host__

@@ -49,6 +49,14 @@ LEFT_OUT = [
     ("template <class T> struct S { T a; };\ntemplate <> struct S<int> {\n    int operator()() { return 1; }\n};", "3"),
     ("#include <pthread.h>\nstruct S {\n    FILE* f;\n    pthread_t id;\n};\nvoid f(S*);\nS* g() { return 0; }", "2-7"),
     ("#include <mpi.h>\nvoid f(MPI_Status* s, int n);\nvoid g(const MPI_Comm* c, int n);", "2-3"),
+    ("#include <vector>\ntemplate <class T> void f(std::vector<T> a) {}\ntemplate void f(std::vector<int> a);", "2-3"),
+    ("#include <thrust/tuple.h>\n#include <cstddef>\n#include <vector>\nstd::tuple<std::vector<int>> f() { return {}; }"
+     "\n__device__ std::size_t n;", "4"),
+    ("template <class T> const char* f();\ntemplate <> const char* f<int>() { return 0; }",  "1-2"),
+    ("template <class T> T f(T a) { return puts(a); }\ntemplate <>\ninline int f(int a) { return a; }", "1-3"),
+    ("#include <string>\ntemplate <class T> struct S { std::string f(); };\n"
+     "template <> std::string S<int>::f() { return 0; }",                              "2-3"),
+    ("namespace a { void f() { puts(\"\"); } }\nusing a::f;",                           "1-2"),
     ("#include <cub/device/device_scan.cuh>\nvoid f(int* a) { cub::DeviceScan::Sum(a); }", "2"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
@@ -207,6 +215,31 @@ def test_the_stand_ins_have_the_values_of_the_host_compiler(compiled):
     assert len(stored[0][1]) >= 13
 
 
+def test_a_file_with_two_names_is_included_once(compiled, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one.h").write_text("#pragma once\n__device__ int one() { return 1; }\n")
+    (tmp_path / "a" / "two.h").write_text('#include "one.h"\n#include "../a/one.h"\n')
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "three.h").write_text('#include "../a/one.h"\n#include "../a/two.h"\n')
+    includes = "".join(f'#include "{name}"\n' for name in ("a/two.h", "a/one.h", "b/three.h"))
+    output = compiled(f"{includes}int main() {{}}{KERNEL}")
+    assert output.how.endswith("(line 4)")
+
+
+# what nvcc knows, by its host compiler: an #include, an expression of a kernel
+KNOWN = [
+    ("iostream",  "uint32_t(2) + std::int64_t(3)"),
+    ("ctime",     "clock() / CLOCKS_PER_SEC"),
+    ("vector",    '[] { __asm__ __volatile__("membar.gl;"); return 1; }()'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "expression"), KNOWN)
+def test_what_only_the_host_compiler_brings_is_known(compiled, without_nvcc, header, expression):
+    output = compiled(f"#include <{header}>\n__global__ void k(float* x) {{ x[0] = {expression}; }}\n")
+    assert ".entry _Z1kPf(" in output.ptx
+
+
 def test_types_of_the_host_that_nvcc_always_has_are_known(compiled):
     text = "typedef unsigned int uint;\n__global__ void k(uint* x, ushort* y, ulong z, u_char c) {}\n"
     assert re.findall(r"\.param \.(\w+)", compiled(text).ptx) == ["u64", "u64", "u64", "u8"]
@@ -215,11 +248,11 @@ def test_types_of_the_host_that_nvcc_always_has_are_known(compiled):
 def test_an_instantiation_by_nvcc_is_found_by_its_expression(compiled):
     text = (
         "#include <cstdio>\nvoid f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n#endif\n"
-        "namespace a { template <class T, int N> __global__ void k(T* x) { x[0] = N; } }\n"
+        "namespace a { template <class T, int N> __global__ void k(T* x, const int4* y, int4* z) { *x = N; } }\n"
     )
     output = compiled(text, "--name-expression=a::k<float, 4 - 1>")
     assert output.how.startswith("nvcc ")
-    assert output.instantiated == "_ZN1a1kIfLi3EEEvPT_"
+    assert output.instantiated == "_ZN1a1kIfLi3EEEvPT_PK4int4PS3_"
     assert "ptxbench" not in output.ptx
 
 
