@@ -57,6 +57,7 @@ FOUND = [
     ("mad.wide.u32 %at, %a, 4, %x; st.global.f32 [%at], %f;",                         ["input-written"]),
     ("selp.b64 %at, %x, %y, %p; st.global.f32 [%at], %f;",                            []),    # may be the output
     ("ld.global.u64 %at, [%x]; st.global.f32 [%at], %f;",                             []),    # loaded: from anywhere
+    ("fence.proxy.async.shared::cta; st.global.f32 [%x], %f;",                        ["input-written"]),
     # state that outlives a launch
     ("st.global.u32 [store], %a;",                                                    ["writable-module-state"]),
     ("mov.u64 %at, store; atom.global.add.u32 %a, [%at], 1;",                         ["writable-module-state"]),
