@@ -46,14 +46,12 @@ def low_bits(instruction: Instruction, sources: Sequence[int | None]) -> LowBits
     """Of an instruction that computes. `sources`: the values of its operands after the first, as far as they are
     constant."""
     root, *modifiers = instruction.opcode.split(".")
-    if not instruction.operands or isinstance(instruction.operands[0], Vector):
-        return MOVED
-    if not modifiers or not modifiers[-1].startswith(INTEGERS):
+    of_integers = all(word.startswith(INTEGERS) for word in modifiers[-2 if root == "cvt" else -1 :])
+    if not modifiers or not of_integers or any(isinstance(operand, Vector) for operand in instruction.operands):
         return MOVED
     numbers = [number for number in sources if number is not None]
     if root == "and" and numbers and min(numbers) >= 0:
         return LowBits(mask=min(numbers))
     if root == "shr":
         return LowBits(min(numbers[-1], KNOWN_BITS)) if numbers else MOVED
-    converts_float = root == "cvt" and not modifiers[-2:][0].startswith(INTEGERS)
-    return MOVED if root not in KEEPING or converts_float or {"hi", "sat"}.intersection(modifiers) else KEPT
+    return KEPT if root in KEEPING and not {"hi", "sat"}.intersection(modifiers) else MOVED

@@ -18,15 +18,12 @@ from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Module
 from ptxbench.errors import CompileError, PtxSyntaxError
 from ptxbench.execution import ExecProgram
-from ptxbench.toolchain import locate, nvrtc, origins, ptxas, trial
+from ptxbench.toolchain import locate, nvrtc, ptxas, trial
 from ptxbench.toolchain.register_counts import COMMENT_OR_STRING
 
 MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
 """The most bytes of variables: per CTA, where ptxas then applies its own limit; per thread, as on any GPU; per module,
 which is written again for each of some hundred launches."""
-
-RENAMES_LINES = re.compile(rb"(#|%:)\W*(line\b|\d)")
-"""A directive that gives the following lines another number and the name of another file."""
 
 
 @dataclass
@@ -73,17 +70,6 @@ class CandidateText:
     def locations(self) -> Locations:
         """Maps each line of the PTX to a line of the file."""
         return Locations(self.content, ExecProgram(self.path, self.language, self.arch, self.ptx))
-
-    @property
-    def inline_assembly(self) -> int | None:
-        """The line of the PTX with the first inline PTX of the CUDA C itself, not of a header; None if there is none.
-        With a #line it may be of a header."""
-        if self.language == "ptx" or "// begin inline asm" not in self.ptx:
-            return None
-        rows = self.ptx.splitlines()
-        if RENAMES_LINES.search(self.content):
-            return next(number + 1 for number, row in enumerate(rows, 1) if "// begin inline asm" in row)
-        return origins.inline_assembly(rows, self.path.name)
 
     def compile_errors(self, message: str) -> Iterator[Finding]:
         """NVRTC's first errors, one finding each."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from ptxbench.check.findings import Finding, finding
 from ptxbench.containment import HEADERS, LANDLOCK, mode
 from ptxbench.toolchain import headers, locate, stand_ins
+from ptxbench.toolchain.cpp_tokens import tokens
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.register_counts import MOST_REGISTERS, too_many_registers
 
@@ -86,8 +87,7 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
         yield finding(STAGE, "not-ascii", not_text(0), line, column, "Remove the byte.")
         return
     text = content.decode("utf-8", "replace")
-    # A backslash at the end of a line joins the next one; NVRTC allows blanks after it.
-    joined = re.sub(r"(?:\\|\?\?/)[ \t\f\v\r]*\n", "", text)
+    joined = with_joined_lines(text)
     folders = locate.headers()
     for match in INCLUDE.finditer(joined):
         wanted = included_name(match["rest"])
@@ -104,6 +104,32 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
         at, message = wrong
         yield finding(STAGE, "bad-include", f"{message}, which is not allowed on a system without Landlock.",
                       line_of(text, joined, at))  # fmt: skip
+
+
+def with_joined_lines(text: str) -> str:
+    """The text without a backslash at the end of a line, which joins the next one; NVRTC allows blanks after it."""
+    return re.sub(r"(?:\\|\?\?/)[ \t\f\v\r]*\n", "", text)
+
+
+ASSEMBLY = re.compile(r"\b(?:asm|__asm|__asm__)\b")
+JOINS = re.compile(r"##|%:|\?\?=")
+"""What joins tokens, such as `a` and `sm`, and other spellings of it."""
+
+
+def inline_assembly(content: bytes) -> int | None:
+    """The first line of a text in CUDA C that has inline PTX, or that may make the word for it by joining tokens."""
+    text = content.decode("utf-8", "replace")
+    joined = with_joined_lines(text)
+    if not ASSEMBLY.search(joined) and not JOINS.search(joined):
+        return None
+    for token in tokens(joined):
+        if token.kind == "word" and ASSEMBLY.fullmatch(token.text):
+            return line_of(text, joined, token.start)
+        if JOINS.match(joined, token.start) or (
+            token.kind == "directive" and (ASSEMBLY.search(token.text) or JOINS.search(token.text))
+        ):
+            return line_of(text, joined, token.start)
+    return None
 
 
 def unlisted(joined: str, folders: tuple[Path, ...]) -> tuple[int, str] | None:

@@ -44,6 +44,7 @@ from ptxbench.check.old_values import unordered_load, with_ctas
 from ptxbench.check.polls import announces, reads_exchanged
 from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
+from ptxbench.check.source import inline_assembly
 from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import Source
 from ptxbench.errors import (
@@ -181,8 +182,10 @@ class Checker:
             for complaint in self.launcher.complaints
             if complaint.code not in OF_THE_PAIR or complaint.code not in self.suite.lint_codes
         ]
-        if (line := self.text.inline_assembly) is not None:
-            findings.append(self.text.locations.at("lint", "inline-asm", "the CUDA C has inline PTX.", line))
+        is_inline = self.text.language == "cuda" and "// begin inline asm" in self.text.ptx
+        if is_inline and (line := inline_assembly(self.text.content)) is not None:
+            column = self.text.locations.column(line)
+            findings.append(finding("lint", "inline-asm", "the CUDA C has inline PTX.", line, column))
         once = list(dict.fromkeys(findings))
         return StageOutcome("nothing found" if not once else f"{len(once)} found", once)
 

@@ -46,18 +46,6 @@ def places(ptx: Sequence[str], name: str) -> dict[int, tuple[str, int]]:
     return result
 
 
-def inline_assembly(ptx: Sequence[str], name: str) -> int | None:
-    """The first line of inline PTX that the file `name` has itself, not a header; None if there is none."""
-    files = {match["number"]: match["name"] for row in ptx if (match := FILE.match(row))}
-    file = name
-    for number, row in enumerate(ptx, 1):
-        if match := LOC.match(row):
-            file = re.split(r"[/\\]", files.get(match["at"].split()[0], name))[-1]
-        elif row.strip() == "// begin inline asm" and file == name:
-            return number + 1
-    return None
-
-
 def nesting_change(row: str) -> int:
     """How many blocks a line of PTX opens, minus those that it closes."""
     code = row.split("//")[0]

@@ -11,7 +11,7 @@ from ptxbench import discovery
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.comparison import heavier, slower
 from ptxbench.check.launching import LaunchOptions, launch
-from ptxbench.check.reading import CandidateText
+from ptxbench.check.source import inline_assembly
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, fails_with, unlike, varied
@@ -60,13 +60,21 @@ def test_inline_ptx_in_cuda_c_is_reported():
     assert warning.line == 10
 
 
-@pytest.mark.parametrize("renamed", [b"", b'#line 1 "cuda_fp16.hpp"\n'])
-def test_inline_ptx_of_a_header_is_not_reported(renamed):
-    rounded = changed(HONEST_CU, "fmaf(s,", "fmaf(__half2float(__float2half(s)),")
-    half = b"#include <cuda_fp16.h>\n" + renamed + rounded.encode()
-    text = CandidateText(HOSTILE / "honest.cu", half, "sm_90")
-    assert "// begin inline asm" in text.ptx
-    assert (text.inline_assembly is not None) == bool(renamed)  # the text could claim to be a header
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("#include <cuda_fp16.h>\n", None),  # whose functions have inline PTX
+        ('// asm\n/* asm */ const char* name = "asm";', None),
+        ('void f() {\n    asm volatile("ret;"); }', 2),
+        ('void f() { __asm__("ret;"); }', 1),
+        ("\n#define PTX asm\n", 2),
+        ("#define PTX as\\\nm\n", 1),
+        ("#define PTX a##sm\n", 1),
+        ("%:define PTX a%:%:sm\n", 1),
+    ],
+)
+def test_only_inline_ptx_of_the_text_itself_counts(text, line):
+    assert inline_assembly(text.encode()) == line
 
 
 def test_a_fault_in_cuda_c_has_its_line_and_the_name_of_the_pairs_argument():
