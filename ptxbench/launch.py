@@ -104,6 +104,7 @@ class Launch:
             "names": list(arguments),
             "dynamic_shared_bytes": self.shared_bytes,
             "cluster": self.cluster_xyz,
+            "cooperative": self.cooperative,
         }
 
     def steps(self, arguments: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -43,7 +43,7 @@ class EmulatorBackend:
         return Device(EMULATOR, f"emulator-{self.arch}", self.arch)
 
     def require(self, build: Build, launch: Launch) -> None:
-        """See base.Backend. Raises LaunchUnavailable for launches that the emulator does not support yet."""
+        """See base.Backend. Raises LaunchUnavailable for launches that the emulator cannot make."""
         if lacks := build.gpu_only or unsupported(launch, build.arch):
             raise LaunchUnavailable(f"{build.source.name}: {lacks}")
 
@@ -103,9 +103,7 @@ class EmulatorBackend:
 
 
 def unsupported(launch: Launch, arch: str) -> str | None:
-    """What the launch needs and the emulator does not support yet; None if it supports all."""
-    if launch.cooperative:
-        return "its launch is cooperative, which the emulator does not support yet. Use a GPU."
+    """What the launch needs and the architecture does not support; None if it supports all."""
     if launch.dependent and architecture.number(arch) < HOPPER:
         return f"its launches are dependent, which need sm_90 or later, not {arch}."
     return None

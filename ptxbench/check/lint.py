@@ -41,6 +41,7 @@ from ptxbench.emulator.syntax import (
     Vector,
     registers,
 )
+from ptxbench.emulator.variables import WORKSPACE_REGISTERS
 from ptxbench.pair import Argument, ArrayArgument, In
 
 FULL_MASK = 0xFFFFFFFF
@@ -306,6 +307,16 @@ HARDWARE = (
 )  # fmt: skip
 
 
+def is_clock(name: str) -> bool:
+    return name.startswith(CLOCKS)
+
+
+def is_hardware(name: str) -> bool:
+    """Whether a predefined register depends on the hardware. The address of the grid's workspace does not: no result
+    may depend on it, as on any address, and it is 0 in a launch that is not cooperative."""
+    return name.startswith(HARDWARE) and name not in WORKSPACE_REGISTERS
+
+
 def parts(operand: Operand) -> Iterator[Operand]:
     """An operand, or its parts."""
     if isinstance(operand, Vector | Group):
@@ -317,12 +328,12 @@ def parts(operand: Operand) -> Iterator[Operand]:
         yield operand
 
 
-def special(code: str, names: tuple[str, ...], words: str) -> Callable[[LintSubject], Iterator[LintFinding]]:
+def special(code: str, applies: Callable[[str], bool], words: str) -> Callable[[LintSubject], Iterator[LintFinding]]:
     """A rule about predefined registers."""
 
     def rule(subject: LintSubject) -> Iterator[LintFinding]:
         for line, name in subject.specials:
-            if name.startswith(names):
+            if applies(name):
                 yield LintFinding(code, line, f"{name} {words}.")
 
     return rule
@@ -338,7 +349,7 @@ def specials(function: Function) -> Iterator[tuple[int, str]]:
 
 def reads_hardware(module: Module) -> bool:
     """Whether the module reads registers that depend on the hardware."""
-    return any(name.startswith(HARDWARE) for function in module.functions.values() for _, name in specials(function))
+    return any(is_hardware(name) for function in module.functions.values() for _, name in specials(function))
 
 
 MASKED = re.compile(r"(shfl\.sync|vote\.sync|match\.(any|all)\.sync|redux\.sync|elect\.sync)\b|bar\.warp\.sync")
@@ -500,8 +511,8 @@ RULES = (
     common_addresses,
     passed_addresses,
     compared_addresses,
-    special("reads-clock", CLOCKS, "is a clock"),
-    special("reads-hardware", HARDWARE, "depends on where the kernel runs"),
+    special("reads-clock", is_clock, "is a clock"),
+    special("reads-hardware", is_hardware, "depends on where the kernel runs"),
     masks,
     dropped_setmaxnreg,
     unchecked_waits,

@@ -11,7 +11,7 @@ from ptxbench.emulator import memory
 from ptxbench.emulator.findings import VERBS, SanitizerFinding, bad_access, coordinates, own_byte
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.messages import OF_CLUSTER, OF_POOL, Fault, LaunchReply, LaunchRequest
-from ptxbench.emulator.parse import parse
+from ptxbench.emulator.parse import parse, parsed
 from ptxbench.emulator.runtime import (
     boxes,
     bulk_checks,
@@ -28,7 +28,7 @@ from ptxbench.emulator.runtime import (
     watch,
 )
 from ptxbench.emulator.types import LANES
-from ptxbench.emulator.variables import function_addresses
+from ptxbench.emulator.variables import function_addresses, reads_workspace
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
 COMPLAINTS = {
@@ -64,6 +64,13 @@ def explain(
     return type(error)(f"{error} Found before: {' '.join(finding.message for finding in findings[:MOST_TOLD])}")
 
 
+def without_workspace(job: LaunchRequest) -> str:
+    """A likely cause of a trap: the kernel reads the address of the grid's workspace, and the launch has none."""
+    if job.cooperative or not reads_workspace(parsed(job.ptx)):
+        return ""
+    return " The launch is not cooperative: then a grid barrier of cooperative groups traps."
+
+
 def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: LaunchRequest) -> errors.KernelError:
     translation, grid, block = answer.translation, job.grid, job.block
     if fault.kind == context.DEADLOCK:
@@ -85,7 +92,7 @@ def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Lau
         return Deadlock(f"line {step.line}: {step.opcode} names barrier {fault.address}; a CTA has 0 to 15.")
     if fault.kind == context.TRAPPED:
         thread_name = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
-        return KernelTrap(f"line {step.line}: {thread_name}: {answer.assertion or 'trap'}.")
+        return KernelTrap(f"line {step.line}: {thread_name}: {answer.assertion or 'trap'}.{without_workspace(job)}")
     if fault.kind in (context.STACK_OVERFLOW, context.NO_FUNCTION):
         thread_name = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
         return MemoryFault(

@@ -99,6 +99,7 @@ def run(
     ctas: CtaOrder = "usual",
     variation: Variation = NO_VARIATION,
     cluster: int | Sequence[int] | None = None,
+    cooperative: bool = True,
     earlier: Mapping[int, NDArray[Any]] | None = None,
     touched: TouchedMemory | None = None,
 ) -> Execution:
@@ -119,7 +120,8 @@ def run(
     module's variables by name as an earlier launch left them, which replace their initialisers; it is updated with
     what this launch leaves. `ctas`: another order of the CTAs; it can affect only a kernel whose CTAs wait for each
     other. `cluster`: CTAs of a cluster, like `grid`, which it must divide; None: what the kernel's
-    .reqnctapercluster says, else a launch without clusters.
+    .reqnctapercluster says, else a launch without clusters. `cooperative`: without it a grid barrier of cooperative
+    groups traps.
     `earlier`: what arrays (by id) held before a launch that may not have ended yet; this one sees the rest after
     griddepcontrol.wait (chain.py). `touched`: gets what it touches of each ZeroArray.
 
@@ -151,6 +153,7 @@ def run(
         placement=placement,
         variation=variation,
         cluster=in_clusters,
+        cooperative=cooperative,
         pending_stores=pending_stores,
         all_threads=threads is not None,
         wants_stored=touched is not None,

@@ -48,6 +48,8 @@ class LaunchRequest:
     variation: Variation = NO_VARIATION
     cluster: tuple[int, int, int] | None = None
     """CTAs of a cluster; None: a launch without clusters."""
+    cooperative: bool = True
+    """Whether the grid has a workspace, in which cooperative groups count the CTAs that have reached a grid barrier."""
     pending_stores: tuple[PendingStore, ...] = ()
     """What an unfinished launch before this one stores."""
     all_threads: bool = False

@@ -202,9 +202,10 @@ def numbered(ops: WarpOps, rank: str, first: conditions.Field, count: conditions
 
 
 def workspace(ops: WarpOps, base: str) -> Value:
-    """The upper or the lower half of the address of the grid's workspace."""
+    """The upper or the lower half of the address of the grid's workspace; 0 in a launch that is not cooperative."""
     e = ops.e
     address = e.add(e.constant(ops.workspace, U64), e.condition(conditions.MODULE_SHIFT, U64))
+    address = e.and_(address, e.condition(conditions.WORKSPACE, U64))
     return e.high_half(address, U32) if base == "envreg1" else e.convert(address, U32)
 
 

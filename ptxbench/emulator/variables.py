@@ -16,7 +16,7 @@ GAP = 4096
 WORKSPACE_BYTES = 256
 WORKSPACE_REGISTERS = ("%envreg1", "%envreg2")
 """The upper and the lower half of the address of the grid's workspace, in which cooperative groups count the CTAs
-that have reached a grid barrier. The driver provides it to cooperative launches, the emulator to every launch."""
+that have reached a grid barrier. The driver provides it to cooperative launches."""
 
 
 def assign_offsets(variables: Iterable[Variable], offset: int = 0) -> tuple[dict[str, int], int]:
@@ -87,19 +87,21 @@ class ProvidedMemory:
         return ProvidedMemory(parameters, workspace, heap, self.end + shift)
 
 
+def reads_workspace(module: Module) -> bool:
+    """Whether a function reads the address of the grid's workspace."""
+    return any(not function.special_names.isdisjoint(WORKSPACE_REGISTERS) for function in module.functions.values())
+
+
 def lay_out_provided(module: Module, function: Function) -> ProvidedMemory:
     """The addresses of the data that a launch of `function` provides."""
     names = {param.name for param in function.params}
     functions = module.functions.values()
-    reads_workspace = any(
-        not device_function.special_names.isdisjoint(WORKSPACE_REGISTERS) for device_function in functions
-    )
     allocates = any(not device_function.symbol_names.isdisjoint(("malloc", "free")) for device_function in functions)
     offset = lay_out_module(module)[1]
     placed: list[tuple[int, int] | None] = []
     for is_used, size in (
         (not names.isdisjoint(function.symbol_names), lay_out_parameters(function)[1]),
-        (reads_workspace, WORKSPACE_BYTES),
+        (reads_workspace(module), WORKSPACE_BYTES),
         (allocates, HEAP_BYTES),
     ):
         placed.append((GLOBAL_BASE + offset, size) if is_used else None)

@@ -66,11 +66,20 @@ def module_shift(placement: int | None) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def conditions(variation: Variation, placement: int | None, arch: str, reserved_inside: int, block: int) -> bytes:
+def conditions(
+    variation: Variation,
+    placement: int | None,
+    arch: str,
+    reserved_inside: int,
+    block: int,
+    *,
+    cooperative: bool = True,
+) -> bytes:
     """The bytes of the variable that runtime/conditions.py lays out; `block`: threads per block."""
     content = bytearray(at.BYTES)
     numbers = {
         at.MODULE_SHIFT: module_shift(placement),
+        at.WORKSPACE: -1 if cooperative else 0,
         **addresses(placement, 0 if reserved_inside else reserved_bytes(arch), bool(reserved_inside)),
         **registers(variation.registers, arch, block),
         **nans(variation.nans),

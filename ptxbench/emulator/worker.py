@@ -144,7 +144,14 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
         marked = kernel.marked & marked | mixed_buffers(request, layout)
     threads_of_block = request.block[0] * request.block[1] * request.block[2]
     native.set_conditions(
-        conditions(request.variation, request.placement, request.arch, layout.reserved_bytes, threads_of_block)
+        conditions(
+            request.variation,
+            request.placement,
+            request.arch,
+            layout.reserved_bytes,
+            threads_of_block,
+            cooperative=request.cooperative,
+        )
     )
     makers = host.makers(request, kernel, base, tag, marked, CtaQueue(units, threads), threads)
     workers: list[HostThread] = []
@@ -153,6 +160,7 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
         began = time.process_time()
         parallel = threads > 1 and (request.all_threads or first.begin())
         if request.pending_stores:  # then there is one worker
+            assert host.arena is not None
             apply = functools.partial(apply_stores, request.pending_stores, np.frombuffer(host.arena, np.uint8))
             first.console.apply_pending_stores = functools.partial(apply, ended=False)
         workers = host.run_together(first, makers[1:] if parallel else ())

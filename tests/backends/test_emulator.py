@@ -22,13 +22,6 @@ def build_for(arch):
     return Build("ptx", "ptx", "scale", arch, Path("scale.ptx"), "", None, BuildReport("", ""))
 
 
-@pytest.mark.parametrize("options", [{"cooperative": True}])
-def test_an_unsupported_launch_is_refused_and_not_run_without_its_features(options):
-    build = build_for("sm_90")
-    with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch .* which the emulator does not support yet"):
-        EmulatorBackend("sm_90").run(build, Launch(4, 32, **options), {}, ())
-
-
 @pytest.mark.parametrize(("arch", "refused"), [("sm_89", True), ("sm_90", False), ("sm_120", False)])
 def test_dependent_launches_need_sm_90(arch, refused):
     build = build_for(arch)

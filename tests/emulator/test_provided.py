@@ -204,6 +204,12 @@ def test_a_grid_meets_at_its_barrier(grid, block):
     assert x.tolist() == ((np.arange(threads) + 6 * (width + 1)) % threads + 3).tolist()
 
 
+def test_without_a_cooperative_launch_the_barrier_traps_and_the_message_says_why():
+    arguments = [np.zeros(64, np.uint32), np.zeros(64, np.uint32), np.uint32(1)]
+    with pytest.raises(KernelTrap, match=r"trap\. The launch is not cooperative: then a grid barrier of cooperative"):
+        emulator.run(cuda(GRID), grid=2, block=32, args=arguments, cooperative=False)
+
+
 def test_a_cooperative_grid_that_cannot_be_resident_at_once_is_refused():
     arguments = [np.zeros(5000, np.uint32), np.zeros(5000, np.uint32), np.uint32(1)]
     with pytest.raises(LaunchError, match=r"all its 5,000 CTAs must be resident at once; the emulator can hold 4,096"):

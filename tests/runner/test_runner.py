@@ -27,7 +27,8 @@ QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
 
 def plan_of(kernels, backend=None, variants=(), sizes=(), **options):
     pair_plans, _ = plan_pairs(kernels, variants=variants, sizes=sizes)
-    return RunPlan(pair_plans, backend or open_backend("emulator"), "sm_90", kernels, **{"settings": QUICK} | options)
+    arch = options.pop("arch", "sm_90")
+    return RunPlan(pair_plans, backend or open_backend("emulator"), arch, kernels, **{"settings": QUICK} | options)
 
 
 def cells(plan):
@@ -175,14 +176,14 @@ def test_a_pair_is_verified_at_every_check_size_and_counted_at_its_own(kernels):
 
 
 def test_a_launch_that_the_emulator_lacks_is_skipped_with_the_reason(kernels):
-    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "block=BLOCK)", "block=BLOCK, cooperative=True)"))
-    (cell,) = cells(plan_of(kernels))
+    text = changed(PAIR, "block=BLOCK)", 'block=BLOCK, chain=Chain(2, "n", dependent=True))')
+    (kernels / "pairs" / "scale.py").write_text(text.replace("import ", "import Chain, ", 1))
+    (cell,) = cells(plan_of(kernels, open_backend("emulator", "sm_80"), arch="sm_80"))
     assert {result.status for result in cell.variants.values()} == {"skipped"}
-    words = "its launch is cooperative, which the emulator does not"
-    assert cell.variants["ptx"].reason == f"scale.ptx: {words} support yet. Use a GPU."
+    words = "its launches are dependent, which need sm_90 or later, not sm_80."
+    assert cell.variants["ptx"].reason == f"scale.ptx: {words}"
     with pytest.raises(UsageError, match=f"'scale' cannot be checked: {words}"):
-        CheckSuite(load(kernels, "scale"), "sm_90", 1)
-    assert cell.launch.cooperative
+        CheckSuite(load(kernels, "scale"), "sm_80", 1)
 
 
 @pytest.mark.parametrize("cluster", ["1", "8"])

@@ -48,10 +48,10 @@ def fields(*shapes: tuple[int, int]) -> list[Field]:
 (
     NAN_F32, NAN_F64, SHARED_ORIGIN, SHARED_BASE, SHARED_APERTURE, LOCAL_ORIGIN, LOCAL_BASE, LOCAL_APERTURE,
     MODULE_SHIFT, APPROXIMATE, MULTIPROCESSORS, FIRST_MULTIPROCESSOR, WARPS, FIRST_WARP, GRID, GRAPH, DRIVER,
-    CLOCK, CLOCK_STEP, TIMER, SHARED_UNIT, MEMORY, REGISTERS, HIGHEST_ELECTED,
+    CLOCK, CLOCK_STEP, TIMER, SHARED_UNIT, MEMORY, REGISTERS, HIGHEST_ELECTED, WORKSPACE,
 ) = FIELDS = fields(
     (32, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (64, LANES),
-    *((64, 1),) * 15,
+    *((64, 1),) * 16,
 )  # fmt: skip
 """The NaN that arithmetic returns, in f32 and f64. For shared memory: the kernel's address of its own first byte, the
 generic address of that byte, and the generic address of address 0; the same for local memory. The shift of the module's
@@ -59,7 +59,8 @@ variables and the parameters from their usual addresses. A seed for results of a
 ones. %nsmid, %smid of the first CTA, %nwarpid, %warpid of the first warp, %gridid, %current_graph_exec, the values of
 %envreg and %pm; the clocks' start, their steps per instruction, and the unit of %total_smem_size. The initial byte of
 shared and local memory, and of registers that may be read before they are written. Whether elect.sync elects the
-highest lane and not the lowest."""
+highest lane and not the lowest. A mask for the address of the grid's workspace: -1, or 0 in a launch that is not
+cooperative."""
 
 BYTES = -(-(FIELDS[-1].offset + 8) // ALIGNMENT) * ALIGNMENT
 DECLARATION = f"@{SYMBOL} = external global [{BYTES} x i8], align {ALIGNMENT}"
