@@ -426,7 +426,7 @@ def counted_of(outcome: ExecOutcome) -> Counted:
 
 def bytes_of(array: NDArray[Any]) -> memoryview:
     """The bytes of an array, for a comparison without a copy."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def with_line(finding: SanitizerFinding) -> str:

@@ -1,5 +1,8 @@
 """Bulk and tensor copies in clusters: to several CTAs, to another one, between CTAs; when they are done; misuses."""
 
+import copy
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -342,8 +345,7 @@ def test_copies_of_the_own_cta_are_the_same_in_a_cluster(number):
     )[number]
     launches = []
     for cluster in (None, 2, 4):
-        copies = [emulator.MapOf(value.array.copy(), value.map) if isinstance(value, emulator.MapOf) else value.copy()
-                 for value in arguments]  # fmt: skip
+        copies: list[Any] = copy.deepcopy(arguments)
         execution = emulator.run(text, grid=4, block=block, cluster=cluster, args=copies, threads=1)
         contents = [
             (argument.array if isinstance(argument, emulator.MapOf) else argument).tobytes() for argument in copies

@@ -125,7 +125,7 @@ class Threads:
 
     def next_warp(self, ready: Array) -> int:
         """The warp that runs: the same as before until all its lanes wait or have exited, then the next by rank."""
-        able = ready.reshape(-1, LANES).any(axis=1)
+        able = np.logical_or.reduce(ready.reshape(-1, LANES), axis=1)
         while not able[self.turn]:
             self.turn = (self.turn + 1) % len(able)
         return self.turn
