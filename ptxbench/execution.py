@@ -28,7 +28,7 @@ from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError, suggestion
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.exit_status import ExitStatus
-from ptxbench.launch_notes import constant_notes, legality_notes, model_notes, type_notes
+from ptxbench.launch_notes import constant_notes, grid_notes, legality_notes, model_notes, type_notes
 from ptxbench.toolchain import Build, legality, parameters, ptxas
 from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates, missing_instantiation
 from ptxbench.toolchain.legality import Legality
@@ -372,6 +372,7 @@ def execute(
             *(program.in_file(note) for note in execution.notes),
             *model_notes(execution.models, program.arch),
             *constant_notes(program.module, function, program.text),
+            *grid_notes(program.module, function),
             *type_notes(bound),
         ),
         (*legality_notes(program.legality), *(program.in_file(note) for note in execution.unchecked)),

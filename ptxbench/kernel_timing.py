@@ -21,6 +21,7 @@ from ptxbench.arrays import bf16, is_float
 from ptxbench.backends.base import Backend
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator import Pointer
+from ptxbench.emulator.variables import reads_workspace
 from ptxbench.errors import PtxbenchError, PtxSyntaxError, SignatureMismatch
 from ptxbench.execution import UNSUPPORTED, ExecOutcome
 from ptxbench.exit_status import ExitStatus
@@ -146,7 +147,13 @@ def as_numbers(argument: Argument, value: Any) -> Any:
 def source_of(outcome: ExecOutcome, variant: str) -> Source:
     """The kernel as a variant, with its own launch."""
     program = outcome.program
-    launch = Launch(outcome.launch.grid, outcome.block, outcome.launch.shared_bytes, outcome.launch.cluster)
+    launch = Launch(
+        outcome.launch.grid,
+        outcome.block,
+        outcome.launch.shared_bytes,
+        outcome.launch.cluster,
+        cooperative=reads_workspace(program.module, outcome.function),
+    )
     return Source(variant, program.language, program.path, outcome.function.name, tuple(program.flags), launch=launch)
 
 

@@ -9,6 +9,7 @@ from ptxbench import kernel_names
 from ptxbench.arguments import BoundArguments
 from ptxbench.emulator.counters import EXACT
 from ptxbench.emulator.syntax import Function, Module, Variable
+from ptxbench.emulator.variables import reads_workspace
 from ptxbench.toolchain.legality import Legality
 
 
@@ -43,6 +44,15 @@ def constant_notes(module: Module, function: Function, text: Sequence[str]) -> I
         yield (
             f"{names} in constant memory hold{'s' if len(unset) == 1 else ''} zeros: the file gives no value, and host "
             "code that would set it is not executed"
+        )
+
+
+def grid_notes(module: Module, function: Function) -> Iterator[str]:
+    """A sentence about a kernel that only a cooperative launch can run."""
+    if reads_workspace(module, function):
+        yield (
+            "the kernel waits for the whole grid: launch it with cudaLaunchCooperativeKernel, as here; in any other "
+            "launch the barrier traps"
         )
 
 

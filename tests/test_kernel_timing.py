@@ -195,3 +195,13 @@ def test_a_kernel_that_fails_on_the_device_gets_no_time_and_the_emulator_is_stil
     printed = " ".join(ran.out.split())
     assert re.search(r"[x✘] Same outputs, bit by bit: y .* Not timed on Tesla T4: mine\.ptx: cudaErrorIllegal", printed)
     assert "median time" not in printed
+
+
+def test_a_kernel_with_a_grid_barrier_is_timed_in_cooperative_launches(tmp_path):
+    barrier = "cooperative_groups::this_grid().sync();"
+    for name, text in (("usual", ""), ("whole", barrier)):
+        source = f"#include <cooperative_groups.h>\n__global__ void k(unsigned* x) {{ x[threadIdx.x] = 1; {text} }}\n"
+        (tmp_path / f"{name}.cu").write_text(source)
+    launch = ExecLaunch((1, 1, 1), (32, 1, 1))
+    pair = pair_of(compared(tmp_path, ("usual.cu", "whole.cu"), ["x:u32[32]=zeros"], (launch, launch)))
+    assert [source.launch.cooperative for source in pair.sources] == [False, True]

@@ -20,6 +20,7 @@ from ptxbench.draft.identity import same_kernel
 from ptxbench.draft.pair_file import comment, pair_text
 from ptxbench.draft.ptx_file import ptx_text
 from ptxbench.emulator.syntax import Function
+from ptxbench.emulator.variables import reads_workspace
 from ptxbench.errors import CompileError, UsageError
 from ptxbench.execution import ExecProgram, read_to_build
 from ptxbench.toolchain import parameters
@@ -70,6 +71,11 @@ class KernelSource:
         variables = self.program.module.variables.values()
         return any(variable.count is None and variable.space == "shared" for variable in variables)
 
+    @property
+    def cooperative(self) -> bool:
+        """Whether the kernel waits for the whole grid."""
+        return reads_workspace(self.program.module, self.function)
+
     def parameters(self) -> tuple[CudaParameter, ...]:
         """The parameters as the compiler reads them. Raises UsageError if it gives no debugging information."""
         for text in (self.text, cuda.without_bodies(self.text)):  # with -G, NVRTC refuses some bodies
@@ -111,7 +117,7 @@ def draft_of_ptx(kernel: KernelSource, name: str, entry: str) -> Draft:
     require_something_to_verify(kernel, arguments)
     origin = f"the kernel {kernel.displayed} of {source.name}"
     threads = threads_of(function)
-    pair = pair_text(name, origin, arguments, None, threads, dynamic=kernel.dynamic)
+    pair = pair_text(name, origin, arguments, None, threads, dynamic=kernel.dynamic, cooperative=kernel.cooperative)
     header = "\n".join(comment(f"{name}: {origin}. Shapes and launch are in ../pairs/{name}.py.", "", mark="//"))
     renamed = of_ptx.renamed(kernel.program.ptx, function.name, entry)
     if not same_kernel(kernel.program.ptx, function.name, renamed, entry, arch):
@@ -150,7 +156,7 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
     launch = host_launch.find(kernel.text, kernel.plain_name, whole_numbers)
     threads = threads_of(function)
     origin = f"the kernel {kernel.displayed} of {source.name}"
-    pair = pair_text(name, origin, arguments, launch, threads, dynamic=kernel.dynamic)
+    pair = pair_text(name, origin, arguments, launch, threads, dynamic=kernel.dynamic, cooperative=kernel.cooperative)
     holds = (
         f"{questions_in(pair)} open questions: {OPEN} under each TODO",
         origin + (f", without {enumeration(left_out)}" if left_out else ""),

@@ -25,10 +25,12 @@ def pair_text(
     threads: int | None,
     *,
     dynamic: bool,
+    cooperative: bool,
 ) -> str:
     """The pair file. `origin`: the kernel and its file in words; `threads`: the most of a CTA, if the kernel says so.
 
-    `dynamic`: whether the kernel has shared memory whose size the launch decides.
+    `dynamic`: whether the kernel has shared memory whose size the launch decides. `cooperative`: whether it waits for
+    the whole grid.
     """
     dtypes = sorted({argument.dtype for argument in arguments if argument.dtype} | {"f32", "u32"})
     names = ", ".join([*IMPORTED, *dtypes])
@@ -59,7 +61,7 @@ def pair_text(
         text.append(f"        {argument.call},  # {argument.note}")
     text.append("    ],")
     dimensions = [argument.name for argument in arguments if argument.dimension]
-    text += launch_lines(dimensions or ["n"], launch, threads, dynamic=dynamic)
+    text += launch_lines(dimensions or ["n"], launch, threads, dynamic=dynamic, cooperative=cooperative)
     text += reference_lines(arguments)
     text += size_lines(dimensions, block_of(launch, threads))
     text += comment(
@@ -78,18 +80,20 @@ def comment(text: str, indent: str, mark: str = "#") -> list[str]:
 
 
 def launch_lines(
-    dimensions: Sequence[str], launch: HostLaunch | None, threads: int | None, *, dynamic: bool
+    dimensions: Sequence[str], launch: HostLaunch | None, threads: int | None, *, dynamic: bool, cooperative: bool
 ) -> Iterator[str]:
     """The launch as a proposal if host code shows all of it; otherwise as a question."""
     parameters = ", ".join(dimensions)
     shared = launch.shared_bytes if launch else None
-    if launch and launch.grid and launch.block and ((shared == "0" and not dynamic) or shared not in (None, "0")):
+    known = (shared == "0" and not dynamic) or shared not in (None, "0")
+    if launch and launch.grid and launch.block and known and not cooperative:
         fields = f"grid={launch.grid}, block={launch.block}" + (f", shared_bytes={shared}" if shared != "0" else "")
         yield from comment(f"A proposal, from line {launch.line} of the host code: {launch.text}", "    ")
         yield f"    launch=lambda {parameters}: Launch({fields}),"
         return
     block = (launch and launch.block) or str(threads or 256)
-    example = f"Launch(grid=ceil_div({dimensions[0]}, {block if block.isdigit() else 256}), block={block})"
+    whole = ", cooperative=True" if cooperative else ""
+    example = f"Launch(grid=ceil_div({dimensions[0]}, {block if block.isdigit() else 256}), block={block}{whole})"
     words = f"TODO: the grid and the block, such as lambda {parameters}: {example}."
     if launch:
         words += f" Line {launch.line} of the host code has {launch.text}."
@@ -97,6 +101,8 @@ def launch_lines(
         words += f" The kernel allows {threads} threads in a block."
     if dynamic:
         words += " It has dynamic shared memory: give shared_bytes, too."
+    if cooperative:
+        words += " It waits for the whole grid, which must fit the GPU at once."
     yield from comment(words, "    ")
     yield f"    launch={OPEN},"
 

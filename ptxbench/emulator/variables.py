@@ -87,9 +87,11 @@ class ProvidedMemory:
         return ProvidedMemory(parameters, workspace, heap, self.end + shift)
 
 
-def reads_workspace(module: Module) -> bool:
-    """Whether a function reads the address of the grid's workspace."""
-    return any(not function.special_names.isdisjoint(WORKSPACE_REGISTERS) for function in module.functions.values())
+def reads_workspace(module: Module, kernel: Function | None = None) -> bool:
+    """Whether the kernel, or a function that it may call, reads the address of the grid's workspace; None: any
+    kernel."""
+    functions = (function for function in module.functions.values() if kernel in (None, function) or not function.entry)
+    return any(not function.special_names.isdisjoint(WORKSPACE_REGISTERS) for function in functions)
 
 
 def lay_out_provided(module: Module, function: Function) -> ProvidedMemory:

@@ -340,3 +340,25 @@ def test_the_type_that_a_message_proposes_is_that_of_the_source(ptxbench, folder
     assert ran.err == "Error: 'c:f32=1': parameter 'c' is 'real'. Write f64=2.5.\n"
     ran = ptxbench("exec", "typed.cu", "--arg", "c:f64=1", "--arg", "n:f32=1")
     assert ran.err == "Error: 'n:f32=1': parameter 'n' is 'int'. Write s32=1024.\n"
+
+
+def test_a_kernel_with_a_grid_barrier_is_launched_and_a_note_says_how_to_launch_it(ptxbench, tmp_path):
+    path = tmp_path / "count.cu"
+    path.write_text(
+        """\
+#include <cooperative_groups.h>
+__global__ void count(unsigned* arrived, unsigned* seen)
+{
+    atomicAdd(arrived, 1);
+    cooperative_groups::this_grid().sync();
+    seen[blockIdx.x] = *arrived;
+}
+"""
+    )
+    ran = ptxbench("exec", path, "--grid", "3", "--arg", "u32[1]=zeros", "--arg", "u32[3]=zeros", "--json")
+    (launch,) = json.loads(ran.out)["kernels"]
+    assert [array["first"] for array in launch["arrays"]] == [[96], [96, 96, 96]]
+    assert launch["notes"] == [
+        "the kernel waits for the whole grid: launch it with cudaLaunchCooperativeKernel, as here; in any other launch "
+        "the barrier traps"
+    ]

@@ -109,6 +109,19 @@ To use this folder without --kernels, set:
     )
 
 
+def test_a_kernel_with_a_grid_barrier_gets_a_cooperative_launch(ptxbench):
+    barrier = "cooperative_groups::this_grid().sync();"
+    pair, _, _ = started(ptxbench, "#include <cooperative_groups.h>\n" + SAXPY.replace("if (i < n)", barrier))
+    assert (
+        """\
+    # TODO: the grid and the block, such as lambda n: Launch(grid=ceil_div(n, 256), block=256,
+    # cooperative=True). It waits for the whole grid, which must fit the GPU at once.
+    launch=...,
+"""
+        in pair
+    )
+
+
 def test_the_pair_file_has_the_arguments_and_questions_for_the_rest(ptxbench):
     pair, _, _ = started(ptxbench, SAXPY)
     assert (
