@@ -48,6 +48,7 @@ BAD_EXPRESSION = "__nv_name_map"
 """The file that NVRTC names in errors about a kernel that it must instantiate."""
 
 NO_HEADER = re.compile(r"(?:cannot|could not) open source file \"(.*?)\"")
+LAUNCH = re.compile(r"device-side kernel launch|kernel launch from __device__")
 TILE_HEADER = "cuda_tile.h"
 
 OF_FILES = re.compile(
@@ -244,7 +245,9 @@ def only_instantiation_fails(log: str) -> bool:
 def diagnosis(log: str, name: str, compiler: str, arch: str) -> str:
     """The message of a failed compilation: its first errors, each with file and line. `compiler`: with its version."""
     errors = [
-        f"{where}:{line}: {message}" for where, line, message in DIAGNOSIS.findall(log) if where != BAD_EXPRESSION
+        f"{where}:{line}: {message.removesuffix(':')}"  # a list of functions follows
+        for where, line, message in DIAGNOSIS.findall(log)
+        if where != BAD_EXPRESSION
     ]
     if not errors:
         return f"{name}: {compiler} refuses it: {log}"
@@ -254,6 +257,8 @@ def diagnosis(log: str, name: str, compiler: str, arch: str) -> str:
 
 def advice(log: str) -> str:
     """What to do about a failed compilation."""
+    if LAUNCH.search(log):
+        return "a kernel that launches kernels needs the device runtime, which ptxbench does not have"
     if not (lacks := NO_HEADER.search(log)):
         return "correct the CUDA C there"
     if any((folder / "cuda" / "std" / lacks[1]).is_file() for folder in locate.headers()):

@@ -180,6 +180,20 @@ def test_a_header_that_is_not_found_is_named_with_what_to_do(compiled, without_n
         compiled(f"#include {name}{KERNEL}")
 
 
+# the body of a kernel, the end of the message
+REFUSED = [
+    ("k<<<1, 1>>>(x);", "which ptxbench does not have."),
+    ("f(1, 2.0f);",     '1: more than one instance of overloaded function "f" matches the argument list. NVRTC '),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "message"), REFUSED)
+def test_a_refusal_says_what_is_wrong_in_a_sentence(compiled, without_nvcc, body, message):
+    overloads = "__device__ void f(int, int); __device__ void f(float, float); "
+    with pytest.raises(CompileError, match=re.escape(message)):
+        compiled(f"{overloads}__global__ void k(int* x) {{ {body} }}")
+
+
 def test_a_host_compiler_that_is_missing_is_named(compiled, monkeypatch):
     monkeypatch.setattr(nvcc, "host_compiler", lambda: None)
     with pytest.raises(CompileError, match=r"nvcc might compile it: nvcc needs a host compiler, .*install g\+\+\.$"):
