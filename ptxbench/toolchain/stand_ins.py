@@ -116,6 +116,16 @@ TYPES_HEADER = "\n".join(
     ]
 )
 
+ALIGNED_STORAGE = """
+namespace std {
+template <size_t size, size_t alignment = 16> struct aligned_storage {
+    struct type { alignas(alignment) unsigned char data[size]; };
+};
+template <size_t size, size_t alignment = 16> using aligned_storage_t = typename aligned_storage<size, alignment>::type;
+}
+"""
+"""Of <type_traits>, which libcu++ lacks because C++23 advises against it."""
+
 STD_NAME = re.compile(r"\bstd\s*::\s*(\w+)|\busing\s+(?:namespace\s+)?std\b")
 OF_LIGHT = {
     "size_t",
@@ -265,6 +275,7 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     if not heavy:
         texts["initializer_list"] += "namespace std { using cuda::std::initializer_list; }"
     texts |= {name: f"#include <cuda/std/{name}>\n{STD}" if heavy else "" for name in HEAVY}
+    texts["type_traits"] += ALIGNED_STORAGE if heavy else ""
     texts |= {c: f"#include <{cpp}>" for c, cpp in C_OF_CPP.items()}
     texts["sys/types.h"] = "#include <stdlib.h>"
     texts["cmath"] = f"#undef INFINITY\n#undef NAN\n{texts['cmath']}\n{MATH}"
