@@ -23,10 +23,11 @@ from ptxbench.emulator.syntax import Function
 from ptxbench.emulator.variables import reads_workspace
 from ptxbench.errors import CompileError, UsageError
 from ptxbench.execution import ExecProgram, read_to_build
-from ptxbench.toolchain import parameters
+from ptxbench.toolchain import cuda_c, parameters
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.parameters import CudaParameter
+from ptxbench.toolchain.user_files import user_files
 from ptxbench.units import enumeration
 
 
@@ -75,6 +76,11 @@ class KernelSource:
     def cooperative(self) -> bool:
         """Whether the kernel waits for the whole grid."""
         return reads_workspace(self.program.module, self.function)
+
+    def device_marks(self) -> frozenset[str]:
+        """The macros that stand for the mark of a device function."""
+        headers = user_files(self.text.encode(), self.path.parent, self.options.include) or []
+        return cuda_c.device_marks([self.text, *(header.content.decode("utf-8", "replace") for header in headers)])
 
     def parameters(self) -> tuple[CudaParameter, ...]:
         """The parameters as the compiler reads them. Raises UsageError if it gives no debugging information."""
@@ -127,8 +133,8 @@ def draft_of_ptx(kernel: KernelSource, name: str, entry: str) -> Draft:
         "the signature in CUDA C; you write the kernel",
         origin,
     )
-    cuda_c = of_ptx.skeleton(name, entry, declared, threads)
-    return Draft(pair, cuda_c, f"{header}\n\n{renamed}", holds, (), arch, complete=False)
+    skeleton = of_ptx.skeleton(name, entry, declared, threads)
+    return Draft(pair, skeleton, f"{header}\n\n{renamed}", holds, (), arch, complete=False)
 
 
 def questions_in(pair: str) -> int:
@@ -147,10 +153,10 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
     arguments = arguments_of(declared, [access_of.get(p.name) for p in function.params])
     require_something_to_verify(kernel, arguments)
 
-    cuda_c, left_out, compiled_ptx = cuda_text(kernel, name, entry, declared, names)
+    new_text, left_out, compiled_ptx = cuda_text(kernel, name, entry, declared, names)
     positions = [number for number, parameter in enumerate(declared) if parameter.type.pointee]
-    ptx, same_names = ptx_text(compiled_ptx, cuda_c, name, entry, arch, names, positions, source)
-    moved, headers = cuda.moved_includes(cuda_c, source.parent, kernel.options.include, destination)
+    ptx, same_names = ptx_text(compiled_ptx, new_text, name, entry, arch, names, positions, source)
+    moved, headers = cuda.moved_includes(new_text, source.parent, kernel.options.include, destination)
 
     whole_numbers = {number: argument.name for number, argument in enumerate(arguments) if argument.dimension}
     launch = host_launch.find(kernel.text, kernel.plain_name, whole_numbers)
@@ -225,7 +231,12 @@ def cuda_text(
         )
     (chosen,) = definitions
     all_definitions = cuda.definitions(kernel.text)
-    host = [definition for definition in all_definitions if definition.is_host_function]
+    marks = kernel.device_marks()
+    host = [
+        definition
+        for definition in all_definitions
+        if definition.is_host_function and marks.isdisjoint(definition.words)
+    ]
     others = [definition for definition in all_definitions if definition.is_kernel and definition != chosen]
     others += [definition for definition in all_definitions if definition.is_instantiation and not definition.is_kernel]
     declarations = [definition for definition in others if not definition.body]

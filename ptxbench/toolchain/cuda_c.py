@@ -19,7 +19,7 @@ from ptxbench.containment import HEADERS, mode
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
 from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
-from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, stand_ins
+from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, stand_ins, torch_headers
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.host_code import SourceText
 from ptxbench.toolchain.kernel_templates import templates_in
@@ -187,7 +187,7 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     aliases = second_names(files)
     contents = {"": job.source, **{file.name: file.content for file in files if file.name not in aliases}}
     decoded = {name: content.decode("utf-8", "surrogateescape") for name, content in contents.items()}
-    macros = host_code.device_macros([*decoded.values()])
+    macros = device_marks([*decoded.values()])
     texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
     user_names = {file.name for file in job.files or []}
     names_of_std = stand_ins.names_of_std(decoded.values())
@@ -221,6 +221,11 @@ def encoded(texts: Mapping[str, SourceText], table: Mapping[str, bytes]) -> tupl
     """The source and the headers, as NVRTC reads them."""
     content = {name: text.text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
     return content.pop(""), {**table, **content}
+
+
+def device_marks(texts: Sequence[str]) -> frozenset[str]:
+    """The macros that stand for the mark of a device function, in texts that are compiled as one."""
+    return host_code.device_macros([*texts, torch_headers.TEXT])
 
 
 def second_names(files: Sequence[UserFile]) -> dict[str, bytes]:

@@ -405,6 +405,19 @@ def test_a_macro_with_brackets_before_its_name_is_not_the_name_of_a_kernel(ptxbe
     assert "void BOUNDS(64) mine(float* x)" in cuda
 
 
+def test_a_function_whose_mark_is_a_macro_is_kept(ptxbench):
+    Path("marks.h").write_text("#define BOTH __host__ __device__ inline\n")
+    text = (
+        '#include "marks.h"\n#include <torch/extension.h>\nBOTH float f(float a) { return 2 * a; }\n'
+        'C10_HOST_DEVICE float g(float a) { return a + 1; }\nvoid h(at::Tensor a) { puts(""); }\n'
+        "__global__ void twice(float* x) { x[threadIdx.x] = g(f(x[threadIdx.x])); }\n"
+    )
+    _, cuda, _ = started(ptxbench, text)
+    assert "BOTH float f(float a)" in cuda
+    assert "C10_HOST_DEVICE float g(float a)" in cuda
+    assert "Tensor" not in cuda
+
+
 def test_without_ptxas_the_instructions_are_compared(ptxbench, monkeypatch):
     find_program = locate.program
     monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else find_program(name))
