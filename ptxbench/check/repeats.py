@@ -23,7 +23,7 @@ from ptxbench.errors import KernelError
 from ptxbench.pair import In
 from ptxbench.verify import expect
 
-ROUNDS: Sequence[CtaOrder] = ("usual", "last first", "by turns")
+ROUNDS: Sequence[CtaOrder] = ("first first", "last first", "by turns")
 """The order of the CTAs in each of the launches in which everything varies."""
 
 ALONE: Sequence[CtaOrder] = ("first alone", "last alone")

@@ -21,6 +21,7 @@ from ptxbench.errors import EmulatorCrash, KernelError
 from ptxbench.runner.case_data import errors_of
 
 ORDERS: dict[CtaOrder, str] = {
+    "first first": "with the CTAs one after the other, the first one first",
     "last first": "with the CTAs one after the other, the last one first",
     "by turns": "with the CTAs alternating at barriers",
     "stores first": "with the CTAs stopped after a store that others may wait for, and the last one going on first",

@@ -35,6 +35,7 @@ DIARY = """
     ("ctas", "expected"),
     [
         ("usual",       [0, 1, 2, 3, 0, 1, 2, 3]),  # a CTA of one warp ends its turn at a barrier
+        ("first first", [0, 0, 1, 1, 2, 2, 3, 3]),
         ("last first",  [3, 3, 2, 2, 1, 1, 0, 0]),
         ("by turns",    [0, 1, 2, 3, 3, 2, 1, 0]),
         ("first alone", [0, 0]),
