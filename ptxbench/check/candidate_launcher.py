@@ -131,7 +131,7 @@ class CandidateLauncher:
             message = f"{case.label}: the kernel writes to '{result.changed}', which is an input."
             return finding(stage, "input-changed", message)
         worst = self.suite.wrong(result, case)
-        if worst and not (self.suite.overflows(result, case) or (stage in SPECIAL and self.suite.rounds(result, case))):
+        if worst and not self.suite.is_explained(result, case, special=stage in SPECIAL):
             stale = self.suite.unwritten(result, case, poison)
             return finding(stage, "output-unwritten" if stale else "wrong-result", worst)
         return self.lasting(stage, result, case)

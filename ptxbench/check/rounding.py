@@ -1,4 +1,4 @@
-"""Whether a wrong result on special data is only another rounding: within the pair's tolerance, in proportion.
+"""Why a result outside its tolerance may be right all the same: another rounding, an underflow or an overflow.
 
 A tolerance for ordinary data says little about data of other magnitudes, on which kernels with another order of
 additions differ by more. For a reference that is linear in each input, the sum of the magnitudes of all terms is known:
@@ -7,8 +7,9 @@ the error may be the same share of it as the tolerance is on ordinary data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -20,49 +21,86 @@ from ptxbench.pair import Pair
 from ptxbench.verify import agrees, expect, reference_of
 
 
-def is_rounding(pair: Pair, case: CheckCase, outputs: Mapping[str, Array], seed: int) -> bool:
-    """Whether every element of `outputs` that the tolerance excludes is within it in proportion. Only for a pair whose
-    reference is linear in each input."""
-    if case.expected.samples:
-        return False
+class OutputElements(NamedTuple):
+    """The elements of an output, as far as the reference has them."""
+
+    name: str
+    actual: Array
+    expected: Array
+    bound: Array
+
+
+Explanation = Callable[[OutputElements], Array]
+"""The elements that are right for some reason: True where an element is."""
+
+
+def is_explained(case: CheckCase, outputs: Mapping[str, Array], explanations: Sequence[Explanation]) -> bool:
+    """Whether each element outside its tolerance is right for one of the reasons."""
     with silence():
-        ordinary = pair.make_arguments(case.size, seed)
-        bounds = expect(pair, ordinary).bounds
-        of_ordinary, of_case = (magnitudes(pair, arguments) for arguments in (ordinary, case.arguments))
         for name, expected in case.expected.outputs.items():
-            actual, bound = outputs[name], case.expected.bounds[name]
-            wrong = ~agrees(actual, expected, bound)
-            if not wrong.any():
-                continue
-            shares = (bounds[name] / of_ordinary[name])[of_ordinary[name] > 0]
-            share = max(shares[np.isfinite(shares)].tolist(), default=0.0)
-            error, allowed = np.abs(wide(actual) - expected)[wrong], (share * of_case[name])[wrong]
-            if not (is_float(actual.dtype) and np.isfinite(allowed).all() and (error <= allowed).all()):
-                return False  # infinities and NaNs never differ by rounding only
+            at = case.expected.samples.get(name)
+            actual = outputs[name] if at is None else outputs[name].reshape(-1)[at]
+            elements = OutputElements(name, actual, expected, case.expected.bounds[name])
+            wrong = ~agrees(actual, expected, elements.bound)
+            for explanation in explanations:
+                if wrong.any():
+                    wrong = wrong & ~explanation(elements)
+            if wrong.any():
+                return False
     return True
 
 
-def is_underflow(case: CheckCase, outputs: Mapping[str, Array]) -> bool:
-    """Whether every element of `outputs` that the tolerance excludes is off by at most two of the smallest subnormal
-    numbers: factors in another order underflow elsewhere. Not for an element that must be exact."""
-    if case.expected.samples:
-        return False
-    underflows = False
-    with silence():
-        for name, expected in case.expected.outputs.items():
-            actual, bound = outputs[name], case.expected.bounds[name]
-            wrong = ~agrees(actual, expected, bound)
-            if not wrong.any():
-                continue
-            if not is_float(actual.dtype):
-                return False
-            limits: Any = ml_dtypes.finfo(actual.dtype)  # type: ignore[no-untyped-call]
-            most = 2 * float(limits.smallest_subnormal)
-            error = np.abs(wide(actual) - expected)[wrong]  # NaN where one of them is not finite
-            if not ((error <= most) & (bound[wrong] > 0)).all():
-                return False
-            underflows = True
-    return underflows
+def overflow(case: CheckCase) -> Explanation:
+    """Infinities and NaNs, if the inputs, all finite, add up to more than the type can hold.
+
+    Then the order of additions decides between a number, an infinity and NaN, and every order is valid.
+    """
+    inputs = [value for value in case.arguments.values() if isinstance(value, np.ndarray) and is_float(value.dtype)]
+    total = sum((np.abs(array.astype(np.float64)).sum() for array in inputs), 0.0)
+
+    def overflowed(elements: OutputElements) -> Array:
+        dtype = elements.actual.dtype
+        # Not for f16: ordinary data add up to more than it can hold, in any order.
+        if not is_float(dtype) or dtype == np.float16 or not greatest(dtype) <= total < math.inf:
+            return np.zeros(elements.actual.shape, bool)
+        return ~np.isfinite(elements.actual)
+
+    return overflowed
+
+
+def greatest(dtype: np.dtype[Any]) -> float:
+    """The greatest finite number of a floating-point type."""
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
+
+
+def rounding(pair: Pair, case: CheckCase, seed: int) -> Explanation:
+    """Elements within the tolerance in proportion, and infinities and NaNs whose terms, all finite, add up to more than
+    the type can hold. Only for a pair whose reference is linear in each input."""
+
+    def rounded(elements: OutputElements) -> Array:
+        if case.expected.samples or not is_float(elements.actual.dtype):
+            return np.zeros(elements.actual.shape, bool)
+        ordinary = pair.make_arguments(case.size, seed)
+        bounds = expect(pair, ordinary).bounds[elements.name]
+        of_ordinary, of_case = (magnitudes(pair, arguments)[elements.name] for arguments in (ordinary, case.arguments))
+        shares = (bounds / of_ordinary)[of_ordinary > 0]
+        allowed = max(shares[np.isfinite(shares)].tolist(), default=0.0) * of_case
+        within: Array = np.isfinite(allowed) & (np.abs(wide(elements.actual) - elements.expected) <= allowed)
+        may_overflow = (greatest(elements.actual.dtype) <= of_case) & (of_case < np.inf)
+        return within | ~np.isfinite(elements.actual) & may_overflow
+
+    return rounded
+
+
+def underflowed(elements: OutputElements) -> Array:
+    """Elements that are off by at most two of the smallest subnormal numbers: factors in another order underflow
+    elsewhere. Not those that must be exact."""
+    if not is_float(elements.actual.dtype):
+        return np.zeros(elements.actual.shape, bool)
+    limits: Any = ml_dtypes.finfo(elements.actual.dtype)  # type: ignore[no-untyped-call]
+    error = np.abs(wide(elements.actual) - elements.expected)  # NaN where one of them is not finite
+    within: Array = (error <= 2 * float(limits.smallest_subnormal)) & (elements.bound > 0)
+    return within
 
 
 def magnitudes(pair: Pair, arguments: Mapping[str, Any]) -> Mapping[str, Array]:

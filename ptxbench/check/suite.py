@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from ptxbench import toolchain
@@ -28,7 +25,7 @@ from ptxbench.check.lint import lint
 from ptxbench.check.long_indices import LongIndices
 from ptxbench.check.machine_code import derived
 from ptxbench.check.named_numbers import NamedNumbers, named_sizes, named_values
-from ptxbench.check.rounding import is_rounding, is_underflow
+from ptxbench.check.rounding import is_explained, overflow, rounding, underflowed
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs
@@ -94,11 +91,6 @@ ABOUT_DRAWS = 20
 """How many sizes are drawn to find one with a similar cost."""
 
 USUAL = LaunchOptions()
-
-
-def greatest(dtype: Any) -> float:
-    """The greatest finite number of a floating-point type."""
-    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
 class CheckSuite:
@@ -526,38 +518,12 @@ class CheckSuite:
         with np.errstate(all="ignore"):
             return verify(result.outputs, case.expected, case.label).worst
 
-    def overflows(self, result: LaunchResult, case: CheckCase) -> bool:
-        """Whether only infinities and NaNs are wrong, and the inputs, all finite, add up to more than the type can
-        hold.
-
-        Then the order of additions decides between a number, an infinity and NaN, and every order is valid.
-        """
-        inputs = [
-            argument
-            for argument in case.arguments.values()
-            if isinstance(argument, np.ndarray) and is_float(argument.dtype)
-        ]
-        total = sum((np.abs(array.astype(np.float64)).sum() for array in inputs), 0.0)
-        if not math.isfinite(total):
-            return False
-        for name, expected in case.expected.outputs.items():
-            at = case.expected.samples.get(name)
-            actual = result.outputs[name] if at is None else result.outputs[name].reshape(-1)[at]
-            with np.errstate(all="ignore"):
-                wrong = actual[~agrees(actual, expected, case.expected.bounds[name])]
-            # Not for f16: ordinary data add up to more than it can hold, in any order.
-            if wrong.size and (not is_float(wrong.dtype) or wrong.dtype == np.float16):
-                return False
-            if wrong.size and (total < greatest(wrong.dtype) or np.isfinite(wrong).any()):
-                return False
-        return True
-
-    def rounds(self, result: LaunchResult, case: CheckCase) -> bool:
-        """Whether what is wrong is only another rounding than the reference's: an underflow, or any if its terms add up
-        linearly."""
-        if is_underflow(case, result.outputs):
-            return True
-        return not self.nonlinear and is_rounding(self.pair, case, result.outputs, self.seed)
+    def is_explained(self, result: LaunchResult, case: CheckCase, *, special: bool) -> bool:
+        """Whether what is wrong is right in another order of additions or factors. `special`: on special data."""
+        explanations = [overflow(case)]
+        if special:
+            explanations += [underflowed, *([] if self.nonlinear else [rounding(self.pair, case, self.seed)])]
+        return is_explained(case, result.outputs, explanations)
 
     def unwritten(self, result: LaunchResult, case: CheckCase, poison: int) -> str | None:
         """The output whose wrong elements all still have their value from before the launch; None if there is none."""
