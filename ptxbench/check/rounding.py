@@ -74,8 +74,8 @@ def greatest(dtype: np.dtype[Any]) -> float:
 
 
 def rounding(pair: Pair, case: CheckCase, seed: int) -> Explanation:
-    """Elements within the tolerance in proportion, and infinities and NaNs whose terms, all finite, add up to more than
-    the type can hold. Only for a pair whose reference is linear in each input."""
+    """Elements within the tolerance in proportion, and infinities and NaNs where the terms, or some of their factors,
+    are too great for the type in another order. Only for a pair whose reference is linear in each input."""
 
     def rounded(elements: OutputElements) -> Array:
         if case.expected.samples or not is_float(elements.actual.dtype):
@@ -83,10 +83,11 @@ def rounding(pair: Pair, case: CheckCase, seed: int) -> Explanation:
         ordinary = pair.make_arguments(case.size, seed)
         bounds = expect(pair, ordinary).bounds[elements.name]
         of_ordinary, of_case = (magnitudes(pair, arguments)[elements.name] for arguments in (ordinary, case.arguments))
+        most = magnitudes(pair, case.arguments, least=1.0)[elements.name]  # without the factors that make it smaller
         shares = (bounds / of_ordinary)[of_ordinary > 0]
         allowed = max(shares[np.isfinite(shares)].tolist(), default=0.0) * of_case
         within: Array = np.isfinite(allowed) & (np.abs(wide(elements.actual) - elements.expected) <= allowed)
-        may_overflow = (greatest(elements.actual.dtype) <= of_case) & (of_case < np.inf)
+        may_overflow = np.isinf(most.astype(elements.actual.dtype)) & np.isfinite(most)
         return within | ~np.isfinite(elements.actual) & may_overflow
 
     return rounded
@@ -103,10 +104,12 @@ def underflowed(elements: OutputElements) -> Array:
     return within
 
 
-def magnitudes(pair: Pair, arguments: Mapping[str, Any]) -> Mapping[str, Array]:
-    """The sum of the magnitudes of all terms of each element of the outputs."""
+def magnitudes(pair: Pair, arguments: Mapping[str, Any], least: float = 0.0) -> Mapping[str, Array]:
+    """The sum of the magnitudes of all terms of each element of the outputs. Factors count as `least` or more."""
     positive = {
-        name: np.abs(value) if isinstance(value, np.ndarray | np.generic) and is_float(value.dtype) else value
+        name: np.maximum(np.abs(value), value.dtype.type(least))
+        if isinstance(value, np.ndarray | np.generic) and is_float(value.dtype)
+        else value
         for name, value in arguments.items()
     }
-    return reference_of(pair, positive)[0]
+    return {name: np.abs(value) for name, value in reference_of(pair, positive)[0].items()}

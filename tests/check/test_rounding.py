@@ -73,3 +73,15 @@ def test_an_error_of_the_smallest_numbers_is_an_underflow(name, steps, is_right)
     actual = expected.astype(np.float32)
     actual.flat[0] += np.float32(steps * 2.0**-149)
     assert is_explained(moved, {output: actual}, [underflowed]) is is_right
+
+
+@pytest.mark.parametrize(("scale", "is_right"), [(3e38, True), (1e30, False)])
+def test_factors_in_another_order_may_overflow(scale, is_right):
+    """An integer times two scales, of which the other one makes the result small."""
+    pair, case = suite("int8_gemm_mma").pair, suite("int8_gemm_mma").check[0]
+    scales = {"a_scale": case.arguments["a_scale"] * 0 + scale, "b_scale": case.arguments["b_scale"] * 0 + 1e-5}
+    arguments = {**case.arguments, **{name: value.astype(np.float32) for name, value in scales.items()}}
+    case = replace(case, arguments=arguments, expected=expect(pair, arguments))
+    left = case.expected.outputs["d"].astype(np.float32)
+    left.flat[np.abs(left).argmax()] = np.inf
+    assert is_explained(case, {"d": left}, [rounding(pair, case, SEED)]) is is_right
