@@ -194,7 +194,7 @@ CODES = {
              "Report a bug, with the candidate."),
         # ---- the sanitizer
         Code("out-of-bounds", "sanitizer", ERROR,
-             "An access is outside an array, or outside shared or local memory.",
+             "An access is outside an array, or outside a shared or local variable.",
              "Check the guard of that line."),
         Code("misaligned", "sanitizer", ERROR,
              "The address of an access is not a multiple of its size.",

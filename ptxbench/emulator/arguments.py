@@ -15,7 +15,7 @@ from ptxbench.emulator.memory import ZeroArray
 from ptxbench.emulator.pointers import AddressOf, Pointer, encode, without_objects
 from ptxbench.emulator.syntax import Function, Module, Variable
 from ptxbench.emulator.tensor_maps import MapOf
-from ptxbench.emulator.variables import lay_out_shared
+from ptxbench.emulator.variables import assign_offsets, shared_variables
 from ptxbench.errors import LaunchError
 
 POINTER_BYTES = 8
@@ -60,7 +60,7 @@ def check_launch(
         )
     if dynamic_shared_bytes < 0:
         raise LaunchError(f"{dynamic_shared_bytes} bytes of dynamic shared memory; expected 0 or more.")
-    shared = lay_out_shared(module, function)[1] + dynamic_shared_bytes
+    shared = assign_offsets(shared_variables(module, function))[1] + dynamic_shared_bytes
     if shared > MAX_SHARED_BYTES:
         raise LaunchError(
             f"'{function.name}' asks for {shared} bytes of shared memory; the maximum is {MAX_SHARED_BYTES}."

@@ -165,9 +165,9 @@ class Calls:
         """The local memory address of a .param variable of the caller, as u32."""
         if symbol.name in self.kernel.frames.variables:
             return self.kernel.frame_address(symbol)
-        if symbol.name not in self.kernel.local:
+        if symbol.name not in self.kernel.own.local:
             raise syntax_error(self.ops.line, f"expected a .param variable in the call, found '{symbol.name}'.")
-        return self.e.constant(self.kernel.local[symbol.name] + symbol.offset, U32)
+        return self.e.constant(self.kernel.own.local[symbol.name] + symbol.offset, U32)
 
     def write(self, register: str, value: Value) -> None:
         self.kernel.values[register] = value

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from ptxbench import errors
 from ptxbench.emulator import memory
-from ptxbench.emulator.findings import VERBS, SanitizerFinding, bad_access, coordinates, own_byte
+from ptxbench.emulator.findings import VERBS, SanitizerFinding, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.messages import OF_CLUSTER, OF_POOL, Fault, LaunchReply, LaunchRequest
 from ptxbench.emulator.parse import parse, parsed
+from ptxbench.emulator.places import OwnPlaces
 from ptxbench.emulator.runtime import (
     boxes,
     bulk_checks,
@@ -73,9 +74,10 @@ def without_workspace(job: LaunchRequest) -> str:
 
 def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: LaunchRequest) -> errors.KernelError:
     translation, grid, block = answer.translation, job.grid, job.block
+    own = OwnPlaces(translation, job.dynamic_shared_bytes)
     if fault.kind == context.DEADLOCK:
         return Deadlock(
-            f"CTA {coordinates(fault.cta, grid)} is deadlocked: {describe_waiting(answer, math.prod(block))}."
+            f"CTA {coordinates(fault.cta, grid)} is deadlocked: {describe_waiting(answer, math.prod(block), own)}."
         )
     if fault.kind == context.OUT_OF_FUEL:
         first = next(step for step in translation.steps if step.block == fault.slot // 2)
@@ -100,9 +102,8 @@ def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Lau
         )
     thread = coordinates(32 * fault.warp + fault.lane, block)
     thread_name = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(fault.cta, grid)}"
-    sizes = {"shared": translation.own_shared_bytes + job.dynamic_shared_bytes, "local": translation.local_bytes}
     buffers = (*layout.buffers, *memory.of_heap(answer.blocks))
-    complaint = bad_access(fault.kind, site, fault.address, buffers, sizes, translation.reserved_bytes)
+    complaint = bad_access(fault.kind, site, fault.address, buffers, own)
     return MemoryFault(f"{thread_name} {complaint}")
 
 
@@ -132,7 +133,7 @@ def order_reason(answer: LaunchReply, layout: memory.Layout, grid: tuple[int, in
 PAST = {"load": "read", "store": "written", "atomic": "updated"}
 
 
-def describe_waiting(answer: LaunchReply, threads: int) -> str:
+def describe_waiting(answer: LaunchReply, threads: int, own: OwnPlaces) -> str:
     """Where each warp waits, and for a barrier how many threads have arrived."""
     steps = answer.translation.steps
     waits = []
@@ -145,7 +146,7 @@ def describe_waiting(answer: LaunchReply, threads: int) -> str:
         if waiting.barrier == OF_POOL:
             count = f", for {waiting.expected} more registers per thread"
         if waiting.mbarrier is not None:
-            count = f", {describe_mbarrier(*waiting.mbarrier, answer.translation.reserved_bytes)}"
+            count = f", {describe_mbarrier(*waiting.mbarrier, own)}"
         waits.append((waiting.warp, f"{lanes} waits at line {step.line}, {step.opcode}{count}", waiting.mbarrier))
     return "; ".join([*waiting_sentences(waits), *describe_pool(answer.registers)])
 
@@ -162,13 +163,13 @@ def waiting_sentences(waits: Sequence[tuple[int, str, object]]) -> list[str]:
     return sentences
 
 
-def describe_mbarrier(address: int, word: int, reserved_bytes: int) -> str:
+def describe_mbarrier(address: int, word: int, own: OwnPlaces) -> str:
     """What an mbarrier waits for: how many of its arrivals there are, and the bytes that are missing."""
     pending, expected = word & mbarriers.MOST, word >> mbarriers.COUNT_BITS & mbarriers.MOST
     shift = watch.MARK_AT - watch.BYTES_AT
     missing = word >> watch.BYTES_AT & (1 << shift) - 1
     missing -= (missing >> shift - 1) << shift
-    barrier_name = f"the mbarrier at byte {own_byte('shared', address, reserved_bytes)} of shared memory"
+    barrier_name = f"the mbarrier at byte {own.byte('shared', address)} of shared memory"
     arrived = f"{barrier_name}: {expected - pending} of {expected} arrivals"
     if missing < 0:
         return f"{arrived}, {-missing:,} bytes more than expected"

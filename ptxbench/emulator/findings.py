@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ptxbench.emulator import memory
 from ptxbench.emulator.layout import Site, StepReport, Translation
+from ptxbench.emulator.places import OwnPlaces
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import context, kinds, warpgroup
 
@@ -174,14 +175,13 @@ class Describer:
 
     def __init__(
         self, translation: Translation, buffers: Sequence[memory.Buffer], grid: tuple[int, int, int],
-        block: tuple[int, int, int], shared_bytes: int,
+        block: tuple[int, int, int], dynamic_shared_bytes: int,
     ) -> None:  # fmt: skip
         self.translation = translation
         self.buffers = buffers
         self.grid = grid
         self.block = block
-        self.sizes = {"shared": shared_bytes, "local": translation.local_bytes}
-        self.reserved_bytes = translation.reserved_bytes
+        self.own = OwnPlaces(translation, dynamic_shared_bytes)
         self.sites = {site.slot: site for site in translation.sites}
 
     def findings(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
@@ -229,7 +229,7 @@ class Describer:
     def sentence(self, raw: RawFinding, site: Site) -> str:
         place = self.place(raw.address, site)
         if raw.kind in (context.OUT_OF_BOUNDS, context.MISALIGNED, context.LEFT):
-            return bad_access(raw.kind, site, raw.address, self.buffers, self.sizes, self.reserved_bytes)
+            return bad_access(raw.kind, site, raw.address, self.buffers, self.own)
         if raw.kind == kinds.UNORDERED_EXIT:
             rank = (raw.address & 0xFFFFFFFF) >> context.RANK_BITS
             return (
@@ -275,9 +275,8 @@ class Describer:
         if address >= context.GLOBAL_BASE:
             return memory.nearest(self.buffers, address, 1).split(", which has ")[0]
         if site.space == "cluster":
-            return in_cluster(address, self.reserved_bytes)
-        space = site.space if site.space in ("shared", "local") else "shared"  # of copies and products
-        return f"byte {own_byte(space, address, self.reserved_bytes)} of {space} memory"
+            return self.own.in_cluster(address)
+        return f"byte {self.own.byte(space_of(site), address)} of {space_of(site)} memory"
 
     def other_slot(self, identity: int) -> int:
         return identity >> layout.THREAD_BITS & (1 << layout.SITE_BITS) - 1
@@ -294,53 +293,43 @@ class Describer:
         return f"{step.opcode} by {name} at line {step.line}"
 
 
-def in_cluster(address: int, reserved_bytes: int) -> str:
-    """The name of a byte of shared::cluster."""
-    byte = own_byte("shared", address & (1 << context.RANK_BITS) - 1, reserved_bytes)
-    return f"byte {byte} of the shared memory of the CTA of rank {address >> context.RANK_BITS} in the cluster"
+def space_of(site: Site) -> str:
+    """The memory of a site in shared or local memory: those of copies and products have other names."""
+    return site.space if site.space in ("shared", "local") else "shared"
 
 
-def own_byte(space: str, address: int, reserved_bytes: int) -> int:
-    """The byte's index in the kernel's own memory; negative for the driver's bytes below it."""
-    if space != "shared":
-        return address
-    return address - reserved_bytes - (1 << 32 if address >= (1 << 32) - context.RESERVED_BYTES else 0)
-
-
-def bad_access(
-    kind: int,
-    site: Site,
-    address: int,
-    buffers: Sequence[memory.Buffer],
-    sizes: dict[str, int],
-    reserved_bytes: int = 0,
-) -> str:
-    """A sentence about an access outside every buffer, or a misaligned one. `sizes`: of the kernel's own memory."""
+def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buffer], own: OwnPlaces) -> str:
+    """A sentence about an access outside every buffer or variable, or a misaligned one."""
     verb = VERBS[site.kind]
     if site.space in ("global", "const"):
         place = memory.nearest(buffers, address, site.bytes)
         if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # a freed heap block
             return f"{verb} {place}, after free. Free it later."
     elif site.space == "cluster":
-        place = in_cluster(address & 0xFFFFFFFF, reserved_bytes)
+        place = own.in_cluster(address & 0xFFFFFFFF)
         if kind == context.LEFT:
             return (
                 f"{verb} {place}, which has exited at line {address >> 32}. Let it wait for the cluster "
                 f"(barrier.cluster) before it exits."
             )
-        byte = own_byte("shared", address & (1 << context.RANK_BITS) - 1, reserved_bytes)
-        if kind == context.OUT_OF_BOUNDS and byte + site.bytes <= sizes["shared"]:
+        offset = address & (1 << context.RANK_BITS) - 1
+        if variable := own.beyond(site, offset) or own.in_zone("shared", offset):
+            rank = address >> context.RANK_BITS
+            return f"{verb} {variable}, in the CTA of rank {rank} of the cluster. Check its guard."
+        if kind == context.OUT_OF_BOUNDS and own.byte("shared", offset) + site.bytes <= own.size("shared"):
             return f"{verb} {place}, which has no CTA of that rank."
-        place += f", which has {sizes['shared']}"
+        place += f", which has {own.size('shared')}"
     elif site.space == "shared" and 1 << context.RANK_BITS <= address < (1 << 32) - context.RESERVED_BYTES:
         place = f"an address outside its own CTA ({site.space}::cta); use {site.space}::cluster for that of another"
         return f"{verb} {place}, if the instruction has it."
     else:
-        byte = own_byte(site.space, address, reserved_bytes)
-        place = f"byte {byte} of {site.space} memory, which has {sizes[site.space]}"
+        space = space_of(site)
+        place = f"byte {own.byte(space, address)} of {space} memory, which has {own.size(space)}"
+        if kind == context.OUT_OF_BOUNDS:
+            place = own.beyond(site, address) or own.in_zone(space, address) or place
     if kind == context.MISALIGNED:
         return f"{verb} {site.bytes} bytes at {place}; they must start at a multiple of {site.bytes}."
-    if site.space == "shared" and sizes["shared"] == 0:
+    if site.space == "shared" and own.size("shared") == 0:
         return f"{verb} {place}: the launch gives no dynamic shared memory."
     return f"{verb} {place}. Check its guard."
 

@@ -23,13 +23,15 @@ from ptxbench.emulator.messages import (
     LaunchRequest,
     WaitingLanes,
 )
-from ptxbench.emulator.races.layout import SHADOW_ARRAYS
+from ptxbench.emulator.races.layout import PROXY, SHADOW_ARRAYS, ZONE
 from ptxbench.emulator.races.tables import Tables, make_tables
 from ptxbench.emulator.runtime import context, kinds, records, register_pool
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.emulator.runtime.messages import LIST_BYTES
+from ptxbench.emulator.runtime.sanitize import IN_ZONE
 from ptxbench.emulator.variation import addresses, memory, module_shift
+from ptxbench.emulator.zones import zone_granules
 from ptxbench.errors import LaunchError
 
 MOST_ALIVE = 4096
@@ -174,6 +176,7 @@ class HostThread:
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(request.block)}
         self.races: Tables | None = None
         if request.mode == SANITIZE:
+            self.mark_zones(slots, warps)
             self.races = make_tables(request, layout, slots, shared_bytes)
             settings[context.RACES] = self.races.table.ctypes.data
             settings[context.EVENT] = native.event_function()
@@ -183,6 +186,19 @@ class HostThread:
         plain = request.mode == PLAIN and not request.pending_stores and not layout.heap
         self.initial = parts.memory.copy() if plain and parts.memory.size <= KEPT_BYTES else None
         """Its memory before a launch, if it can be used for another one."""
+
+    def mark_zones(self, slots: int, warps: int) -> None:
+        """Mark the zones of shared and of local memory in their shadows."""
+        translation = self.kernel.translation
+        shared, local, _ = translation.granules
+        stamps = self.parts.view(context.FIRST_SHADOW).view(np.int64).reshape(slots, -1)
+        for granules in zone_granules(translation.variables, "shared", shared):
+            stamps[:, granules] = ZONE << 32 | PROXY
+        times = self.parts.view(context.FIRST_LOCAL_SHADOW).view(np.int32).reshape(slots, -1)
+        in_row = translation.local_bytes // local
+        threads = times[:, : 32 * warps * in_row].reshape(slots, 32 * warps, in_row)
+        for granules in zone_granules(translation.variables, "local", local):
+            threads[:, :, granules] = IN_ZONE
 
     def reset_for(self, tag: int) -> HostThread:
         """This thread for the launch `tag` of the same request, which takes a third of the time of a new one."""

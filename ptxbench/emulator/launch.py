@@ -164,9 +164,8 @@ def run(
     answer, results = process.perform(job, image.contents)
     if touched is not None:
         image.note_touched(touched, process.arena, answer.stored)
-    shared_bytes = answer.translation.own_shared_bytes + dynamic_shared_bytes
     buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))
-    describer = Describer(answer.translation, buffers, extent_grid, extent_block, shared_bytes)
+    describer = Describer(answer.translation, buffers, extent_grid, extent_block, dynamic_shared_bytes)
     if answer.fault is not None:
         raise explain(answer, answer.fault, image.layout, job, describer.findings(answer.findings))
     raw, translation = answer.counters, answer.translation

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ptxbench.emulator.zones import PlacedVariable
+
 EXACT_TRIPS = 64
 """Loop entries with fewer trips than this are counted by their exact number of trips."""
 RESIDUES = 16
@@ -31,6 +33,8 @@ class Site:
     """Bytes per lane; for mma and wgmma, floating-point operations of the warp or warpgroup."""
     strength: int = 0
     """The strength of an access (races/layout.py)."""
+    variable: str = ""
+    """If sanitized: the variable from whose address the address is computed, if that is known."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,8 @@ class Translation:
     """If setmaxnreg has an effect: where a warp's registers hold its state, and its registers per thread at entry."""
     trips_at: int = 0
     """Where a warp's registers hold the trips of each loop (runtime/trips.py)."""
+    variables: tuple[PlacedVariable, ...] = ()
+    """If sanitized: the kernel's shared and local variables, with zones between them."""
 
     @property
     def own_shared_bytes(self) -> int:
@@ -151,10 +157,11 @@ def to_json(translation: Translation, functions: Sequence[str] = ()) -> str:
     shared functions, in place of their modules."""
     document = {field.name: getattr(translation, field.name) for field in fields(Translation)}
     document |= {"ir": "", "functions": functions, "steps": rows(translation.steps), "sites": rows(translation.sites)}
+    document["variables"] = rows(translation.variables)
     return json.dumps(document)
 
 
-def rows(records: Sequence[StepReport | Site]) -> list[list[Any]]:
+def rows(records: Sequence[StepReport | Site | PlacedVariable]) -> list[list[Any]]:
     """The values of each record, in field order."""
     return [list(vars(record).values()) for record in records]
 
@@ -164,5 +171,6 @@ def from_json(text: str) -> Translation:
     document = json.loads(text)
     steps = tuple(StepReport(*row) for row in document.pop("steps"))
     sites = tuple(Site(*row) for row in document.pop("sites"))
+    variables = tuple(PlacedVariable(*row) for row in document.pop("variables"))
     lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
-    return Translation(**{**document, **lists}, steps=steps, sites=sites)
+    return Translation(**{**document, **lists}, steps=steps, sites=sites, variables=variables)

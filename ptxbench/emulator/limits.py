@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ptxbench.emulator.syntax import Function, Module, Variable
-from ptxbench.emulator.variables import lay_out_local, lay_out_parameters, module_variables
+from ptxbench.emulator.variables import (
+    assign_offsets,
+    lay_out_parameters,
+    local_variables,
+    module_variables,
+    shared_variables,
+)
 from ptxbench.errors import KernelTooLarge
 
 MAX_SHARED_BYTES = 227 * 1024
@@ -25,9 +31,10 @@ def check_variables(module: Module, function: Function) -> None:
     """Raise KernelTooLarge if the variables of the module, or of a function in it, exceed a limit."""
     functions = (*module.entries.values(), *module.functions.values())
     for member in functions:
-        require(lay_out_local(member)[1], MAX_LOCAL_BYTES, "bytes of local memory for each thread", in_local(member))
+        local = local_variables(member)
+        require(assign_offsets(local)[1], MAX_LOCAL_BYTES, "bytes of local memory for each thread", local)
     require(lay_out_parameters(function)[1], MAX_PARAM_BYTES, "bytes of parameters", function.params)
-    shared = [v for v in (*module.variables.values(), *function.variables.values()) if v.space == "shared"]
+    shared = shared_variables(module, function)
     require(sum(v.size_bytes for v in shared), MAX_SHARED_BYTES, "bytes of shared memory", shared)
     variables = module_variables(module)
     total = sum(variable.size_bytes for variable in variables)
@@ -41,10 +48,6 @@ def check_local(total: int) -> None:
             f"The kernel and the functions that it calls take {total:,} bytes of local memory for each thread; the "
             f"maximum is {MAX_LOCAL_BYTES:,}."
         )
-
-
-def in_local(function: Function) -> list[Variable]:
-    return [variable for variable in function.variables.values() if variable.space in ("local", "param")]
 
 
 def require(total: int, most: int, unit: str, variables: Iterable[Variable]) -> None:

@@ -217,7 +217,7 @@ def shared_size(ops: WarpOps, base: str) -> Value:
     if base == "dynamic_smem_size":
         return e.splat(e.op(f"sub i32 {size}, {ops.shared_bytes}"), U32)
     unit = e.op(f"trunc i64 {e.op(conditions.SHARED_UNIT.load)} to i32")
-    padded = e.op(f"add i32 {size}, {e.op(f'sub i32 {unit}, {1 + ops.reserved_inside}')}")
+    padded = e.op(f"add i32 {size}, {e.op(f'sub i32 {unit}, {1 + ops.reserved_inside + ops.shared_zones}')}")
     total = e.op(f"and i32 {padded}, {e.op(f'sub i32 0, {unit}')}")
     if base == "aggr_smem_size":
         total = e.op(f"add i32 {total}, {reserved_bytes(ops.arch)}")

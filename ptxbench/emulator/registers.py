@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.analysis import analyse
+from ptxbench.emulator.bases import bases
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.definitions import Definitions
 from ptxbench.emulator.emit import Emitter, Value, literal
@@ -43,15 +44,14 @@ from ptxbench.emulator.syntax import (
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 from ptxbench.emulator.variables import (
     function_addresses,
-    lay_out_local,
     lay_out_module,
     lay_out_parameters,
     lay_out_provided,
-    lay_out_shared,
 )
 from ptxbench.emulator.vector_calls import REGISTER_POINTER, Computed, Line, shape
 from ptxbench.emulator.vector_functions import function, operand
 from ptxbench.emulator.warp_ops import WarpOps
+from ptxbench.emulator.zones import lay_out_own
 from ptxbench.errors import UnsupportedInstruction
 
 FRAME = "%frame"
@@ -117,17 +117,16 @@ class KernelState:
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         self.uniform = self.find_uniform()
-        self.shared, self.shared_bytes = lay_out_shared(module, function)
         read = function.special_names
         if any(predefined.is_reserved(name) for name in read):
-            reserved = self.ops.reserved_inside = predefined.reserved_bytes(arch)
-            self.shared = {name: reserved + offset for name, offset in self.shared.items()}
-            self.shared_bytes += reserved
-        self.local, self.local_bytes = lay_out_local(function)
+            self.ops.reserved_inside = predefined.reserved_bytes(arch)
+        self.own = lay_out_own(module, function, reserved=self.ops.reserved_inside, zoned=mode == SANITIZE)
+        self.local_bytes = self.own.local_bytes
+        self.bases = bases(self.steps, self.own.by_name, function.registers) if self.own.variables else {}
         self.module_variables = lay_out_module(module)[0]
         self.functions = function_addresses(module)
         self.bodiless = {name for name, device_function in module.functions.items() if not device_function.defined}
-        self.ops.shared_bytes = self.shared_bytes
+        self.ops.shared_bytes, self.ops.shared_zones = self.own.shared_bytes, self.own.shared_zones
         self.ops.parameters = provided.parameters
         self.ops.workspace, _ = provided.workspace or (0, 0)
         self.heap = provided.heap
@@ -153,7 +152,7 @@ class KernelState:
             self.register_bytes += self.pool.zeroed[1]
         self.ops.register_bytes = self.register_bytes
         self.ops.local_moves = not self.ops.calls and self.ops.stack is None
-        check_local(self.local_bytes)
+        check_local(self.local_bytes - self.own.local_zones)
         self.values: dict[str, Value] = {}
         self.used_offsets: set[int] = set()
         """The offsets of `pointer`."""
@@ -377,10 +376,10 @@ class KernelState:
         e, name, more = self.e, symbol.name, symbol.offset + more
         if name in self.params and self.ops.parameters is not None:
             return self.ops.of_module(self.ops.parameters[0] + self.params[name][0] + more, B64)
-        if name in self.shared:
-            return e.add(e.constant(self.shared[name] + more, B32), self.ops.shared_origin(B32))
-        if name in self.local:
-            offset = self.local[name] + more
+        if name in self.own.shared:
+            return e.add(e.constant(self.own.shared[name] + more, B32), self.ops.shared_origin(B32))
+        if name in self.own.local:
+            offset = self.own.local[name] + more
             moves = self.ops.local_moves
             return e.add(e.constant(offset, B32), e.condition(LOCAL_ORIGIN, B32)) if moves else e.constant(offset, B64)
         if name in self.module_variables:

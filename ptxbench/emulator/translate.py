@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ptxbench.emulator.bases import base_of_address
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
@@ -19,7 +20,7 @@ from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
-from ptxbench.emulator.layout import NUMBERED, PLAIN, SANITIZE, StepReport, Translation
+from ptxbench.emulator.layout import NUMBERED, PLAIN, SANITIZE, ParamAddress, StepReport, Translation
 from ptxbench.emulator.modules import split, without_empty
 from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
@@ -57,6 +58,7 @@ from ptxbench.emulator.syntax import (
 from ptxbench.emulator.types import B32, LANES, PRED
 from ptxbench.emulator.vector_calls import without_vectors
 from ptxbench.emulator.vector_functions import Unknown
+from ptxbench.emulator.zones import PlacedVariable, finest
 
 
 def translate(
@@ -338,6 +340,7 @@ class Translator:
         """Read the operands, run the entry's body, write its results."""
         arguments: dict[str, Any] = {}
         targets = []
+        self.ops.watching.bound.clear()
         for form, operand in zip(entry.operands, instruction.operands, strict=True):
             if form.selector or form.sign:
                 operand, selected, negated = plain(operand)
@@ -349,6 +352,7 @@ class Translator:
                 value = self.kernel.read(operand, form, instruction.line)
                 if isinstance(operand, Address) and not isinstance(value, tuple):
                     value = self.kernel.located(operand, value, entry, instruction.line)
+                    self.bind(operand, value)
                 arguments[form.name] = value
         if "carry" in entry.asks:
             arguments["carry"] = self.kernel.get(CARRY)
@@ -374,6 +378,16 @@ class Translator:
             self.kernel.put(Register(CARRY), carry, guard, instruction.line)
         for form, operand in targets:
             self.deliver(form, operand, result, guard, instruction.line)
+
+    def bind(self, address: Address, value: Value | ParamAddress) -> None:
+        """When sanitizing: note the variable in which an access by this address must stay, if that is known."""
+        variable = self.variables.get(base_of_address(address, self.kernel.bases) or "")
+        if variable is not None and isinstance(value, Value):
+            self.ops.watching.bound[value.ir] = variable
+
+    @functools.cached_property
+    def variables(self) -> dict[str, PlacedVariable]:
+        return self.kernel.own.by_name
 
     def computed(
         self, entry: Entry, operands: Mapping[str, Any], target: Register
@@ -483,7 +497,7 @@ class Translator:
             tuple(self.ops.sites),
             self.ops.next_slot,
             self.kernel.register_bytes,
-            self.kernel.shared_bytes,
+            self.kernel.own.shared_bytes,
             self.kernel.local_bytes,
             self.kernel.analysis.order_reason,
             self.kernel.granules,
@@ -503,6 +517,7 @@ class Translator:
             self.ops.sends,
             () if self.kernel.pool is None else (self.kernel.pool.offset, self.kernel.pool.initial),
             self.kernel.trips_at,
+            self.kernel.own.variables,
         )
 
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:
@@ -521,9 +536,12 @@ class Translator:
             space = "shared" if site.space == "cluster" else site.space
             if space in ("global", "shared", "local") and site.bytes:
                 sizes[space] = min(site.bytes, sizes.get(space, 4))
+        for space in sizes.keys() & {"shared", "local"}:
+            sizes[space] = finest(self.kernel.own.variables, space, sizes[space])
         self.kernel.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
+        zoned = self.kernel.own.local_zones > 0
         for kind, element_bytes, count in sorted(self.ops.watching.locals):
-            self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1]))
+            self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1], zoned))
         for key in sorted(self.ops.watching.spaces):
             self.ops.function(watches.watches(*key, granules=sizes, clustered=self.ops.clustered))
         for function in watch.REPORTERS if self.ops.watches_order else ():

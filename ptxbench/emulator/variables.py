@@ -29,16 +29,16 @@ def assign_offsets(variables: Iterable[Variable], offset: int = 0) -> tuple[dict
     return placed, offset
 
 
-def lay_out_shared(module: Module, function: Function) -> tuple[dict[str, int], int]:
-    """Offsets in the CTA's shared memory; an array of unknown length starts at the end of the others."""
+def shared_variables(module: Module, function: Function) -> list[Variable]:
+    """The variables in the CTA's shared memory; arrays of unknown length come after the others."""
     variables = [v for v in (*module.variables.values(), *function.variables.values()) if v.space == "shared"]
-    return assign_offsets(sorted(variables, key=lambda v: v.count is None))
+    return sorted(variables, key=lambda v: v.count is None)
 
 
-def lay_out_local(function: Function) -> tuple[dict[str, int], int]:
-    """Offsets in a thread's local memory, with the .param variables of calls; its bytes, a multiple of 16."""
-    placed, size = assign_offsets(v for v in function.variables.values() if v.space in ("local", "param"))
-    return placed, -(-size // 16) * 16
+def local_variables(function: Function) -> list[Variable]:
+    """The variables in a thread's local memory; the .param variables of calls come after the others."""
+    variables = [v for v in function.variables.values() if v.space in ("local", "param")]
+    return sorted(variables, key=lambda v: v.space == "param")
 
 
 def lay_out_module(module: Module) -> tuple[dict[str, int], int]:

@@ -74,6 +74,8 @@ class WarpOps(LaneOps):
     """The number of instructions from this one to the end of the block."""
     shared_bytes: int = 0
     """Static shared memory in bytes, including bytes reserved inside it."""
+    shared_zones: int = 0
+    """The bytes of zones in it (zones.py)."""
     reserved_inside: int = 0
     """The driver's bytes at the start of the CTA's shared memory; 0 if the kernel cannot observe them."""
     workspace: int = 0
@@ -323,7 +325,7 @@ class WarpOps(LaneOps):
 
     def memory_arguments(self, space: str, address: Value, kind: str, size: int) -> str:
         """The first arguments of every memory function; reserves a site for each space that the access may touch."""
-        slot = self.next_slot
+        slot, variable = self.next_slot, self.watching.bound.get(address.ir)
         for memory_space in access.generic_spaces(self.clustered) if space == "generic" else (SPACES[space],):
             self.sites.append(
                 Site(self.step, self.reserve_counters(context.SITE_SLOTS), memory_space.name, kind, size, self.strength)
@@ -343,6 +345,8 @@ class WarpOps(LaneOps):
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         self.last_address = address
         self.last_arguments = f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
+        if variable is not None and space in ("shared", "local", "cluster"):
+            self.watching.within(variable, size)
         return self.last_arguments
 
     def finding(self, kind: int, site: str, lanes: str) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.runtime import access, conditions, context, prefetches, watch, watches
+from ptxbench.emulator.runtime import access, conditions, context, prefetches, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.runtime.records import MOST_GRANULE
 from ptxbench.emulator.types import B64, U64
+from ptxbench.emulator.zones import PlacedVariable
 
 if TYPE_CHECKING:
     from ptxbench.emulator.warp_ops import WarpOps
+
+DYNAMIC_SPAN = 1 << context.RANK_BITS
+"""In place of the bytes of dynamic shared memory, whose end is that of the CTA's memory."""
 
 
 class Watching:
@@ -26,6 +31,15 @@ class Watching:
         self.locals: set[tuple[str, int, int]] = set()
         """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the
         kernel."""
+        self.bound: dict[str, PlacedVariable] = {}
+        """The variable of each address of the current instruction (IR name) that is computed from it."""
+
+    def within(self, variable: PlacedVariable, size: int) -> None:
+        """Report lanes whose access of `size` bytes, with the last `memory_arguments`, does not stay in a variable."""
+        span = max(0, variable.size - size + 1) if variable.size else DYNAMIC_SPAN
+        name = self.ops.function(sanitize.WITHIN)
+        self.ops.sites[-1] = replace(self.ops.sites[-1], variable=variable.name)
+        self.ops.e.line(f"call void @{name}({self.ops.last_arguments}, i32 {variable.offset}, i32 {span})")
 
     def prefetch(self, address: Value | ParamAddress, size: Value | None = None) -> None:
         """When sanitizing: add a remark if the first or the last byte is outside every buffer."""

@@ -28,7 +28,7 @@ from ptxbench.emulator.races.clocks import (
 from ptxbench.emulator.races.mbarriers import complete_phase
 from ptxbench.emulator.races.objects import ensure_object, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.reports import check_start, cta_of_address, note_touch, report, stamp_of
+from ptxbench.emulator.races.reports import check_start, check_zone, cta_of_address, note_touch, report, stamp_of
 from ptxbench.emulator.runtime import context, kinds
 
 
@@ -136,6 +136,7 @@ def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, fla
     if target < 0:
         return
     check_start(env, r, target, thread, site, address)
+    check_zone(env, r, target, lane, address, site)
     note_touch(env, r, target, thread, stamp_of(env, site, thread))
     sync_object = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
     if sync_object:

@@ -42,6 +42,8 @@ ROW_PAST_AT, ROW_MASK_AT, ROW_SHIFT_AT, ROW_BITS = 16, 32, 48, 0xFFFF
 it, and the swizzle: the address bits that it changes, and how far above them are the bits that it adds."""
 SOURCE_AT = 8
 """In the kind of a bulk copy's event: from this bit on, the host address of the bytes that it will store, or 0."""
+ZONE = 0x7FFFFFFE
+"""The time of the last write to a granule of a zone (zones.py), which no access may reach."""
 PENDING = 0x7FFFFFFF
 """The time of an asynchronous copy's write or read that is not complete yet."""
 

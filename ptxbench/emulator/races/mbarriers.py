@@ -25,7 +25,7 @@ from ptxbench.emulator.races.clocks import (
 from ptxbench.emulator.races.objects import ensure_object, forget, known_object, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.proxies import fenced, fenced_by
-from ptxbench.emulator.races.reports import note_touch, report, stamp_of
+from ptxbench.emulator.races.reports import check_zone, note_touch, report, stamp_of
 from ptxbench.emulator.runtime import context, kinds
 
 NO_MBARRIER = 0xFFFFFFFF
@@ -33,15 +33,16 @@ NO_MBARRIER = 0xFFFFFFFF
 
 
 @compiled
-def slot_of(env: Any, r: Any, address: Any) -> Any:
-    """`object_slot` of an address in the current CTA's shared memory."""
+def slot_of(env: Any, r: Any, lane: Any, address: Any, site: Any) -> Any:
+    """`object_slot` of an address in the current CTA's shared memory, where a lane uses an mbarrier."""
+    check_zone(env, r, cta_slot(env), lane, address, site)
     return object_slot(env, r, context.SHARED_WINDOW + address, False)
 
 
 @compiled
 def initialise(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane initialises an mbarrier."""
-    slot = slot_of(env, r, address)
+    slot = slot_of(env, r, lane, address, site)
     if slot == 0:
         return
     sync_object = known_object(r, slot)
@@ -59,7 +60,7 @@ def initialise(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
 @compiled
 def invalidate(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane invalidates an mbarrier: the last use by every thread must be ordered before it."""
-    slot = slot_of(env, r, address)
+    slot = slot_of(env, r, lane, address, site)
     sync_object = known_object(r, slot)
     if sync_object == 0:
         return
@@ -130,7 +131,7 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> 
 
     If it has no release semantics, it publishes only accesses before a fence.
     """
-    sync_object = ensure_object(r, slot_of(env, r, address))
+    sync_object = ensure_object(r, slot_of(env, r, lane, address, site))
     if sync_object == 0:
         return
     check_initialised(env, r, sync_object, lane, address, site)
@@ -153,7 +154,7 @@ def expect_copy(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any)
     """A lane issues a copy that will complete `size` bytes at an mbarrier, in the async proxy."""
     if address == NO_MBARRIER:
         return
-    sync_object = ensure_object(r, slot_of(env, r, address))
+    sync_object = ensure_object(r, slot_of(env, r, lane, address, site))
     if sync_object == 0:
         return
     check_initialised(env, r, sync_object, lane, address, site)
@@ -167,7 +168,7 @@ def expect_copy(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any)
 @compiled
 def complete_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any, completes: Any) -> None:
     """A lane's copy has completed, and its mbarrier counts it."""
-    sync_object = ensure_object(r, slot_of(env, r, address))
+    sync_object = ensure_object(r, slot_of(env, r, lane, address, site))
     if size == 0:
         r[at.LOOSE_ARRIVALS] = 1
     if sync_object:

@@ -12,7 +12,16 @@ from ptxbench.emulator.races.mbarriers import complete_phase
 from ptxbench.emulator.races.objects import ensure_object, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.products import has_product_read
-from ptxbench.emulator.races.reports import check_start, cta_of_address, note_touch, report, stamp_of, strength
+from ptxbench.emulator.races.reports import (
+    check_start,
+    check_zone,
+    cta_of_address,
+    note_touch,
+    reaches_zone,
+    report,
+    stamp_of,
+    strength,
+)
 from ptxbench.emulator.races.shadow import touch
 from ptxbench.emulator.runtime import context, kinds
 
@@ -30,6 +39,7 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, description: Any,
     r[at.MESSAGES_OPEN] += 1
     r[at.TARGET] = target
     barrier = description >> at.MESSAGE_BARRIER_AT
+    check_zone(env, r, target, lane, barrier, site)
     sync_object = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
     if sync_object:
         check_initialised_in_cluster(env, r, sync_object, target, lane, barrier, site)
@@ -43,6 +53,8 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, description: Any,
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
         byte = address - offset + (index << r[at.SHARED_BITS])
         old_stamp = stamps[index]
+        if reaches_zone(env, old_stamp, site, lane, byte):
+            continue
         if old_stamp >> 32 == at.PENDING:
             if not (updates and strength(r, old_stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)):
                 report(env, kinds.TWO_COPIES, site, lane, byte, old_stamp & 0xFFFFFFFF, 0)

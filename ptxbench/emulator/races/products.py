@@ -13,7 +13,15 @@ from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import LANES, cta_slot, knows
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.proxies import fenced
-from ptxbench.emulator.races.reports import accessing_cta, race_kind, report, report_race, reported, stamp_of
+from ptxbench.emulator.races.reports import (
+    accessing_cta,
+    race_kind,
+    reaches_zone,
+    report,
+    report_race,
+    reported,
+    stamp_of,
+)
 from ptxbench.emulator.runtime import context, kinds
 from ptxbench.emulator.runtime.warpgroup import DOUBLE_B, START_MASK, TRANSPOSED_A, TRANSPOSED_B
 
@@ -106,6 +114,8 @@ def read_operand(
 @compiled
 def check_last_write(env: Any, r: Any, written: Any, byte: Any, site: Any, slot: Any) -> None:
     """Check that the granule's last write was ordered before the product, in at least one lane of its warp."""
+    if reaches_zone(env, written, site, 0, byte):
+        return
     time, warp = written >> 32, env[context.WARP]
     if time < env[context.TIME_OF_START]:
         report(env, kinds.UNINITIALISED, site, 0, byte, 0, 0)

@@ -71,6 +71,24 @@ def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, 
 
 
 @compiled
+def reaches_zone(env: Any, stamp: Any, site: Any, lane: Any, byte: Any) -> Any:
+    """Whether an access reaches a granule of a zone, whose last write has this stamp. If so, it is reported."""
+    if stamp >> 32 != at.ZONE:
+        return False
+    report(env, context.OUT_OF_BOUNDS, site, lane, byte, 0, 0)
+    return True
+
+
+@compiled
+def check_zone(env: Any, r: Any, target: Any, lane: Any, address: Any, site: Any) -> None:
+    """A lane uses an mbarrier at an address of the cluster, in the CTA at the place `target`."""
+    stamps = longs_at(env[context.FIRST_SHADOW] + target * env[context.SHADOW_STRIDE])
+    offset = address & (1 << context.RANK_BITS) - 1
+    if offset < env[context.SHARED_BYTES]:
+        reaches_zone(env, stamps[offset >> r[at.SHARED_BITS]], site, lane, address)
+
+
+@compiled
 def check_start(env: Any, r: Any, target: Any, thread: Any, site: Any, address: Any) -> None:
     """A thread accesses an address of the cluster, in the CTA at the place `target`, which must have started."""
     if target == cta_slot(env) or r[at.OVERFLOW]:

@@ -17,6 +17,7 @@ from ptxbench.emulator.races.reports import (
     cta_of_address,
     note_touch,
     race_kind,
+    reaches_zone,
     report,
     report_race,
     space_of,
@@ -67,6 +68,8 @@ def touch(
     lane = thread & 31
     start = env[context.TIME_OF_START] if in_shared else 1
     written = stamps[index]
+    if reaches_zone(env, written, site, lane, byte):
+        return 0
     time = written >> 32
     unwritten = time < start
     if in_shared and kind != at.STORE and kind != at.COPY:

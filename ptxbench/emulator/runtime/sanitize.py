@@ -112,6 +112,9 @@ define internal void @report(ptr %env, i64 %kind, ptr %site, i32 %lanes, {V32} %
 }}
 """, (FINDING,), (CTTZ,))  # fmt: skip
 
+IN_ZONE = -1
+"""The shadow of a granule of local memory in a zone (zones.py)."""
+
 GATHER = f"llvm.masked.gather.v{LANES}i32.v{LANES}p0"
 SCATTER = f"llvm.masked.scatter.v{LANES}i32.v{LANES}p0"
 GATHER_SCATTER = (
@@ -163,21 +166,51 @@ def times() -> str:
   {splat("start.all", "i32", "%start")}"""
 
 
+def within() -> RuntimeFunction:
+    """`within(addresses, mask, env, site, first, span)`: reports lanes whose address is not one of the `span` from
+    `first` on; the rank of a CTA in the cluster does not count."""
+    lines = SiteLines()
+    lines.report(at.OUT_OF_BOUNDS, "%outside", "%a")
+    text = f"""
+define internal void @within({V32} %a, i32 %asked, ptr %env, ptr %site, i32 %first, i32 %span) noinline {{
+  {splat("first.all", "i32", "%first")}
+  {splat("span.all", "i32", "%span")}
+  %offset = and {V32} %a, splat (i32 {(1 << at.RANK_BITS) - 1})
+  %distance = sub {V32} %offset, %first.all
+  %beyond = icmp uge {V32} %distance, %span.all
+  %active = bitcast i32 %asked to {MASK}
+  %outside = and {MASK} %beyond, %active
+  {chr(10).join(lines.lines)}
+  ret void
+}}
+"""
+    return RuntimeFunction("within", text, (REPORT,))
+
+
+WITHIN = within()
+
+
 @functools.cache
-def watch_local(kind: str, element_bytes: int, count: int, granule: int) -> RuntimeFunction:
-    """`watch_KIND_local_BYTES_COUNT`: reports reads of a thread's local memory before it was written."""
+def watch_local(kind: str, element_bytes: int, count: int, granule: int, zoned: bool) -> RuntimeFunction:
+    """`watch_KIND_local_BYTES_COUNT`: reports reads of a thread's local memory before it was written, and accesses to
+    its zones, if it has any (`zoned`)."""
     size = element_bytes * count
     full = vector(8 * element_bytes)
     lines = SiteLines()
     for j in range(max(1, size // granule)):
         index = lines.op(f"add {V64} %index, splat (i64 {j})")
         shadow = lines.op(f"getelementptr i32, ptr %shadow, {V64} {index}")
+        lanes = "%active"
+        written = lines.gather(shadow, lanes) if zoned or kind == "load" else ""
+        if zoned:
+            in_zone = lines.both(lanes, lines.op(f"icmp eq {V32} {written}, splat (i32 {IN_ZONE})"))
+            lines.report(at.OUT_OF_BOUNDS, in_zone, written)
+            lanes = lines.both(lanes, lines.op(f"xor {MASK} {in_zone}, splat (i1 true)"))
         if kind == "load":
-            written = lines.gather(shadow, "%active")
             never = lines.op(f"icmp ult {V32} {written}, %start.all")
-            lines.report(kinds.UNINITIALISED, lines.both("%active", never), written)
+            lines.report(kinds.UNINITIALISED, lines.both(lanes, never), written)
         else:
-            lines.scatter("%time.all", shadow, "%active")
+            lines.scatter("%time.all", shadow, lanes)
     values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
     name = f"watch_{kind}_local_{element_bytes}_{count}"
     text = f"""
