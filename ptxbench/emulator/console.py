@@ -52,7 +52,8 @@ class Console:
 
     @property
     def address(self) -> int:
-        return ctypes.cast(self.callback, ctypes.c_void_p).value or 0
+        # ctypes.cast would make the callback refer to itself: a cycle, which `close` does not end.
+        return ctypes.c_void_p.from_buffer(self.callback).value or 0
 
     def close(self) -> None:
         """Take no more calls, and drop the callback, which refers to this object. Otherwise this cycle would keep the

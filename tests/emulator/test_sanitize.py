@@ -1,5 +1,6 @@
 """`sanitize=True`: each kind of mistake is found, named with its line and thread, and correct kernels stay clean."""
 
+import gc
 import re
 from pathlib import Path
 
@@ -7,9 +8,13 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator, toolchain
+from ptxbench.emulator import process
+from ptxbench.emulator.console import Console
 from ptxbench.emulator.process import emulator_process
+from ptxbench.emulator.variation import Variation
 from tests.emulator.pairs import SIDES, emulated_arch, launches, marked, source
 
+NOTHING = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry nothing()\n{\n    ret;\n}\n"
 KERNEL = """.version 7.0
 .target sm_80
 .address_size 64
@@ -393,6 +398,23 @@ def test_a_long_launch_is_sampled_says_so_and_still_finds_a_race(barrier, neighb
     assert any("one page of 4 KiB in 4" in note for note in execution.unchecked), execution.unchecked
     races = [finding.message for finding in execution.findings if finding.kind == "race"]
     assert any(place in message for message in races) if place else execution.findings == ()
+
+
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_no_memory_of_a_launch_is_left_to_the_garbage_collector(sanitize, monkeypatch):
+    """A judgement, which runs without it, kept all of some hundred launches."""
+    monkeypatch.setattr(process, "RUNNING", [process.InThisProcess()])
+    gc.collect()
+    gc.disable()
+    try:
+        for seed in range(3):
+            variation = Variation(memory=seed)
+            emulator.run(NOTHING, grid=1, block=32, args=[], sanitize=sanitize, variation=variation)
+        consoles = [thing for thing in gc.get_objects() if isinstance(thing, Console)]
+    finally:
+        gc.enable()
+        process.RUNNING[0].stop()
+    assert len(consoles) <= 1  # of the last launch, which the same launch would use again
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's address space")
