@@ -75,6 +75,10 @@ CODES = {
         Code("wrong-target", "assembles", ERROR,
              "PTX with this .target cannot be assembled for the architecture.",
              "Use a lower .target, or choose another architecture with --arch."),
+        Code("unknown-stack", "assembles", WARNING,
+             "ptxas does not know how much stack the kernel needs: calls are recursive, or memory is allocated on the "
+             "stack.",
+             "Use loops and arrays of a fixed size, or have the host set cudaLimitStackSize."),
         Code("no-entry", "signature", ERROR,
              "No kernel has the pair's name.",
              "Give the kernel the name of the pair."),

@@ -136,9 +136,18 @@ class CandidateText:
                 )
                 return StageOutcome("refused", [mismatch])
             return StageOutcome("refused", list(self.refusals(str(refused), "assembles", "refused")))
-        if notable := ptxas.notable(messages, self.ptx, self.path, self.language).strip():
-            self.notes.append(f"ptxas says: {one_line(notable)[:300]}")
-        return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}")
+        findings = []
+        if UNKNOWN_STACK.search(messages):
+            message = "ptxas does not know how much stack it needs; a GPU gives each thread 1,024 bytes by default."
+            findings.append(finding("assembles", "unknown-stack", message))
+        remarks = UNKNOWN_STACK.sub("", ptxas.notable(messages, self.ptx, self.path, self.language))
+        if remarks.strip():
+            self.notes.append(f"ptxas says: {one_line(remarks)[:300]}")
+        return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}", findings)
+
+
+UNKNOWN_STACK = re.compile(r"^.*Stack size for entry function .* cannot be statically determined.*$", re.M)
+"""What ptxas says of recursive calls and of alloca."""
 
 
 UNSURE = re.compile(r'/\*|["\\]|^\s*#', re.M)

@@ -141,6 +141,18 @@ def test_a_text_that_is_not_of_its_language_is_refused_at_its_line(name, content
     assert refusal.message.isprintable()
 
 
+RECURSIVE = b"""\
+__device__ __noinline__ float sum(const float* x, unsigned n) { return n == 0 ? 0 : x[n - 1] + sum(x, n - 1); }
+extern "C" __global__ void triad(float* a, const float* b, const float* c, float s, unsigned n) { a[0] = sum(b, n); }
+"""
+
+
+def test_a_kernel_whose_stack_ptxas_does_not_know_gets_a_warning():
+    judgement = judged(Path("triad.cu"), "triad", RECURSIVE, stages=("parses", "assembles"))
+    assert [(finding.stage, finding.code) for finding in judgement.findings] == [("assembles", "unknown-stack")]
+    assert judgement.notes == ()
+
+
 def test_cuda_c_without_a_kernel_has_no_entry(tmp_path):
     (path := tmp_path / "empty.cu").write_bytes(b"")
     judge = Checker(suite("triad"), path)
