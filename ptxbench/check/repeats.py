@@ -65,7 +65,7 @@ def everything_varied(
     CTAs vary."""
     drawn = launcher.suite.drawn("variations")
     for number, order in enumerate(ROUNDS):
-        if case.launch.cooperative and order == "last first":  # no CTA can end before the others begin
+        if case.launch.cooperative:  # no CTA can end before the others begin
             order = "by turns"
         varying = aspects(drawn, number, order, approximate=number == 0, lanes=number == 1)
         yield from varied(launcher, case, first, varying)
