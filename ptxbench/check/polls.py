@@ -26,6 +26,7 @@ COMPARES = re.compile(r"(setp|testp)\b")
 CHANGING = ("%clock", "%globaltimer", "%pm")
 UPDATE = re.compile(r"(atom|red)\.(?!.*\.shared)")
 STRONG_LOAD = re.compile(r"ld\.(volatile|relaxed|acquire|mmio)(?!.*\.(shared|local))")
+SWAP = re.compile(r"atom\.(?=.*\.cas\b)(?!.*\.(shared|local))")
 ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
 
 MOST_BLOCKS, MOST_READ = 200, 5_000
@@ -35,6 +36,11 @@ MOST_BLOCKS, MOST_READ = 200, 5_000
 def announces(module: Module) -> bool:
     """Whether a kernel stores a value that another CTA may wait for."""
     return has(module, ANNOUNCEMENT)
+
+
+def swaps(module: Module) -> bool:
+    """Whether a kernel compares and swaps values in global memory."""
+    return has(module, SWAP)
 
 
 def reads_exchanged(module: Module) -> bool:

@@ -16,7 +16,7 @@ from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
 from ptxbench.check.launching import CheckCase, LaunchOptions, LaunchResult
 from ptxbench.check.lint import reads_hardware
-from ptxbench.check.polls import announces
+from ptxbench.check.polls import announces, swaps
 from ptxbench.check.variations import ORDERS, Aspect, aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import KernelError
@@ -47,7 +47,15 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
         first = result if repeated_case is case else first
     assert first is not None
     findings: list[Finding] = []
-    for find in (everything_varied, stores_first, on_other_hardware, with_nans, collisions, kept_module):
+    for find in (
+        everything_varied,
+        stores_first,
+        swaps_in_turns,
+        on_other_hardware,
+        with_nans,
+        collisions,
+        kept_module,
+    ):
         findings += find(launcher, first, case, other, small)
         if any(difference.severity == ERROR for difference in findings):
             break
@@ -76,6 +84,14 @@ def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Findi
     stores. Then a wait that looks at the sums of many CTAs finds none that includes the sums of the CTAs before."""
     if announces(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["stores first"], LaunchOptions(ctas="stores first"))
+        yield from varied(launcher, launcher.suite.largest, None, [aspect])
+
+
+def swaps_in_turns(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
+    """The largest check size with the CTAs in turns, if the kernel compares and swaps: at the size of the other
+    launches, each CTA may have places of its own, so that no swap fails."""
+    if swaps(launcher.text.module):
+        aspect = Aspect("depends-on-threads", ORDERS["by turns"], LaunchOptions(ctas="by turns"))
         yield from varied(launcher, launcher.suite.largest, None, [aspect])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
-from ptxbench.check.repeats import collision_at, collisions
+from ptxbench.check.repeats import collision_at, collisions, swaps_in_turns
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, varied
@@ -169,6 +169,16 @@ def test_another_order_of_ctas_does_not_count_if_a_kernel_of_the_pair_depends_on
     assert dependence.message.startswith("with the CTAs one after the other, the last one first: ")
     scan.__dict__["reference_kernels"] = {"ptx": CheckKernel(path.read_text(), "scan", "sm_90")}
     assert list(varied(launcher, case, None, some)) == []
+
+
+def test_swaps_are_tried_at_the_largest_check_size_too(tmp_path):
+    """At a hidden size, CTAs may all swap different places."""
+    right, changes, _ = next(row for row in REJECTED if "atom.global.cas" in row[1][0][1])
+    path = tmp_path / "attack.ptx"
+    for text, found in ((broken(right, *changes), ["depends-on-threads"]), (broken(right), [])):
+        path.write_text(text)
+        launcher = Checker(CheckSuite(suite(right).loaded, "sm_90", 3), path).launcher
+        assert [finding.code for finding in swaps_in_turns(launcher)] == found
 
 
 @pytest.mark.parametrize("name", ["remembers.ptx", "right_five_times.ptx", "right_once.cu", "knows_its_data.cu"])
