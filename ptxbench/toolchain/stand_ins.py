@@ -167,11 +167,12 @@ HOST_C = (
 )  # fmt: skip
 
 HOST_CUDA = (
-    "cublas.h", "cublasLt.h", "cublas_v2.h", "cudaProfiler.h", "cudaTypedefs.h", "cuda_profiler_api.h", "cudnn.h",
-    "cudnn_frontend.h", "cufft.h", "cufftXt.h", "curand.h", "cusolverDn.h", "cusparse.h", "helper_cuda.h",
-    "helper_functions.h", "helper_image.h", "helper_string.h", "helper_timer.h", "mpi.h", "nccl.h", "nvToolsExt.h",
-    "nvToolsExtCuda.h", "nvToolsExtCudaRt.h", "nvml.h", "nvtx3/nvToolsExt.h", "nvtx3/nvToolsExtCuda.h",
-    "nvtx3/nvToolsExtCudaRt.h", "nvtx3/nvtx3.hpp", "omp.h",
+    "cublas.h", "cublas_v2.h", "cublasLt.h", "cuda_gl_interop.h", "cuda_profiler_api.h", "cudaProfiler.h",
+    "cudaTypedefs.h", "cudnn.h", "cudnn_frontend.h", "cufft.h", "cufftXt.h", "curand.h", "cusolverDn.h", "cusparse.h",
+    "GL/freeglut.h", "GL/gl.h", "GL/glew.h", "GL/glu.h", "GL/glut.h", "GLFW/glfw3.h", "helper_cuda.h",
+    "helper_functions.h", "helper_image.h", "helper_string.h", "helper_timer.h", "mpi.h", "nccl.h", "nvml.h",
+    "nvrtc.h", "nvToolsExt.h", "nvToolsExtCuda.h", "nvToolsExtCudaRt.h", "nvtx3/nvToolsExt.h",
+    "nvtx3/nvToolsExtCuda.h", "nvtx3/nvToolsExtCudaRt.h", "nvtx3/nvtx3.hpp", "omp.h",
 )  # fmt: skip
 """Libraries that host code calls, and headers of NVIDIA's samples."""
 
@@ -195,11 +196,17 @@ HALF = re.compile(r"half|bfloat16", re.I)
 """Some name of <cuda_fp16.h> or <cuda_bf16.h>, which NVRTC needs a quarter of a second for."""
 
 HOST_THRUST = (
-    "adjacent_difference", "binary_search", "copy", "count", "device_free", "device_malloc", "device_ptr",
-    "device_vector", "equal", "execution_policy", "extrema", "fill", "find", "for_each", "gather", "generate",
-    "host_vector", "inner_product", "logical", "merge", "reduce", "remove", "replace", "reverse", "scan", "scatter",
-    "sequence", "sort", "system/cuda/execution_policy", "tabulate", "transform", "transform_reduce", "transform_scan",
-    "unique", "universal_vector",
+    "adjacent_difference", "allocate_unique", "async/copy", "async/for_each", "async/reduce", "async/scan",
+    "async/sort", "async/transform", "binary_search", "copy", "count", "device_allocator", "device_delete",
+    "device_free", "device_make_unique", "device_malloc", "device_new", "device_new_allocator", "device_ptr",
+    "device_reference", "device_vector", "equal", "execution_policy", "extrema", "fill", "find", "for_each", "gather",
+    "generate", "host_vector", "inner_product", "logical", "memory", "merge", "mr/allocator",
+    "mr/device_memory_resource", "mr/memory_resource", "mr/pool", "partition", "per_device_resource", "random",
+    "random/linear_congruential_engine", "random/normal_distribution", "random/uniform_int_distribution",
+    "random/uniform_real_distribution", "reduce", "remove", "replace", "reverse", "scan", "scatter", "sequence",
+    "set_operations", "shuffle", "sort", "system/cuda/execution_policy", "system/cuda/memory", "system/cuda/vector",
+    "system_error", "tabulate", "transform", "transform_reduce", "transform_scan", "uninitialized_copy",
+    "uninitialized_fill", "unique", "universal_vector",
 )  # fmt: skip
 """Thrust's algorithms and containers, which host code calls."""
 

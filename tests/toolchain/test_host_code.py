@@ -57,6 +57,7 @@ LEFT_OUT = [
     ("#include <string>\ntemplate <class T> struct S { std::string f(); };\n"
      "template <> std::string S<int>::f() { return 0; }",                              "2-3"),
     ("namespace a { void f() { puts(\"\"); } }\nusing a::f;",                           "1-2"),
+    ("#include <thrust/random.h>\n#include <nvrtc.h>\nvoid f() { thrust::minstd_rand e; nvrtcProgram p; }", "3"),
     ("#include <cub/device/device_scan.cuh>\nvoid f(int* a) { cub::DeviceScan::Sum(a); }", "2"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
