@@ -369,7 +369,9 @@ class SourceText:
         for declaration in (inner, outer):
             if declaration.of_class and (declaration.kind != "function" or self.special(declaration)):
                 continue
-            if self.of_device(declaration):
+            # A class with a member of the host's is the host's, even if some of its functions are marked.
+            has_host_member = declaration.kind == "class" and inner.of_class and inner.kind == "other"
+            if self.of_device(declaration) and not has_host_member:
                 continue
             of_left_out = first is not None and self.specialises(declaration, names_nothing(first))
             if of_left_out or not self.fixed(declaration):

@@ -57,6 +57,7 @@ LEFT_OUT = [
     ("#include <string>\ntemplate <class T> struct S { std::string f(); };\n"
      "template <> std::string S<int>::f() { return 0; }",                              "2-3"),
     ("namespace a { void f() { puts(\"\"); } }\nusing a::f;",                           "1-2"),
+    ("#include <string>\nstruct S {\n    __device__ int f() { return 1; }\n    std::string name;\n};", "2-5"),
     ("#include <thrust/random.h>\n#include <nvrtc.h>\nvoid f() { thrust::minstd_rand e; nvrtcProgram p; }", "3"),
     ("#include <cub/device/device_scan.cuh>\nvoid f(int* a) { cub::DeviceScan::Sum(a); }", "2"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
@@ -125,6 +126,8 @@ STAYS = [
     ("float twice(float a) { return 2 * a; }\n__global__ void g(float* x) { x[0] = twice(1); }",
      '"twice" is host code, and a kernel uses it'),
     ("#include <string>\nstruct S { std::string name; };\n__global__ void g(S s) {}", '"S" is host code'),
+    ("#include <string>\nstruct S { std::string a; __device__ int f() { return 1; } };\n"
+     "__global__ void g(S* s, int* x) { x[0] = s->f(); }",                             '"S" is host code'),
     ("struct V {\n    float a;\n    V& operator=(const V& o) { a = o.a + 1; return *this; }\n};\n"
      "__global__ void g(V* v) { v[0] = v[1]; }",                                     '"V" is host code'),
     ("#define F __device__\nF int f(float) { undefined(); }\nF int f(double) { return 1; }\nint main() {}",
