@@ -301,7 +301,7 @@ def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -
         raise (
             error
             if nvrtc.NO_HEADER.search(refused.log) or not host_code.errors(answer)
-            else CompileError(nvrtc.diagnosis(answer, job.path.name, nvcc.description(*nvcc.find()), job.arch))
+            else CompileError(nvrtc.diagnosis(answer, job.path, nvcc.description(*nvcc.find()), job.arch))
         )
     return answer
 

@@ -224,7 +224,7 @@ def refusal(answer: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequ
     lacks = NO_HEADER.search(answer.log)
     if lacks and not locate.headers():
         return ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not installed: {locate.INSTALL}.")
-    return CompileError(diagnosis(answer.log, path.name, f"NVRTC {version(nvrtc)}", arch))
+    return CompileError(diagnosis(answer.log, path, f"NVRTC {version(nvrtc)}", arch))
 
 
 FILE = re.compile(r"(?P<start>^[ \t]*\.file[ \t]+\d+[ \t]+\")(?P<path>[^\"]*)", re.M)
@@ -242,7 +242,7 @@ def only_instantiation_fails(log: str) -> bool:
     return bool(files) and set(files) == {BAD_EXPRESSION}
 
 
-def diagnosis(log: str, name: str, compiler: str, arch: str) -> str:
+def diagnosis(log: str, path: Path, compiler: str, arch: str) -> str:
     """The message of a failed compilation: its first errors, each with file and line. `compiler`: with its version."""
     errors = [
         f"{where}:{line}: {message.removesuffix(':')}"  # a list of functions follows
@@ -250,12 +250,18 @@ def diagnosis(log: str, name: str, compiler: str, arch: str) -> str:
         if where != BAD_EXPRESSION
     ]
     if not errors:
-        return f"{name}: {compiler} refuses it: {log}"
+        return f"{path.name}: {compiler} refuses it: {log}"
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
-    return f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. {compiler} cannot compile this for {arch}; {advice(log)}."
+    return f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. {compiler} cannot compile this for {arch}; {advice(log, path)}."
 
 
-def advice(log: str) -> str:
+def folder_above(path: Path, header: str) -> Path | None:
+    """The nearest folder above `path`, or folder `include` next to one, that has the header."""
+    folders = (folder for parent in path.absolute().parents for folder in (parent, parent / "include"))
+    return next((folder for folder in folders if (folder / header).is_file()), None)
+
+
+def advice(log: str, path: Path) -> str:
     """What to do about a failed compilation."""
     if LAUNCH.search(log):
         return "a kernel that launches kernels needs the device runtime, which ptxbench does not have"
@@ -263,4 +269,6 @@ def advice(log: str) -> str:
         return "correct the CUDA C there"
     if any((folder / "cuda" / "std" / lacks[1]).is_file() for folder in locate.headers()):
         return f"in kernels, #include <cuda/std/{lacks[1]}> instead"
+    if folder := folder_above(path, lacks[1]):
+        return f"add -I {folder}, which has {lacks[1]}"
     return f"name the folder of {lacks[1]} with -I, or move the kernels to a file that does not include it"

@@ -198,6 +198,16 @@ def test_a_refusal_says_what_is_wrong_in_a_sentence(compiled, without_nvcc, body
         compiled(f"{overloads}__global__ void k(int* x) {{ {body} }}")
 
 
+@pytest.mark.parametrize("folder", [".", "include"])
+def test_a_folder_above_that_has_the_header_is_named(tmp_path, without_nvcc, folder):
+    (tmp_path / folder / "own").mkdir(parents=True)
+    (tmp_path / folder / "own" / "own.h").write_text("")
+    path = tmp_path / "src" / "k.cu"
+    text = f'#include "own/own.h"{KERNEL}'
+    with pytest.raises(CompileError, match=rf"; add -I {tmp_path / folder}, which has own/own\.h\."):
+        cuda_c.translate(text.encode(), path, "sm_90", ())
+
+
 def test_a_host_compiler_that_is_missing_is_named(compiled, monkeypatch):
     monkeypatch.setattr(nvcc, "host_compiler", lambda: None)
     with pytest.raises(CompileError, match=r"nvcc might compile it: nvcc needs a host compiler, .*install g\+\+\.$"):
