@@ -16,6 +16,7 @@ from ptxbench.toolchain import headers, locate, stand_ins
 from ptxbench.toolchain.cpp_tokens import tokens
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.register_counts import MOST_REGISTERS, too_many_registers
+from ptxbench.toolchain.user_files import has_file
 
 STAGE = "parses"
 
@@ -158,7 +159,7 @@ def is_cuda_header(name: str, folders: Sequence[Path]) -> bool:
     """Whether `name` is one of CUDA's headers, by a plain path below one of their folders."""
     parts = name.split("/")
     plain = all(re.fullmatch(r"[\w.+-]+", part) and part not in (".", "..") for part in parts)
-    return plain and any((folder / name).is_file() for folder in folders)
+    return plain and any(has_file(folder, name) for folder in folders)
 
 
 def is_stand_in(name: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ptxbench.toolchain.cpp_tokens import ANGLES, CLOSING, OPENING, Token, tokens
 from ptxbench.toolchain.host_code import AFTER_PARAMETERS
+from ptxbench.toolchain.user_files import has_file
 
 TYPES = ("struct", "class", "union", "enum")
 SPECIFIERS = ("static", "inline")
@@ -293,7 +294,7 @@ def moved_includes(text: str, folder: Path, include: Sequence[Path], destination
         if token.kind == "directive" and (included := INCLUDE.match(token.text)):
             folders = [folder, *include] if included["quoted"] == '"' else [*include]
             header = next(
-                (candidate / included["name"] for candidate in folders if (candidate / included["name"]).is_file()),
+                (candidate / included["name"] for candidate in folders if has_file(candidate, included["name"])),
                 None,
             )
             if header is not None:

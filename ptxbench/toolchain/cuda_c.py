@@ -26,7 +26,7 @@ from ptxbench.toolchain.kernel_templates import templates_in
 from ptxbench.toolchain.markdown import ADVICE, fence_line
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import include_folders
-from ptxbench.toolchain.user_files import UserFile, user_files
+from ptxbench.toolchain.user_files import UserFile, has_file, user_files
 
 ROUNDS = 12
 """Compilations without host code: leaving out a type makes errors in what uses it, which are found by the next one."""
@@ -86,7 +86,7 @@ def includes_host_header(job: Job) -> bool:
     absent = [
         name
         for name in included
-        if name not in user_names and not any((folder / name).is_file() for folder in locate.headers())
+        if name not in user_names and not any(has_file(folder, name) for folder in locate.headers())
     ]
     return job.files is not None and any(stand_ins.has(name) for name in absent)
 

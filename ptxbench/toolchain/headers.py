@@ -11,6 +11,8 @@ import functools
 import re
 from pathlib import Path
 
+from ptxbench.toolchain.user_files import has_file
+
 SPLICE = re.compile(r"\\[ \t]*\r?\n")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(?P<name>[^\n]*)", re.M)
@@ -34,7 +36,7 @@ def closure(name: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
     Every branch of every condition counts. A name that is not one of CUDA's headers opens nothing useful.
     """
     seen: dict[Path, None] = {}
-    pending = [folder / name for folder in folders if (folder / name).is_file()][:1]
+    pending = [folder / name for folder in folders if has_file(folder, name)][:1]
     while pending:
         path = pending.pop()
         if path in seen:

@@ -26,6 +26,7 @@ from ptxbench.containment.nvrtc_library import (
 from ptxbench.errors import CompileError, PairError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.toolchain import locate
 from ptxbench.toolchain.options import EXPRESSION
+from ptxbench.toolchain.user_files import has_file
 
 FLAGS = ("--std=c++17", "-lineinfo")
 """Options of every compilation. -lineinfo records the CUDA C line of each PTX line; the machine code stays the same."""
@@ -258,7 +259,7 @@ def diagnosis(log: str, path: Path, compiler: str, arch: str) -> str:
 def folder_above(path: Path, header: str) -> Path | None:
     """The nearest folder above `path`, or folder `include` next to one, that has the header."""
     folders = (folder for parent in path.absolute().parents for folder in (parent, parent / "include"))
-    return next((folder for folder in folders if (folder / header).is_file()), None)
+    return next((folder for folder in folders if has_file(folder, header)), None)
 
 
 def advice(log: str, path: Path) -> str:
@@ -267,7 +268,7 @@ def advice(log: str, path: Path) -> str:
         return "a kernel that launches kernels needs the device runtime, which ptxbench does not have"
     if not (lacks := NO_HEADER.search(log)):
         return "correct the CUDA C there"
-    if any((folder / "cuda" / "std" / lacks[1]).is_file() for folder in locate.headers()):
+    if any(has_file(folder / "cuda" / "std", lacks[1]) for folder in locate.headers()):
         return f"in kernels, #include <cuda/std/{lacks[1]}> instead"
     if folder := folder_above(path, lacks[1]):
         return f"add -I {folder}, which has {lacks[1]}"

@@ -11,6 +11,14 @@ from typing import NamedTuple
 INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<computed>\w+))", re.M)
 
 
+def has_file(folder: Path, name: str) -> bool:
+    """Whether the folder has a file of this name, with which an #include may have any text."""
+    try:
+        return (folder / name).is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 class UserFile(NamedTuple):
     """A file of the user that a source includes. `name`: as the #include writes it."""
 
@@ -35,7 +43,7 @@ def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> li
             if include["computed"]:
                 return None
             name = os.fsdecode(include["name"])
-            path = next((parent / name for parent in (including_folder, *searched) if (parent / name).is_file()), None)
+            path = next((parent / name for parent in (including_folder, *searched) if has_file(parent, name)), None)
             if path is not None and (name, path) not in files:
                 files[name, path] = UserFile(name, path, path.read_bytes())
                 pending.append((files[name, path].content, path.parent))

@@ -191,6 +191,13 @@ def test_without_landlock_headers_are_allowed_unless_their_names_come_from_macro
     assert refused == ["cub/cub.cuh"]
 
 
+@pytest.mark.parametrize("mode", [LANDLOCK, HEADERS])
+def test_the_name_of_a_header_may_be_too_long_for_a_file(monkeypatch, mode):
+    monkeypatch.setenv(containment.VARIABLE, mode)
+    [finding] = problems(f"#include <{'a' * 300}>\n{HONEST_CU}".encode(), "cuda")
+    assert finding.code == "bad-include"
+
+
 # the action of a text, the verdict without Landlock
 NOT_WITHOUT_LANDLOCK = [
     ("#include <cub/cub.cuh>",                          "<cub/cub.cuh> includes files whose names come from macros"),
