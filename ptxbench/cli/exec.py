@@ -118,7 +118,7 @@ def command(
             wanted = which_arrays(program.bind(function, arguments), to_save)
             first_use = ""
             if exec_launch.sanitize and not native.has_event_function():
-                first_use = ", after the race detector is compiled: once, about 20 seconds"
+                first_use = ", after the race detector is compiled: once, 10 to 20 seconds"
             bar.update(1, 2, f"launch {kernel_names.short(function.name)}{first_use}")
             outcomes = [with_executed(execute(program, function, arguments, exec_launch))]
         save(outcomes[0], wanted)

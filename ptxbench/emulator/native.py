@@ -283,7 +283,7 @@ def event_function() -> int:
 
 
 def has_event_function() -> bool:
-    """Whether that machine code was made before; to make it takes about 20 seconds."""
+    """Whether that machine code was made before; to make it takes 10 to 20 seconds."""
     return known(event_key()) is not None
 
 

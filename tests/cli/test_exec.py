@@ -487,7 +487,7 @@ def test_a_terminal_shows_what_a_launch_waits_for(compiled, ptxbench, tmp_path, 
     path = tmp_path / "racy.ptx"
     path.write_text(RACY)
     assert ptxbench("exec", path, "--block", "64", "--arg", "u32[64]=zeros", "--sanitize").status == 4
-    first_use = "" if compiled else ", after the race detector is compiled: once, about 20 seconds"
+    first_use = "" if compiled else ", after the race detector is compiled: once, 10 to 20 seconds"
     assert shown == ["read racy.ptx", f"launch racy{first_use}"]
 
 
