@@ -19,7 +19,7 @@ from ptxbench.emulator.image import TouchedMemory
 from ptxbench.emulator.launch import run
 from ptxbench.emulator.memory import zero_array
 from ptxbench.errors import Deadlock, FuelExhausted, KernelError, LaunchError
-from ptxbench.pair import ArrayArgument, Out, Pair, Scalar, Scratch, Size, declared
+from ptxbench.pair import ArrayArgument, In, Out, Pair, Scalar, Scratch, Size, declared, draw
 
 MOST_TICKETS = 64
 """Elements of an array from which CTAs draw numbers."""
@@ -28,6 +28,8 @@ FLAG, MOST_FLAG_BYTES = 2, 1 << 22
 """What the 32-bit words of larger arrays hold that only the kernel needs, up to so many bytes. CTAs tell each other
 there how far they are: in a look-back, 0 is not at all, and 2 is all that others wait for."""
 
+MOST_INDEX_BYTES = 1 << 22
+"""Bytes of an input of indices that take some milliseconds to draw."""
 
 Cta = Literal["last alone", "first alone"]
 
@@ -120,19 +122,31 @@ def of_arrays(pair: Pair, values: Mapping[str, Any], touched: TouchedMemory, end
 
 
 def zeros_for(pair: Pair, size: Size, tickets: int) -> dict[str, Any]:
-    """The arguments at a size: its scalars, and arrays of zeros. `tickets`: the number that a CTA draws, if it draws
-    one."""
+    """The arguments at a size: its scalars and indices, and arrays of zeros. `tickets`: the number that a CTA draws, if
+    it draws one."""
     values: dict[str, Any] = {}
     for arg in pair.args:
         if isinstance(arg, Scalar):
             values[arg.name] = arg.dtype.type(declared(arg, size))
         elif isinstance(arg, Scratch) and (drawn := from_others(arg, size, tickets)) is not None:
             values[arg.name] = drawn
+        elif isinstance(arg, In) and (indices := indices_for(arg, size)) is not None:
+            values[arg.name] = indices
         elif isinstance(arg, ArrayArgument):
             values[arg.name] = zero_array(arg.shape(**size), arg.dtype)
         else:
             values[arg.name] = pair.tiled_map(arg, size)
     return values
+
+
+def indices_for(arg: In, size: Size) -> Any:
+    """The data of an input of indices, which say where a CTA reads or writes, the greatest last, where the last CTA
+    finds them; None for other inputs, and for more than MOST_INDEX_BYTES."""
+    size_bytes = math.prod(arg.shape(**size)) * arg.dtype.itemsize
+    if arg.integers is not None or arg.dtype.kind not in "iu" or size_bytes > MOST_INDEX_BYTES:
+        return None
+    drawn = draw(arg, np.random.default_rng(0), size, integers=False)
+    return np.sort(drawn, axis=None).reshape(drawn.shape)
 
 
 def from_others(arg: Scratch, size: Size, tickets: int) -> Any:

@@ -72,6 +72,58 @@ def launched():
     return {"n": 50_176}
 
 
+GATHER = Pair(
+    purpose="An index that is read from an array.",
+    args=[
+        In("x", f32, lambda n: (n, 1024)),
+        In("rows", u32, lambda n: (n,), values=lambda rng, shape, n: rng.permutation(n), integers=None),
+        Out("y", f32, lambda n: (n,)),
+        Scalar("n", u32, lambda n: n),
+    ],
+    launch=lambda n: Launch(grid=n, block=32),
+    reference=lambda x, rows, n: {"y": x[rows, 0]},
+    tolerance=EXACT,
+    check_sizes=[{"n": n} for n in (1, 100)],
+    bench_sizes=[{"n": 1 << 16}],
+    flops=lambda n: 0,
+)
+GATHERING = """.version 7.0
+.target sm_75
+.address_size 64
+.visible .entry gather(.param .u64 x, .param .u64 rows, .param .u64 y, .param .u32 n)
+{
+    .reg .u64 %x, %rows, %y;
+    .reg .u32 %block, %row, %at;
+    .reg .f32 %v;
+    ld.param.u64 %x, [x];
+    ld.param.u64 %rows, [rows];
+    ld.param.u64 %y, [y];
+    mov.u32 %block, %ctaid.x;
+    mad.wide.u32 %rows, %block, 4, %rows;
+    ld.global.u32 %row, [%rows];
+    shl.b32 %at, %row, 10;
+    CUT
+    mad.wide.u32 %x, %at, 4, %x;
+    ld.global.f32 %v, [%x];
+    mad.wide.u32 %y, %block, 4, %y;
+    st.global.f32 [%y], %v;
+    ret;
+}
+"""
+
+
+@needs_pages
+def test_an_index_that_is_read_from_an_array_has_all_its_bits():
+    right, wrong = (
+        CheckKernel(GATHERING.replace("CUT", cut), "gather", "sm_90") for cut in ("", "and.b32 %at, %at, 0xffffff;")
+    )
+    indices = LongIndices(GATHER, {"ptx": right})
+    assert indices.difference(right, lambda: {"n": 100}) is None
+    difference = indices.difference(wrong, lambda: {"n": 100})
+    assert difference.words == "uses other elements of 'x' than that of the pair's kernels"
+    assert 1 << 14 < difference.size["n"] <= 1 << 15
+
+
 @pytest.fixture(scope="module")
 def copies():
     return LongIndices(COPY, {"ptx": kernel()})
