@@ -140,10 +140,10 @@ def zeros_for(pair: Pair, size: Size, tickets: int) -> dict[str, Any]:
 
 
 def indices_for(arg: In, size: Size) -> Any:
-    """The data of an input of indices, which say where a CTA reads or writes, the greatest last, where the last CTA
-    finds them; None for other inputs, and for more than MOST_INDEX_BYTES."""
-    size_bytes = math.prod(arg.shape(**size)) * arg.dtype.itemsize
-    if arg.integers is not None or arg.dtype.kind not in "iu" or size_bytes > MOST_INDEX_BYTES:
+    """The data of an input that may be indices, which say where a CTA reads or writes, the greatest last, where the
+    last CTA finds them; None for other inputs, and for more than MOST_INDEX_BYTES."""
+    may_be = arg.values is not None and arg.legal is None and arg.dtype.kind in "iu" and arg.dtype.itemsize >= 4
+    if not may_be or math.prod(arg.shape(**size)) * arg.dtype.itemsize > MOST_INDEX_BYTES:
         return None
     drawn = draw(arg, np.random.default_rng(0), size, integers=False)
     return np.sort(drawn, axis=None).reshape(drawn.shape)

@@ -76,7 +76,7 @@ GATHER = Pair(
     purpose="An index that is read from an array.",
     args=[
         In("x", f32, lambda n: (n, 1024)),
-        In("rows", u32, lambda n: (n,), values=lambda rng, shape, n: rng.permutation(n), integers=None),
+        In("rows", u32, lambda n: (n,), values=lambda rng, shape, n: rng.permutation(n)),
         Out("y", f32, lambda n: (n,)),
         Scalar("n", u32, lambda n: n),
     ],
