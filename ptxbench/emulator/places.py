@@ -58,7 +58,8 @@ class OwnPlaces:
 
     def named(self, variable: PlacedVariable, byte: int) -> str:
         size = variable.size or self.dynamic_shared_bytes
-        return f"byte {byte} of '{demangled(variable.name)}', which has {size}"
+        name = variable.name.rpartition(":")[2].partition("@")[0]  # without its inlined function and its scope
+        return f"byte {byte} of '{demangled(name)}', which has {size}"
 
     def in_cluster(self, address: int) -> str:
         """The name of a byte of shared::cluster."""

@@ -100,6 +100,29 @@ def test_an_access_to_another_cta_names_its_rank():
     ]
 
 
+def test_variables_of_functions_and_of_inner_scopes_have_the_names_of_the_text():
+    function = """.func f() {
+    .shared .u32 tile[8];
+    .local .u32 mine[2], also[2];
+    st.shared.u32 [tile+32], 1;
+    st.local.u32 [mine+8], 1;
+    ret;
+}
+.visible .entry k"""
+    inner = "{ .shared .u32 last[2];\n@%first st.shared.u32 [last+8], 1; }\n@%first call f;"
+    ptx = KERNEL.replace(".visible .entry k", function).replace("BODY", inner)
+    execution = emulator.run(ptx, "k", grid=1, block=32, args=[np.zeros(128, np.uint32)], sanitize=True)
+    places = [finding.message.partition(" writes ")[2] for finding in execution.findings]
+    assert places == [
+        f"{place}. Check its guard."
+        for place in (
+            "byte 32 of 'tile', which has 32",
+            "byte 8 of 'mine', which has 8",
+            "byte 8 of 'last', which has 8",
+        )
+    ]
+
+
 def test_every_cta_has_zones():
     execution, _ = launch(
         "mov.u32 %a, %ctaid.x;\nsetp.eq.u32 %first, %a, 5;\n@%first st.shared.u32 [%at+4], %t;", grid=9
