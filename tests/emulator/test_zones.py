@@ -156,6 +156,13 @@ def test_zones_change_no_size_no_count_and_no_lower_bits_of_addresses():
     assert sanitized.counters == plain.counters
 
 
+def test_dynamic_shared_memory_is_one_variable_whatever_its_names_and_parts():
+    body = "st.shared.u32 [dynamic+128], %t;\nld.shared.u16 %v, [again+128];\n@%first st.shared.u32 [again+252], 1;"
+    ptx = KERNEL.replace(".visible", ".extern .shared .align 4 .u16 again[];\n.visible").replace("BODY", body)
+    options = {"grid": 1, "block": 1, "dynamic_shared_bytes": 256}
+    assert not emulator.run(ptx, args=[np.zeros(128, np.uint32)], sanitize=True, **options).findings
+
+
 def test_zones_do_not_count_as_memory_of_the_kernel():
     most = 227 * 1024
     ptx = KERNEL.replace("tile[32]", f"tile[{(most - 8 * 1024) // 4}]").replace(
