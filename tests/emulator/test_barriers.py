@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.variation import Variation
 from ptxbench.errors import Deadlock
 from tests.emulator.harness import program
 
@@ -165,6 +166,38 @@ def test_a_partly_filled_warp_counts_as_a_whole_one():
     result = np.zeros(40, np.uint32)
     emulator.run(RAGGED, grid=1, block=40, args=[result])
     assert result.tolist() == [1] * 40
+
+
+LEAVES = program("""
+.visible .entry a_warp_arrives_and_exits(.param .u64 to)
+{
+    .reg .u64 %to;
+    .reg .u32 %thread, %x;
+    .reg .pred %first, %second;
+    .shared .u32 word;
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %to, [to];
+    mad.wide.u32 %to, %thread, 4, %to;
+    setp.ge.u32 %first, %thread, 64;
+    @!%first bra WAIT;
+    bar.arrive 1, 96;
+    ret;
+WAIT:
+    setp.lt.u32 %second, %thread, 32;
+    @%second st.shared.u32 [word], 7;
+    bar.sync 1, 96;
+    ld.shared.u32 %x, [word];
+    st.global.u32 [%to], %x;
+    ret;
+}
+""")
+
+
+@pytest.mark.parametrize("lanes", [None, 1])
+def test_a_warp_that_has_arrived_and_exited_counts_once(lanes):
+    result = np.zeros(96, np.uint32)
+    emulator.run(LEAVES, grid=1, block=96, args=[result], variation=Variation(lanes=lanes))
+    assert result[:64].tolist() == [7] * 64
 
 
 def test_a_barrier_that_expects_too_many_says_how_many_came():

@@ -2,7 +2,8 @@
 
 A CTA's header (context.CTA_STATE) has an entry per barrier: existing lanes that have arrived and a mask of their warps;
 the lanes expected, a multiple of the warp size, or EVERYONE; for reductions, the number of true predicates.
-If a warp has arrived, its lanes that do not exist or have exited count as arrived. (PTX ISA, "bar, barrier".)
+If a warp has arrived, its lanes that do not exist, or have exited without arriving, count as arrived. (PTX ISA, "bar,
+barrier".)
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ EXPECTED = f"""{field("barrier", "expected", at.BARRIER_EXPECTED)}
   %everyone = icmp eq i32 %expected, {EVERYONE}"""
 """Lines that load the number of lanes that the barrier expects, and set %everyone: whether it is every thread."""
 
+ARRIVED = f"""%arrived.offset = shl i64 %id.wide, 2
+  %arrived.from = add i64 %arrived.offset, {at.WARP_ARRIVED}
+  %arrived.at = getelementptr i8, ptr %warp, i64 %arrived.from"""
+"""Lines that find the lanes of %warp that have arrived at barrier %id.wide in this phase."""
+
 RELEASE = RuntimeFunction("release_barrier", f"""
 define internal void @release_barrier(ptr %env, i32 %id) noinline {{
   ; The lanes that wait at barrier %id continue; those of a reduction get its result.
@@ -76,6 +82,8 @@ entry:
 {loop("next", "k", "%count", "look", after="next.end")}
   %k.offset = mul i64 %k, {at.WARP_BYTES}
   %warp = getelementptr i8, ptr %warps, i64 %k.offset
+  {ARRIVED}
+  store i32 0, ptr %arrived.at
   %waiting.at = getelementptr i8, ptr %warp, i64 {at.WARP_WAITING}
   %waiting = load i32, ptr %waiting.at
   %idle = icmp eq i32 %waiting, 0
@@ -154,7 +162,10 @@ next:
   %gone.at = getelementptr i8, ptr %warp, i64 {at.WARP_EXITED}
   %gone = load i32, ptr %gone.at
   %present = xor i32 %valid, %gone
-  %present.count = call i32 @llvm.ctpop.i32(i32 %present)
+  {ARRIVED}
+  %arrived = load i32, ptr %arrived.at
+  %counted = or i32 %present, %arrived
+  %present.count = call i32 @llvm.ctpop.i32(i32 %counted)
   %absent = sub i32 {LANES}, %present.count
   %total.more = add i32 %total, %absent
   br label %next
@@ -186,6 +197,11 @@ come:
   %warp.bit = shl i32 1, %rank
   %warps.new = or i32 %warps, %warp.bit
   store i32 %warps.new, ptr %warps.at
+  %id.wide = zext i32 %id to i64
+  {ARRIVED}
+  %arrived = load i32, ptr %arrived.at
+  %arrived.new = or i32 %arrived, %lanes.in
+  store i32 %arrived.new, ptr %arrived.at
   %expected.at = getelementptr i8, ptr %barrier, i64 {at.BARRIER_EXPECTED}
   store i32 %count, ptr %expected.at
   call void @barrier_arrived(ptr %env, i32 %id, i32 %lanes.in, i32 %count)

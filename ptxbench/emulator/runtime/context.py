@@ -65,7 +65,9 @@ WARP_BARRIERS, WARP_ANSWERS = 576, 640
 """For each lane: the barrier that it waits at (runtime/barriers.py); the result of its last barrier reduction."""
 WARP_TESTED = 768
 """i32 for each lane: the mbarrier that it last tested without success, as its address plus 1; 0: none."""
-WARP_BYTES = 896
+WARP_ARRIVED = 896
+"""i32 for each barrier of the CTA: the lanes that have arrived there in this phase."""
+WARP_BYTES = 960
 
 # One CTA's header: byte offsets; then an entry for each barrier, with the offsets of the second line.
 CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_IDLE, CTA_START, CTA_BARRIER, CTA_GRID_KNOWN = (

@@ -216,6 +216,8 @@ set.threads:
 reset:
   %valid.lanes = phi i32 [ %valid.before, %prepare.warp ], [ %valid.mask, %set.threads ]
   store <48 x i32> zeroinitializer, ptr %warp, align 64
+  %at.arrived = getelementptr i8, ptr %warp, i64 {at.WARP_ARRIVED}
+  store <16 x i32> zeroinitializer, ptr %at.arrived, align 64
   store i32 %valid.lanes, ptr %at.valid
   %at.fuel = getelementptr i8, ptr %warp, i64 {at.WARP_FUEL}
   store i64 %fuel.per.warp, ptr %at.fuel
