@@ -262,6 +262,9 @@ MATH_NAMES = re.compile(
 )
 """Functions of <cmath> under the name std, which nvcc knows without an #include."""
 
+DEVICE_RUNTIME = re.compile(r"\bcuda(?:GridDependencySynchronize|TriggerProgrammaticLaunchCompletion)\b")
+"""Functions of <cuda_device_runtime_api.h>, which nvcc includes at the start of every file, NVRTC does not."""
+
 
 def once(text: str) -> str:
     return f"#pragma once\n{text}\n"
@@ -309,6 +312,8 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     always = ["cuda_runtime.h", "math.h", "stdlib.h"]
     if any(MATH_NAMES.search(text) for text in sources):
         always.append("cmath")
+    if any(DEVICE_RUNTIME.search(text) for text in sources):
+        always.append("cuda_device_runtime_api.h")
     texts[PRELUDE] = "\n".join([*(f"#include <{name}>" for name in always), "namespace std {}", GNU])
     headers = {name: once(text) for name, text in texts.items()}
     # <assert.h> may be included again with another NDEBUG.

@@ -274,6 +274,15 @@ def test_types_of_the_host_that_nvcc_always_has_are_known(compiled):
     assert re.findall(r"\.param \.(\w+)", compiled(text).ptx) == ["u64", "u64", "u64", "u8"]
 
 
+def test_functions_of_dependent_launches_are_known_without_an_include(compiled, without_nvcc):
+    text = (
+        "__global__ void k(float* x) { cudaGridDependencySynchronize(); cudaTriggerProgrammaticLaunchCompletion(); }\n"
+    )
+    assert re.findall(r"griddepcontrol\.\w+", compiled(text).ptx) == [
+        "griddepcontrol.wait", "griddepcontrol.launch_dependents"
+    ]  # fmt: skip
+
+
 def test_an_instantiation_by_nvcc_is_found_by_its_expression(compiled):
     text = (
         "#include <cstdio>\nvoid f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n#endif\n"
