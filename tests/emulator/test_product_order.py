@@ -99,6 +99,7 @@ MISTAKES = [
     Mistake("stores not ordered before", f"{STORED}    bar.sync 0;\n", STORED, "race", "wgmma.mma_async"),
     Mistake("B never stored", "@%of_b st.shared.v4.b32 [%at+2048], {%two, %two, %two, %two};", "", "uninitialised",
             "wgmma.mma_async"),
+    Mistake("B beyond the variable", "tile[2304]", "tile[2048], rest[256]", "out-of-bounds", "wgmma.mma_async"),
     Mistake("a store to A before the wait", ISSUED, "st.shared.b32 [%at], %t;\n", "pending-mma", "st.shared.b32"),
     Mistake("an atomic on A before the wait", ISSUED, "red.shared.add.u32 [%at], %t;\n", "pending-mma", "red.shared"),
     Mistake("a store to A before others have waited", WAITED, "xor.b32 %w, %t, 64;\nmad.lo.u32 %w, %w, 16, 0;\n"

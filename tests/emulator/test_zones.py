@@ -6,6 +6,7 @@ import pytest
 from ptxbench import emulator
 from ptxbench.emulator.parse import parse
 from ptxbench.emulator.zones import MOST_ZONE_BYTES, SHARED_ZONE, lay_out_own, zones
+from ptxbench.errors import KernelError
 
 KERNEL = """.version 8.0
 .target sm_90
@@ -98,6 +99,26 @@ def test_an_access_to_another_cta_names_its_rank():
     assert [message.partition(" writes ")[2] for message in messages] == [
         f"byte 128 of {TILE}, in the CTA of rank 1 of the cluster. Check its guard."
     ]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "@%first mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%b+16];",
+        "@%first st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%a], %t, [%b+16];",
+    ],
+)
+def test_an_mbarrier_of_another_cta_beyond_its_variable_is_named(use):
+    body = (
+        f"mapa.shared::cluster.u32 %a, %at, 1;\nmov.u32 %b, bars;\nmapa.shared::cluster.u32 %b, %b, 1;\n{use}\n"
+        "barrier.cluster.arrive;\nbarrier.cluster.wait;"
+    )
+    try:
+        execution, _ = launch(body, grid=2, cluster=2)
+        words = " ".join(finding.message for finding in execution.findings)
+    except KernelError as error:  # "Found before: ...", if there must be an mbarrier
+        words = str(error)
+    assert "byte 16 of 'bars', which has 16, in the CTA of rank 1" in words
 
 
 def test_variables_of_functions_and_of_inner_scopes_have_the_names_of_the_text():
