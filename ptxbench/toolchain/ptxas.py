@@ -159,7 +159,15 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
         return AssembleError(f"{source.name}: {tool} produced no cubin of it for {arch}: {messages}.")
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
     quoted = "; ".join(errors[:ERRORS_QUOTED])
-    return AssembleError(f"{quoted}{more}. {tool} refuses this for {arch}; correct it there.")
+    advice = f"{arch}a has it: --arch {arch}a" if OF_ONE_ARCHITECTURE.search(messages) else "correct it there"
+    return AssembleError(f"{quoted}{more}. {tool} refuses this for {arch}; {advice}.")
+
+
+OF_ONE_ARCHITECTURE = re.compile(
+    r"'(?:wgmma|setmaxnreg|tensormap\.replace)\b[^\n]* not supported on \.target 'sm_90'"
+    r"|'tcgen05\b[^\n]* not supported on \.target 'sm_1[01]\d'"
+)
+"""Instructions that only the targets with an a have. (PTX ISA, "Target ISA Notes" of each.)"""
 
 
 COMPILERS = {"cuda": "NVRTC", "numba": "The NVVM of numba-cuda", "triton": "Triton"}

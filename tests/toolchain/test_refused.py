@@ -49,6 +49,15 @@ def test_asm_in_cuda_c_that_ptxas_refuses_is_reported_by_its_cuda_c_line(build):
     assert str(caught.value).startswith("scale.cu:7: Not a name of any known instruction: 'fadd'. ptxas ")
 
 
+@pytest.mark.parametrize(
+    ("instruction", "advice"),
+    [("wgmma.fence.sync.aligned", "sm_90a has it: --arch sm_90a"), ("fadd", "correct it there")],
+)
+def test_an_instruction_of_one_architecture_names_its_target(build, instruction, advice):
+    with pytest.raises(AssembleError, match=rf"refuses this for sm_90; {advice}\.$"):
+        build(CUDA.replace("y[i] = a * x[i];", f'asm("{instruction};");'))
+
+
 def test_an_option_that_nvrtc_does_not_know_is_an_error_of_the_pair(build):
     with pytest.raises(
         PairError, match=r"refuses an option: .*--fast_maths.*\. scale\.cu is compiled with --fast_maths\."
