@@ -191,6 +191,7 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
     user_names = {file.name for file in job.files or []}
     names_of_std = stand_ins.names_of_std(decoded.values())
+    installed = {name for name in stand_ins.OF_DEVICE if any(has_file(folder, name) for folder in locate.headers())}
     extra = (f"--pre-include={stand_ins.PRELUDE}", UNUSED)
     # The same is left out with and without debugging information, so it is found only once.
     plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])
@@ -198,7 +199,7 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     # of some, such as one with a std::pair of a std::vector. Then they are needed only if kernels use them too.
     for heavy in (False, True) if names_of_std else (False,):
         table = stand_ins.table([*decoded.values()], heavy=heavy)
-        table = {name: text for name, text in table.items() if name not in user_names} | aliases
+        table = {name: text for name, text in table.items() if name not in user_names | installed} | aliases
         for _ in range(ROUNDS):
             answer = plain.by_nvrtc(*encoded(texts, table), extra, apart=heavy)
             errors = host_code.errors(answer.log) if answer.status == COMPILATION else []

@@ -93,6 +93,9 @@ def headers() -> tuple[Path, ...]:
         # `nvcc` for crt/, which CUDA 12 keeps in a separate folder; `cccl` for libcu++, which has its own wheel.
         names = ("cudart", "nvcc", "cccl")
         folders = [Path(folder) for name in names if (folder := find_nvidia_header_directory(name))]
+        # Not by its name, for which the package takes 0.4 s if it is not installed. CUDA 13 has one folder for all.
+        curand = (folder.parent.parent / "curand" / "include" for folder in folders[:1])
+        folders += [folder for folder in curand if folder.is_dir()]
     if not any((folder / "cuda_fp16.h").is_file() for folder in folders):
         folders = [folder / "include" for folder in toolkits() if (folder / "include" / "cuda_fp16.h").is_file()][:1]
         folders += [folder / "cccl" for folder in folders if (folder / "cccl").is_dir()]  # where CUDA 13 keeps libcu++

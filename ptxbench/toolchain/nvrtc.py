@@ -270,6 +270,8 @@ def advice(log: str, path: Path) -> str:
         return "correct the CUDA C there"
     if any(has_file(folder / "cuda" / "std", lacks[1]) for folder in locate.headers()):
         return f"in kernels, #include <cuda/std/{lacks[1]}> instead"
+    if lacks[1].startswith("curand"):
+        return f"pip install nvidia-curand (nvidia-curand-cu12 for CUDA 12), which has {lacks[1]}"
     if folder := folder_above(path, lacks[1]):
         return f"add -I {folder}, which has {lacks[1]}"
     return f"name the folder of {lacks[1]} with -I, or move the kernels to a file that does not include it"

@@ -176,6 +176,9 @@ HOST_CUDA = (
 )  # fmt: skip
 """Libraries that host code calls, and headers of NVIDIA's samples."""
 
+OF_DEVICE = ("curand.h",)
+"""Of these, headers that a library for kernels includes (<curand_kernel.h>), so that the installed one is used."""
+
 OF_LIBRARIES = {
     "cublas.h": ("cuComplex.h",),
     "cublasLt.h": ("cuComplex.h", "cuda_fp16.h", "cuda_bf16.h"),

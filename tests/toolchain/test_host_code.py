@@ -7,7 +7,7 @@ import pytest
 from ptxbench import toolchain
 from ptxbench.discovery import default_kernels
 from ptxbench.errors import CompileError, ToolMissing, UsageError
-from ptxbench.toolchain import cuda_c, nvcc
+from ptxbench.toolchain import cuda_c, locate, nvcc
 from ptxbench.toolchain.host_code import SourceText
 
 KERNEL = '\nextern "C" __global__ void k(float* x) { x[0] = 1; }\n'
@@ -174,7 +174,7 @@ def test_a_shipped_kernel_is_compiled_unchanged(path):
 NO_HEADER = [
     ("<mdspan>",          r"in kernels, #include <cuda/std/mdspan> instead\."),
     ('"mine/config.h"',   r"name the folder of mine/config\.h with -I, or move the kernels"),
-    ("<curand_kernel.h>", r"name the folder of curand_kernel\.h with -I"),
+    ("<curand_kernel.h>", r"pip install nvidia-curand .*, which has curand_kernel\.h\."),
 ]  # fmt: skip
 
 
@@ -241,6 +241,16 @@ def test_the_stand_ins_have_the_values_of_the_host_compiler(compiled):
     assert [compiler for compiler, _ in stored] == ["NVRTC", "nvcc"]
     assert stored[0][1] == stored[1][1]
     assert len(stored[0][1]) >= 13
+
+
+def test_the_installed_header_of_curand_is_used(compiled, tmp_path, monkeypatch, without_nvcc):
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    (folder / "curand.h").write_text("typedef int curandDistribution_t;\n")
+    (folder / "curand_kernel.h").write_text('#include "curand.h"\n__device__ curandDistribution_t d;\n')
+    headers = (*locate.headers(), folder)
+    monkeypatch.setattr(locate, "headers", lambda: headers)
+    assert ".entry k(" in compiled(f"#include <vector>\n#include <curand_kernel.h>\nint main() {{}}{KERNEL}").ptx
 
 
 def test_a_file_with_two_names_is_included_once(compiled, tmp_path):
