@@ -40,7 +40,8 @@ HOST_WORDS = re.compile(
     r"(?:cannot|could not) open source file|#error directive|host code, (?:which|and)"
     r"|namespace \"(?:std|thrust|cub|at|c10|torch|pybind11)(?:::\w+)*\" has no member"
     r"|incomplete type \".*\b(?:std|thrust|at|c10|pybind11)::"
-    r"|identifier \"(?:FILE|(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_)\w+)\" "
+    r"|identifier \"(?:FILE|DIR|va_list|jmp_buf|fd_set|"
+    r"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_)\w+)\" "
     r"is undefined"
 )
 """Errors in a file without its host code that nvcc may not have: of the host's libraries."""

@@ -61,6 +61,13 @@ DEVICE_C = {
 """C's headers, and the functions in them that kernels can call: NVRTC knows these without a header."""
 
 SYSTEM_TYPES = """
+typedef signed char int8_t;
+typedef short int16_t;
+typedef int int32_t;
+typedef long long int64_t;
+typedef int pid_t, key_t;
+typedef unsigned int uid_t, gid_t, mode_t;
+typedef long ssize_t, off_t;
 typedef unsigned char u_char;
 typedef unsigned short ushort, u_short;
 typedef unsigned int uint, u_int;
@@ -152,18 +159,23 @@ OF_HOST = {*re.findall(r"(?:class|struct|using) (\w+)", TYPES)} | {
 """Names of std that light headers have, and that only host code can use. All others need the heavy headers."""
 
 HOST_CPP = (
-    "any", "atomic", "bitset", "charconv", "chrono", "condition_variable", "deque", "exception", "execution",
-    "filesystem", "format", "forward_list", "fstream", "future", "iomanip", "ios", "iosfwd", "iostream", "istream",
-    "list", "locale", "map", "memory", "mutex", "new", "ostream", "queue", "random", "ranges", "regex", "set",
-    "shared_mutex", "sstream", "stack", "stdexcept", "string", "string_view", "system_error", "thread", "typeindex",
+    "any", "atomic", "bitset", "charconv", "chrono", "codecvt", "condition_variable", "coroutine", "deque",
+    "exception", "execution", "filesystem", "format", "forward_list", "fstream", "future", "iomanip", "ios", "iosfwd",
+    "iostream", "istream", "latch", "list", "locale", "map", "memory", "memory_resource", "mutex", "new", "ostream",
+    "queue", "random", "ranges", "regex", "semaphore", "set", "shared_mutex", "source_location", "sstream", "stack",
+    "stdexcept", "stop_token", "string", "string_view", "syncstream", "system_error", "thread", "typeindex",
     "typeinfo", "unordered_map", "unordered_set", "valarray", "vector",
 )  # fmt: skip
 """C++'s headers for host code."""
 
 HOST_C = (
-    "cctype", "cerrno", "clocale", "csignal", "cstdarg", "ctype.h", "errno.h", "fcntl.h", "getopt.h", "libgen.h",
-    "locale.h", "pthread.h", "signal.h", "stdarg.h", "stdbool.h", "strings.h", "sys/mman.h", "sys/stat.h",
-    "sys/time.h", "unistd.h",
+    "alloca.h", "arpa/inet.h", "cctype", "cerrno", "cfenv", "clocale", "csetjmp", "csignal", "cstdarg", "ctype.h",
+    "cwchar", "cwctype", "dirent.h", "dlfcn.h", "err.h", "errno.h", "execinfo.h", "fcntl.h", "fenv.h", "getopt.h",
+    "immintrin.h", "libgen.h", "locale.h", "malloc.h", "netdb.h", "netinet/in.h", "poll.h", "pthread.h", "sched.h",
+    "semaphore.h", "setjmp.h", "signal.h", "stdarg.h", "stdbool.h", "strings.h", "sys/ioctl.h", "sys/ipc.h",
+    "sys/mman.h", "sys/resource.h", "sys/shm.h", "sys/socket.h", "sys/stat.h", "sys/syscall.h", "sys/time.h",
+    "sys/times.h", "sys/un.h", "sys/utsname.h", "sys/wait.h", "termios.h", "unistd.h", "wchar.h", "wctype.h",
+    "x86intrin.h", "xmmintrin.h",
 )  # fmt: skip
 
 HOST_CUDA = (

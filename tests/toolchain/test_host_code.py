@@ -58,6 +58,7 @@ LEFT_OUT = [
      "template <> std::string S<int>::f() { return 0; }",                              "2-3"),
     ("namespace a { void f() { puts(\"\"); } }\nusing a::f;",                           "1-2"),
     ("#include <string>\nstruct S {\n    __device__ int f() { return 1; }\n    std::string name;\n};", "2-5"),
+    ("#include <dirent.h>\n#include <sys/wait.h>\nDIR* f() { return 0; }\nint g(DIR* d);", "3-4"),
     ("#include <thrust/random.h>\n#include <nvrtc.h>\nvoid f() { thrust::minstd_rand e; nvrtcProgram p; }", "3"),
     ("#include <cub/device/device_scan.cuh>\nvoid f(int* a) { cub::DeviceScan::Sum(a); }", "2"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
@@ -280,7 +281,7 @@ def test_what_only_the_host_compiler_brings_is_known(compiled, without_nvcc, hea
 
 
 def test_types_of_the_host_that_nvcc_always_has_are_known(compiled):
-    text = "typedef unsigned int uint;\n__global__ void k(uint* x, ushort* y, ulong z, u_char c) {}\n"
+    text = "typedef unsigned int uint;\n__global__ void k(uint* x, ssize_t n, int64_t z, u_char c) {}\n"
     assert re.findall(r"\.param \.(\w+)", compiled(text).ptx) == ["u64", "u64", "u64", "u8"]
 
 
