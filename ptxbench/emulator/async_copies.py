@@ -33,7 +33,11 @@ class AsyncCopies(GroupedCopies):
         )
         if self.ops.watches_order:
             watch_stores = self.ops.function(watch.watch_copy(size))
-            self.e.line(f"call void @{watch_stores}({', '.join(stores)})")
+            distinct = self.e.op(
+                f"call i32 @{self.ops.function(watch.DISTINCT_COPIES)}({stores[0]}, {loads[0]}, {V32} {counts.ir}, "
+                f"{stores[1]})"
+            )
+            self.e.line(f"call void @{watch_stores}({stores[0]}, i32 {distinct}, {stores[2]}, {stores[3]})")
             key = ("load", "global", size, 1, layout.WEAK)
             self.ops.watching.spaces.add(key)
             watch_loads = watches.name_of(*key)

@@ -213,3 +213,37 @@ def test_a_longer_copy_is_checked_after_a_shorter_one_of_the_same_line():
     emulator.run(text, grid=1, block=32, args=[x, y, counts], threads=1)
     with pytest.raises(MemoryFault, match="by thread 31 of CTA 1 reads"):
         emulator.run(text, grid=2, block=32, args=[x, y, counts], threads=1)
+
+
+TOGETHER = program("""
+.visible .entry lanes_make_one_copy(.param .u64 x, .param .u64 y)
+{
+    .reg .u64 %x, %y;
+    .reg .u32 %lane, %v, %at;
+    .shared .align 4 .b8 box[128];
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    mov.u32 %lane, %tid.x;
+    min.u32 %lane, %lane, 2;                // as the last lanes of cooperative_groups::memcpy_async
+    mul.lo.u32 %at, %lane, 4;
+    mad.wide.u32 %x, %lane, 4, %x;
+    mov.u32 %v, box;
+    add.u32 %at, %at, %v;
+    cp.async.ca.shared.global [%at], [%x], 4;
+    cp.async.wait_all;
+    bar.warp.sync -1;
+    ld.shared.u32 %v, [%at];
+    mad.wide.u32 %y, %lane, 4, %y;
+    st.global.u32 [%y], %v;
+    ret;
+}
+""")
+
+
+def test_lanes_may_make_one_copy_together_but_not_different_ones_to_one_place():
+    x, y = np.arange(3, dtype=np.uint32), np.zeros(3, np.uint32)
+    execution = emulator.run(TOGETHER, grid=1, block=32, args=[x, y], sanitize=True)
+    assert (y.tolist(), execution.findings) == ([0, 1, 2], ())
+    different = TOGETHER.replace("mul.lo.u32 %at, %lane, 4;", "mov.u32 %at, 0;")
+    execution = emulator.run(different, grid=1, block=32, args=[x, y], sanitize=True)
+    assert "pending-copy" in {finding.kind for finding in execution.findings}

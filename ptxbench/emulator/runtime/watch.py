@@ -7,7 +7,21 @@ parameters and do nothing.
 from __future__ import annotations
 
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.runtime.context import EVENT, GLOBAL_BASE, RACES, SHARED_WINDOW, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import (
+    CTTZ,
+    EVENT,
+    GLOBAL_BASE,
+    MASK,
+    RACES,
+    SHARED_WINDOW,
+    V32,
+    V64,
+    RuntimeFunction,
+    lane_of,
+    next_group,
+    slot,
+    splat,
+)
 
 EVENT_CALL = RuntimeFunction("event", f"""
 define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site, i64 %values) noinline {{
@@ -257,6 +271,41 @@ def watch_copy(size: int) -> RuntimeFunction:
     """`watch_copy_SIZE(addresses, mask, env, site)`: a cp.async is issued, which will write shared memory."""
     return at_addresses(f"watch_copy_{size}", layout.COPY | size << layout.ELEMENT_AT | size << layout.BYTES_AT)
 
+
+DISTINCT_COPIES = RuntimeFunction("distinct_copies", f"""
+define internal i32 @distinct_copies({V32} %targets, {V64} %sources, {V32} %counts, i32 %mask) noinline {{
+  ; The lanes of %mask without those whose copy a lower lane makes too, with the same target, source and count.
+entry:
+  %targets.list = alloca {V32}, align 64
+  %sources.list = alloca {V64}, align 64
+  %counts.list = alloca {V32}, align 64
+  store {V32} %targets, ptr %targets.list
+  store {V64} %sources, ptr %sources.list
+  store {V32} %counts, ptr %counts.list
+  br label %next
+next:
+  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %group ]
+  %distinct = phi i32 [ 0, %entry ], [ %distinct.more, %group ]
+{next_group("%targets", "%targets.list", "target", 32, "group")}
+  {lane_of("source", "i64", "%sources.list")}
+  {lane_of("count", "i32", "%counts.list")}
+  {splat("source.all", "i64", "%source")}
+  {splat("count.all", "i32", "%count")}
+  %same.source = icmp eq {V64} %sources, %source.all
+  %same.count = icmp eq {V32} %counts, %count.all
+  %same = and {MASK} %same.source, %same.count
+  %same.mask = bitcast {MASK} %same to i32
+  %other.mask = xor i32 %same.mask, -1
+  %others = and i32 %members, %other.mask
+  %first = shl i32 1, %number
+  %kept = or i32 %others, %first
+  %distinct.more = or i32 %distinct, %kept
+  br label %next
+done:
+  ret i32 %distinct
+}}
+""", (), (CTTZ,))  # fmt: skip
+"""Lanes may make one copy together: those of cooperative_groups::memcpy_async do, at the end of what they copy."""
 
 WAITED = at_addresses("mbarrier_waited", layout.MBARRIER_WAIT)
 """Lanes have tested mbarriers whose phases are complete."""
