@@ -194,6 +194,9 @@ class HostThread:
         stamps = self.parts.view(context.FIRST_SHADOW).view(np.int64).reshape(slots, -1)
         for granules in zone_granules(translation.variables, "shared", shared):
             stamps[:, granules] = ZONE << 32 | PROXY
+        if not translation.has_dynamic:
+            last = stamps.shape[1] // SHADOW_ARRAYS
+            stamps[:, -(-translation.shared_bytes // shared) : last] = ZONE << 32 | PROXY
         times = self.parts.view(context.FIRST_LOCAL_SHADOW).view(np.int32).reshape(slots, -1)
         in_row = translation.local_bytes // local
         threads = times[:, : 32 * warps * in_row].reshape(slots, 32 * warps, in_row)

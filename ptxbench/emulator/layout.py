@@ -142,6 +142,8 @@ class Translation:
     """Where a warp's registers hold the trips of each loop (runtime/trips.py)."""
     variables: tuple[PlacedVariable, ...] = ()
     """If sanitized: the kernel's shared and local variables, with zones between them."""
+    has_dynamic: bool = True
+    """Whether accesses may reach dynamic shared memory: if sanitized, only if the kernel declares it."""
 
     @property
     def own_shared_bytes(self) -> int:

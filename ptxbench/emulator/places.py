@@ -26,7 +26,7 @@ class OwnPlaces:
         """The bytes of the memory."""
         size = self.translation.local_bytes
         if space == "shared":
-            size = self.translation.own_shared_bytes + self.dynamic_shared_bytes
+            size = self.translation.own_shared_bytes + self.dynamic_shared_bytes * self.translation.has_dynamic
         return size - max((variable.moved for variable in self.in_space(space)), default=0)
 
     def byte(self, space: str, address: int) -> int:

@@ -518,6 +518,7 @@ class Translator:
             () if self.kernel.pool is None else (self.kernel.pool.offset, self.kernel.pool.initial),
             self.kernel.trips_at,
             self.kernel.own.variables,
+            self.kernel.own.has_dynamic,
         )
 
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:

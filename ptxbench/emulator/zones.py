@@ -47,6 +47,8 @@ class OwnMemory:
     local_bytes: int
     local_zones: int
     variables: tuple[PlacedVariable, ...]
+    has_dynamic: bool
+    """Whether accesses may reach dynamic shared memory: with zones, only if the kernel declares it."""
 
     @property
     def by_name(self) -> dict[str, PlacedVariable]:
@@ -69,6 +71,7 @@ def lay_out_own(module: Module, function: Function, *, reserved: int, zoned: boo
         -(-local_end // 16) * 16,
         local[-1].moved if local else 0,
         tuple(variable for placed in (shared, local) if placed and placed[-1].moved for variable in placed),
+        not zoned or len(static) < len(of_cta),
     )
 
 

@@ -184,6 +184,14 @@ def test_dynamic_shared_memory_is_one_variable_whatever_its_names_and_parts():
     assert not emulator.run(ptx, args=[np.zeros(128, np.uint32)], sanitize=True, **options).findings
 
 
+def test_dynamic_shared_memory_that_the_kernel_does_not_declare_belongs_to_no_variable():
+    ptx = """.version 8.0\n.target sm_90\n.address_size 64
+.visible .entry k() { .shared .u32 tile[32]; st.shared.u32 [tile+128], 1; ret; }"""
+    execution = emulator.run(ptx, args=[], grid=1, block=1, dynamic_shared_bytes=256, sanitize=True)
+    places = [finding.message.partition(" writes ")[2] for finding in execution.findings]
+    assert places == ["byte 128 of shared memory, which has 128. Check its guard."]
+
+
 def test_zones_do_not_count_as_memory_of_the_kernel():
     most = 227 * 1024
     ptx = KERNEL.replace("tile[32]", f"tile[{(most - 8 * 1024) // 4}]").replace(
