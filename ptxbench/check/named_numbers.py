@@ -30,6 +30,9 @@ from ptxbench.pair import Pair, Scalar, Size, declared
 COMPARES = re.compile(r"(setp|set|min|max|rem|div)\.(?!f|bf)")
 """Instructions that may compare a dimension, or a number of a CTA or of a round, with a limit."""
 
+BELOW = re.compile(r"setp\.(lt|lo|ge|hs)\.")
+"""Comparisons whose limit is one below the number on the right."""
+
 SUBTRACTS = re.compile(r"(add|sub)\.[su](32|64)")
 """A compiler subtracts the start of a range before it compares: an addition of a negative number."""
 
@@ -67,7 +70,7 @@ class NamedNumbers:
             for instruction in function.instructions:
                 numbers = [operand for operand in instruction.operands if isinstance(operand, Immediate)]
                 floats.update(abs(as_float(number)) for number in numbers if number.bits)
-                whole.update(abs(int(number.value)) for number in numbers if is_limit(instruction, number))
+                whole.update(limit(instruction, number) for number in numbers if is_limit(instruction, number))
         return cls(frozenset(whole), frozenset(number for number in floats if math.isfinite(number)) - {*USUAL})
 
     def without(self, others: NamedNumbers) -> NamedNumbers:
@@ -88,6 +91,12 @@ def is_limit(instruction: Instruction, number: Immediate) -> bool:
     if number.bits:
         return False
     return bool(COMPARES.match(instruction.opcode) or (number.value < 0 and SUBTRACTS.match(instruction.opcode)))
+
+
+def limit(instruction: Instruction, number: Immediate) -> int:
+    """The last number on one side of a comparison: 4096 of `< 4097`, which compilers make of `<= 4096`."""
+    below = BELOW.match(instruction.opcode) and number is instruction.operands[-1]
+    return abs(int(number.value)) - (1 if below and number.value > 0 else 0)
 
 
 # ---- sizes

@@ -37,6 +37,19 @@ def test_the_numbers_are_those_that_a_text_compares_with_and_its_unusual_floats(
     assert NamedNumbers.of(parsed(TEXT)) == NamedNumbers(frozenset({5000, 300, 77}), frozenset({10000.0}))
 
 
+@pytest.mark.parametrize(
+    ("comparison", "last"),
+    [
+        ("setp.lt.u32 %p, %n, 5000;", 4999), ("setp.ge.s32 %p, %n, 5000;", 4999), ("setp.hs.u32 %p, %n, 5000;", 4999),
+        ("setp.lt.u32 %p, 5000, %n;", 5000), ("setp.le.u32 %p, %n, 5000;", 5000), ("setp.lt.s32 %p, %n, -5000;", 5000),
+    ],
+)  # fmt: skip
+def test_a_number_is_the_last_one_before_a_limit(comparison, last):
+    """`n <= 4999` becomes `n < 5000`, and an error that begins at 4999 must be among the first sizes."""
+    text = TEXT.replace("setp.gt.u32 %p, %n, 5000;", comparison)
+    assert NamedNumbers.of(parsed(text)).whole == {last, 300, 77}
+
+
 def test_numbers_next_to_those_of_the_pair_are_not_new():
     own = NamedNumbers(frozenset({8192}), frozenset({2.5}))
     both = NamedNumbers(frozenset({1, 8190, 8191, 8193, 8194}), frozenset({2.5, 3.5}))
