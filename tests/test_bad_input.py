@@ -135,7 +135,7 @@ def test_a_long_line_of_a_pair_file_is_quoted_in_part(kernels, ptxbench):
 
 
 def test_a_warning_about_a_pair_file_is_printed_once(kernels):
-    (kernels / "pairs" / "scale.py").write_text(f"{PAIR}\nPATTERN = '\\d'\n")
+    (kernels / "pairs" / "scale.py").write_text(f"{PAIR}\nEMPTY = len(PAIR.args) is 0\n")
     command = [sys.executable, "-m", "ptxbench", "list", "--json", "--kernels", "kernels"]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr.count("SyntaxWarning")) == (0, 1)
@@ -402,7 +402,13 @@ def test_a_corrupted_build_cache_is_made_again(kernels, ptxbench, tmp_path, monk
     assert first["cells"] == second["cells"]
 
 
+def is_for_everyone():
+    """Whether another user can run this Python, which may be in the home folder of root."""
+    return all(path.stat().st_mode & 0o1 for path in (Path(sys.base_prefix), *Path(sys.base_prefix).parents))
+
+
 @pytest.mark.skipif(os.name == "nt", reason="folders have other rights there")
+@pytest.mark.skipif(os.name != "nt" and os.geteuid() == 0 and not is_for_everyone(), reason="root may look everywhere")
 @pytest.mark.parametrize("command", [
     ["exec", "locked/x.ptx", "--grid", "1", "--block", "1"], ["list", "--kernels", "locked/x"],
     ["compare", "locked/x.json", "latest"], ["run", "locked/x"],

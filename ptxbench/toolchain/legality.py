@@ -88,6 +88,7 @@ def complaints(tool: Path, ptx: str, arch: str) -> str:
     try:
         state = tool.stat()
     except OSError as error:
+        locate.raise_if_machine(error)
         raise ToolMissing(f"{tool} does not start: {error.strerror}. {locate.INSTALL}.") from None
     key = ("legality", str(tool), str(state.st_size), str(state.st_mtime_ns), arch, toolchain.sha256(ptx.encode()))
     return cache.remember(key, make).decode()

@@ -6,6 +6,7 @@ It finds files and says what to install; it runs nothing except a tool's --versi
 from __future__ import annotations
 
 import ctypes.util
+import errno
 import functools
 import os
 import re
@@ -115,7 +116,14 @@ def described(tool: Path | str, option: str, remedy: str = f". Reinstall it: {IN
             timeout=SECONDS_FOR_VERSION,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
+        raise_if_machine(error)
         raise ToolMissing(f"{tool} does not run: {error}{remedy}") from None
+
+
+def raise_if_machine(error: Exception) -> None:
+    """Raise the error of a tool that does not start if its cause is the limit of open files, and not the tool."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        raise error
 
 
 @functools.cache

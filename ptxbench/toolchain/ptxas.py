@@ -113,6 +113,7 @@ def read(
     except subprocess.TimeoutExpired:
         raise StoppedError(f"stopped after {seconds:g} s; make the kernel smaller") from None
     except OSError as error:
+        locate.raise_if_machine(error)
         raise ToolMissing(f"{tool} does not start: {error.strerror}. {locate.INSTALL}.") from None
     if "Memory allocation failure" in messages:
         raise StoppedError(f"needs more than {memory_bytes >> 20:,} MiB of memory for it")

@@ -166,6 +166,7 @@ def assemble(tool: Path, program: bytes, target: str, path: Path) -> bytes:
                 f"{path.name}: tileiras was stopped after {SECONDS} s; make the kernel smaller."
             ) from None
         except OSError as error:
+            locate.raise_if_machine(error)
             raise ToolMissing(f"{tool} does not start: {error.strerror}. {INSTALL}.") from None
         if ran.returncode != 0:
             printed = (ran.stdout + ran.stderr).decode(errors="replace").strip()
