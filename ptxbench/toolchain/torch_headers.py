@@ -21,6 +21,7 @@ TEXT = """
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <time.h>
 #include <tuple>
 #include <type_traits>
 #include <utility>

@@ -269,6 +269,7 @@ def test_a_file_with_two_names_is_included_once(compiled, tmp_path):
 KNOWN = [
     ("iostream",  "uint32_t(2) + std::int64_t(3)"),
     ("ctime",     "clock() / CLOCKS_PER_SEC"),
+    ("torch/all.h", "clock() / CLOCKS_PER_SEC"),
     ("vector",    '[] { __asm__ __volatile__("membar.gl;"); return 1; }()'),
     pytest.param("type_traits", "sizeof(std::aligned_storage<8, 8>::type)", marks=pytest.mark.long),
 ]  # fmt: skip
