@@ -123,7 +123,7 @@ def is_watching(step: FlowStep) -> bool:
 
 
 def is_strong(step: FlowStep) -> bool:
-    """Whether an instruction loads or stores what other lanes may store or load at any time: that is no race."""
+    """Whether an instruction is a load or a store that may happen at the same time as those of other lanes."""
     words = step.entry.words
     return words[0] in ("ld", "st") and "local" not in words and not (AWAITED | CHANGED).isdisjoint(words)
 
