@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from ptxbench.backends.base import Arguments, LaunchOutcome, Names
 from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.counters import EXACT
+from ptxbench.emulator.limits import MOST_ALIVE
 from ptxbench.errors import KernelError, LaunchUnavailable, ReadOnlyArray, WrongResult
 from ptxbench.languages import is_compiled
 from ptxbench.pair import Launch
@@ -103,7 +105,13 @@ class EmulatorBackend:
 
 
 def unsupported(launch: Launch, arch: str) -> str | None:
-    """What the launch needs and the architecture does not support; None if it supports all."""
+    """What the launch needs and the emulator or the architecture does not have; None if nothing."""
+    ctas = math.prod(launch.grid_xyz)
+    if launch.cooperative and ctas > MOST_ALIVE:
+        return (
+            f"its launch is cooperative: all its {ctas:,} CTAs must be resident at once, and the emulator can hold "
+            f"{MOST_ALIVE:,}. Choose a smaller --size, or use a GPU."
+        )
     if launch.dependent and architecture.number(arch) < HOPPER:
         return f"its launches are dependent, which need sm_90 or later, not {arch}."
     return None

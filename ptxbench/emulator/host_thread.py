@@ -14,6 +14,7 @@ from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.heap import MOST_CHECKED
 from ptxbench.emulator.layout import ADVERSARIAL, BINS, PLAIN, SANITIZE, Translation
+from ptxbench.emulator.limits import MOST_ALIVE
 from ptxbench.emulator.memory_parts import LINE, MemoryParts
 from ptxbench.emulator.messages import (
     OF_CLUSTER,
@@ -34,7 +35,6 @@ from ptxbench.emulator.variation import addresses, memory, module_shift
 from ptxbench.emulator.zones import zone_granules
 from ptxbench.errors import LaunchError
 
-MOST_ALIVE = 4096
 ALIVE_BYTES = 1 << 30
 """The most memory for the state of CTAs that may wait for each other, in bytes."""
 CONTEXT = -1

@@ -1,4 +1,4 @@
-"""Limits on the memory of a kernel's own variables. They are checked before anything is allocated."""
+"""Limits on the memory of a kernel's own variables, which are checked before anything is allocated, and on CTAs."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ MAX_PARAM_BYTES = 32764
 
 MAX_MODULE_BYTES = 4 << 30
 """For all .global and .const variables: more is probably a typing error, and would use up this machine's memory."""
+
+MOST_ALIVE = 4096
+"""The most CTAs that can wait for each other."""
 
 
 def check_variables(module: Module, function: Function) -> None:

@@ -22,6 +22,12 @@ def build_for(arch):
     return Build("ptx", "ptx", "scale", arch, Path("scale.ptx"), "", None, BuildReport("", ""))
 
 
+def test_a_cooperative_grid_of_more_ctas_than_can_wait_for_each_other_is_not_launched():
+    EmulatorBackend("sm_90").require(build_for("sm_90"), Launch(4096, 32, cooperative=True))
+    with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch is cooperative: all its 4,097 CTAs must be"):
+        EmulatorBackend("sm_90").require(build_for("sm_90"), Launch(4097, 32, cooperative=True))
+
+
 @pytest.mark.parametrize(("arch", "refused"), [("sm_89", True), ("sm_90", False), ("sm_120", False)])
 def test_dependent_launches_need_sm_90(arch, refused):
     build = build_for(arch)
