@@ -2,6 +2,7 @@
 
 PtxbenchError                     exit status 2 unless said otherwise
 ├── UsageError                    a name, a size or an option that does not exist
+│   └── NoSuchRun                 a run of which no file is saved
 ├── PairError                     a pair that cannot be read
 │   └── IncompletePair            a pair lacks one of its files
 ├── ResultError                   a result file that cannot be read or written
@@ -48,6 +49,14 @@ class PtxbenchError(Exception):
 
 class UsageError(PtxbenchError):
     pass
+
+
+class NoSuchRun(UsageError):
+    """`name`: the name of the run."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class PairError(PtxbenchError):

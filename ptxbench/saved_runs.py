@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptxbench.errors import UsageError, suggestion
+from ptxbench.errors import NoSuchRun, UsageError, suggestion
 
 if TYPE_CHECKING:
     from ptxbench.result import RunDocument
@@ -50,8 +50,8 @@ def find_run(name: str, results: Path, kind: str | None = None) -> Path:
     of_kind = [path for path, match in saved if match[3] == kind]
     noun = "sweep" if kind == SWEEP else "run"
     if not (of_kind if latest else saved):
-        raise UsageError(
-            f"There is no {noun} '{name}': no {noun} is saved below {results}. Name a file, or its --results."
+        raise NoSuchRun(
+            f"There is no {noun} '{name}': no {noun} is saved below {results}. Name a file, or its --results.", name
         )
     if latest:
         back = int(latest["back"] or 0)
@@ -62,7 +62,7 @@ def find_run(name: str, results: Path, kind: str | None = None) -> Path:
     matches = [path for path, match in saved if match[2].startswith(name) or path.name.startswith(name)]
     if not matches:
         close = suggestion(name, [match[2] for _, match in saved])
-        raise UsageError(f"There is no run '{name}' below {results}.{close} {NAMES}")
+        raise NoSuchRun(f"There is no run '{name}' below {results}.{close} {NAMES}", name)
     if len(matches) > 1:
         more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
         raise UsageError(

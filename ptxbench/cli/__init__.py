@@ -23,8 +23,9 @@ from typing import TextIO
 import click
 
 from ptxbench import __version__
+from ptxbench.cli import _hints
 from ptxbench.cli._terminal import say
-from ptxbench.errors import PtxbenchError, UsageError, near, suggestion
+from ptxbench.errors import NoSuchRun, PtxbenchError, UsageError, suggestion
 from ptxbench.exit_status import ExitStatus
 
 UNUSABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
@@ -59,22 +60,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0][:1] != "-" and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"No such command '{args[0]}'.{hint_for(args[0]) or suggestion(args[0], self.names)}")
+            ctx.fail(f"No such command '{args[0]}'.{_hints.of_word(args[0]) or suggestion(args[0], self.names)}")
         return super().resolve_command(ctx, args)
-
-
-def hint_for(word: str) -> str:
-    """A hint for a word where a command is expected that is an option, a file or a pair; empty for other words."""
-    from ptxbench.discovery import SUFFIXES, default_kernels
-    from ptxbench.discovery.suggestions import names_of
-
-    if word in ("help", "version"):
-        return f" Did you mean '--{word}'?"
-    if Path(word).suffix in SUFFIXES.values():
-        return f" For a file, write a command before it: ptxbench exec {word}, or show, arch or check."
-    if word in names_of(default_kernels()):
-        return f" It is a pair: ptxbench run {word}."
-    return ""
 
 
 @click.group(
@@ -114,7 +101,11 @@ def invoke(arguments: list[str]) -> int:
     require_words(arguments)
     try:
         with group.make_context("ptxbench", arguments) as context:
-            status = group.invoke(context)
+            try:
+                status = group.invoke(context)
+            except NoSuchRun as error:
+                command = group.get_command(context, context.invoked_subcommand or "")
+                raise UsageError(f"{error}{_hints.of_run(error.name, command)}") from None
     except click.exceptions.Exit as end:  # --help and --version
         return end.exit_code
     return status if isinstance(status, int) else ExitStatus.GOOD
@@ -130,8 +121,8 @@ def require_words(arguments: Sequence[str]) -> None:
 
 def handle_error(error: BaseException) -> int:
     """Print the error and return the exit status."""
-    if isinstance(error, click.NoSuchOption):
-        error = with_near_options(error)
+    if isinstance(error, click.UsageError):
+        error = _hints.with_hint(error)
     if isinstance(error, click.ClickException):
         shown = io.StringIO()
         error.show(shown)
@@ -175,20 +166,6 @@ def is_lost() -> bool:
         return not os.getcwd()  # noqa: PTH109  Path.cwd is the same
     except FileNotFoundError:
         return True
-
-
-def with_near_options(error: click.NoSuchOption) -> click.NoSuchOption:
-    """The error with the option of the command that has a near name, instead of click's own choice."""
-    parameters = error.ctx.command.get_params(error.ctx) if error.ctx else []
-    options = [option for option in parameters if isinstance(option, click.Option) and not option.hidden]
-    names = [name.removeprefix("--") for option in options for name in option.opts if name.startswith("--")]
-    if close := near(error.option_name.removeprefix("--"), names):
-        hint = f" Did you mean '--{close[0]}'?"
-    elif error.ctx and error.ctx.command is group:
-        hint = " Write the options of a command after its name."
-    else:
-        hint = ""
-    return click.NoSuchOption(error.option_name, f"No such option '{error.option_name}'.{hint}", ctx=error.ctx)
 
 
 def exit_with(text: str, status: int, *, nl: bool = True) -> int:

@@ -70,6 +70,12 @@ def test_the_version_matches_the_package(ptxbench):
         (["run", "--var", "ptx"],  "No such option '--var'. Did you mean '--variant'?"),
         (["run", "--sanitize"],    "No such option '--sanitize'.\n"),  # not near '--size', which click suggests
         (["run", "--jobs", "2"],   "No such option '--jobs'.\n"),
+        (["run", "--pair", "triad"], "No such option '--pair'. Write the pair without an option: ptxbench run PAIR.\n"),
+        (["report", "--run", "x"], "No such option '--run'. Write the run without an option: ptxbench report RUN.\n"),
+        (["check", "x.cu", "triad"], "Missing option '--pair'. Did you mean '--pair triad'?\n"),
+        (["check", "x.cu"],        "Missing option '--pair'. `ptxbench list` shows the pairs.\n"),
+        (["gate", "triad"],        "'triad' is a pair: write --pair triad.\n"),
+        (["compare", "triad"],     "'triad' is a pair: ptxbench run triad makes a run of it.\n"),
         (["run", "--backend", "x"], "'x' is not one of"),
         (["run", "--seed", "x"],   "'x' is not a valid integer"),
     ],

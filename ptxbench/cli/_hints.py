@@ -1,0 +1,73 @@
+"""What to write instead of a word or an option that a command does not have, or that is missing."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from ptxbench.errors import near
+
+
+def of_word(word: str) -> str:
+    """A hint for a word where a command is expected that is an option, a file or a pair; empty for other words."""
+    from ptxbench.discovery import SUFFIXES
+
+    if word in ("help", "version"):
+        return f" Did you mean '--{word}'?"
+    if "." in word and f".{word.rpartition('.')[2]}" in SUFFIXES.values():
+        return f" For a file, write a command before it: ptxbench exec {word}, or show, arch or check."
+    return f" It is a pair: ptxbench run {word}." if is_pair(word) else ""
+
+
+def of_run(name: str, command: click.Command | None) -> str:
+    """A hint for a name that is no run, but a pair; empty for other names."""
+    if not is_pair(name):
+        return ""
+    if command and any("--pair" in parameter.opts for parameter in command.params):
+        return f" '{name}' is a pair: write --pair {name}."
+    return f" '{name}' is a pair: ptxbench run {name} makes a run of it."
+
+
+def with_hint(error: click.UsageError) -> click.UsageError:
+    """The error with a hint, instead of click's own choice."""
+    if isinstance(error, click.NoSuchOption):
+        text = f"No such option '{error.option_name}'.{of_option(error)}"
+        return click.NoSuchOption(error.option_name, text, ctx=error.ctx)
+    if isinstance(error, click.MissingParameter) and error.param and "--pair" in error.param.opts:
+        return click.UsageError(f"{error.format_message()}{of_missing_pair(error)}", ctx=error.ctx)
+    return error
+
+
+def of_option(error: click.NoSuchOption) -> str:
+    """The option of the command that has a near name, or its argument of that name."""
+    if error.ctx is None:
+        return ""
+    command, name = error.ctx.command, error.option_name.removeprefix("--")
+    parameters = command.get_params(error.ctx)
+    options = [option for option in parameters if isinstance(option, click.Option) and not option.hidden]
+    names = [option.removeprefix("--") for one in options for option in one.opts if option.startswith("--")]
+    if close := near(name, names):
+        return f" Did you mean '--{close[0]}'?"
+    if isinstance(command, click.Group):
+        return " Write the options of a command after its name."
+    for argument in parameters:
+        if isinstance(argument, click.Argument) and name.upper() in re.findall(
+            "[A-Z]+", argument.make_metavar(error.ctx)
+        ):
+            return f" Write the {name} without an option: {error.ctx.command_path} {name.upper()}."
+    return ""
+
+
+def of_missing_pair(error: click.MissingParameter) -> str:
+    """The pair among the files, or where to find the names of pairs."""
+    files = map(str, error.ctx.params.get("files", ()) if error.ctx else ())
+    pair = next(filter(is_pair, files), None)
+    return f" Did you mean '--pair {pair}'?" if pair else " `ptxbench list` shows the pairs."
+
+
+def is_pair(name: str) -> bool:
+    from ptxbench.discovery import default_kernels
+    from ptxbench.discovery.suggestions import names_of
+
+    return name in names_of(default_kernels())
