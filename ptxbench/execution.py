@@ -21,6 +21,7 @@ from ptxbench import architecture, emulator, kernel_names, toolchain
 from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
 from ptxbench.backends import DEFAULT_ARCH
 from ptxbench.discovery import BY_SUFFIX
+from ptxbench.discovery.other_files import not_a_kernel
 from ptxbench.documents import read_bytes
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.findings import SanitizerFinding
@@ -188,7 +189,7 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
         architecture.require(arch)
     language = BY_SUFFIX.get(path.suffix)
     if language is None:
-        raise UsageError(f"{path} is neither a .ptx nor a .cu file.")
+        raise UsageError(not_a_kernel(str(path), path))
     content = read_bytes(path, UsageError)
     if language == "cuda":
         arch = arch or DEFAULT_ARCH  # PTX names its own target

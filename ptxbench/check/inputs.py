@@ -12,10 +12,12 @@ from pathlib import Path
 from ptxbench.check.findings import Judgement, StageResult, finding, verdict_of
 from ptxbench.check.source import MOST_BYTES, STAGE
 from ptxbench.discovery import BY_SUFFIX
+from ptxbench.discovery.other_files import advice
 from ptxbench.errors import UsageError
 from ptxbench.languages import NUMBA
 
 STANDARD_INPUT = "-"
+NO_PYTHON = "Python is not accepted, because it is executed when it is compiled"
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,13 @@ def open_candidate(path: Path) -> Candidate | UnreadableInput:
                 return UnreadableInput(file, "not-found", f"the folder '{file}' has no .ptx or .cu file.")
             if not stat.S_ISREG(mode):
                 return UnreadableInput(file, "unreadable", f"'{file}' is not a regular file.")
-            if path.suffix == NUMBA.suffix:
-                why = "Python is not accepted, because it is executed when it is compiled"
-                return UnreadableInput(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file: {why}.")
-            if path.suffix not in BY_SUFFIX:
-                return UnreadableInput(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file.")
             with open(descriptor, "rb", closefd=False) as stream:
                 content = stream.read(MOST_BYTES + 1)  # one byte more than is accepted, so that a longer file shows
-                return Candidate(file, BY_SUFFIX[path.suffix], content)
+            if path.suffix not in BY_SUFFIX:
+                why = f": {NO_PYTHON}" if path.suffix == NUMBA.suffix else ""
+                message = f"'{file}' is neither a .ptx nor a .cu file{why}.{advice(content)}"
+                return UnreadableInput(file, "unreadable", message)
+            return Candidate(file, BY_SUFFIX[path.suffix], content)
         finally:
             os.close(descriptor)
     except FileNotFoundError:

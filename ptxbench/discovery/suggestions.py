@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ptxbench.discovery import SUFFIXES, default_kernels, display_path, find_pairs, owner
+from ptxbench.discovery.other_files import advice, content_of
 from ptxbench.errors import UsageError
 from ptxbench.languages import LANGUAGES
 
@@ -48,7 +49,8 @@ def of_file(path: Path, kernels: Path) -> str:
         return f" This is a file of the pair '{pair}': use {pair}{where} instead."
     if path.suffix in SUFFIXES.values():
         return " This is a file: ptxbench exec, show, arch and check take .ptx and .cu files."
-    return f" This is a file. Kernels are {' and '.join(SUFFIXES.values())} files: {display_path(path)} is not one."
+    kinds = " and ".join(SUFFIXES.values())
+    return f" This is a file. Kernels are {kinds} files: {display_path(path)} is not one.{advice(content_of(path))}"
 
 
 def same_folder(folder: Path, other: Path) -> bool:

@@ -1,0 +1,52 @@
+"""Files that are neither PTX nor CUDA C: what they hold instead, and how a kernel in them can be used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ptxbench.documents import read_bytes
+from ptxbench.errors import UsageError
+from ptxbench.languages import CUDA, NUMBA, PTX, TRITON
+
+KERNELS = (
+    (re.compile(r"\b__global__\b"), CUDA),
+    (re.compile(r"^\s*\.version\b.*?\.entry\b", re.M | re.S), PTX),
+)
+"""What a kernel has, by its language."""
+
+DECORATORS = ((re.compile(r"^\s*@triton\.jit\b", re.M), TRITON), (re.compile(r"^\s*@cuda\.jit\b", re.M), NUMBA))
+MACHINE_CODE = b"\x7fELF"
+
+
+def not_a_kernel(shown: str, path: Path) -> str:
+    """What to say about a file of another kind. `shown`: its name."""
+    content = content_of(path)
+    return f"{shown} is neither a .ptx nor a .cu file.{advice(content) or of_python(content)}"
+
+
+def advice(content: bytes) -> str:
+    """What to do about a file of another kind; empty if it has no kernel in PTX or CUDA C."""
+    if content.startswith(MACHINE_CODE):
+        return " It has machine code: name the PTX or the CUDA C that it was made from."
+    text = content.decode("utf-8", "replace")
+    languages = (language for mark, language in KERNELS if mark.search(text))
+    return next((f" It has {one.title}: save that alone as a {one.suffix} file." for one in languages), "")
+
+
+def of_python(content: bytes) -> str:
+    """Where kernels in Python belong; empty if the file has none."""
+    text = content.decode("utf-8", "replace")
+    languages = (language for mark, language in DECORATORS if mark.search(text))
+    return next(
+        (f" Kernels in {one.title} belong to a pair: {one.name}/NAME{one.suffix} in its folder." for one in languages),
+        "",
+    )
+
+
+def content_of(path: Path) -> bytes:
+    """The content of a file; empty if it cannot be read or is too large for a kernel."""
+    try:
+        return read_bytes(path, UsageError)
+    except UsageError:
+        return b""
