@@ -24,7 +24,7 @@ from ptxbench.containment.nvrtc_library import (
     LibraryError,
 )
 from ptxbench.errors import CompileError, PairError, PtxbenchError, ToolMissing, UsageError
-from ptxbench.toolchain import locate
+from ptxbench.toolchain import locate, removed_names
 from ptxbench.toolchain.options import EXPRESSION
 from ptxbench.toolchain.user_files import has_file
 
@@ -245,11 +245,12 @@ def only_instantiation_fails(log: str) -> bool:
 
 def diagnosis(log: str, path: Path, compiler: str, arch: str) -> str:
     """The message of a failed compilation: its first errors, each with file and line. `compiler`: with its version."""
-    errors = [
+    located = (
         f"{where}:{line}: {message.removesuffix(':')}"  # a list of functions follows
         for where, line, message in DIAGNOSIS.findall(log)
         if where != BAD_EXPRESSION
-    ]
+    )
+    errors = list(dict.fromkeys(located))
     if not errors:
         return f"{path.name}: {compiler} refuses it: {log}"
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
@@ -267,7 +268,7 @@ def advice(log: str, path: Path) -> str:
     if LAUNCH.search(log):
         return "a kernel that launches kernels needs the device runtime, which ptxbench does not have"
     if not (lacks := NO_HEADER.search(log)):
-        return "correct the CUDA C there"
+        return removed_names.advice(log) or "correct the CUDA C there"
     if any(has_file(folder / "cuda" / "std", lacks[1]) for folder in locate.headers()):
         return f"in kernels, #include <cuda/std/{lacks[1]}> instead"
     if lacks[1].startswith("curand"):

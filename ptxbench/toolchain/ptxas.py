@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ptxbench.containment import tools
 from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate, register_counts
+from ptxbench.toolchain import locate, register_counts, removed_names
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.origins import origins
 
@@ -151,18 +151,30 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
             f"{messages.splitlines()[0].partition(': ')[2]}. Install both of one CUDA version: {locate.INSTALL}."
         )
     reported = re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M)
-    errors = [
+    located = (
         f"{source_line(ptx, int(line or 0), source, language)}: {text.replace(INPUT, source.name)}"
         for line, text in reported
         if "aborted due to errors" not in text
-    ]
+    )
+    errors = list(dict.fromkeys(located))
     if not errors:
         return AssembleError(f"{source.name}: {tool} produced no cubin of it for {arch}: {messages}.")
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
     quoted = "; ".join(errors[:ERRORS_QUOTED])
-    advice = f"{arch}a has it: --arch {arch}a" if OF_ONE_ARCHITECTURE.search(messages) else "correct it there"
-    return AssembleError(f"{quoted}{more}. {tool} refuses this for {arch}; {advice}.")
+    return AssembleError(f"{quoted}{more}. {tool} refuses this for {arch}; {advice(messages, language, arch)}.")
 
+
+def advice(messages: str, language: str, arch: str) -> str:
+    """What to do about ptxas's messages."""
+    if OF_ONE_ARCHITECTURE.search(messages):
+        return f"{arch}a has it: --arch {arch}a"
+    if (old := WITHOUT_SYNC.search(messages)) and language == "cuda":
+        return f"use {OF_WARPS[old[1]]}, {removed_names.ALL_LANES}"
+    return "correct it there"
+
+
+WITHOUT_SYNC = re.compile(r"Instruction '(shfl|vote)' without '\.sync' is not supported")
+OF_WARPS = {"shfl": "__shfl_sync", "vote": "__any_sync, __all_sync or __ballot_sync"}
 
 OF_ONE_ARCHITECTURE = re.compile(
     r"'(?:wgmma|setmaxnreg|tensormap\.replace)\b[^\n]* not supported on \.target 'sm_90'"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.errors import AssembleError, CompileError, PairError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate, ptxas
+from ptxbench.errors import AssembleError, CompileError, KernelError, PairError, TargetMismatch, ToolMissing, UsageError
+from ptxbench.toolchain import locate, ptxas, removed_names
 
 from .conftest import CUDA, PTX
 
@@ -26,6 +26,39 @@ BAD_CUDA = [
         'scale.cu:7: identifier "r" is undefined and 1 more. ',
     ),
 ]  # fmt: skip
+
+
+REMOVED = [
+    ("__shfl_down(a, 1)", "CUDA no longer has, use __shfl_down_sync, with a mask of lanes first"),
+    ("__ballot(a > 0)",   "use __any_sync, __all_sync or __ballot_sync, with a mask of lanes first"),  # by ptxas
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expression", "advice"), REMOVED)
+def test_a_function_of_cuda_that_was_removed_names_its_successor(build, expression, advice):
+    with pytest.raises(KernelError) as caught:
+        build(CUDA.replace("a * x[i]", f"{expression} + {expression}"))
+    assert advice in str(caught.value)
+    assert len(re.findall(r"scale\.cu:7: ", str(caught.value))) == 1  # the same message twice is shown once
+
+
+LOGS = [
+    ('namespace "cub" has no member "Max"', "instead of cub::Max, which CUDA no longer has, use cuda::maximum<>{}, "
+                                            "from <cuda/functional>"),
+    ('namespace "thrust" has no member class "unary_function"', "instead of thrust::unary_function, which CUDA no "
+                                                                "longer has, use no base class"),
+    ("texture is not a template", "instead of texture references, which CUDA no longer has, use a pointer to the "
+                                  "array"),
+    ('identifier "mine" is undefined\nk.cu(2): error: identifier "CUB_MIN" is undefined',
+     "instead of CUB_MIN, which CUDA no longer has, use min"),
+    ('identifier "mine" is undefined', ""),
+    ('namespace "mine" has no member "Max"', ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "advice"), LOGS)
+def test_a_removed_name_is_found_in_the_log_of_a_compiler(message, advice):
+    assert removed_names.advice(f"k.cu(1): error: {message}\n") == advice
 
 
 @pytest.mark.parametrize(("source", "message"), BAD_CUDA)

@@ -1,0 +1,54 @@
+"""Names of CUDA C that CUDA no longer has, and what replaces them. Data, and the search for a name in a compiler's log.
+
+Sources: CUDA C++ Programming Guide, "Warp Shuffle Functions"; CCCL 2.x to 3.0 migration guide; CUDA 12 release notes.
+"""
+
+from __future__ import annotations
+
+import re
+
+ALL_LANES = "with a mask of lanes first, such as 0xffffffff"
+
+REPLACEMENTS = {
+    **{name: f"{name}_sync, {ALL_LANES}" for name in ("__shfl", "__shfl_up", "__shfl_down", "__shfl_xor")},
+    "cub::Max": "cuda::maximum<>{}, from <cuda/functional>",
+    "cub::Min": "cuda::minimum<>{}, from <cuda/functional>",
+    "cub::Sum": "cuda::std::plus<>{}, from <cuda/std/functional>",
+    "cub::Difference": "cuda::std::minus<>{}, from <cuda/std/functional>",
+    "cub::Division": "cuda::std::divides<>{}, from <cuda/std/functional>",
+    "cub::Equality": "cuda::std::equal_to<>{}, from <cuda/std/functional>",
+    "cub::Inequality": "cuda::std::not_equal_to<>{}, from <cuda/std/functional>",
+    "cub::CTA_SYNC": "__syncthreads()",
+    "cub::WARP_SYNC": "__syncwarp(mask)",
+    "cub::LaneId": "threadIdx.x % 32",
+    "cub::Swap": "cuda::std::swap, from <cuda/std/utility>",
+    "cub::Int2Type": "cuda::std::integral_constant<int, N>, from <cuda/std/type_traits>",
+    "cub::CountingInputIterator": "thrust::counting_iterator, from <thrust/iterator/counting_iterator.h>",
+    "cub::ConstantInputIterator": "thrust::constant_iterator, from <thrust/iterator/constant_iterator.h>",
+    "cub::TransformInputIterator": "thrust::transform_iterator, from <thrust/iterator/transform_iterator.h>",
+    "CUB_MAX": "max",
+    "CUB_MIN": "min",
+    "thrust::identity": "cuda::std::identity, from <cuda/std/functional>",
+    "thrust::unary_function": "no base class",
+    "thrust::binary_function": "no base class",
+    "texture references": "a pointer to the array",
+    "surface references": "a pointer to the array",
+}
+"""By name; of a member with its namespace."""
+
+UNKNOWN = re.compile(
+    r"identifier \"(?P<name>\w+)\" is undefined"
+    r"|namespace \"(?P<space>\w+)\" has no member (?:class )?\"(?P<member>\w+)\""
+    r"|(?P<template>texture|surface) is not a template"
+)
+"""What compilers say about a name that they do not know."""
+
+
+def advice(log: str) -> str:
+    """What to write for the first removed name in the log of a compiler; empty if it has none."""
+    for match in UNKNOWN.finditer(log):
+        kind = f"{match['template']} references" if match["template"] else ""
+        name = match["name"] or kind or f"{match['space']}::{match['member']}"
+        if name in REPLACEMENTS:
+            return f"instead of {name}, which CUDA no longer has, use {REPLACEMENTS[name]}"
+    return ""
