@@ -30,6 +30,7 @@ from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_row
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs
 from ptxbench.check.values import (
+    ABOVE,
     FAR,
     GREAT,
     GREATEST,
@@ -38,7 +39,6 @@ from ptxbench.check.values import (
     edged,
     free_scalars,
     inputs_of,
-    range_of_element,
     shared,
 )
 from ptxbench.discovery import LoadedPair, Source
@@ -277,14 +277,17 @@ class CheckSuite:
         )
 
     def counters(self, drawn: random.Random) -> Iterator[CaseSeries]:
-        """The greatest whole numbers throughout, at long hidden sizes: a narrow counter or sum wraps."""
-        if not any(limits.whole for limits in map(range_of_element, self.pair.args) if limits):
+        """Great whole numbers throughout, at long hidden sizes: a narrow counter or sum wraps, and one in
+        floating-point numbers is rounded, unless all numbers are the same power of two."""
+        if not (whole := inputs_of(self.pair, GREATEST)):
             return
         # With one dimension long and the others short, one CTA counts most, or one sum is longest.
         names = [series.name for series in self.hidden if series.name.startswith("long ")] or ["largest"]
         for series in self.hidden:
             if series.name in names and (case := next(iter(series), None)) is not None:
-                yield CaseSeries(GREATEST, self.cases.edged(case.size, GREATEST, drawn.getrandbits(32), varied=False))
+                for kind in (GREATEST, ABOVE):
+                    cases = self.cases.edged(case.size, kind, drawn.getrandbits(32), varied=False, only=whole)
+                    yield CaseSeries(kind, cases)
 
     def scalars(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
         """0, 1 and -1 for each floating-point scalar without a restriction; with 0 also infinities, which it turns into

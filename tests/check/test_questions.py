@@ -341,3 +341,10 @@ def test_where_ctas_exchange_sums_zeros_are_tried_at_the_largest_check_size(name
     own = suite(name)
     zeros = [case for series in own.special if series.name == "zero throughout" for case in series]
     assert (own.largest.size in [case.size for case in zeros]) == expected
+
+
+def test_a_sum_of_whole_numbers_in_f32_is_rounded_at_some_long_size():
+    """Random numbers have too small sums for that, and so have equal ones: they are multiples of a power of two."""
+    great = [series for series in suite("reduce_sum.s32").special if series.name == "all far above zero"]
+    inputs = [next(iter(series)).arguments["x"] for series in great]
+    assert any(np.cumsum(x, dtype=np.float32)[-1] != x.sum(dtype=np.int64) for x in inputs)
