@@ -110,14 +110,14 @@ class ExecProgram:
             raise UsageError(f"{self.path.name} has no kernel: no .visible .entry{self.no_kernel_reason}.")
         if name is None:
             if len(entries) > 1:
-                names = ", ".join(words.values())
+                names = kernel_names.some(words.values())
                 raise UsageError(f"{self.path.name} has {len(entries)} kernels: {names}. Name one with --entry.")
             return next(iter(entries.values()))
         matches = [self.instantiated] if self.instantiated else kernel_names.matching(name, entries)
         if len(matches) == 1:
             return entries[matches[0]]
         if matches:
-            names = ", ".join(words[match] for match in matches)
+            names = kernel_names.some(words[match] for match in matches)
             raise UsageError(f"{self.path.name} has several kernels '{name}': {names}. Name one of these.")
         template = next(
             (candidate for candidate in self.templates if name in (candidate.name, candidate.name.split("::")[-1])),
@@ -128,7 +128,7 @@ class ExecProgram:
                 f"{self.path.name}: '{name}' is a template without an instantiation. Name one, such as --entry "
                 f"'{template.example}'."
             )
-        hint = suggestion(name, list(words.values())) or f" It has {', '.join(words.values())}."
+        hint = suggestion(name, list(words.values())) or f" It has {kernel_names.some(words.values())}."
         raise UsageError(f"{self.path.name} has no kernel '{name}'.{hint}")
 
     @property

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 
 LIBRARIES = {"linux": "libstdc++.so.6", "darwin": "libc++abi.dylib"}
 
+MOST_SHOWN = 12
+
 
 @functools.cache
 def demangler() -> Callable[[bytes], bytes | None] | None:
@@ -68,6 +70,18 @@ def displayed(names: Iterable[str]) -> dict[str, str]:
     return {
         name: short(name) if times[short(name)] == 1 else demangled(name).removeprefix("void ") for name in all_names
     }
+
+
+def some(names: Iterable[str]) -> str:
+    """The names in a sentence; of very many, one of each template, and how many more there are."""
+    all_names = list(names)
+    if len(all_names) <= MOST_SHOWN:
+        return ", ".join(all_names)
+    of_each: dict[str, str] = {}
+    for name in all_names:
+        of_each.setdefault(without_arguments(name), name)
+    shown = list(of_each.values())[:MOST_SHOWN]
+    return f"{', '.join(shown)} and {len(all_names) - len(shown):,} more"
 
 
 def matching(wanted: str, names: Iterable[str]) -> list[str]:

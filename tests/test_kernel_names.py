@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptxbench.kernel_names import demangled, displayed, expression, matching, short
+from ptxbench.kernel_names import MOST_SHOWN, demangled, displayed, expression, matching, short, some
 
 PLAIN, INNER = "axpy", "_ZN4blas4axpyEPf"
 FLOAT, DOUBLE = "_ZN4blas5scaleIfLi2EEEvPT_", "_ZN4blas5scaleIdLi2EEEvPT_"
@@ -72,3 +72,12 @@ def test_without_a_cpp_runtime_names_stay_as_in_ptx(monkeypatch):
     assert matching(FLOAT, ALL) == [FLOAT]
     demangled.cache_clear()
     short.cache_clear()
+
+
+def test_of_very_many_kernels_a_message_has_one_of_each_template():
+    few = [f"gemm<{i}>" for i in range(MOST_SHOWN)]
+    assert some(few) == ", ".join(few)
+    assert some([*few, "gemm<99>", "ns::add<float>", "ns::add<int>", "copy"]) == (
+        "gemm<0>, ns::add<float>, copy and 13 more"
+    )
+    assert some(f"k{i}" for i in range(1_014)) == f"{', '.join(f'k{i}' for i in range(MOST_SHOWN))} and 1,002 more"

@@ -235,7 +235,7 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
     if options.entry:
         chosen = [instantiated] if instantiated else kernel_names.matching(options.entry, entries)
         if not chosen:
-            hint = suggestion(options.entry, list(words.values())) or f" It has {', '.join(words.values())}."
+            hint = suggestion(options.entry, list(words.values())) or f" It has {kernel_names.some(words.values())}."
             raise UsageError(f"{path.name} has no kernel '{options.entry}'.{hint}")
     threads = {
         words[name]: int(directive[1]) * int(directive[2] or 1) * int(directive[3] or 1)

@@ -394,4 +394,4 @@ def missing_entry(cubin: elf.Cubin, entry: str, source: Path, specifier: str = "
     if any(kernel_names.unqualified(name) == entry for name in names):
         return f"{source.name}: '{entry}' has a C++ name. Declare it {declaration}."
     remedy = f"Declare it {declaration}" if entries[0].startswith("_Z") else f"Name it '{entry}'"
-    return f"{source.name} has no kernel '{entry}'; it has {', '.join(names)}. {remedy}."
+    return f"{source.name} has no kernel '{entry}'; it has {kernel_names.some(names)}. {remedy}."

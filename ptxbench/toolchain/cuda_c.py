@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ptxbench import cache
+from ptxbench import cache, kernel_names
 from ptxbench.containment import HEADERS, mode
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
@@ -100,12 +100,16 @@ def unconditional_includes(source: bytes) -> tuple[str, ...]:
 def refusal(job: Job, answer: Compilation) -> PtxbenchError:
     """The error for NVRTC's answer; with the templates of the file if it cannot instantiate the requested one."""
     error = nvrtc.refusal(answer, job.library, job.path, job.arch, job.flags)
-    if nvrtc.only_instantiation_fails(answer.log) and (
-        templates := templates_in([job.source, *(file.content for file in job.files or [])])
-    ):
-        listed = ", ".join(f"{template.name}<{template.parameters}>" for template in templates)
-        return UsageError(f"{error} The file has {listed}; an example is '{templates[0].example}'.")
-    return error
+    if not nvrtc.only_instantiation_fails(answer.log):
+        return error
+    templates = templates_in([job.source, *(file.content for file in job.files or [])])
+    (wanted,) = nvrtc.split(job.flags)[1]
+    meant = [one for one in templates if one.name == kernel_names.without_arguments(wanted)] or templates
+    if not meant:
+        return error
+    listed = kernel_names.some(f"{template.name}<{template.parameters}>" for template in meant)
+    example = f"; an example is '{meant[0].example}'" if meant[0].example != wanted else ""
+    return UsageError(f"{error} The file has {listed}{example}.")
 
 
 class Job:

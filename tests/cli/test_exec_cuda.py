@@ -249,7 +249,8 @@ template <int N> __global__ void BOUNDS(32) other(float* x) { x[0] = N; }
 """
 LAUNCHES_OF_IT = [
     ("",                                                                              "fill<4, 4>"),
-    ("void f() { const int BM = 8; tiles::fill<BM, 2><<<1, 8>>>(nullptr); }",         "fill<4, 4>"),
+    ("void f() { const int BM = 8; tiles::fill<BM, 2><<<1, 8>>>(nullptr); }",         "fill<8, 2>"),
+    ("template <int BM> void f() { tiles::fill<BM, 2><<<1, 8>>>(nullptr); }",         "fill<4, 2>"),
     ("void f() { tiles::fill<8, 2><<<1, 8>>>(nullptr); }",                            "fill<8, 2>"),
     ("void f() { tiles::fill<BLOCK, 2><<<1, 8>>>(nullptr); }",                        "fill<BLOCK, 2>"),
 ]  # fmt: skip

@@ -307,11 +307,16 @@ def test_an_instantiation_by_nvcc_is_found_by_its_expression(compiled):
 
 
 def test_an_instantiation_that_is_impossible_is_a_usage_error_with_the_templates(compiled):
-    text = "namespace a { template <class T, int N = 2> __global__ void k(T* x) { x[0] = N; } }\n"
-    with pytest.raises(
-        UsageError, match=r"cannot instantiate 'a::k<flot>': .*\"flot\" is undefined.*a::k<class T, int"
-    ):
-        compiled(text, "--name-expression=a::k<flot>")
+    text = (
+        "template <class T> __global__ void other(T* x) { x[0] = 1; }\n"
+        "namespace a { template <class T, int N = 2> __global__ void k(T* x) { x[0] = N; } }\n"
+        "void f() { a::k<flat><<<1, 1>>>(x); }\n"
+    )
+    for wanted, example in (("flot", "; an example is 'a::k<flat>'"), ("flat", "")):
+        with pytest.raises(UsageError) as caught:
+            compiled(text, f"--name-expression=a::k<{wanted}>")
+        assert f"cannot instantiate 'a::k<{wanted}>': identifier \"{wanted}\" is undefined" in str(caught.value)
+        assert str(caught.value).endswith(f". The file has a::k<class T, int N = 2>{example}.")
 
 
 def test_untrusted_text_is_never_given_to_nvcc(tmp_path, monkeypatch):

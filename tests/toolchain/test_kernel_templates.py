@@ -1,0 +1,39 @@
+"""The templates of kernels in a text, and the example of their arguments that messages propose."""
+
+import pytest
+
+from ptxbench.toolchain.kernel_templates import templates_in
+
+GEMM = "template <int M, int N, typename T> __global__ void gemm(T* x) { x[0] = M; }\n"
+TRAITS = """namespace io { struct Half { using Type = int; }; struct Full { using Type = float; using Sum = double; }; }
+template <typename Traits_> __global__ void sum(void* x) { using Traits = Traits_; typename Traits::Type a; BODY }
+"""
+
+# the kernel, what the host code has, the example
+EXAMPLES = [
+    (GEMM, "",                                                                     "gemm<4, 4, float>"),
+    (GEMM, "void f() { gemm<8, 16, int><<<1, 1>>>(x); }",                          "gemm<8, 16, int>"),
+    (GEMM, "template <class U> void f() { gemm<8, 16, U><<<1, 1>>>(x); }",         "gemm<8, 16, float>"),
+    (GEMM, "template <class U> void f() { gemm<8, 16, U><<<1, 1>>>(x); gemm<8, 16, char><<<1, 1>>>(x); }",
+     "gemm<8, 16, char>"),                                                         # nothing is unknown in the second
+    (GEMM, "void f() { constexpr int A = 8, B = 2 * A; gemm<A, 16, int><<<1, 1>>>(x); }", "gemm<8, 16, int>"),
+    (GEMM, "void f() { const int A = 8; const int B = 2 * A; gemm<A, B, int><<<1, 1>>>(x); }",
+     "gemm<8, (2 * 8), int>"),
+    (GEMM, "void f() { using U = unsigned char; gemm<8, 16, U><<<1, 1>>>(x); }",   "gemm<8, 16, unsigned char>"),
+    (GEMM, "void f() { auto k = gemm<8, 16, int>; k<<<1, 1>>>(x); }",              "gemm<8, 16, int>"),
+    (GEMM, "void f() { g((void*)gemm<8, sizeof(int), int>, 3); }",                 "gemm<8, sizeof(int), int>"),
+    (GEMM, "#define RUN(A) \\\n  gemm<A, \\\n  16, int><<<1, 1>>>(x);",            "gemm<4, 16, int>"),
+    (GEMM, "void f() { int A = g(); gemm<A, 16, int><<<1, 1>>>(x); }",             "gemm<4, 16, int>"),
+    (GEMM, "void f() { const int A = A; gemm<A, 16, int><<<1, 1>>>(x); }",         "gemm<4, 16, int>"),
+    (GEMM, "void f() { gemm<8, 16, scalar_t><<<1, 1>>>(x); }",                     "gemm<8, 16, float>"),
+    (GEMM, "void f() { SWITCH(x.type(), kind_t, [&] { gemm<8, 16, kind_t><<<1, 1>>>(x); }); }", "gemm<8, 16, float>"),
+    (TRAITS, "",                                                                   "sum<io::Half>"),
+    (TRAITS.replace("BODY", "typename Traits_::Sum b;"), "",                       "sum<io::Full>"),
+    (TRAITS.replace("BODY", "typename Traits::Missing b;"), "",                    "sum<Traits_>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kernel", "host", "example"), EXAMPLES)
+def test_the_example_of_a_template_has_arguments_that_the_text_uses(kernel, host, example):
+    (template,) = templates_in([kernel.encode(), host.encode()])
+    assert template.example == example
