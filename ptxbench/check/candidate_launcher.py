@@ -28,7 +28,7 @@ from ptxbench.errors import (
 
 FAULTS: tuple[tuple[type[KernelError], str], ...] = (
     (UnsupportedInstruction, "unsupported"),
-    (PtxSyntaxError, "unsupported"),  # of a text that ptxas has assembled
+    (PtxSyntaxError, "unsupported"),
     (LaunchError, "launch-refused"),
     (MemoryFault, "memory-fault"),
     (KernelTrap, "trap"),
@@ -40,6 +40,9 @@ FAULTS: tuple[tuple[type[KernelError], str], ...] = (
 
 MEMORY_LIMIT = "memory-limit"
 """The code of a launch that takes too much memory."""
+
+NOT_RUN = ("unsupported", "launch-refused", "emulator-crash", MEMORY_LIMIT, "judge-failed", "nothing-counts")
+"""Codes of launches that say nothing about the kernel's results. The text may not even be valid PTX."""
 
 SPECIAL = ("values", "repeats")
 """Stages that launch on data of other magnitudes than the pair's own."""

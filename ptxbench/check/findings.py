@@ -18,10 +18,10 @@ PASSED, WARNED, SKIPPED = "passed", "warned", "skipped"
 
 STAGES = {
     "parses": "read",
-    "assembles": "assembled by ptxas",
     "signature": "compared with the pair's arguments",
     "lint": "searched for problems that launches may not show",
     "results": "run at the pair's check sizes",
+    "assembles": "assembled by ptxas",
     "hidden": "run at sizes that the pair does not name",
     "values": "run on NaN, infinities, extremes and shared inputs",
     "sanitizer": "run under the sanitizer",
@@ -33,7 +33,7 @@ STAGES = {
 }
 """The stages in order, with what each does. The first that rejects ends the judgement."""
 
-AFTER_READING = "assembles"
+AFTER_READING = "signature"
 """The first stage that does more than read a PTX text."""
 
 PAIR_NEEDED = "lint"
@@ -41,6 +41,10 @@ PAIR_NEEDED = "lint"
 
 FIRST_LAUNCHES = "results"
 """The first stage that launches the candidate's kernel."""
+
+ASKS_PTXAS = "assembles"
+"""The stage that asks ptxas. It follows the first launches, because most kernels that are wrong are wrong there, and
+ptxas takes a third of such a judgement. If the emulator cannot run the text, it comes before them."""
 
 
 @dataclass(frozen=True)

@@ -294,9 +294,9 @@ def compared_addresses(subject: LintSubject) -> Iterator[LintFinding]:
     for instruction, used in subject.rooted:
         if not instruction.opcode.startswith("setp."):
             continue
-        left, right = (roots & names_in_memory for roots in used.operands[1:3])
-        if left != right:
-            message = f"{instruction.opcode} compares the address of '{subject.display_name(left | right)}'."
+        compared = [roots & names_in_memory for roots in used.operands[1:3]]
+        if any(names != compared[0] for names in compared):
+            message = f"{instruction.opcode} compares the address of '{subject.display_name(set().union(*compared))}'."
             yield LintFinding("compares-address", instruction.line, message)
 
 

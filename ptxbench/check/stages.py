@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from ptxbench import architecture, toolchain
-from ptxbench.check.candidate_launcher import MEMORY_LIMIT, WRONG, CandidateLauncher
+from ptxbench.check.candidate_launcher import MEMORY_LIMIT, NOT_RUN, WRONG, CandidateLauncher
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.comparison import COMPARED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.finding_codes import ERROR, OF_THE_PAIR
 from ptxbench.check.findings import (
+    ASKS_PTXAS,
+    FIRST_LAUNCHES,
     NO_VERDICT,
     REJECTED,
     SKIPPED,
@@ -75,6 +77,24 @@ class CheckOptions:
     thorough: bool = False
 
 
+@dataclass(frozen=True)
+class CompletedStage:
+    """A stage's result and findings."""
+
+    result: StageResult
+    findings: Sequence[Finding]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it ends the judgement."""
+        return self.result.verdict in (REJECTED, NO_VERDICT)
+
+    @property
+    def is_not_run(self) -> bool:
+        """Whether it ends the judgement because the emulator cannot run the kernel."""
+        return self.is_last and any(finding.code in NOT_RUN for finding in self.findings)
+
+
 @dataclass
 class Checker:
     """Takes one candidate through the stages. `path`: the file of its text; messages use its name."""
@@ -113,22 +133,16 @@ class Checker:
         findings: list[Finding] = []
         for stage in stages:
             begin(stage)
-            started = time.monotonic()
-            stage_findings: Sequence[Finding] = ()
-            try:
-                outcome = getattr(self, stage)()
-                words, stage_findings = outcome.words, outcome.findings
-                verdict = verdict_of(stage_findings)
-            except Skip as skip:
-                words, verdict = str(skip), SKIPPED
-            except KernelError as error:  # a candidate that passed earlier stages should not fail here
-                words, stage_findings = "failed", (finding(stage, "judge-failed", str(error)),)
-                verdict = verdict_of(stage_findings)
-            results.append(StageResult(stage, verdict, words, round(time.monotonic() - started, 3)))
-            stage_findings = limited(stage_findings)
-            findings += stage_findings
-            done(results[-1], stage_findings)
-            if verdict in (REJECTED, NO_VERDICT):
+            completed = [self.run_stage(stage)]
+            if stage == FIRST_LAUNCHES and completed[0].is_not_run and ASKS_PTXAS in stages:
+                begin(ASKS_PTXAS)  # ptxas decides whether the text is valid PTX
+                assembled = self.run_stage(ASKS_PTXAS)
+                completed = [assembled] if assembled.is_last else [assembled, *completed]
+            for each in completed:
+                results.append(each.result)
+                findings += each.findings
+                done(each.result, each.findings)
+            if completed[-1].is_last:
                 break
         return Judgement(
             file=self.path.name,
@@ -145,6 +159,22 @@ class Checker:
             targets=self.tried,
             notes=tuple(dict.fromkeys(self.text.notes + self.notes)),
         )
+
+    def run_stage(self, stage: str) -> CompletedStage:
+        """Run one stage. A KernelError becomes a finding."""
+        started = time.monotonic()
+        findings: Sequence[Finding] = ()
+        try:
+            outcome = getattr(self, stage)()
+            words, findings = outcome.words, outcome.findings
+            verdict = verdict_of(findings)
+        except Skip as skip:
+            words, verdict = str(skip), SKIPPED
+        except KernelError as error:  # a candidate that passed earlier stages should not fail here
+            words, findings = "failed", (finding(stage, "judge-failed", str(error)),)
+            verdict = verdict_of(findings)
+        result = StageResult(stage, verdict, words, round(time.monotonic() - started, 3))
+        return CompletedStage(result, limited(findings))
 
     @property
     def source(self) -> Source:

@@ -360,7 +360,7 @@ def test_the_process_from_which_judgements_are_forked_has_not_loaded_scipy(kept_
 
 def test_a_process_that_dies_costs_only_the_candidate_and_the_cause_is_reported(server):
     def kill(stage, process):
-        if stage == "signature":
+        if stage == "lint":
             os.kill(process.pid, signal.SIGSEGV)
 
     judgement = judge_in(server, "honest.ptx", kill)

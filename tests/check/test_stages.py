@@ -48,8 +48,32 @@ def test_operands_that_ptxas_takes_and_the_emulator_does_not_are_left_without_a_
     wide = f".reg .u64 %wide; ld.param.u64 %wide, {load[2]}; cvt.u32.u64 {load[1]}, %wide;"
     judgement = honest(HONEST.replace(load[0], wide))
     assert (outcome(judgement), judgement.verdict) == ("results unsupported", "unjudged")
+    assert [result.stage for result in judgement.stages][-2:] == ["assembles", "results"]
     assert judgement.decisive.line == HONEST[: load.start()].count("\n") + 1
     assert judgement.decisive.message.endswith("reads 8 bytes, but the parameter has 4.")
+
+
+LAST_STAGES = ("results", "assembles")
+NOT_RUN = [
+    # text, its last stages and code
+    ("fma.rn.f32", "fma.rn.s16", ["assembles"], "refused"),  # the emulator cannot run it, and ptxas refuses it
+    ("ld.param.u64", "ld.param.b128", ["assembles"], "refused"),
+    (".version 6.3", ".version 6.2", ["results", "assembles"], "refused"),  # only ptxas knows which targets it has
+    ("fma.rn.f32", "testp.number.f32", ["assembles"], "refused"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "last", "code"), NOT_RUN)
+def test_ptxas_decides_on_a_text_that_the_emulator_cannot_run(old, new, last, code):
+    judgement = honest(HONEST.replace(old, new, 1))
+    assert outcome(judgement) == f"assembles {code}"
+    assert [result.stage for result in judgement.stages if result.stage in LAST_STAGES] == last
+
+
+def test_a_comparison_with_one_operand_is_left_to_ptxas():
+    judgement = honest(re.sub(r"(setp\.\S+\s+%\w+, %\w+), [^;]+;", r"\1;", HONEST, count=1))
+    assert outcome(judgement) == "assembles refused"
+    assert "setp" in judgement.decisive.message
 
 
 def test_inline_ptx_in_cuda_c_is_reported():

@@ -60,6 +60,12 @@ def test_an_instruction_that_no_table_has_starts_nvdisasm_once(started, monkeypa
     assert [name for name, *_ in started] == ["ptxas", "nvdisasm"]
 
 
+def test_a_text_whose_results_are_wrong_starts_no_tool(started):
+    judgement = judged(PATH, "triad", new_text("ret;").encode())
+    assert outcome(judgement) == "results output-unwritten"
+    assert started == []
+
+
 def test_a_text_that_ptxas_refuses_is_refused_without_line_information(started):
     """So the message is that of `run`."""
     text = new_text(f".shared .b8 many[{300_000 + os.getpid()}];")

@@ -55,7 +55,6 @@ def test_a_broken_candidate_is_printed_whole(ptxbench, kernels, files):
 broken.ptx  PTX against 'scale', sm_90, seed 7
 
 ✔ parses    18 instructions
-✔ assembles for sm_90, ptxas V
 ✔ signature 4 parameters, the same as the pair's
 ✔ lint      nothing found
 ✘ results   n=1
