@@ -99,7 +99,7 @@ def unconditional_includes(source: bytes) -> tuple[str, ...]:
 
 def refusal(job: Job, answer: Compilation) -> PtxbenchError:
     """The error for NVRTC's answer; with the templates of the file if it cannot instantiate the requested one."""
-    error = nvrtc.refusal(answer, job.library, job.path, job.arch, job.flags)
+    error = nvrtc.refusal(answer, job.library, job.path, job.arch, job.flags, contained=job.contained)
     if not nvrtc.only_instantiation_fails(answer.log):
         return error
     templates = templates_in([job.source, *(file.content for file in job.files or [])])

@@ -24,7 +24,7 @@ from ptxbench.containment.nvrtc_library import (
     LibraryError,
 )
 from ptxbench.errors import CompileError, PairError, PtxbenchError, ToolMissing, UsageError
-from ptxbench.toolchain import locate, removed_names
+from ptxbench.toolchain import locate, neighbours, removed_names
 from ptxbench.toolchain.options import EXPRESSION
 from ptxbench.toolchain.user_files import has_file
 
@@ -194,11 +194,13 @@ def translate(
     """The PTX of the text as it is, by NVRTC. Raises the errors of `attempt` and `refusal`."""
     answer = attempt(nvrtc, source, path, arch, flags, contained=contained)
     if answer.status != SUCCESS:
-        raise refusal(answer, nvrtc, path, arch, flags)
+        raise refusal(answer, nvrtc, path, arch, flags, contained=contained)
     return CompilerOutput(answer.ptx, answer.log, *answer.lowered.values())
 
 
-def refusal(answer: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequence[str]) -> PtxbenchError:
+def refusal(
+    answer: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
+) -> PtxbenchError:
     """The error for a compilation that failed.
 
     CompileError with NVRTC's first errors; ToolMissing if NVRTC does not work or its headers are missing; UsageError
@@ -225,7 +227,7 @@ def refusal(answer: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequ
     lacks = NO_HEADER.search(answer.log)
     if lacks and not locate.headers():
         return ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not installed: {locate.INSTALL}.")
-    return CompileError(diagnosis(answer.log, path, f"NVRTC {version(nvrtc)}", arch))
+    return CompileError(diagnosis(answer.log, path, f"NVRTC {version(nvrtc)}", arch, contained=contained))
 
 
 FILE = re.compile(r"(?P<start>^[ \t]*\.file[ \t]+\d+[ \t]+\")(?P<path>[^\"]*)", re.M)
@@ -243,8 +245,9 @@ def only_instantiation_fails(log: str) -> bool:
     return bool(files) and set(files) == {BAD_EXPRESSION}
 
 
-def diagnosis(log: str, path: Path, compiler: str, arch: str) -> str:
-    """The message of a failed compilation: its first errors, each with file and line. `compiler`: with its version."""
+def diagnosis(log: str, path: Path, compiler: str, arch: str, *, contained: bool = False) -> str:
+    """The message of a failed compilation: its first errors, each with file and line. `compiler`: with its version;
+    `contained`: as in `advice`."""
     located = (
         f"{where}:{line}: {message.removesuffix(':')}"  # a list of functions follows
         for where, line, message in DIAGNOSIS.findall(log)
@@ -254,25 +257,25 @@ def diagnosis(log: str, path: Path, compiler: str, arch: str) -> str:
     if not errors:
         return f"{path.name}: {compiler} refuses it: {log}"
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
-    return f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. {compiler} cannot compile this for {arch}; {advice(log, path)}."
+    todo = advice(log, path, contained=contained)
+    return f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. {compiler} cannot compile this for {arch}; {todo}."
 
 
-def folder_above(path: Path, header: str) -> Path | None:
-    """The nearest folder above `path`, or folder `include` next to one, that has the header."""
-    folders = (folder for parent in path.absolute().parents for folder in (parent, parent / "include"))
-    return next((folder for folder in folders if has_file(folder, header)), None)
-
-
-def advice(log: str, path: Path) -> str:
-    """What to do about a failed compilation."""
+def advice(log: str, path: Path, *, contained: bool = False) -> str:
+    """What to do about a failed compilation. `contained`: whether the source is untrusted, so that nothing is said
+    about the files next to it."""
     if LAUNCH.search(log):
         return "a kernel that launches kernels needs the device runtime, which ptxbench does not have"
     if not (lacks := NO_HEADER.search(log)):
-        return removed_names.advice(log) or "correct the CUDA C there"
+        if text := removed_names.advice(log):
+            return text
+        if not contained and (other := neighbours.including_file(path)):
+            return f"correct the CUDA C there, or name {os.path.relpath(other)}, which includes this file"
+        return "correct the CUDA C there"
     if any(has_file(folder / "cuda" / "std", lacks[1]) for folder in locate.headers()):
         return f"in kernels, #include <cuda/std/{lacks[1]}> instead"
     if lacks[1].startswith("curand"):
         return f"pip install nvidia-curand (nvidia-curand-cu12 for CUDA 12), which has {lacks[1]}"
-    if folder := folder_above(path, lacks[1]):
+    if not contained and (folder := neighbours.folder_with(path, lacks[1])):
         return f"add -I {folder}, which has {lacks[1]}"
     return f"name the folder of {lacks[1]} with -I, or move the kernels to a file that does not include it"

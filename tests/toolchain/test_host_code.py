@@ -199,14 +199,28 @@ def test_a_refusal_says_what_is_wrong_in_a_sentence(compiled, without_nvcc, body
         compiled(f"{overloads}__global__ void k(int* x) {{ {body} }}")
 
 
-@pytest.mark.parametrize("folder", [".", "include"])
-def test_a_folder_above_that_has_the_header_is_named(tmp_path, without_nvcc, folder):
+@pytest.mark.parametrize("folder", [".", "include", "common", "common/include"])
+def test_a_folder_near_the_file_that_has_the_header_is_named(tmp_path, without_nvcc, folder):
     (tmp_path / folder / "own").mkdir(parents=True)
     (tmp_path / folder / "own" / "own.h").write_text("")
     path = tmp_path / "src" / "k.cu"
     text = f'#include "own/own.h"{KERNEL}'
     with pytest.raises(CompileError, match=rf"; add -I {tmp_path / folder}, which has own/own\.h\."):
         cuda_c.translate(text.encode(), path, "sm_90", ())
+
+
+def test_a_file_that_another_one_includes_names_that_one(tmp_path, without_nvcc, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "parts" / "k.cu"
+    path.parent.mkdir()
+    path.write_text("__global__ void k(float* x) { x[0] = value; }\n")
+    (tmp_path / "other.cu").write_text('#include "k.cu"\n')  # another k.cu
+    (tmp_path / "main.cu").write_text('#define value 1\n#include "parts/k.cu"\n')
+    message = r'^k\.cu:1: identifier "value" is undefined\. NVRTC .*; correct the CUDA C there'
+    with pytest.raises(CompileError, match=rf"{message}, or name main\.cu, which includes this file\.$"):
+        cuda_c.translate(path.read_bytes(), path, "sm_90", ())
+    with pytest.raises(CompileError, match=rf"{message}\.$"):  # nothing about the files next to untrusted text
+        cuda_c.translate(path.read_bytes(), path, "sm_90", (), contained=True)
 
 
 def test_a_host_compiler_that_is_missing_is_named(compiled, monkeypatch):
