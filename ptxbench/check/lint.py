@@ -356,16 +356,13 @@ MASKED = re.compile(r"(shfl\.sync|vote\.sync|match\.(any|all)\.sync|redux\.sync|
 
 
 def masks(subject: LintSubject) -> Iterator[LintFinding]:
-    """A constant lane mask that lacks some lanes of the warp."""
+    """A constant lane mask without any lane of the warp. Of one with some, the launches show who executes it."""
     for instruction in subject.function.instructions:
         if not MASKED.match(instruction.opcode) or not instruction.operands:
             continue
         mask = subject.value(instruction.operands[0 if instruction.opcode.startswith("bar.") else -1])
-        if mask is not None and mask & FULL_MASK != FULL_MASK:
-            code = "partial-mask" if mask & FULL_MASK else "empty-mask"
-            yield LintFinding(
-                code, instruction.line, f"{instruction.opcode} has the lane mask {mask & FULL_MASK:#010x}."
-            )
+        if mask is not None and not mask & FULL_MASK:
+            yield LintFinding("empty-mask", instruction.line, f"{instruction.opcode} has the lane mask 0.")
 
 
 def dropped_setmaxnreg(subject: LintSubject) -> Iterator[LintFinding]:

@@ -141,8 +141,8 @@ FOUND = [
     # masks
     ("shfl.sync.bfly.b32 %a, %b, 1, 31, 0xFFFFFFFF;",                                 []),
     ("shfl.sync.bfly.b32 %a, %b, 1, 31, -1;",                                         []),
-    ("shfl.sync.bfly.b32 %a, %b, 1, 31, 0xFFFF;",                                     ["partial-mask"]),
-    ("mov.u32 %mask, 255; shfl.sync.bfly.b32 %a, %b, 1, 31, %mask;",                  ["partial-mask"]),
+    ("shfl.sync.bfly.b32 %a, %b, 1, 31, 0xFFFF;",                                     []),
+    ("mov.u32 %mask, 0; shfl.sync.bfly.b32 %a, %b, 1, 31, %mask;",                    ["empty-mask"]),
     ("mov.u32 %mask, 255; @%p mov.u32 %mask, -1; shfl.sync.bfly.b32 %a, %b, 1, 31, %mask;", []),
     ("bar.warp.sync 0;",                                                              ["empty-mask"]),
     ("vote.sync.ballot.b32 %a, %p, 0;",                                               ["empty-mask"]),
