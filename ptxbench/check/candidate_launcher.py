@@ -59,6 +59,9 @@ MBARRIER_HINT = (
 )
 """For threads that wait for a phase of an mbarrier forever."""
 
+CHAIN_HINT = "Let every thread that reads it wait: griddepcontrol.wait, in CUDA C cudaGridDependencySynchronize()."
+"""For reads of what the previous launch of a chain stores."""
+
 ASYNCHRONOUS = ("cp.async", "cp.reduce.async", "st.async", "red.async", "wgmma.")
 """How the opcodes begin of what may be pending when an instruction has been executed."""
 
@@ -124,9 +127,10 @@ class CandidateLauncher:
     def sanitizer_finding(self, raw: SanitizerFinding, label: str = "") -> Finding:
         """A finding of the sanitizer in the candidate's file; `label` begins its message."""
         message = re.sub(r"^line \d+: ", "", raw.message)
-        return self.text.locations.at(
+        located = self.text.locations.at(
             "sanitizer", BETWEEN_CTAS if raw.between_ctas else raw.kind, f"{label}{message}", raw.line
         )
+        return replace(located, hint=CHAIN_HINT) if "which the previous launch stores" in message else located
 
     def wrong(self, stage: str, result: LaunchResult, case: CheckCase, poison: int = POISON) -> Finding | None:
         """What is wrong with the result of a launch; None if nothing is."""

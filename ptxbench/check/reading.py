@@ -112,12 +112,13 @@ class CandidateText:
         needs = trial.needs(messages, self.ptx, self.path, self.language)
         for need in needs:
             instruction = f"{need.instruction}: " if need.instruction else ""
-            needed = f"This requires {need.requires}." if need.requires else ""
+            hint = f"This requires {need.requires}." if need.requires else "" if need.line else NO_LINE
             yield finding(
-                stage, code, f"{instruction}{need.message}.", need.line, self.locations.column(need.line), needed
+                stage, code, f"{instruction}{need.message}.", need.line, self.locations.column(need.line), hint
             )
         if not needs:
-            yield finding(stage, code, f"ptxas makes no machine code: {one_line(messages)[:300]}")
+            message = f"ptxas makes no machine code: {one_line(messages)[:300]}"
+            yield finding(stage, code, message, hint=NO_LINE)
 
     def assembles(self) -> StageOutcome:
         tool = locate.program("ptxas")
@@ -145,6 +146,9 @@ class CandidateText:
             self.notes.append(f"ptxas says: {one_line(remarks)[:300]}")
         return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}", findings)
 
+
+NO_LINE = "This is what ptxas says; it names no line."
+"""The hint for an error of ptxas without a line, such as one in the sections of debug information."""
 
 UNKNOWN_STACK = re.compile(r"^.*Stack size for entry function .* cannot be statically determined.*$", re.M)
 """What ptxas says of recursive calls and of alloca."""

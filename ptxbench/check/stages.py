@@ -406,10 +406,17 @@ class Checker:
         if lost:
             result = trials.get(lost[0]) or target_trials(self.source, lost[:1])[lost[0]]
             need = result.needs[0] if result.needs else None
-            message = f"{', '.join(lost)}: {need.message if need else result.reason or 'refused'}."
+            why = need.message if need else result.too_high or result.reason or "refused"
             line = need.line if need else None
             findings = [
-                finding("portability", "fewer-targets", one_line(message), line, self.text.locations.column(line))
+                finding(
+                    "portability",
+                    "fewer-targets",
+                    one_line(f"{', '.join(lost)}: {why}."),
+                    line,
+                    self.text.locations.column(line),
+                    f"Use .target {lost[0]}." if result.too_high else "",
+                )
             ]
         return StageOutcome(f"{sum(self.tried.values())} of {len(self.tried)} targets", findings)
 

@@ -72,6 +72,13 @@ class TargetTrial:
     reason: str | None = None
     """Why it was refused or not tried, if no line is the cause."""
 
+    @property
+    def too_high(self) -> str | None:
+        """That only the PTX's own .target is the cause, in words; None if that is not so."""
+        if self.needs or not self.mismatch:
+            return None
+        return f"its .target, {self.ptx_target}, is too high, but no instruction needs it"
+
 
 FORM = " ".join(field.name for kind in (TargetTrial, Requirement) for field in dataclasses.fields(kind))
 """The format of a record in the cache: a record with other fields is from another version."""

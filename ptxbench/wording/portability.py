@@ -126,9 +126,7 @@ TOOL = re.compile(r"\. (?:NVRTC|ptxas|tileiras) [\d.]+ .* for sm_\w+(?:; correct
 def failure_words(trial: TargetTrial, reach: TargetResults) -> str:
     """Why a trial gave no machine code: the instruction with the highest requirement, its line and what it needs."""
     if not trial.needs:
-        if trial.mismatch:
-            return f"its .target, {trial.ptx_target}, is too high, but no instruction needs it"
-        return TOOL.sub("", trial.reason or "")
+        return trial.too_high or TOOL.sub("", trial.reason or "")
     worst = max(trial.needs, key=requirement_rank)
     lines = len({need.line for need in trial.needs}) - 1
     location = f"{worst.file}:{worst.line}" if worst.line else worst.file

@@ -11,11 +11,13 @@ from ptxbench import discovery
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.comparison import heavier, slower
 from ptxbench.check.launching import LaunchOptions, launch
+from ptxbench.check.reading import CandidateText
 from ptxbench.check.source import inline_assembly
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, fails_with, unlike, varied
 from ptxbench.emulator.chain import run_steps
+from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.variation import EXTREMES
 from ptxbench.errors import EmulatorCrash
 from ptxbench.result import BuildReport
@@ -118,11 +120,20 @@ def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     assert list(slower({}, "n=1")) == []
 
 
+def test_a_hint_says_what_to_do_where_that_of_the_code_does_not_apply():
+    text = CandidateText(HOSTILE / "honest.ptx", HONEST.encode(), "sm_90")
+    chained = SanitizerFinding("race", 9, "reads 'y', which the previous launch stores, and nothing orders it.", True)
+    assert "griddepcontrol.wait" in CandidateLauncher(None, text, 1).sanitizer_finding(chained).hint
+    (nowhere,) = text.refusals("ptxas fatal   : Checked Data was Invalid", "assembles", "refused")
+    assert (nowhere.line, nowhere.hint) == (None, "This is what ptxas says; it names no line.")
+
+
 def test_targets_that_only_the_pairs_ptx_reaches_are_reported():
     judgement = honest(HONEST.replace("sm_75", "sm_90").replace("6.3", "7.8"), targets=("sm_75", "sm_90"))
     assert judgement.targets == {"sm_75": False, "sm_90": True}
     warning = next(finding for finding in judgement.findings if finding.code == "fewer-targets")
-    assert warning.message.startswith("sm_75: ")
+    assert warning.message == "sm_75: its .target, sm_90, is too high, but no instruction needs it."
+    assert warning.hint == "Use .target sm_75."
     assert judgement.verdict == "accepted"
 
 
