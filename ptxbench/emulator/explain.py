@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 
 from ptxbench import errors
@@ -133,12 +134,17 @@ def order_reason(answer: LaunchReply, layout: memory.Layout, grid: tuple[int, in
 PAST = {"load": "read", "store": "written", "atomic": "updated"}
 
 
+MBARRIER_TEST = re.compile(r"mbarrier\.(?:try|test)_wait\b")
+
+
 def describe_waiting(answer: LaunchReply, threads: int, own: OwnPlaces) -> str:
     """Where each warp waits, and for a barrier how many threads have arrived."""
     steps = answer.translation.steps
     waits = []
     for waiting in answer.waiting:
-        step = [step for step in steps if step.block == waiting.block][-1 if waiting.last else 0]
+        block = [step for step in steps if step.block == waiting.block]
+        tests = [step for step in block if MBARRIER_TEST.match(step.opcode)] if waiting.mbarrier is not None else []
+        step = (tests or block)[-1 if waiting.last else 0]
         lanes = "" if waiting.lanes == 0xFFFFFFFF else f" (lanes {waiting.lanes:#010x})"
         expected = threads if waiting.expected < 0 else waiting.expected
         barrier = "the cluster's barrier" if waiting.barrier == OF_CLUSTER else f"barrier {waiting.barrier}"

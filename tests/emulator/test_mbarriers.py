@@ -82,6 +82,29 @@ def test_an_mbarrier_that_waits_for_one_more_is_a_deadlock():
         emulator.run(text, grid=1, block=64, args=[np.zeros(4, np.uint32), np.uint32(4)])
 
 
+def test_a_deadlock_names_the_test_of_the_mbarrier_not_the_start_of_its_loop():
+    with pytest.raises(Deadlock, match=r"waits at line 10, mbarrier\.try_wait"):
+        emulator.run(
+            """.version 8.0
+.target sm_90
+.visible .entry counts_its_tries()
+{
+    .reg .pred %done; .reg .b32 %tries; .shared .b64 bar;
+    mbarrier.init.shared.b64 [bar], 64;
+    mov.u32 %tries, 0;
+AGAIN:
+    add.u32 %tries, %tries, 1;
+    mbarrier.try_wait.parity.shared.b64 %done, [bar], 0;
+    @!%done bra AGAIN;
+    ret;
+}
+""",
+            grid=1,
+            block=1,
+            args=[],
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
