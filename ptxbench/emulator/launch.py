@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,10 +25,12 @@ from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.register_pool import dropped_note
 from ptxbench.emulator.schedules import reschedule, sanitizer_notes
 from ptxbench.emulator.tensor_maps import bind
+from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
-FUEL = 1 << 27
-"""Loop iterations that a warp may run by default: half a second to a few seconds of an empty loop."""
+FUEL, SANITIZED_FUEL = 1 << 27, 1 << 24
+"""Loop iterations that the warps of a CTA or cluster may run together by default: seconds to a minute of an empty loop,
+which polls memory or not."""
 
 MOST_FUEL = (1 << 62) - 1
 """Fits a 64-bit counter with room to spare; no kernel runs that long."""
@@ -80,6 +83,13 @@ class Execution:
         return dict(self.totals)
 
 
+def default_fuel(block: Sequence[int], cluster: Sequence[int] | None, *, sanitize: bool) -> int:
+    """Loop iterations that a warp may run by default. The warps of a CTA or cluster take turns, so that an endless loop
+    of all of them takes no longer than one of a single warp."""
+    warps = -(-math.prod(block) // LANES) * math.prod(cluster or (1,))
+    return (SANITIZED_FUEL if sanitize else FUEL) // warps
+
+
 def run(
     ptx: str,
     entry: str | None = None,
@@ -115,8 +125,8 @@ def run(
     bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch continues without
     the bad access. `threads`: host threads; by default as many as shorten the launch, up to `most_threads`, else up to
     one per core. Results and counters do not depend on them. `fuel`: loop iterations and non-inlined calls that a warp
-    may run, by default FUEL. `placement`: a seed that changes the addresses, order and distances of the arrays, and the
-    addresses of other memory. `variation`: what else differs on another GPU or at another time. `kept`: the
+    may run (`default_fuel`). `placement`: a seed that changes the addresses, order and distances of the arrays, and
+    the addresses of other memory. `variation`: what else differs on another GPU or at another time. `kept`: the
     module's variables by name as an earlier launch left them, which replace their initialisers; it is updated with
     what this launch leaves. `ctas`: another order of the CTAs; it can affect only a kernel whose CTAs wait for each
     other. `cluster`: CTAs of a cluster, like `grid`, which it must divide; None: what the kernel's
@@ -146,7 +156,7 @@ def run(
         image.layout.size,
         dynamic_shared_bytes,
         1 if pending_stores else threads or most_threads or usable_cores(),
-        min(FUEL if fuel is None else fuel, MOST_FUEL),
+        min(default_fuel(extent_block, in_clusters, sanitize=sanitize) if fuel is None else fuel, MOST_FUEL),
         arch,
         "sanitize" if sanitize else "plain" if variation.lanes is None else "adversarial",
         ctas=ctas,

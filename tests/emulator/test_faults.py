@@ -13,6 +13,7 @@ import pytest
 
 from ptxbench import emulator
 from ptxbench.emulator import process
+from ptxbench.emulator.launch import default_fuel
 from ptxbench.errors import (
     Deadlock,
     EmulatorCrash,
@@ -197,6 +198,13 @@ def test_an_endless_loop_runs_out_of_fuel_at_its_line():
         f"line {line_of(ENDLESS, 'add.u32 %i')}: warp 1 of CTA 0 ran 10,000 loop iterations, the last one here. "
         "If this is not an endless loop, raise the limit (--max-loop-iterations)."
     )
+
+
+def test_an_endless_loop_of_many_warps_ends_as_soon_as_that_of_one():
+    assert default_fuel((33, 1, 1), None, sanitize=False) == 2**27 // 2
+    assert default_fuel((32, 4, 2), (4, 1, 1), sanitize=True) == 2**24 // 32
+    with pytest.raises(FuelExhausted, match=r" ran 524,288 loop iterations"):
+        emulator.run(ENDLESS, grid=1, block=1024, args=[np.zeros(1, np.uint32)], sanitize=True)
 
 
 def test_a_loop_within_its_fuel_ends():
