@@ -96,8 +96,8 @@ def command(
     FILE may be a folder (all .ptx and .cu files in it), or - for standard input. A FILE that cannot be read is
     reported as not judged; the others are judged.
 
-    The stages: parse, assemble, compare the arguments with the pair's; verify at the pair's check sizes, then on
-    hidden sizes and data, under the sanitizer, and with repeated launches; compare resources and counts with the
+    The stages: parse; compare the arguments with the pair's; lint; verify at the pair's check sizes; assemble; verify
+    on hidden sizes and data, under the sanitizer, and with repeated launches; compare resources and counts with the
     pair's own kernels; time on a GPU; assemble for other targets. The first stage that rejects FILE ends its
     judgement. Several FILEs are ranked: without a GPU by global sectors and executed machine instructions.
     docs/check.md explains the codes.
