@@ -166,7 +166,7 @@ class CandidateLauncher:
         line_match = line or re.search(r"\bwaits? at line (\d+)", words)  # in a deadlock: where the first warp waits
         line_number = int(line_match[1]) if line_match else 0
         located = self.text.locations.at(stage, code, f"{case.label}: {message}", line_number)
-        if code == "memory-fault" and not message.endswith("Check its guard."):
+        if (code == "memory-fault" and not message.endswith("Check its guard.")) or "names barrier" in message:
             return replace(located, hint="Correct the line as the message says.")
         if code == "deadlock" and "the mbarrier at" in message:
             return replace(located, hint=MBARRIER_HINT)

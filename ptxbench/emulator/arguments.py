@@ -50,8 +50,8 @@ def check_launch(
     if any(size > most for size, most in zip(grid, MAX_GRID, strict=True)):
         raise LaunchError(f"The grid is {grid}; the maximum is {MAX_GRID}.")
     required = function.directives.get(".reqntid")
-    if required and block != (*required, 1, 1)[:3]:
-        raise LaunchError(f"'{function.name}' needs blocks of {required} (.reqntid); this one is {block}.")
+    if required and block != (whole := (*required, 1, 1)[:3]):
+        raise LaunchError(f"'{function.name}' needs blocks of {whole} (.reqntid); this one is {block}.")
     most = function.directives.get(".maxntid")
     if most and threads > math.prod(most):
         limit = math.prod(most)

@@ -18,6 +18,9 @@ PREDEFINED = re.compile(
     r"|%lanemask_(?:eq|le|lt|ge|gt)|%clock(?:64|_hi)?|%globaltimer(?:_lo|_hi)?|%pm\d+(?:_64)?|%envreg\d+"
     r"|%(?:dynamic|total|aggr)_smem_size|%reserved_smem_offset_\w+|%current_graph_exec"
 )
+OF_CUDA = {"threadIdx": "%tid", "blockIdx": "%ctaid", "blockDim": "%ntid", "gridDim": "%nctaid"}
+"""The predefined registers by their names in CUDA C."""
+
 PREDEFINED_VECTOR = re.compile(f"%(?:{VECTOR_REGISTERS})")
 ONE_ELEMENT = re.compile(r"(?:ld|ldu|st)(?!.*\.v\d)(?:\.|\Z)|mov\.b")
 """Instructions that accept `{r}` in place of `r`."""
@@ -198,6 +201,9 @@ class Operands:
         register = self.scopes.find(register_name) if selector else None
         if isinstance(register, syntax.Register):
             return syntax.Selected(register, selector)
+        if register_name in OF_CUDA:
+            special = f"{OF_CUDA[register_name]}.{selector or 'x'}"
+            raise syntax_error(self.cursor.last_line, f"'{name}' is CUDA C; in PTX it is '{special}'.")
         if name.startswith("%") or selector:
             raise syntax_error(self.cursor.last_line, f"'{name}' is not declared; add it to a .reg line.")
         if not (name in self.functions or self.calls):

@@ -290,28 +290,37 @@ OF_NO_LINE = ("aborted due to errors", *ptxas.MISMATCHES)
 REQUIRES = re.compile(r" requires (?:\.target (?P<target>.+)|PTX ISA \.version (?P<version>[\d.]+ or later))$")
 INSTRUCTION = re.compile(r"\s*(?:\w+:\s*)?(?:[{]\s*)?(?:@!?[%\w$]+\s+)?([a-z][\w.:]*)")
 
+NAMED = re.compile(r"'([a-z]\w*)[\w.:]*'")
+"""The first part of an opcode that a message of ptxas quotes."""
+
 
 def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Requirement, ...]:
     """Each error of ptxas, in line order."""
     lines = ptx.splitlines()
     requirements = []
     for error in ERROR.finditer(messages):
-        message = error["message"]
+        message = error["message"].strip(" .")
         # ptxas expands some instructions into macros, and then reports a line of the macro.
         line = int(error["line"]) if error["file"] == ptxas.INPUT else 0
         if not line and any(words in message for words in OF_NO_LINE):
             continue
         file, _, line_or_name = ptxas.source_line(ptx, line, source, language).rpartition(":")
-        instruction = INSTRUCTION.match(lines[line - 1]) if 0 < line <= len(lines) else None
         required = REQUIRES.search(message)
         requires = required and (required["target"] or f"PTX {required['version']}")
         requirements.append(
             Requirement(
                 file or line_or_name,
                 int(line_or_name) if file else None,
-                instruction[1] if instruction else "",
+                blamed(lines[line - 1], message) if 0 < line <= len(lines) else "",
                 requires,
                 message,
             )
         )
     return tuple(sorted(requirements, key=lambda need: need.line or 0))
+
+
+def blamed(line: str, message: str) -> str:
+    """The instruction of a line that a message is about: one that it names, else the first; empty without any."""
+    matches = [match[1] for statement in line.split(";") if (match := INSTRUCTION.match(statement))]
+    names = NAMED.findall(message)
+    return next((opcode for opcode in matches if opcode.split(".")[0] in names), matches[0] if matches else "")

@@ -19,7 +19,7 @@ from ptxbench.check.variations import aspects, fails_with, unlike, varied
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.variation import EXTREMES
-from ptxbench.errors import EmulatorCrash
+from ptxbench.errors import Deadlock, EmulatorCrash
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import locate, trial
 from tests.check.judging import judged, outcome, suite
@@ -124,6 +124,11 @@ def test_a_hint_says_what_to_do_where_that_of_the_code_does_not_apply():
     text = CandidateText(HOSTILE / "honest.ptx", HONEST.encode(), "sm_90")
     chained = SanitizerFinding("race", 9, "reads 'y', which the previous launch stores, and nothing orders it.", True)
     assert "griddepcontrol.wait" in CandidateLauncher(None, text, 1).sanitizer_finding(chained).hint
+    sixteen = Deadlock("line 9: bar.sync names barrier 16; a CTA has 0 to 15.")
+    case = suite("triad").check[0]
+    assert (
+        CandidateLauncher(None, text, 1).fault("results", sixteen, case).hint == "Correct the line as the message says."
+    )
     (nowhere,) = text.refusals("ptxas fatal   : Checked Data was Invalid", "assembles", "refused")
     assert (nowhere.line, nowhere.hint) == (None, "This is what ptxas says; it names no line.")
 

@@ -345,7 +345,7 @@ def test_a_kernel_that_requires_a_block_gets_no_other():
     launch(REQUIRED, block=64, args=[])
     with pytest.raises(LaunchError) as caught:
         launch(REQUIRED, block=32, args=[])
-    assert str(caught.value) == "'required' needs blocks of (64,) (.reqntid); this one is (32, 1, 1)."
+    assert str(caught.value) == "'required' needs blocks of (64, 1, 1) (.reqntid); this one is (32, 1, 1)."
 
 
 def test_more_memory_than_available_is_refused():
@@ -362,6 +362,7 @@ def body(lines, registers=".reg .u32 %a, %b;"):
 
 SYNTAX = [
     ("add.u32 %a, %b, %c;", "line 7: '%c' is not declared; add it to a .reg line."),
+    ("mov.u32 %a, blockIdx.y;", "line 7: 'blockIdx.y' is CUDA C; in PTX it is '%ctaid.y'."),
     ("bra NOWHERE;", "line 7: label 'NOWHERE' is not defined in 'broken'."),
     ("HERE: bra HERE;\nHERE: ret;", "line 8: duplicate label 'HERE'."),
     ("@%a bra HERE;", "line 7: the guard '%a' is not a declared predicate register."),

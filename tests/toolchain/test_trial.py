@@ -162,6 +162,20 @@ def test_the_instruction_of_a_line_is_found_behind_guard_label_and_brace(tmp_pat
     assert [(need.file, need.line, need.instruction) for need in requirements] == [("x.ptx", 2, instruction)]
 
 
+BLAMED = [
+    ("Rounding modifier required for instruction 'fma'", "fma.f32"),
+    ("Feature 'ld.v8.b32' requires .target sm_100 or higher", "ld.v8.b32"),
+    (" No more registers..", "mov.u32"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "instruction"), BLAMED)
+def test_of_several_instructions_on_a_line_the_one_that_the_message_names_is_blamed(tmp_path, message, instruction):
+    text = "{ mov.u32 %a, 1; @%p ld.v8.b32 {%a}, [%x]; fma.f32 %f, %f, %f, %f; }\n"
+    (need,) = needs(f"ptxas kernel.ptx, line 1; error   : {message}", text, tmp_path / "x.ptx", "ptx")
+    assert (need.instruction, need.message) == (instruction, message.strip(" ."))
+
+
 WITH_ASM = changed(CUDA, "y[i] = a * x[i];", 'asm("redux.sync.max.f32 %0, %1, -1;" : "=f"(y[i]) : "f"(x[i]));')
 
 
