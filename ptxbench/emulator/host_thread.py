@@ -137,7 +137,10 @@ class HostThread:
         self.address = parts.addresses.pop(CONTEXT)
         bounds = parts.view(context.BUFFERS).view(np.int64)
         heap = layout.heap and layout.heap + module_shift(request.placement)
-        field_values = {**addresses(request.placement, 0, fixed=True), **memory(request.variation.memory)}
+        field_values = {
+            **addresses(request.placement, 0, fixed=True, shared_bytes=0),
+            **memory(request.variation.memory),
+        }
         self.console = Console(self.context, request.buffers, bounds, field_values, heap)
         settings = {
             **parts.addresses,

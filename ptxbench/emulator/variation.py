@@ -24,6 +24,9 @@ MULTIPROCESSORS = (14, 16, 22, 30, 46, 58, 64, 78, 96, 114, 124, 142, 144, 160, 
 ORIGINS = (1, 2, 4, 8, 16, 31)
 """Offsets of the start of shared memory, in units of 1024 bytes. Alignments up to 1024 bytes stay valid."""
 
+DESCRIBED = 256 << 10
+"""The bytes of shared memory that a matrix descriptor of wgmma can address. (PTX ISA, "Matrix Descriptor Format".)"""
+
 UNITS = (128, 256, 512, 1024)
 """Allocation granularities of shared memory on GPUs, in bytes."""
 
@@ -72,15 +75,17 @@ def conditions(
     arch: str,
     reserved_inside: int,
     block: int,
+    shared_bytes: int,
     *,
     cooperative: bool = True,
 ) -> bytes:
-    """The bytes of the variable that runtime/conditions.py lays out; `block`: threads per block."""
+    """The bytes of the variable that runtime/conditions.py lays out; `block`: threads per block;
+    `shared_bytes`: of a CTA, with zones."""
     content = bytearray(at.BYTES)
     numbers = {
         at.MODULE_SHIFT: module_shift(placement),
         at.WORKSPACE: -1 if cooperative else 0,
-        **addresses(placement, 0 if reserved_inside else reserved_bytes(arch), bool(reserved_inside)),
+        **addresses(placement, 0 if reserved_inside else reserved_bytes(arch), bool(reserved_inside), shared_bytes),
         **registers(variation.registers, arch, block),
         **nans(variation.nans),
         **memory(variation.memory),
@@ -98,14 +103,15 @@ def approximate(seed: int | None) -> Mapping[at.Field, int]:
     return {at.APPROXIMATE: 0 if seed is None else random.Random(f"{seed} approximate").getrandbits(62) | 1}
 
 
-def addresses(placement: int | None, origin: int, fixed: bool) -> Mapping[at.Field, int]:
+def addresses(placement: int | None, origin: int, fixed: bool, shared_bytes: int) -> Mapping[at.Field, int]:
     """Where shared and local memory start. `fixed`: the kernel may see the driver's bytes, which precede its own."""
     shared, local, local_origin = context.SHARED_WINDOW, context.LOCAL_WINDOW, 0
     if placement is not None:
         rng = random.Random(f"{placement} spaces")
         shared += rng.randint(1, 99) << 33
         local += rng.randint(1, 99) << 33
-        step = ORIGINS[-1] if placement % EXTREMES == 0 else rng.choice(ORIGINS)
+        origins = [step for step in ORIGINS if origin + 1024 * step + shared_bytes <= DESCRIBED] or [0]
+        step = origins[-1] if placement % EXTREMES == 0 else rng.choice(origins)
         origin += 0 if fixed else 1024 * step
         local_origin = 1024 * rng.randrange(1, 1024)
     return {

@@ -150,6 +150,7 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
             request.arch,
             layout.reserved_bytes,
             threads_of_block,
+            layout.shared_bytes + request.dynamic_shared_bytes,
             cooperative=request.cooperative,
         )
     )

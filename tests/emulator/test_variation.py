@@ -4,10 +4,12 @@ import re
 
 import ml_dtypes
 import numpy as np
+import pytest
 
 from ptxbench import emulator
 from ptxbench.emulator import accuracy
-from ptxbench.emulator.variation import Variation
+from ptxbench.emulator.runtime.conditions import SHARED_ORIGIN
+from ptxbench.emulator.variation import ORIGINS, Variation, addresses
 from tests.emulator import batch
 from tests.emulator.samples import FORMS, SEED, edges
 
@@ -145,6 +147,14 @@ def finds(**options):
     out = np.zeros(len(FOUND), np.uint64)
     emulator.run(text, grid=1, block=1, args=[out], **options)
     return dict(zip(FOUND, map(int, out), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("kilobytes", "steps"), [(0, ORIGINS), (224, ORIGINS), (227, ORIGINS[:-1]), (253, (1, 2)), (255, (0,)), (900, (0,))]
+)
+def test_a_matrix_descriptor_can_address_all_of_shared_memory_wherever_it_starts(kilobytes, steps):
+    seen = {addresses(seed, 1024, False, kilobytes << 10)[SHARED_ORIGIN] // 1024 - 1 for seed in range(60)}
+    assert seen == set(steps)
 
 
 def test_launch_conditions_vary_only_where_variation_is_requested():
