@@ -173,7 +173,10 @@ def check(bound: BoundArguments) -> None:
     parameter = f"parameter '{bound.name}' is {bound.type}"
     if isinstance(argument, TensorMapArgument):
         if not (param.array and param.size_bytes == MAP_BYTES):
-            raise UsageError(f"'{text}': {parameter}, not a tensor map of {MAP_BYTES} bytes, passed by value.")
+            raise UsageError(
+                f"'{text}': {parameter}, and a tensor map has {MAP_BYTES} bytes, passed by value. Declare it const "
+                "__grid_constant__ CUtensorMap: one in global memory or in a struct cannot be passed."
+            )
     elif isinstance(argument, Structure) and not argument.by_address:
         check_struct(bound, argument)
     elif isinstance(argument, Argument) and argument.by_value and not bound.in_struct:

@@ -47,7 +47,12 @@ MISTAKES = [
     ("map(&x, box=4, tile=8)", "unknown option 'tile=8' of a map; it has box, shape, strides, steps, swizzle"),
     ("map(&x, box=4", "expected ')' at the end of the tensor map."),
     ("{map(&x, box=4), u32=1}", "a tensor map is a parameter of its own, not a member of a structure."),
-    ("x:map(&map_x, box=4)", "parameter 'x' is .u64, not a tensor map of 128 bytes, passed by value."),
+    (
+        "x:map(&map_x, box=4)",
+        "parameter 'x' is .u64, and a tensor map has 128 bytes, passed by value. Declare it "
+        "const __grid_constant__ CUtensorMap: one in global memory or in a struct cannot be "
+        "passed.",
+    ),
 ]
 
 
