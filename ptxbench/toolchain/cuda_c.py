@@ -20,7 +20,7 @@ from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
 from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, stand_ins, torch_headers
-from ptxbench.toolchain.encoding import REMEDY, encoding_problem
+from ptxbench.toolchain.encoding import REMEDY, encoding_problem, without_mark
 from ptxbench.toolchain.host_code import SourceText
 from ptxbench.toolchain.kernel_templates import templates_in
 from ptxbench.toolchain.markdown import ADVICE, fence_line
@@ -50,6 +50,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     Raises CompileError with the first errors; ToolMissing if NVRTC does not work or its headers are missing; UsageError
     if it does not know `arch`; PairError if one of `flags` is unknown or is not allowed.
     """
+    source = without_mark(source)
     if problem := encoding_problem(source):
         raise CompileError(f"{path.name}:1: {problem} {REMEDY}")
     job = Job(source, path, arch, tuple(flags), contained)

@@ -11,9 +11,14 @@ MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-"""The encoding of each byte-order mark. Neither ptxas nor NVRTC accepts any of them."""
+"""The encoding of each byte-order mark. Neither ptxas nor NVRTC accepts any of them (but see `without_mark`)."""
 
 REMEDY = "Save the file as UTF-8 without a byte-order mark."
+
+
+def without_mark(cuda_c: bytes) -> bytes:
+    """CUDA C without the byte-order mark of UTF-8, which editors on Windows write and nvcc ignores."""
+    return cuda_c.removeprefix(codecs.BOM_UTF8)
 
 
 def encoding_problem(content: bytes) -> str | None:

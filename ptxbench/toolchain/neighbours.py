@@ -14,6 +14,7 @@ LEVELS = 5
 """Folders above a file whose other subfolders are searched."""
 
 HOME = Path(os.path.expanduser("~"))  # noqa: PTH111  Path.home raises for a user without one
+MOST_FOLDERS = 30
 MOST_ENTRIES = 300
 MOST_BYTES = 2**20
 
@@ -27,10 +28,10 @@ def folder_with(path: Path, header: str) -> Path | None:
 
 
 def subfolders(folder: Path) -> Iterator[Path]:
-    """The folders in `folder`, and those called `include` in them."""
-    for entry in entries(folder):
-        if entry.is_dir() and not entry.name.startswith("."):
-            yield from (Path(entry.path), Path(entry.path, "include"))
+    """The folders in `folder`, and those called `include` in them; none if it has many, such as one of projects."""
+    folders = [Path(entry) for entry in entries(folder) if entry.is_dir() and not entry.name.startswith(".")]
+    for one in folders if len(folders) <= MOST_FOLDERS else ():
+        yield from (one, one / "include")
 
 
 def including_file(path: Path) -> Path | None:

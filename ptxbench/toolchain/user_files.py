@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ptxbench.toolchain.encoding import without_mark
+
 INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<computed>\w+))", re.M)
 
 
@@ -45,6 +47,6 @@ def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> li
             name = os.fsdecode(include["name"])
             path = next((parent / name for parent in (including_folder, *searched) if has_file(parent, name)), None)
             if path is not None and (name, path) not in files:
-                files[name, path] = UserFile(name, path, path.read_bytes())
+                files[name, path] = UserFile(name, path, without_mark(path.read_bytes()))
                 pending.append((files[name, path].content, path.parent))
     return [files[key] for key in sorted(files)]

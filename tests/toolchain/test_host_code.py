@@ -209,6 +209,20 @@ def test_a_folder_near_the_file_that_has_the_header_is_named(tmp_path, without_n
         cuda_c.translate(text.encode(), path, "sm_90", ())
 
 
+def test_a_folder_of_many_projects_is_not_searched(tmp_path, without_nvcc):
+    for number in range(40):
+        (tmp_path / f"project{number}").mkdir()
+    (tmp_path / "project7" / "own.h").write_text("")
+    with pytest.raises(CompileError, match=r"; name the folder of own\.h with -I, "):
+        cuda_c.translate(f'#include "own.h"{KERNEL}'.encode(), tmp_path / "project0" / "k.cu", "sm_90", ())
+
+
+def test_the_byte_order_mark_of_utf_8_is_no_part_of_cuda_c(compiled, tmp_path):
+    (tmp_path / "own.h").write_text("#define VALUE 4711\n", encoding="utf-8-sig")
+    text = '\ufeff#include "own.h"\nextern "C" __global__ void k(int* x) { x[0] = VALUE; }\n'
+    assert "4711" in compiled(text, f"-I{tmp_path}").ptx
+
+
 def test_a_file_that_another_one_includes_names_that_one(tmp_path, without_nvcc, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "parts" / "k.cu"
