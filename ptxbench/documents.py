@@ -153,7 +153,10 @@ def parse_json(text: str, name: str) -> Any:
             text, parse_int=whole, parse_float=real, parse_constant=constant, object_pairs_hook=members
         )
     except json.JSONDecodeError as error:
-        raise ResultError(f"{name}:{error.lineno}: not JSON: {error.msg}.") from None
+        # json reports a text that is not closed at its start
+        cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+        problem = "the file is cut off" if cut else error.msg
+        raise ResultError(f"{name}:{error.lineno}: not JSON: {problem}.") from None
     except RecursionError:
         raise too_deep(name, ResultError) from None
     return require_flat(document, name, ResultError)

@@ -21,7 +21,7 @@ from ptxbench import architecture, emulator, kernel_names, toolchain
 from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
 from ptxbench.backends import DEFAULT_ARCH
 from ptxbench.discovery import BY_SUFFIX
-from ptxbench.discovery.other_files import not_a_kernel
+from ptxbench.discovery.other_files import missing_file, not_a_kernel
 from ptxbench.documents import read_bytes
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.findings import SanitizerFinding
@@ -184,7 +184,7 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
     Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
     """
     if not path.exists():
-        raise UsageError(f"There is no file {path}.")
+        raise UsageError(missing_file(path))
     if arch:
         architecture.require(arch)
     language = BY_SUFFIX.get(path.suffix)

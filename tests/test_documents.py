@@ -19,7 +19,9 @@ DIGITS = 5000 * "7"
 FAULTY_JSON = [
     ("",                            "x:1: not JSON: the file is empty."),
     (" \n",                         "x:1: not JSON: the file is empty."),
-    ('{"a": ',                      "x:1: not JSON: Expecting value."),
+    ('{"a": ',                      "x:1: not JSON: the file is cut off."),
+    ('{\n"a": "bc',                  "x:2: not JSON: the file is cut off."),
+    ('{"a": }',                     "x:1: not JSON: Expecting value."),
     ('{"a": "NaN",\n"b": [NaN]}',   "x:2: NaN is not JSON: expected a number or null."),
     ("[1,\n\n-Infinity]",           "x:3: -Infinity is not JSON: expected a number or null."),
     ('{"a":\n1e999999}',            "x:2: 1e999999 is too large: expected below 2^1024."),

@@ -67,12 +67,13 @@ class TwoKernels(NamedTuple):
 
 def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOptions]) -> list[ExecProgram]:
     """The programs of the files; two files are built for one architecture. Options of CUDA C are for the .cu files."""
+    from ptxbench.discovery.other_files import missing_file
     from ptxbench.execution import read_program, read_to_build
     from ptxbench.toolchain.options import SourceOptions
 
     for path in paths:
         if not path.exists():
-            raise UsageError(f"There is no file {path}.")
+            raise UsageError(missing_file(path))
     if len(sources) > len(paths):
         most = "once" if len(paths) == 1 else "once, or twice, a name for each file"
         raise UsageError(f"--entry is given {len(sources)} times. Give it {most}.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ptxbench.discovery import SUFFIXES
 from ptxbench.documents import read_bytes
-from ptxbench.errors import UsageError
+from ptxbench.errors import UsageError, near
 from ptxbench.languages import CUDA, NUMBA, PTX, TRITON
 
 KERNELS = (
@@ -42,6 +43,21 @@ def of_python(content: bytes) -> str:
         (f" Kernels in {one.title} belong to a pair: {one.name}/NAME{one.suffix} in its folder." for one in languages),
         "",
     )
+
+
+def missing_file(path: Path) -> str:
+    """A sentence about a file that does not exist, with one that may be meant: of its folder, or of the current one."""
+    by_name = {file.name: file for folder in (Path(), path.parent) for file in kernel_files(folder)}
+    close = [name for name in by_name if Path(name).stem == path.stem] or near(path.name, list(by_name))
+    return f"There is no file {path}." + (f" Did you mean '{by_name[close[0]]}'?" if close else "")
+
+
+def kernel_files(folder: Path) -> list[Path]:
+    """The PTX and CUDA C files of a folder; none if it cannot be read."""
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES.values())
+    except OSError:
+        return []
 
 
 def content_of(path: Path) -> bytes:

@@ -1,9 +1,11 @@
 """A file that is neither PTX nor CUDA C: the message says whether it has a kernel, and what to do with it."""
 
+from pathlib import Path
+
 import pytest
 
 from ptxbench.check.inputs import open_candidate
-from ptxbench.discovery.other_files import not_a_kernel
+from ptxbench.discovery.other_files import missing_file, not_a_kernel
 from ptxbench.discovery.suggestions import of_file
 
 CUDA = "__global__ void k(float* x) { x[threadIdx.x] = 1; }"
@@ -43,6 +45,24 @@ def test_kernels_in_python_belong_to_a_pair(text, advice, tmp_path):
     path = tmp_path / "k.py"
     path.write_text(text)
     assert not_a_kernel("k.py", path) == f"k.py is neither a .ptx nor a .cu file.{advice}"
+
+
+MISSING = [
+    ("add",         "There is no file add. Did you mean 'add.cu'?"),
+    ("sub/ad.ptx",  "There is no file sub/ad.ptx. Did you mean 'sub/ad.cu'?"),
+    ("sub/add.cu",  "There is no file sub/add.cu. Did you mean 'add.cu'?"),
+    ("gone/ADD.CU", "There is no file gone/ADD.CU. Did you mean 'add.cu'?"),
+    ("other.cu",    "There is no file other.cu."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "message"), MISSING)
+def test_a_missing_file_has_the_one_that_may_be_meant(name, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    for file in ("add.cu", "notes.md", "sub/ad.cu"):
+        (tmp_path / file).touch()
+    assert missing_file(Path(name)) == message
 
 
 def test_a_file_that_cannot_be_read_has_no_kernel(tmp_path):
