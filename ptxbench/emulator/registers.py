@@ -12,6 +12,7 @@ from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.analysis import analyse
 from ptxbench.emulator.bases import bases
 from ptxbench.emulator.callgraph import NO_BODY, allocates
+from ptxbench.emulator.definedness import MARK, Deferral, defer
 from ptxbench.emulator.definitions import Definitions
 from ptxbench.emulator.emit import Emitter, Value, literal
 from ptxbench.emulator.flow import CARRY, Block, FlowStep, orders_partly
@@ -137,6 +138,7 @@ class KernelState:
         ]
         self.ops.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
         self.clocked = any(name.startswith(("%clock", "%globaltimer")) for name in read)
+        self.deferral = self.find_deferral()
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.cleared_bytes = self.local_bytes
@@ -163,6 +165,16 @@ class KernelState:
         self.granules = (4, 4, 4)
         self.rows = orders_partly(analysis.entries) or self.ops.clustered
 
+    def find_deferral(self) -> Deferral | None:
+        """When sanitizing: the loads whose report waits. Their marks become registers."""
+        if self.mode != SANITIZE or self.program.sites or self.ops.clustered or self.ops.reserved_inside:
+            return None
+        unfit = self.constants.keys() | self.uniform.keys() | warpgroups.used(self.steps)
+        deferral = defer(self.steps, self.blocks, unfit)
+        if deferral is not None:
+            self.function, self.blocks = deferral.with_marks(self.function, self.blocks)
+        return deferral
+
     def lay_out_params(self) -> dict[str, tuple[int, int]]:
         """Offset and bytes of each parameter."""
         placed = lay_out_parameters(self.function)[0]
@@ -185,7 +197,7 @@ class KernelState:
         """For each register that may be read before it is written: the offset of the mask of lanes that wrote it."""
         starts = [block for block in self.blocks if self.steps[block.first].entry.flow == "enter"]
         read_first = self.blocks[0].live_in.union(*(block.live_in for block in starts))
-        names = sorted((read_first & self.slots.keys()) - {CARRY})
+        names = sorted(name for name in (read_first & self.slots.keys()) - {CARRY} if not name.startswith(MARK))
         placed = {name: self.register_bytes + 4 * i for i, name in enumerate(names)}
         self.register_bytes += -(-4 * len(names) // 64) * 64
         return placed
@@ -570,17 +582,6 @@ def extended(e: Emitter, value: Value, kind: Type) -> Value:
     if kind.bits == value.type.bits:
         return value
     return e.convert(e.bits(value) if value.type.floating else value, bits_of(kind))
-
-
-def joined(extents: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The same bytes as (offset, bytes) of parts that do not touch each other."""
-    parts: list[tuple[int, int]] = []
-    for offset, size in sorted(extents):
-        if parts and sum(parts[-1]) == offset:
-            parts[-1] = parts[-1][0], parts[-1][1] + size
-        else:
-            parts.append((offset, size))
-    return tuple(parts)
 
 
 def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:

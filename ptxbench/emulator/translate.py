@@ -15,22 +15,25 @@ from typing import Any
 from ptxbench.emulator.bases import base_of_address
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
+from ptxbench.emulator.definedness import MARK
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import NUMBERED, PLAIN, SANITIZE, ParamAddress, StepReport, Translation
+from ptxbench.emulator.marks import Marks
 from ptxbench.emulator.modules import split, without_empty
 from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.registers import KernelState, extended, joined
+from ptxbench.emulator.registers import KernelState, extended
 from ptxbench.emulator.runtime import (
     bulk_clusters,
     bulk_exit,
     clusters,
     kinds,
+    marks,
     messages,
     records,
     sanitize,
@@ -39,7 +42,7 @@ from ptxbench.emulator.runtime import (
     watches,
 )
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
-from ptxbench.emulator.runtime.cta_states import prepare_warp
+from ptxbench.emulator.runtime.cta_states import joined, prepare_warp
 from ptxbench.emulator.runtime.scheduler import scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
 from ptxbench.emulator.syntax import (
@@ -109,6 +112,7 @@ class Translator:
         self.e, self.ops = kernel.e, kernel.ops
         self.control = ControlFlow(kernel)
         self.calls = Calls(kernel, self.control)
+        self.marks = None if kernel.deferral is None else Marks(kernel, kernel.deferral)
 
     def block(self, number: int, block: Block) -> None:
         e, ops = self.e, self.ops
@@ -182,6 +186,8 @@ class Translator:
             )
         )
         self.check_defined(step)
+        if self.marks is not None:
+            self.marks.before(index, guard)
         self.check_products(step)
         order = order_of(entry.opcode)
         ops.order = order if self.kernel.rows else None
@@ -195,6 +201,8 @@ class Translator:
             self.calls.between_functions(index, self.kernel.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):
             self.execute(instruction, entry, guard)
+        if self.marks is not None:
+            self.marks.after(step, guard)
         if self.kernel.mode == SANITIZE:
             for name in sorted(step.writes & self.kernel.defined.keys()):
                 self.kernel.note_defined(name, "or", ops.active)
@@ -473,8 +481,10 @@ class Translator:
         granule_shift = self.add_records()
         if self.kernel.mode == SANITIZE:
             self.add_watches()
-        unwritten = joined(self.extent(name) for name in self.kernel.blocks[0].live_in & self.kernel.slots.keys())
+        at_start = self.kernel.blocks[0].live_in & self.kernel.slots.keys()
+        unwritten = joined(self.extent(name) for name in at_start if not name.startswith(MARK))
         zeroed = joined((offset, 4) for offset in self.kernel.defined.values())
+        zeroed += joined(self.extent(name) for name in at_start if name.startswith(MARK))
         if self.ops.stack is not None:
             zeroed += self.ops.stack.registers
         tables: tuple[str, ...] = ()
@@ -543,6 +553,8 @@ class Translator:
         zoned = self.kernel.own.local_zones > 0
         for kind, element_bytes, count in sorted(self.ops.watching.locals):
             self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1], zoned))
+        for space, size in sorted(self.ops.watching.waiting):
+            self.ops.function(marks.unwritten(space, size, self.kernel.granules[("shared", "local").index(space)]))
         for key in sorted(self.ops.watching.spaces):
             self.ops.function(watches.watches(*key, granules=sizes, clustered=self.ops.clustered))
         for function in watch.REPORTERS if self.ops.watches_order else ():

@@ -46,8 +46,9 @@ NAMES = (
     "note_written",
     "check_written",
     "finding_in",
+    "mark_used",
 )
-HARMLESS = re.compile(rf'.*call [^@]*@(?:load_|store_|llvm\.|"|(?:{"|".join(NAMES)})\()')
+HARMLESS = re.compile(rf'.*call [^@]*@(?:load_|store_|unwritten_|llvm\.|"|(?:{"|".join(NAMES)})\()')
 """Calls that do not write vectors to the register file."""
 
 

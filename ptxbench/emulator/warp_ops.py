@@ -108,6 +108,9 @@ class WarpOps(LaneOps):
     """The strength of the current instruction's access (races/layout.py)."""
     is_strong: bool = False
     """Whether the current instruction is a strong access by its opcode."""
+    waiting_load: int = 0
+    """If the current instruction is a load whose report waits for a use of the value (definedness.py): its number, from
+    1 on."""
     relaxed: bool = False
     """Whether the current instruction is `.relaxed`: it does not order other accesses."""
     last_arguments: str = ""

@@ -11,7 +11,7 @@ from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import access, conditions, context, prefetches, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.runtime.records import MOST_GRANULE
-from ptxbench.emulator.types import B64, U64
+from ptxbench.emulator.types import B32, B64, U64
 from ptxbench.emulator.zones import PlacedVariable
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Watching:
         self.locals: set[tuple[str, int, int]] = set()
         """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the
         kernel."""
+        self.waiting: set[tuple[str, int]] = set()
+        """The marks that are made (runtime/marks.py): space and bytes, as above."""
+        self.marks: list[Value] = []
+        """Those of the last load whose report waits, one for each of its registers."""
         self.bound: dict[str, PlacedVariable] = {}
         """The variable of each address of the current instruction (IR name) that is computed from it."""
 
@@ -66,6 +70,8 @@ class Watching:
         """
         if not self.ops.sanitize:
             return
+        if self.ops.waiting_load:
+            self.marks = [self.marks_of(space, element_bytes, k) for k in range(count)]
         if space in ("local", "generic") and kind != "atomic":
             self.locals.add((kind, element_bytes, count))
             self.ops.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
@@ -78,6 +84,14 @@ class Watching:
                 arguments = self.ops.last_arguments.rsplit(", ", 1)[0]
                 flags = self.ops.order.flags | watch.ranked(space, self.ops.clustered)
                 self.ops.e.line(f"call void @{name}({arguments}, i64 {flags << layout.FLAGS_AT})")
+
+    def marks_of(self, space: str, size: int, k: int) -> Value:
+        """The marks of the values that the last load reads for its register `k`."""
+        self.waiting.add((space, size))
+        e, (_, lanes, env, site) = self.ops.e, self.ops.last_arguments.split(", ")
+        address = e.add(self.ops.last_address, e.constant(k * size, B32))
+        arguments = f"{V32} {address.ir}, {lanes}, {env}, {site}, i32 {self.ops.waiting_load}"
+        return Value(e.op(f"call {V32} @unwritten_{space}_{size}({arguments})"), B32)
 
     def begin_load(self, space: str, size: int) -> bool:
         """When sanitizing: before a load of `size` bytes, with the arguments of the last `memory_arguments`. Returns

@@ -9,7 +9,7 @@ from ptxbench import emulator
 from ptxbench.emulator import native, vector_calls, vector_functions
 from ptxbench.emulator.isa import warp
 from ptxbench.emulator.parse import choose, parsed
-from ptxbench.emulator.registers import joined
+from ptxbench.emulator.runtime.cta_states import joined
 from ptxbench.emulator.translate import translate
 from ptxbench.emulator.vector_calls import without_vectors
 from ptxbench.emulator.vector_functions import Unknown

@@ -5,6 +5,8 @@ Each kernel has its own `prepare_warp`; kernels share the other functions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ptxbench.emulator.runtime import cluster_schedule, conditions
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction, loop, multiples, slot, splat
@@ -85,6 +87,17 @@ def clear_local(local_bytes: int, cleared_bytes: int) -> str:
         f"  call void @llvm.memset.p0.i64(ptr %local.{lane}, i8 %memory, i64 {cleared_bytes}, i1 false)"
         for lane in range(LANES)
     )
+
+
+def joined(extents: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The same bytes as (offset, bytes) of parts that do not touch each other."""
+    parts: list[tuple[int, int]] = []
+    for offset, size in sorted(extents):
+        if parts and sum(parts[-1]) == offset:
+            parts[-1] = parts[-1][0], parts[-1][1] + size
+        else:
+            parts.append((offset, size))
+    return tuple(parts)
 
 
 def prepare_warp(

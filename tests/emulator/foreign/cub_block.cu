@@ -71,6 +71,15 @@ extern "C" __global__ void reduce_largest(const float* x, float* largest, int n)
         *largest = result;
 }
 
+extern "C" __global__ void reduce_fewer(const int* x, int* total)
+{
+    using Reduce = cub::BlockReduce<int, 1024>;
+    __shared__ typename Reduce::TempStorage storage;
+    int result = Reduce(storage).Sum(x[threadIdx.x], blockDim.x);
+    if (threadIdx.x == 0)
+        *total = result;
+}
+
 extern "C" __global__ void scan_exclusive(const int* x, int* y, int* total)
 {
     using Load = cub::BlockLoad<int, THREADS, ITEMS, cub::BLOCK_LOAD_WARP_TRANSPOSE>;

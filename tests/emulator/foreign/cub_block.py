@@ -30,6 +30,13 @@ def reduce_largest(rng):
 
 
 @cuda("sm_75", "sm_90", block=THREADS)
+def reduce_fewer(rng):
+    x = rng.integers(-99, 99, THREADS, np.int32)
+    total = outputs(1, dtype=np.int32)
+    return [x, total], [Expected(total, x.sum())]
+
+
+@cuda("sm_75", "sm_90", block=THREADS)
 def scan_exclusive(rng):
     x = rng.integers(-99, 99, TILE, np.int32)
     y, total = outputs(TILE, dtype=np.int32), outputs(1, dtype=np.int32)

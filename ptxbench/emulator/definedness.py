@@ -1,0 +1,260 @@
+"""Which loads of a sanitized kernel may read unwritten memory as long as nothing uses the value, and which registers
+need a mark for that.
+
+A compiler moves a load before the condition that guards it, and then chooses another value. So the report of such a
+load waits until the value is used. Each register that the value can reach before it is dropped has a mark for each
+lane: 0, or the load and the address (runtime/marks.py). An instruction that only computes, chooses or shuffles gives
+its result the marks of its operands; every other instruction uses them, and so does one whose result has no mark.
+
+Any choice of loads and registers gives the same verdict about values that are used. The choice here is a matter of
+cost: a mark must soon reach an instruction that may drop it, and no mark goes around a loop.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ptxbench.emulator.flow import CARRY, Block, FlowStep
+from ptxbench.emulator.runtime.marks import MOST_LOADS
+from ptxbench.emulator.syntax import Dual, Function, Operand, Vector, registers
+from ptxbench.emulator.types import B32
+
+CHOSEN = {"selp": ("a", "b"), "slct": ("a", "b"), "shfl": ("a",)}
+"""Instructions that choose among values, by lane, and the operands among which they choose."""
+LOGIC = {"and.pred": 0, "or.pred": 1}
+"""Instructions whose result one operand alone determines if it has this value."""
+SPACES = (("shared",), ("local",))
+NOT_PLAIN = frozenset(("volatile", "relaxed", "acquire", "mmio", "shared::cluster"))
+NEAR = 4
+"""Instructions from a marked value to one that may drop the mark: such as unpacking, converting and adding."""
+MARK = "mark of "
+"""The prefix of a register's name for the register with its marks."""
+
+Edges = Mapping[str, Collection[str]]
+
+
+def may_wait(step: FlowStep) -> bool:
+    """Whether an instruction is a load whose report may wait."""
+    return step.entry.words[0] == "ld" and step.entry.spaces in SPACES and NOT_PLAIN.isdisjoint(step.entry.words)
+
+
+NOWHERE: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
+
+
+def moves(step: FlowStep) -> tuple[frozenset[str], frozenset[str]]:
+    """The registers whose marks an instruction moves, and those to which it moves them. It uses all others."""
+    entry, root = step.entry, step.entry.words[0]
+    if root == "shfl":  # whether the lane exists does not depend on the value
+        return chosen(step), frozenset(registers(results(step)[0]))
+    if root == "mov" or (entry.computes and not entry.carry):
+        guard = step.instruction.guard
+        return step.operand_reads - ({guard.name} if guard else set()), step.writes
+    return NOWHERE
+
+
+def results(step: FlowStep) -> tuple[Operand, ...]:
+    """The operands that an instruction writes, one by one."""
+    target = step.instruction.operands[0]
+    if isinstance(target, Dual):
+        return target.first, target.second
+    return target.parts if isinstance(target, Vector) else (target,)
+
+
+def chosen(step: FlowStep) -> frozenset[str]:
+    """The registers whose values may have no effect: those among which selp, slct and shfl choose, and those of LOGIC,
+    if they are not also other operands of the instruction."""
+    entry, instruction = step.entry, step.instruction
+    if entry.opcode in LOGIC:
+        return step.operand_reads
+    if entry.words[0] not in CHOSEN:
+        return frozenset()
+    operands = dict(zip(entry.names, instruction.operands, strict=True))
+    among = {name for operand in CHOSEN[entry.words[0]] for name in registers(operands.pop(operand))}
+    del operands["d"]
+    return frozenset(among.difference(*map(registers, operands.values())))
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """The loads whose report waits, by index, in order, and the registers that have marks."""
+
+    loads: tuple[int, ...]
+    marked: frozenset[str]
+
+    def with_marks(self, function: Function, blocks: Sequence[Block]) -> tuple[Function, list[Block]]:
+        """The function and its blocks where the marks are registers too. They live where the registers live that they
+        are of."""
+        marks = dict.fromkeys((MARK + name for name in self.marked), B32)
+        function = replace(function, registers={**function.registers, **marks})
+        return function, [
+            replace(block, live_in=self.and_marks(block.live_in), live_out=self.and_marks(block.live_out))
+            for block in blocks
+        ]
+
+    def and_marks(self, names: frozenset[str]) -> frozenset[str]:
+        return names.union(MARK + name for name in names & self.marked)
+
+
+def defer(steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: Collection[str]) -> Deferral | None:
+    """What waits in a kernel; None if nothing does. `unfit`: registers that cannot have marks."""
+    loads = {index for index, step in enumerate(steps) if may_wait(step)}
+    if not loads:
+        return None
+    slices = Slices(steps, blocks, {CARRY, *unfit}, loads)
+    while loads:
+        marked = slices.marked(loads)
+        kept = {index for index in loads if not slices.is_used_at_once(index, marked)}
+        if kept == loads:
+            break
+        loads = kept
+    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), marked) if loads else None
+
+
+class Slices:
+    """The ways of values from these loads through the instructions that move marks."""
+
+    def __init__(
+        self, steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: set[str], loads: Iterable[int]
+    ) -> None:
+        self.steps, self.unfit = steps, unfit
+        self.starts = [block.first for block in blocks]
+        self.last = [block.last - 1 for block in blocks]
+        in_loops = {index for loop in loops_of(blocks) for index in loop}
+        self.after: dict[str, set[str]] = {}
+        """By register, the registers to which an instruction moves its mark."""
+        self.after_in_loops: dict[str, set[str]] = defaultdict(set)
+        """The same for instructions in loops."""
+        self.choices: set[tuple[str, str]] = set()
+        """The pairs of these of instructions that may drop the mark."""
+        self.droppable: set[str] = set()
+        """The registers whose marks may be dropped."""
+        self.readers: dict[str, list[int]] = defaultdict(list)
+        self.writers: dict[str, list[int]] = defaultdict(list)
+        for index, step in enumerate(steps):
+            for name in step.operand_reads:
+                self.readers[name].append(index)
+            for name in step.writes:
+                self.writers[name].append(index)
+            if step.instruction.guard is not None:
+                self.droppable |= step.writes | step.operand_reads
+        crossing = set().union(*(block.live_in for block in blocks))
+        pending = list(self.loaded(loads))
+        while pending:
+            name = pending.pop()
+            if name in self.after:
+                continue
+            self.after[name] = set()
+            if name in crossing and any(may_wait(steps[i]) or chosen(steps[i]) for i in self.writers[name]):
+                self.droppable.add(name)  # lanes may branch around the use
+            for index in self.readers[name]:
+                sources, targets = moves(steps[index])
+                is_chosen = name in chosen(steps[index])
+                if is_chosen:
+                    self.droppable.add(name)
+                if name not in sources:
+                    continue
+                if is_chosen or steps[index].instruction.guard is not None:
+                    self.choices.update((name, target) for target in targets)
+                if index in in_loops:
+                    self.after_in_loops[name] |= targets
+                self.after[name] |= targets
+                pending += targets
+
+    def loaded(self, loads: Iterable[int]) -> set[str]:
+        return {name for index in loads for name in self.steps[index].writes}
+
+    def marked(self, loads: Iterable[int]) -> frozenset[str]:
+        """The registers that need marks if these loads wait. At a choice inside a loop, the chosen value counts as
+        used; other loops have no marks at all."""
+        reached = closure(self.loaded(loads), self.after)
+        around = on_cycles(reached, self.after_in_loops)
+        choices = {(name, target) for name, target in self.choices if name in around and target in around}
+        after = without(choices, self.after)
+        fit = reached - on_cycles(around, without(choices, self.after_in_loops)) - self.unfit
+        reached = closure(self.loaded(loads), after, fit)
+        near = closure(reached & self.droppable, reverse(after), reached, NEAR)
+        return frozenset(closure(self.loaded(loads), after, near))
+
+    def is_used_at_once(self, load: int, marked: Collection[str]) -> bool:
+        """Whether each lane that loads uses the loaded values in the same block anyway."""
+        return all(self.is_used_in_block(load, name, marked) for name in self.steps[load].writes & set(marked))
+
+    def is_used_in_block(self, load: int, name: str, marked: Collection[str]) -> bool:
+        writers = self.writers[name]
+        end = min([self.last[bisect(self.starts, load) - 1], *writers[bisect(writers, load) :][:1]])
+        loading = self.steps[load].instruction
+        guard, readers = (loading.guard, loading.negated), self.readers[name]
+        for index in readers[bisect(readers, load) :]:
+            step = self.steps[index]
+            if index > end:
+                return False
+            instruction = step.instruction
+            if instruction.guard is not None and (instruction.guard, instruction.negated) != guard:
+                continue
+            sources, targets = moves(step)
+            if name not in sources or not (name in chosen(step) or targets & set(marked)):
+                return True
+        return False
+
+
+def loops_of(blocks: Sequence[Block]) -> list[range]:
+    """The instructions between the target and the end of each branch backward."""
+    return [
+        range(blocks[successor].first, block.last)
+        for number, block in enumerate(blocks)
+        for successor in block.successors
+        if successor <= number
+    ]
+
+
+def closure(
+    names: Iterable[str], after: Edges, within: Collection[str] | None = None, most: int | None = None
+) -> set[str]:
+    """The names that can be reached, through those `within` only, by `most` edges at most."""
+    found: set[str] = set()
+    reached = {name for name in names if within is None or name in within}
+    while reached:
+        found |= reached
+        if most is not None:
+            most -= 1
+            if most < 0:
+                break
+        onward = {other for name in reached for other in after.get(name, ())} - found
+        reached = {name for name in onward if within is None or name in within}
+    return found
+
+
+def without(pairs: Collection[tuple[str, str]], after: Edges) -> dict[str, set[str]]:
+    return {name: {other for other in others if (name, other) not in pairs} for name, others in after.items()}
+
+
+def reverse(after: Edges) -> dict[str, set[str]]:
+    before: dict[str, set[str]] = defaultdict(set)
+    for name, others in after.items():
+        for other in others:
+            before[other].add(name)
+    return before
+
+
+def on_cycles(names: Collection[str], after: Edges) -> set[str]:
+    """The names on cycles, and on ways from one cycle to another: the others have an end in some direction."""
+    rest = set(names)
+    onward: dict[str, Collection[str]] = {
+        name: [other for other in after.get(name, ()) if other in rest] for name in rest
+    }
+    backward = reverse(onward)
+    for ahead, behind in ((onward, backward), (backward, onward)):
+        count = {name: sum(other in rest for other in ahead.get(name, ())) for name in rest}
+        free = [name for name, number in count.items() if not number]
+        while free:
+            name = free.pop()
+            rest.discard(name)
+            for other in behind.get(name, ()):
+                if other in rest:
+                    count[other] -= 1
+                    if not count[other]:
+                        free.append(other)
+    return rest

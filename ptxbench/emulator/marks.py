@@ -1,0 +1,127 @@
+"""The code for marks of values that come from unwritten memory (definedness.py), instruction by instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ptxbench.emulator.definedness import CHOSEN, LOGIC, MARK, Deferral, chosen, moves, results
+from ptxbench.emulator.emit import Computation, Emitter, Value
+from ptxbench.emulator.flow import FlowStep
+from ptxbench.emulator.layout import Site
+from ptxbench.emulator.runtime import context, marks
+from ptxbench.emulator.runtime.context import V32
+from ptxbench.emulator.syntax import Register, registers
+from ptxbench.emulator.types import B32, PRED
+
+if TYPE_CHECKING:
+    from ptxbench.emulator.registers import KernelState
+
+GREATER: dict[Any, Computation] = {}
+"""The function for the greater of two marks."""
+DECIDED: dict[Any, Computation] = {}
+"""The functions for the marks of `and` and `or` of predicates, by the operation."""
+
+
+class Marks:
+    """Emits what the current instruction does with marks. Before it is executed: `before`; after: `after`."""
+
+    def __init__(self, kernel: KernelState, deferral: Deferral) -> None:
+        self.kernel, self.e, self.ops = kernel, kernel.e, kernel.ops
+        self.marked = deferral.marked
+        self.read = frozenset().union(*(step.operand_reads for step in kernel.steps))
+        self.numbers = {load: number for number, load in enumerate(deferral.loads, 1)}
+        """By the index of a load, its number in marks."""
+        self.first_slot = self.ops.next_slot
+        for load in deferral.loads:
+            space, slot = kernel.steps[load].entry.spaces[0], self.ops.reserve_counters(context.SITE_SLOTS)
+            self.ops.sites.append(Site(load, slot, space, "load", 0))
+
+    def before(self, index: int, guard: Value | None) -> None:
+        """Move the marks of operands to results, and report those of values that are used."""
+        step = self.kernel.steps[index]
+        self.ops.waiting_load = self.numbers.get(index, 0)
+        if step.instruction.guard is not None:
+            self.use(self.of([step.instruction.guard.name]), self.ops.mask)
+        sources, targets = moves(step)
+        self.use(self.of(step.operand_reads - sources), self.ops.active)
+        moved = self.moved(step, sources)
+        if any(name in self.read and name not in self.marked for name in targets):
+            self.use(moved, self.ops.active)
+        if not self.ops.waiting_load:
+            for name in sorted(step.writes & self.marked):
+                self.put(name, moved if name in targets else self.e.constant(0, B32), guard)
+
+    def after(self, step: FlowStep, guard: Value | None) -> None:
+        """Write the marks of the values that a load reads, if its report waits."""
+        if not self.ops.waiting_load:
+            return
+        for operand, mark in zip(results(step), self.ops.watching.marks, strict=True):
+            if not isinstance(operand, Register) or operand.name not in self.read:
+                continue
+            if operand.name in self.marked:
+                self.put(operand.name, mark, guard)
+            else:
+                self.use(mark, self.ops.active)
+
+    def put(self, name: str, mark: Value, guard: Value | None) -> None:
+        self.kernel.put(Register(MARK + name), mark, guard, self.ops.line)
+
+    def of(self, names: Iterable[str]) -> Value:
+        """The mark of a value that is computed from these registers: a mark of one of them."""
+        result = self.e.constant(0, B32)
+        for name in sorted(self.marked.intersection(names)):
+            result = self.greater(result, self.kernel.get(MARK + name))
+        return result
+
+    def greater(self, a: Value, b: Value) -> Value:
+        if a.constant == 0 or b.constant == 0:
+            return b if a.constant == 0 else a
+        return self.e.together("mark", GREATER, "greater", lambda e, values: e.max(*values), [a, b])
+
+    def moved(self, step: FlowStep, sources: frozenset[str]) -> Value:
+        """The mark that an instruction moves from these registers to its result."""
+        if not sources & self.marked:
+            return self.e.constant(0, B32)
+        if step.entry.opcode in LOGIC:
+            return self.decided(step)
+        if step.entry.words[0] in CHOSEN:
+            return self.chosen(step)
+        return self.of(sources)
+
+    def chosen(self, step: FlowStep) -> Value:
+        """That of the chosen operand: what the instruction does with the marks in place of the values."""
+        entry, among = step.entry, CHOSEN[step.entry.words[0]]
+        arguments: dict[str, Any] = {"e": self.e, "ops": self.ops, **entry.arguments}
+        for form, operand in zip(entry.operands, step.instruction.operands, strict=True):
+            if form.name in among:
+                arguments[form.name] = self.of(registers(operand))
+            elif form.kind != "target":
+                arguments[form.name] = self.kernel.read(operand, form, step.instruction.line)
+        result = entry.body(**{name: value for name, value in arguments.items() if name in entry.asks})
+        mark: Value = result[0] if isinstance(result, tuple) else result
+        return self.greater(mark, self.of(moves(step)[0] - chosen(step)))
+
+    def decided(self, step: FlowStep) -> Value:
+        """That of an operand, unless the other one alone decides the result."""
+        operands = step.instruction.operands[1:]
+        values = [self.kernel.read_value(operand, PRED, step.instruction.line) for operand in operands]
+        marks_of_operands = [self.of(registers(operand)) for operand in operands]
+        deciding = LOGIC[step.entry.opcode]
+
+        def build(e: Emitter, inputs: Any) -> Value:
+            a, b, mark_a, mark_b = inputs
+            zero = e.constant(0, B32)
+            kept = []
+            for mark, other, mark_of_other in ((mark_a, b, mark_b), (mark_b, a, mark_a)):
+                decides = e.and_(e.compare("eq", mark_of_other, zero), other if deciding else e.not_(other))
+                kept.append(e.select(decides, zero, mark))
+            return e.max(*kept)
+
+        return self.e.together("mark", DECIDED, step.entry.opcode, build, [*values, *marks_of_operands])
+
+    def use(self, mark: Value, lanes: str) -> None:
+        """Report the loads of the marks that lanes have."""
+        if mark.constant != 0:
+            used = self.ops.function(marks.USED)
+            self.e.line(f"call void @{used}({V32} {mark.ir}, i32 {lanes}, ptr %env, i64 {self.first_slot})")

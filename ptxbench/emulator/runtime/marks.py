@@ -1,0 +1,153 @@
+"""Marks of values that come from unwritten memory (definedness.py): how a load makes them, and what a use does.
+
+A mark is 0 for a value that was written. Else it has, from the highest bits on: the number of the load, from 1 on, the
+lane that loaded, and the address of a byte.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.races import layout
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime import kinds
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, multiples, slot, splat
+from ptxbench.emulator.runtime.sanitize import FINDING, GATHER_SCATTER, SiteLines, in_bounds, times
+from ptxbench.emulator.types import LANES
+
+ADDRESS_BITS = 19
+"""Enough for shared memory, and for local memory."""
+NUMBER_AT = ADDRESS_BITS + 5
+MOST_LOADS = (1 << 32 - NUMBER_AT) - 1
+
+GATHER_STAMPS = f"llvm.masked.gather.v{LANES}i64.v{LANES}p0"
+
+
+def in_shared(size: int) -> str:
+    """Lines that set %active, the lanes whose bytes are tracked, and the shadow of shared memory."""
+    return f"""{in_bounds(at.SHARED_BYTES, size)}
+  {slot("shadow", at.SHADOW, "ptr")}
+  {slot("table", at.RACES, "ptr")}
+  %skipped.at = getelementptr i64, ptr %table, i64 {layout.SHARED_SKIPPED}
+  %skipped = load i64, ptr %skipped.at
+  %tracked = icmp eq i64 %skipped, 0
+  {slot("start", at.TIME_OF_START)}
+  {splat("start.all", "i64", "%start")}"""
+
+
+def in_local(size: int, granule: int) -> str:
+    """Lines that set %active, and the shadow of local memory with the first granule of each thread."""
+    return f"""{in_bounds(at.LOCAL_BYTES, size)}
+  {slot("shadow", at.LOCAL_SHADOW, "ptr")}
+  {slot("warp.wide", at.WARP)}
+  %thread.first = shl i64 %warp.wide, 5
+  {splat("thread.all", "i64", "%thread.first")}
+  %thread = or {V64} %thread.all, {multiples("i64", 1)}
+  %granules = lshr i64 %bytes, {granule.bit_length() - 1}
+  {splat("granules.all", "i64", "%granules")}
+  %row = mul {V64} %thread, %granules.all
+  %tracked = icmp eq i64 0, 0
+  {times()}"""
+
+
+def unwritten(space: str, size: int, granule: int) -> RuntimeFunction:
+    """`unwritten_SPACE_SIZE(addresses, mask, env, site, number)`: the marks of the values of `size` bytes that a load
+    at `site` reads. If there are any, the load's own report counts as made."""
+    lines = SiteLines()
+    shadow_type = V64 if space == "shared" else V32
+    marks = "zeroinitializer"
+    for j in reversed(range(max(1, size // granule))):
+        index = lines.op(f"add {V64} %index, splat (i64 {j})")
+        if space == "shared":
+            pointers = lines.op(f"getelementptr i64, ptr %shadow, {V64} {index}")
+            stamps = lines.op(
+                f"call {V64} @{GATHER_STAMPS}(<{LANES} x ptr> {pointers}, i32 8, {MASK} %active, {V64} zeroinitializer)"
+            )
+            written = lines.op(f"lshr {V64} {stamps}, splat (i64 32)")
+        else:
+            written = lines.gather(lines.op(f"getelementptr i32, ptr %shadow, {V64} {index}"), "%active")
+        never = lines.both("%active", lines.op(f"icmp ult {shadow_type} {written}, %start.all"))
+        byte = lines.op(f"add {V32} %a, splat (i32 {j * granule})")
+        short = lines.op(f"and {V32} {byte}, splat (i32 {(1 << ADDRESS_BITS) - 1})")
+        mark = lines.op(f"or {V32} {short}, %reader")
+        marks = lines.op(f"select {MASK} {never}, {V32} {mark}, {V32} {marks}")
+    place = in_shared(size) if space == "shared" else in_local(size, granule)
+    base = "%granule.wide" if space == "shared" else "%granule.local"
+    row = "" if space == "shared" else f"%granule.local = add {V64} %row, %granule.wide"
+    text = f"""
+define internal {V32} @unwritten_{space}_{size}({V32} %a, i32 %asked, ptr %env, ptr %site, i32 %number) noinline {{
+  {place}
+  br i1 %tracked, label %look, label %nothing
+nothing:
+  ret {V32} zeroinitializer
+look:
+  %granule = lshr {V32} %a, splat (i32 {granule.bit_length() - 1})
+  %granule.wide = zext {V32} %granule to {V64}
+  {row}
+  %index = add {V64} {base}, zeroinitializer
+  %number.high = shl i32 %number, {NUMBER_AT}
+  {splat("number.all", "i32", "%number.high")}
+  %reader = or {V32} %number.all, {multiples("i32", 1 << ADDRESS_BITS)}
+  {chr(10).join(lines.lines)}
+  %some = icmp ne {V32} {marks}, zeroinitializer
+  %some.mask = bitcast {MASK} %some to i32
+  %none = icmp eq i32 %some.mask, 0
+  br i1 %none, label %done, label %found
+found:
+  {slot("counters", at.COUNTERS)}
+  {slot("flags", at.FLAGS)}
+  %site.int = ptrtoint ptr %site to i64
+  %offset = sub i64 %site.int, %counters
+  %flag.int = add i64 %flags, %offset
+  %flag.at = inttoptr i64 %flag.int to ptr
+  %flag = load i64, ptr %flag.at
+  %flag.new = or i64 %flag, {1 << kinds.UNINITIALISED}
+  store i64 %flag.new, ptr %flag.at
+  br label %done
+done:
+  ret {V32} {marks}
+}}
+"""
+    gather = f"declare {V64} @{GATHER_STAMPS}(<{LANES} x ptr>, i32, {MASK}, {V64})"
+    return RuntimeFunction(f"unwritten_{space}_{size}", text, (), (gather, *GATHER_SCATTER))
+
+
+USED = RuntimeFunction("mark_used", f"""
+define internal void @mark_used({V32} %marks, i32 %lanes, ptr %env, i64 %first.slot) noinline {{
+  ; A finding for each of %lanes that has a mark. The sites of the loads follow each other from %first.slot on.
+entry:
+  %list = alloca {V32}, align 64
+  %some = icmp ne {V32} %marks, zeroinitializer
+  %some.mask = bitcast {MASK} %some to i32
+  %used = and i32 %some.mask, %lanes
+  %none = icmp eq i32 %used, 0
+  br i1 %none, label %done, label %found
+found:
+  store {V32} %marks, ptr %list, align 64
+  {slot("counters", at.COUNTERS, "ptr")}
+  br label %next
+next:
+  %rest = phi i32 [ %used, %found ], [ %rest.less, %next ]
+  %lane = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %lane.wide = zext i32 %lane to i64
+  %mark.at = getelementptr i32, ptr %list, i64 %lane.wide
+  %mark = load i32, ptr %mark.at
+  %address = and i32 %mark, {(1 << ADDRESS_BITS) - 1}
+  %address.wide = zext i32 %address to i64
+  %number = lshr i32 %mark, {NUMBER_AT}
+  %number.wide = zext i32 %number to i64
+  %index = sub i64 %number.wide, 1
+  %distance = mul i64 %index, {at.SITE_SLOTS}
+  %site.slot = add i64 %first.slot, %distance
+  %site = getelementptr i64, ptr %counters, i64 %site.slot
+  %reader.high = lshr i32 %mark, {ADDRESS_BITS}
+  %reader = and i32 %reader.high, 31
+  %reader.wide = zext i32 %reader to i64
+  call void @finding(ptr %env, i64 {kinds.UNINITIALISED}, ptr %site, i64 %reader.wide, i64 %address.wide, i64 0)
+  %fewer = sub i32 %rest, 1
+  %rest.less = and i32 %rest, %fewer
+  %last = icmp eq i32 %rest.less, 0
+  br i1 %last, label %done, label %next
+done:
+  ret void
+}}
+""", (FINDING,), (CTTZ,))  # fmt: skip
+"""`mark_used(marks, lanes, env, first slot)`: these lanes use values with these marks."""

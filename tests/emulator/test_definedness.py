@@ -1,0 +1,186 @@
+"""A load of unwritten memory is reported if the value is used, and at the load; not if another value is chosen."""
+
+import re
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+
+WRITTEN = 8
+KERNEL = """.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 out, .param .u32 limit)
+{
+    .reg .u32 %t, %v, %w, %x, %y, %sum, %slot, %limit, %i, %quarter, %wrapped, %of_lane;
+    .reg .u64 %out, %at, %p;
+    .reg .f32 %f;
+    .reg .pred %chosen, %written, %q, %r, %more;
+    .shared .align 16 .u32 tile[128];
+    .local .align 16 .u32 own[4];
+    ld.param.u64 %out, [out];
+    ld.param.u32 %limit, [limit];
+    mov.u32 %t, %tid.x;
+    mul.wide.u32 %at, %t, 4;
+    add.u64 %at, %at, %out;
+    mov.u32 %slot, tile;
+    mad.lo.u32 %slot, %t, 4, %slot;
+    mov.u32 %quarter, tile;
+    mad.lo.u32 %quarter, %t, 16, %quarter;
+    setp.lt.u32 %written, %t, 8;
+    @%written st.shared.u32 [%slot], 1;
+    @%written st.local.u32 [own], 1;
+    bar.sync 0;
+    setp.lt.u32 %chosen, %t, %limit;
+    rem.u32 %wrapped, %t, %limit;
+    sub.u32 %sum, %limit, 1;
+    min.u32 %of_lane, %t, %sum;
+    mov.u32 %w, 0;
+BODY
+    ret;
+}
+"""
+LOAD = "ld.shared.u32 %v, [%slot];\n"
+USES = {
+    "selp": LOAD + "add.u32 %x, %v, 1;\nselp.u32 %w, %x, %t, %chosen;\nst.global.u32 [%at], %w;",
+    "a chain of choices": LOAD + """
+        selp.u32 %w, %v, 0, %chosen;
+        add.u32 %x, %w, 1;
+        selp.u32 %y, %x, %w, %written;
+        st.global.u32 [%at], %y;""",
+    "a choice that another one drops": LOAD + """
+        selp.u32 %w, %v, 0, 1;
+        selp.u32 %x, %w, 0, %chosen;
+        st.global.u32 [%at], %x;""",
+    "slct by the value": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        slct.u32.s32 %w, %x, 1, %x;
+        st.global.u32 [%at], %w;""",
+    "slct": LOAD + """
+        sub.u32 %x, %t, %limit;
+        slct.u32.s32 %w, 0, %v, %x;
+        st.global.u32 [%at], %w;""",
+    "a guarded move": LOAD + "@%chosen mov.u32 %w, %v;\nst.global.u32 [%at], %w;",
+    "a guarded move over it": LOAD + "@!%chosen mov.u32 %v, 0;\nst.global.u32 [%at], %v;",
+    "a guarded store": LOAD + "@%chosen st.global.u32 [%at], %v;",
+    "a branch around the store": LOAD + "@!%chosen bra SKIP;\nst.global.u32 [%at], %v;\nSKIP:",
+    "a branch around a choice": LOAD + """
+        @!%chosen bra SKIP;
+        selp.u32 %w, %v, 0, %chosen;
+        st.global.u32 [%at], %w;
+        SKIP:""",
+    "a part of a vector": """
+        and.b32 %slot, %slot, -8;
+        ld.shared.v2.u32 {%v, %x}, [%slot];
+        selp.u32 %w, %v, 0, %chosen;
+        @%written add.u32 %w, %w, %x;
+        st.global.u32 [%at], %w;""",
+    "a packed value": LOAD + """
+        mov.b64 %p, {%v, %t};
+        mov.b64 {%x, %y}, %p;
+        selp.u32 %w, %x, 0, %chosen;
+        st.global.u32 [%at], %w;""",
+    "a float": "ld.shared.f32 %f, [%slot];\n" + """
+        fma.rn.f32 %f, %f, %f, 0f3F800000;
+        cvt.rzi.u32.f32 %x, %f;
+        selp.u32 %w, %x, 0, %chosen;
+        st.global.u32 [%at], %w;""",
+    "local memory": "ld.local.u32 %v, [own];\nselp.u32 %w, %v, 0, %chosen;\nst.global.u32 [%at], %w;",
+    "a loop": """
+        mov.u32 %sum, 0;
+        mov.u32 %i, 0;
+        mov.u32 %slot, tile;
+        NEXT:
+        ld.shared.u32 %v, [%slot];
+        add.u32 %x, %sum, %v;
+        setp.lt.u32 %q, %i, %limit;
+        selp.u32 %sum, %x, %sum, %q;
+        add.u32 %slot, %slot, 4;
+        add.u32 %i, %i, 1;
+        setp.lt.u32 %more, %i, 20;
+        @%more bra NEXT;
+        st.global.u32 [%at], %sum;""",
+    "a load before a loop": LOAD + """
+        selp.u32 %x, 3, 0, %chosen;
+        mov.u32 %i, 0;
+        bra TEST;
+        NEXT:
+        add.u32 %w, %w, %v;
+        add.u32 %i, %i, 1;
+        TEST:
+        setp.lt.u32 %more, %i, %x;
+        @%more bra NEXT;
+        st.global.u32 [%at], %w;""",
+    "a shuffle": LOAD + "shfl.sync.idx.b32 %w|%q, %v, %wrapped, 31, -1;\nst.global.u32 [%at], %w;",
+    "a shuffle from constant lanes": LOAD + """
+        add.u32 %y, %limit, -8;
+        shfl.sync.down.b32 %w, %v, 7, 31, -1;
+        setp.le.u32 %q, %t, %y;
+        @%q st.global.u32 [%at], %w;""",
+    "a shuffle by the value": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        shfl.sync.idx.b32 %w, %t, %x, 31, -1;
+        st.global.u32 [%at], %w;""",
+    "an address": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        mul.wide.u32 %p, %x, 0;
+        add.u64 %p, %p, %at;
+        st.global.u32 [%p], 1;""",
+    "a branch": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        setp.eq.u32 %q, %x, 77;
+        @%q bra SKIP;
+        st.global.u32 [%at], 1;
+        SKIP:""",
+    "a guard": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        setp.eq.u32 %q, %x, 77;
+        @%q st.global.u32 [%at], 1;""",
+    "a guard of a move": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        setp.eq.u32 %q, %x, 77;
+        @%q mov.u32 %w, 1;""",
+    "a condition": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        setp.eq.u32 %q, %x, 77;
+        selp.u32 %w, 1, 2, %q;
+        st.global.u32 [%at], %w;""",
+    "and, decided": LOAD + """
+        setp.ne.u32 %q, %v, 77;
+        and.pred %r, %q, %chosen;
+        @%r st.global.u32 [%at], 1;""",
+    "and, decided by its first operand": LOAD + """
+        setp.ne.u32 %q, %v, 77;
+        and.pred %r, %chosen, %q;
+        selp.u32 %w, 1, 0, %r;
+        st.global.u32 [%at], %w;""",
+    "or, decided": LOAD + """
+        setp.ne.u32 %q, %v, 77;
+        or.pred %r, !%chosen, %q;
+        @%r st.global.u32 [%at], 1;""",
+    "an atomic": LOAD + "selp.u32 %x, %v, 0, %chosen;\nred.global.add.u32 [%out], %x;",
+    "a vote": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        setp.eq.u32 %q, %x, 77;
+        vote.sync.any.pred %r, %q, -1;""",
+    "a division": LOAD + "selp.u32 %x, %v, 1, %chosen;\ndiv.u32 %w, %t, %x;\nst.global.u32 [%at], %w;",
+    "a carry": LOAD + """
+        selp.u32 %x, %v, 0, %chosen;
+        add.cc.u32 %w, %x, 1;
+        addc.u32 %y, 0, 0;
+        st.global.u32 [%at], %y;""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", USES.values(), ids=USES)
+def test_a_load_of_unwritten_memory_is_reported_if_the_value_is_used(body):
+    """Eight threads have written; a value is used by threads, or of threads, below the limit."""
+    ptx = KERNEL.replace("BODY", body)
+    line = next(number for number, text in enumerate(ptx.splitlines(), 1) if re.search(r"ld\.(shared|local)", text))
+    for limit, found in ((WRITTEN, []), (WRITTEN + 1, [("uninitialised", line)])):
+        execution = emulator.run(ptx, grid=1, block=32, args=[np.zeros(64, np.uint32), np.uint32(limit)], sanitize=True)
+        assert [(finding.kind, finding.line) for finding in execution.findings] == found, limit
+        for finding in execution.findings:
+            place = "byte 0 of local" if "local" in finding.message else "byte 32 of shared"
+            assert f"{place} memory, which was never written" in finding.message
