@@ -47,9 +47,9 @@ def of_python(content: bytes) -> str:
 
 def missing_file(path: Path) -> str:
     """A sentence about a file that does not exist, with one that may be meant: of its folder, or of the current one."""
-    by_name = {file.name: file for folder in (Path(), path.parent) for file in kernel_files(folder)}
-    close = [name for name in by_name if Path(name).stem == path.stem] or near(path.name, list(by_name))
-    return f"There is no file {path}." + (f" Did you mean '{by_name[close[0]]}'?" if close else "")
+    by_stem = {file.stem: file for folder in (Path(), path.parent) for file in kernel_files(folder)}
+    close = near(path.stem, list(by_stem))
+    return f"There is no file {path}." + (f" Did you mean '{by_stem[close[0]]}'?" if close else "")
 
 
 def kernel_files(folder: Path) -> list[Path]:
