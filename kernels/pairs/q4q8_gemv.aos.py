@@ -37,16 +37,23 @@ def packed(scales, payload):
 
 
 def weight_blocks(rng, shape, rows, columns):
-    """Scales of either sign, as in ggml, where it follows the weight of largest magnitude. None is near zero."""
+    """Scales of either sign, as in ggml, where it follows the weight of largest magnitude. None is near zero.
+
+    In one block of eight all nibbles are the greatest, and so are all elements of x there: a dot product of the
+    nibbles, without the - 8, does not fit into 16 bits.
+    """
     of_block = (rows, columns // QUANTUM)
     scales = rng.uniform(0.005, 0.02, of_block) * rng.choice([-1, 1], of_block)
-    return packed(scales, rng.integers(0, 255, (*of_block, W_BYTES - 2), u8, endpoint=True)).reshape(shape)
+    nibbles = rng.integers(0, 255, (*of_block, W_BYTES - 2), u8, endpoint=True)
+    nibbles[:, 1::8] = 0xFF
+    return packed(scales, nibbles).reshape(shape)
 
 
 def activation_blocks(rng, shape, rows, columns):
     """q8_0 is symmetric, so -128 does not occur."""
     blocks = columns // QUANTUM
     elements = rng.integers(-127, 127, (blocks, QUANTUM), np.int8, endpoint=True)
+    elements[1::8] = 127
     return packed(rng.uniform(0.01, 0.04, blocks), elements).reshape(shape)
 
 

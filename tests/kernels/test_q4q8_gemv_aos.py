@@ -43,6 +43,14 @@ MUTANTS = [
 ]  # fmt: skip
 
 
+def test_a_dot_product_of_nibbles_needs_more_than_16_bits_at_a_check_size():
+    drawn = PAIRS["q4q8_gemv.aos"].pair.make_arguments({"rows": 3, "columns": 992}, 1)
+    nibbles = drawn["w"].reshape(3, -1, 18)[..., 2:].astype(int)
+    low, high = np.split(drawn["x"].reshape(-1, 34)[:, 2:].view(np.int8).astype(int), 2, axis=1)
+    dots = ((nibbles & 15) * low + (nibbles >> 4) * high).sum(axis=-1)
+    assert dots.max() > np.iinfo(np.int16).max
+
+
 @pytest.mark.parametrize("arch", ARCHS)
 def test_words_halve_the_loads_of_halves_in_either_language(arch):
     """Of four blocks of W and one of x: 4 words and a half, 8 words and a half; or 9 and 17 halves."""
