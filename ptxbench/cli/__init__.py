@@ -128,7 +128,7 @@ def handle_error(error: BaseException) -> int:
         error.show(shown)
         return exit_with(with_short_words(shown.getvalue()), ExitStatus.USAGE, nl=False)
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return exit_with("", ExitStatus.INTERRUPTED)  # a new line after the terminal's ^C
+        return exit_with(str(error), ExitStatus.INTERRUPTED)  # at least a new line after the terminal's ^C
     if isinstance(error, PtxbenchError):
         return exit_with(f"Error: {with_short_words(str(error))}", error.exit_status)
     if isinstance(error, BrokenPipeError) and discard_unread():

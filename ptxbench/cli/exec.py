@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ptxbench.toolchain.options import SourceOptions
 
 SOME_LINES = 10
+INTERRUPTED = (
+    "Interrupted in the launch. If the kernel never ends, --max-loop-iterations with a smaller number shows where."
+)
 
 
 @click.command("exec", short_help="Launch a kernel of a file on the emulator.")
@@ -120,7 +123,11 @@ def command(
             if exec_launch.sanitize and not native.has_event_function():
                 first_use = ", after the race detector is compiled: once, 10 to 20 seconds"
             bar.update(1, 2, f"launch {kernel_names.short(function.name)}{first_use}")
-            outcomes = [with_executed(execute(program, function, arguments, exec_launch))]
+            try:
+                outcome = execute(program, function, arguments, exec_launch)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(INTERRUPTED) from None
+            outcomes = [with_executed(outcome)]
         save(outcomes[0], wanted)
     if as_json:
         from ptxbench.exporters.outcome import to_json

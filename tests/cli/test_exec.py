@@ -498,3 +498,13 @@ def test_a_terminal_shows_which_file_of_a_folder_is_launched(ptxbench, tmp_path,
         (tmp_path / name).write_text(NOTHING)
     assert ptxbench("exec", tmp_path).status == 0
     assert shown == [(0, 2, "launch a.ptx"), (1, 2, "launch b.ptx")]
+
+
+def test_ctrl_c_in_the_launch_says_how_to_find_an_endless_loop(folder, ptxbench, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ptxbench.execution.execute", interrupted)
+    ran = ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS)
+    assert (ran.status, ran.out) == (130, "")
+    assert ran.err.startswith("Interrupted in the launch. If the kernel never ends, --max-loop-iterations ")
