@@ -67,7 +67,7 @@ def compile_apart(
         "name": name,
         "options": [*options],
         "expressions": [*expressions],
-        "headers": {name: text.decode() for name, text in (headers or {}).items()},
+        "headers": {name: text.decode("utf-8", "surrogateescape") for name, text in (headers or {}).items()},
         "readable": [*map(str, readable or ())],
         "mode": mode() if readable is not None else HEADERS,
     }

@@ -91,13 +91,13 @@ class Library:
         program = ctypes.c_void_p()
         by_name = headers or {}
         texts = (ctypes.c_char_p * len(by_name))(*by_name.values())
-        names = (ctypes.c_char_p * len(by_name))(*(header.encode() for header in by_name))
+        names = (ctypes.c_char_p * len(by_name))(*map(encoded, by_name))
         create = self.functions.nvrtcCreateProgram
-        self.check(create(ctypes.byref(program), source, name.encode(), len(by_name), texts, names))
+        self.check(create(ctypes.byref(program), source, encoded(name), len(by_name), texts, names))
         try:
             for expression in expressions:
                 self.check(self.functions.nvrtcAddNameExpression(program, expression.encode()))
-            array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+            array = (ctypes.c_char_p * len(options))(*map(encoded, options))
             status: int = self.functions.nvrtcCompileProgram(program, len(options), array)
             log = self.text(program, "ProgramLog")
             ptx = self.text(program, "PTX") if status == SUCCESS else ""
@@ -106,6 +106,11 @@ class Library:
             return status, self.name(status), log, ptx, lowered, tile_ir
         finally:
             self.functions.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def encoded(text: str) -> bytes:
+    """The bytes of a text or of a path, also of those that are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def serve() -> None:
@@ -119,7 +124,7 @@ def serve() -> None:
             restrict(read=request["readable"])
         output.write(READY)
         output.flush()
-        headers = {name: text.encode() for name, text in request["headers"].items()}
+        headers = {name: encoded(text) for name, text in request["headers"].items()}
         source = sys.stdin.buffer.read()
         compilation = nvrtc.compile(source, request["name"], request["options"], request["expressions"], headers)
         output.write(json.dumps(compilation).encode())

@@ -223,6 +223,13 @@ def test_the_byte_order_mark_of_utf_8_is_no_part_of_cuda_c(compiled, tmp_path):
     assert "4711" in compiled(text, f"-I{tmp_path}").ptx
 
 
+def test_a_header_in_latin_1_is_read_also_in_a_process_of_its_own(compiled, tmp_path):
+    (tmp_path / "own.h").write_bytes(b"// \xa9 the authors\ninline void host() {}\n")
+    kernel = "__global__ void g(int* x) { x[0] = std::get<0>(std::tuple<int>(1)); }"
+    output = compiled(f'#include <tuple>\n#include "own.h"\n{kernel}\n', f"-I{tmp_path}")
+    assert "own.h: line 2" in output.how
+
+
 def test_a_file_that_another_one_includes_names_that_one(tmp_path, without_nvcc, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "parts" / "k.cu"
