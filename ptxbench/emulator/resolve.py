@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ptxbench.emulator.flow import FlowStep, flow_step
 from ptxbench.emulator.inline import CALL, CALL_THROUGH, ENTER, RETURN, RETURNED, START
@@ -12,7 +13,7 @@ from ptxbench.emulator.isa.operands import mismatch
 from ptxbench.emulator.isa.table import Entry, FlowKind, OperandForm
 from ptxbench.emulator.isa.unsupported import why
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.syntax import Function, Instruction, Sink, Vector
+from ptxbench.emulator.syntax import Function, Instruction, Operand, Sink, Vector
 from ptxbench.errors import UnsupportedInstruction
 
 FLOWS: Mapping[str, FlowKind] = {
@@ -20,7 +21,7 @@ FLOWS: Mapping[str, FlowKind] = {
 }  # fmt: skip
 TARGETS = (ENTER, RETURNED)
 """Instructions whose register operands are written."""
-MASKED_STORE = re.compile(r"st\..*\.(v8\.[busf]32|v4\.[busf]64)$")
+MASKED_STORE = re.compile(r"st\.(.*\.)?(v8\.[busf]32|v4\.[busf]64)$")
 
 
 def own_entry(instruction: Instruction) -> Entry | None:
@@ -45,8 +46,10 @@ def resolve(function: Function) -> list[FlowStep]:
     steps, unknown = [], []
     for instruction in function.instructions:
         entry = own_entry(instruction) or find(instruction)
-        if entry is None or is_masked_store(instruction):
+        if entry is None:
             unknown.append(instruction)
+        elif is_masked_store(instruction):
+            steps.append(masked_store(instruction, entry))
         else:
             steps.append(flow_step(instruction, entry))
     if unknown:
@@ -54,7 +57,7 @@ def resolve(function: Function) -> list[FlowStep]:
     for step in steps:
         if step.instruction.opcode in FLOWS:
             continue
-        complaint = mismatch(step.entry, step.instruction, function.registers)
+        complaint = mismatch(step.entry, whole(step), function.registers)
         if complaint:
             raise syntax_error(step.instruction.line, complaint)
     return steps
@@ -70,15 +73,42 @@ def is_masked_store(instruction: Instruction) -> bool:
     return 0 < absent < len(elements)
 
 
+def masked_store(instruction: Instruction, entry: Entry) -> FlowStep:
+    """The step of such a store, whose vector has only the elements that are stored; its entry says which these are."""
+    vector = stored(instruction)
+    present = tuple(number for number, part in enumerate(vector.parts) if not isinstance(part, Sink))
+    parts = tuple(vector.parts[number] for number in present)
+    return flow_step(with_stored(instruction, parts), replace(entry, arguments={**entry.arguments, "present": present}))
+
+
+def stored(instruction: Instruction) -> Vector:
+    """The vector of a store."""
+    return next(operand for operand in instruction.operands if isinstance(operand, Vector))
+
+
+def with_stored(instruction: Instruction, parts: tuple[Operand, ...]) -> Instruction:
+    """The store with these elements."""
+    vector = stored(instruction)
+    operands = tuple(replace(vector, parts=parts) if operand is vector else operand for operand in instruction.operands)
+    return replace(instruction, operands=operands)
+
+
+def whole(step: FlowStep) -> Instruction:
+    """The instruction of a step; if elements are not stored, with others in their place."""
+    if "present" not in step.entry.arguments:
+        return step.instruction
+    parts = stored(step.instruction).parts
+    missing = int(step.entry.arguments["vec"][1:]) - len(parts)
+    return with_stored(step.instruction, parts + parts[:1] * missing)
+
+
 def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
     """One sentence for each opcode, with the first line that has it."""
     first = {instruction.opcode: instruction for instruction in reversed(unknown)}
     sentences = []
     for opcode, instruction in sorted(first.items(), key=lambda item: item[1].line):
         line, missing, close = instruction.line, why(opcode), nearest(opcode)
-        if is_masked_store(instruction):
-            sentences.append(f"line {line}: '{opcode}' with '_', an element that is not stored, is not supported")
-        elif missing:
+        if missing:
             sentences.append(f"line {line}: '{opcode}' is not supported: {missing.reason}")
         elif opcode in close:
             sentences.append(f"line {line}: '{opcode}' does not take these operands")

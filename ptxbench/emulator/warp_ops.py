@@ -274,6 +274,25 @@ class WarpOps(LaneOps):
         self.watching.access("store", space, size, count, bits)
         self.e.line(f"call void @{function}({arguments}{bits}{self.in_order(space, size * count)})")
 
+    def store_parts(
+        self, space: str, address: Value | ParamAddress, values: tuple[Value, ...], present: tuple[int, ...], count: int
+    ) -> None:
+        """Store these elements of a vector of `count` elements in global memory, and leave the others."""
+        assert not isinstance(address, ParamAddress)
+        size = values[0].type.bytes
+        chosen = (
+            access.store_generic(size, count, recorded=self.parallel, clustered=self.clustered, present=present)
+            if space == "generic"
+            else access.store(SPACES[space], size, count, recorded=self.parallel, present=present)
+        )
+        function = self.function(chosen)
+        bits = [f", {bits_of(value.type).vector} {self.e.bits(value).ir}" for value in values]
+        arguments = self.memory_arguments(space, address, "store", size * count)
+        self.watching.begin_store(space, size * count)
+        for place, stored in zip(present, bits, strict=True):
+            self.watching.store_part(space, size, place, stored)
+        self.e.line(f"call void @{function}({arguments}{''.join(bits)})")
+
     def knows_runs(self, space: str) -> bool:
         """Whether accesses take an argument that says whether their addresses are a run, instead of comparing them."""
         return self.runs is not None and space != "generic" and SPACES[space].unit_stride is not None

@@ -93,6 +93,18 @@ class Watching:
         arguments = f"{V32} {address.ir}, {lanes}, {env}, {site}, i32 {self.ops.waiting_load}"
         return Value(e.op(f"call {V32} @unwritten_{space}_{size}({arguments})"), B32)
 
+    def store_part(self, space: str, size: int, place: int, value: str) -> None:
+        """When sanitizing: watch the store of one element of the last access, which has `size` bytes."""
+        if not self.ops.sanitize:
+            return
+        whole, address = self.ops.last_arguments, self.ops.last_address
+        part = self.ops.e.add(address, self.ops.e.constant(place * size, address.type))
+        self.ops.last_arguments = whole.replace(
+            f"{address.type.vector} {address.ir},", f"{part.type.vector} {part.ir},"
+        )
+        self.access("store", space, size, 1, value)
+        self.ops.last_arguments = whole
+
     def begin_load(self, space: str, size: int) -> bool:
         """When sanitizing: before a load of `size` bytes, with the arguments of the last `memory_arguments`. Returns
         whether it may give old values; then `end_load` follows it."""

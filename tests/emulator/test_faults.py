@@ -398,17 +398,6 @@ def test_every_unknown_instruction_is_listed_with_the_nearest_known_ones():
 
 
 @pytest.mark.parametrize(
-    ("opcode", "elements"),
-    [("st.global.v8.f32", "{%f, %f, _, %f, %f, %f, %f, _}"), ("st.weak.L1::no_allocate.v4.b64", "{%q, _, %q, %q}")],
-)
-def test_a_store_that_leaves_elements_out_is_named_as_not_supported(opcode, elements):
-    lines = f".reg .f32 %f;\n.reg .u64 %q;\n{opcode} [%q], {elements};"
-    with pytest.raises(UnsupportedInstruction) as caught:
-        launch(body(lines), args=[])
-    assert str(caught.value) == f"line 9: '{opcode}' with '_', an element that is not stored, is not supported"
-
-
-@pytest.mark.parametrize(
     "store",
     [
         "st.global.v4.f32 [%q], {%f, _, %f, %f};",  # 16 bytes: ptxas refuses it too

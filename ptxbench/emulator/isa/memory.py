@@ -103,8 +103,12 @@ def ld_waiting(ops, a, type, space, vec=None):
        cache=(*STORE_CACHE, *L1))  # fmt: skip
 @lines("st{.weak}{.space}{.cache}.l2", "", "[a], b", ST, LONGEST, hinted=True, space=("global",),
        cache=(*STORE_CACHE, *L1), l2=L2)  # fmt: skip
-def st(ops, a, b, space, vec=None):
-    """If lanes write the same byte, the highest lane's value stays."""
+def st(ops, a, b, space, vec=None, present=()):
+    """If lanes write the same byte, the highest lane's value stays. `present`: which elements `b` has, if others are
+    `_` (resolve.py)."""
+    if present:
+        ops.store_parts(space_of(space), a, b, present, registers(vec))
+        return
     ops.store(space_of(space), a, ops.require_count(b, registers(vec)) if vec else (b,))
 
 
@@ -117,9 +121,9 @@ def st(ops, a, b, space, vec=None):
 @lines("st.order.scope{.space}{.l1}.l2", "", "[a], b", ST, LONGEST, hinted=True, order=("relaxed", "release"),
        scope=SCOPES, space=("global",), l1=L1, l2=L2)  # fmt: skip
 @lines("st.mmio.relaxed.sys{.space}", "", "[a], b", ST, SCALAR, space=("global",))
-def st_awaited(ops, a, b, space, vec=None):
+def st_awaited(ops, a, b, space, vec=None, present=()):
     """Like st; another thread may wait for it, so the warp gives way before more is stored."""
-    st(ops, a, b, space, vec)
+    st(ops, a, b, space, vec, present)
     if space_of(space) != "local":
         ops.give_way(ops.active)
 

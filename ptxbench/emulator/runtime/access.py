@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ptxbench.emulator.runtime.context import (
     ACTIVE,
@@ -152,14 +153,15 @@ def gathers_slowly(element_bytes: int, count: int) -> bool:
 @functools.cache
 def store(
     space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False,
-    interleaves: bool = False, ordered: bool = False,
+    interleaves: bool = False, ordered: bool = False, present: tuple[int, ...] = (),
 ) -> RuntimeFunction:  # fmt: skip
     """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins.
 
-    `interleaves`, `ordered`: as in `load`.
+    `interleaves`, `ordered`: as in `load`. `present`: the elements that are stored, if these are not all; then there is
+    no quick path. The whole vector must be in bounds.
     """
     recorded = recorded and space is GLOBAL
-    function = f"store_{space.name}_{element_bytes}_{count}{'_interleaved' * interleaves}"
+    function = f"store_{space.name}_{element_bytes}_{count}{'_interleaved' * interleaves}{parts_name(present)}"
     if mergeable and element_bytes * count < 16:
         space, function = MERGING_SPACE, f"{function}_mergeable"
     size = element_bytes * count
@@ -196,7 +198,10 @@ def store(
     if recorded:
         run_lines.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
         record_lanes = f"call void @record_lanes_store({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)"
-    values = "".join(f", {full} %v{k}" for k in range(count))
+    values = "".join(f", {full} %v{k}" for k in present or range(count))
+    if present:
+        per_lane, everyone = [line for k in present for line in per_lane[2 * k : 2 * k + 2]], []
+        space = replace(space, unit_stride=None)
     text = access(
         general_name(function, space),
         "void",
@@ -212,6 +217,11 @@ def store(
     needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
     general = RuntimeFunction(general_name(function, space), text, needs, (scatter_declaration, CTPOP))
     return quick(function, "void", space, size, "\n  ".join([*run_lines, "ret void"]), general, values, ordered)
+
+
+def parts_name(present: tuple[int, ...]) -> str:
+    """The part of a function's name for the elements that it stores."""
+    return "_of_" + "_".join(map(str, present)) if present else ""
 
 
 def record_load(size: int) -> tuple[str, str]:
@@ -452,14 +462,14 @@ def any_of(kind: str, parts: list[str], name: str) -> list[str]:
 
 @functools.cache
 def store_generic(
-    element_bytes: int, count: int, *, recorded: bool = False, clustered: bool = False
+    element_bytes: int, count: int, *, recorded: bool = False, clustered: bool = False, present: tuple[int, ...] = ()
 ) -> RuntimeFunction:
     full = vector(8 * element_bytes)
-    values = "".join(f", {full} %v{k}" for k in range(count))
+    values = "".join(f", {full} %v{k}" for k in present or range(count))
     return generic(
         lambda space, call: f"call void {call}{values})",
-        lambda space: store(space, element_bytes, count, recorded=recorded),
-        f"store_generic_{element_bytes}_{count}",
+        lambda space: store(space, element_bytes, count, recorded=recorded, present=present),
+        f"store_generic_{element_bytes}_{count}{parts_name(present)}",
         "void",
         values,
         lambda results: "ret void",
