@@ -29,7 +29,10 @@ MODERATE = 0.1
 """The share of CHEAP up to which sizes are drawn that are launched often."""
 
 MOST_DIMENSIONS = 4
-"""The most dimensions that are made long or kept at a bench size's value; more are sampled."""
+"""The most dimensions that are made long or short; more are sampled."""
+
+FEW = 4
+"""A dimension whose greatest value is less than so many times its least has few values: it may select what is done."""
 
 Draw = Callable[[random.Random], Size | None]
 """Draws a size of a kind; None if this draw has no result."""
@@ -54,11 +57,15 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
         draws |= {f"short {name}": partial(short, moderate, name) for name in sorted(chosen)}
     else:
         draws |= {f"long, rest {rest}": partial(long_with_rest, space, rest) for rest in range(RESTS)}
-    for name in sorted(chosen):
+    for name in sorted(weighty):
         values = sorted({size[name] for size in pair.bench_sizes}, reverse=True)
         fitting = [value for value in values if space.fits({**space.low, name: value})]
-        for value in [*fitting[:1], *drawn.sample(fitting[1:], min(1, len(fitting[1:])))]:
+        others = fitting[1:] if name in chosen else []
+        for value in [*fitting[:1], *drawn.sample(others, min(1, len(others)))]:
             draws[f"{name}={value}"] = partial(as_timed, space, name, value)
+    for name in space.steps:  # a number of repetitions, or of CTAs, may be without a cost where the others are small
+        if name not in weighty and space.high[name] > max(size[name] for size in pair.check_sizes):
+            draws[f"{name}={space.high[name]}"] = partial(as_timed, space, name, space.high[name])
     return draws
 
 
@@ -150,7 +157,9 @@ def as_timed(space: SizeSpace, name: str, value: int, drawn: random.Random) -> S
 
 
 def shrunk(space: SizeSpace, size: dict[str, int], kept: tuple[str, ...], drawn: random.Random) -> Size | None:
-    """`size` with dimensions halved until it fits, equal ones together; those of `kept` stay. None if it never fits."""
+    """`size` with dimensions halved until it fits, equal ones together; those of `kept` stay, and those with few
+    values as long as others can be halved. A dimension stays where the pair's restriction allows no less. None if
+    it never fits."""
     equal: dict[int, list[str]] = {}
     for name, value in size.items():
         if name not in kept:
@@ -163,7 +172,13 @@ def shrunk(space: SizeSpace, size: dict[str, int], kept: tuple[str, ...], drawn:
         ]
         if not wide:
             return None
-        for name in drawn.choice(wide):
-            half = size[name] // 2 // space.steps[name] * space.steps[name]
-            size[name] = max(half, space.low[name])
+        ranges = [names for names in wide if any(space.high[name] >= FEW * space.low[name] for name in names)]
+        names = drawn.choice(ranges or wide)
+        halves = {
+            name: max(size[name] // 2 // space.steps[name] * space.steps[name], space.low[name]) for name in names
+        }
+        if space.pair.restriction is not None and not space.takes({**size, **halves}):
+            equal = {value: others for value, others in equal.items() if others != names}
+        else:
+            size |= halves
     return size

@@ -348,3 +348,12 @@ def test_a_sum_of_whole_numbers_in_f32_is_rounded_at_some_long_size():
     great = [series for series in suite("reduce_sum.s32").special if series.name == "all far above zero"]
     inputs = [next(iter(series)).arguments["x"] for series in great]
     assert any(np.cumsum(x, dtype=np.float32)[-1] != x.sum(dtype=np.int64) for x in inputs)
+
+
+def test_the_greatest_number_of_steps_is_tried_with_ctas_that_compute():
+    """The CTAs of the smallest size only copy, so steps cost nothing there."""
+    pair = suite("sm_partition").pair
+    draw = kinds(pair, random.Random(1))["steps=256"]
+    drawn = [next(hidden_sizes(pair, draw, random.Random(seed))) for seed in range(8)]
+    assert all(size["steps"] == 256 for size in drawn)
+    assert any(size["roles"] & 2 for size in drawn)
