@@ -108,7 +108,7 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
             'write flags={"fast": [...]} in the pair file for a second row.'
         )
     program = read_to_build(source, arch, options)
-    text = source.read_text(encoding="utf-8", errors="replace")
+    text = source.read_text(encoding="utf-8-sig", errors="replace")
     kernel = KernelSource(source, text, program, program.choose(options.entry), options)
     if program.language == "ptx":
         return draft_of_ptx(kernel, name, entry)

@@ -126,7 +126,7 @@ def counted_listing(build: Build, source: bytes, annotated: Annotated, counted: 
 
 def lines_of(text: bytes) -> tuple[str, ...]:
     """The lines as compilers count them: a form feed does not end a line, although str.splitlines splits there."""
-    lines = [line.removesuffix("\r") for line in text.decode("utf-8", "replace").split("\n")]
+    lines = [line.removesuffix("\r") for line in text.decode("utf-8-sig", "replace").split("\n")]
     return tuple(lines if lines[-1] else lines[:-1])
 
 

@@ -201,7 +201,7 @@ def rows_of(program: ExecProgram, file: str) -> list[str]:
         rows = program.text
     else:
         try:
-            text = program.path.with_name(file).read_text(encoding="utf-8", errors="replace")
+            text = program.path.with_name(file).read_text(encoding="utf-8-sig", errors="replace")
         except (OSError, ValueError):  # ValueError: no file can have this name
             return []
         rows = ["", *text.removesuffix("\n").split("\n")]

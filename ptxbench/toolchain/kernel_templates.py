@@ -41,7 +41,7 @@ def missing_instantiation(templates: Sequence[KernelTemplate]) -> str:
 def templates_in(contents: Sequence[bytes]) -> list[KernelTemplate]:
     """The templates of __global__ functions in texts that are compiled as one, each once, in the order of the texts.
     Explicit instantiations are not templates."""
-    texts = [content.decode("utf-8", "replace") for content in contents]
+    texts = [content.decode("utf-8-sig", "replace") for content in contents]
     templates = (template for text in texts for template in templates_of(text, "\n".join(texts)))
     return list({template.name: template for template in reversed([*templates])}.values())[::-1]
 

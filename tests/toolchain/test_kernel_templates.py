@@ -35,5 +35,5 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("kernel", "host", "example"), EXAMPLES)
 def test_the_example_of_a_template_has_arguments_that_the_text_uses(kernel, host, example):
-    (template,) = templates_in([kernel.encode(), host.encode()])
+    (template,) = templates_in([kernel.encode("utf-8-sig"), host.encode()])
     assert template.example == example
