@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -270,12 +271,12 @@ def advice(log: str, path: Path, *, contained: bool = False) -> str:
         if text := removed_names.advice(log):
             return text
         if not contained and (other := neighbours.including_file(path)):
-            return f"correct the CUDA C there, or name {os.path.relpath(other)}, which includes this file"
+            return f"correct the CUDA C there, or name {shlex.quote(os.path.relpath(other))}, which includes this file"
         return "correct the CUDA C there"
     if any(has_file(folder / "cuda" / "std", lacks[1]) for folder in locate.headers()):
         return f"in kernels, #include <cuda/std/{lacks[1]}> instead"
     if lacks[1].startswith("curand"):
         return f"pip install nvidia-curand (nvidia-curand-cu12 for CUDA 12), which has {lacks[1]}"
     if not contained and (folder := neighbours.folder_with(path, lacks[1])):
-        return f"add -I {folder}, which has {lacks[1]}"
+        return f"add -I {shlex.quote(str(folder))}, which has {lacks[1]}"
     return f"name the folder of {lacks[1]} with -I, or move the kernels to a file that does not include it"

@@ -1,6 +1,7 @@
 """Host code in a CUDA C file is left out, and nothing else; what cannot be left out goes to nvcc or is refused."""
 
 import re
+import shlex
 
 import pytest
 
@@ -199,13 +200,14 @@ def test_a_refusal_says_what_is_wrong_in_a_sentence(compiled, without_nvcc, body
         compiled(f"{overloads}__global__ void k(int* x) {{ {body} }}")
 
 
-@pytest.mark.parametrize("folder", [".", "include", "common", "common/include"])
+@pytest.mark.parametrize("folder", [".", "include", "common", "common/include", "with space"])
 def test_a_folder_near_the_file_that_has_the_header_is_named(tmp_path, without_nvcc, folder):
     (tmp_path / folder / "own").mkdir(parents=True)
     (tmp_path / folder / "own" / "own.h").write_text("")
     path = tmp_path / "src" / "k.cu"
     text = f'#include "own/own.h"{KERNEL}'
-    with pytest.raises(CompileError, match=rf"; add -I {tmp_path / folder}, which has own/own\.h\."):
+    quoted = re.escape(shlex.quote(str(tmp_path / folder)))  # to be copied
+    with pytest.raises(CompileError, match=rf"; add -I {quoted}, which has own/own\.h\."):
         cuda_c.translate(text.encode(), path, "sm_90", ())
 
 
