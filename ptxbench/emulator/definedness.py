@@ -30,6 +30,9 @@ SPACES = (("shared",), ("local",))
 NOT_PLAIN = frozenset(("volatile", "relaxed", "acquire", "mmio", "shared::cluster"))
 NEAR = 4
 """Instructions from a marked value to one that may drop the mark: such as unpacking, converting and adding."""
+CROSSING = 2
+"""Instructions from a load, a choice or a shuffle to a value that other lanes may branch around: such as the sum of a
+shuffled float, whose bits are moved first."""
 MARK = "mark of "
 """The prefix of a register's name for the register with its marks."""
 
@@ -147,8 +150,6 @@ class Slices:
             if name in self.after:
                 continue
             self.after[name] = set()
-            if name in crossing and any(may_wait(steps[i]) or chosen(steps[i]) for i in self.writers[name]):
-                self.droppable.add(name)  # lanes may branch around the use
             for index in self.readers[name]:
                 sources, targets = moves(steps[index])
                 is_chosen = name in chosen(steps[index])
@@ -162,6 +163,8 @@ class Slices:
                     self.after_in_loops[name] |= targets
                 self.after[name] |= targets
                 pending += targets
+        made = {name for name in self.after if any(may_wait(steps[i]) or chosen(steps[i]) for i in self.writers[name])}
+        self.droppable |= crossing & closure(made, self.after, most=CROSSING)  # lanes may branch around the use
 
     def loaded(self, loads: Iterable[int]) -> set[str]:
         return {name for index in loads for name in self.steps[index].writes}

@@ -118,6 +118,15 @@ USES = {
         shfl.sync.down.b32 %w, %v, 7, 31, -1;
         setp.le.u32 %q, %t, %y;
         @%q st.global.u32 [%at], %w;""",
+    "a branch around a sum of a shuffle": LOAD + """
+        add.u32 %y, %limit, -8;
+        shfl.sync.down.b32 %w, %v, 7, 31, -1;
+        mov.b32 %f, %w;
+        add.f32 %f, %f, 0f3F800000;
+        setp.gt.u32 %q, %t, %y;
+        @%q bra SKIP;
+        st.global.f32 [%at], %f;
+        SKIP:""",
     "a shuffle by the value": LOAD + """
         selp.u32 %x, %v, 0, %chosen;
         shfl.sync.idx.b32 %w, %t, %x, 31, -1;
