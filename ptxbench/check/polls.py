@@ -26,7 +26,7 @@ COMPARES = re.compile(r"(setp|testp)\b")
 CHANGING = ("%clock", "%globaltimer", "%pm")
 UPDATE = re.compile(r"(atom|red)\.(?!.*\.shared)")
 STRONG_LOAD = re.compile(r"ld\.(volatile|relaxed|acquire|mmio)(?!.*\.(shared|local))")
-SWAP = re.compile(r"atom\.(?=.*\.cas\b)(?!.*\.(shared|local))")
+SWAP = re.compile(r"atom\.(?=.*\.(cas|exch)\b)(?!.*\.(shared|local))")
 ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
 
 MOST_BLOCKS, MOST_READ = 200, 5_000
@@ -39,7 +39,7 @@ def announces(module: Module) -> bool:
 
 
 def swaps(module: Module) -> bool:
-    """Whether a kernel compares and swaps values in global memory."""
+    """Whether a kernel swaps values in global memory."""
     return has(module, SWAP)
 
 

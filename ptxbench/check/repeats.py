@@ -88,7 +88,7 @@ def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Findi
 
 
 def swaps_in_turns(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
-    """The largest check size with the CTAs in turns, if the kernel compares and swaps: at the size of the other
+    """The largest check size with the CTAs in turns, if the kernel swaps: at the size of the other
     launches, each CTA may have places of its own, so that no swap fails."""
     if swaps(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["by turns"], LaunchOptions(ctas="by turns"))

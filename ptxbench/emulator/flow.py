@@ -97,9 +97,9 @@ LONGEST_BLOCK = 2000
 
 
 def is_swap(step: FlowStep) -> bool:
-    """Whether an instruction compares and swaps: the warp's turn may end before it, because it may then fail."""
+    """Whether an instruction swaps: the warp's turn may end before it, because the value may change before that."""
     words = step.entry.words
-    return words[0] == "atom" and "cas" in words
+    return words[0] == "atom" and ("cas" in words or "exch" in words)
 
 
 AWAITED = frozenset(("volatile", "relaxed", "release", "mmio"))

@@ -117,6 +117,11 @@ REJECTED = [
                      "    ld.global.f32 %other, [%total];\n    add.rn.f32 %sum, %sum, %other;\n"
                      "    st.global.f32 [%total], %sum;")],
      "sanitizer race-between-ctas"),
+    # an update between two swaps is lost
+    ("reduce_sum", [("@%is_first red.global.add.f32  [%total], %sum;",
+                     "@!%is_first bra DONE;\n    atom.global.exch.b32 %other, [%total], 0f00000000;\n"
+                     "    add.rn.f32 %sum, %sum, %other;\n    atom.global.exch.b32 %other, [%total], %sum;")],
+     "repeats depends-on-threads"),
 ]  # fmt: skip
 
 
