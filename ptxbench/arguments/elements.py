@@ -54,6 +54,26 @@ TYPES = {
 }
 
 
+OF_OTHER_LANGUAGES = {
+    "char": "s8",
+    "short": "s16",
+    "int": "s32",
+    "long": "s64",
+    "unsigned": "u32",
+    "uint": "u32",
+    "bool": "u8",
+    "half": "f16",
+    "float": "f32",
+    "double": "f64",
+    "bfloat16": "bf16",
+    **{f"float{bits}": f"f{bits}" for bits in (16, 32, 64)},
+    **{f"uint{bits}": f"u{bits}" for bits in (8, 16, 32, 64)},
+    **{f"int{bits}": f"s{bits}" for bits in (8, 16, 32, 64)},
+    **{f"i{bits}": f"s{bits}" for bits in (8, 16, 32, 64)},
+}
+"""Names of types in C, NumPy and Rust, without `_t`."""
+
+
 def quoted(text: str) -> str:
     """`text` for a message, shortened if it is long."""
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
@@ -64,10 +84,10 @@ def element_type(name: str, text: str) -> ElementType:
         return TYPES[name]
     if not name:
         raise UsageError(f"'{text}' has no type before '='. Write u32, f32 and so on.")
-    type_names = ", ".join(TYPES)
-    raise UsageError(
-        f"'{text}': unknown type '{quoted(name)}'.{suggestion(name, tuple(TYPES)) or f' Types are {type_names}.'}"
-    )
+    meant = OF_OTHER_LANGUAGES.get(name.lower().removesuffix("_t"))
+    hint = f" Did you mean '{meant}'?" if meant else suggestion(name, tuple(TYPES))
+    types = f" Types are {', '.join(TYPES)}. After the name of a parameter there is a colon, as in n:u32=1024."
+    raise UsageError(f"'{text}': unknown type '{quoted(name)}'.{hint or types}")
 
 
 def number(literal: str, type: ElementType, text: str) -> int | float:

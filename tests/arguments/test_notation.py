@@ -107,8 +107,10 @@ SLIPS = [
     ("f32[8]",          "An array needs its values: 'f32[8]=random'."),
     ("",                "is not an argument. Write it as"),
     ("=3",              "has no type before '='. Write u32, f32 and so on."),
-    ("i32=3",           ": unknown type 'i32'. Did you mean"),
-    ("double=3",        ": unknown type 'double'. Types are b8, b16,"),
+    ("i32=3",           ": unknown type 'i32'. Did you mean 's32'?"),  # not u32, which is as near
+    ("double=3",        ": unknown type 'double'. Did you mean 'f64'?"),
+    ("uint8_t[3]=0",    ": unknown type 'uint8_t'. Did you mean 'u8'?"),
+    ("n=3",             " f64, bf16. After the name of a parameter there is a colon, as in n:u32=1024."),
     ("f 32=3",          ": 'f 32' is not a type. Write u32, or for an array f32[1024]."),
     ("f32[8=3",         ": 'f32[8' is not a type. Write u32, or for an array f32[1024]."),
     ("u32=2.5",         ": '2.5' is not a whole number."),
