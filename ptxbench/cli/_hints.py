@@ -8,6 +8,10 @@ import click
 
 from ptxbench.errors import near
 
+NUMBER = re.compile(r"is not a valid (integer|float)(?: range)?")
+KINDS = {"integer": "whole number", "float": "number"}
+"""click's types, in plain words."""
+
 
 def of_word(word: str) -> str:
     """A hint for a word where a command is expected that is an option, a file or a pair; empty for other words."""
@@ -36,6 +40,11 @@ def with_hint(error: click.UsageError) -> click.UsageError:
         return click.NoSuchOption(error.option_name, text, ctx=error.ctx)
     if isinstance(error, click.MissingParameter) and error.param and "--pair" in error.param.opts:
         return click.UsageError(f"{error.format_message()}{of_missing_pair(error)}", ctx=error.ctx)
+    if isinstance(error, click.BadParameter):
+        message = NUMBER.sub(lambda match: f"is not a {KINDS[match[1]]}", error.message)
+        return (
+            click.BadParameter(message, error.ctx, error.param, error.param_hint) if message != error.message else error
+        )
     return error
 
 

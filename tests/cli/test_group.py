@@ -77,7 +77,9 @@ def test_the_version_matches_the_package(ptxbench):
         (["gate", "triad"],        "'triad' is a pair: write --pair triad.\n"),
         (["compare", "triad"],     "'triad' is a pair: ptxbench run triad makes a run of it.\n"),
         (["run", "--backend", "x"], "'x' is not one of"),
-        (["run", "--seed", "x"],   "'x' is not a valid integer"),
+        (["run", "--seed", "x"],   "'x' is not a whole number.\n"),
+        (["run", "--timeout", "x"], "'x' is not a number.\n"),
+        (["exec", "x.cu", "--shared", "48k"], "'48k' is not a whole number.\n"),
     ],
 )  # fmt: skip
 def test_a_mistyped_command_line_is_a_usage_error(ptxbench, arguments, message):
