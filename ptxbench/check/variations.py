@@ -63,7 +63,11 @@ def aspects(
             "with other values of %warpid, %smid, %nsmid, clocks and the like, and another lane from elect.sync",
             registers=seed,
         ),
-        hardware("with other initial bytes in shared memory, local memory and registers", memory=seed),
+        hardware(
+            "with other initial bytes in shared memory, local memory and registers, and other values from inactive "
+            "lanes of a shuffle",
+            memory=seed,
+        ),
         hardware("with other signs and payloads of NaN", nans=seed),
     ]
     if order != "usual":

@@ -17,6 +17,7 @@ class LaneOps:
     active: str
 
     if TYPE_CHECKING:
+        sanitize: bool
 
         def function(self, function: RuntimeFunction) -> str: ...
 
@@ -61,6 +62,13 @@ class LaneOps:
         last = self.e.op(f"sub i32 {LANES - 1}, {above}")
         highest = self.e.op(f"icmp ne i64 {self.e.op(conditions.HIGHEST_ELECTED.load)}, 0")
         return self.e.splat(self.e.op(f"select i1 {highest}, i32 {last}, i32 {first}"), B32)
+
+    def of_inactive(self, own: Value) -> Value:
+        """What a shuffle gives a lane whose source is inactive, which PTX leaves undefined: its own value, with other
+        bits in some launches. Not when sanitizing, where marks of values are shuffled too."""
+        if self.sanitize:
+            return own
+        return self.e.xor(own, Value(self.e.op(conditions.INACTIVE.load), B32))
 
     def reduce(self, operation: str, a: Value, neutral: int) -> Value:
         """llvm.vector.reduce.OPERATION over the active lanes of an integer, in every lane."""

@@ -45,10 +45,11 @@ class Variation:
     `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: sign and payload of the
     NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that depend on the GPU, the driver or the
     time, and the lane that elect.sync elects. `memory`: the initial contents of shared and local memory, the heap and
-    unwritten registers. `lanes`: with any seed, one half of each warp runs before the other half, and the warps of a
-    CTA from last to first. `loads`, in a sanitized launch: a strong load of what another CTA has stored and
-    announced, in global memory, gives the value before the store once, if the memory consistency model allows that
-    (races/old_values.py): each load with EVERY_LINE, else those of this line.
+    unwritten registers, and, unless it is sanitized, what a shuffle from an inactive lane gives. `lanes`: with any
+    seed, one half of each warp runs before the other half, and the warps of a CTA from last to first. `loads`, in a
+    sanitized launch: a strong load of what another CTA has stored and announced, in global memory, gives the value
+    before the store once, if the memory consistency model allows that (races/old_values.py): each load with EVERY_LINE,
+    else those of this line.
     """
 
     approximate: int | None = None
@@ -171,8 +172,10 @@ def quiet_nan(seed: int, bits: int, fraction: int) -> int:
 
 
 def memory(seed: int | None) -> Mapping[at.Field, int]:
-    """The initial bytes of memory and registers."""
+    """The initial bytes of memory and registers, and what a shuffle from an inactive lane gives. As a floating-point
+    number, a register that was never written is finite, and great: added to a sum, a small one would change nothing."""
     if seed is None:
-        return {at.MEMORY: context.POISON, at.REGISTERS: 0}
+        return {at.MEMORY: context.POISON, at.REGISTERS: 0, at.INACTIVE: 0}
     rng = random.Random(f"{seed} memory")
-    return {at.MEMORY: rng.randrange(0, 255), at.REGISTERS: rng.randrange(1, 256)}
+    first, unwritten = rng.randrange(0, 255), rng.choice((0x00, 0x80)) + rng.randrange(0x44, 0x7B)
+    return {at.MEMORY: first, at.REGISTERS: unwritten, at.INACTIVE: unwritten * 0x01010101}

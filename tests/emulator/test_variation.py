@@ -178,3 +178,50 @@ def test_launch_conditions_vary_only_where_variation_is_requested():
         assert run["warpid"] < run["nwarpid"]
         assert run["nan"] & 0x7FC00000 == 0x7FC00000
     assert one["nsmid"] > usual["nsmid"] > other["nsmid"]
+
+
+UNDEFINED = """.version 7.0
+.target sm_75
+.address_size 64
+.visible .entry undefined(.param .u64 out)
+{
+    .reg .u32 %t, %unwritten, %copy, %value;
+    .reg .u64 %at;
+    .reg .pred %low;
+    ld.param.u64 %at, [out];
+    mov.u32 %t, %tid.x;
+    mad.wide.u32 %at, %t, 8, %at;
+    mov.u32 %copy, %unwritten;
+    setp.lt.u32 %low, %t, 8;
+    mov.u32 %value, 0;
+    SHUFFLE
+    st.global.v2.u32 [%at], {%copy, %value};
+    ret;
+}
+"""
+SHUFFLES = {
+    "constant": "@%low shfl.sync.bfly.b32 %value, %t, 12, 31, 0xff;",
+    "computed": "or.b32 %value, %t, 8;\n@%low shfl.sync.idx.b32 %value, %t, %value, 31, 0xff;",
+}
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES.values(), ids=SHUFFLES)
+def test_unwritten_registers_and_values_from_inactive_lanes_vary(shuffle):
+    text = UNDEFINED.replace("SHUFFLE", shuffle)
+    own = list(range(8))
+
+    def results(variation):
+        out = np.zeros((32, 2), np.uint32)
+        emulator.run(text, None, grid=1, block=32, args=[out], variation=variation)
+        return out
+
+    usual = results(Variation())
+    assert not usual[:, 0].any()
+    assert usual[:8, 1].tolist() == own
+    for seed in range(8):
+        varied = results(Variation(memory=seed))
+        numbers = varied[:, 0].copy().view(np.float32)
+        assert (np.abs(numbers) > 100).all()
+        assert np.isfinite(numbers).all()
+        assert (varied[:8, 1] != own).all()
+        assert varied[8:, 1].tolist() == usual[8:, 1].tolist()

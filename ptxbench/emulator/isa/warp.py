@@ -24,17 +24,19 @@ REDUX = "parallel-synchronization-and-communication-instructions-redux-sync"
              section=SHFL)  # fmt: skip
 @instruction("shfl.mode.b32 d|p, a, b, c", mode=("up", "down", "bfly", "idx"), section=DEPRECATED_SHFL)
 def shfl(e, ops, mode, a, b, c):
-    """The source lane's value, and whether that lane is in the segment; else, or if it is inactive, the own value."""
+    """The source lane's value, and whether that lane is in the segment; else the own value. If the source is inactive,
+    `of_inactive`."""
+    active, of_inactive = ops.is_active(), ops.of_inactive(a)
     if b.constant is not None and c.constant is not None:
         lanes, valid = zip(*(shuffle_source(mode, lane, b.constant, c.constant) for lane in range(LANES)), strict=True)
         inside = e.constant(1, PRED)
         if not all(valid):
             inside = e.compare("ne", e.lanes([int(one) for one in valid], B32), e.constant(0, B32))
-        return e.together("shfl", SHUFFLES, lanes, functools.partial(shuffled, lanes), [a, ops.is_active()]), inside
+        return e.together("shfl", SHUFFLES, lanes, functools.partial(shuffled, lanes), [a, of_inactive, active]), inside
     source, inside = shuffle_lanes(e, mode, b, c)
     moved = ops.permute(a, source)
-    partner = ops.permute(ones(e, ops.is_active()), source)
-    return e.select(e.compare("ne", partner, e.constant(0, B32)), moved, a), inside
+    partner = ops.permute(ones(e, active), source)
+    return e.select(e.compare("ne", partner, e.constant(0, B32)), moved, of_inactive), inside
 
 
 SHUFFLES: dict[tuple[int, ...], Computation] = {}
@@ -42,10 +44,10 @@ SHUFFLES: dict[tuple[int, ...], Computation] = {}
 
 
 def shuffled(lanes, e, values):
-    """The value of each lane's source, or its own value if the source is not active."""
-    a, active = values
+    """The value of each lane's source, or another one if the source is not active."""
+    a, of_inactive, active = values
     partner = e.permute(ones(e, active), lanes)
-    return e.select(e.compare("ne", partner, e.constant(0, B32)), e.permute(a, lanes), a)
+    return e.select(e.compare("ne", partner, e.constant(0, B32)), e.permute(a, lanes), of_inactive)
 
 
 def ones(e, condition):

@@ -46,14 +46,16 @@ def fields(*shapes: tuple[int, int]) -> list[Field]:
 
 
 (
-    NAN_F32, NAN_F64, SHARED_ORIGIN, SHARED_BASE, SHARED_APERTURE, LOCAL_ORIGIN, LOCAL_BASE, LOCAL_APERTURE,
+    NAN_F32, NAN_F64, INACTIVE, SHARED_ORIGIN, SHARED_BASE, SHARED_APERTURE, LOCAL_ORIGIN, LOCAL_BASE, LOCAL_APERTURE,
     MODULE_SHIFT, APPROXIMATE, MULTIPROCESSORS, FIRST_MULTIPROCESSOR, WARPS, FIRST_WARP, GRID, GRAPH, DRIVER,
     CLOCK, CLOCK_STEP, TIMER, SHARED_UNIT, MEMORY, REGISTERS, HIGHEST_ELECTED, WORKSPACE,
 ) = FIELDS = fields(
-    (32, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (64, LANES),
+    (32, LANES), (64, LANES), (32, LANES), (32, LANES), (64, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES),
+    (64, LANES),
     *((64, 1),) * 16,
 )  # fmt: skip
-"""The NaN that arithmetic returns, in f32 and f64. For shared memory: the kernel's address of its own first byte, the
+"""The NaN that arithmetic returns, in f32 and f64. The bits in which a shuffle from an inactive lane changes the own
+value. For shared memory: the kernel's address of its own first byte, the
 generic address of that byte, and the generic address of address 0; the same for local memory. The shift of the module's
 variables and the parameters from their usual addresses. A seed for results of approximate instructions, 0 for ideal
 ones. %nsmid, %smid of the first CTA, %nwarpid, %warpid of the first warp, %gridid, %current_graph_exec, the values of
