@@ -82,7 +82,8 @@ class CandidateText:
         pattern = rf"{name}:(\d+): (.*?)(?=; {name}:\d+: | and \d+ more\. NVRTC |\. NVRTC |$)"
         errors = re.findall(pattern, message, re.S) or [("0", message)]
         for line, text in errors:
-            yield finding("parses", "does-not-compile", one_line(text), int(line) or None)
+            hint = "" if int(line) else NO_LINE.format("NVRTC")
+            yield finding("parses", "does-not-compile", one_line(text), int(line) or None, hint=hint)
 
     def unreadable(self, error: Exception) -> StageOutcome:
         """The outcome if the emulator cannot read the text. ptxas decides whether it is valid PTX."""
@@ -112,13 +113,13 @@ class CandidateText:
         needs = trial.needs(messages, self.ptx, self.path, self.language)
         for need in needs:
             instruction = f"{need.instruction}: " if need.instruction else ""
-            hint = f"This requires {need.requires}." if need.requires else "" if need.line else NO_LINE
+            hint = f"This requires {need.requires}." if need.requires else "" if need.line else NO_LINE.format("ptxas")
             yield finding(
                 stage, code, f"{instruction}{need.message}.", need.line, self.locations.column(need.line), hint
             )
         if not needs:
             message = f"ptxas makes no machine code: {one_line(messages)[:300]}"
-            yield finding(stage, code, message, hint=NO_LINE)
+            yield finding(stage, code, message, hint=NO_LINE.format("ptxas"))
 
     def assembles(self) -> StageOutcome:
         tool = locate.program("ptxas")
@@ -147,8 +148,8 @@ class CandidateText:
         return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}", findings)
 
 
-NO_LINE = "This is what ptxas says; it names no line."
-"""The hint for an error of ptxas without a line, such as one in the sections of debug information."""
+NO_LINE = "This is what {} says; it names no line."
+"""The hint for an error without a line, such as one of ptxas in the sections of debug information."""
 
 UNKNOWN_STACK = re.compile(r"^.*Stack size for entry function .* cannot be statically determined.*$", re.M)
 """What ptxas says of recursive calls and of alloca."""
