@@ -28,7 +28,7 @@ from ptxbench.emulator.tensor_maps import bind
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
-FUEL, SANITIZED_FUEL = 1 << 27, 1 << 22
+FUEL, SANITIZED_FUEL = 1 << 27, 1 << 25
 """Loop iterations that the warps of a CTA or cluster may run together by default: seconds to a minute of an empty loop,
 which polls memory or not."""
 

@@ -202,8 +202,8 @@ def test_an_endless_loop_runs_out_of_fuel_at_its_line():
 
 def test_an_endless_loop_of_many_warps_ends_as_soon_as_that_of_one():
     assert default_fuel((33, 1, 1), None, sanitize=False) == 2**27 // 2
-    assert default_fuel((32, 4, 2), (4, 1, 1), sanitize=True) == 2**22 // 32
-    with pytest.raises(FuelExhausted, match=r" ran 131,072 loop iterations"):
+    assert default_fuel((32, 4, 2), (4, 1, 1), sanitize=True) == 2**25 // 32
+    with pytest.raises(FuelExhausted, match=r" ran 1,048,576 loop iterations"):
         emulator.run(ENDLESS, grid=1, block=1024, args=[np.zeros(1, np.uint32)], sanitize=True)
 
 
