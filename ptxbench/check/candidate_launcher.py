@@ -41,8 +41,9 @@ FAULTS: tuple[tuple[type[KernelError], str], ...] = (
 MEMORY_LIMIT = "memory-limit"
 """The code of a launch that takes too much memory."""
 
-NOT_RUN = ("unsupported", "launch-refused", "emulator-crash", MEMORY_LIMIT, "judge-failed", "nothing-counts")
-"""Codes of launches that say nothing about the kernel's results. The text may not even be valid PTX."""
+NOT_RUN = ("unsupported", "launch-refused", "emulator-crash", "judge-failed", "nothing-counts")
+"""Codes of launches that say nothing about the kernel's results. The text may not even be valid PTX. Without
+MEMORY_LIMIT: no tool is started where memory has run out."""
 
 SPECIAL = ("values", "repeats")
 """Stages that launch on data of other magnitudes than the pair's own."""

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ptxbench.__main__ import repeat_interrupt
+from ptxbench.cli.exec import INTERRUPTED
 from tests.folders import CUDA, PAIR, PTX, kernels_folder
 from tests.quick import every
 
@@ -43,7 +44,7 @@ MOMENTS = [
     ("numpy",                            RUN,                              ""),
     ("ptxbench.emulator.worker",         RUN,                              "Interrupted. 0 of 2 cells are finished."),
     ("llvmlite.binding",                 RUN,                              "Interrupted. 0 of 2 cells are finished."),
-    ("ptxbench.emulator.worker",         ("exec", "a.ptx", "--grid", "1", "--block", "32"), ""),
+    ("ptxbench.emulator.worker",         ("exec", "a.ptx", "--grid", "1", "--block", "32"), INTERRUPTED),
     ("ptxbench.portability.survey",      ("arch", "scale"),                ""),
     ("ptxbench.toolchain.trial",         ("arch", "a.ptx"),                ""),
     ("ptxbench.check.worker in a child", ("check", "a.ptx", "--pair", "scale"), "Interrupted: 0 of 1 judged."),
