@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptxbench.arrays import Array
-from ptxbench.check.candidate_launcher import CandidateLauncher
+from ptxbench.check.candidate_launcher import MEMORY_LIMIT, CandidateLauncher
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.emulator.messages import CtaOrder
@@ -101,14 +101,18 @@ def varied(
     if wrong is None:
         yield from other_bits(launcher, case, first, result, varying)
         return
-    for aspect in varying:
+    for aspect in varying if wrong.code != MEMORY_LIMIT else ():  # a lack of memory says nothing about what varies
         alone, _ = outcome(launcher, case, aspect.options)
         if alone is not None and not reference_fails_too(launcher, case, aspect.options):
             yield finding("repeats", aspect.code, f"{aspect.words}: {alone.message}", alone.line, alone.column)
             return
-    if not reference_fails_too(launcher, case, options):
-        words = "with other addresses, outputs, registers and unwritten memory"
-        yield finding("repeats", "depends-on-hardware", f"{words}: {wrong.message}", wrong.line, wrong.column)
+    if reference_fails_too(launcher, case, options):
+        return
+    if wrong.code == MEMORY_LIMIT:
+        yield wrong
+        return
+    words = "with other addresses, outputs, registers and unwritten memory"
+    yield finding("repeats", "depends-on-hardware", f"{words}: {wrong.message}", wrong.line, wrong.column)
 
 
 def outcome(

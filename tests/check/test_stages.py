@@ -174,6 +174,18 @@ def test_ptxas_is_not_asked_for_targets_that_follow_from_the_code_for_one(
     assert bool(attempted) == asked
 
 
+def test_a_launch_that_lacks_memory_is_not_explained_by_what_varies_in_it(monkeypatch, tmp_path):
+    def lacks_memory(*launched):
+        raise EmulatorCrash("The emulator has not enough memory.")
+
+    own = suite("triad")
+    (path := tmp_path / "candidate.ptx").write_text(HONEST)
+    checker = Checker(own, path, CheckOptions())
+    monkeypatch.setattr("ptxbench.check.candidate_launcher.launch", lacks_memory)
+    (finding,) = varied(checker.launcher, own.check[0], None, aspects(own.drawn("variations")))
+    assert finding.code == "memory-limit"
+
+
 def test_a_crash_of_the_emulator_on_a_kernel_of_the_pair_excuses_no_candidate(monkeypatch):
     def crash(*launched):
         raise EmulatorCrash("The emulator's process ended with SIGKILL.")
