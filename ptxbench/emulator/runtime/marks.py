@@ -10,7 +10,7 @@ from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime import kinds
 from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, multiples, slot, splat
-from ptxbench.emulator.runtime.sanitize import FINDING, GATHER_SCATTER, SiteLines, in_bounds, times
+from ptxbench.emulator.runtime.sanitize import FINDING, GATHER_SCATTER, SiteLines, in_bounds, local_row, times
 from ptxbench.emulator.types import LANES
 
 ADDRESS_BITS = 19
@@ -35,15 +35,7 @@ def in_shared(size: int) -> str:
 
 def in_local(size: int, granule: int) -> str:
     """Lines that set %active, and the shadow of local memory with the first granule of each thread."""
-    return f"""{in_bounds(at.LOCAL_BYTES, size)}
-  {slot("shadow", at.LOCAL_SHADOW, "ptr")}
-  {slot("warp.wide", at.WARP)}
-  %thread.first = shl i64 %warp.wide, 5
-  {splat("thread.all", "i64", "%thread.first")}
-  %thread = or {V64} %thread.all, {multiples("i64", 1)}
-  %granules = lshr i64 %bytes, {granule.bit_length() - 1}
-  {splat("granules.all", "i64", "%granules")}
-  %row = mul {V64} %thread, %granules.all
+    return f"""{local_row(size, granule)}
   %tracked = icmp eq i64 0, 0
   {times()}"""
 

@@ -190,6 +190,20 @@ define internal void @within({V32} %a, i32 %asked, ptr %env, ptr %site, i32 %fir
 WITHIN = within()
 
 
+def local_row(size: int, granule: int) -> str:
+    """Lines that set %active, and for an access of `size` bytes the shadow of local memory (%shadow) with the number of
+    each thread's first granule in it (%row)."""
+    return f"""{in_bounds(at.LOCAL_BYTES, size)}
+  {slot("shadow", at.LOCAL_SHADOW, "ptr")}
+  {slot("warp.wide", at.WARP)}
+  %thread.first = shl i64 %warp.wide, 5
+  {splat("thread.all", "i64", "%thread.first")}
+  %thread = or {V64} %thread.all, {multiples("i64", 1)}
+  %granules = lshr i64 %bytes, {granule.bit_length() - 1}
+  {splat("granules.all", "i64", "%granules")}
+  %row = mul {V64} %thread, %granules.all"""
+
+
 @functools.cache
 def watch_local(kind: str, element_bytes: int, count: int, granule: int, zoned: bool) -> RuntimeFunction:
     """`watch_KIND_local_BYTES_COUNT`: reports reads of a thread's local memory before it was written, and accesses to
@@ -215,15 +229,7 @@ def watch_local(kind: str, element_bytes: int, count: int, granule: int, zoned: 
     name = f"watch_{kind}_local_{element_bytes}_{count}"
     text = f"""
 define internal void @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
-  {in_bounds(at.LOCAL_BYTES, size)}
-  {slot("shadow", at.LOCAL_SHADOW, "ptr")}
-  {slot("warp.wide", at.WARP)}
-  %thread.first = shl i64 %warp.wide, 5
-  {splat("thread.all", "i64", "%thread.first")}
-  %thread = or {V64} %thread.all, {multiples("i64", 1)}
-  %granules = lshr i64 %bytes, {granule.bit_length() - 1}
-  {splat("granules.all", "i64", "%granules")}
-  %row = mul {V64} %thread, %granules.all
+  {local_row(size, granule)}
   %granule = lshr {V32} %a, splat (i32 {granule.bit_length() - 1})
   %granule.wide = zext {V32} %granule to {V64}
   %index = add {V64} %row, %granule.wide
