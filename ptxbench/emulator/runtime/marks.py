@@ -10,7 +10,15 @@ from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime import kinds
 from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, multiples, slot, splat
-from ptxbench.emulator.runtime.sanitize import FINDING, GATHER_SCATTER, SiteLines, in_bounds, local_row, times
+from ptxbench.emulator.runtime.sanitize import (
+    FINDING,
+    FLAG_OF_SITE,
+    GATHER_SCATTER,
+    SiteLines,
+    in_bounds,
+    local_row,
+    times,
+)
 from ptxbench.emulator.types import LANES
 
 ADDRESS_BITS = 19
@@ -84,13 +92,7 @@ look:
   %none = icmp eq i32 %some.mask, 0
   br i1 %none, label %done, label %found
 found:
-  {slot("counters", at.COUNTERS)}
-  {slot("flags", at.FLAGS)}
-  %site.int = ptrtoint ptr %site to i64
-  %offset = sub i64 %site.int, %counters
-  %flag.int = add i64 %flags, %offset
-  %flag.at = inttoptr i64 %flag.int to ptr
-  %flag = load i64, ptr %flag.at
+  {FLAG_OF_SITE}
   %flag.new = or i64 %flag, {1 << kinds.UNINITIALISED}
   store i64 %flag.new, ptr %flag.at
   br label %done

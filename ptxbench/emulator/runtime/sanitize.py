@@ -22,15 +22,18 @@ FINDING_FIELDS = "\n  ".join(
 )
 """Lines that store the slots of a finding behind its kind, which is at %p0 (kinds.FINDING_SLOTS)."""
 
-FINDING = RuntimeFunction("finding", f"""
-define internal void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address, i64 %other) noinline cold {{
-  {slot("counters", at.COUNTERS)}
+FLAG_OF_SITE = f"""{slot("counters", at.COUNTERS)}
   {slot("flags", at.FLAGS)}
   %site.int = ptrtoint ptr %site to i64
   %offset = sub i64 %site.int, %counters
   %flag.int = add i64 %flags, %offset
   %flag.at = inttoptr i64 %flag.int to ptr
-  %flag = load i64, ptr %flag.at
+  %flag = load i64, ptr %flag.at"""
+"""Lines that set %flag, the bits of the kinds of finding that a site has, and their place %flag.at."""
+
+FINDING = RuntimeFunction("finding", f"""
+define internal void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address, i64 %other) noinline cold {{
+  {FLAG_OF_SITE}
   %bit = shl i64 1, %kind
   %already.found = and i64 %flag, %bit
   %new = icmp eq i64 %already.found, 0
