@@ -25,7 +25,7 @@ def of_word(word: str) -> str:
 
 
 def of_run(name: str, command: click.Command | None) -> str:
-    """A hint for a name that is no run, but a pair; empty for other names."""
+    """A hint if the name of a run that does not exist is the name of a pair; else empty."""
     if not is_pair(name):
         return ""
     if command and any("--pair" in parameter.opts for parameter in command.params):
