@@ -259,8 +259,8 @@ CODES = {
              "A later launch gives a different result than the first.",
              "Keep no data between launches."),
         Code("depends-on-threads", "repeats", ERROR,
-             "The result depends on the order in which CTAs run.",
-             "Synchronise the CTAs, or make them independent."),
+             "The result depends on the order in which CTAs or warps run.",
+             "Synchronise the threads, update what they share by atomics, or make them independent."),
         Code("depends-on-hardware", "repeats", ERROR,
              "The result depends on something that differs between GPUs, drivers or launches: registers such as "
              "%nsmid, unwritten memory, payloads of NaN, errors of approximate instructions.",

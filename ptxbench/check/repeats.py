@@ -50,7 +50,7 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
     for find in (
         everything_varied,
         stores_first,
-        swaps_in_turns,
+        largest_by_turns,
         on_other_hardware,
         with_nans,
         collisions,
@@ -87,10 +87,10 @@ def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Findi
         yield from varied(launcher, launcher.suite.largest, None, [aspect])
 
 
-def swaps_in_turns(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
-    """The largest check size with the CTAs in turns, if the kernel swaps: at the size of the other
-    launches, each CTA may have places of its own, so that no swap fails."""
-    if swaps(launcher.text.module):
+def largest_by_turns(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
+    """The largest check size with the CTAs in turns, if the kernel swaps, or has strong stores: at the size of the
+    other launches, each CTA may have places of its own, so that no swap fails and no update is lost."""
+    if swaps(launcher.text.module) or announces(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["by turns"], LaunchOptions(ctas="by turns"))
         yield from varied(launcher, launcher.suite.largest, None, [aspect])
 

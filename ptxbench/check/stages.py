@@ -199,7 +199,7 @@ class Checker:
             message = str(error)[location.end() :] if location else str(error)
             code = "wrong-signature" if known else "no-entry"
             wanted = ", ".join(arg.name for arg in pair.args)
-            hint = f"The pair's arguments are {wanted}, in this order." if known else f"Name the kernel '{entry}'."
+            hint = f"The pair's arguments are {wanted}, in this order."
             return StageOutcome(
                 "not the pair's parameters",
                 [finding("signature", code, message, line, self.text.locations.column(line), hint)],

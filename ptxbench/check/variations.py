@@ -23,7 +23,7 @@ from ptxbench.runner.case_data import errors_of
 ORDERS: dict[CtaOrder, str] = {
     "first first": "with the CTAs one after the other, the first one first",
     "last first": "with the CTAs one after the other, the last one first",
-    "by turns": "with the CTAs alternating at barriers",
+    "by turns": "with CTAs and warps that take turns at barriers, at swaps and between volatile accesses",
     "stores first": "with the CTAs stopped after a store that others may wait for, and the last one going on first",
 }
 """Other orders of the CTAs, all valid in CUDA, and their words in messages."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ptxbench.emulator import ordering
 from ptxbench.emulator.isa import Entry
-from ptxbench.emulator.syntax import Function, Instruction, Symbol, Vector, registers
+from ptxbench.emulator.syntax import Function, Instruction, Operand, Symbol, Vector, registers
 
 
 class FlowStep(NamedTuple):
@@ -57,8 +57,8 @@ class Block:
     loop_head: bool = False
     live_in: frozenset[str] = frozenset()
     after_others: bool = False
-    """Whether other CTAs may change what the first instruction reads just before it: a swap, or the second of two
-    loads. If CTAs take turns, the turn ends before it."""
+    """Whether other threads may change what the first instruction reads or overwrites just before it: a swap, the
+    second of two loads, or the store of an update. If CTAs take turns, the turn ends before it."""
     parts: bool = False
     """Whether its lanes have met, and next use memory without a race whatever their order: one half may go first."""
     live_out: frozenset[str] = frozenset()
@@ -151,10 +151,27 @@ def loads_again(steps: Sequence[FlowStep], index: int, labels: Collection[int]) 
     return False
 
 
+def updating_stores(steps: Sequence[FlowStep], labels: Collection[int]) -> Iterator[int]:
+    """The strong stores that may end an update: after a strong load of the same address, or with no branch between the
+    two. Another thread may store between them, and this store then undoes that."""
+    loaded: set[Operand] = set()
+    straight = False  # whether no branch is between the last such load and this instruction
+    for index, step in enumerate(steps):
+        straight = straight and index not in labels and not step.entry.flow
+        if not is_strong(step):
+            continue
+        if step.entry.words[0] == "ld":
+            loaded.add(step.instruction.operands[1])
+            straight = True
+        elif straight or step.instruction.operands[0] in loaded:
+            yield index
+
+
 def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
     labels = frozenset(function.labels.values())
     again = {index for index in range(len(steps)) if loads_again(steps, index, labels)}
+    changeable = again.union(updating_stores(steps, labels))
     leaders = {0, *again}
     partings = set()
     for index, step in enumerate(steps):
@@ -190,7 +207,7 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     result = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
     for i, block in enumerate(result):
         begins = steps[block.first]
-        block.after_others = is_swap(begins) or block.first in again
+        block.after_others = is_swap(begins) or block.first in changeable
         block.parts = block.last in partings
         block.loop_head |= begins.entry.flow == "enter" or may_pause(begins) or block.after_others  # recursion: a loop
         block.successors = tuple(block_of_index[index] for index in successors(steps, block, function))

@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
-from ptxbench.check.repeats import collision_at, collisions, swaps_in_turns
+from ptxbench.check.repeats import collision_at, collisions, largest_by_turns
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, varied
@@ -68,7 +68,7 @@ REJECTED = [
     ("histogram256", [("red.global.add.u32  [%bin_at], %count;",
                        "ld.volatile.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
                        "    st.volatile.global.u32 [%bin_at], %bin;")],
-     "sanitizer schedule"),
+     "repeats depends-on-threads"),
     # an addition by a swap that is not tried again if another CTA has added meanwhile
     ("reduce_sum", [("@%is_first red.global.add.f32  [%total], %sum;",
                      "@!%is_first bra DONE;\n    .reg .b32 %seen, %new;\n    ld.volatile.global.f32 %other, [%total];\n"
@@ -121,6 +121,12 @@ REJECTED = [
     ("reduce_sum", [("@%is_first red.global.add.f32  [%total], %sum;",
                      "@!%is_first bra DONE;\n    atom.global.exch.b32 %other, [%total], 0f00000000;\n"
                      "    add.rn.f32 %sum, %sum, %other;\n    atom.global.exch.b32 %other, [%total], %sum;")],
+     "repeats depends-on-threads"),
+    # an update of shared memory that other warps overwrite
+    ("reduce_sum", [("@%leads st.shared.f32  [%slot], %sum;\n    bar.sync               0;",
+                     "@%leads st.shared.f32  [%slot], 0f00000000;\n    bar.sync 0;\n    @!%leads bra ADDED;\n"
+                     "    ld.volatile.shared.f32 %other, [%sums];\n    add.rn.f32 %sum, %sum, %other;\n"
+                     "    st.volatile.shared.f32 [%sums], %sum;\nADDED:\n    bar.sync 0;")],
      "repeats depends-on-threads"),
 ]  # fmt: skip
 
@@ -176,14 +182,15 @@ def test_another_order_of_ctas_does_not_count_if_a_kernel_of_the_pair_depends_on
     assert list(varied(launcher, case, None, some)) == []
 
 
-def test_swaps_are_tried_at_the_largest_check_size_too(tmp_path):
-    """At a hidden size, CTAs may all swap different places."""
-    right, changes, _ = next(row for row in REJECTED if "atom.global.cas" in row[1][0][1])
+@pytest.mark.parametrize("update", ["atom.global.cas", "st.volatile.global.u32"])
+def test_updates_by_turns_are_tried_at_the_largest_check_size_too(tmp_path, update):
+    """At a hidden size, CTAs may all update different places."""
+    right, changes, _ = next(row for row in REJECTED if update in row[1][0][1])
     path = tmp_path / "attack.ptx"
     for text, found in ((broken(right, *changes), ["depends-on-threads"]), (broken(right), [])):
         path.write_text(text)
         launcher = Checker(CheckSuite(suite(right).loaded, "sm_90", 3), path).launcher
-        assert [finding.code for finding in swaps_in_turns(launcher)] == found
+        assert [finding.code for finding in largest_by_turns(launcher)] == found
 
 
 @pytest.mark.parametrize("name", ["remembers.ptx", "right_five_times.ptx", "right_once.cu", "knows_its_data.cu"])

@@ -213,3 +213,41 @@ def test_a_cta_that_takes_turns_sees_that_its_swap_may_fail(retry, ctas, total):
     number = np.zeros(1, np.uint32)
     emulator.run(ADDS.replace("RETRY", retry), grid=CTAS, block=1, args=[number], ctas=ctas)
     assert number[0] == total
+
+
+# Each warp of a CTA adds 1 to a sum in shared memory by a load and a store.
+COUNTS_WARPS = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry counts_warps(.param .u64 sum)
+{
+    .shared .u32 warps;
+    .reg .u64 %sum;
+    .reg .u32 %lane, %thread, %old, %new;
+    .reg .pred %leads, %few;
+    ld.param.u64 %sum, [sum];
+    mov.u32 %thread, %tid.x;
+    and.b32 %lane, %thread, 31;
+    setp.eq.u32 %leads, %lane, 0;
+    st.shared.u32 [warps], 0;
+    bar.sync 0;
+    ld.volatile.shared.u32 %old, [warps];
+    BETWEEN
+    add.u32 %new, %old, 1;
+    @%leads st.volatile.shared.u32 [warps], %new;
+DONE:
+    bar.sync 0;
+    ld.shared.u32 %new, [warps];
+    st.global.u32 [%sum], %new;
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize("between", ["", "setp.lt.u32 %few, %old, 9;\n    @!%few bra DONE;"])
+@pytest.mark.parametrize(("ctas", "total"), [("usual", 4), ("by turns", 1)])
+def test_a_warp_that_takes_turns_pauses_before_it_stores_what_it_has_loaded(between, ctas, total):
+    number = np.zeros(1, np.uint32)
+    emulator.run(COUNTS_WARPS.replace("BETWEEN", between), grid=1, block=128, args=[number], ctas=ctas)
+    assert number[0] == total
