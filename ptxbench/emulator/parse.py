@@ -52,6 +52,13 @@ NUMBERED_DIRECTIVES = (
     ".abi_preserve_control",
 )
 BARE_DIRECTIVES = (".noreturn", ".explicitcluster", ".blocksareclusters")
+STATEMENTS = (".entry", ".func", ".file", ".section", ".alias", *LINKAGE, *STATE_SPACES)
+"""What starts a statement of the module; before it, the declaration of a function needs no semicolon."""
+NOT_OF_A_MODULE = {
+    ".tex": "is not supported, because no textures and surfaces are modelled",
+    **dict.fromkeys((".local", ".reg", ".param"), "must be in a function; only PTX before 3.0 may have it outside"),
+}
+"""What old PTX may have outside a function."""
 MOST_INSTRUCTIONS = 40_000
 """The most instructions of a function. LLVM takes about half a millisecond for each, so 20 seconds for this many."""
 
@@ -173,6 +180,8 @@ class Parser:
                 for variable in read_variables(cursor, extern=linkage == ".extern"):
                     self.declare(variable, extern=linkage == ".extern")
             else:
+                if reason := NOT_OF_A_MODULE.get(cursor.next):
+                    raise syntax_error(cursor.line, f"'{cursor.next}' {reason}.")
                 raise cursor.error("a directive such as .entry, .func or .global")
 
     def declare(self, variable: Variable, *, extern: bool) -> None:
@@ -271,7 +280,7 @@ class Parser:
         earlier = self.functions.get(name)
         if name in self.scope.names or (earlier is not None and earlier.defined and cursor.next == "{"):
             raise syntax_error(line, f"duplicate function '{name}'.")
-        if cursor.accept(";"):
+        if cursor.accept(";") or (not entry and (cursor.next == END or cursor.next in STATEMENTS)):
             function.defined = False
             self.functions.setdefault(name, function)
             return
@@ -284,7 +293,7 @@ class Parser:
     def function_directives(self) -> dict[str, tuple[int, ...]]:
         cursor = self.cursor
         directives: dict[str, tuple[int, ...]] = {}
-        while cursor.next.startswith("."):
+        while cursor.next.startswith(".") and cursor.next not in STATEMENTS:
             name = cursor.next
             if name == ".pragma":
                 self.skip_pragma()

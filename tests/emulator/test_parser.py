@@ -191,6 +191,15 @@ def test_every_form_of_an_operand(part, operands):
     assert instruction(part).operands == operands
 
 
+@pytest.mark.parametrize("next_statement", ['.file 1 "x.cu"', ".global .u32 x;", ".extern .func g", "", ";"])
+def test_the_declaration_of_a_function_needs_no_semicolon(next_statement):
+    """The compilers before NVVM wrote none, and ptxas needs none; an entry needs its body."""
+    text = HEADER + f".visible .func (.param .b32 r) f (.param .b32 a) .noreturn\n{next_statement}\n"
+    assert not parse(text).functions["f"].defined
+    defined = parse(text + ".visible .func (.param .b32 r) f (.param .b32 a) .noreturn { ret; }").functions["f"]
+    assert defined.defined
+
+
 def test_prototypes_and_targets_of_calls_through_a_register():
     text = (
         HEADER
@@ -243,6 +252,9 @@ MALFORMED = [
      "line 5: only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."),
     (HEADER + ".visible .entry f()\n.fast\n{ ret; }", "line 5: '.fast' is not a directive of a function."),
     (HEADER + ".visible .entry f()\n{ .what; }", "line 5: '.what' is not a directive of a function's body."),
+    (HEADER + ".visible .entry f()\n.visible .entry g() { ret; }", "line 5: expected '{', found '.visible'."),
+    (HEADER + ".local .u32 x;", "line 4: '.local' must be in a function; only PTX before 3.0 may have it outside."),
+    (HEADER + ".tex .u32 x;", "line 4: '.tex' is not supported, because no textures and surfaces are modelled."),
     (HEADER + ".global .u32 x[2.5];", "line 4: expected a whole number, found '2.5'."),
     (HEADER + ".global .u32 x = {1, 2\n", "line 4: expected a number, found '{'."),
     (HEADER + ".global .align x;", "line 4: expected a number, found 'x'."),
