@@ -42,7 +42,11 @@ class ParamAddress:
     """An address in the kernel's parameters, known at translation."""
 
     offset: int
-    space_left: int
+    name: str
+    at: int
+    """The byte of this parameter."""
+    size: int
+    """The bytes that it has."""
 
 
 @dataclass  # not frozen: a kernel has hundreds, and a frozen one takes longer to make

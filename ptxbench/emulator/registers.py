@@ -347,7 +347,7 @@ class KernelState:
         if isinstance(base, Symbol) and base.name in self.params:
             offset, size = self.params[base.name]
             total = base.offset + address.offset
-            return ParamAddress(offset + total, size - total)
+            return ParamAddress(offset + total, base.name, total, size)
         if isinstance(base, Register):
             if self.function.registers[base.name] is PRED:
                 raise syntax_error(line, f"expected an address, found the predicate '{base.name}'.")

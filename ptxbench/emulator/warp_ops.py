@@ -233,9 +233,10 @@ class WarpOps(LaneOps):
     def load_param(self, space: str, address: ParamAddress, type: Type, count: int) -> tuple[Value, ...]:
         if space != "param":
             raise syntax_error(self.line, "a parameter's own address needs ld.param.")
-        if address.offset < 0 or type.bytes * count > address.space_left:
+        if address.offset < 0 or address.at + type.bytes * count > address.size:
             raise syntax_error(
-                self.line, f"reads {type.bytes * count} bytes, but the parameter has {address.space_left}."
+                self.line,
+                f"reads {type.bytes * count} bytes at byte {address.at} of '{address.name}', which has {address.size}.",
             )
         values = []
         for k in range(count):

@@ -52,7 +52,7 @@ def test_operands_that_ptxas_takes_and_the_emulator_does_not_are_left_without_a_
     assert (outcome(judgement), judgement.verdict) == ("results unsupported", "unjudged")
     assert [result.stage for result in judgement.stages][-2:] == ["assembles", "results"]
     assert judgement.decisive.line == HONEST[: load.start()].count("\n") + 1
-    assert judgement.decisive.message.endswith("reads 8 bytes, but the parameter has 4.")
+    assert judgement.decisive.message.endswith(f"reads 8 bytes at byte 0 of '{load[2][1:-1]}', which has 4.")
 
 
 LAST_STAGES = ("results", "assembles")
