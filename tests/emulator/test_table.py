@@ -28,6 +28,17 @@ def test_each_spelling_is_read_in_one_way_as_its_line():
             assert len(list(line.readings(tuple(opcode.split("."))))) == 1, (line.syntax, opcode)
 
 
+@pytest.mark.parametrize(
+    ("opcode", "first"),
+    [
+        ("mul.u32", "mul.lo.u32"), ("fma.f32", "fma.rn.f32"), ("div.f64", "div.rn.f64"), ("sin.f32", "sin.approx.f32"),
+        ("cvt.f32.s32", "cvt.rn.f32.s32"), ("shl.b33", "shl.b32"),
+    ],
+)  # fmt: skip
+def test_the_nearest_instruction_is_the_one_that_only_has_more_modifiers(opcode, first):
+    assert nearest(opcode)[0] == first
+
+
 def test_overlap_of_two_lines_matches_a_list_of_their_spellings():
     choices = [(), ("a",), ("b",), ("a", "b"), ("b", "a")]
     draw = random.Random(1)

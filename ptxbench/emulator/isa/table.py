@@ -35,6 +35,7 @@ import inspect
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -197,10 +198,15 @@ class Pattern:
         chosen: list[str] = []
         for part in self.parts:
             present = [choice for choice, _ in part.choices if choice and all(token in tokens for token in choice)]
-            closest = max((choice for choice, _ in part.choices), key=lambda choice: likeness(choice, tokens))
+            similar = max((choice for choice, _ in part.choices), key=lambda choice: likeness(choice, tokens))
+            closest = similar if likeness(similar, tokens) >= SIMILAR else part.choices[0][0]
             absent = any(not choice for choice, _ in part.choices)
             chosen += present[0] if present else () if absent else closest
         return ".".join(chosen)
+
+
+SIMILAR = 0.6
+"""The least likeness of tokens that are spellings of one another, such as `b33` and `b32`."""
 
 
 def likeness(choice: tuple[str, ...], tokens: Sequence[str]) -> float:
@@ -248,11 +254,12 @@ class InstructionTable(Mapping[str, list[Entry]]):
         return sum(1 for _ in self)
 
     def nearest(self, opcode: str) -> list[str]:
-        """Up to three spellings similar to `opcode`; those of the same instruction first."""
+        """Up to three spellings similar to `opcode`; first those that only have more modifiers, such as a rounding."""
         tokens = opcode.split(".")
         if tokens[0] in self.patterns:
             close = dict.fromkeys(line.nearest(tokens) for line in self.patterns[tokens[0]])
-            return difflib.get_close_matches(opcode, close, n=3, cutoff=0.0)
+            similar = difflib.get_close_matches(opcode, close, n=len(close), cutoff=0.0)
+            return sorted(similar, key=lambda spelling: bool(Counter(tokens) - Counter(spelling.split("."))))[:3]
         return difflib.get_close_matches(opcode, self, n=3, cutoff=0.6)
 
     def ambiguities(self) -> list[str]:
