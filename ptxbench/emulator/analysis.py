@@ -42,7 +42,7 @@ def analyse(module: Module, kernel: Function) -> Analysis:
     Raises PtxSyntaxError and UnsupportedInstruction.
     """
     program = link(module, kernel)
-    steps = resolve(program.function)
+    steps = resolve(program.function, module)
     program.function.registers[CARRY] = PRED
     parts = blocks(program.function, steps)
     return Analysis(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ptxbench.emulator import old_ptx
 from ptxbench.emulator.flow import FlowStep, flow_step
 from ptxbench.emulator.inline import CALL, CALL_THROUGH, ENTER, RETURN, RETURNED, START
 from ptxbench.emulator.isa import find, nearest
@@ -13,7 +14,7 @@ from ptxbench.emulator.isa.operands import mismatch
 from ptxbench.emulator.isa.table import Entry, FlowKind, OperandForm
 from ptxbench.emulator.isa.unsupported import why
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.syntax import Function, Instruction, Operand, Sink, Vector
+from ptxbench.emulator.syntax import Function, Instruction, Module, Operand, Sink, Vector
 from ptxbench.errors import UnsupportedInstruction
 
 FLOWS: Mapping[str, FlowKind] = {
@@ -38,14 +39,14 @@ def own_entry(instruction: Instruction) -> Entry | None:
     return Entry(opcode.partition(":")[0], forms, own_entry, {}, frozenset(), "", "", counted, FLOWS[opcode])
 
 
-def resolve(function: Function) -> list[FlowStep]:
-    """Each instruction with its entry.
+def resolve(function: Function, module: Module) -> list[FlowStep]:
+    """Each instruction with its entry; `module`: that of the function.
 
     Raises UnsupportedInstruction with all unknown instructions; PtxSyntaxError for an operand of a wrong type.
     """
     steps, unknown = [], []
     for instruction in function.instructions:
-        entry = own_entry(instruction) or find(instruction)
+        entry = own_entry(instruction) or find_in(module, instruction)
         if entry is None:
             unknown.append(instruction)
         elif is_masked_store(instruction):
@@ -61,6 +62,12 @@ def resolve(function: Function) -> list[FlowStep]:
         if complaint:
             raise syntax_error(step.instruction.line, complaint)
     return steps
+
+
+def find_in(module: Module, instruction: Instruction) -> Entry | None:
+    """The entry of an instruction, of which old PTX has another spelling."""
+    found = (find(replace(instruction, opcode=opcode)) for opcode in old_ptx.spellings(instruction.opcode, module))
+    return next((entry for entry in found if entry), None)
 
 
 def is_masked_store(instruction: Instruction) -> bool:

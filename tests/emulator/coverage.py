@@ -55,7 +55,7 @@ class Coverage:
         if (ptx, entry) not in self.seen:
             self.seen.add((ptx, entry))
             module = parse.parsed(ptx)
-            steps = resolve(link(module, choose(module, entry)).function)
+            steps = resolve(link(module, choose(module, entry)).function, module)
             self.bodies.update(name(step.entry.body) for step in steps)
 
 
