@@ -31,6 +31,7 @@ from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.exit_status import ExitStatus
 from ptxbench.launch_notes import constant_notes, grid_notes, legality_notes, model_notes, type_notes
 from ptxbench.toolchain import Build, legality, parameters, ptxas
+from ptxbench.toolchain.encoding import encoding_problem
 from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates, missing_instantiation
 from ptxbench.toolchain.legality import Legality
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions, include_folders
@@ -198,7 +199,8 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
         return ExecProgram(path, language, arch, translation.ptx, flags, translation.instantiated, translation.how)
     if option := options.first_cuda_option:
         raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
-    text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
+    before_nul = content if encoding_problem(content) else content.partition(b"\0")[0]  # the driver reads no more
+    text = ptxas.check_ascii(before_nul, path.name)
     target = re.search(rf"^\s*\.target\s+({architecture.PATTERN})", text, re.M)
     return ExecProgram(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
 

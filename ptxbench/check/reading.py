@@ -19,6 +19,7 @@ from ptxbench.emulator.syntax import Module
 from ptxbench.errors import CompileError, PtxSyntaxError
 from ptxbench.execution import ExecProgram
 from ptxbench.toolchain import locate, nvrtc, ptxas, trial
+from ptxbench.toolchain.encoding import with_ascii_comments
 from ptxbench.toolchain.register_counts import COMMENT_OR_STRING
 
 MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
@@ -59,7 +60,7 @@ class CandidateText:
     @cached_property
     def ptx(self) -> str:
         if self.language == "ptx":
-            return self.content.decode("ascii")
+            return with_ascii_comments(self.content).decode("ascii")
         return toolchain.compiled(self.content, self.path, self.arch, self.flags, contained=True)[0]
 
     @cached_property

@@ -14,7 +14,7 @@ from ptxbench.check.findings import Finding, finding
 from ptxbench.containment import HEADERS, LANDLOCK, mode
 from ptxbench.toolchain import headers, locate, stand_ins
 from ptxbench.toolchain.cpp_tokens import tokens
-from ptxbench.toolchain.encoding import REMEDY, encoding_problem
+from ptxbench.toolchain.encoding import character_at, encoding_problem, with_ascii_comments, without_mark
 from ptxbench.toolchain.register_counts import MOST_REGISTERS, too_many_registers
 from ptxbench.toolchain.user_files import has_file
 
@@ -40,8 +40,10 @@ def problems(content: bytes, language: str) -> Iterator[Finding]:
     if len(content) > MOST_BYTES:
         yield finding(STAGE, "file-too-large", f"the file has more than {MOST_BYTES >> 20} MiB.")
         return
-    if message := encoding_problem(content):
-        yield finding(STAGE, "not-ascii", message, 1, 1, REMEDY)
+    if language == "cuda":
+        content = without_mark(content)
+    if problem := encoding_problem(content):
+        yield finding(STAGE, "not-ascii", problem.sentence, 1, 1, problem.remedy)
         return
     yield from ptx_problems(content) if language == "ptx" else cuda_problems(content)
 
@@ -49,15 +51,17 @@ def problems(content: bytes, language: str) -> Iterator[Finding]:
 NOT_TEXT = re.compile(rb"[^\t\n\f\r -~]")
 
 
-def not_text(byte: int) -> str:
+def not_text(content: bytes, at: int) -> str:
     """What is wrong with a byte that PTX must not contain."""
-    return f"byte 0x{byte:02x} is {'not ASCII text' if byte > 127 else 'a control character'}."
+    byte = content[at]
+    return f"byte 0x{byte:02x} is a control character." if byte < 128 else f"{character_at(content, at)} is not ASCII."
 
 
 def ptx_problems(content: bytes) -> Iterator[Finding]:
+    content = with_ascii_comments(content)
     if bad := NOT_TEXT.search(content):
         line, column = line_and_column(content, bad.start())
-        yield finding(STAGE, "not-ascii", not_text(bad[0][0]), line, column)
+        yield finding(STAGE, "not-ascii", not_text(content, bad.start()), line, column)
         return
     text = content.decode("ascii", "replace")
     if family := too_many_registers(text):
@@ -84,8 +88,9 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     that was not checked.
     """
     if b"\0" in content:
-        line, column = line_and_column(content, content.index(b"\0"))
-        yield finding(STAGE, "not-ascii", not_text(0), line, column, "Remove the byte.")
+        at = content.index(b"\0")
+        line, column = line_and_column(content, at)
+        yield finding(STAGE, "not-ascii", not_text(content, at), line, column, "Remove the byte.")
         return
     text = content.decode("utf-8", "replace")
     joined = with_joined_lines(text)

@@ -365,7 +365,7 @@ def judged(entry: JudgementEntry) -> JudgedKernel:
 def restrictions(entry: str) -> list[str]:
     return [
         f'The kernel is named {entry}: .visible .entry {entry} in PTX, extern "C" __global__ in CUDA C.',
-        f"The text is at most {MOST_BYTES >> 20} MiB. PTX is ASCII.",
+        f"The text is at most {MOST_BYTES >> 20} MiB. PTX is ASCII, except in comments.",
         "CUDA C may include CUDA's own headers, and no other file.",
         "It is launched as `launches` says, at these sizes and at others that are hidden.",
         "It must not change its inputs, keep a state between launches, or depend on addresses or on the order of CTAs.",

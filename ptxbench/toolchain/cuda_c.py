@@ -19,11 +19,10 @@ from ptxbench.containment import HEADERS, mode
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
 from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
-from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, stand_ins, torch_headers
-from ptxbench.toolchain.encoding import REMEDY, encoding_problem, without_mark
+from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, pasted, stand_ins, torch_headers
+from ptxbench.toolchain.encoding import encoding_problem, without_mark
 from ptxbench.toolchain.host_code import SourceText
 from ptxbench.toolchain.kernel_templates import templates_in
-from ptxbench.toolchain.markdown import ADVICE, fence_line
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import include_folders
 from ptxbench.toolchain.user_files import UserFile, has_file, user_files
@@ -52,7 +51,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     """
     source = without_mark(source)
     if problem := encoding_problem(source):
-        raise CompileError(f"{path.name}:1: {problem} {REMEDY}")
+        raise CompileError(f"{path.name}:1: {problem.sentence} {problem.remedy}")
     job = Job(source, path, arch, tuple(flags), contained)
     # Without Landlock only the text is checked, and not what the stand-ins would add to it.
     whole_only = contained and mode() == HEADERS
@@ -66,8 +65,9 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     if answer.status not in (SUCCESS, COMPILATION):
         raise refusal(job, answer)
     if answer.status != SUCCESS:
-        if line := fence_line(source.decode("utf-8", "replace")):
-            raise CompileError(f"{path.name}:{line}: {ADVICE}.")
+        error_lines = {error.line for error in host_code.errors(answer.log) if error.file == path.name}
+        if left := pasted.problem(source.decode("utf-8", "replace"), error_lines):
+            raise CompileError(f"{path.name}:{left[0]}: {left[1]}.")
         has_host_code = any(text.left_out for text in texts.values())
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
     description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from ptxbench.containment import tools
 from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import locate, register_counts, removed_names
-from ptxbench.toolchain.encoding import REMEDY, encoding_problem
+from ptxbench.toolchain.encoding import character_at, encoding_problem, with_ascii_comments
 from ptxbench.toolchain.origins import origins
 
 SECONDS = 300
@@ -42,19 +42,19 @@ class Resources:
 
 
 def check_ascii(source: bytes, name: str) -> str:
-    """`source` as text. Raises AssembleError at the first byte that is not ASCII: ptxas rejects such files."""
+    """`source` as text, with ASCII comments. Raises AssembleError at the first character of its code that is not ASCII:
+    ptxas rejects such files."""
     if problem := encoding_problem(source):
-        raise AssembleError(f"{name}:1: {problem} {REMEDY}")
+        raise AssembleError(f"{name}:1: {problem.sentence} {problem.remedy}")
+    source = with_ascii_comments(source)
     try:
         return source.decode("ascii")
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         column = error.start - source.rfind(b"\n", 0, error.start)
-        character = bytes(source[error.start : error.start + 4]).decode("utf-8", "replace")[0]
-        shown = f"'{character}' " if character.isprintable() and character != "\ufffd" else ""
         raise AssembleError(
-            f"{name}:{line}: column {column} is {shown}(byte 0x{source[error.start]:02x}), which is not ASCII. "
-            "ptxas takes only ASCII, in comments too; replace it."
+            f"{name}:{line}: column {column} is {character_at(source, error.start)}, which is not ASCII. "
+            "PTX may have it in comments only; replace it."
         ) from None
 
 

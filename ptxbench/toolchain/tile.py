@@ -20,7 +20,7 @@ from ptxbench.containment.nvrtc_library import ENABLE_TILE, INVALID_OPTION, SUCC
 from ptxbench.errors import AssembleError, CompileError, TargetMismatch, ToolMissing
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import cuda_c, line_table, locate
-from ptxbench.toolchain.encoding import REMEDY, encoding_problem
+from ptxbench.toolchain.encoding import encoding_problem, without_mark
 
 INSTALL = "pip install 'ptxbench[tile]', or install a CUDA toolkit of version 13.3 or later"
 FLAGS = ("--std=c++20", ENABLE_TILE)
@@ -134,8 +134,9 @@ def targets(tool: Path) -> list[str]:
 
 def tile_ir(content: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool) -> tuple[bytes, str, str]:
     """(Tile IR, NVRTC's warnings, its name with the version). Raises the errors of `compiled`."""
+    content = without_mark(content)
     if problem := encoding_problem(content):
-        raise CompileError(f"{path.name}:1: {problem} {REMEDY}")
+        raise CompileError(f"{path.name}:1: {problem.sentence} {problem.remedy}")
     job = cuda_c.Job(content, path, arch, (*flags, *FLAGS), contained)
     nvrtc = f"NVRTC {cuda_c.nvrtc_version(job.library)}"
     compilation = job.by_nvrtc(content)

@@ -231,8 +231,10 @@ def test_a_kernel_that_is_wrong_without_an_edit_shows_nothing_about_the_gate(tmp
 def test_a_file_that_ptxas_cannot_read_is_reported_with_its_line(tmp_path):
     kernels = kernels_folder(tmp_path)
     path = kernels / "ptx/scale.ptx"
-    path.write_bytes(b"// \xc2\xb5s\n" + path.read_bytes())
-    with pytest.raises(AssembleError, match=r"scale\.ptx:1: column 4 is 'µ' \(byte 0xc2\), which is not ASCII"):
+    path.write_bytes(b"   \xc2\xb5s\n" + path.read_bytes())
+    with pytest.raises(
+        AssembleError, match=r"scale\.ptx:1: column 4 is 'µ' \(U\+00B5, MICRO SIGN\), which is not ASCII"
+    ):
         count_mutants(kernels)
 
 

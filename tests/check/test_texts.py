@@ -70,7 +70,7 @@ LEGAL_PTX = (
     .replace(".visible .entry", BESIDE_PTX + ".weak .entry", 1)
     .replace("    ret;", PRINTS_PTX + "    ret;", 1)
     .replace("\n", "\r\n")
-    + "// a last line without an end \\"
+    + "// a last line \u2014 without an end \\"
 )
 
 BESIDE_CUDA = r"""
@@ -93,6 +93,7 @@ LEGAL_CUDA = (
     )
     + "\f// caf\xe9 \\"
 ).encode("latin-1")
+LEGAL_CUDA = codecs.BOM_UTF8 + LEGAL_CUDA
 
 
 @pytest.mark.parametrize(("name", "content"), [("legal.ptx", LEGAL_PTX.encode()), ("legal.cu", LEGAL_CUDA)])
@@ -116,15 +117,14 @@ REFUSED = [
     ("32.ptx",       marked(PTX, "utf-32"),                           "not-ascii", 1),
     ("first.ptx",    b"\0" + PTX.encode(),                            "not-ascii", 1),  # at 0, which is not nothing
     ("last.ptx",     PTX.encode() + b"\0",                            "not-ascii", PTX.count("\n") + 1),
-    ("latin.ptx",    PTX.encode() + b"// caf\xe9\n",                  "not-ascii", PTX.count("\n") + 1),
-    ("delete.ptx",   PTX.encode() + b"// \x7f\n",                     "not-ascii", PTX.count("\n") + 1),
+    ("latin.ptx",    PTX.encode() + b"caf\xe9\n",                     "not-ascii", PTX.count("\n") + 1),
+    ("delete.ptx",   PTX.encode() + b"\x7f\n",                        "not-ascii", PTX.count("\n") + 1),
     ("empty.ptx",    b"",                                             "syntax", 1),
     ("comment.ptx",  b"// nothing else\n",                            "syntax", 1),
     ("open.ptx",     b"/* nothing else",                              "syntax", 1),
-    ("returns.ptx",  PTX.replace("\n", "\r").encode(),                "syntax", 1),
+    ("returns.ptx",  PTX.replace("\n", "\r").encode(),                "not-ascii", 1),
     ("slash.ptx",    PTX.encode() + b"\\",                            "syntax", PTX.count("\n") + 1),
-    # CUDA C, which may have any byte but 0; NVRTC takes no mark
-    ("bom.cu",       marked(CUDA, "utf-8", codecs.BOM_UTF8),          "not-ascii", 1),
+    # CUDA C, which may have any byte but 0
     ("16le.cu",      marked(CUDA, "utf-16-le", codecs.BOM_UTF16_LE),  "not-ascii", 1),
     ("16be.cu",      marked(CUDA, "utf-16-be"),                       "not-ascii", 1),
     ("zero.cu",      CUDA.encode() + b"\0",                           "not-ascii", CUDA.count("\n") + 1),

@@ -157,6 +157,8 @@ ENCODINGS = [
     ("bom.cu",    CUDA,  "utf-8-sig",  0, ""),
     ("wide.ptx",  PTX,   "utf-16",     4, "wide.ptx:1: the text begins with a UTF-16 byte-order mark."),
     ("wide.cu",   CUDA,  "utf-16-le",  4, "wide.cu:1: every other byte is 0x00, as in UTF-16."),
+    ("cr.ptx",    PTX.replace("\n", "\r"), "ascii", 4, "cr.ptx:1: its lines end with carriage returns alone"),
+    ("cr.cu",     CUDA.replace("\n", "\r") + "//", "ascii", 4, "cr.cu:1: its lines end with carriage returns alone"),
     ("lines.ptx", PTX.replace("\n", "\r\n"), "ascii", 0, ""),
     ("lines.cu",  CUDA.replace("\n", "\r\n"), "ascii", 0, ""),
 ]  # fmt: skip

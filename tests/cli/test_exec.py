@@ -469,7 +469,7 @@ def test_a_wrong_command_line_is_a_usage_error_with_a_sentence(folder, ptxbench,
     [
         (HEADER + ".visible .entry x(\n{\n", "Error: bad.ptx:"),
         ("nonsense\n", "Error: bad.ptx:1: "),
-        (HEADER + "// µ\n", "Error: bad.ptx:4: column 4 is 'µ' (byte 0xc2), which is not ASCII."),
+        (HEADER + "/**/µ\n", "Error: bad.ptx:4: column 5 is 'µ' (U+00B5, MICRO SIGN), which is not ASCII."),
     ],
 )
 def test_a_file_that_is_not_ptx_is_a_broken_kernel(folder, ptxbench, text, message):

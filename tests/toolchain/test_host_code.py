@@ -157,6 +157,25 @@ def test_a_fence_of_markdown_is_named(compiled, without_nvcc, text, line):
         compiled(text.format(kernel=KERNEL))
 
 
+PASTED = [
+    ("__device__ int f() {{ return 3\u00a0; }}",             "U+00A0 (NO-BREAK SPACE)"),
+    ("__device__ int f() {{ return 3;\u200b }}",             "U+200B (ZERO WIDTH SPACE)"),
+    ("__device__ int f() {{ return 3 \u2212 2; }}",          "'\u2212' (U+2212, MINUS SIGN)"),
+    ("#include \u201cf.h\u201d",                 "'\u201c' (U+201C, LEFT DOUBLE QUOTATION MARK)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "character"), PASTED)
+def test_a_character_that_is_not_part_of_cplusplus_is_named(compiled, without_nvcc, line, character):
+    with pytest.raises(CompileError, match=rf"^k\.cu:3: {re.escape(character)} is not part of C\+\+; replace it\.$"):
+        compiled("// \u201ctext\u201d\n\n" + line.format() + KERNEL)
+
+
+def test_a_character_in_a_comment_or_a_string_is_not_named(compiled, without_nvcc):
+    with pytest.raises(CompileError, match=r"^k\.cu:1: identifier \"h\" is undefined"):
+        compiled('__device__ int f() { return h; /* \u201c */ } __device__ char s[] = "\u2212"; // \u200b' + KERNEL)
+
+
 def test_a_fence_in_a_comment_is_none(compiled):
     assert ".entry k(" in compiled(f"/*\n```\n*/ int main() {{}}{KERNEL}").ptx
 

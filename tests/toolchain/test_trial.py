@@ -225,7 +225,7 @@ def test_a_file_without_the_kernel_that_it_is_named_after_is_refused(attempts):
 
 
 def test_text_that_is_not_ascii_is_refused(attempts):
-    assert "not ASCII" in attempts(PTX.replace("// twice", "// twïce"), "sm_90").reason
+    assert "not ASCII" in attempts(PTX.replace("// twice", "twïce"), "sm_90").reason
 
 
 def test_cuda_c_is_not_tried_without_nvrtc(attempts, monkeypatch):
