@@ -66,6 +66,7 @@ CASES = {
         Case("flag_before_value",       2, 32, RACE, "param_1"),
         Case("ticket_without_barrier",  3, 64, RACE, "param_1"),
         Case("ticket_without_fence",    3, 64, RACE, "param_1"),
+        Case("ticket_fenced_by_readers", 3, 64, RACE, "param_1"),
         Case("look_back",               4, 32, RACE, "param_0"),
         Case("grid_barrier",            4, 64, RACE, "param_1"),
         Case("lock_without_fence",      4, 32, RACE, "param_0"),

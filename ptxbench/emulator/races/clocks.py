@@ -231,6 +231,23 @@ def learn(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
 
 
 @compiled
+def learn_of_others(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
+    """`lanes` execute a fence.sc after a barrier: they acquire what other threads had read before the barrier, of other
+    CTAs, which is row `source`.
+
+    It was released by a fence, too. If both are fence.sc, the first one comes before the second one, because the other
+    order would contradict the read: so they synchronize. (PTX ISA, "Fence-SC".)
+    """
+    if source == 0:
+        return
+    whole = lanes == live_lanes(env, warp)
+    for lane in range(1 if whole else LANES):
+        if whole or lanes >> lane & 1:
+            own = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
+            join(r, allocated_row(r, warp_row(env, r, warp) if whole else own), source, r[at.NEAR], r[at.WIDTH])
+
+
+@compiled
 def publish(env: Any, r: Any, lanes: Any, holder: Any, required_fence: Any, cta_only: Any) -> None:
     """Merge into the row of `holder` what `lanes` of the current warp know, and their own accesses up to now.
 
@@ -349,6 +366,8 @@ def fence(env: Any, r: Any, lanes: Any, flags: Any) -> None:
                 words[at.FENCE_GPU] = now
             if flags & at.FENCE_ACQUIRES and words[at.PENDING_ROW]:
                 take_pending(env, r, address, scope)
+    if flags & at.FENCE_IS_SC and scope == 0:
+        learn_of_others(env, r, env[context.WARP], lanes, words_at(cta_pending(env, r))[0])
     if r[at.OLD_SITES] and flags & at.FENCE_IS_SC and scope != at.OF_CTA:
         follow_fences(env, r, lanes)
     tick(env, r)

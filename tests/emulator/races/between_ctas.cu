@@ -169,6 +169,27 @@ extern "C" __global__ void ticket_without_fence(u32* out, u32* data, u32* flags)
     }
 }
 
+// Each thread that reads has a fence of its own after the barrier, as in PyTorch's reductions.
+extern "C" __global__ void ticket_fenced_by_readers(u32* out, u32* data, u32* flags)
+{
+    __shared__ u32 ticket;
+    const u32 threads = blockDim.x;
+    data[blockIdx.x * threads + threadIdx.x] = threadIdx.x;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0)
+        ticket = atomicAdd(flags, 1);
+    __syncthreads();
+    if (ticket == gridDim.x - 1) {
+        RACY(asm volatile("fence.acq_rel.gpu;" ::: "memory");)
+        ORDERED(__threadfence();)
+        u32 sum = 0;
+        for (u32 i = threadIdx.x; i < gridDim.x * threads; i += threads)
+            sum += data[i ^ 33];
+        out[threadIdx.x] = sum;
+    }
+}
+
 // Each CTA hands its sum on to the next (a decoupled look-back of one step).
 extern "C" __global__ void look_back(u32* out, u32* data, u32* flags)
 {
