@@ -111,6 +111,18 @@ def test_a_mangled_name_asks_for_extern_c(tmp_path, name, found):
     assert str(caught.value) == f"scale.cu: expected an entry 'scale', the pair's name; found {found}"
 
 
+@pytest.mark.parametrize("name", ["_Z5scalePKfPffj", "scale_kernel"])
+def test_another_name_in_ptx_asks_for_the_right_one(source, name):
+    with pytest.raises(SignatureMismatch, match=r"^scale\.ptx:\d+: expected an entry 'scale', .*'\. Rename it\.$"):
+        check_signature(changed(PTX, ".entry scale(", f".entry {name}("), "scale", ARGS, source)
+
+
+def test_a_template_is_named(tmp_path):
+    (source := tmp_path / "scale.cu").write_text("template <int N> __global__ void scale(float* x) { x[N] = 1; }\n")
+    with pytest.raises(SignatureMismatch, match=r"found only templates: 'scale'\. Make one a __device__"):
+        check_signature(PTX[: PTX.index(".visible")], "scale", ARGS, source)
+
+
 def test_a_body_that_the_emulator_cannot_read_does_not_hide_the_header(source):
     check_signature(changed(PTX, "ret;", "novel.instruction {%a} <- ;"), "scale", ARGS, source)
 

@@ -33,7 +33,7 @@ from ptxbench.emulator.syntax import (
     Symbol,
     Variable,
 )
-from ptxbench.emulator.tokens import END, Cursor, is_number, quoted, syntax_error
+from ptxbench.emulator.tokens import END, Cursor, foreign_error, is_number, quoted, syntax_error
 from ptxbench.emulator.types import PRED
 from ptxbench.errors import LaunchError
 
@@ -145,7 +145,8 @@ class Parser:
 
     def module(self) -> Module:
         cursor = self.cursor
-        cursor.expect(".version")
+        if not cursor.accept(".version"):
+            raise foreign_error(self.text) or cursor.error("'.version'")
         version = cursor.take()
         if not re.fullmatch(r"\d+\.\d+", version):
             cursor.at -= 1

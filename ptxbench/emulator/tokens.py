@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from ptxbench.errors import PtxSyntaxError
+from ptxbench.foreign_text import foreign_mark
 
 TOKEN = re.compile(
     r"""(?: \n[ \t]*\#[ \t]*(?:line[ \t]*)?\d+[ \t]*"[^"\n]*"[ \t\d]*(?=\n|\Z)   # `#line 12 "made.cu"`
@@ -35,6 +36,12 @@ Item = TypeVar("Item")
 
 def syntax_error(line: int, message: str) -> PtxSyntaxError:
     return PtxSyntaxError(f"line {line}: {message}")
+
+
+def foreign_error(text: str) -> PtxSyntaxError | None:
+    """What to say about a text that is not PTX at all; None if it may be."""
+    mark = foreign_mark(text, "ptx")
+    return mark and syntax_error(mark[0], f"{mark[1]}.")
 
 
 def is_number(word: str) -> bool:
@@ -74,7 +81,7 @@ def split(text: str) -> SplitText:
         assert kind is not None
         start = match.start(kind)
         if kind == "other":
-            raise syntax_error(bisect_left(newlines, start) + 1, unexpected(text, start))
+            raise foreign_error(text) or syntax_error(bisect_left(newlines, start) + 1, unexpected(text, start))
         words.append(sys.intern(match[kind]))
         starts.append(start)
         if kind == "end":
@@ -172,6 +179,4 @@ def unexpected(text: str, offset: int) -> str:
         return "unterminated string."
     if text[offset] == "#":
         return "only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."
-    if text.startswith("```", offset):
-        return "this is a fence of Markdown; keep only the text between the fences."
     return f"unexpected character {text[offset]!r}."

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ptxbench import cache, kernel_names
+from ptxbench import cache, foreign_text, kernel_names
 from ptxbench.containment import HEADERS, mode
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
@@ -38,6 +38,10 @@ MARK_IT = "mark a function __device__, and keep the C++ library out of a class"
 RANGES_SHOWN = 4
 INCLUDES = re.compile(r"-I|--?include|--?pre-include|-include")
 HAS_KERNEL = re.compile(r"^\s*\.(?:visible|weak)\s+\.entry\b", re.M)
+ERRORS = re.compile(r"^.*: error: .*$", re.M)
+AT_END = "At end of source"
+"""Where NVRTC reports a brace or a declaration that is never closed."""
+
 NO_NAME = re.compile(r"identifier \"(\w+)\" is undefined")
 
 
@@ -65,6 +69,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     if answer.status not in (SUCCESS, COMPILATION):
         raise refusal(job, answer)
     if answer.status != SUCCESS:
+        refuse_foreign(source, path)
         error_lines = {error.line for error in host_code.errors(answer.log) if error.file == path.name}
         if left := pasted.problem(source.decode("utf-8", "replace"), error_lines):
             raise CompileError(f"{path.name}:{left[0]}: {left[1]}.")
@@ -72,12 +77,22 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
     description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
     translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), description)
-    if not HAS_KERNEL.search(translation.ptx) and b"<<<" in source and not contained:
+    has_kernel = HAS_KERNEL.search(translation.ptx)
+    if not has_kernel:
+        refuse_foreign(source, path)
+    if not has_kernel and b"<<<" in source and not contained:
         # Templates of kernels, perhaps, which the launches in the host code instantiate.
         with contextlib.suppress(ToolMissing):
             by_host_compiler = by_nvcc(job, "only launches in the host code instantiate its kernels")
             return translation if isinstance(by_host_compiler, str) else by_host_compiler
     return translation
+
+
+def refuse_foreign(source: bytes, path: Path) -> None:
+    """Raise CompileError if the source is not CUDA C at all, with what it is."""
+    if mark := foreign_text.foreign_mark(source.decode("utf-8", "replace"), "cuda"):
+        line, advice = mark
+        raise CompileError(f"{path.name}:{line}: {advice}.")
 
 
 def includes_host_header(job: Job) -> bool:
@@ -100,6 +115,9 @@ def unconditional_includes(source: bytes) -> tuple[str, ...]:
 
 def refusal(job: Job, answer: Compilation) -> PtxbenchError:
     """The error for NVRTC's answer; with the templates of the file if it cannot instantiate the requested one."""
+    if answer.status == COMPILATION and next(iter(ERRORS.findall(answer.log)), "").startswith(AT_END):
+        last = len(job.source.rstrip().splitlines())
+        return CompileError(f"{job.path.name}:{last}: the text ends inside a block or a declaration: is it cut off?")
     error = nvrtc.refusal(answer, job.library, job.path, job.arch, job.flags, contained=job.contained)
     if not nvrtc.only_instantiation_fails(answer.log):
         return error

@@ -1,22 +1,11 @@
-"""Code that was pasted from a chat or a document: with the fences of Markdown, or with typographic characters."""
+"""Code that was pasted from a chat or a document, with typographic characters."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from ptxbench.toolchain.cpp_tokens import TOKEN
 from ptxbench.toolchain.encoding import character_at
-
-FENCE = re.compile(r"/\*.*?\*/|^[ \t]*(?P<fence>```)", re.M | re.S)
-
-ADVICE = "this is a fence of Markdown; keep only the text between the fences"
-
-
-def fence_line(text: str) -> int | None:
-    """The line of the first fence outside of a comment; None if there is none."""
-    fence = next((match for match in FENCE.finditer(text) if match["fence"]), None)
-    return text.count("\n", 0, fence.start()) + 1 if fence else None
 
 
 def problem(cuda_c: str, error_lines: Collection[int]) -> tuple[int, str] | None:
@@ -24,8 +13,6 @@ def problem(cuda_c: str, error_lines: Collection[int]) -> tuple[int, str] | None
 
     A character counts only on one of the lines that have an error.
     """
-    if line := fence_line(cuda_c):
-        return line, ADVICE
     for match in TOKEN.finditer(cuda_c):
         if match["literal"] or match[0].isascii() or match[0].startswith(("//", "/*")):
             continue

@@ -290,6 +290,8 @@ MALFORMED = [
      "line 4: only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."),
     (HEADER + "/* never closed", "line 4: unterminated comment."),
     ("```ptx\n" + HEADER + "```", "line 1: this is a fence of Markdown; keep only the text between the fences."),
+    ("\n__global__ void k() {}", "line 2: this is CUDA C, where PTX is expected; give it as a .cu file."),
+    ("import torch\n" + HEADER, "line 1: this is Python; keep only the text of a kernel in CUDA C or PTX."),
     (HEADER + '.pragma "never closed;', "line 4: unterminated string."),
     (HEADER + ".global .texref t;", "line 4: textures and surfaces ('.texref') are not supported."),
     (HEADER + ".global .b8 é;", "line 4: unexpected character 'é'."),

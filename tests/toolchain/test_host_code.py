@@ -176,6 +176,32 @@ def test_a_character_in_a_comment_or_a_string_is_not_named(compiled, without_nvc
         compiled('__device__ int f() { return h; /* \u201c */ } __device__ char s[] = "\u2212"; // \u200b' + KERNEL)
 
 
+@pytest.mark.parametrize("length", [40, 47, 51])
+def test_a_text_that_is_cut_off_is_named(compiled, without_nvcc, length):
+    text = "__device__ int zero;\n" + KERNEL.strip()[:length]
+    with pytest.raises(
+        CompileError, match=r"^k\.cu:2: the text ends inside a block or a declaration: is it cut off\?$"
+    ):
+        compiled(text)
+
+
+OTHER_LANGUAGES = [
+    ("import triton\n\n@triton.jit\ndef k(x):\n    pass\n", 1, "this is Python"),
+    (
+        "// fast\n.version 8.0\n.target sm_90\n.visible .entry k() { ret; }\n",
+        2,
+        "this is PTX, where CUDA C is expected",
+    ),
+    ("__kernel void k(__global float* x) {}\n", 1, "this is OpenCL or Metal"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "advice"), OTHER_LANGUAGES)
+def test_another_language_is_named(compiled, without_nvcc, text, line, advice):
+    with pytest.raises(CompileError, match=rf"^k\.cu:{line}: {advice}"):
+        compiled(text)
+
+
 def test_a_fence_in_a_comment_is_none(compiled):
     assert ".entry k(" in compiled(f"/*\n```\n*/ int main() {{}}{KERNEL}").ptx
 
