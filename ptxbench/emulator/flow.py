@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from ptxbench.emulator import ordering
 from ptxbench.emulator.isa import Entry
-from ptxbench.emulator.syntax import Function, Instruction, Operand, Symbol, Vector, registers
+from ptxbench.emulator.syntax import Function, Instruction, Operand, Special, Symbol, Vector, registers
 
 
 class FlowStep(NamedTuple):
@@ -310,6 +310,11 @@ def orders_partly(entries: Iterable[Entry]) -> bool:
     )
 
 
+def is_clock(operand: Operand) -> TypeGuard[Special]:
+    """Whether it is a clock, which advances by what the warp executes."""
+    return isinstance(operand, Special) and operand.name.startswith(("%clock", "%globaltimer"))
+
+
 def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
     """Why results may legitimately depend on the schedule; None if there is no reason.
 
@@ -326,4 +331,6 @@ def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
         depends_on_arrivals = parts[0] == "activemask" or (parts[0] in ("vote", "shfl") and "sync" not in parts)
         if old_value_used or float_sum or depends_on_arrivals or step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} uses {step.entry.opcode}"
+        if clock := next(filter(is_clock, step.instruction.operands), None):
+            return f"line {step.instruction.line} reads {clock.name}"
     return None

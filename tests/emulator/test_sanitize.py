@@ -250,6 +250,15 @@ def test_a_missing_warp_sync_between_strong_accesses_is_found_by_another_schedul
     assert out.tolist() == [i ^ 1 for i in range(64)]
 
 
+@pytest.mark.parametrize("clock", ["%clock", "%globaltimer_lo"])
+def test_a_clock_makes_the_second_schedule_inconclusive(clock):
+    body = f"@%first bra AWAY;\nxor.b32 %v, %t, 3;\nAWAY:\nmov.u32 %v, {clock};\nst.global.u32 [%at], %v;"
+    execution, _ = sanitized(body)
+    assert execution.findings == ()
+    note = f"second schedule inconclusive: line 26 reads {clock}, whose results may depend on the order"
+    assert execution.unchecked == (note,)
+
+
 def test_the_same_with_plain_accesses_is_a_race_through_global_memory():
     body = "st.global.u32 [%at], %t;\nSYNC\nld.global.u32 %v, [%out];"
     assert only(sanitized(body.replace("SYNC", ""))[0]).message == (
