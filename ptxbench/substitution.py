@@ -18,7 +18,7 @@ TOKEN = re.compile(
     r"""//[^\n]*                                                    # a comment to the end of the line holds none
       | "[^"\n]*"
       | (?P<literal>(?<![\w.$%])-?(?:0[xX][0-9a-fA-F]+|\d+))?(?<![ \t])(?P<blank>[ \t]*)/\*=(?P<formula>.*?)\*/
-      | /\*.*?\*/""",
+      | /\*(?:.*?\*/|.*)""",
     re.VERBOSE | re.DOTALL,
 )
 

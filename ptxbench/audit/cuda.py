@@ -11,7 +11,7 @@ from ptxbench.audit.neutral import any_change
 from ptxbench.result import BuildReport
 from ptxbench.verdict.rules import loads
 
-COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)

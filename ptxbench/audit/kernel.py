@@ -15,7 +15,7 @@ from ptxbench.errors import PtxSyntaxError
 Span = tuple[int, int]
 """A range of characters in the text; the end is exclusive."""
 
-COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
 LABEL = re.compile(r"[A-Za-z_$%][\w$]*\s*:(?!:)")
 LINE_DIRECTIVE = re.compile(r"\.(?:loc|file)\b[^\n]*")
 PARTS = re.compile(r"(?P<guard>@!?\s*[%\w$]+\s+)?(?P<opcode>[\w.:]+)\s*(?P<operands>.*?)\s*;", re.DOTALL)

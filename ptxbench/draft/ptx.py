@@ -35,7 +35,7 @@ FEW = 2
 def statements(ptx: str) -> Iterator[str]:
     """The statements of a module: directives, variables and functions with their bodies; comments are left out."""
     start = depth = 0
-    text = re.sub(r"/\*.*?\*/", lambda match: re.sub(r"[^\n]", " ", match[0]), ptx, flags=re.S)
+    text = re.sub(r"/\*(?:.*?\*/|.*)", lambda match: re.sub(r"[^\n]", " ", match[0]), ptx, flags=re.S)
     for match in re.finditer(r'"[^"\n]*"|//[^\n]*|[{};]|\.(?:version|target|address_size|file)\b[^\n]*', text):
         token = match[0]
         depth += (token == "{") - (token == "}")

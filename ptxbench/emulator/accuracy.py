@@ -96,5 +96,5 @@ def bound(opcode: str) -> ErrorBound | None:
 @functools.lru_cache(maxsize=64)
 def opcodes(ptx: str) -> tuple[str, ...]:
     """The opcodes in a PTX text that have a bound, each once, executed or not."""
-    words = re.findall(r"(?<![\w.%$])[a-z]\w*\.[\w.]+", re.sub(r"//[^\n]*|/\*.*?\*/", "", ptx, flags=re.DOTALL))
+    words = re.findall(r"(?<![\w.%$])[a-z]\w*\.[\w.]+", re.sub(r"//[^\n]*|/\*(?:.*?\*/|.*)", "", ptx, flags=re.DOTALL))
     return tuple(sorted({word for word in words if bound(word)}))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 TOKEN = re.compile(
-    r"""(?P<space>\s+|//(?:\\\n|[^\n])*|/\*.*?\*/)
-      | (?P<directive>\#(?:\\\n|//[^\n]*|/\*.*?\*/|[^\n])*)
+    r"""(?P<space>\s+|//(?:\\\n|[^\n])*|/\*(?:.*?\*/|.*))
+      | (?P<directive>\#(?:\\\n|//[^\n]*|/\*(?:.*?\*/|.*)|[^\n])*)
       | (?P<literal>(?:u8|[uUL])?R"(?P<fence>[^(\s]*)\(.*?\)(?P=fence)"|(?:u8|[uUL])?"(?:\\.|[^"\\\n])*"
                    |'(?:\\.|[^'\\\n])+')
       | (?P<word>[A-Za-z_]\w*)

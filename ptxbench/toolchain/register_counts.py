@@ -8,7 +8,7 @@ MOST_REGISTERS = 100_000
 """Registers in one declaration, `.reg .b32 %r<N>`; NVRTC's largest have some hundreds."""
 
 FAMILY = re.compile(r"<\s*(0[xX][0-9a-fA-F]+|\d+)U?\s*>")
-COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"[^"\n]*"', re.S)
+COMMENT_OR_STRING = re.compile(r'/\*(?:.*?\*/|.*)|//[^\n]*|"[^"\n]*"', re.S)
 """Comments and strings."""
 
 

@@ -141,6 +141,14 @@ def test_a_text_that_is_not_of_its_language_is_refused_at_its_line(name, content
     assert refusal.message.isprintable()
 
 
+def test_many_beginnings_of_a_comment_without_an_end_are_read_once(tmp_path):
+    """From each, the text was read to its end: more than an hour for this one."""
+    path = tmp_path / "long.ptx"
+    path.write_bytes(b"/* " * 600_000)
+    refusal, *_ = Checker(suite("triad"), path).parses().findings
+    assert refusal.code == "syntax"
+
+
 RECURSIVE = b"""\
 __device__ __noinline__ float sum(const float* x, unsigned n) { return n == 0 ? 0 : x[n - 1] + sum(x, n - 1); }
 extern "C" __global__ void triad(float* a, const float* b, const float* c, float s, unsigned n) { a[0] = sum(b, n); }
