@@ -18,7 +18,7 @@ from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, SanitizerFinding
 from ptxbench.emulator.image import TouchedMemory, build
 from ptxbench.emulator.limits import check_variables
-from ptxbench.emulator.messages import CtaOrder, LaunchRequest
+from ptxbench.emulator.messages import TAKE_TURNS, CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.pending_stores import split_pending_stores
 from ptxbench.emulator.process import emulator_process
@@ -192,7 +192,8 @@ def run(
         old_values = describer.old_values(answer.findings)
         notes = (*unchecked, *describer.notes(answer.findings), *(remark.message for remark in remarks))
         obstacles = [text for text in unchecked if text.startswith("second schedule")]
-        if not findings and not obstacles and variation.loads is None:  # old values may change the results
+        # Old values may change the results. If CTAs take turns, the schedule changes what they see of each other.
+        if not findings and not obstacles and variation.loads is None and ctas not in TAKE_TURNS:
             findings = reschedule(job, image, results)
     notes += dropped_note(answer.translation)
     image.copy_back(results, answer.stored_buffers, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
@@ -22,6 +23,8 @@ or when a CTA of even rank reaches an atom.cas or atom.exch, or, after a store t
 a loop, the second of two loads of what others may store, or a strong store after a strong load. stores first: the same,
 but all CTAs except that of rank 1 switch at such loops, so that CTAs that wait see the first stores of the others, and
 few later ones. first alone, last alone: only that CTA runs."""
+TAKE_TURNS: Sequence[CtaOrder] = ("by turns", "stores first")
+"""The orders in which all CTAs run in one host thread, which switches between them."""
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,41 @@ def test_a_cta_that_takes_turns_is_seen_to_store_before_it_continues(store, ctas
     assert (out[0], flag[0]) == (seen, 2)
 
 
+# CTA 1 stores twice; each lane of CTA 0 reads twice.
+WATCHER = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry watcher(.param .u64 flag, .param .u64 out)
+{
+    .reg .u64 %flag, %out;
+    .reg .u32 %cta, %lane, %seen;
+    .reg .pred %stores, %watches;
+    ld.param.u64 %flag, [flag];
+    ld.param.u64 %out, [out];
+    mov.u32 %cta, %ctaid.x;
+    mov.u32 %lane, %tid.x;
+    setp.eq.u32 %watches, %cta, 0;
+    setp.eq.u32 %stores, %lane, 0;
+    @%watches bra LOOK;
+    @%stores st.relaxed.gpu.global.u32 [%flag], 1;
+    @%stores st.relaxed.gpu.global.u32 [%flag], 2;
+    ret;
+LOOK:
+    ld.relaxed.gpu.global.u32 %seen, [%flag];
+    ld.relaxed.gpu.global.u32 %seen, [%flag];
+    mad.wide.u32 %out, %lane, 4, %out;
+    st.global.u32 [%out], %seen;
+    ret;
+}
+"""
+
+
+def test_what_a_cta_sees_of_another_while_they_take_turns_may_depend_on_the_schedule():
+    flag, out = np.zeros(1, np.uint32), np.zeros(32, np.uint32)
+    assert emulator.run(WATCHER, grid=2, block=32, args=[flag, out], sanitize=True, ctas="by turns").findings == ()
+
+
 @pytest.mark.parametrize(("ctas", "seen"), [("by turns", 2), ("stores first", 1)])
 def test_ctas_of_odd_rank_give_way_too_if_all_store_first(ctas, seen):
     flag, out = np.zeros(1, np.uint32), np.zeros(1, np.uint32)
