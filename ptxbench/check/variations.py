@@ -29,6 +29,15 @@ ORDERS: dict[CtaOrder, str] = {
 """Other orders of the CTAs, all valid in CUDA, and their words in messages."""
 
 
+ONE_AFTER_THE_OTHER: Sequence[CtaOrder] = ("first first", "last first")
+NEVER_ENDS = ("endless", "deadlock")
+NUMBER_THEM = (
+    "A CTA waits for one that may start after it has ended. Number the CTAs by an atomic counter, in the order in which "
+    "they start, and let a CTA wait only for lower numbers."
+)
+"""The hint for a kernel that does not end in one of these orders."""
+
+
 @dataclass(frozen=True)
 class Aspect:
     """One thing that varies: the code of a result that depends on it, its words in messages, and the launch options."""
@@ -104,7 +113,9 @@ def varied(
     for aspect in varying if wrong.code != MEMORY_LIMIT else ():  # a lack of memory says nothing about what varies
         alone, _ = outcome(launcher, case, aspect.options)
         if alone is not None and not reference_fails_too(launcher, case, aspect.options):
-            yield finding("repeats", aspect.code, f"{aspect.words}: {alone.message}", alone.line, alone.column)
+            hint = NUMBER_THEM if alone.code in NEVER_ENDS and aspect.options.ctas in ONE_AFTER_THE_OTHER else ""
+            message = f"{aspect.words}: {alone.message}"
+            yield finding("repeats", aspect.code, message, alone.line, alone.column, hint)
             return
     if reference_fails_too(launcher, case, options):
         return

@@ -178,6 +178,7 @@ def test_another_order_of_ctas_does_not_count_if_a_kernel_of_the_pair_depends_on
     (dependence,) = varied(launcher, case, None, some)
     assert dependence.code == "depends-on-threads"
     assert dependence.message.startswith("with the CTAs one after the other, the last one first: ")
+    assert dependence.hint.startswith("A CTA waits for one that may start after it has ended.")
     scan.__dict__["reference_kernels"] = {"ptx": CheckKernel(path.read_text(), "scan", "sm_90")}
     assert list(varied(launcher, case, None, some)) == []
 
