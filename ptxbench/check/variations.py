@@ -32,8 +32,8 @@ ORDERS: dict[CtaOrder, str] = {
 ONE_AFTER_THE_OTHER: Sequence[CtaOrder] = ("first first", "last first")
 NEVER_ENDS = ("endless", "deadlock")
 NUMBER_THEM = (
-    "A CTA waits for one that may start after it has ended. Number the CTAs by an atomic counter, in the order in which "
-    "they start, and let a CTA wait only for lower numbers."
+    "A CTA waits for one that may start after it has ended. Number the CTAs by an atomic counter, in the order in "
+    "which they start, and let a CTA wait only for lower numbers."
 )
 """The hint for a kernel that does not end in one of these orders."""
 
