@@ -63,6 +63,21 @@ MBARRIER_HINT = (
 CHAIN_HINT = "Let every thread that reads it wait: griddepcontrol.wait, in CUDA C cudaGridDependencySynchronize()."
 """For reads of what the previous launch of a chain stores."""
 
+GUARD_ADVICE = " Check its guard."
+"""How the emulator's sentence about a bad access ends; the hint of its code says the same."""
+
+AS_THE_MESSAGE_SAYS = "Correct the line as the message says."
+
+
+def with_one_advice(found: Finding) -> Finding:
+    """A finding whose hint, if it is a bad access, neither repeats nor contradicts its message."""
+    if found.code not in ("memory-fault", "out-of-bounds"):
+        return found
+    if found.message.endswith(GUARD_ADVICE):
+        return replace(found, message=found.message.removesuffix(GUARD_ADVICE))
+    return replace(found, hint=AS_THE_MESSAGE_SAYS)
+
+
 ASYNCHRONOUS = ("cp.async", "cp.reduce.async", "st.async", "red.async", "wgmma.")
 """How the opcodes begin of what may be pending when an instruction has been executed."""
 
@@ -131,7 +146,9 @@ class CandidateLauncher:
         located = self.text.locations.at(
             "sanitizer", BETWEEN_CTAS if raw.between_ctas else raw.kind, f"{label}{message}", raw.line
         )
-        return replace(located, hint=CHAIN_HINT) if "which the previous launch stores" in message else located
+        if "which the previous launch stores" in message:
+            return replace(located, hint=CHAIN_HINT)
+        return with_one_advice(located)
 
     def wrong(self, stage: str, result: LaunchResult, case: CheckCase, poison: int = POISON) -> Finding | None:
         """What is wrong with the result of a launch; None if nothing is."""
@@ -167,8 +184,8 @@ class CandidateLauncher:
         line_match = line or re.search(r"\bwaits? at line (\d+)", words)  # in a deadlock: where the first warp waits
         line_number = int(line_match[1]) if line_match else 0
         located = self.text.locations.at(stage, code, f"{case.label}: {message}", line_number)
-        if (code == "memory-fault" and not message.endswith("Check its guard.")) or "names barrier" in message:
-            return replace(located, hint="Correct the line as the message says.")
+        if "names barrier" in message:
+            return replace(located, hint=AS_THE_MESSAGE_SAYS)
         if code == "deadlock" and "the mbarrier at" in message:
             return replace(located, hint=MBARRIER_HINT)
-        return located
+        return with_one_advice(located)

@@ -60,7 +60,7 @@ broken.ptx  PTX against 'scale', sm_90, seed 7
 ✘ results   n=1
 
 ✘ memory-fault  broken.ptx:34:5
-  n=1: ld.global.f32 by thread 1 of CTA 0 reads byte 4 of 'x', which has 4. Check its guard.
+  n=1: ld.global.f32 by thread 1 of CTA 0 reads byte 4 of 'x', which has 4.
   Check the guard of that line.
 
 ✘ broken.ptx: rejected at stage results: memory-fault."""
