@@ -19,7 +19,8 @@ PtxbenchError                     exit status 2 unless said otherwise
     ├── UnsupportedInstruction    valid PTX that the emulator has no entry for
     ├── KernelTooLarge            its variables take more memory than there can be
     ├── LaunchError               arguments, grid or block that do not fit the kernel
-    │   └── ReadOnlyArray         the kernel writes an array that is read-only
+    │   ├── ReadOnlyArray         the kernel writes an array that is read-only
+    │   └── GridTooLarge          the emulator cannot hold all CTAs of a cooperative grid at once
     ├── MemoryFault               an access outside every buffer, or misaligned
     ├── KernelTrap                the kernel stopped itself: trap, or an assert that failed
     ├── Deadlock                  every warp waits
@@ -135,6 +136,10 @@ class ReadOnlyArray(LaunchError):
     def __init__(self, message: str, name: str = "") -> None:
         super().__init__(message)
         self.name = name
+
+
+class GridTooLarge(LaunchError):
+    pass
 
 
 class MemoryFault(KernelError):

@@ -16,7 +16,7 @@ from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.counters import EXACT
 from ptxbench.emulator.limits import MOST_ALIVE
-from ptxbench.errors import KernelError, LaunchUnavailable, ReadOnlyArray, WrongResult
+from ptxbench.errors import GridTooLarge, KernelError, LaunchUnavailable, ReadOnlyArray, WrongResult
 from ptxbench.languages import is_compiled
 from ptxbench.pair import Launch
 from ptxbench.run_info import EMULATOR, Device
@@ -71,6 +71,8 @@ class EmulatorBackend:
             execution = run_steps(
                 build.ptx, build.entry, **launch.emulated(arrays_and_scalars), arch=build.arch, threads=threads
             )
+        except GridTooLarge as error:
+            raise LaunchUnavailable(locate(build, str(error))) from None
         except ReadOnlyArray as error:
             raise WrongResult(f"{build.source.name} writes to '{error.name}', which is an input.") from None
         except KernelError as error:

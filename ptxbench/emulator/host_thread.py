@@ -33,7 +33,7 @@ from ptxbench.emulator.runtime.messages import LIST_BYTES
 from ptxbench.emulator.runtime.sanitize import IN_ZONE
 from ptxbench.emulator.variation import addresses, memory, module_shift
 from ptxbench.emulator.zones import zone_granules
-from ptxbench.errors import LaunchError
+from ptxbench.errors import GridTooLarge
 
 ALIVE_BYTES = 1 << 30
 """The most memory for the state of CTAs that may wait for each other, in bytes."""
@@ -97,7 +97,7 @@ class HostThread:
         slots = max(size, min(count, MOST_ALIVE, ALIVE_BYTES // cta_bytes) // size * size) if at_once else size
         units = count // size
         if layout.cooperates and at_once and slots < count:
-            raise LaunchError(
+            raise GridTooLarge(
                 f"'{layout.name}' may wait for the whole grid (this_grid().sync()): all its {count:,} CTAs must be "
                 f"resident at once; the emulator can hold {slots:,} of this size. Use a smaller grid."
             )

@@ -11,7 +11,7 @@ from ptxbench import toolchain
 from ptxbench.arrays import poison
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.emulator.chain import run_steps
-from ptxbench.errors import LaunchUnavailable, MemoryFault
+from ptxbench.errors import GridTooLarge, LaunchUnavailable, MemoryFault
 from ptxbench.pair import Chain, Launch, f32, u32
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
@@ -26,6 +26,15 @@ def test_a_cooperative_grid_of_more_ctas_than_can_wait_for_each_other_is_not_lau
     EmulatorBackend("sm_90").require(build_for("sm_90"), Launch(4096, 32, cooperative=True))
     with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch is cooperative: all its 4,097 CTAs must be"):
         EmulatorBackend("sm_90").require(build_for("sm_90"), Launch(4097, 32, cooperative=True))
+
+
+def test_a_cooperative_grid_that_needs_too_much_memory_is_not_launched(monkeypatch):
+    def too_large(*_, **__):
+        raise GridTooLarge("'scale' may wait for the whole grid. Use a smaller grid.")
+
+    monkeypatch.setattr("ptxbench.backends.emulator.run_steps", too_large)
+    with pytest.raises(LaunchUnavailable, match=r"^scale\.ptx: 'scale' may wait for the whole grid\. Use a smaller"):
+        EmulatorBackend("sm_90").run(build_for("sm_90"), Launch(4, 32, cooperative=True), {}, ())
 
 
 @pytest.mark.parametrize(("arch", "refused"), [("sm_89", True), ("sm_90", False), ("sm_120", False)])

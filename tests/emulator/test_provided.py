@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench import emulator, toolchain
 from ptxbench.emulator import heap
-from ptxbench.errors import KernelTrap, LaunchError, MemoryFault, UnsupportedInstruction
+from ptxbench.errors import GridTooLarge, KernelTrap, MemoryFault, UnsupportedInstruction
 
 
 def cuda(source, arch="sm_90"):
@@ -212,8 +212,12 @@ def test_without_a_cooperative_launch_the_barrier_traps_and_the_message_says_why
 
 def test_a_cooperative_grid_that_cannot_be_resident_at_once_is_refused():
     arguments = [np.zeros(5000, np.uint32), np.zeros(5000, np.uint32), np.uint32(1)]
-    with pytest.raises(LaunchError, match=r"all its 5,000 CTAs must be resident at once; the emulator can hold 4,096"):
+    with pytest.raises(GridTooLarge, match=r"all its 5,000 CTAs must be resident at once; the emulator can hold 4,096"):
         emulator.run(cuda(GRID), grid=5000, block=1, args=arguments)
+    with pytest.raises(
+        GridTooLarge, match=r"all its 4,096 CTAs must be resident at once; the emulator can hold [1-3],"
+    ):
+        emulator.run(cuda(GRID), grid=4096, block=1024, args=arguments, dynamic_shared_bytes=200 << 10)
 
 
 # ---- malloc and free
