@@ -98,17 +98,27 @@ def sample(parameter: str, body: str, text: str) -> str:
 
 
 def of_class(name: str, body: str, text: str) -> str:
-    """A type for the parameter `name`: a class of the text if the function uses its members, else float.
+    """A type for the parameter `name`: a class of the text if the function uses its members or those of its objects,
+    else float.
 
-    The name itself if the text has no class with these members.
+    The name itself if the text has no class with its members.
     """
     aliases = "|".join({name, *re.findall(rf"\busing\s+(\w+)\s*=\s*(?:typename\s+)?{name}\s*;", body)})
     members = set(re.findall(rf"(?<![\w:])(?:{aliases})\s*::\s*(?:template\s+)?(\w+)", body))
-    if not members:
+    if not (used := members | members_of_objects(aliases, body)):
         return "float"
     source = SourceText(text)
     for declaration in source.declarations:
         words = source.words[declaration.first : declaration.last + 1]
-        if declaration.kind == "class" and words[0] in ("struct", "class") and members <= set(words):
+        if declaration.kind == "class" and words[0] in ("struct", "class") and used <= set(words):
             return declaration.namespace + words[1]
-    return name
+    return name if members else "float"
+
+
+def members_of_objects(types: str, body: str) -> set[str]:
+    """The members of the objects of a type that the function uses; `operator`, if it calls one of them."""
+    declared = re.compile(rf"(?<![\w:])(?:{types})\s*(?:const\b\s*)?&?\s*(\w+)\s*(?=[,)({{;=])")
+    rest = declared.sub(" ", body)  # `Type object(1)` is no call
+    objects = "|".join({rf"\b{name}" for name in declared.findall(body)} | {rf"(?<![\w:])(?:{types})\s*(?:\(\)|{{}})"})
+    members = set(re.findall(rf"(?:{objects})\s*(?:\.|->)\s*(?:template\s+)?(\w+)", rest))
+    return members | ({"operator"} if re.search(rf"(?:{objects})\s*\(", rest) else set())

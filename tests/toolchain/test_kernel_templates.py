@@ -9,6 +9,11 @@ TRAITS = """namespace io { struct Half { using Type = int; }; struct Full { usin
 template <typename Traits_> __global__ void sum(void* x) { using Traits = Traits_; typename Traits::Type a; BODY }
 """
 
+FUNCTORS = """struct Halve { float by; __device__ float apply(float x) { return x / by; } };
+struct Square { __device__ float operator()(float x) const { return x * x; } };
+template <class F> __global__ void map(float* x, const F& f) { F g(2); BODY; }
+"""
+
 # the kernel, what the host code has, the example
 EXAMPLES = [
     (GEMM, "",                                                                     "gemm<4, 4, float>"),
@@ -30,6 +35,11 @@ EXAMPLES = [
     (TRAITS, "",                                                                   "sum<io::Half>"),
     (TRAITS.replace("BODY", "typename Traits_::Sum b;"), "",                       "sum<io::Full>"),
     (TRAITS.replace("BODY", "typename Traits::Missing b;"), "",                    "sum<Traits_>"),
+    (FUNCTORS, "",                                                                 "map<float>"),
+    (FUNCTORS.replace("BODY", "x[0] = f(x[0])"), "",                               "map<Square>"),
+    (FUNCTORS.replace("BODY", "x[0] = F{}(x[0])"), "",                             "map<Square>"),
+    (FUNCTORS.replace("BODY", "x[0] = g.apply(f.by)"), "",                         "map<Halve>"),
+    (FUNCTORS.replace("BODY", "x[0] = g.w"), "",                                   "map<float>"),
 ]  # fmt: skip
 
 
