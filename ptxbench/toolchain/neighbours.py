@@ -17,6 +17,8 @@ HOME = Path(os.path.expanduser("~"))  # noqa: PTH111  Path.home raises for a use
 MOST_FOLDERS = 30
 MOST_ENTRIES = 300
 MOST_BYTES = 2**20
+MOST_FILES = 300
+INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*\"([^\"\n]*)\"", re.M)
 
 
 def folder_with(path: Path, header: str) -> Path | None:
@@ -35,16 +37,30 @@ def subfolders(folder: Path) -> Iterator[Path]:
 
 
 def including_file(path: Path) -> Path | None:
-    """Another .cu file that includes the file `path`, in its folder or the one above."""
-    includes = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*\"([^\"\n]*)\"", re.M)
+    """Another .cu file that includes the file `path`, also by way of others, in its folder or the one above."""
+    seen = {path.resolve()}
     for folder in path.absolute().parents[:2]:
         for entry in entries(folder):
-            if not entry.name.endswith(path.suffix) or not entry.is_file():
-                continue
-            names = [os.fsdecode(name) for name in includes.findall(start_of(Path(entry.path)))]
-            if any(name.endswith(path.name) and (folder / name).resolve() == path.resolve() for name in names):
+            if entry.name.endswith(path.suffix) and entry.is_file() and includes(Path(entry.path), path, seen):
                 return Path(entry.path)
     return None
+
+
+def includes(file: Path, wanted: Path, seen: set[Path]) -> bool:
+    """Whether `file` includes the file `wanted`, also by way of others. `seen`: files that do not, which grows."""
+    pending = [file]
+    while pending and len(seen) < MOST_FILES:
+        one = pending.pop()
+        for name in map(os.fsdecode, INCLUDE.findall(start_of(one))):
+            if not has_file(one.parent, name):
+                continue
+            included = (one.parent / name).resolve()
+            if included == wanted.resolve() and one.resolve() != included:
+                return True
+            if included not in seen:
+                seen.add(included)
+                pending.append(included)
+    return False
 
 
 def start_of(path: Path) -> bytes:

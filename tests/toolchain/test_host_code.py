@@ -277,13 +277,17 @@ def test_a_header_in_latin_1_is_read_also_in_a_process_of_its_own(compiled, tmp_
     assert "own.h: line 2" in output.how
 
 
-def test_a_file_that_another_one_includes_names_that_one(tmp_path, without_nvcc, monkeypatch):
+@pytest.mark.parametrize("by_way_of", ["", "all.cuh"])
+def test_a_file_that_another_one_includes_names_that_one(tmp_path, without_nvcc, monkeypatch, by_way_of):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "parts" / "k.cu"
     path.parent.mkdir()
     path.write_text("__global__ void k(float* x) { x[0] = value; }\n")
     (tmp_path / "other.cu").write_text('#include "k.cu"\n')  # another k.cu
-    (tmp_path / "main.cu").write_text('#define value 1\n#include "parts/k.cu"\n')
+    text = '#define value 1\n#include "parts/k.cu"\n'
+    (tmp_path / "main.cu").write_text(f'#include "{by_way_of}"\n' if by_way_of else text)
+    if by_way_of:
+        (tmp_path / by_way_of).write_text(f'#include "{by_way_of}"\n{text}')
     message = r'^k\.cu:1: identifier "value" is undefined\. NVRTC .*; correct the CUDA C there'
     with pytest.raises(CompileError, match=rf"{message}, or name main\.cu, which includes this file\.$"):
         cuda_c.translate(path.read_bytes(), path, "sm_90", ())
