@@ -78,6 +78,12 @@ def with_one_advice(found: Finding) -> Finding:
     return replace(found, hint=AS_THE_MESSAGE_SAYS)
 
 
+DYNAMIC_HINT = (
+    "The pair's launch gives a CTA {} bytes of dynamic shared memory (extern __shared__). If that is too little, use "
+    "an array of a fixed size."
+)
+"""For accesses beyond the shared memory of a kernel that uses dynamic shared memory."""
+
 ASYNCHRONOUS = ("cp.async", "cp.reduce.async", "st.async", "red.async", "wgmma.")
 """How the opcodes begin of what may be pending when an instruction has been executed."""
 
@@ -140,6 +146,14 @@ class CandidateLauncher:
             for instruction in function.instructions
         )
 
+    @cached_property
+    def has_dynamic_array(self) -> bool:
+        """Whether the candidate declares an array whose length is that of the launch's dynamic shared memory."""
+        module = self.text.module
+        of_functions = (function.variables for function in module.functions.values())
+        variables = (variable for scope in (module.variables, *of_functions) for variable in scope.values())
+        return any(variable.space == "shared" and variable.count is None for variable in variables)
+
     def sanitizer_finding(self, raw: SanitizerFinding, label: str = "") -> Finding:
         """A finding of the sanitizer in the candidate's file; `label` begins its message."""
         message = re.sub(r"^line \d+: ", "", raw.message)
@@ -186,6 +200,8 @@ class CandidateLauncher:
         located = self.text.locations.at(stage, code, f"{case.label}: {message}", line_number)
         if "names barrier" in message:
             return replace(located, hint=AS_THE_MESSAGE_SAYS)
+        if " of shared memory, which has " in message and self.has_dynamic_array:
+            return replace(with_one_advice(located), hint=DYNAMIC_HINT.format(f"{case.launch.shared_bytes:,}"))
         if code == "deadlock" and "the mbarrier at" in message:
             return replace(located, hint=MBARRIER_HINT)
         return with_one_advice(located)

@@ -110,6 +110,14 @@ def test_a_fault_in_cuda_c_has_its_line_and_the_name_of_the_pairs_argument():
     assert re.search(r" reads byte \d+ of '[bc]', which has ", judgement.decisive.message)
 
 
+def test_a_fault_in_dynamic_shared_memory_says_how_much_the_launch_gives():
+    text = HONEST_CU.replace("if (i < n)", "kept[threadIdx.x] = own[threadIdx.x % 8] = 1;\n    if (i < n)")
+    text = changed(text, 'extern "C"', 'extern __shared__ float kept[];\n__shared__ float own[8];\nextern "C"')
+    judgement = judged(HOSTILE / "honest.cu", "triad", text.encode(), stages=("parses", "results"))
+    assert outcome(judgement) == "results memory-fault"
+    assert judgement.decisive.hint.startswith("The pair's launch gives a CTA 0 bytes of dynamic shared memory")
+
+
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     judgement = honest(HONEST)
     assert "slower-counts" in codes(judgement)
