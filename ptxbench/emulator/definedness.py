@@ -1,13 +1,15 @@
-"""Which loads of a sanitized kernel may read unwritten memory as long as nothing uses the value, and which registers
-need a mark for that.
+"""Which instructions of a sanitized kernel may read unwritten memory or registers as long as nothing uses the value,
+and which registers need a mark for that.
 
-A compiler moves a load before the condition that guards it, and then chooses another value. So the report of such a
-load waits until the value is used. Each register that the value can reach before it is dropped has a mark for each
-lane: 0, or the load and the address (runtime/marks.py). An instruction that only computes, chooses or shuffles gives
-its result the marks of its operands; every other instruction uses them, and so does one whose result has no mark.
+A compiler moves a load, or a computation with a variable that has no value yet, before the condition that guards it,
+and then chooses another value. So the report of such a read waits until the value is used. Each register that the value
+can reach before it is dropped has a mark for each lane: 0, or the read and the address (runtime/marks.py). An
+instruction that only computes, chooses or shuffles gives its result the marks of its operands; every other instruction
+uses them, and so does one whose result has no mark.
 
-Any choice of loads and registers gives the same verdict about values that are used. The choice here is a matter of
-cost: a mark must soon reach an instruction that may drop it, and no mark goes around a loop.
+Any choice of loads and of registers with marks gives the same verdict about values that are used. The choice for loads
+is a matter of cost: a mark must soon reach an instruction that may drop it, and no mark goes around a loop. Few kernels
+read registers that may be unwritten; there the marks go everywhere.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
-from ptxbench.emulator.runtime.marks import MOST_LOADS
+from ptxbench.emulator.runtime.marks import MOST_LOADS, MOST_READS
 from ptxbench.emulator.syntax import Dual, Function, Operand, Vector, registers
 from ptxbench.emulator.types import B32
 
 CHOSEN = {"selp": ("a", "b"), "slct": ("a", "b"), "shfl": ("a",)}
 """Instructions that choose among values, by lane, and the operands among which they choose."""
+COPIES = ("mov", "selp")
+"""Instructions that may copy an unwritten register that nothing uses: they are never reported themselves."""
 LOGIC = {"and.pred": 0, "or.pred": 1}
 """Instructions whose result one operand alone determines if it has this value."""
 SPACES = (("shared",), ("local",))
@@ -80,11 +84,27 @@ def chosen(step: FlowStep) -> frozenset[str]:
     return frozenset(among.difference(*map(registers, operands.values())))
 
 
+def waiting_reads(step: FlowStep, unwritten: Collection[str], unfit: Collection[str]) -> frozenset[str]:
+    """The registers among `unwritten` that an instruction reads to compute, choose, shuffle or copy.
+
+    Not if a computation has a guard: then the compiler has not moved it before its condition. Nor where `mov` packs
+    registers: the value may be a part that nothing uses.
+    """
+    sources, targets = moves(step)
+    root, guard = step.entry.words[0], step.instruction.guard
+    packs = root == "mov" and any(isinstance(part, Vector) for part in step.instruction.operands[1:])
+    if packs or (guard is not None and root not in COPIES) or not targets.isdisjoint(unfit):
+        return frozenset()
+    return sources.intersection(unwritten)
+
+
 @dataclass(frozen=True)
 class Deferral:
-    """The loads whose report waits, by index, in order, and the registers that have marks."""
+    """The loads whose report waits, by index; the registers whose reads wait, by the index of the instruction; and the
+    registers that have marks."""
 
     loads: tuple[int, ...]
+    reads: Mapping[int, frozenset[str]]
     marked: frozenset[str]
 
     def with_marks(self, function: Function, blocks: Sequence[Block]) -> tuple[Function, list[Block]]:
@@ -101,26 +121,36 @@ class Deferral:
         return names.union(MARK + name for name in names & self.marked)
 
 
-def defer(steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: Collection[str]) -> Deferral | None:
-    """What waits in a kernel; None if nothing does. `unfit`: registers that cannot have marks."""
+def defer(
+    steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: Collection[str], unwritten: Collection[str]
+) -> Deferral | None:
+    """What waits in a kernel; None if nothing does. `unfit`: registers that cannot have marks; `unwritten`: those that
+    may be read before they are written."""
+    unfit = {CARRY, *unfit}
+    reads = {index: names for index, step in enumerate(steps) if (names := waiting_reads(step, unwritten, unfit))}
+    if sum(map(len, reads.values())) > MOST_READS:
+        reads = {}
     loads = {index for index, step in enumerate(steps) if may_wait(step)}
-    if not loads:
+    if not loads and not reads:
         return None
-    slices = Slices(steps, blocks, {CARRY, *unfit}, loads)
+    slices = Slices(steps, blocks, unfit, [*loads, *reads])
+    of_reads = slices.reached(reads)
+    reads = {index: names for index, names in reads.items() if not slices.is_used_at_once(index, of_reads)}
+    marked = of_reads = slices.reached(reads)
     while loads:
-        marked = slices.marked(loads)
+        marked = of_reads | slices.marked(loads)
         kept = {index for index in loads if not slices.is_used_at_once(index, marked)}
         if kept == loads:
             break
-        loads = kept
-    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), marked) if loads else None
+        loads, marked = kept, of_reads
+    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, marked) if loads or reads else None
 
 
 class Slices:
-    """The ways of values from these loads through the instructions that move marks."""
+    """The ways of the results of some instructions through those that move marks."""
 
     def __init__(
-        self, steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: set[str], loads: Iterable[int]
+        self, steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: set[str], starts: Iterable[int]
     ) -> None:
         self.steps, self.unfit = steps, unfit
         self.starts = [block.first for block in blocks]
@@ -144,7 +174,7 @@ class Slices:
             if step.instruction.guard is not None:
                 self.droppable |= step.writes | step.operand_reads
         crossing = set().union(*(block.live_in for block in blocks))
-        pending = list(self.loaded(loads))
+        pending = list(self.results(starts))
         while pending:
             name = pending.pop()
             if name in self.after:
@@ -166,24 +196,33 @@ class Slices:
         made = {name for name in self.after if any(may_wait(steps[i]) or chosen(steps[i]) for i in self.writers[name])}
         self.droppable |= crossing & closure(made, self.after, most=CROSSING)  # lanes may branch around the use
 
-    def loaded(self, loads: Iterable[int]) -> set[str]:
-        return {name for index in loads for name in self.steps[index].writes}
+    def results(self, indices: Iterable[int]) -> set[str]:
+        return {name for index in indices for name in self.steps[index].writes}
+
+    def reached(self, indices: Iterable[int]) -> frozenset[str]:
+        """The registers that the results of these instructions reach."""
+        return frozenset(closure(self.results(indices), self.after) - self.unfit)
 
     def marked(self, loads: Iterable[int]) -> frozenset[str]:
         """The registers that need marks if these loads wait. At a choice inside a loop, the chosen value counts as
         used; other loops have no marks at all."""
-        reached = closure(self.loaded(loads), self.after)
+        reached = closure(self.results(loads), self.after)
         around = on_cycles(reached, self.after_in_loops)
         choices = {(name, target) for name, target in self.choices if name in around and target in around}
         after = without(choices, self.after)
         fit = reached - on_cycles(around, without(choices, self.after_in_loops)) - self.unfit
-        reached = closure(self.loaded(loads), after, fit)
+        reached = closure(self.results(loads), after, fit)
         near = closure(reached & self.droppable, reverse(after), reached, NEAR)
-        return frozenset(closure(self.loaded(loads), after, near))
+        return frozenset(closure(self.results(loads), after, near))
 
-    def is_used_at_once(self, load: int, marked: Collection[str]) -> bool:
-        """Whether each lane that loads uses the loaded values in the same block anyway."""
-        return all(self.is_used_in_block(load, name, marked) for name in self.steps[load].writes & set(marked))
+    def is_used_at_once(self, read: int, marked: Collection[str]) -> bool:
+        """Whether each lane that reads uses the results in the same block anyway. A choice may drop the value that it
+        reads, and a copy is not reported at once."""
+        step = self.steps[read]
+        drops = step.entry.words[0] in COPIES or bool(chosen(step))
+        return not drops and all(
+            self.is_used_in_block(read, name, marked) for name in self.steps[read].writes & set(marked)
+        )
 
     def is_used_in_block(self, load: int, name: str, marked: Collection[str]) -> bool:
         writers = self.writers[name]

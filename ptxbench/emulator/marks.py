@@ -1,4 +1,4 @@
-"""The code for marks of values that come from unwritten memory (definedness.py), instruction by instruction."""
+"""The code for marks of values that were never written (definedness.py), instruction by instruction."""
 
 from __future__ import annotations
 
@@ -32,14 +32,29 @@ class Marks:
         self.read = frozenset().union(*(step.operand_reads for step in kernel.steps))
         self.numbers = {load: number for number, load in enumerate(deferral.loads, 1)}
         """By the index of a load, its number in marks."""
+        self.reads = deferral.reads
+        reads = [(index, name) for index, names in deferral.reads.items() for name in sorted(names)]
+        self.read_numbers = {read: number for number, read in enumerate(reads, marks.MOST_LOADS + 1)}
+        """By the index of an instruction and a register that it reads, the number of the read in marks."""
+        self.index = 0
+        """The index of the current instruction."""
         self.first_slot = self.ops.next_slot
         for load in deferral.loads:
-            space, slot = kernel.steps[load].entry.spaces[0], self.ops.reserve_counters(context.SITE_SLOTS)
-            self.ops.sites.append(Site(load, slot, space, "load", 0))
+            self.add_site(load, kernel.steps[load].entry.spaces[0], "load")
+        self.first_read_slot = self.ops.next_slot
+        for index, name in reads:
+            self.add_site(index, "none", name)
+
+    def add_site(self, index: int, space: str, kind: str) -> None:
+        self.ops.sites.append(Site(index, self.ops.reserve_counters(context.SITE_SLOTS), space, kind, 0))
+
+    def waiting(self, index: int) -> frozenset[str]:
+        """The registers whose report as never written waits, if this instruction reads them."""
+        return self.reads.get(index, frozenset())
 
     def before(self, index: int, guard: Value | None) -> None:
         """Move the marks of operands to results, and report those of values that are used."""
-        step = self.kernel.steps[index]
+        step, self.index = self.kernel.steps[index], index
         self.ops.waiting_load = self.numbers.get(index, 0)
         if step.instruction.guard is not None:
             self.use(self.of([step.instruction.guard.name]), self.ops.mask)
@@ -69,10 +84,18 @@ class Marks:
 
     def of(self, names: Iterable[str]) -> Value:
         """The mark of a value that is computed from these registers: a mark of one of them."""
-        result = self.e.constant(0, B32)
-        for name in sorted(self.marked.intersection(names)):
+        names, result = frozenset(names), self.e.constant(0, B32)
+        for name in sorted(self.marked & names):
             result = self.greater(result, self.kernel.get(MARK + name))
+        for name in sorted(self.waiting(self.index) & names - self.kernel.noted):
+            result = self.greater(result, self.of_unwritten(name))
         return result
+
+    def of_unwritten(self, name: str) -> Value:
+        """The mark of a register that lanes have not written when the current instruction reads it."""
+        function, number = self.ops.function(marks.UNWRITTEN_REGISTER), self.read_numbers[self.index, name]
+        at = self.kernel.defined_at(name)
+        return Value(self.e.op(f"call {V32} @{function}(ptr {at}, i32 {number})"), B32)
 
     def greater(self, a: Value, b: Value) -> Value:
         if a.constant == 0 or b.constant == 0:
@@ -81,7 +104,7 @@ class Marks:
 
     def moved(self, step: FlowStep, sources: frozenset[str]) -> Value:
         """The mark that an instruction moves from these registers to its result."""
-        if not sources & self.marked:
+        if sources.isdisjoint(self.marked | self.waiting(self.index)):
             return self.e.constant(0, B32)
         if step.entry.opcode in LOGIC:
             return self.decided(step)
@@ -121,7 +144,8 @@ class Marks:
         return self.e.together("mark", DECIDED, step.entry.opcode, build, [*values, *marks_of_operands])
 
     def use(self, mark: Value, lanes: str) -> None:
-        """Report the loads of the marks that lanes have."""
+        """Report the reads of the marks that lanes have."""
         if mark.constant != 0:
             used = self.ops.function(marks.USED)
-            self.e.line(f"call void @{used}({V32} {mark.ir}, i32 {lanes}, ptr %env, i64 {self.first_slot})")
+            slots = f"i64 {self.first_slot}, i64 {self.first_read_slot}"
+            self.e.line(f"call void @{used}({V32} {mark.ir}, i32 {lanes}, ptr %env, {slots})")

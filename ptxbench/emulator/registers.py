@@ -166,11 +166,11 @@ class KernelState:
         self.rows = orders_partly(analysis.entries) or self.ops.clustered
 
     def find_deferral(self) -> Deferral | None:
-        """When sanitizing: the loads whose report waits. Their marks become registers."""
+        """When sanitizing: the reads whose report waits. Their marks become registers."""
         if self.mode != SANITIZE or self.program.sites or self.ops.clustered or self.ops.reserved_inside:
             return None
         unfit = self.constants.keys() | self.uniform.keys() | warpgroups.used(self.steps)
-        deferral = defer(self.steps, self.blocks, unfit)
+        deferral = defer(self.steps, self.blocks, unfit, self.blocks[0].live_in - unfit)
         if deferral is not None:
             self.function, self.blocks = deferral.with_marks(self.function, self.blocks)
         return deferral

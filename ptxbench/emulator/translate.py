@@ -15,7 +15,7 @@ from typing import Any
 from ptxbench.emulator.bases import base_of_address
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
-from ptxbench.emulator.definedness import MARK
+from ptxbench.emulator.definedness import COPIES, MARK
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
@@ -185,7 +185,7 @@ class Translator:
                 index in self.kernel.analysis.functions_in_loops,
             )
         )
-        self.check_defined(step)
+        self.check_defined(index)
         if self.marks is not None:
             self.marks.before(index, guard)
         self.check_products(step)
@@ -222,18 +222,20 @@ class Translator:
         """How many of these instructions are in the text."""
         return sum(1 for step in self.kernel.steps[first:last] if step.entry.counted)
 
-    def check_defined(self, step: FlowStep) -> None:
-        """When sanitizing: report a register that lanes read before they wrote it.
+    def check_defined(self, index: int) -> None:
+        """When sanitizing: report a register that lanes read before they wrote it, unless the report waits (marks.py).
 
         A move may copy a value that is never used; guarded writes keep the old value, which does not count as a read.
         """
         if not self.kernel.defined:
             return
+        step = self.kernel.steps[index]
+        waiting = self.marks.waiting(index) if self.marks is not None else frozenset()
         root, *parts = step.instruction.opcode.split(".")
         padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure is copied byte by byte
-        if root in ("mov", "selp") or padding:
+        if root in COPIES or padding:
             return
-        self.check_written(step.operand_reads, self.ops.active)
+        self.check_written(step.operand_reads - waiting, self.ops.active)
         if step.entry.flow == "warpgroup" and step.writes:  # D is read where its scale is not zero
             names = [form.name for form in step.entry.operands]
             operand = step.instruction.operands[names.index("scale")]

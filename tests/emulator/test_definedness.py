@@ -193,3 +193,42 @@ def test_a_load_of_unwritten_memory_is_reported_if_the_value_is_used(body):
         for finding in execution.findings:
             place = "byte 0 of local" if "local" in finding.message else "byte 32 of shared"
             assert f"{place} memory, which was never written" in finding.message
+
+
+OF_REGISTERS = {name: body for name, body in USES.items() if body.startswith(LOAD) and name != "a packed value"}
+OF_REGISTERS["a choice in a loop"] = (
+    LOAD
+    + """
+    mov.u32 %i, 0;
+    NEXT:
+    setp.gt.u32 %q, %i, %v;
+    and.pred %q, %q, %written;
+    selp.u32 %v, %i, %v, %q;
+    add.u32 %i, %i, 1;
+    setp.lt.u32 %more, %i, 12;
+    @%more bra NEXT;
+    @%chosen st.global.u32 [%at], %v;"""
+)
+OF_REGISTERS["a sum in a loop"] = (
+    LOAD
+    + """
+    mov.u32 %i, 0;
+    NEXT:
+    add.u32 %v, %v, %i;
+    add.u32 %i, %i, 1;
+    setp.lt.u32 %more, %i, 12;
+    @%more bra NEXT;
+    selp.u32 %w, %v, 0, %chosen;
+    st.global.u32 [%at], %w;"""
+)
+
+
+@pytest.mark.parametrize("body", OF_REGISTERS.values(), ids=OF_REGISTERS)
+def test_a_register_that_was_not_written_is_reported_if_the_value_is_used(body):
+    """Eight threads have written; a value is used by threads, or of threads, below the limit."""
+    ptx = KERNEL.replace("BODY", body.replace(LOAD, "@%written mov.u32 %v, 1;\n"))
+    for limit, found in ((WRITTEN, []), (WRITTEN + 1, ["uninitialised"])):
+        execution = emulator.run(ptx, grid=1, block=32, args=[np.zeros(64, np.uint32), np.uint32(limit)], sanitize=True)
+        assert [finding.kind for finding in execution.findings] == found, limit
+        for finding in execution.findings:
+            assert "by thread 8 of CTA 0 reads '%v' before it was written" in finding.message

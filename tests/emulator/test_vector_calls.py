@@ -226,15 +226,14 @@ WRITTEN = """
 .visible .entry written(.param .u64 x)
 {
     .reg .u64 %x;
-    .reg .u32 %a, %b, %i;
+    .reg .u32 %a, %i;
     .reg .pred %p;
     ld.param.u64 %x, [x];
     mov.u32 %i, 0;
 AGAIN:
     setp.eq.u32 %p, %i, 1;
     WRITES
-    add.u32 %b, %a, 1;
-    st.global.u32 [%x], %b;
+    st.global.u32 [%x], %a;
     mov.u32 %a, 2;
     add.u32 %i, %i, 1;
     setp.lt.u32 %p, %i, 3;

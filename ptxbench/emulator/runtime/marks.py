@@ -1,7 +1,7 @@
-"""Marks of values that come from unwritten memory (definedness.py): how a load makes them, and what a use does.
+"""Marks of values that were never written (definedness.py): how a read makes them, and what a use does.
 
-A mark is 0 for a value that was written. Else it has, from the highest bits on: the number of the load, from 1 on, the
-lane that loaded, and the address of a byte.
+A mark is 0 for a value that was written. Else it has, from the highest bits on: the number of the load, from 1 on, or
+of the read of a register, from MOST_LOADS + 1 on; the lane that read; and the address of a byte, or 0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from ptxbench.emulator.types import LANES
 ADDRESS_BITS = 19
 """Enough for shared memory, and for local memory."""
 NUMBER_AT = ADDRESS_BITS + 5
-MOST_LOADS = (1 << 32 - NUMBER_AT) - 1
+MOST_LOADS, MOST_READS = 191, 64
+"""Together the numbers from 1 on that a mark has room for."""
 
 GATHER_STAMPS = f"llvm.masked.gather.v{LANES}i64.v{LANES}p0"
 
@@ -104,9 +105,23 @@ done:
     return RuntimeFunction(f"unwritten_{space}_{size}", text, (), (gather, *GATHER_SCATTER))
 
 
+UNWRITTEN_REGISTER = RuntimeFunction("unwritten_register", f"""
+define internal {V32} @unwritten_register(ptr %written.at, i32 %number) noinline {{
+  %number.high = shl i32 %number, {NUMBER_AT}
+  {splat("number.all", "i32", "%number.high")}
+  %reader = or {V32} %number.all, {multiples("i32", 1 << ADDRESS_BITS)}
+  %written.bits = load i32, ptr %written.at, align 4
+  %written = bitcast i32 %written.bits to {MASK}
+  %marks = select {MASK} %written, {V32} zeroinitializer, {V32} %reader
+  ret {V32} %marks
+}}
+""")  # fmt: skip
+"""`unwritten_register(mask of the lanes that wrote it, number)`: the marks of a register that an instruction reads."""
+
 USED = RuntimeFunction("mark_used", f"""
-define internal void @mark_used({V32} %marks, i32 %lanes, ptr %env, i64 %first.slot) noinline {{
-  ; A finding for each of %lanes that has a mark. The sites of the loads follow each other from %first.slot on.
+define internal void @mark_used({V32} %marks, i32 %lanes, ptr %env, i64 %loads, i64 %reads) noinline {{
+  ; A finding for each of %lanes that has a mark. The sites of the loads follow each other from slot %loads on, and
+  ; those of the reads of registers from slot %reads on.
 entry:
   %list = alloca {V32}, align 64
   %some = icmp ne {V32} %marks, zeroinitializer
@@ -128,14 +143,18 @@ next:
   %address.wide = zext i32 %address to i64
   %number = lshr i32 %mark, {NUMBER_AT}
   %number.wide = zext i32 %number to i64
-  %index = sub i64 %number.wide, 1
+  %is.load = icmp ule i64 %number.wide, {MOST_LOADS}
+  %first.number = select i1 %is.load, i64 1, i64 {MOST_LOADS + 1}
+  %first.slot = select i1 %is.load, i64 %loads, i64 %reads
+  %kind = select i1 %is.load, i64 {kinds.UNINITIALISED}, i64 {kinds.UNINITIALISED_REGISTER}
+  %index = sub i64 %number.wide, %first.number
   %distance = mul i64 %index, {at.SITE_SLOTS}
   %site.slot = add i64 %first.slot, %distance
   %site = getelementptr i64, ptr %counters, i64 %site.slot
   %reader.high = lshr i32 %mark, {ADDRESS_BITS}
   %reader = and i32 %reader.high, 31
   %reader.wide = zext i32 %reader to i64
-  call void @finding(ptr %env, i64 {kinds.UNINITIALISED}, ptr %site, i64 %reader.wide, i64 %address.wide, i64 0)
+  call void @finding(ptr %env, i64 %kind, ptr %site, i64 %reader.wide, i64 %address.wide, i64 0)
   %fewer = sub i32 %rest, 1
   %rest.less = and i32 %rest, %fewer
   %last = icmp eq i32 %rest.less, 0
@@ -144,4 +163,4 @@ done:
   ret void
 }}
 """, (FINDING,), (CTTZ,))  # fmt: skip
-"""`mark_used(marks, lanes, env, first slot)`: these lanes use values with these marks."""
+"""`mark_used(marks, lanes, env, slot of loads, slot of reads)`: these lanes use values with these marks."""
