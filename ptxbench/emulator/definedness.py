@@ -5,7 +5,8 @@ A compiler moves a load, or a computation with a variable that has no value yet,
 and then chooses another value. So the report of such a read waits until the value is used. Each register that the value
 can reach before it is dropped has a mark for each lane: 0, or the read and the address (runtime/marks.py). An
 instruction that only computes, chooses or shuffles gives its result the marks of its operands; every other instruction
-uses them, and so does one whose result has no mark.
+uses them, and so does one whose result has no mark. A store of such a value to shared or local memory uses it too,
+unless the value may come from a register: then the bytes count as unwritten again.
 
 Any choice of loads and of registers with marks gives the same verdict about values that are used. The choice for loads
 is a matter of cost: a mark must soon reach an instruction that may drop it, and no mark goes around a loop. Few kernels
@@ -84,8 +85,26 @@ def chosen(step: FlowStep) -> frozenset[str]:
     return frozenset(among.difference(*map(registers, operands.values())))
 
 
+def stored(step: FlowStep) -> tuple[Operand, ...]:
+    """The values of a plain store to shared or local memory, one by one; nothing for other instructions."""
+    entry = step.entry
+    if entry.words[0] != "st" or entry.spaces not in SPACES or not NOT_PLAIN.isdisjoint(entry.words):
+        return ()
+    value = step.instruction.operands[1]
+    return value.parts if isinstance(value, Vector) else (value,)
+
+
+def only_stored(step: FlowStep) -> frozenset[str]:
+    """The registers of these values, without those of the address and the guard."""
+    if not (values := stored(step)):
+        return frozenset()
+    guard = step.instruction.guard
+    names = frozenset().union(*map(registers, values)) - frozenset(registers(step.instruction.operands[0]))
+    return names - {guard.name} if guard else names
+
+
 def waiting_reads(step: FlowStep, unwritten: Collection[str], unfit: Collection[str]) -> frozenset[str]:
-    """The registers among `unwritten` that an instruction reads to compute, choose, shuffle or copy.
+    """The registers among `unwritten` that an instruction reads to compute, choose, shuffle, copy or store.
 
     Not if a computation has a guard: then the compiler has not moved it before its condition. Nor where `mov` packs
     registers: the value may be a part that nothing uses.
@@ -95,7 +114,7 @@ def waiting_reads(step: FlowStep, unwritten: Collection[str], unfit: Collection[
     packs = root == "mov" and any(isinstance(part, Vector) for part in step.instruction.operands[1:])
     if packs or (guard is not None and root not in COPIES) or not targets.isdisjoint(unfit):
         return frozenset()
-    return sources.intersection(unwritten)
+    return (sources | only_stored(step)).intersection(unwritten)
 
 
 @dataclass(frozen=True)
@@ -106,6 +125,8 @@ class Deferral:
     loads: tuple[int, ...]
     reads: Mapping[int, frozenset[str]]
     marked: frozenset[str]
+    stores: bool
+    """Whether the kernel may store a value of an unwritten register to shared or local memory."""
 
     def with_marks(self, function: Function, blocks: Sequence[Block]) -> tuple[Function, list[Block]]:
         """The function and its blocks where the marks are registers too. They live where the registers live that they
@@ -137,13 +158,15 @@ def defer(
     of_reads = slices.reached(reads)
     reads = {index: names for index, names in reads.items() if not slices.is_used_at_once(index, of_reads)}
     marked = of_reads = slices.reached(reads)
+    if any(only_stored(step) & (of_reads | reads.get(index, frozenset())) for index, step in enumerate(steps)):
+        return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, slices.reached([*loads, *reads]), stores=True)
     while loads:
         marked = of_reads | slices.marked(loads)
         kept = {index for index in loads if not slices.is_used_at_once(index, marked)}
         if kept == loads:
             break
         loads, marked = kept, of_reads
-    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, marked) if loads or reads else None
+    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, marked, stores=False) if loads or reads else None
 
 
 class Slices:
@@ -217,9 +240,9 @@ class Slices:
 
     def is_used_at_once(self, read: int, marked: Collection[str]) -> bool:
         """Whether each lane that reads uses the results in the same block anyway. A choice may drop the value that it
-        reads, and a copy is not reported at once."""
+        reads, a copy is not reported at once, and a store need not use the value."""
         step = self.steps[read]
-        drops = step.entry.words[0] in COPIES or bool(chosen(step))
+        drops = step.entry.words[0] in COPIES or bool(chosen(step)) or bool(stored(step))
         return not drops and all(
             self.is_used_in_block(read, name, marked) for name in self.steps[read].writes & set(marked)
         )
@@ -227,7 +250,7 @@ class Slices:
     def is_used_in_block(self, load: int, name: str, marked: Collection[str]) -> bool:
         writers = self.writers[name]
         end = min([self.last[bisect(self.starts, load) - 1], *writers[bisect(writers, load) :][:1]])
-        loading = self.steps[load].instruction
+        loading, is_load = self.steps[load].instruction, may_wait(self.steps[load])
         guard, readers = (loading.guard, loading.negated), self.readers[name]
         for index in readers[bisect(readers, load) :]:
             step = self.steps[index]
@@ -235,6 +258,8 @@ class Slices:
                 return False
             instruction = step.instruction
             if instruction.guard is not None and (instruction.guard, instruction.negated) != guard:
+                continue
+            if not is_load and name in only_stored(step):
                 continue
             sources, targets = moves(step)
             if name not in sources or not (name in chosen(step) or targets & set(marked)):

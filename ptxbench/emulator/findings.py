@@ -238,6 +238,8 @@ class Describer:
                 f"(barrier.cluster) before it exits."
             )
         verb = VERBS.get(site.kind, "")
+        if raw.kind == kinds.UNINITIALISED and self.translation.stores_unwritten:
+            return f"reads {place}, which was never written, or only with a value that was never written."
         if sentence := SENTENCES.get(raw.kind):
             return sentence.format(verb=verb, place=place, kind=site.kind)
         if raw.kind == kinds.TWO_COPIES:

@@ -148,6 +148,8 @@ class Translation:
     """If sanitized: the kernel's shared and local variables, with zones between them."""
     has_dynamic: bool = True
     """Whether accesses may reach dynamic shared memory: if sanitized, only if the kernel declares it."""
+    stores_unwritten: bool = False
+    """If sanitized: whether the kernel may store a value to shared or local memory that was never written."""
 
     @property
     def own_shared_bytes(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ptxbench.emulator.definedness import CHOSEN, LOGIC, MARK, Deferral, chosen, moves, results
+from ptxbench.emulator.definedness import CHOSEN, LOGIC, MARK, Deferral, chosen, moves, only_stored, results, stored
 from ptxbench.emulator.emit import Computation, Emitter, Value
 from ptxbench.emulator.flow import FlowStep
 from ptxbench.emulator.layout import Site
@@ -32,9 +32,9 @@ class Marks:
         self.read = frozenset().union(*(step.operand_reads for step in kernel.steps))
         self.numbers = {load: number for number, load in enumerate(deferral.loads, 1)}
         """By the index of a load, its number in marks."""
-        self.reads = deferral.reads
+        self.reads, self.stores = deferral.reads, deferral.stores
         reads = [(index, name) for index, names in deferral.reads.items() for name in sorted(names)]
-        self.read_numbers = {read: number for number, read in enumerate(reads, marks.MOST_LOADS + 1)}
+        self.read_numbers = {read: number for number, read in enumerate(reads)}
         """By the index of an instruction and a register that it reads, the number of the read in marks."""
         self.index = 0
         """The index of the current instruction."""
@@ -59,7 +59,9 @@ class Marks:
         if step.instruction.guard is not None:
             self.use(self.of([step.instruction.guard.name]), self.ops.mask)
         sources, targets = moves(step)
-        self.use(self.of(step.operand_reads - sources), self.ops.active)
+        kept = only_stored(step) if self.stores else frozenset()
+        self.use(self.of(step.operand_reads - sources - kept), self.ops.active)
+        self.ops.watching.stored_marks = [self.of(kept.intersection(registers(part))) for part in stored(step) if kept]
         moved = self.moved(step, sources)
         if any(name in self.read and name not in self.marked for name in targets):
             self.use(moved, self.ops.active)

@@ -531,6 +531,7 @@ class Translator:
             self.kernel.trips_at,
             self.kernel.own.variables,
             self.kernel.own.has_dynamic,
+            bool(self.ops.watching.taken),
         )
 
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:
@@ -549,6 +550,8 @@ class Translator:
             space = "shared" if site.space == "cluster" else site.space
             if space in ("global", "shared", "local") and site.bytes:
                 sizes[space] = min(site.bytes, sizes.get(space, 4))
+        for space, size in self.ops.watching.taken:
+            sizes[space] = min(size, sizes[space])
         for space in sizes.keys() & {"shared", "local"}:
             sizes[space] = finest(self.kernel.own.variables, space, sizes[space])
         self.kernel.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
@@ -557,6 +560,8 @@ class Translator:
             self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1], zoned))
         for space, size in sorted(self.ops.watching.waiting):
             self.ops.function(marks.unwritten(space, size, self.kernel.granules[("shared", "local").index(space)]))
+        for space, size in sorted(self.ops.watching.taken):
+            self.ops.function(marks.store_marks(space, size, self.kernel.granules[("shared", "local").index(space)]))
         for key in sorted(self.ops.watching.spaces):
             self.ops.function(watches.watches(*key, granules=sizes, clustered=self.ops.clustered))
         for function in watch.REPORTERS if self.ops.watches_order else ():

@@ -35,6 +35,10 @@ class Watching:
         """The marks that are made (runtime/marks.py): space and bytes, as above."""
         self.marks: list[Value] = []
         """Those of the last load whose report waits, one for each of its registers."""
+        self.stored_marks: list[Value] = []
+        """Those of the values of the current store, if memory takes them."""
+        self.taken: set[tuple[str, int]] = set()
+        """The marks that memory takes: space and bytes, as above."""
         self.bound: dict[str, PlacedVariable] = {}
         """The variable of each address of the current instruction (IR name) that is computed from it."""
 
@@ -84,6 +88,17 @@ class Watching:
                 arguments = self.ops.last_arguments.rsplit(", ", 1)[0]
                 flags = self.ops.order.flags | watch.ranked(space, self.ops.clustered)
                 self.ops.e.line(f"call void @{name}({arguments}, i64 {flags << layout.FLAGS_AT})")
+        for k, mark in enumerate(self.stored_marks):
+            if mark.constant != 0:
+                self.take_mark(space, element_bytes, k, mark)
+
+    def take_mark(self, space: str, size: int, k: int, mark: Value) -> None:
+        """Let the bytes of value `k` of the last store count as unwritten in lanes with a mark."""
+        self.taken.add((space, size))
+        e, (_, lanes, env, _) = self.ops.e, self.ops.last_arguments.split(", ")
+        address = e.add(self.ops.last_address, e.constant(k * size, B32))
+        arguments = f"{V32} {address.ir}, {lanes}, {env}, {V32} {mark.ir}"
+        e.line(f"call void @store_marks_{space}_{size}({arguments})")
 
     def marks_of(self, space: str, size: int, k: int) -> Value:
         """The marks of the values that the last load reads for its register `k`."""

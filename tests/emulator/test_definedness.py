@@ -232,3 +232,55 @@ def test_a_register_that_was_not_written_is_reported_if_the_value_is_used(body):
         assert [finding.kind for finding in execution.findings] == found, limit
         for finding in execution.findings:
             assert "by thread 8 of CTA 0 reads '%v' before it was written" in finding.message
+
+
+STORED = {
+    "one value": "st.shared.u32 [%slot], %v;\nbar.sync 0;\nld.shared.u32 %x, [%slot];",
+    "the second part of a vector": """
+        mov.u32 %slot, tile;
+        mad.lo.u32 %slot, %t, 8, %slot;
+        st.shared.v2.u32 [%slot], {%t, %v};
+        bar.sync 0;
+        ld.shared.u32 %x, [%slot+4];""",
+    "a computed value": "add.u32 %x, %v, 1;\nst.shared.u32 [%slot], %x;\nld.shared.u32 %x, [%slot];",
+    "a value that is stored again": """
+        st.shared.u32 [%slot], %v;
+        ld.shared.u32 %y, [%slot];
+        st.local.u32 [own], %y;
+        ld.local.u32 %x, [own];""",
+    "local memory": "st.local.u32 [own], %v;\nld.local.u32 %x, [own];",
+    "one byte": """
+        cvt.u16.u32 %b, %v;
+        st.shared.v4.u8 [%slot], {%b, 1, 1, 1};
+        ld.shared.u8 %c, [%slot];
+        cvt.u32.u16 %x, %c;""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", STORED.values(), ids=STORED)
+def test_a_stored_value_of_an_unwritten_register_is_reported_if_it_is_used(body):
+    """Eight threads have written it; a value is used by threads below the limit."""
+    chosen = "selp.u32 %w, %x, 0, %chosen;\nst.global.u32 [%at], %w;"
+    ptx = KERNEL.replace("BODY", f"@%written mov.u32 %v, 1;\n{body}\n{chosen}").replace(
+        ".reg .f32 %f;", ".reg .f32 %f;\n    .reg .u16 %b, %c;"
+    )
+    for limit, found in ((WRITTEN, []), (WRITTEN + 1, ["uninitialised"])):
+        execution = emulator.run(ptx, grid=1, block=32, args=[np.zeros(64, np.uint32), np.uint32(limit)], sanitize=True)
+        assert [finding.kind for finding in execution.findings] == found, limit
+        for finding in execution.findings:
+            assert "which was never written, or only with a value that was never written" in finding.message
+
+
+def test_other_bytes_of_a_word_keep_their_values():
+    body = """
+        @%written mov.u32 %v, 1;
+        cvt.u16.u32 %b, %v;
+        st.shared.v4.u8 [%slot], {%b, 1, 2, 3};
+        ld.shared.u8 %c, [%slot+2];
+        cvt.u32.u16 %x, %c;
+        st.global.u32 [%at], %x;"""
+    ptx = KERNEL.replace("BODY", body).replace(".reg .f32 %f;", ".reg .f32 %f;\n    .reg .u16 %b, %c;")
+    out = np.zeros(64, np.uint32)
+    execution = emulator.run(ptx, grid=1, block=32, args=[out, np.uint32(32)], sanitize=True)
+    assert execution.findings == ()
+    assert (out[:32] == 2).all()

@@ -1,7 +1,7 @@
 """Marks of values that were never written (definedness.py): how a read makes them, and what a use does.
 
 A mark is 0 for a value that was written. Else it has, from the highest bits on: the number of the load, from 1 on, or
-of the read of a register, from MOST_LOADS + 1 on; the lane that read; and the address of a byte, or 0.
+OF_REGISTER; the lane that read; and the address of a byte, or the number of the read of a register.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from ptxbench.emulator.runtime.sanitize import (
     FINDING,
     FLAG_OF_SITE,
     GATHER_SCATTER,
+    IN_ZONE,
     SiteLines,
     in_bounds,
     local_row,
@@ -24,10 +25,11 @@ from ptxbench.emulator.types import LANES
 ADDRESS_BITS = 19
 """Enough for shared memory, and for local memory."""
 NUMBER_AT = ADDRESS_BITS + 5
-MOST_LOADS, MOST_READS = 191, 64
-"""Together the numbers from 1 on that a mark has room for."""
+OF_REGISTER = (1 << 32 - NUMBER_AT) - 1
+MOST_LOADS, MOST_READS = OF_REGISTER - 1, 1 << ADDRESS_BITS
 
 GATHER_STAMPS = f"llvm.masked.gather.v{LANES}i64.v{LANES}p0"
+DECLARE_GATHER_STAMPS = f"declare {V64} @{GATHER_STAMPS}(<{LANES} x ptr>, i32, {MASK}, {V64})"
 
 
 def in_shared(size: int) -> str:
@@ -101,15 +103,62 @@ done:
   ret {V32} {marks}
 }}
 """
-    gather = f"declare {V64} @{GATHER_STAMPS}(<{LANES} x ptr>, i32, {MASK}, {V64})"
-    return RuntimeFunction(f"unwritten_{space}_{size}", text, (), (gather, *GATHER_SCATTER))
+    return RuntimeFunction(f"unwritten_{space}_{size}", text, (), (DECLARE_GATHER_STAMPS, *GATHER_SCATTER))
+
+
+def store_marks(space: str, size: int, granule: int) -> RuntimeFunction:
+    """`store_marks_SPACE_SIZE(addresses, mask, env, marks)`: after a store of `size` bytes, where lanes have marks, the
+    bytes count as never written."""
+    lines = SiteLines()
+    kind, bits = (V64, 64) if space == "shared" else (V32, 32)
+    for j in range(max(1, size // granule)):
+        index = lines.op(f"add {V64} %index, splat (i64 {j})")
+        pointers = lines.op(f"getelementptr i{bits}, ptr %shadow, {V64} {index}")
+        if space == "shared":
+            stamps = lines.op(
+                f"call {V64} @{GATHER_STAMPS}(<{LANES} x ptr> {pointers}, i32 8, {MASK} %lanes, {V64} zeroinitializer)"
+            )
+            times = lines.op(f"lshr {V64} {stamps}, splat (i64 32)")
+            in_zone = lines.op(f"icmp eq {V64} {times}, splat (i64 {layout.ZONE})")
+        else:
+            in_zone = lines.op(f"icmp eq {V32} {lines.gather(pointers, '%lanes')}, splat (i32 {IN_ZONE})")
+        outside = lines.both("%lanes", lines.op(f"xor {MASK} {in_zone}, splat (i1 true)"))
+        lines.lines.append(
+            f"call void @llvm.masked.scatter.v{LANES}i{bits}.v{LANES}p0({kind} zeroinitializer, <{LANES} x ptr> "
+            f"{pointers}, i32 {bits // 8}, {MASK} {outside})"
+        )
+    place = in_shared(size) if space == "shared" else in_local(size, granule)
+    base = "%granule.wide" if space == "shared" else "%granule.local"
+    row = "" if space == "shared" else f"%granule.local = add {V64} %row, %granule.wide"
+    text = f"""
+define internal void @store_marks_{space}_{size}({V32} %a, i32 %asked, ptr %env, {V32} %marks) noinline {{
+  {place}
+  %marked = icmp ne {V32} %marks, zeroinitializer
+  %lanes = and {MASK} %active, %marked
+  %lanes.mask = bitcast {MASK} %lanes to i32
+  %some = icmp ne i32 %lanes.mask, 0
+  %goes.on = and i1 %some, %tracked
+  br i1 %goes.on, label %look, label %done
+look:
+  %granule = lshr {V32} %a, splat (i32 {granule.bit_length() - 1})
+  %granule.wide = zext {V32} %granule to {V64}
+  {row}
+  %index = add {V64} {base}, zeroinitializer
+  {chr(10).join(lines.lines)}
+  br label %done
+done:
+  ret void
+}}
+"""
+    scatter = f"declare void @llvm.masked.scatter.v{LANES}i64.v{LANES}p0({V64}, <{LANES} x ptr>, i32, {MASK})"
+    return RuntimeFunction(f"store_marks_{space}_{size}", text, (), (DECLARE_GATHER_STAMPS, scatter, *GATHER_SCATTER))
 
 
 UNWRITTEN_REGISTER = RuntimeFunction("unwritten_register", f"""
 define internal {V32} @unwritten_register(ptr %written.at, i32 %number) noinline {{
-  %number.high = shl i32 %number, {NUMBER_AT}
-  {splat("number.all", "i32", "%number.high")}
-  %reader = or {V32} %number.all, {multiples("i32", 1 << ADDRESS_BITS)}
+  %mark = or i32 %number, {OF_REGISTER << NUMBER_AT}
+  {splat("mark.all", "i32", "%mark")}
+  %reader = or {V32} %mark.all, {multiples("i32", 1 << ADDRESS_BITS)}
   %written.bits = load i32, ptr %written.at, align 4
   %written = bitcast i32 %written.bits to {MASK}
   %marks = select {MASK} %written, {V32} zeroinitializer, {V32} %reader
@@ -143,11 +192,11 @@ next:
   %address.wide = zext i32 %address to i64
   %number = lshr i32 %mark, {NUMBER_AT}
   %number.wide = zext i32 %number to i64
-  %is.load = icmp ule i64 %number.wide, {MOST_LOADS}
-  %first.number = select i1 %is.load, i64 1, i64 {MOST_LOADS + 1}
+  %is.load = icmp ne i64 %number.wide, {OF_REGISTER}
   %first.slot = select i1 %is.load, i64 %loads, i64 %reads
   %kind = select i1 %is.load, i64 {kinds.UNINITIALISED}, i64 {kinds.UNINITIALISED_REGISTER}
-  %index = sub i64 %number.wide, %first.number
+  %load = sub i64 %number.wide, 1
+  %index = select i1 %is.load, i64 %load, i64 %address.wide
   %distance = mul i64 %index, {at.SITE_SLOTS}
   %site.slot = add i64 %first.slot, %distance
   %site = getelementptr i64, ptr %counters, i64 %site.slot
