@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ptxbench.emulator import syntax
+from ptxbench.emulator import slips, syntax
 from ptxbench.emulator.constants import expression, signed, starts_expression, whole_expression
 from ptxbench.emulator.scopes import Scopes
 from ptxbench.emulator.tokens import Cursor, is_name, syntax_error
@@ -18,9 +18,6 @@ PREDEFINED = re.compile(
     r"|%lanemask_(?:eq|le|lt|ge|gt)|%clock(?:64|_hi)?|%globaltimer(?:_lo|_hi)?|%pm\d+(?:_64)?|%envreg\d+"
     r"|%(?:dynamic|total|aggr)_smem_size|%reserved_smem_offset_\w+|%current_graph_exec"
 )
-OF_CUDA = {"threadIdx": "%tid", "blockIdx": "%ctaid", "blockDim": "%ntid", "gridDim": "%nctaid"}
-"""The predefined registers by their names in CUDA C."""
-
 PREDEFINED_VECTOR = re.compile(f"%(?:{VECTOR_REGISTERS})")
 ONE_ELEMENT = re.compile(r"(?:ld|ldu|st)(?!.*\.v\d)(?:\.|\Z)|mov\.b")
 """Instructions that accept `{r}` in place of `r`."""
@@ -53,7 +50,7 @@ class Operands:
         read = self.call_operand if self.calls else self.operand
         operands = cursor.separated(read)
         if not cursor.accept(";"):
-            raise cursor.error("';'")
+            raise slips.no_semicolon(cursor)
         if "tensor" in opcode.split("."):
             operands = self.with_coordinates(operands)
         if any(isinstance(operand, syntax.Vector) for operand in operands) or opcode.startswith("mov.v4"):
@@ -109,7 +106,7 @@ class Operands:
             return syntax.Not(operand) if word == "!" else syntax.Negated(operand)
         if starts_expression(cursor):
             return expression(cursor)
-        raise cursor.error("an operand")
+        raise slips.no_operand(cursor)
 
     def named_operand(self) -> syntax.Operand:
         """`%r`, `%r + 4`, `name[2]`, `%p|%q`."""
@@ -172,7 +169,11 @@ class Operands:
                 raise syntax_error(cursor.last_line, f"expected a register or a variable, found '{name}'.")
             base = operand
             if cursor.accept("+"):
+                if not starts_expression(cursor):
+                    raise slips.no_offset(cursor) or cursor.error("a number")
                 offset = signed(whole_expression(cursor))
+        if error := slips.no_offset(cursor):
+            raise error
         address = syntax.Address(base, offset)
         further_operands = cursor.separated(self.operand) if cursor.accept(",") else []
         cursor.expect("]")
@@ -195,19 +196,14 @@ class Operands:
         operand = self.scopes.find(name)
         if operand is not None:
             return operand
-        if PREDEFINED.fullmatch(name):
-            return syntax.Immediate(0) if name.endswith(".w") else syntax.Special(name)  # the fourth is always 0
         register_name, _, selector = name.partition(".")
         register = self.scopes.find(register_name) if selector else None
         if isinstance(register, syntax.Register):
             return syntax.Selected(register, selector)
-        if register_name in OF_CUDA:
-            special = f"{OF_CUDA[register_name]}.{selector or 'x'}"
-            raise syntax_error(self.cursor.last_line, f"'{name}' is CUDA C; in PTX it is '{special}'.")
-        if name.startswith("%") or selector:
-            raise syntax_error(self.cursor.last_line, f"'{name}' is not declared; add it to a .reg line.")
-        if not (name in self.functions or self.calls):
-            raise syntax_error(self.cursor.last_line, f"'{name}' is not defined.")
+        if PREDEFINED.fullmatch(name):
+            return syntax.Immediate(0) if name.endswith(".w") else syntax.Special(name)  # the fourth is always 0
+        if selector or name.startswith("%") or not (name in self.functions or self.calls):
+            raise slips.unknown(self.cursor, name)
         return syntax.Symbol(name)
 
     def guard(self) -> tuple[syntax.Register, bool]:

@@ -440,6 +440,8 @@ class Body:
         guard, negated = self.operands.guard() if cursor.accept("@") else (None, False)
         line = cursor.line
         opcode = cursor.name("an instruction")
+        if opcode.startswith("%"):
+            raise syntax_error(line, f"expected an instruction, found {quoted(opcode)}; a guard has an '@' before it.")
         while cursor.next.startswith(".") and not is_number(cursor.next):  # ld.global .u32
             opcode += cursor.take()
         index = len(function.instructions)

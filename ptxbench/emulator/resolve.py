@@ -9,7 +9,7 @@ from dataclasses import replace
 from ptxbench.emulator import old_ptx
 from ptxbench.emulator.flow import FlowStep, flow_step
 from ptxbench.emulator.inline import CALL, CALL_THROUGH, ENTER, RETURN, RETURNED, START
-from ptxbench.emulator.isa import find, nearest
+from ptxbench.emulator.isa import TABLE, find, nearest
 from ptxbench.emulator.isa.operands import mismatch
 from ptxbench.emulator.isa.table import Entry, FlowKind, OperandForm
 from ptxbench.emulator.isa.unsupported import why
@@ -109,6 +109,16 @@ def whole(step: FlowStep) -> Instruction:
     return with_stored(step.instruction, parts + parts[:1] * missing)
 
 
+def operands_of(entry: Entry) -> str:
+    """The operands of an entry as the manual writes them: `d|p, [a], {b}`."""
+
+    def text(form: OperandForm) -> str:
+        name = f"{form.name}|{form.predicate}" if form.predicate else form.name
+        return f"[{name}]" if form.kind == "address" else f"{{{name}}}" if form.vector else name
+
+    return ", ".join(map(text, entry.operands))
+
+
 def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
     """One sentence for each opcode, with the first line that has it."""
     first = {instruction.opcode: instruction for instruction in reversed(unknown)}
@@ -118,7 +128,8 @@ def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
         if missing:
             sentences.append(f"line {line}: '{opcode}' is not supported: {missing.reason}")
         elif opcode in close:
-            sentences.append(f"line {line}: '{opcode}' does not take these operands")
+            forms = " or ".join(operands_of(entry) for entry in TABLE[opcode][:2]) or "none"
+            sentences.append(f"line {line}: '{opcode}' does not take these operands, but {forms}")
         else:
             hint = f"; nearest: {', '.join(close)}" if close else ""
             sentences.append(f"line {line}: unknown instruction '{opcode}'{hint}")

@@ -119,6 +119,10 @@ class Cursor:
         """The line of the last word that was taken."""
         return self.line_at(max(self.at - 1, 0))
 
+    def starts_line(self, at: int) -> bool:
+        """Whether a word is on another line than the word before it."""
+        return at > 0 and self.line_at(at) > self.line_at(at - 1)
+
     # ---- words
 
     @property
@@ -149,6 +153,8 @@ class Cursor:
 
     def error(self, expected: str) -> PtxSyntaxError:
         """The error for an unexpected next word, for the caller to raise."""
+        if expected == "';'" and (self.next == END or self.starts_line(self.at)):
+            return syntax_error(self.last_line, "a ';' is missing at the end of the line.")
         return syntax_error(self.line, f"expected {expected}, found {quoted(self.next)}.")
 
     def name(self, expected: str) -> str:

@@ -367,7 +367,7 @@ SYNTAX = [
     ("HERE: bra HERE;\nHERE: ret;", "line 8: duplicate label 'HERE'."),
     ("@%a bra HERE;", "line 7: the guard '%a' is not a declared predicate register."),
     ("ld.global.u32 %a, [%q];", "line 7: '%q' is not declared; add it to a .reg line."),
-    ("add.u32 %a, %b", "line 8: expected ';', found 'ret'."),
+    ("add.u32 %a, %b", "line 7: a ';' is missing at the end of the line."),
     (".shared .u33 x;", "line 7: expected a type, found '.u33'."),
     ("mov.u32 %a, nothing;", "line 7: 'nothing' is not defined."),
 ]
@@ -394,7 +394,7 @@ def test_every_unknown_instruction_is_listed_with_the_nearest_known_ones():
     assert sentences[0].startswith("line 8: unknown instruction 'ad.u32'; nearest: ")
     assert "add.u32" in sentences[0]
     assert sentences[1].startswith("9: unknown instruction 'shl.b33'; nearest: shl.b32")
-    assert sentences[2:] == ["11: 'shl.b32' does not take these operands"]
+    assert sentences[2:] == ["11: 'shl.b32' does not take these operands, but d, a, b"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from ptxbench import emulator
 from ptxbench.emulator.parse import parse
 from ptxbench.emulator.translate import translate
-from ptxbench.errors import PtxSyntaxError
+from ptxbench.errors import PtxSyntaxError, UnsupportedInstruction
 from ptxbench.toolchain.ptxas import RefusedError
 from tests.emulator.oracle import interpret
 from tests.emulator.spelled import complaints, refusals
@@ -72,6 +72,12 @@ def test_wider_destinations_are_extended_and_wider_sources_use_their_low_bits(ex
 
 def test_ptxas_accepts_the_wider_registers():
     assemble(widened(), "sm_80")
+
+
+def test_a_register_hides_the_predefined_one_of_its_name():
+    text = f"{HEADER}.visible .entry hides()\n{{ .reg .u32 %tid; mov.u32 %tid, %tid.x; ret; }}"
+    with pytest.raises(UnsupportedInstruction, match=r"'mov\.u32' does not take these operands, but d, a$"):
+        emulator.run(text, grid=1, block=1, args=[])
 
 
 REFUSED = [
