@@ -84,18 +84,18 @@ class Shared:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "shared.json"
         folder.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
 
     @contextmanager
     def open(self) -> Iterator[dict[str, Any]]:
         """The state, to be read and changed by one process at a time."""
-        with self.path.open("a+") as file:
+        with self.path.open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
             state = json.loads(file.read() or "{}")
             yield state
             file.seek(0)
-            file.truncate()
             file.write(json.dumps(state))
+            file.truncate()  # not before: ext4 waits for the disk when a file is closed that was empty
 
 
 class Gpu:
