@@ -27,6 +27,9 @@ SUCCESS, OUT_OF_MEMORY, INVALID_OPTION, COMPILATION = 0, 1, 5, 6  # nvrtcResult,
 ENABLE_TILE = "--enable-tile"
 """The option of NVRTC for CUDA Tile C++."""
 
+MOST_CHARACTERS = 10_000
+"""Of each line of the log that are kept. NVRTC quotes the source's line with each of up to a hundred errors."""
+
 READY = b"\n"
 """What the process writes before it looks at the source: if it dies later, the source is the cause."""
 
@@ -99,13 +102,17 @@ class Library:
                 self.check(self.functions.nvrtcAddNameExpression(program, expression.encode()))
             array = (ctypes.c_char_p * len(options))(*map(encoded, options))
             status: int = self.functions.nvrtcCompileProgram(program, len(options), array)
-            log = self.text(program, "ProgramLog")
+            log = with_short_lines(self.text(program, "ProgramLog"))
             ptx = self.text(program, "PTX") if status == SUCCESS else ""
             lowered = {expression: self.lowered(program, expression) for expression in expressions if status == SUCCESS}
             tile_ir = self.tile_ir(program) if ENABLE_TILE in options and status == SUCCESS else ""
             return status, self.name(status), log, ptx, lowered, tile_ir
         finally:
             self.functions.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def with_short_lines(log: str) -> str:
+    return "\n".join(line[:MOST_CHARACTERS] for line in log.split("\n"))
 
 
 def encoded(text: str) -> bytes:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ptxbench.containment.nvrtc_library import MOST_CHARACTERS, Library
 from ptxbench.errors import AssembleError, CompileError, KernelError, PairError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate, ptxas, removed_names
+from ptxbench.toolchain import locate, nvrtc, ptxas, removed_names
 
 from .conftest import CUDA, PTX
 
@@ -32,6 +33,13 @@ REMOVED = [
     ("__shfl_down(a, 1)", "CUDA no longer has, use __shfl_down_sync, with a mask of lanes first"),
     ("__ballot(a > 0)",   "use __any_sync, __all_sync or __ballot_sync, with a mask of lanes first"),  # by ptxas
 ]  # fmt: skip
+
+
+def test_a_long_line_is_not_quoted_whole_in_the_log():
+    source = b"/*" + b"-" * 2 * MOST_CHARACTERS + b"*/ __device__ int a = b;"
+    log = Library(nvrtc.find()).compile(source, "a.cu", ())[2]
+    assert log.startswith('a.cu(1): error: identifier "b" is undefined\n')
+    assert max(map(len, log.splitlines())) == MOST_CHARACTERS
 
 
 @pytest.mark.parametrize(("expression", "advice"), REMOVED)
