@@ -1,6 +1,7 @@
 """The story of a run, on the emulator and on a scripted GPU, with real builds."""
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from ptxbench.measure import SamplingSettings
 from ptxbench.pair import In, relative
 from ptxbench.result import BITS_DIFFER
 from ptxbench.run_info import Device
-from ptxbench.runner import CellDone, DeviceLost, RunFrame, RunPlan, Step, memory, plan, plan_pairs, run
+from ptxbench.runner import CellDone, DeviceLost, RunFrame, RunPlan, Step, memory, plan, plan_pairs, run, session
 from ptxbench.runner.plan import parse_size
 from ptxbench.toolchain import locate
+from ptxbench.verify import Expected
 from tests.fakes import DEVICE, FakeBackend
 from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
 
@@ -508,6 +510,16 @@ def test_a_result_may_have_the_errors_of_the_approximate_instructions_of_its_ptx
     for result in (cell.variants["ptx"] for cell in cells(plan)):
         assert result.status == status
         assert result.check.tolerance == "0.5 ulp, plus the error of ex2.approx.ftz.f32"
+
+
+@pytest.mark.parametrize(("result", "widened", "right"), [(1.0, 0, True), (1 + 2.0**-22, 1, True), (1.5, 1, False)])
+def test_bounds_are_widened_only_for_results_that_need_it(result, widened, right):
+    outputs = {"y": np.array([1.0])}
+    expected = Expected(outputs, {"y": np.array([2.0**-24])}, "0.5 ulp")
+    outcome = LaunchOutcome({"y": np.array([result], np.float32)}, approximate=["ex2.approx.ftz.f32"])
+    with mock.patch.object(Expected, "widened", autospec=True, side_effect=Expected.widened) as widen:
+        assert (session.verdict_on(outcome, expected, "here").worst is None) == right
+    assert widen.call_count == widened
 
 
 def test_a_kernel_without_approximate_instructions_may_have_no_such_errors(tmp_path):
