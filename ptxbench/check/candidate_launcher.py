@@ -13,6 +13,7 @@ from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, Laun
 from ptxbench.check.lint import LintFinding, lint
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
+from ptxbench.check.unused import UNUSED_NAN
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.errors import (
     Deadlock,
@@ -83,6 +84,11 @@ DYNAMIC_HINT = (
     "an array of a fixed size."
 )
 """For accesses beyond the shared memory of a kernel that uses dynamic shared memory."""
+
+UNUSED_HINT = (
+    "The kernel reads elements on which no result depends, such as the padding after a short row. Skip them, or use "
+    "zeros in their place: a NaN multiplied by 0 is a NaN."
+)
 
 ASYNCHRONOUS = ("cp.async", "cp.reduce.async", "st.async", "red.async", "wgmma.")
 """How the opcodes begin of what may be pending when an instruction has been executed."""
@@ -172,7 +178,8 @@ class CandidateLauncher:
         worst = self.suite.wrong(result, case)
         if worst and not self.suite.is_explained(result, case, special=stage in SPECIAL):
             stale = self.suite.unwritten(result, case, poison)
-            return finding(stage, "output-unwritten" if stale else "wrong-result", worst)
+            hint = UNUSED_HINT if UNUSED_NAN in case.label and not stale else ""
+            return finding(stage, "output-unwritten" if stale else "wrong-result", worst, hint=hint)
         return self.lasting(stage, result, case)
 
     def lasting(self, stage: str, result: LaunchResult, case: CheckCase) -> Finding | None:

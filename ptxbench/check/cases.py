@@ -7,13 +7,14 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ptxbench.check.launching import CheckCase
+from ptxbench.check.unused import UNUSED_NAN, with_unused_nan
 from ptxbench.check.values import GREAT, edged, mixed, peak_positions, range_of_element, with_peaks
 from ptxbench.discovery import LoadedPair
 from ptxbench.pair import Pair, Scalar, Size, declared
@@ -21,6 +22,8 @@ from ptxbench.runner.case_data import prepare_case
 from ptxbench.runner.plan import PairPlan
 from ptxbench.units import size_words
 from ptxbench.verify import Expected, agrees, expect, number
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,14 @@ class Cases:
             if (case := attempt(partial(self.with_arguments, size, arguments, words))) is not None:
                 yield case
 
+    def unused(self, size: Size, seed: int) -> Iterator[CheckCase]:
+        """The pair's data with NaN in elements on which no result depends, if some are found. Results and bounds are
+        those without NaN."""
+        case = attempt(lambda: self.with_arguments(size, self.pair.make_arguments(size, seed), f", with {UNUSED_NAN}"))
+        changed = case and attempt(lambda: with_unused_nan(self.pair, case.arguments))
+        if case and changed:
+            yield replace(case, arguments=changed)
+
     def with_arguments(
         self, size: Size, arguments: Mapping[str, Any], words: str = "", aliases: Mapping[str, str] | None = None
     ) -> CheckCase:
@@ -140,8 +151,8 @@ def accepts_zeros(expected: Expected) -> bool:
         return all(bool(agrees(np.zeros_like(values), values, expected.bounds[name]).all()) for name, values in outputs)
 
 
-def attempt(make: Callable[[], CheckCase]) -> CheckCase | None:
-    """The case; None if the pair's own functions fail, because the pair never promised to accept it."""
+def attempt(make: Callable[[], Made]) -> Made | None:
+    """The case, or its data; None if the pair's own functions fail, because the pair never promised to accept it."""
     with contextlib.suppress(Exception), silence():
         return make()
     return None

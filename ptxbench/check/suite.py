@@ -29,6 +29,7 @@ from ptxbench.check.rounding import is_explained, overflow, rounding, underflowe
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs
+from ptxbench.check.unused import UNUSED_NAN, chooses_elements
 from ptxbench.check.values import (
     ABOVE,
     FAR,
@@ -241,6 +242,8 @@ class CheckSuite:
                 if kind in data_kinds(self.pair):
                     cases = self.cases.edged(size, kind, drawn.getrandbits(32), varied=False)
                     questions.append(CaseSeries(kind, cases))
+        for size in (half[-1], self.by_cost[-1]) if chooses_elements(self.pair) else ():
+            questions.append(CaseSeries(UNUSED_NAN, self.cases.unused(size, drawn.getrandbits(32))))
         questions += self.counters(drawn)
         questions += self.peaks(half[-1], drawn)
         questions += self.scalars(half[-1], drawn)
