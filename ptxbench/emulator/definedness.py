@@ -6,7 +6,7 @@ and then chooses another value. So the report of such a read waits until the val
 can reach before it is dropped has a mark for each lane: 0, or the read and the address (runtime/marks.py). An
 instruction that only computes, chooses or shuffles gives its result the marks of its operands; every other instruction
 uses them, and so does one whose result has no mark. A store of such a value to shared or local memory uses it too,
-unless the value may come from a register: then the bytes count as unwritten again.
+unless the kernel may store an unwritten register or copy what it loads: then the bytes count as unwritten again.
 
 Any choice of loads and of registers with marks gives the same verdict about values that are used. The choice for loads
 is a matter of cost: a mark must soon reach an instruction that may drop it, and no mark goes around a loop. Few kernels
@@ -29,6 +29,8 @@ CHOSEN = {"selp": ("a", "b"), "slct": ("a", "b"), "shfl": ("a",)}
 """Instructions that choose among values, by lane, and the operands among which they choose."""
 COPIES = ("mov", "selp")
 """Instructions that may copy an unwritten register that nothing uses: they are never reported themselves."""
+COPYING = (*COPIES, "shfl", "cvt")
+"""Instructions through which a structure is copied, which may have bytes that were never written."""
 LOGIC = {"and.pred": 0, "or.pred": 1}
 """Instructions whose result one operand alone determines if it has this value."""
 SPACES = (("shared",), ("local",))
@@ -126,7 +128,7 @@ class Deferral:
     reads: Mapping[int, frozenset[str]]
     marked: frozenset[str]
     stores: bool
-    """Whether the kernel may store a value of an unwritten register to shared or local memory."""
+    """Whether the kernel may store a value that was never written to shared or local memory, and does not use it."""
 
     def with_marks(self, function: Function, blocks: Sequence[Block]) -> tuple[Function, list[Block]]:
         """The function and its blocks where the marks are registers too. They live where the registers live that they
@@ -160,13 +162,17 @@ def defer(
     marked = of_reads = slices.reached(reads)
     if any(only_stored(step) & (of_reads | reads.get(index, frozenset())) for index, step in enumerate(steps)):
         return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, slices.reached([*loads, *reads]), stores=True)
+    copying = slices.copying(loads)
+    loads -= copying
+    marked = always = of_reads | slices.copies(copying)
     while loads:
-        marked = of_reads | slices.marked(loads)
+        marked = always | slices.marked(loads)
         kept = {index for index in loads if not slices.is_used_at_once(index, marked)}
         if kept == loads:
             break
-        loads, marked = kept, of_reads
-    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, marked, stores=False) if loads or reads else None
+        loads, marked = kept, always
+    loads |= copying
+    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, marked, bool(copying)) if loads or reads else None
 
 
 class Slices:
@@ -183,6 +189,8 @@ class Slices:
         """By register, the registers to which an instruction moves its mark."""
         self.after_in_loops: dict[str, set[str]] = defaultdict(set)
         """The same for instructions in loops."""
+        self.after_copies: dict[str, set[str]] = defaultdict(set)
+        """The same for instructions that copy."""
         self.choices: set[tuple[str, str]] = set()
         """The pairs of these of instructions that may drop the mark."""
         self.droppable: set[str] = set()
@@ -214,6 +222,8 @@ class Slices:
                     self.choices.update((name, target) for target in targets)
                 if index in in_loops:
                     self.after_in_loops[name] |= targets
+                if steps[index].entry.words[0] in COPYING:
+                    self.after_copies[name] |= targets
                 self.after[name] |= targets
                 pending += targets
         made = {name for name in self.after if any(may_wait(steps[i]) or chosen(steps[i]) for i in self.writers[name])}
@@ -225,6 +235,15 @@ class Slices:
     def reached(self, indices: Iterable[int]) -> frozenset[str]:
         """The registers that the results of these instructions reach."""
         return frozenset(closure(self.results(indices), self.after) - self.unfit)
+
+    def copies(self, loads: Iterable[int]) -> frozenset[str]:
+        """The registers that have the results of these loads, or copies."""
+        return frozenset(closure(self.results(loads), self.after_copies) - self.unfit)
+
+    def copying(self, loads: Iterable[int]) -> set[int]:
+        """Those of these loads whose results are stored to shared or local memory as they are."""
+        ends = frozenset().union(*map(only_stored, self.steps))
+        return {load for load in loads if not ends.isdisjoint(self.copies([load]))}
 
     def marked(self, loads: Iterable[int]) -> frozenset[str]:
         """The registers that need marks if these loads wait. At a choice inside a loop, the chosen value counts as

@@ -271,6 +271,17 @@ def test_a_stored_value_of_an_unwritten_register_is_reported_if_it_is_used(body)
             assert "which was never written, or only with a value that was never written" in finding.message
 
 
+@pytest.mark.parametrize("between", ["", "mov.u32 %y, %v;\nselp.u32 %v, %y, %v, %written;\n"])
+def test_a_copy_of_unwritten_memory_is_reported_if_it_is_used(between):
+    """As padding of a structure is copied: the copy is unwritten too."""
+    body = f"{LOAD}{between}st.local.u32 [own+8], %v;\nld.local.u32 %x, [own+8];\n"
+    ptx = KERNEL.replace("BODY", f"{body}selp.u32 %w, %x, 0, %chosen;\nst.global.u32 [%at], %w;")
+    for limit, found in ((WRITTEN, []), (WRITTEN + 1, ["ld.local.u32 by thread 8 of CTA 0 reads byte 8 of local"])):
+        execution = emulator.run(ptx, grid=1, block=32, args=[np.zeros(64, np.uint32), np.uint32(limit)], sanitize=True)
+        assert len(execution.findings) == len(found), limit
+        assert all(text in finding.message for text, finding in zip(found, execution.findings, strict=True))
+
+
 def test_other_bytes_of_a_word_keep_their_values():
     body = """
         @%written mov.u32 %v, 1;
