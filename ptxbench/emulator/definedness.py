@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.runtime.marks import MOST_LOADS, MOST_READS
-from ptxbench.emulator.syntax import Dual, Function, Operand, Vector, registers
+from ptxbench.emulator.syntax import Address, Dual, Function, Operand, Symbol, Vector, registers
 from ptxbench.emulator.types import B32
 
 CHOSEN = {"selp": ("a", "b"), "slct": ("a", "b"), "shfl": ("a",)}
@@ -103,6 +103,15 @@ def only_stored(step: FlowStep) -> frozenset[str]:
     guard = step.instruction.guard
     names = frozenset().union(*map(registers, values)) - frozenset(registers(step.instruction.operands[0]))
     return names - {guard.name} if guard else names
+
+
+def passes_structure(step: FlowStep, function: Function) -> bool:
+    """Whether an instruction stores a part of a structure that a call takes or returns: nothing may use it."""
+    target = step.instruction.operands[0] if step.entry.words[:2] == ("st", "param") else None
+    if not isinstance(target, Address) or not isinstance(target.base, Symbol):
+        return False
+    variable = function.variables.get(target.base.name)
+    return variable is not None and variable.array
 
 
 def waiting_reads(step: FlowStep, unwritten: Collection[str], unfit: Collection[str]) -> frozenset[str]:

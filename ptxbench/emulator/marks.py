@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ptxbench.emulator.definedness import CHOSEN, LOGIC, MARK, Deferral, chosen, moves, only_stored, results, stored
+from ptxbench.emulator.definedness import (
+    CHOSEN,
+    LOGIC,
+    MARK,
+    Deferral,
+    chosen,
+    moves,
+    only_stored,
+    passes_structure,
+    results,
+    stored,
+)
 from ptxbench.emulator.emit import Computation, Emitter, Value
 from ptxbench.emulator.flow import FlowStep
 from ptxbench.emulator.layout import Site
@@ -60,6 +71,8 @@ class Marks:
             self.use(self.of([step.instruction.guard.name]), self.ops.mask)
         sources, targets = moves(step)
         kept = only_stored(step) if self.stores else frozenset()
+        if passes_structure(step, self.kernel.function):
+            kept = step.operand_reads
         self.use(self.of(step.operand_reads - sources - kept), self.ops.active)
         self.ops.watching.stored_marks = [self.of(kept.intersection(registers(part))) for part in stored(step) if kept]
         moved = self.moved(step, sources)

@@ -15,7 +15,7 @@ from typing import Any
 from ptxbench.emulator.bases import base_of_address
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
-from ptxbench.emulator.definedness import COPIES, MARK
+from ptxbench.emulator.definedness import COPIES, MARK, passes_structure
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
@@ -231,9 +231,7 @@ class Translator:
             return
         step = self.kernel.steps[index]
         waiting = self.marks.waiting(index) if self.marks is not None else frozenset()
-        root, *parts = step.instruction.opcode.split(".")
-        padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure is copied byte by byte
-        if root in COPIES or padding:
+        if step.entry.words[0] in COPIES or passes_structure(step, self.kernel.function):
             return
         self.check_written(step.operand_reads - waiting, self.ops.active)
         if step.entry.flow == "warpgroup" and step.writes:  # D is read where its scale is not zero

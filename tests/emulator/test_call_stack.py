@@ -460,6 +460,24 @@ def test_the_padding_of_a_structure_by_value_causes_no_finding(compiled):
     assert x.tolist() == [i + 8 + 6 for i in range(32)]
 
 
+def test_a_structure_that_has_only_some_of_its_values_may_be_returned(compiled):
+    ptx = compiled("""
+    struct Found { bool exists; int at; };
+    __device__ __noinline__ Found find(const int* x, int value) {
+        Found result;
+        result.exists = false;
+        for (int i = 0; i < 8; ++i) if (x[i] == value) { result.exists = true; result.at = i; }
+        return result;
+    }
+    extern "C" __global__ void k(const int* x, int* y) {
+        Found found = find(x, threadIdx.x);
+        y[threadIdx.x] = found.exists ? found.at : -1;
+    }""")
+    y = np.zeros(32, np.int32)
+    launch(ptx, np.arange(0, 16, 2, dtype=np.int32), y)
+    assert y.tolist() == [i // 2 if i < 16 and i % 2 == 0 else -1 for i in range(32)]
+
+
 def test_a_recursive_sort_of_local_arrays_runs(compiled):
     ptx = compiled("""
     __device__ void sort(int* a, int low, int high) {
