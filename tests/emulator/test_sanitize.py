@@ -179,7 +179,7 @@ def test_data_of_an_earlier_cta_counts_as_uninitialised():
     """Both CTAs read, then one writes; this must not make the other one clean."""
     finding = only(
         sanitized(
-            "ld.shared.u32 %v, [%slot];\nst.shared.u32 [%slot], %v;",
+            "ld.shared.u32 %v, [%slot];\nst.global.u32 [%at], %v;\nst.shared.u32 [%slot], %t;",
             threads=32,
             grid=2,
         )[0]
