@@ -17,8 +17,9 @@ from ptxbench.check.values import range_of_element
 from ptxbench.pair import In, Pair
 from ptxbench.verify import reference_of
 
-MOST_TRIALS = 96
-"""The most evaluations of the reference for one input. With fewer than it takes, some unused rows are not found."""
+MOST_TRIALS, FRUITLESS = 96, 32
+"""The most evaluations of the reference for one input, and the most if none of them finds an unused row. Some such rows
+may then not be found."""
 
 UNUSED_NAN = "NaN in elements on which no result depends"
 """The name of such data."""
@@ -62,8 +63,8 @@ def with_nan(array: Array, unchanged: Callable[[Array], bool]) -> Array:
         first, last = rows
         return bool(unused[first] or unused[last + 1]), last - first
 
-    for _ in range(MOST_TRIALS):
-        if not ranges:
+    for trial in range(MOST_TRIALS):
+        if not ranges or (trial == FRUITLESS and not unused.any()):
             break
         first, last = max(ranges, key=urgency)
         ranges.remove((first, last))

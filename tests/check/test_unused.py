@@ -8,7 +8,7 @@ import pytest
 from ptxbench import toolchain
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import CheckSuite
-from ptxbench.check.unused import UNUSED_NAN, chooses_elements, with_nan, with_unused_nan
+from ptxbench.check.unused import FRUITLESS, UNUSED_NAN, chooses_elements, with_nan, with_unused_nan
 from ptxbench.discovery import load
 from tests.check import judging
 from tests.check.judging import outcome
@@ -94,6 +94,13 @@ def test_a_range_is_halved_until_it_is_unused():
     found = with_nan(array, lambda tried: not np.isnan(tried[used]).any())
     assert np.flatnonzero(~np.isnan(found[:, 0])).tolist() == list(range(300_001))
     assert not np.isnan(array).any()
+
+
+def test_the_search_ends_early_if_nothing_is_unused():
+    trials = []
+    array = np.zeros((1 << 20, 2), np.float32)
+    assert with_nan(array, trials.append) is array
+    assert len(trials) == FRUITLESS
 
 
 def test_only_pairs_with_indices_or_lengths_are_asked(suite):
