@@ -154,6 +154,8 @@ class Parser:
         cursor.expect(".target")
         target = tuple(cursor.separated(lambda: cursor.name("a target")))
         address_size = size(cursor) if cursor.accept(".address_size") else 64
+        if address_size not in (32, 64):
+            raise syntax_error(cursor.last_line, f"expected an .address_size of 32 or 64, found {address_size}.")
         while cursor.next != END:
             self.directive()
         return Module(version, target, address_size, self.variables, self.functions)

@@ -14,7 +14,7 @@ from ptxbench.emulator.isa.operands import mismatch
 from ptxbench.emulator.isa.table import Entry, FlowKind, OperandForm
 from ptxbench.emulator.isa.unsupported import why
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.syntax import Function, Instruction, Module, Operand, Sink, Vector
+from ptxbench.emulator.syntax import Address, Function, Instruction, Module, Operand, Register, Sink, Vector
 from ptxbench.errors import UnsupportedInstruction
 
 FLOWS: Mapping[str, FlowKind] = {
@@ -22,6 +22,8 @@ FLOWS: Mapping[str, FlowKind] = {
 }  # fmt: skip
 TARGETS = (ENTER, RETURNED)
 """Instructions whose register operands are written."""
+WIDE_ADDRESSES = ("ld", "ldu", "st", "atom", "red", "prefetch", "prefetchu", "applypriority", "discard", "mbarrier")
+IN_32_BITS = re.compile(r"\.(shared|local|const|param)\b")
 MASKED_STORE = re.compile(r"st\.(.*\.)?(v8\.[busf]32|v4\.[busf]64)$")
 
 
@@ -58,7 +60,7 @@ def resolve(function: Function, module: Module) -> list[FlowStep]:
     for step in steps:
         if step.instruction.opcode in FLOWS:
             continue
-        complaint = mismatch(step.entry, whole(step), function.registers)
+        complaint = mismatch(step.entry, whole(step), function.registers) or short_address(step, function, module)
         if complaint:
             raise syntax_error(step.instruction.line, complaint)
     return steps
@@ -68,6 +70,19 @@ def find_in(module: Module, instruction: Instruction) -> Entry | None:
     """The entry of an instruction, of which old PTX has another spelling."""
     found = (find(replace(instruction, opcode=opcode)) for opcode in old_ptx.spellings(instruction.opcode, module))
     return next((entry for entry in found if entry), None)
+
+
+def short_address(step: FlowStep, function: Function, module: Module) -> str | None:
+    """A complaint if an address that is generic or of global memory is in a register of 32 bits. ptxas accepts that in
+    asynchronous copies and matrix instructions only."""
+    if step.entry.words[0] not in WIDE_ADDRESSES or module.address_size != 64 or IN_32_BITS.search(step.entry.opcode):
+        return None
+    for operand in step.instruction.operands:
+        if isinstance(operand, Address) and isinstance(operand.base, Register):
+            name = operand.base.name
+            if function.registers[name].bits == 32:
+                return f"the address '{name}' has 32 bits, but .address_size is 64."
+    return None
 
 
 def is_masked_store(instruction: Instruction) -> bool:

@@ -119,8 +119,20 @@ def read(
         raise StoppedError(f"needs more than {memory_bytes >> 20:,} MiB of memory for it")
     if status != 0:
         refused = StoppedError if status < 0 else RefusedError
-        raise refused(messages or f"ended with status {status} without a message")
+        raise refused(with_lines(messages) or f"ended with status {status} without a message")
     return messages
+
+
+SHORT_ADDRESS = re.compile(r"^ptxas warning : Program uses 32-bit address on line '(\d+)' which .*$", re.M)
+OF_32_BITS = re.compile(r"^ptxas fatal *: .*32-Bit (?:ABI|compilation).*\n?", re.M)
+
+
+def with_lines(messages: str) -> str:
+    """ptxas's messages on a text that it refuses, where a warning has the line of the error."""
+    if not SHORT_ADDRESS.search(messages):
+        return messages
+    located = rf"ptxas {INPUT}, line \1; error   : The address has 32 bits, but .address_size is 64"
+    return OF_32_BITS.sub("", SHORT_ADDRESS.sub(located, messages)).strip()
 
 
 def run(tool: Path, arguments: Sequence[str], folder: Path, seconds: float, memory_bytes: int) -> tuple[int, str]:

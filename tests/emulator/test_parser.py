@@ -244,6 +244,7 @@ def test_a_negated_bit_pattern_flips_its_sign():
 MALFORMED = [
     ("", "line 1: expected '.version', found the end of the text."),
     ("x", "line 1: expected '.version', found 'x'."),
+    (HEADER.replace("64", "63"), "line 3: expected an .address_size of 32 or 64, found 63."),
     (HEADER + "foo", "line 4: expected a directive such as .entry, .func or .global, found 'foo'."),
     (HEADER + ".visible .entry f(\n.param .u64 x", "line 5: expected ')', found the end of the text."),
     (HEADER + ".visible .entry f()\n{ ret;\n", "line 5: expected '}', found the end of the text."),

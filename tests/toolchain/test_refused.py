@@ -144,6 +144,10 @@ BAD_PTX = [
         PTX.replace("values[64]", "values[64000]"),
         "twice.ptx: Entry function 'twice' uses too much shared data (0x3e800 bytes, 0xc000 max). ",
     ),
+    (  # the line is in a warning
+        PTX.replace("ld.shared.f32 ", "ld.global.f32 "),
+        "twice.ptx:26: The address has 32 bits, but .address_size is 64. ptxas ",
+    ),
     ("", "twice.ptx:1: Missing .version directive at start of file"),
     ("hello\n", "twice.ptx:1: Missing .version directive at start of file"),
 ]  # fmt: skip
