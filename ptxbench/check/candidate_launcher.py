@@ -85,6 +85,8 @@ DYNAMIC_HINT = (
 )
 """For accesses beyond the shared memory of a kernel that uses dynamic shared memory."""
 
+UNWRITTEN_HINT = "Write every element of every output. The pair's launch is Launch(grid={grid}, block={block}) there."
+
 UNUSED_HINT = (
     "The kernel reads elements on which no result depends, such as the padding after a short row. Skip them, or use "
     "zeros in their place: a NaN multiplied by 0 is a NaN."
@@ -177,9 +179,10 @@ class CandidateLauncher:
             return finding(stage, "input-changed", message)
         worst = self.suite.wrong(result, case)
         if worst and not self.suite.is_explained(result, case, special=stage in SPECIAL):
-            stale = self.suite.unwritten(result, case, poison)
-            hint = UNUSED_HINT if UNUSED_NAN in case.label and not stale else ""
-            return finding(stage, "output-unwritten" if stale else "wrong-result", worst, hint=hint)
+            if self.suite.unwritten(result, case, poison):
+                hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
+                return finding(stage, "output-unwritten", worst, hint=hint)
+            return finding(stage, "wrong-result", worst, hint=UNUSED_HINT if UNUSED_NAN in case.label else "")
         return self.lasting(stage, result, case)
 
     def lasting(self, stage: str, result: LaunchResult, case: CheckCase) -> Finding | None:

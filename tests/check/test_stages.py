@@ -118,6 +118,13 @@ def test_a_fault_in_dynamic_shared_memory_says_how_much_the_launch_gives():
     assert judgement.decisive.hint.startswith("The pair's launch gives a CTA 0 bytes of dynamic shared memory")
 
 
+def test_an_unwritten_output_is_reported_with_the_launch():
+    text = changed(HONEST_CU, "if (i < n)", "if (i < n && threadIdx.x < 64)")
+    judgement = judged(HOSTILE / "honest.cu", "triad", text.encode(), stages=("parses", "results"))
+    assert outcome(judgement) == "results output-unwritten"
+    assert judgement.decisive.hint.endswith("The pair's launch is Launch(grid=1, block=256) there.")
+
+
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     judgement = honest(HONEST)
     assert "slower-counts" in codes(judgement)
