@@ -193,7 +193,8 @@ class Slices:
         self.steps, self.unfit = steps, unfit
         self.starts = [block.first for block in blocks]
         self.last = [block.last - 1 for block in blocks]
-        in_loops = {index for loop in loops_of(blocks) for index in loop}
+        self.loops = loops_of(blocks)
+        in_loops = {index for loop in self.loops for index in loop}
         self.after: dict[str, set[str]] = {}
         """By register, the registers to which an instruction moves its mark."""
         self.after_in_loops: dict[str, set[str]] = defaultdict(set)
@@ -251,8 +252,15 @@ class Slices:
 
     def copying(self, loads: Iterable[int]) -> set[int]:
         """Those of these loads whose results are stored to shared or local memory as they are."""
-        ends = frozenset().union(*map(only_stored, self.steps))
-        return {load for load in loads if not ends.isdisjoint(self.copies([load]))}
+        stores = [(index, names) for index, step in enumerate(self.steps) if (names := only_stored(step))]
+        return {
+            load
+            for load in loads
+            if any(self.may_follow(load, store) and names & self.copies([load]) for store, names in stores)
+        }
+
+    def may_follow(self, earlier: int, later: int) -> bool:
+        return earlier < later or any(earlier in loop and later in loop for loop in self.loops)
 
     def marked(self, loads: Iterable[int]) -> frozenset[str]:
         """The registers that need marks if these loads wait. At a choice inside a loop, the chosen value counts as
