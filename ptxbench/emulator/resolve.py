@@ -14,7 +14,7 @@ from ptxbench.emulator.isa.operands import mismatch
 from ptxbench.emulator.isa.table import Entry, FlowKind, OperandForm
 from ptxbench.emulator.isa.unsupported import why
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.syntax import Address, Function, Instruction, Module, Operand, Register, Sink, Vector
+from ptxbench.emulator.syntax import Address, Function, Immediate, Instruction, Module, Operand, Register, Sink, Vector
 from ptxbench.errors import UnsupportedInstruction
 
 FLOWS: Mapping[str, FlowKind] = {
@@ -22,7 +22,7 @@ FLOWS: Mapping[str, FlowKind] = {
 }  # fmt: skip
 TARGETS = (ENTER, RETURNED)
 """Instructions whose register operands are written."""
-WIDE_ADDRESSES = ("ld", "ldu", "st", "atom", "red", "prefetch", "prefetchu", "applypriority", "discard", "mbarrier")
+ACCESSES = ("ld", "ldu", "st", "atom", "red", "prefetch", "prefetchu", "applypriority", "discard", "mbarrier")
 IN_32_BITS = re.compile(r"\.(shared|local|const|param)\b")
 MASKED_STORE = re.compile(r"st\.(.*\.)?(v8\.[busf]32|v4\.[busf]64)$")
 
@@ -60,7 +60,7 @@ def resolve(function: Function, module: Module) -> list[FlowStep]:
     for step in steps:
         if step.instruction.opcode in FLOWS:
             continue
-        complaint = mismatch(step.entry, whole(step), function.registers) or short_address(step, function, module)
+        complaint = mismatch(step.entry, whole(step), function.registers) or wrong_address(step, function, module)
         if complaint:
             raise syntax_error(step.instruction.line, complaint)
     return steps
@@ -72,16 +72,20 @@ def find_in(module: Module, instruction: Instruction) -> Entry | None:
     return next((entry for entry in found if entry), None)
 
 
-def short_address(step: FlowStep, function: Function, module: Module) -> str | None:
-    """A complaint if an address that is generic or of global memory is in a register of 32 bits. ptxas accepts that in
-    asynchronous copies and matrix instructions only."""
-    if step.entry.words[0] not in WIDE_ADDRESSES or module.address_size != 64 or IN_32_BITS.search(step.entry.opcode):
+def wrong_address(step: FlowStep, function: Function, module: Module) -> str | None:
+    """A complaint if an address is a number, or if one that is generic or of global memory is in a register of 32 bits.
+
+    ptxas accepts numbers in local memory, and such registers in asynchronous copies and matrix instructions.
+    """
+    if step.entry.words[0] not in ACCESSES:
         return None
+    narrow = module.address_size == 64 and not IN_32_BITS.search(step.entry.opcode)
     for operand in step.instruction.operands:
-        if isinstance(operand, Address) and isinstance(operand.base, Register):
-            name = operand.base.name
-            if function.registers[name].bits == 32:
-                return f"the address '{name}' has 32 bits, but .address_size is 64."
+        base = operand.base if isinstance(operand, Address) else None
+        if isinstance(base, Immediate) and "local" not in step.entry.words:
+            return "only an address in local memory can be a number."
+        if narrow and isinstance(base, Register) and function.registers[base.name].bits == 32:
+            return f"the address '{base.name}' has 32 bits, but .address_size is 64."
     return None
 
 

@@ -97,6 +97,7 @@ REFUSED = [
     ("ld.global.v2.u32 {%r0}, [%from]",      "'ld.global.v2.u32' takes a vector of 2, not of 1."),
     ("selp.u32 %r0, 1, 0, %r1",              "'%r1' is .u32, but 'selp.u32' takes a predicate here."),
     ("ld.global.u32 %r0, [%r1]",             "the address '%r1' has 32 bits, but .address_size is 64."),
+    ("st.shared.u32 [16], %r1",              "only an address in local memory can be a number."),
     ("atom.add.u32 %r0, [%r1], 1",           "the address '%r1' has 32 bits, but .address_size is 64."),
     ("add.u32 %r0, !%r1, 1",                 "'!' needs a predicate."),
     ("st.global.u32 [%from], shared_word",   "'st.global.u32' takes a register here; move the address of"),
