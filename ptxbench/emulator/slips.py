@@ -32,7 +32,7 @@ def ends_early(cursor: Cursor, at: int) -> bool:
 def no_offset(cursor: Cursor) -> PtxSyntaxError | None:
     """The error for what follows the base of an address, after a `+` or instead of it; None if it may be right."""
     word = cursor.next
-    if word == "-":
+    if word == "-" and is_number(cursor.following):
         return syntax_error(cursor.line, f"a negative offset of an address needs a '+': + -{cursor.following}.")
     if word in ("+", "*", "[") or (cursor.words[cursor.at - 1] == "+" and is_name(word) and word != "WARP_SZ"):
         index = quoted(word) if is_name(word) else "an index"
