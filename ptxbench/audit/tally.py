@@ -56,8 +56,9 @@ class AuditTally:
         """Judge the suite, and the suite with each slowdown of the kernel at `slowed_row`; whether there was a false
         alarm."""
 
-        def judged(suite: Suite) -> list[str]:
-            return [row.verdict for row in judge_rows(suite, self.mode, self.rule, untrusted=untrusted)[0]]
+        def judged(suite: Suite, chosen: Sequence[int] | None = None) -> list[str]:
+            rows, _ = judge_rows(suite, self.mode, self.rule, untrusted=untrusted, chosen=chosen)
+            return [row.verdict for row in rows]
 
         verdicts = judged(suite)
         self.suites += 1
@@ -65,7 +66,7 @@ class AuditTally:
         self.changed += len(verdicts) - verdicts.count(SAME_CODE)
         self.inconclusive += verdicts.count(INCONCLUSIVE)
         for slowdown in slowdowns(self.rule.budget):
-            verdict = judged(slowed(suite, slowdown, slowed_row))[slowed_row]
+            (verdict,) = judged(slowed(suite, slowdown, slowed_row), [slowed_row])
             self.trials[slowdown] = self.trials.get(slowdown, 0) + 1
             self.missed[slowdown] = self.missed.get(slowdown, 0) + (verdict != REGRESSED)
             self.missed_inconclusive[slowdown] = self.missed_inconclusive.get(slowdown, 0) + (verdict == INCONCLUSIVE)

@@ -124,27 +124,39 @@ def size_of(row: Row) -> float:
 
 
 def judge_rows(
-    unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, untrusted: str | None = None
+    unjudged: Sequence[UnjudgedRow],
+    mode: Mode,
+    rule: Rule | Sequence[Rule],
+    *,
+    untrusted: str | None = None,
+    chosen: Sequence[int] | None = None,
 ) -> tuple[list[Row], Controls | None]:
     """Every row with its verdict, and the controls. A verdict that the clock cycles contradict is INCONCLUSIVE.
 
     `rule`: of all rows, or each row's own. `untrusted`: why no difference can be measured (`untrusted_reason`).
+    `chosen`: the rows to return, by index; by default all. Their verdicts depend on all rows.
     """
-    rows, controls = judge_by(unjudged, mode, rule, untrusted=untrusted)
+    indices = range(len(unjudged)) if chosen is None else chosen
+    rows, controls = judge_by(unjudged, mode, rule, indices, untrusted=untrusted)
     if not any(evidence and evidence.in_cycles for _, evidence in unjudged):
         return rows, controls
     cycle_rows = [(row, (evidence.in_cycles or evidence) if evidence else None) for row, evidence in unjudged]
-    by_cycles, _ = judge_by(cycle_rows, mode, rule, untrusted=untrusted)
+    by_cycles, _ = judge_by(cycle_rows, mode, rule, indices, untrusted=untrusted)
+    in_cycles = [bool(evidence and evidence.in_cycles) for _, evidence in unjudged]
     return [
-        agreed(row, other) if evidence and evidence.in_cycles else row
-        for row, other, (_, evidence) in zip(rows, by_cycles, unjudged, strict=True)
+        agreed(row, other) if in_cycles[i] else row for i, row, other in zip(indices, rows, by_cycles, strict=True)
     ], controls
 
 
 def judge_by(
-    unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, untrusted: str | None = None
+    unjudged: Sequence[UnjudgedRow],
+    mode: Mode,
+    rule: Rule | Sequence[Rule],
+    indices: Sequence[int],
+    *,
+    untrusted: str | None = None,
 ) -> tuple[list[Row], Controls | None]:
-    """The rows judged by their round logs alone, of times or of cycles, and the controls."""
+    """The rows `indices` judged by their round logs alone, of times or of cycles, and the controls."""
     rules = [rule] * len(unjudged) if isinstance(rule, Rule) else rule
     effects = {i: effect_of(evidence, rules[i].guard, 0.0) for i, (_, evidence) in enumerate(unjudged) if evidence}
     unchanged = {i for i, (row, evidence) in enumerate(unjudged) if evidence and row.moves.nothing}
@@ -157,7 +169,8 @@ def judge_by(
     family = [i for i, effect in effects.items() if effect and i not in unchanged]
     adjusted = dict(zip(family, adjust([effect for i in family if (effect := effects[i])]), strict=True))
     rows = []
-    for i, (row, evidence) in enumerate(unjudged):
+    for i in indices:
+        row, evidence = unjudged[i]
         if evidence is None:
             rows.append(row)
             continue

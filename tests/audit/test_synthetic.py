@@ -1,5 +1,6 @@
 """The audit by seeded noise: every target is met, and a rule that breaks a target is detected."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,20 @@ def test_a_rule_without_one_of_its_parts_alarms_more(part, instead, condition, b
     with_all_parts = alarms(Rule(budget=budget))
     monkeypatch.setattr(comparison, part, instead)
     assert alarms(Rule(budget=budget)) >= with_all_parts + 3
+
+
+@pytest.mark.parametrize("in_cycles", [False, True])
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_row_that_is_judged_alone_has_the_verdict_that_it_has_among_all(condition, in_cycles):
+    rng = np.random.default_rng(5)
+    suite = drafts(condition, draw(rng, condition))
+    if in_cycles:
+        suite = [(row, replace(logs, base_cycles=logs.base, head_cycles=logs.head[::-1])) for row, logs in suite]
+    suite = slowed(suite, 0.2, 3)
+    rows, controls = comparison.judge_rows(suite, condition.mode, Rule())
+    chosen = comparison.judge_rows(suite, condition.mode, Rule(), chosen=[3, 0])
+    assert chosen == ([rows[3], rows[0]], controls)
+    assert len({row.verdict for row in rows}) > 1
 
 
 def draw(rng, condition):
