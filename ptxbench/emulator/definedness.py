@@ -172,15 +172,13 @@ def defer(
     if any(only_stored(step) & (of_reads | reads.get(index, frozenset())) for index, step in enumerate(steps)):
         return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, slices.reached([*loads, *reads]), stores=True)
     copying = slices.copying(loads)
-    loads -= copying
-    marked = always = of_reads | slices.copies(copying)
+    copies = slices.copies(copying)
     while loads:
-        marked = always | slices.marked(loads)
-        kept = {index for index in loads if not slices.is_used_at_once(index, marked)}
+        marked = of_reads | copies | slices.marked(loads)
+        kept = {index for index in loads if index in copying or not slices.is_used_at_once(index, marked)}
         if kept == loads:
             break
-        loads, marked = kept, always
-    loads |= copying
+        loads, marked = kept, of_reads
     return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, marked, bool(copying)) if loads or reads else None
 
 

@@ -282,6 +282,20 @@ def test_a_copy_of_unwritten_memory_is_reported_if_it_is_used(between):
         assert all(text in finding.message for text, finding in zip(found, execution.findings, strict=True))
 
 
+def test_what_is_copied_may_be_compared_too():
+    body = f"""{LOAD}
+        st.local.u32 [own+8], %v;
+        setp.ne.u32 %q, %v, 77;
+        and.pred %r, %q, %chosen;
+        selp.u32 %w, 1, 0, %r;
+        st.global.u32 [%at], %w;"""
+    out = np.zeros(64, np.uint32)
+    execution = emulator.run(
+        KERNEL.replace("BODY", body), grid=1, block=32, args=[out, np.uint32(WRITTEN)], sanitize=True
+    )
+    assert execution.findings == ()
+
+
 def test_other_bytes_of_a_word_keep_their_values():
     body = """
         @%written mov.u32 %v, 1;
