@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ptxbench.backends.buffers import POISON
+from ptxbench.check.element_types import other_type
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
-from ptxbench.check.lint import LintFinding, lint
+from ptxbench.check.lint import LintFinding, lint, subjects_of
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.unused import UNUSED_NAN
@@ -155,6 +156,13 @@ class CandidateLauncher:
         )
 
     @cached_property
+    def type_hint(self) -> str:
+        """The array whose elements the candidate takes for another type, in words; empty if there is none."""
+        subjects = subjects_of(self.text.module, self.suite.entry, self.suite.pair.args)
+        found = next(filter(None, map(other_type, subjects)), None)
+        return self.text.locations.lines_of(f"In line {found[0]}, {found[1]}") if found else ""
+
+    @cached_property
     def has_dynamic_array(self) -> bool:
         """Whether the candidate declares an array whose length is that of the launch's dynamic shared memory."""
         module = self.text.module
@@ -182,7 +190,8 @@ class CandidateLauncher:
             if self.suite.unwritten(result, case, poison):
                 hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
                 return finding(stage, "output-unwritten", worst, hint=hint)
-            return finding(stage, "wrong-result", worst, hint=UNUSED_HINT if UNUSED_NAN in case.label else "")
+            hint = UNUSED_HINT if UNUSED_NAN in case.label else self.type_hint
+            return finding(stage, "wrong-result", worst, hint=hint)
         return self.lasting(stage, result, case)
 
     def lasting(self, stage: str, result: LaunchResult, case: CheckCase) -> Finding | None:
@@ -212,6 +221,8 @@ class CandidateLauncher:
             return replace(located, hint=AS_THE_MESSAGE_SAYS)
         if " of shared memory, which has " in message and self.has_dynamic_array:
             return replace(with_one_advice(located), hint=DYNAMIC_HINT.format(f"{case.launch.shared_bytes:,}"))
+        if code == "memory-fault" and self.type_hint:
+            return replace(with_one_advice(located), hint=self.type_hint)
         if code == "deadlock" and "the mbarrier at" in message:
             return replace(located, hint=MBARRIER_HINT)
         return with_one_advice(located)

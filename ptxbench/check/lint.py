@@ -131,6 +131,15 @@ def lint(
     module: Module, entry: str, args: Sequence[Argument], cluster: tuple[int, int, int] | None = None
 ) -> list[LintFinding]:
     """The complaints of all rules, without duplicates, in the order of the lines. `cluster`: of the pair's launch."""
+    subjects = subjects_of(module, entry, args, cluster)
+    complaints = {complaint for subject in subjects for rule in RULES for complaint in rule(subject)}
+    return sorted(complaints, key=lambda complaint: (complaint.line, complaint.code, complaint.message))
+
+
+def subjects_of(
+    module: Module, entry: str, args: Sequence[Argument], cluster: tuple[int, int, int] | None = None
+) -> list[LintSubject]:
+    """The kernel and the functions that it calls; none without the kernel."""
     if entry not in module.functions:
         return []
     kernel = module.functions[entry]
@@ -139,13 +148,11 @@ def lint(
         param.name: arg for param, arg in zip(kernel.params, args, strict=False) if isinstance(arg, ArrayArgument)
     }  # fmt: skip
     used = roots_of(module, functions, entry)
-    subjects = [
+    return [
         LintSubject(module, function, arrays, used[name], cluster)
         for name, function in functions.items()
         if name in used
     ]
-    complaints = {complaint for subject in subjects for rule in RULES for complaint in rule(subject)}
-    return sorted(complaints, key=lambda complaint: (complaint.line, complaint.code, complaint.message))
 
 
 def ordered(function: Function) -> Function:
