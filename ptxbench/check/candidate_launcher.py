@@ -11,7 +11,7 @@ from ptxbench.backends.buffers import POISON
 from ptxbench.check.element_types import other_type
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
-from ptxbench.check.lint import LintFinding, lint, subjects_of
+from ptxbench.check.lint import LintFinding, LintSubject, complaints_about, subjects_of
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.unused import UNUSED_NAN
@@ -112,7 +112,11 @@ class CandidateLauncher:
     @cached_property
     def complaints(self) -> Sequence[LintFinding]:
         """What the lint finds in the candidate."""
-        return lint(self.text.module, self.suite.entry, self.suite.pair.args, self.suite.cluster)
+        return complaints_about(self.lint_subjects)
+
+    @cached_property
+    def lint_subjects(self) -> Sequence[LintSubject]:
+        return subjects_of(self.text.module, self.suite.entry, self.suite.pair.args, self.suite.cluster)
 
     def launch(self, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
         """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""
@@ -158,8 +162,7 @@ class CandidateLauncher:
     @cached_property
     def type_hint(self) -> str:
         """The array whose elements the candidate takes for another type, in words; empty if there is none."""
-        subjects = subjects_of(self.text.module, self.suite.entry, self.suite.pair.args)
-        found = next(filter(None, map(other_type, subjects)), None)
+        found = next(filter(None, map(other_type, self.lint_subjects)), None)
         return self.text.locations.lines_of(f"In line {found[0]}, {found[1]}") if found else ""
 
     @cached_property

@@ -131,7 +131,11 @@ def lint(
     module: Module, entry: str, args: Sequence[Argument], cluster: tuple[int, int, int] | None = None
 ) -> list[LintFinding]:
     """The complaints of all rules, without duplicates, in the order of the lines. `cluster`: of the pair's launch."""
-    subjects = subjects_of(module, entry, args, cluster)
+    return complaints_about(subjects_of(module, entry, args, cluster))
+
+
+def complaints_about(subjects: Sequence[LintSubject]) -> list[LintFinding]:
+    """`lint` of a kernel and the functions that it calls."""
     complaints = {complaint for subject in subjects for rule in RULES for complaint in rule(subject)}
     return sorted(complaints, key=lambda complaint: (complaint.line, complaint.code, complaint.message))
 
