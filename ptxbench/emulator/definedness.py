@@ -114,8 +114,11 @@ def passes_structure(step: FlowStep, function: Function) -> bool:
     return variable is not None and variable.array
 
 
-def waiting_reads(step: FlowStep, unwritten: Collection[str], unfit: Collection[str]) -> frozenset[str]:
-    """The registers among `unwritten` that an instruction reads to compute, choose, shuffle, copy or store.
+def waiting_reads(
+    step: FlowStep, unwritten: Collection[str], unfit: Collection[str], kept: frozenset[str]
+) -> frozenset[str]:
+    """The registers among `unwritten` that an instruction reads to compute, choose, shuffle or copy, or as `kept`, the
+    values that it stores.
 
     Not if a computation has a guard: then the compiler has not moved it before its condition. Nor where `mov` packs
     registers: the value may be a part that nothing uses.
@@ -125,7 +128,7 @@ def waiting_reads(step: FlowStep, unwritten: Collection[str], unfit: Collection[
     packs = root == "mov" and any(isinstance(part, Vector) for part in step.instruction.operands[1:])
     if packs or (guard is not None and root not in COPIES) or not targets.isdisjoint(unfit):
         return frozenset()
-    return (sources | only_stored(step)).intersection(unwritten)
+    return (sources | kept).intersection(unwritten)
 
 
 @dataclass(frozen=True)
@@ -154,22 +157,35 @@ class Deferral:
 
 
 def defer(
-    steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: Collection[str], unwritten: Collection[str]
+    steps: Sequence[FlowStep],
+    blocks: Sequence[Block],
+    unfit: Collection[str],
+    unwritten: Collection[str],
+    *,
+    of_memory: bool,
 ) -> Deferral | None:
     """What waits in a kernel; None if nothing does. `unfit`: registers that cannot have marks; `unwritten`: those that
-    may be read before they are written."""
+    may be read before they are written; `of_memory`: whether loads may wait, and stores leave bytes unwritten."""
     unfit = {CARRY, *unfit}
-    reads = {index: names for index, step in enumerate(steps) if (names := waiting_reads(step, unwritten, unfit))}
+    if of_memory:
+        loads = {index for index, step in enumerate(steps) if may_wait(step)}
+        stores = {index: names for index, step in enumerate(steps) if (names := only_stored(step))}
+    else:
+        loads, stores = set(), {}
+    reads = {
+        index: names
+        for index, step in enumerate(steps)
+        if (names := waiting_reads(step, unwritten, unfit, stores.get(index, frozenset())))
+    }
     if sum(map(len, reads.values())) > MOST_READS:
         reads = {}
-    loads = {index for index, step in enumerate(steps) if may_wait(step)}
     if not loads and not reads:
         return None
     slices = Slices(steps, blocks, unfit, [*loads, *reads])
     of_reads = slices.reached(reads)
     reads = {index: names for index, names in reads.items() if not slices.is_used_at_once(index, of_reads)}
     marked = of_reads = slices.reached(reads)
-    if any(only_stored(step) & (of_reads | reads.get(index, frozenset())) for index, step in enumerate(steps)):
+    if any(names & (of_reads | reads.get(index, frozenset())) for index, names in stores.items()):
         return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, slices.reached([*loads, *reads]), stores=True)
     copying = slices.copying(loads)
     copies = slices.copies(copying)

@@ -167,10 +167,11 @@ class KernelState:
 
     def find_deferral(self) -> Deferral | None:
         """When sanitizing: the reads whose report waits. Their marks become registers."""
-        if self.mode != SANITIZE or self.program.sites or self.ops.clustered or self.ops.reserved_inside:
+        if self.mode != SANITIZE or self.program.sites:
             return None
+        of_memory = not self.ops.clustered and not self.ops.reserved_inside
         unfit = self.constants.keys() | self.uniform.keys() | warpgroups.used(self.steps)
-        deferral = defer(self.steps, self.blocks, unfit, self.blocks[0].live_in - unfit)
+        deferral = defer(self.steps, self.blocks, unfit, self.blocks[0].live_in - unfit, of_memory=of_memory)
         if deferral is not None:
             self.function, self.blocks = deferral.with_marks(self.function, self.blocks)
         return deferral

@@ -282,6 +282,21 @@ def test_a_copy_of_unwritten_memory_is_reported_if_it_is_used(between):
         assert all(text in finding.message for text, finding in zip(found, execution.findings, strict=True))
 
 
+def test_in_a_cluster_registers_that_were_not_written_are_reported_if_they_are_used():
+    body = """
+        @%written mov.u32 %v, 1;
+        setp.ne.u32 %q, %v, 77;
+        and.pred %r, %q, %chosen;
+        @%r st.global.u32 [%at], 1;
+        @%written st.shared::cluster.u32 [%slot], 1;"""
+    ptx = KERNEL.replace("BODY", body).replace("sm_80", "sm_90")
+    for limit, found in ((WRITTEN, []), (WRITTEN + 1, ["uninitialised"])):
+        args = [np.zeros(64, np.uint32), np.uint32(limit)]
+        execution = emulator.run(ptx, grid=2, block=32, args=args, cluster=2, arch="sm_90", sanitize=True)
+        kinds = {finding.kind for finding in execution.findings if finding.kind != "race"}
+        assert sorted(kinds) == found, limit
+
+
 def test_what_is_copied_may_be_compared_too():
     body = f"""{LOAD}
         st.local.u32 [own+8], %v;
