@@ -188,6 +188,21 @@ HOST_CUDA = (
 )  # fmt: skip
 """Libraries that host code calls, and headers of NVIDIA's samples."""
 
+HOST_LIBRARIES = (
+    "benchmark/benchmark.h", "catch2/catch.hpp", "catch2/catch_all.hpp", "catch2/catch_test_macros.hpp", "CLI/CLI.hpp",
+    "cxxopts.hpp", "doctest/doctest.h", "fmt/core.h", "fmt/format.h", "gflags/gflags.h", "glog/logging.h",
+    "gmock/gmock.h", "gtest/gtest.h", "nlohmann/json.hpp", "opencv2/core.hpp", "opencv2/highgui.hpp",
+    "opencv2/imgcodecs.hpp", "opencv2/imgproc.hpp", "opencv2/opencv.hpp", "spdlog/spdlog.h",
+)  # fmt: skip
+"""Libraries of host code for tests, options, logs and images, which include the host's C++ library."""
+
+FLAGS = "\n".join(
+    f"#define {word}_{kind}(...)"
+    for word in ("DEFINE", "DECLARE")
+    for kind in ("bool", "int32", "uint32", "int64", "uint64", "double", "string")
+)
+"""The macros of <gflags/gflags.h> that stand outside of functions."""
+
 OF_DEVICE = ("curand.h",)
 """Of these, headers that a library for kernels includes (<curand_kernel.h>), so that the installed one is used."""
 
@@ -311,12 +326,13 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     texts["stdlib.h"] += f"\n{SYSTEM_TYPES}"
     texts["time.h"] += "\n#define CLOCKS_PER_SEC ((clock_t)1000000)"
     texts |= dict.fromkeys(("assert.h", "cassert"), ASSERT)
-    texts |= dict.fromkeys(HOST_CPP, "#include <ptxbench_types.h>")
+    texts |= dict.fromkeys((*HOST_CPP, *HOST_LIBRARIES), "#include <ptxbench_types.h>")
     texts |= dict.fromkeys((*HOST_C, *HOST_CUDA, "thrust/detail/complex/stream.h"), "")
     half = any(HALF.search(text) for text in sources)
     for library, includes in OF_LIBRARIES.items():
         needed = [name for name in includes if half or name == "cuComplex.h"]
         texts[library] = "\n".join(f"#include <{name}>" for name in needed)
+    texts["gflags/gflags.h"] += f"\n{FLAGS}"
     texts["cufft.h"] += CUFFT_TYPES
     texts["cufftXt.h"] = "#include <cufft.h>"
     texts |= {f"thrust/{name}.h": "#include <ptxbench_thrust.h>" for name in HOST_THRUST}

@@ -49,6 +49,10 @@ LEFT_OUT = [
     ("struct S {\n    bool operator==(S o) { return 1; }\n    int operator()(int a);\n};\n__device__ S s;", "2-3"),
     ("template <class T> struct S { T a; };\ntemplate <> struct S<int> {\n    int operator()() { return 1; }\n};", "3"),
     ("#include <pthread.h>\nstruct S {\n    FILE* f;\n    pthread_t id;\n};\nvoid f(S*);\nS* g() { return 0; }", "2-7"),
+    ("#include <gtest/gtest.h>\nstd::vector<int> v;\nclass Sums : public testing::Test { void SetUp() override {} };\n"
+     "TEST_F(Sums, One) { EXPECT_EQ(1, 1) << 2; }\nint main(int c, char** v) { return RUN_ALL_TESTS(); }", "2-5"),
+    ("#include <gflags/gflags.h>\nDEFINE_int32(n, 5, \"how many\");\nint n() { return FLAGS_n; }", "3"),
+    ("#include <opencv2/opencv.hpp>\ncv::Mat load(const std::string& name) { return cv::imread(name); }", "2"),
     ("#include <mpi.h>\nvoid f(MPI_Status* s, int n);\nvoid g(const MPI_Comm* c, int n);", "2-3"),
     ("#include <vector>\ntemplate <class T> void f(std::vector<T> a) {}\ntemplate void f(std::vector<int> a);", "2-3"),
     ("#include <thrust/tuple.h>\n#include <cstddef>\n#include <vector>\nstd::tuple<std::vector<int>> f() { return {}; }"
