@@ -203,6 +203,11 @@ FLAGS = "\n".join(
 )
 """The macros of <gflags/gflags.h> that stand outside of functions."""
 
+GTEST = "\n".join(
+    f"#define {macro}(...)" for macro in ("INSTANTIATE_TEST_SUITE_P", "INSTANTIATE_TEST_CASE_P", "TYPED_TEST_SUITE")
+)
+"""Macros of GoogleTest that stand outside of functions."""
+
 OF_DEVICE = ("curand.h",)
 """Of these, headers that a library for kernels includes (<curand_kernel.h>), so that the installed one is used."""
 
@@ -333,6 +338,8 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
         needed = [name for name in includes if half or name == "cuComplex.h"]
         texts[library] = "\n".join(f"#include <{name}>" for name in needed)
     texts["gflags/gflags.h"] += f"\n{FLAGS}"
+    texts["gtest/gtest.h"] += f"\n{GTEST}"
+    texts["gmock/gmock.h"] = "#include <gtest/gtest.h>"
     texts["cufft.h"] += CUFFT_TYPES
     texts["cufftXt.h"] = "#include <cufft.h>"
     texts |= {f"thrust/{name}.h": "#include <ptxbench_thrust.h>" for name in HOST_THRUST}

@@ -51,6 +51,8 @@ LEFT_OUT = [
     ("#include <pthread.h>\nstruct S {\n    FILE* f;\n    pthread_t id;\n};\nvoid f(S*);\nS* g() { return 0; }", "2-7"),
     ("#include <gtest/gtest.h>\nstd::vector<int> v;\nclass Sums : public testing::Test { void SetUp() override {} };\n"
      "TEST_F(Sums, One) { EXPECT_EQ(1, 1) << 2; }\nint main(int c, char** v) { return RUN_ALL_TESTS(); }", "2-5"),
+    ("#include <gmock/gmock.h>\nclass Ints : public testing::TestWithParam<int> {};\nTEST_P(Ints, One) {}\n"
+     "INSTANTIATE_TEST_SUITE_P(\n    Few, Ints, testing::Values(1));", "2-3"),
     ("#include <gflags/gflags.h>\nDEFINE_int32(n, 5, \"how many\");\nint n() { return FLAGS_n; }", "3"),
     ("#include <opencv2/opencv.hpp>\ncv::Mat load(const std::string& name) { return cv::imread(name); }", "2"),
     ("#include <mpi.h>\nvoid f(MPI_Status* s, int n);\nvoid g(const MPI_Comm* c, int n);", "2-3"),
