@@ -46,8 +46,11 @@ HOST_WORDS = re.compile(
 )
 """Errors in a file without its host code that nvcc may not have: of the host's libraries."""
 
-FOLLOWING = re.compile(r"class \".*\" has no member|defining an implicitly declared|name followed by \"::\" must be")
-"""Errors in what is left of a class after a member was left out."""
+FOLLOWING = re.compile(
+    r"class \".*\" has no member|defining an implicitly declared|name followed by \"::\" must be"
+    r"|not a class or struct name"
+)
+"""Errors in what is left of a class after a member was left out, and in a class whose base was left out."""
 
 VOID = 'incomplete type "void" is not allowed'
 """NVRTC's first error for `void f(T* a, int b);` if T is unknown: it could be a variable."""

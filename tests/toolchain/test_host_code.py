@@ -53,6 +53,7 @@ LEFT_OUT = [
      "TEST_F(Sums, One) { EXPECT_EQ(1, 1) << 2; }\nint main(int c, char** v) { return RUN_ALL_TESTS(); }", "2-5"),
     ("#include <gmock/gmock.h>\nclass Ints : public testing::TestWithParam<int> {};\nTEST_P(Ints, One) {}\n"
      "INSTANTIATE_TEST_SUITE_P(\n    Few, Ints, testing::Values(1));", "2-3"),
+    ("#include <string>\nclass A { std::string name; void f() {} };\nclass B : public A {};\nstruct C : B {};", "2-4"),
     ("#include <gflags/gflags.h>\nDEFINE_int32(n, 5, \"how many\");\nint n() { return FLAGS_n; }", "3"),
     ("#include <opencv2/opencv.hpp>\ncv::Mat load(const std::string& name) { return cv::imread(name); }", "2"),
     ("#include <mpi.h>\nvoid f(MPI_Status* s, int n);\nvoid g(const MPI_Comm* c, int n);", "2-3"),
