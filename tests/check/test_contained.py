@@ -216,31 +216,31 @@ def test_without_a_private_cache_there_is_no_layer(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", quick.every(3, sorted(HOSTILE.glob("reads_a_file*.cu"))), ids=lambda path: path.name)
-def test_no_line_of_another_file_gets_into_a_message(path, tmp_path):
+def test_no_line_of_another_file_gets_into_a_message(path, tmp_path, kept_server):
     """Judged on our own file in place of /etc/passwd, so that there is something to leak."""
     secret = tmp_path / "secret"
     secret.write_text("hunter2 hunter2 hunter2\n")
     text = path.read_text().replace("/etc/passwd", str(secret)).replace("../etc/passwd", str(secret))
     (tmp_path / "candidate.cu").write_text(text)
-    judgement = judge(tmp_path / "candidate.cu", task())
+    judgement = judge_candidate(read(tmp_path / "candidate.cu"), task(), kept_server)
     assert outcome(judgement) == "parses bad-include"
     assert "hunter2" not in str(judgement)
 
 
-def test_a_file_next_to_the_candidate_is_not_read(tmp_path):
+def test_a_file_next_to_the_candidate_is_not_read(tmp_path, kept_server):
     (tmp_path / "mine.h").write_text("hunter2\n")
     (tmp_path / "candidate.cu").write_text(HONEST_CU.replace("<cuda_fp16.h>", '"mine.h"'))
-    judgement = judge(tmp_path / "candidate.cu", task())
+    judgement = judge_candidate(read(tmp_path / "candidate.cu"), task(), kept_server)
     assert outcome(judgement) == "parses bad-include"
     assert "hunter2" not in str(judgement)
 
 
-def test_lines_of_another_file_that_the_ptx_names_are_not_looked_up(tmp_path):
+def test_lines_of_another_file_that_the_ptx_names_are_not_looked_up(tmp_path, kept_server):
     (tmp_path / "secret").write_text("hunter2\n")
     claims = f'.file 1 "{tmp_path}/secret"\n.visible'
     text = HONEST.replace(".visible", claims, 1).replace("DONE:", "    .loc 1 1 1\nDONE:")
     (tmp_path / "candidate.ptx").write_text(text)
-    judgement = judge(tmp_path / "candidate.ptx", task())
+    judgement = judge_candidate(read(tmp_path / "candidate.ptx"), task(), kept_server)
     assert outcome(judgement) == "accepted"
     assert "hunter2" not in str(judgement)
 
