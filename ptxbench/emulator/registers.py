@@ -138,7 +138,7 @@ class KernelState:
         ]
         self.ops.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
         self.clocked = any(name.startswith(("%clock", "%globaltimer")) for name in read)
-        self.deferral = self.find_deferral()
+        self.deferral = self.find_deferral(module)
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.cleared_bytes = self.local_bytes
@@ -165,13 +165,15 @@ class KernelState:
         self.granules = (4, 4, 4)
         self.rows = orders_partly(analysis.entries) or self.ops.clustered
 
-    def find_deferral(self) -> Deferral | None:
+    def find_deferral(self, module: Module) -> Deferral | None:
         """When sanitizing: the reads whose report waits. Their marks become registers."""
         if self.mode != SANITIZE or self.program.sites:
             return None
         of_memory = not self.ops.clustered and not self.ops.reserved_inside
         unfit = self.constants.keys() | self.uniform.keys() | warpgroups.used(self.steps)
-        deferral = defer(self.steps, self.blocks, unfit, self.blocks[0].live_in - unfit, of_memory=of_memory)
+        is_optimised = "debug" not in module.target  # other code computes nothing before its condition
+        unwritten = self.blocks[0].live_in - unfit if is_optimised else frozenset()
+        deferral = defer(self.steps, self.blocks, unfit, unwritten, of_memory=of_memory)
         if deferral is not None:
             self.function, self.blocks = deferral.with_marks(self.function, self.blocks)
         return deferral

@@ -297,6 +297,17 @@ def test_in_a_cluster_registers_that_were_not_written_are_reported_if_they_are_u
         assert sorted(kinds) == found, limit
 
 
+def test_in_code_for_a_debugger_each_read_of_a_register_is_reported_at_once_but_not_a_copy():
+    """It copies variables to memory by generic addresses and passes them to functions, whether they have a value or
+    not, and computes nothing before its condition."""
+    head = KERNEL.replace(".target sm_80", ".target sm_80, debug")
+    for read, lines in (("mov.u32 %x, %v;", 0), ("add.u32 %x, %v, 1;", 1)):
+        body = f"@%written mov.u32 %v, 1;\n{read}\nst.global.u32 [%at], %x;"
+        args = [np.zeros(64, np.uint32), np.uint32(32)]
+        execution = emulator.run(head.replace("BODY", body), grid=1, block=32, args=args, sanitize=True)
+        assert len(execution.findings) == lines, read
+
+
 def test_what_is_copied_may_be_compared_too():
     body = f"""{LOAD}
         st.local.u32 [own+8], %v;
