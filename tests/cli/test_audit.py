@@ -189,7 +189,7 @@ def test_a_kernel_that_cannot_be_read_is_reported_with_status_4(ptxbench, transp
     text = path.read_text()
     for bad, message in (
         (text.replace(".reg", ".rog", 1), "'.rog' is not a directive"),
-        (f"// µ\n{text}", ":1: column 4 is 'µ'"),
+        (f"µ\n{text}", ":1: column 1 is 'µ'"),
     ):
         path.write_text(bad)
         ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose)

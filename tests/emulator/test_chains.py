@@ -96,9 +96,9 @@ def test_three_launches_of_a_chain_run_in_order():
 SUM = kernel("sum", """
     .shared .b32 cell;
     .reg .pred %first;
-    .reg .b32 %tid;
-    mov.u32 %tid, %tid.x;
-    setp.eq.u32 %first, %tid, 0;
+    .reg .b32 %thread;
+    mov.u32 %thread, %tid.x;
+    setp.eq.u32 %first, %thread, 0;
     BODY
     ld.global.u32 %value, [%from];
     st.global.u32 [%to], %value;
