@@ -147,8 +147,8 @@ def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
         if missing:
             sentences.append(f"line {line}: '{opcode}' is not supported: {missing.reason}")
         elif opcode in close:
-            forms = " or ".join(operands_of(entry) for entry in TABLE[opcode][:2]) or "none"
-            sentences.append(f"line {line}: '{opcode}' does not take these operands, but {forms}")
+            forms = " or ".join(operands_of(entry) for entry in TABLE[opcode][:2]) or "no operands"
+            sentences.append(f"line {line}: '{opcode}' does not take these operands; expected {forms}")
         else:
             hint = f"; nearest: {', '.join(close)}" if close else ""
             sentences.append(f"line {line}: unknown instruction '{opcode}'{hint}")

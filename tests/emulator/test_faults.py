@@ -394,7 +394,7 @@ def test_every_unknown_instruction_is_listed_with_the_nearest_known_ones():
     assert sentences[0].startswith("line 8: unknown instruction 'ad.u32'; nearest: ")
     assert "add.u32" in sentences[0]
     assert sentences[1].startswith("9: unknown instruction 'shl.b33'; nearest: shl.b32")
-    assert sentences[2:] == ["11: 'shl.b32' does not take these operands, but d, a, b"]
+    assert sentences[2:] == ["11: 'shl.b32' does not take these operands; expected d, a, b"]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_ptxas_accepts_the_wider_registers():
 
 def test_a_register_hides_the_predefined_one_of_its_name():
     text = f"{HEADER}.visible .entry hides()\n{{ .reg .u32 %tid; mov.u32 %tid, %tid.x; ret; }}"
-    with pytest.raises(UnsupportedInstruction, match=r"'mov\.u32' does not take these operands, but d, a$"):
+    with pytest.raises(UnsupportedInstruction, match=r"'mov\.u32' does not take these operands; expected d, a$"):
         emulator.run(text, grid=1, block=1, args=[])
 
 
