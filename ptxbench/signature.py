@@ -120,7 +120,7 @@ def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: 
     if not headers:
         templates = [] if hand_written else templates_in([source.read_bytes()])
         if not templates:
-            return f"{source.name}: there is no kernel in this file. Its pair needs '{entry}'."
+            return f"{source.name}: found no kernel in this file. Its pair needs '{entry}'."
         found = ", ".join(repr(template.name) for template in templates)
         return (
             f"{source.name}: expected an entry '{entry}', the pair's name; found only templates: {found}. Make one a "

@@ -32,7 +32,7 @@ MISMATCHES = [
     (".entry scale(", ".entry q(",
      "scale.ptx:7: expected an entry 'scale', the pair's name; found 'q'. Rename it."),
     (".visible .entry", ".visible .func",
-     "scale.ptx: there is no kernel in this file. Its pair needs 'scale'."),
+     "scale.ptx: found no kernel in this file. Its pair needs 'scale'."),
     (",\n    .param .u32 n\n", "\n",
      "scale.ptx:7: 'scale' has 3 parameters, its pair has 4: x, y, a, n. They must agree, in order."),
     (".param .u32 n\n", ".param .u64 n\n",

@@ -118,7 +118,7 @@ def of_class(name: str, body: str, text: str) -> str:
 def members_of_objects(types: str, body: str) -> set[str]:
     """The members of the objects of a type that the function uses; `operator`, if it calls one of them."""
     declared = re.compile(rf"(?<![\w:])(?:{types})\s*(?:const\b\s*)?&?\s*(\w+)\s*(?=[,)({{;=])")
-    rest = declared.sub(" ", body)  # `Type object(1)` is no call
+    rest = declared.sub(" ", body)  # `Type object(1)` is not a call
     objects = "|".join({rf"\b{name}" for name in declared.findall(body)} | {rf"(?<![\w:])(?:{types})\s*(?:\(\)|{{}})"})
     members = set(re.findall(rf"(?:{objects})\s*(?:\.|->)\s*(?:template\s+)?(\w+)", rest))
     return members | ({"operator"} if re.search(rf"(?:{objects})\s*\(", rest) else set())
