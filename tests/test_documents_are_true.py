@@ -114,6 +114,16 @@ def test_everything_that_a_page_names_exists(page):
     assert unknown_options(text) == []
 
 
+WIDTH = 120
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "kernels"], ids=name_of)
+def test_lines_of_prose_are_no_longer_than_those_of_the_code(page):
+    """Except tables, and on the pages of kernels the lines that `make pages` writes."""
+    lines = prose(page.read_text(encoding="utf-8")).splitlines()
+    assert [line for line in lines if len(line) > WIDTH and not line.startswith(("|", "<!--"))] == []
+
+
 def without_a_link(index, pages):
     """The pages, relative to docs without their suffix, that no table of contents of the index names."""
     listed = {entry for tree in re.findall(r"^```{toctree}\n(.*?)^```", index, re.M | re.S) for entry in tree.split()}
