@@ -149,7 +149,11 @@ OPTIONS = (
     click.option("--sanitize", is_flag=True, help="Report all faults, races and uninitialised reads; slower."),
     click.option("--threads", type=click.IntRange(1), metavar="N", help="Host threads.  [default: one per core]"),
     click.option(
-        "--max-loop-iterations", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run."
+        "--max-loop-iterations",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Loop iterations that a warp may run.  [default: 2^27, with --sanitize 2^25, divided by the warps "
+        "of a CTA or cluster]",
     ),
     click.option(
         "--seed", type=click.IntRange(0), metavar="N", help="Draw random arrays from this seed.  [default: 1]"

@@ -43,7 +43,12 @@ from ptxbench.errors import UsageError
     "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
 )
 @targets_option("Assemble for these targets too, such as 'sm_12*' or '*'; repeat.  [default: one of each generation]")
-@click.option("--max-loop-iterations", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
+@click.option(
+    "--max-loop-iterations",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Loop iterations that a warp may run.  [default: 2^20]",
+)
 @timeout_option("Stop the judgement of a FILE after this time; the FILE is then rejected.", usual=120.0)
 @memory_option
 @backend_option("auto: if there is a GPU, time accepted kernels on it. emulator: never use a GPU.")

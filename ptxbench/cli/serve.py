@@ -19,7 +19,13 @@ MODULES = ("starlette", "uvicorn", "jsonschema")
 @click.option(
     "--host", default="127.0.0.1", metavar="HOST", help="Listen on this address. Only loopback needs no token."
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8717, help="Listen on this port; 0 chooses a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8717,
+    metavar="PORT",
+    help="Listen on this port; 0 chooses a free one.",
+)
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False),

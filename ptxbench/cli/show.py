@@ -91,7 +91,7 @@ class DiffOfNames(click.Command):
     "--tolerance",
     metavar="RTOL[,ATOL]",
     help="Two FILEs: accept floats B of the second if abs(B - A) <= ATOL + RTOL * abs(A), A of the first.  "
-    "[default: not at all]",
+    "[default: equal values only]",
 )
 @click.option(
     "--backend",

@@ -10,6 +10,8 @@ import click
 import pytest
 
 from ptxbench import __version__, cli
+from ptxbench.check import launching
+from ptxbench.emulator import launch
 from ptxbench.errors import IncompletePair, PairError, PtxbenchError, WrongResult
 
 COMMANDS = ("arch", "compare", "doctor", "exec", "export", "history", "isa", "list", "new", "run")
@@ -45,6 +47,12 @@ def test_an_example_of_the_help_can_be_copied(ptxbench, name):
             while lines[i].endswith("\\"):
                 i += 1
             assert lines[i + 1].strip() == "", line
+
+
+def test_the_help_has_the_default_number_of_loop_iterations(ptxbench):
+    assert (launch.FUEL, launch.SANITIZED_FUEL, launching.FUEL) == (1 << 27, 1 << 25, 1 << 20)
+    assert "2^27, with --sanitize 2^25, divided by the warps" in " ".join(ptxbench("exec", "--help").out.split())
+    assert "warp may run. [default: 2^20]" in " ".join(ptxbench("check", "--help").out.split())
 
 
 def test_the_version_matches_the_package(ptxbench):
