@@ -117,7 +117,7 @@ def compiled(
     except LibraryError as error:
         raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None
     except compiler.CompilerDied as died:
-        raise CompileError(f"{Path(name).name}: NVRTC {died} on it.") from None
+        raise CompileError(f"{Path(name).name}: NVRTC {died} while it compiled this file.") from None
 
 
 class CompilerOutput(NamedTuple):

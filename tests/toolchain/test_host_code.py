@@ -93,7 +93,7 @@ def test_host_code_of_which_nvrtc_dies_is_left_out_before(compiled, without_nvcc
 def test_a_text_of_which_nvrtc_dies_is_refused_in_a_sentence(compiled, without_nvcc):
     text = "#include <vector>\n#include <utility>\nstruct S { std::pair<std::vector<int>, int> a; };\n__device__ S s;\n"
     kernel = "__global__ void k(int* x) { x[0] = std::pair<std::vector<int>, int>().second; }"
-    with pytest.raises(CompileError, match=r"^k\.cu: NVRTC ended with SIGSEGV on it\.$"):
+    with pytest.raises(CompileError, match=r"^k\.cu: NVRTC ended with SIGSEGV while it compiled this file\.$"):
         compiled(text + kernel)
 
 
