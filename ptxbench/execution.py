@@ -357,20 +357,18 @@ def execute(
         for output, earlier in zip(values.arrays, before, strict=True)
     )
     return ExecOutcome(
-        program,
-        function,
-        launch,
-        bound,
-        FINDING if execution.findings else CLEAN,
-        None,
-        None,
-        arrays,
-        execution.counters,
-        execution.by_line,
-        tuple(replace(finding, message=program.in_file(with_line(finding))) for finding in execution.findings),
-        execution.printed,
-        execution.order,
-        (
+        program=program,
+        function=function,
+        launch=launch,
+        bound=bound,
+        status=FINDING if execution.findings else CLEAN,
+        arrays=arrays,
+        counters=execution.counters,
+        by_line=execution.by_line,
+        findings=tuple(replace(finding, message=program.in_file(with_line(finding))) for finding in execution.findings),
+        printed=execution.printed,
+        order=execution.order,
+        notes=(
             *legality_notes(program.legality),
             *(program.in_file(note) for note in execution.notes),
             *model_notes(execution.models, program.arch),
@@ -378,9 +376,9 @@ def execute(
             *grid_notes(program.module, function),
             *type_notes(bound),
         ),
-        (*legality_notes(program.legality), *(program.in_file(note) for note in execution.unchecked)),
-        program.in_file(execution.order_reason),
-        execution.loops,
+        unchecked=(*legality_notes(program.legality), *(program.in_file(note) for note in execution.unchecked)),
+        order_reason=program.in_file(execution.order_reason),
+        loops=execution.loops,
     )
 
 

@@ -122,15 +122,15 @@ def line(
     """The line of a complete tally, without targets; `apart`: the false alarms of suites that share no run, if others
     do."""
     return TallyLine(
-        tally.mode,
-        tally.rule.budget,
-        noise,
-        rounds,
-        kernels,
-        controls,
-        AlarmRate(tally.alarms, tally.suites),
-        apart or AlarmRate(tally.alarms, tally.suites),
-        AlarmRate(tally.inconclusive, tally.changed),
-        {slowdown: AlarmRate(tally.missed[slowdown], trials) for slowdown, trials in tally.trials.items()},
-        dict(tally.missed_inconclusive),
+        mode=tally.mode,
+        budget=tally.rule.budget,
+        noise=noise,
+        rounds=rounds,
+        kernels=kernels,
+        controls=controls,
+        alarms=AlarmRate(tally.alarms, tally.suites),
+        apart=apart or AlarmRate(tally.alarms, tally.suites),
+        inconclusive=AlarmRate(tally.inconclusive, tally.changed),
+        missed={slowdown: AlarmRate(tally.missed[slowdown], trials) for slowdown, trials in tally.trials.items()},
+        missed_inconclusive=dict(tally.missed_inconclusive),
     )

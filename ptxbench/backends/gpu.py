@@ -201,19 +201,19 @@ class GpuBackend:
             return self.capture(kernel.in_turn(launches, launched=False))
 
         return EventClock(
-            before,
-            launch_once,
-            self.event,
-            self.elapsed,
-            lambda: self.reporting(build),
-            lambda launches: self.capture(kernel.in_turn(launches)),
-            copies,
-            as_wanted,
-            lambda: self.fetch(build, memory, memory.arguments, outputs),
-            kernel.refill,
-            kernel.reload,
-            lambda graph: self.hold.before(graph, kernel.restore),
-            capture_resets if updated or scratch else None,
+            before_launch=before,
+            launch=launch_once,
+            event=self.event,
+            elapsed=self.elapsed,
+            reporting=lambda: self.reporting(build),
+            capture=lambda launches: self.capture(kernel.in_turn(launches)),
+            copies=copies,
+            as_wanted=as_wanted,
+            outputs=lambda: self.fetch(build, memory, memory.arguments, outputs),
+            refill=kernel.refill,
+            reload=kernel.reload,
+            hold=lambda graph: self.hold.before(graph, kernel.restore),
+            capture_resets=capture_resets if updated or scratch else None,
         )
 
     def preparation(

@@ -161,13 +161,13 @@ def try_bug(trial: BugTrial, bug: Bug, entries: Sequence[equivalent.Equivalent])
     unjudged = not caught and judgement.verdict != ACCEPTED
     status = CAUGHT if caught else UNJUDGED if unjudged else EXPLAINED if claim else MISSED
     return BugOutcome(
-        trial.suite.loaded.name,
-        trial.source.language,
-        trial.source.path.name,
-        bug,
-        status,
-        judgement.ended_at,
-        decisive.code if decisive else None,
-        trial.differs(text) if trial.compares and status in (CAUGHT, MISSED) else None,
-        claim.why if claim else None,
+        pair=trial.suite.loaded.name,
+        language=trial.source.language,
+        file=trial.source.path.name,
+        bug=bug,
+        status=status,
+        stage=judgement.ended_at,
+        code=decisive.code if decisive else None,
+        allclose=trial.differs(text) if trial.compares and status in (CAUGHT, MISSED) else None,
+        why=claim.why if claim else None,
     )

@@ -168,20 +168,20 @@ def launch_on(
     )
     outputs = {name: copies[name] for name in pair.outputs}
     return LaunchResult(
-        outputs,
-        changed,
-        execution.totals,
-        execution.findings,
-        execution.notes,
-        execution.approximate,
-        execution.models,
-        execution.unchecked,
-        execution.remarks,
-        execution.changed,
-        execution.unfreed,
-        execution.by_line,
-        execution.loops,
-        execution.old_values,
+        outputs=outputs,
+        changed=changed,
+        counters=execution.totals,
+        findings=execution.findings,
+        notes=execution.notes,
+        approximate=execution.approximate,
+        models=execution.models,
+        unchecked=execution.unchecked,
+        remarks=execution.remarks,
+        state=execution.changed,
+        unfreed=execution.unfreed,
+        by_line=execution.by_line,
+        loops=execution.loops,
+        old_values=execution.old_values,
     )
 
 

@@ -171,7 +171,16 @@ def make_run(
     from ptxbench.cli.run import make_plan, perform
     from ptxbench.runner import RunFrame, document
 
-    plan = make_plan(pairs, (), (), "emulator", arch, "toolkit", kernels, 1)
+    plan = make_plan(
+        pairs=pairs,
+        variants=(),
+        sizes=(),
+        backend_name="emulator",
+        arch=arch,
+        assembler="toolkit",
+        kernels=kernels,
+        seed=1,
+    )
     frame = RunFrame(plan, plan.backend.device())
     if baselines:
         load_baseline(document(frame, [], "complete"), baselines)

@@ -135,7 +135,18 @@ def command(
         return print_recorded(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
     with dask_pool(dask, [kernels]) as pool:
         model, model_arch = model_and_arch(model, backend, arch, pool)
-        plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed, model_arch, pool)
+        plan = make_plan(
+            pairs=pairs,
+            variants=variants,
+            sizes=sizes,
+            backend_name=backend,
+            arch=arch,
+            assembler=assembler,
+            kernels=kernels,
+            seed=seed,
+            model_arch=model_arch,
+            pool=pool,
+        )
         require_row(reference, {source.variant for pair_plan in plan.pair_plans for source in pair_plan.sources})
         cache = cache_of(cache, emulated=plan.backend.name == "emulator")
         plan = dataclasses.replace(plan, rounds=rounds, timeout=timeout, model=model, cache=cache)

@@ -99,20 +99,20 @@ def make(
     compiled = is_compiled(build.language)
     ptx = lines_of(build.ptx.encode())
     return Listing(
-        build.variant,
-        build.language,
-        build.source,
-        build.entry,
-        build.arch,
-        lines_of(source) if compiled else (),
-        ptx,
-        origins(ptx, build.source.name) if compiled else {},
-        annotated.instructions,
-        build.report,
-        annotated.same_code,
-        counted,
-        machine,
-        build.own_cta,
+        variant=build.variant,
+        language=build.language,
+        path=build.source,
+        entry=build.entry,
+        arch=build.arch,
+        source=lines_of(source) if compiled else (),
+        ptx=ptx,
+        origin=origins(ptx, build.source.name) if compiled else {},
+        sass=annotated.instructions,
+        report=build.report,
+        same_code=annotated.same_code,
+        counted=counted,
+        machine=machine,
+        own_cta=build.own_cta,
     )
 
 

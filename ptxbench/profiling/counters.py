@@ -87,15 +87,15 @@ def agreements(
             least, most = (bounds or {}).get(counter.emulated, (None, None))
             result.append(
                 Agreement(
-                    pair,
-                    variant,
-                    dict(size),
-                    counter.emulated,
-                    counter.hardware,
-                    emulated_count,
-                    hardware_count,
-                    least,
-                    most,
+                    pair=pair,
+                    variant=variant,
+                    size=dict(size),
+                    counter=counter.emulated,
+                    hardware=counter.hardware,
+                    emulated=emulated_count,
+                    measured=hardware_count,
+                    least=least,
+                    most=most,
                 )
             )
     return result

@@ -349,16 +349,16 @@ def judged(entry: JudgementEntry) -> JudgedKernel:
         raise ToolError(entry.error or "The judgement was cancelled.")
     decisive = judgement.decisive
     return JudgedKernel(
-        judgement.verdict,
-        judgement.ended_at,
-        decisive.code if decisive else None,
-        [FindingText(f.stage, f.code, f.severity, f.line, f.message, f.hint) for f in judgement.findings],
-        {name: dict(values) for name, values in judgement.ratios.items()},
-        dict(judgement.targets),
-        list(judgement.notes),
-        judgement.arch,
-        judgement.seed,
-        judgement.sha256,
+        verdict=judgement.verdict,
+        stage=judgement.ended_at,
+        code=decisive.code if decisive else None,
+        findings=[FindingText(f.stage, f.code, f.severity, f.line, f.message, f.hint) for f in judgement.findings],
+        ratios={name: dict(values) for name, values in judgement.ratios.items()},
+        targets=dict(judgement.targets),
+        notes=list(judgement.notes),
+        arch=judgement.arch,
+        seed=judgement.seed,
+        sha256=judgement.sha256,
     )
 
 
