@@ -6,9 +6,11 @@ read another file quotes its lines in error messages.
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ptxbench.check.findings import Finding, finding
 from ptxbench.containment import HEADERS, LANDLOCK, mode
@@ -27,10 +29,12 @@ MOST_BYTES = 2 << 20
 MOST_NESTING = 100
 """Nested brackets; NVRTC writes up to three."""
 
-BLANK = r"(?:[ \t\f\v\r]|/\*.*?\*/)*"
-INCLUDE = re.compile(
-    rf"(?:\#|%:|\?\?=){BLANK}(?P<directive>include_next|include|import|embed)\b{BLANK}(?P<rest>[^\n]*)", re.S
-)
+MOST_QUOTED = 200
+"""Characters of a header's name in a message."""
+
+HASH = re.compile(r"#|%:|\?\?=")
+BLANK = re.compile(r"[ \t\f\v\r]*")
+OF_FILE = re.compile(r"(?:include_next|include|import|embed)\b")
 QUESTION = re.compile(r"__has_(?:include|include_next|embed)\b")
 NAME = re.compile(r"(?:<(?P<angle>[^<>\n]+)>|\"(?P<quoted>[^\"\n]+)\")\s*(?://.*|/\*.*)?$")
 
@@ -95,12 +99,13 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     text = content.decode("utf-8", "replace")
     joined = with_joined_lines(text)
     folders = locate.headers()
-    for match in INCLUDE.finditer(joined):
-        wanted = included_name(match["rest"])
+    for directive in file_directives(joined):
+        wanted = included_name(directive.rest)
         allowed = wanted is not None and (is_cuda_header(wanted, folders) or is_stand_in(wanted))
-        if match["directive"] != "include" or not allowed:
-            message = f"#{match['directive']} of a file that is not one of CUDA's headers."
-            yield finding(STAGE, "bad-include", message, line_of(text, joined, match.start()))
+        if directive.name != "include" or not allowed:
+            what = (wanted or directive.rest.strip())[:MOST_QUOTED]
+            message = f"#{directive.name} of '{what}', which is not one of CUDA's headers."
+            yield finding(STAGE, "bad-include", message, line_of(text, joined, directive.start))
             return
     if asked := QUESTION.search(joined):
         message = f"{asked[0]} tests whether a file exists."
@@ -110,6 +115,37 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
         at, message = wrong
         yield finding(STAGE, "bad-include", f"{message}, which is not allowed on a system without Landlock.",
                       line_of(text, joined, at))  # fmt: skip
+
+
+class FileDirective(NamedTuple):
+    """A directive that may read a file: where it starts, its name, and the rest of its line."""
+
+    start: int
+    name: str
+    rest: str
+
+
+def file_directives(joined: str) -> Iterator[FileDirective]:
+    """Each `#include`, `#import` or `#embed` of a text, in a time that grows only linearly with its length."""
+    comment_ends = [match.end() for match in re.finditer(r"\*/", joined)]
+    after: dict[int, int] = {}
+
+    def after_blanks(at: int) -> int:
+        """Where the blanks and comments from a position on end."""
+        blank = BLANK.match(joined, at)
+        at = blank.end() if blank else at
+        if not joined.startswith("/*", at):
+            return at
+        end = bisect.bisect_left(comment_ends, at + 4)
+        return after.get(end, at)
+
+    for index in reversed(range(len(comment_ends))):
+        after[index] = after_blanks(comment_ends[index])
+    for hash_sign in HASH.finditer(joined):
+        if name := OF_FILE.match(joined, after_blanks(hash_sign.end())):
+            start = after_blanks(name.end())
+            end = joined.find("\n", start)
+            yield FileDirective(hash_sign.start(), name[0], joined[start : end if end >= 0 else None])
 
 
 def with_joined_lines(text: str) -> str:
@@ -141,7 +177,7 @@ def inline_assembly(content: bytes) -> int | None:
 def unlisted(joined: str, folders: tuple[Path, ...]) -> tuple[int, str] | None:
     """The offset of something that only Landlock makes harmless, and what it is: a forbidden header, or joined
     tokens."""
-    included = {name: match.start() for match in INCLUDE.finditer(joined) if (name := included_name(match["rest"]))}
+    included = {name: one.start for one in file_directives(joined) if (name := included_name(one.rest))}
     for name, at in included.items():
         if headers.closure(name, folders) is None:
             return at, f"<{name}> includes files whose names come from macros"

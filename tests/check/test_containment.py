@@ -12,13 +12,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from ptxbench import containment
 from ptxbench.check.reading import CandidateText
-from ptxbench.check.source import problems
+from ptxbench.check.source import file_directives, problems
 from ptxbench.cli import main
 from ptxbench.containment import HEADERS, LANDLOCK, tools
 from ptxbench.errors import CompileError, ToolMissing
@@ -196,6 +197,28 @@ def test_the_name_of_a_header_may_be_too_long_for_a_file(monkeypatch, mode):
     monkeypatch.setenv(containment.VARIABLE, mode)
     [finding] = problems(f"#include <{'a' * 300}>\n{HONEST_CU}".encode(), "cuda")
     assert finding.code == "bad-include"
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ('# /* own */ include /**/ "helper.cuh" // own', "#include of 'helper.cuh'"),
+        ("%:include HELPER", "#include of 'HELPER'"),
+        ("#embed <table.bin>", "#embed of 'table.bin'"),
+        ('#/*/ include "no.h" */ include <../a.h>', "#include of '../a.h'"),
+    ],
+)
+def test_a_refused_header_is_named(line, named):
+    [finding] = problems(f"{line}\n{HONEST_CU}".encode(), "cuda")
+    assert (finding.code, finding.line) == ("bad-include", 1)
+    assert finding.message == f"{named}, which is not one of CUDA's headers."
+
+
+@pytest.mark.parametrize("text", [b"#/* ", b"#/* */ ", b"#include <cuda_fp16.h>\n", b"#\n", b"/**/"])
+def test_directives_are_found_in_linear_time(text):
+    started = time.process_time()
+    list(file_directives((text * 30_000).decode()))
+    assert time.process_time() - started < 2  # a search that is quadratic takes a minute
 
 
 # the action of a text, the verdict without Landlock
