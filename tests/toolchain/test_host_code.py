@@ -178,6 +178,12 @@ def test_a_character_that_is_not_part_of_cplusplus_is_named(compiled, without_nv
         compiled("// \u201ctext\u201d\n\n" + line.format() + KERNEL)
 
 
+def test_a_letter_that_is_not_ascii_is_named(compiled, without_nvcc):
+    what = r"'\u03b1' \(U\+03B1, GREEK SMALL LETTER ALPHA\) is not a letter that NVRTC accepts in a name; replace it"
+    with pytest.raises(CompileError, match=rf"^k\.cu:1: {what}\.$"):
+        compiled("__device__ float \u03b1;" + KERNEL)
+
+
 def test_a_character_in_a_comment_or_a_string_is_not_named(compiled, without_nvcc):
     with pytest.raises(CompileError, match=r"^k\.cu:1: identifier \"h\" is undefined"):
         compiled('__device__ int f() { return h; /* \u201c */ } __device__ char s[] = "\u2212"; // \u200b' + KERNEL)
