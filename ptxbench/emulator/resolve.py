@@ -75,14 +75,15 @@ def find_in(module: Module, instruction: Instruction) -> Entry | None:
 def wrong_address(step: FlowStep, function: Function, module: Module) -> str | None:
     """A complaint if an address is a number, or if one that is generic or of global memory is in a register of 32 bits.
 
-    ptxas accepts numbers in local memory, and such registers in asynchronous copies and matrix instructions.
+    ptxas accepts numbers in local memory and in fences, and such registers in asynchronous copies and matrix
+    instructions.
     """
-    if step.entry.words[0] not in ACCESSES:
-        return None
-    narrow = module.address_size == 64 and not IN_32_BITS.search(step.entry.opcode)
+    kind = step.entry.words[0]
+    may_be_number = "local" in step.entry.words or kind == "fence"
+    narrow = kind in ACCESSES and module.address_size == 64 and not IN_32_BITS.search(step.entry.opcode)
     for operand in step.instruction.operands:
         base = operand.base if isinstance(operand, Address) else None
-        if isinstance(base, Immediate) and "local" not in step.entry.words:
+        if isinstance(base, Immediate) and not may_be_number:
             return "only an address in local memory can be a number."
         if narrow and isinstance(base, Register) and function.registers[base.name].bits == 32:
             return f"the address '{base.name}' has 32 bits, but .address_size is 64."
