@@ -7,6 +7,7 @@ only.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -33,9 +34,20 @@ MARKS = (
     Mark(r"\A[ \t\n]*[\[{][ \t\n]*(?=\"\w+\")", "this is JSON; keep only the text of the kernel"),
     Mark(r"^[ \t]*</?[a-z_]+>[ \t\r]*$", "this line is a tag; keep only the text of the kernel"),
     Mark(r"&(?:lt|gt|amp|quot);", "this is text of HTML; write the character itself, such as '<' instead of '&lt;'"),
+    Mark(
+        r"\A\s*(?:c|cc|cpp|c\+\+|cu|cuda|ptx)[ \t\r]*$",
+        "this is the language of a fence of Markdown; leave the line out",
+    ),
     Mark(r"^[ \t]*1[ \t:|]+\S[^\n]*\n[ \t]*2[ \t:|]", "the lines begin with their numbers; leave these out"),
 )
 """The first one in a text counts."""
+
+PROSE = Mark(
+    r"^[>*_\d.\- ]*[A-Z][a-z']*[,!:]?[*_]*(?: [^\s{}=]+){2,}(?<=[\w)\"'`*])[.:!][*_]*[ \t\r]*$"  # a sentence
+    r"|^\#{1,6} [A-Z][a-z]|^\*\*[^*\n]+\*\*:?[ \t\r]*$",  # a heading, and a bold line, of Markdown
+    "this is text, not code; keep only the text of the kernel, or make it a comment",
+)
+"""Counts only in a text without any other mark, because it often comes before one, such as a fence."""
 
 SKIPPED = r'//[^\n]*|/\*(?:.*?\*/|.*)|"(?:\\.|[^"\\\n])*"'
 """Comments, also one that does not end, and strings."""
@@ -43,9 +55,13 @@ SKIPPED = r'//[^\n]*|/\*(?:.*?\*/|.*)|"(?:\\.|[^"\\\n])*"'
 
 def foreign_mark(text: str, language: str) -> tuple[int, str] | None:
     """The line of the first mark of another kind of text, outside of comments and strings, and what to do about it."""
-    asked = [mark for mark in MARKS if language in mark.languages]
-    pattern = "|".join([*(f"({mark.pattern})" for mark in asked), SKIPPED])
+    return first([mark for mark in MARKS if language in mark.languages], text) or first([PROSE], text)
+
+
+def first(marks: Sequence[Mark], text: str) -> tuple[int, str] | None:
+    """The line of the first of these marks in a text, and its advice."""
+    pattern = "|".join([*(f"({mark.pattern})" for mark in marks), SKIPPED])
     match = next((match for match in re.finditer(pattern, text, re.M | re.S) if match.lastindex), None)
     if match is None or match.lastindex is None:
         return None
-    return text.count("\n", 0, match.start()) + 1, asked[match.lastindex - 1].advice
+    return text.count("\n", 0, match.start()) + 1, marks[match.lastindex - 1].advice

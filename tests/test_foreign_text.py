@@ -25,6 +25,14 @@ MARKS = [
     ("<think>\nIt's fast.\n</think>\n" + KERNEL, "cuda", 1, "this line is a tag"),
     (KERNEL + "int f() { return 1 &lt; 2; }\n", "cuda", 5, "this is text of HTML"),
     (NUMBERED,                                  "cuda", 1, "the lines begin with their numbers"),
+    ("Here is the optimized kernel:\n\n" + KERNEL, "cuda", 1, "this is text, not code"),
+    ("Sure! It's fast, with `float4` loads (\"wide\").\n" + KERNEL, "cuda", 1, "this is text, not code"),
+    (PTX + "\n**Note:** This kernel does nothing.\n", "ptx", 6, "this is text, not code"),
+    (KERNEL + "\nIt uses a loop; it's faster.\n",   "cuda", 6, "this is text, not code"),
+    ("### Kernel\n" + KERNEL,                   "cuda", 1, "this is text, not code"),
+    (KERNEL + "**Why it is fast**\n",           "cuda", 5, "this is text, not code"),
+    ("Here is the code:\n```\n" + PTX + "```",  "ptx",  2, "this is a fence of Markdown"),
+    ("cuda\n" + KERNEL,                         "cuda", 1, "this is the language of a fence"),
     ("It\u2019s this:\n```\n" + KERNEL + "```", "cuda", 2, "this is a fence of Markdown"),
 ]  # fmt: skip
 
@@ -41,6 +49,8 @@ NO_MARKS = [
     "/*\n```\nimport this\n*/ int x;",
     "// \u2019 &lt; ```\nint x;",
     'const char* name = "\u201c &lt; .version 8.0";\n',
+    "/* Here is the kernel:\nIt adds two numbers. */ // This is it, too.\n",
+    "__device__ int f() {\n    Pair of(1, 2);\nLOOP:\n    return 0;\n}\n",
     "int x; /* never closed\n```\n",
 ]
 
