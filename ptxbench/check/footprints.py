@@ -74,6 +74,14 @@ class Footprint:
         """How far into each array it goes, as a part of it."""
         return {name: (max(pages, default=-1) + 1) / self.lengths[name] for name, pages in self.pages.items()}
 
+    def begin(self) -> dict[str, float]:
+        """Where it begins in each array, as a part of it."""
+        return {name: min(pages, default=0) / self.lengths[name] for name, pages in self.pages.items()}
+
+    def stored_bytes(self) -> dict[str, int]:
+        """How many bytes of each array it stored to; nothing if that is not known."""
+        return {name: int((ranges[:, 1] - ranges[:, 0]).sum()) for name, ranges in (self.stored or {}).items()}
+
 
 Footprints = tuple[Footprint, ...]
 """Of one CTA, for each way in which it may draw its number."""

@@ -41,7 +41,11 @@ touches until then is compared. (A few are spent on waiting for the first tile.)
 
 REACHED = 3 / 4
 """If CTAs have other work than those of the pair's kernels: how far into an array the last CTA must go, as a share of
-how far it goes where its results are right, both as parts of the array. Without one bit it goes half as far at most."""
+how far it goes where its results are right, both as parts of the array. Without one bit it goes half as far at most.
+The same for where it begins and for what it stores, of an array of which a CTA has as much there."""
+
+LIKE = 4 / 5
+"""How much of an array a CTA has at one size, as a share of that at another at which it has as much."""
 
 CTAS: tuple[Cta, ...] = ("last alone", "first alone")
 """The CTAs of a candidate that may have the work of the pair's last one."""
@@ -149,16 +153,29 @@ class Candidate:
         return first
 
     def falls_short(self, size: Size, than: Size) -> str | None:
-        """Whether the last CTA fails, or reaches a smaller part of an array than at the size `than`, in words. Of an
-        array that the pair's last CTA uses, it must reach some."""
+        """Whether the last CTA fails, or reaches a smaller part of an array than at the size `than`, in words; also
+        whether it begins earlier or stores less, of an array of which a CTA has as much. Of an array that the pair's
+        last CTA uses, it must reach some."""
         needed = self.pairs.of_variant(next(iter(self.pairs.kernels)), size)
+        ctas, ctas_there = (math.prod(self.pairs.pair.launch(**one).grid_xyz) for one in (size, than))
         for one, here, there in zip(needed, self.of_cta(size, CTAS[0]), self.of_cta(than, CTAS[0]), strict=False):
             if here.fails and not one.fails:
                 return f"ends with {here.ended}, unlike that of the pair's kernels"
+            lengths, lengths_there = here.lengths, there.lengths
+            alike = [name for name in lengths if is_like(lengths[name] / ctas, lengths_there[name] / ctas_there)]
+            if here.is_part:
+                if len(alike) == len(lengths) and not one.is_part and not there.is_part:
+                    return "does not end, though it has as much to do as at smaller sizes"
+                continue
             shares, shares_there = here.reach(), there.reach()
-            for name in (name for name, pages in one.pages.items() if pages and not here.is_part):
+            for name in (name for name, pages in one.pages.items() if pages):
                 if shares[name] == 0 or shares[name] < REACHED * shares_there[name]:
                     return f"reaches a smaller part of '{name}' than at smaller sizes"
+            for name in alike:
+                if here.begin()[name] < REACHED * there.begin()[name]:
+                    return f"begins at a smaller part of '{name}' than at smaller sizes"
+                if here.stored_bytes().get(name, 0) < REACHED * there.stored_bytes().get(name, 0):
+                    return f"stores to fewer elements of '{name}' than at smaller sizes"
         return None
 
     def of_cta(self, size: Size, cta: Cta) -> Footprints:
@@ -168,6 +185,10 @@ class Candidate:
             fuel = SHORT_FUEL if self.pairs.takes_long(size) else FUEL
             self.known[key] = footprints(self.pairs.pair, self.kernel, size, fuel, cta)
         return self.known[key]
+
+
+def is_like(one: float, other: float) -> bool:
+    return LIKE < one / other < 1 / LIKE
 
 
 def available() -> int:

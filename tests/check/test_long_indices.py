@@ -206,6 +206,22 @@ def test_of_other_work_for_the_ctas_it_is_known_how_far_it_reaches(copies):
 
 
 @needs_pages
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        ("setp.lt.u32 %far, %thread, 255; @%far and.b32 %i, %i, 0xfffff;", "begins at a smaller part of 'y' than"),
+        ("setp.ge.u32 %far, %i, 0x100000; @%far or.b32 %i, %i, 1;", "stores to fewer elements of 'y' than"),
+        ("setp.ge.u32 %far, %i, 0x100000; AGAIN: @%far bra AGAIN;", "does not end, though it has as much to do as"),
+    ],
+    ids=["begins", "stores", "ends"],
+)
+def test_a_cta_with_other_work_has_as_much_of_it_at_large_sizes(copies, store, words):
+    found = copies.difference(kernel(HALVES, store=store), launched)
+    assert found.words == f"{words} at smaller sizes"
+    assert 1 << 20 < found.size["n"] < 1 << 23
+
+
+@needs_pages
 def test_a_cta_with_other_work_must_not_fail_at_a_large_size(copies):
     found = copies.difference(kernel(HALVES + "setp.ge.u32 %far, %i, 0x400000; @%far trap;"), launched)
     assert found.words == "ends with KernelTrap, unlike that of the pair's kernels"
