@@ -72,7 +72,7 @@ class Launch:
         return {
             "grid": self.grid_xyz,
             "block": self.block_xyz,
-            "shared_bytes": self.shared_bytes,
+            "shared_bytes": int(self.shared_bytes),
             "cluster": self.cluster_xyz,
             "cooperative": self.cooperative,
             "launches": self.launches,
@@ -102,7 +102,7 @@ class Launch:
             "grid": self.grid_xyz,
             "block": self.block_xyz,
             "names": list(arguments),
-            "dynamic_shared_bytes": self.shared_bytes,
+            "dynamic_shared_bytes": int(self.shared_bytes),
             "cluster": self.cluster_xyz,
             "cooperative": self.cooperative,
         }
@@ -129,5 +129,6 @@ class OwnCta:
 
 def xyz(extent: int | tuple[int, ...]) -> tuple[int, int, int]:
     """`extent` padded with ones to three dimensions."""
-    x, y, z = (*((extent,) if isinstance(extent, int) else extent), 1, 1)[:3]
+    extents = extent if isinstance(extent, tuple) else (extent,)
+    x, y, z = (*map(int, extents), 1, 1)[:3]  # int: a pair may compute with NumPy
     return x, y, z

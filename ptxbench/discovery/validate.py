@@ -144,13 +144,11 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
                 (*part, "shape"),
                 f"{kind(arg)} '{arg.name}' has shape {arg.shape!r}. It must be a function of the size.",
             )
-        if isinstance(arg, Scalar) and not callable(arg.value) and not isinstance(arg.value, int | float | np.number):
-            yield (
-                (*part, "value"),
-                f"Scalar '{arg.name}' is {arg.value!r}. It must be a number or a function of the size.",
-            )
-        if isinstance(arg, InOut | Scratch) and not isinstance(arg.start, int | float | np.number):
-            yield (*part, "start"), f"{kind(arg)} '{arg.name}' has start {arg.start!r}. It must be a number."
+        elif isinstance(arg, Scalar) and not callable(arg.value) and (problem := number_problem(arg.value, arg.dtype)):
+            sentence = f"{problem.removesuffix('.')}, or a function of the size."
+            yield (*part, "value"), f"Scalar '{arg.name}' is {arg.value!r}. {sentence}"
+        elif isinstance(arg, InOut | Scratch) and (problem := number_problem(arg.start, arg.dtype)):
+            yield (*part, "start"), f"{kind(arg)} '{arg.name}' has start {arg.start!r}. {problem}"
         if isinstance(arg, In | InOut) and arg.values is not None and not callable(arg.values):
             yield (
                 (*part, "values"),
@@ -229,7 +227,9 @@ def sizes_problems(field: str, sizes: Any) -> Iterator[Problem]:
             isinstance(name, str) and isinstance(value, int) and not isinstance(value, bool)
             for name, value in size.items()
         ):
-            yield (field, number), f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024)."
+            of_numpy = isinstance(size, Mapping) and any(isinstance(value, np.number) for value in size.values())
+            advice = " Write int(...) around a number of NumPy." if of_numpy else ""
+            yield (field, number), f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024).{advice}"
 
 
 def variant_problems(pair: Pair) -> Iterator[Problem]:
@@ -372,7 +372,8 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
                 if callable(function := getattr(arg, name)):
                     calls.append(((*arg_part, name), f"the {name} of '{arg.name}'", function, shape_problem))
         elif callable(arg.value):
-            calls.append(((*arg_part, "value"), f"the value of '{arg.name}'", arg.value, number_problem))
+            fits = partial(number_problem, dtype=arg.dtype)
+            calls.append(((*arg_part, "value"), f"the value of '{arg.name}'", arg.value, fits))
     for part, noun, function, problem_of in calls:
         if misfit := does_not_take(function, list(size)):
             sentence = f"{noun} does not take {size_text(size)}: {misfit}."
@@ -405,8 +406,8 @@ def launch_problem(args: Sequence[Argument], value: Any) -> str | None:
         return "It must be a Launch(grid=..., block=...)."
     cluster = 1 if value.cluster is None else value.cluster
     for noun, extent in (("grid", value.grid), ("block", value.block), ("cluster", cluster)):
-        extents = (extent,) if isinstance(extent, int) else extent
-        if not isinstance(extents, tuple) or not 1 <= len(extents) <= 3 or not all(whole(n) and n > 0 for n in extents):
+        extents = extent if isinstance(extent, tuple) else (extent,)
+        if not 1 <= len(extents) <= 3 or not all(whole(n) and n > 0 for n in extents):
             return f"The {noun} must be a positive whole number or a tuple of up to three."
     if math.prod(value.block_xyz) > MOST_THREADS:
         return f"A block holds at most {MOST_THREADS} threads."
@@ -446,8 +447,16 @@ def count_problem(value: Any) -> str | None:
     return None if whole(value) and value >= 0 else "It must be a whole number."
 
 
-def number_problem(value: Any) -> str | None:
-    return None if isinstance(value, int | float | np.number) else "It must be a number."
+def number_problem(value: Any, dtype: np.dtype[Any]) -> str | None:
+    """Why a value is not a number of this type; None if it is. A float may be rounded to one."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        return "It must be a number."
+    if is_float(dtype):
+        return None
+    limits = np.iinfo(dtype)
+    if limits.min <= value <= limits.max and value == int(value):
+        return None
+    return f"It must be a whole number from {limits.min} to {limits.max}, as {dtype} holds."
 
 
 def whole(value: Any) -> bool:

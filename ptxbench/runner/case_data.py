@@ -94,9 +94,9 @@ def error_of(opcode: str) -> ErrorOf:
 
 
 def too_large(pair_plan: PairPlan, size: Size) -> UsageError:
-    return UsageError(
-        f"'{pair_plan.loaded.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size."
-    )
+    loaded = pair_plan.loaded
+    smaller = f"check size in {display_path(loaded.path)}" if size in loaded.pair.check_sizes else "--size"
+    return UsageError(f"'{loaded.name}' at {size_words(size)} does not fit in memory. Choose a smaller {smaller}.")
 
 
 @contextmanager

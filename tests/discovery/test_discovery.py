@@ -1,5 +1,6 @@
 """Finding, loading and listing pairs, and the message for each mistake in a pair."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from ptxbench.discovery import find_pairs, load, owner, select
 from ptxbench.discovery.specialisation import target
 from ptxbench.errors import IncompletePair, PairError, UsageError
 from ptxbench.run_info import Device
+from ptxbench.runner.case_data import pair_errors
+from ptxbench.runner.plan import PairPlan
 from tests.folders import PAIR, PTX, changed, kernels_folder
 
 
@@ -234,7 +237,14 @@ MISTAKES = [
     ('In("x", f32, lambda n: (n,))', 'In("x", float, lambda n: (n,))',
      "10: In 'x' has dtype <class 'float'>. Use f32, u32, ... of ptxbench.pair."),
     ('Scalar("a", f32, 2)', 'Scalar("a", f32, "2")',
-     "12: Scalar 'a' is '2'. It must be a number or a function of the size."),
+     "12: Scalar 'a' is '2'. It must be a number, or a function of the size."),
+    ('Scalar("a", f32, 2)', 'Scalar("a", u32, -1)',
+     "12: Scalar 'a' is -1. It must be a whole number from 0 to 4294967295, as uint32 holds, or a function of the "
+     "size."),
+    ('Scalar("a", f32, 2)', 'Scalar("a", u32, lambda n: n / 2)',
+     "12: the value of 'a' at n=1 is 0.5. It must be a whole number from 0 to 4294967295, as uint32 holds."),
+    ('Out("y", f32, lambda n: (n,))', 'InOut("y", u32, lambda n: (n,), start=-1)',
+     "11: InOut 'y' has start -1. It must be a whole number from 0 to 4294967295, as uint32 holds."),
     ('Out("y", f32, lambda n: (n,))', 'InOut("y", f32, lambda n: (n,), "0")',
      "11: InOut 'y' has start '0'. It must be a number."),
     ('Out("y", f32, lambda n: (n,))', 'Scratch("y", f32, (3,))',
@@ -271,6 +281,9 @@ MISTAKES = [
      "18: check_sizes is []. It must list at least one size, such as dict(n=1024)."),
     ("check_sizes=[dict(n=n) for n in (1, 127, 128, 129)]", "check_sizes=[1, 2]",
      "18: check_sizes holds 1. A size names whole numbers, such as dict(n=1024)."),
+    ("check_sizes=[dict(n=n) for", "check_sizes=[dict(n=__import__('numpy').int64(n)) for",
+     "18: check_sizes holds {'n': np.int64(1)}. A size names whole numbers, such as dict(n=1024). "
+     "Write int(...) around a number of NumPy."),
     ("check_sizes=[dict(n=n)", "check_sizes=[dict(m=n)",
      "18: launch does not take m=1: missing a required argument: 'n'."),
     ("grid=ceil_div(n, BLOCK)", "grid=n // BLOCK",
@@ -325,6 +338,22 @@ def test_a_mistake_in_a_pair_file_is_reported_with_its_line(kernels, right, wron
     shown = str(caught.value)
     assert shown.startswith(f"kernels/pairs/scale.py:{message}")
     assert caught.value.exit_status == 2
+
+
+def test_a_launch_may_have_numbers_of_numpy(kernels):
+    launch = "Launch(grid=__import__('numpy').int64(4), block=__import__('numpy').int32(64))"
+    text = changed(PAIR, "Launch(grid=ceil_div(n, BLOCK), block=BLOCK)", launch)
+    (kernels / "pairs" / "scale.py").write_text(text)
+    recorded = load(kernels, "scale").pair.launch(n=1).recorded
+    assert json.loads(json.dumps(recorded))["grid"] == [4, 1, 1]
+
+
+@pytest.mark.parametrize(("n", "advice"), [(128, r"check size in kernels/pairs/scale\.py"), (512, "--size")])
+def test_a_size_that_does_not_fit_in_memory_can_be_a_check_size(kernels, n, advice):
+    plan = PairPlan(load(kernels, "scale"), (), ())
+    message = rf"^'scale' at n={n} does not fit in memory\. Choose a smaller {advice}\.$"
+    with pytest.raises(UsageError, match=message), pair_errors(plan, {"n": n}):
+        raise MemoryError
 
 
 def test_bytes_that_are_not_utf_8_are_reported(kernels):
