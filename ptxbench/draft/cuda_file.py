@@ -1,0 +1,164 @@
+"""The .cu file of a draft: the shortest text in which the kernel is extern "C" and stays the same kernel."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ptxbench import toolchain
+from ptxbench.draft import cuda
+from ptxbench.draft.identity import same_kernel
+from ptxbench.draft.kernel_source import KernelSource
+from ptxbench.draft.pair_file import comment
+from ptxbench.emulator.syntax import Function
+from ptxbench.errors import CompileError, UsageError
+from ptxbench.toolchain.nvrtc import CompilerOutput
+from ptxbench.toolchain.options import AS_IT_IS
+from ptxbench.toolchain.parameters import CudaParameter
+from ptxbench.units import enumeration
+
+
+@dataclass(frozen=True)
+class CandidateText:
+    """A text that may have the same kernel. `left_out`: the functions of the file that it lacks. `complete`: whether it
+    keeps all of them."""
+
+    text: str
+    left_out: Sequence[str] = ()
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class CudaFile:
+    """The text of the file, the functions that are left out of it, and the compiler's PTX of it."""
+
+    text: str
+    left_out: Sequence[str]
+    ptx: str
+
+
+def cuda_file(
+    kernel: KernelSource, name: str, entry: str, parameters: Sequence[CudaParameter], names: Sequence[str]
+) -> CudaFile:
+    """The .cu file of the pair `name` with the kernel as extern "C" `entry`.
+
+    It is the shortest text whose kernel is the same, if possible one that the compiler takes without help. `names`: of
+    the parameters. Raises UsageError if no text has the same kernel.
+    """
+    refused = ""
+    fitting: list[CudaFile] = []
+    for candidate in candidate_texts(kernel, entry, parameters, names):
+        if fitting and candidate.complete and kernel.program.compiler:
+            break  # the compiler needs help with the original too
+        # With its header, so that the compared text is the one that is written.
+        text = "\n".join([header_of(kernel, name, candidate.left_out), "", candidate.text.strip("\n"), ""])
+        try:
+            output = compiled(text, kernel)
+        except CompileError:
+            refused = candidate.text
+            continue
+        if same_kernel(kernel.program.ptx, kernel.function.name, output.ptx, entry, kernel.program.arch):
+            fitting.append(CudaFile(text, candidate.left_out, output.ptx))
+            if not output.how:
+                return fitting[-1]
+    if fitting:
+        return fitting[0]
+    why = ""
+    if refused:
+        try:
+            compiled(refused, kernel)  # without the header, so that the lines are those of the source
+        except CompileError as error:
+            why = f" {error}"
+    raise UsageError(
+        f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, the compiler makes "
+        f"another kernel of it.{why} Move the kernel to a file of its own."
+    )
+
+
+def candidate_texts(
+    kernel: KernelSource, entry: str, parameters: Sequence[CudaParameter], names: Sequence[str]
+) -> list[CandidateText]:
+    """The texts to try, the shortest first: without host functions, other kernels and system headers; then with the
+    headers; then with everything, unless the kernel is a template. Raises UsageError if the kernel is not found."""
+    chosen = definition_of(kernel)
+    definitions = cuda.definitions(kernel.text)
+    marks = kernel.device_marks()
+    host = [definition for definition in definitions if definition.is_host_function]
+    host = [definition for definition in host if marks.isdisjoint(definition.words)]
+    others = [definition for definition in definitions if definition.is_kernel and definition != chosen]
+    others += [definition for definition in definitions if definition.is_instantiation and not definition.is_kernel]
+    of_host_library = [definition for definition in definitions if definition.is_of_host_library]
+    left_out = [definition.name for definition in (*host, *others) if definition.body and definition.name]
+
+    def without(drop: Sequence[cuda.Definition]) -> str:
+        return with_entry(kernel, chosen, entry, parameters, names, drop)
+
+    shortened = without([*host, *others])
+    texts = [
+        CandidateText(cuda.without_system_includes(without([*host, *others, *of_host_library])), left_out),
+        CandidateText(cuda.without_system_includes(shortened), left_out),
+        CandidateText(shortened, left_out),
+    ]
+    if not chosen.is_template:
+        declarations = [definition for definition in others if not definition.body]
+        texts.append(CandidateText(without(declarations), complete=True))
+    return texts
+
+
+def definition_of(kernel: KernelSource) -> cuda.Definition:
+    """The definition of the kernel in its file. Raises UsageError unless there is exactly one."""
+    definitions = cuda.kernel_named(kernel.text, kernel.plain_name)
+    if len(definitions) != 1:
+        how_many = "several definitions" if definitions else "no definition"
+        raise UsageError(
+            f"{kernel.path.name} has {how_many} of '{kernel.plain_name}' in its text; a macro or a header may make it. "
+            "Write the kernel in a file of its own, and take that."
+        )
+    return definitions[0]
+
+
+def with_entry(
+    kernel: KernelSource,
+    chosen: cuda.Definition,
+    entry: str,
+    parameters: Sequence[CudaParameter],
+    names: Sequence[str],
+    drop: Sequence[cuda.Definition],
+) -> str:
+    """The text without `drop`, with the kernel `chosen` under the name `entry`: renamed, or, if it is a template,
+    called by a kernel of that name. The macros of -D are defined in it."""
+    defines = "".join(f"#define {' '.join((*define.split('=', 1), '1')[:2])}\n" for define in kernel.options.defines)
+    if not chosen.is_template:
+        return defines + cuda.renamed(kernel.text, chosen, entry, drop=drop)
+    call = re.sub(r"\(anonymous namespace\)::", "", kernel.displayed)
+    declared = ", ".join(
+        replace(parameter, name=name).declaration for parameter, name in zip(parameters, names, strict=True)
+    )
+    signature = f"{launch_bounds(kernel.function)}\n{entry}({declared})"
+    return defines + cuda.with_wrapper(kernel.text, chosen, f"{call}({', '.join(names)})", signature, drop=drop)
+
+
+def header_of(kernel: KernelSource, name: str, left_out: Sequence[str]) -> str:
+    """The comment at the start of the .cu file."""
+    without = f", without {enumeration(left_out)}" if left_out else ""
+    sentences = (
+        f"{name}: replace this by one sentence on what the kernel computes.",
+        f"Paired with ../ptx/{name}.ptx; arguments, shapes and launch are in ../pairs/{name}.py.",
+        f"The kernel {kernel.displayed} of {kernel.path.name}{without}.",
+    )
+    return "\n".join(row for sentence in sentences for row in comment(sentence, "", mark="//"))
+
+
+def launch_bounds(function: Function) -> str:
+    """` __launch_bounds__(256, 2)`, as the PTX of a kernel has it; empty without."""
+    most = function.directives.get(".maxntid")
+    numbers = [str(math.prod(most)), *map(str, function.directives.get(".minnctapersm", ()))] if most else []
+    return f" __launch_bounds__({', '.join(numbers)})" if numbers else ""
+
+
+def compiled(text: str, kernel: KernelSource) -> CompilerOutput:
+    """What the compiler makes of a changed text, with the headers of the original. Raises CompileError."""
+    include = replace(AS_IT_IS, include=kernel.options.include).flags_for(text.encode(), kernel.path.parent)
+    return toolchain.compiled(text.encode(), kernel.path, kernel.program.arch, include)
