@@ -217,7 +217,9 @@ def examine_triton() -> PartStatus:
         triton.compiled(TRITON.encode(), "answer.triton.py", "answer", DEFAULT_ARCH, [("x", "uint32*")])
     except ToolMissing as missing:
         if version is None:
-            return PartStatus("Triton", ABSENT, "-", f"Until then the rows in Triton are skipped: {triton.INSTALL}.")
+            return PartStatus(
+                "Triton", ABSENT, "-", f"Rows in Triton are skipped until it is installed: {triton.INSTALL}."
+            )
         return PartStatus("Triton", BROKEN, version, str(missing))
     except FAILURES as error:
         return PartStatus("Triton", BROKEN, version or "-", str(error))

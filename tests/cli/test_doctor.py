@@ -75,7 +75,9 @@ def test_triton_is_absent_or_broken(tmp_path, monkeypatch):
     monkeypatch.setattr("ptxbench.toolchain.triton.installed", lambda package: None)
     monkeypatch.setattr("ptxbench.toolchain.python_source.installed", lambda package: None)
     extra = "pip install 'ptxbench[triton]'."
-    assert examine_triton() == PartStatus("Triton", ABSENT, "-", f"Until then the rows in Triton are skipped: {extra}")
+    assert examine_triton() == PartStatus(
+        "Triton", ABSENT, "-", f"Rows in Triton are skipped until it is installed: {extra}"
+    )
 
     triton.PROCESS.stop()
     monkeypatch.setattr("ptxbench.toolchain.triton.installed", lambda package: "3.9.0")
