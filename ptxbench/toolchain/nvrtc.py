@@ -210,9 +210,9 @@ def refusal(
     if answer.status == OUT_OF_MEMORY:  # of the memory limit of its process
         return CompileError(f"{path.name}: NVRTC exceeded its memory limit.")
     if answer.status == INVALID_OPTION:
-        message = f"NVRTC {version(nvrtc)} refuses an option: {answer.log.removeprefix('nvrtc: error: ')}."
         if "gpu-architecture" in answer.log:
-            return UsageError(f"{message} It cannot compile for '{arch}'; name another with --arch.")
+            return UsageError(f"NVRTC {version(nvrtc)} cannot compile for '{arch}'; name another with --arch.")
+        message = f"NVRTC {version(nvrtc)} refuses an option: {answer.log.removeprefix('nvrtc: error: ')}."
         return PairError(f"{message} {path.name} is compiled with {' '.join(flags)}.")
     if answer.status != COMPILATION:
         return ToolMissing(f"NVRTC fails on {path.name}: {answer.meaning}. {answer.log}")

@@ -115,9 +115,15 @@ def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
     ToolMissing as `targets` does."""
     supported = targets()
 
+    first, last = (architecture.number(supported[end]) for end in (0, -1))
+
     def hint(pattern: str) -> str:
         close = architecture.normalised(pattern)
-        return f" Did you mean '{close}'?" if close in supported else ""
+        if close in supported:
+            return f" Did you mean '{close}'?"
+        if close and not first <= architecture.number(close) <= last:
+            return f" Known are sm_{first} to sm_{last}."
+        return ""
 
     return select(supported, patterns, "target", hint=hint)
 

@@ -135,6 +135,8 @@ ENDS = [
     (["nothing"],                             2, "Unknown pair 'nothing' in 'kernels'."),
     (["scale", "--target=sm_91"],             2, "Unknown target 'sm_91'. Did you mean 'sm_90'?"),
     (["scale", "--target=compute_90"],        2, "Unknown target 'compute_90'. Did you mean 'sm_90'?"),
+    (["scale", "--target=sm_70"],             2, "Unknown target 'sm_70'. Known are sm_75 to sm_1"),
+    (["scale", "--target=nothing"],           2, "Unknown target 'nothing'. Known are sm_75, "),
     (["scale", "--target=9.0"],               2, "Unknown target '9.0'. Did you mean 'sm_90'?"),
     (["gone.ptx"],                            2, "Cannot read gone.ptx: No such file or directory."),
     (["scale", "-o", "arch.csv"],             2, "Unknown suffix of 'arch.csv'. Name a file"),
