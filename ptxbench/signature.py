@@ -19,7 +19,7 @@ from ptxbench.emulator.tokens import Cursor
 from ptxbench.errors import SignatureMismatch
 from ptxbench.pair import Argument, Scalar, bf16
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap
-from ptxbench.toolchain.kernel_templates import templates_in
+from ptxbench.toolchain.kernel_templates import only_templates
 
 POINTER_BYTES = 8
 KINDS = {"f": "bf", "i": "bus", "u": "bus"}
@@ -118,13 +118,8 @@ def wanted(arg: Argument) -> str:
 def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: bool) -> str:
     """The message for a missing entry: which entries exist, and how to get the right one."""
     if not headers:
-        templates = [] if hand_written else templates_in([source.read_bytes()])
-        if not templates:
-            return f"{source.name}: found no kernel in this file. Its pair needs '{entry}'."
-        found = ", ".join(repr(template.name) for template in templates)
         return (
-            f"{source.name}: expected an entry '{entry}', the pair's name; found only templates: {found}. Make one a "
-            f"__device__ function, and call it from a kernel '{entry}' that is extern \"C\"."
+            only_templates(source, entry) or f"{source.name}: found no kernel in this file. Its pair needs '{entry}'."
         )
     names = [kernel_names.short(header.name) for header in headers]
     where = f"{source.name}:{headers[0].line}" if hand_written else source.name

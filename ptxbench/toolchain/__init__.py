@@ -24,6 +24,7 @@ from ptxbench.tensor_map import TensorMap, TiledMap
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import cuda_c, encodings, locate, numba_cuda, nvrtc, ptxas, sass, tile, triton
 from ptxbench.toolchain.kernel_info import kernel_info
+from ptxbench.toolchain.kernel_templates import only_templates
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
 
@@ -388,7 +389,7 @@ def missing_entry(cubin: elf.Cubin, entry: str, source: Path, specifier: str = "
         name for name in cubin.entries if not name.startswith("__$")
     ]  # NVRTC writes such names, never for a tile kernel
     if not entries:
-        return f"{source.name} has no kernel; it needs one called '{entry}'."
+        return only_templates(source, entry) or f"{source.name} has no kernel; it needs one called '{entry}'."
     names = [kernel_names.short(name) for name in entries]
     declaration = f'extern "C" {specifier} void {entry}(...)'
     if any(kernel_names.unqualified(name) == entry for name in names):

@@ -38,6 +38,18 @@ def missing_instantiation(templates: Sequence[KernelTemplate]) -> str:
     return f"it has {noun}{names}. Name an instantiation, such as --entry '{templates[0].example}'"
 
 
+def only_templates(source: Path, entry: str) -> str | None:
+    """What to do about a CUDA C file of a pair that has templates of kernels and no kernel; None if it has neither."""
+    templates = templates_in([source.read_bytes()]) if source.suffix == ".cu" else []
+    if not templates:
+        return None
+    found = ", ".join(repr(template.name) for template in templates)
+    return (
+        f"{source.name}: expected an entry '{entry}', the pair's name; found only templates: {found}. Make one a "
+        f"__device__ function, and call it from a kernel '{entry}' that is extern \"C\"."
+    )
+
+
 def templates_in(contents: Sequence[bytes]) -> list[KernelTemplate]:
     """The templates of __global__ functions in texts that are compiled as one, each once, in the order of the texts.
     Explicit instantiations are not templates."""

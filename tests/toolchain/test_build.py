@@ -123,6 +123,11 @@ MISSING = [
         "scale.cu: 'scale' has a C++ name. Declare it extern \"C\" __global__ void scale(...).",
     ),
     ("__device__ int x;", "scale.cu has no kernel; it needs one called 'scale'."),
+    (
+        CUDA.replace('extern "C"', "template <int N>"),
+        "scale.cu: expected an entry 'scale', the pair's name; found only templates: 'scale'. Make one a __device__ "
+        "function, and call it from a kernel 'scale' that is extern \"C\".",
+    ),
 ]  # fmt: skip
 
 
