@@ -329,7 +329,7 @@ def settled(metric: Metric, cell: Cell, name: str, other: str) -> bool:
     if not metric.bounds or metric.interval is None:
         return True
     left, right = (metric.interval(cell, variant, cell.variants[variant]) for variant in (name, other))
-    if left is None or right is None or max(left[1] / left[0], right[1] / right[0]) > NARROW:
+    if left is None or right is None or any(most > NARROW * least for least, most in (left, right)):
         return False
     return (left == right and left[0] == left[1]) or left[1] < right[0] or right[1] < left[0]
 

@@ -319,6 +319,9 @@ RIVALS = [
      {"cuda": ran(1000, language="cuda"), "cuda.b": ran(1100, language="cuda"), "ptx": ran(990, 1010)},
      "ptx may execute more or fewer machine instructions than cuda, the CUDA C that executes the fewest, and "
      f"{SAME}."),
+    ("a range may begin at zero",
+     {"cuda": ran(0, 100, language="cuda"), "ptx": ran(90)},
+     f"ptx may execute more or fewer machine instructions than cuda and {SAME}."),
     ("a row without a number is not compared, and this is said",
      {"cuda": unknown("cuda"), "cuda.b": ran(100, language="cuda"), "ptx": ran(90)},
      f"ptx executes 10 % fewer machine instructions than cuda.b and {SAME}. cuda has no number of executed "
