@@ -32,6 +32,10 @@ from ptxbench.toolchain.user_files import has_file
 FLAGS = ("--std=c++17", "-lineinfo")
 """Options of every compilation. -lineinfo records the CUDA C line of each PTX line; the machine code stays the same."""
 
+AS_FOR_NVCC = "-D_CCCL_META_UNROLL_LIMIT=10"
+"""How many parameters libcu++ writes out in its templates for lists of types. It takes 10 for nvcc and 16 for NVRTC,
+which then needs a second more for each file with cooperative_groups.h or a header of libcu++; the PTX is the same."""
+
 ERRORS_QUOTED = 3
 
 NO_FLAGS = {
@@ -140,6 +144,7 @@ def options_for(arch: str, flags: Sequence[str]) -> list[str]:
     """The options of a compilation by NVRTC or nvcc. The user's folders are searched before CUDA's."""
     return [
         f"-arch={arch.replace('sm_', 'compute_')}",
+        AS_FOR_NVCC,
         # NVRTC warns about a second --std.
         *(
             default

@@ -3,12 +3,13 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ptxbench import toolchain
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate
+from ptxbench.toolchain import locate, nvrtc
 
 from .conftest import CUDA, PTX
 
@@ -47,6 +48,12 @@ def test_a_variant_may_have_another_standard_of_cpp(build):
     newer = build(standard, flags=["--std=c++20"])
     assert "202002" in newer.ptx
     assert newer.report.log == ""
+
+
+def test_libcudacxx_writes_out_as_many_parameters_for_nvrtc_as_for_nvcc():
+    """With its 16, NVRTC takes a second longer for each file with a header of it."""
+    text = b"#include <cuda/std/__type_traits/type_list.h>\nstatic_assert(_CCCL_META_UNROLL_LIMIT == 10);"
+    assert nvrtc.attempt(nvrtc.find(), text, Path("lists.cu"), "sm_90", ()).log == ""
 
 
 def test_the_driver_as_assembler_leaves_no_figures_of_machine_code(build):
