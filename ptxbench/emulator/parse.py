@@ -35,6 +35,7 @@ from ptxbench.emulator.syntax import (
 )
 from ptxbench.emulator.tokens import END, Cursor, foreign_error, is_number, quoted, syntax_error
 from ptxbench.emulator.types import PRED
+from ptxbench.emulator.used_bytes import EVERY_BYTE, used_bytes
 from ptxbench.errors import LaunchError
 
 __all__ = ["choose", "float_bits", "parse", "read_parameters", "syntax_error"]
@@ -172,7 +173,7 @@ class Parser:
             cursor.expect("{")
             cursor.skip_to("}")
         elif word == ".pragma":
-            self.skip_pragma()
+            self.pragma()
         elif word == ".alias":
             self.alias()
         else:
@@ -250,17 +251,22 @@ class Parser:
             else:
                 raise cursor.error("'function_name' or 'inlined_at'")
 
-    def skip_pragma(self) -> None:
-        """`.pragma "nounroll", "other";`"""
-        cursor = self.cursor
+    def pragma(self) -> int:
+        """`.pragma "nounroll", "other";` Returns which bytes of the next load are used (used_bytes.py)."""
+        cursor, used = self.cursor, EVERY_BYTE
         cursor.expect(".pragma")
         while True:
             if not cursor.next.startswith('"'):
                 raise cursor.error("a string")
-            cursor.take()
+            line = cursor.line
+            try:
+                used &= used_bytes(cursor.take())
+            except ValueError as error:
+                raise syntax_error(line, str(error)) from None
             if not cursor.accept(","):
                 break
         cursor.expect(";")
+        return used
 
     # ---- functions
 
@@ -299,7 +305,7 @@ class Parser:
         while cursor.next.startswith(".") and cursor.next not in STATEMENTS:
             name = cursor.next
             if name == ".pragma":
-                self.skip_pragma()
+                self.pragma()
                 continue
             cursor.take()
             if name in NUMBERED_DIRECTIVES:
@@ -334,6 +340,8 @@ class Body:
         """Index of each branch, and the scope that it is in."""
         self.tables: list[tuple[str, Scope, int]] = []
         """Each list of branch targets, its scope and its line."""
+        self.used_bytes = EVERY_BYTE
+        """What the last pragma says of the next instruction, if that is a load."""
 
     def read(self) -> None:
         cursor = self.cursor
@@ -368,7 +376,7 @@ class Body:
             elif word == ".loc":
                 self.parser.skip_location()
             elif word == ".pragma":
-                self.parser.skip_pragma()
+                self.used_bytes = self.parser.pragma()
             else:
                 raise syntax_error(cursor.line, f"{quoted(word)} is not a directive of a function's body.")
         elif cursor.following == ":":
@@ -450,12 +458,13 @@ class Body:
         if index == MOST_INSTRUCTIONS:
             raise syntax_error(line, f"functions of more than {MOST_INSTRUCTIONS:,} instructions are not supported.")
         if opcode.startswith("bra") and opcode in ("bra", "bra.uni"):
-            operands: tuple[Symbol, ...] = (Symbol(cursor.name("a label")),)
+            operands: tuple[Operand, ...] = (Symbol(cursor.name("a label")),)
             cursor.expect(";")
             self.branches.append((index, self.scopes.current))
-            function.instructions.append(Instruction(line, opcode, operands, guard, negated))
-            return
-        function.instructions.append(Instruction(line, opcode, self.operands.of(opcode), guard, negated))
+        else:
+            operands = self.operands.of(opcode)
+        function.instructions.append(Instruction(line, opcode, operands, guard, negated, self.used_bytes))
+        self.used_bytes = EVERY_BYTE
 
     def resolve_labels(self) -> None:
         """Set the label of every branch. Raises PtxSyntaxError."""

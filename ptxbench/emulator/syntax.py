@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ptxbench.emulator.types import Type
+from ptxbench.emulator.used_bytes import EVERY_BYTE
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,8 @@ class Instruction:
     operands: tuple[Operand, ...] = ()
     guard: Register | None = None
     negated: bool = False
+    used_bytes: int = EVERY_BYTE
+    """Of a load: a mask of the bytes that the kernel uses."""
 
 
 @dataclass(frozen=True)

@@ -548,8 +548,8 @@ class Translator:
             space = "shared" if site.space == "cluster" else site.space
             if space in ("global", "shared", "local") and site.bytes:
                 sizes[space] = min(site.bytes, sizes.get(space, 4))
-        for space, size in self.ops.watching.taken:
-            sizes[space] = min(size, sizes[space])
+        for space, size in (*self.ops.watching.taken, *self.ops.watching.parts):
+            sizes[space] = min(size, sizes.get(space, size))
         for space in sizes.keys() & {"shared", "local"}:
             sizes[space] = finest(self.kernel.own.variables, space, sizes[space])
         self.kernel.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))

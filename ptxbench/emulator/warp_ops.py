@@ -41,6 +41,7 @@ from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.syntax import Instruction
 from ptxbench.emulator.tensor_ops import TensorCopies
 from ptxbench.emulator.types import B32, B64, U32, U64, Type, bits_of
+from ptxbench.emulator.used_bytes import EVERY_BYTE, bit_mask, of_element
 from ptxbench.emulator.warpgroups import FragmentRegisters, Warpgroups
 from ptxbench.emulator.watching import Watching
 
@@ -207,14 +208,27 @@ class WarpOps(LaneOps):
         if named_space == "const":  # in the arena, but not a load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named_space)
         elif (named_space, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
-            self.watching.access("load", space, type.bytes, count - padding)
-        if count == 1:
-            return (self.e.as_type(Value(result, kind), type),)
-        parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
+            self.watching.load(space, type.bytes, count - padding, self.used_bytes)
+        parts = [result] if count == 1 else [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
         if interleaves:
             assert self.interleaved is not None
             parts = self.interleaved.sorted(parts, kind)
-        return tuple(self.e.as_type(Value(part, kind), type) for part in parts)
+        return tuple(self.e.as_type(self.with_unused(Value(part, kind), k), type) for k, part in enumerate(parts))
+
+    @property
+    def used_bytes(self) -> int:
+        """Which bytes of the current load the kernel uses: all of a strong one, whose order matters too."""
+        return EVERY_BYTE if self.instruction is None or self.is_strong else self.instruction.used_bytes
+
+    def with_unused(self, value: Value, k: int) -> Value:
+        """The bits of element `k` of the current load; its unused bytes are as in memory that was never written."""
+        used = of_element(self.used_bytes, value.type.bytes, k)
+        if used == of_element(EVERY_BYTE, value.type.bytes, k):
+            return value
+        byte = self.e.splat(self.e.op(conditions.MEMORY.load), U64)
+        never_written = self.e.convert(self.e.mul(byte, self.e.constant(0x0101010101010101, U64)), value.type)
+        bits = self.e.constant(bit_mask(used, value.type.bytes), value.type)
+        return self.e.or_(self.e.and_(value, bits), self.e.and_(never_written, self.e.not_(bits)))
 
     def is_mergeable(self, space: str) -> bool:
         """Whether ptxas may merge this access with a neighbour."""
@@ -291,7 +305,7 @@ class WarpOps(LaneOps):
         arguments = self.memory_arguments(space, address, "store", size * count)
         self.watching.begin_store(space, size * count)
         for place, stored in zip(present, bits, strict=True):
-            self.watching.store_part(space, size, place, stored)
+            self.watching.part("store", space, place * size, size, stored)
         self.e.line(f"call void @{function}({arguments}{''.join(bits)})")
 
     def knows_runs(self, space: str) -> bool:

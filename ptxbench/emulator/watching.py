@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ from ptxbench.emulator.runtime import access, conditions, context, prefetches, s
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.runtime.records import MOST_GRANULE
 from ptxbench.emulator.types import B32, B64, U64
+from ptxbench.emulator.used_bytes import EVERY_BYTE, pieces
 from ptxbench.emulator.zones import PlacedVariable
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ class Watching:
         """Those of the values of the current store, if memory takes them."""
         self.taken: set[tuple[str, int]] = set()
         """The marks that memory takes: space and bytes, as above."""
+        self.parts: set[tuple[str, int]] = set()
+        """The parts of accesses that are watched alone: space, one of three, and bytes."""
         self.bound: dict[str, PlacedVariable] = {}
         """The variable of each address of the current instruction (IR name) that is computed from it."""
 
@@ -67,6 +73,20 @@ class Watching:
             check = self.ops.function(prefetches.CHECK)
             e.line(f"call void @{check}({V64} {e.convert(end, B64).ir}, i32 {self.ops.active}, ptr %env, ptr {site})")
 
+    def load(self, space: str, element_bytes: int, count: int, used: int) -> None:
+        """When sanitizing: watch a load, after it, with the arguments of the last `memory_arguments`. `used`: a mask of
+        the bytes that the kernel uses."""
+        if not self.ops.sanitize:
+            return
+        elements = [list(pieces(used, element_bytes, k)) for k in range(count)]
+        if self.ops.waiting_load:
+            self.marks = [self.marks_of(space, parts) for parts in elements]
+        if used == EVERY_BYTE:
+            self.access("load", space, element_bytes, count)
+            return
+        for first, size in itertools.chain(*elements):
+            self.part("load", space, first, size)
+
     def access(self, kind: str, space: str, element_bytes: int, count: int, values: str = "") -> None:
         """When sanitizing: watch an access, with the arguments of the last `memory_arguments`.
 
@@ -74,8 +94,6 @@ class Watching:
         """
         if not self.ops.sanitize:
             return
-        if self.ops.waiting_load:
-            self.marks = [self.marks_of(space, element_bytes, k) for k in range(count)]
         if space in ("local", "generic") and kind != "atomic":
             self.locals.add((kind, element_bytes, count))
             self.ops.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
@@ -100,24 +118,29 @@ class Watching:
         arguments = f"{V32} {address.ir}, {lanes}, {env}, {V32} {mark.ir}"
         e.line(f"call void @store_marks_{space}_{size}({arguments})")
 
-    def marks_of(self, space: str, size: int, k: int) -> Value:
-        """The marks of the values that the last load reads for its register `k`."""
-        self.waiting.add((space, size))
+    def marks_of(self, space: str, parts: Sequence[tuple[int, int]]) -> Value:
+        """The marks of the values that the last load reads for one register, from these bytes: (first, length)."""
         e, (_, lanes, env, site) = self.ops.e, self.ops.last_arguments.split(", ")
-        address = e.add(self.ops.last_address, e.constant(k * size, B32))
-        arguments = f"{V32} {address.ir}, {lanes}, {env}, {site}, i32 {self.ops.waiting_load}"
-        return Value(e.op(f"call {V32} @unwritten_{space}_{size}({arguments})"), B32)
+        marks = [e.constant(0, B32)]
+        for first, size in parts:
+            self.waiting.add((space, size))
+            address = e.add(self.ops.last_address, e.constant(first, B32))
+            arguments = f"{V32} {address.ir}, {lanes}, {env}, {site}, i32 {self.ops.waiting_load}"
+            marks.append(Value(e.op(f"call {V32} @unwritten_{space}_{size}({arguments})"), B32))
+        return marks[-1] if len(marks) <= 2 else functools.reduce(e.max, marks)
 
-    def store_part(self, space: str, size: int, place: int, value: str) -> None:
-        """When sanitizing: watch the store of one element of the last access, which has `size` bytes."""
+    def part(self, kind: str, space: str, first: int, size: int, value: str = "") -> None:
+        """When sanitizing: watch the `size` bytes from byte `first` on of the last access."""
         if not self.ops.sanitize:
             return
         whole, address = self.ops.last_arguments, self.ops.last_address
-        part = self.ops.e.add(address, self.ops.e.constant(place * size, address.type))
+        part = self.ops.e.add(address, self.ops.e.constant(first, address.type))
         self.ops.last_arguments = whole.replace(
             f"{address.type.vector} {address.ir},", f"{part.type.vector} {part.ir},"
         )
-        self.access("store", space, size, 1, value)
+        spaces = ("global", "local", "shared") if space == "generic" else ({"cluster": "shared"}.get(space, space),)
+        self.parts.update((name, size) for name in spaces)
+        self.access(kind, space, size, 1, value)
         self.ops.last_arguments = whole
 
     def begin_load(self, space: str, size: int) -> bool:
