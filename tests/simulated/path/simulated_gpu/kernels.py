@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import math
@@ -129,6 +130,7 @@ class Module:
     def kernel(self, name: str) -> Kernel:
         if name not in parsed(self.ptx).entries:
             raise Failure(500)
+        gc.freeze()  # ptxbench collects garbage between cells; of a real device, Python would have nothing to search
         return Kernel(self, name)
 
 
@@ -144,10 +146,6 @@ class Kernel:
     @cached_property
     def function(self) -> Function:
         return parsed(self.module.ptx).entries[self.name]
-
-    @property
-    def params(self) -> Sequence[Variable]:
-        return self.function.params
 
     @cached_property
     def resources(self) -> ptxas.Resources:
@@ -256,7 +254,7 @@ def prepare(
     """
     blocks: list[Block] = []
     values: list[tuple[int | None, Any]] = []
-    for param, content in zip(kernel.params, params, strict=True):
+    for param, content in zip(kernel.function.params, params, strict=True):
         target, address = None, int.from_bytes(content[:8], "little")
         is_map = param.array and (param.size_bytes, param.align) == (MAP_BYTES, MAP_ALIGN)
         if is_map or (param.size_bytes == 8 and not param.array and not param.type.floating):

@@ -117,7 +117,8 @@ class Driver(Library):
             return 1
         if cluster and (math.prod(cluster) > kernel.most_cluster or any(map(operator.mod, grid, cluster))):
             return 912
-        content = [ctypes.string_at(at, param.size_bytes) for at, param in zip(params, kernel.params, strict=True)]
+        sizes = [param.size_bytes for param in kernel.function.params]
+        content = [ctypes.string_at(at, size) for at, size in zip(params, sizes, strict=True)]
         gpu.start(
             function.value, grid, tuple(settings.block), settings.shared_bytes, settings.stream or 0, content, cluster
         )
