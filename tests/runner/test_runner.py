@@ -125,7 +125,8 @@ def test_memory_that_runs_out_in_a_launch_is_reported(kernels):
     def greedy(build, launch, arguments, outputs):
         raise MemoryError
 
-    with pytest.raises(UsageError, match=r"^'scale' at n=1 does not fit in memory\. Choose a smaller --size\.$"):
+    message = r"^'scale' at n=1 does not fit in memory\. Choose a smaller check size in kernels/pairs/scale\.py\.$"
+    with pytest.raises(UsageError, match=message):
         cells(plan_of(kernels, FakeBackend({}, greedy)))
 
 
