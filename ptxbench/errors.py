@@ -2,7 +2,8 @@
 
 PtxbenchError                     exit status 2 unless said otherwise
 ├── UsageError                    a name, a size or an option that does not exist
-│   └── NoSuchRun                 a run of which no file is saved
+│   ├── NoSuchRun                 a run of which no file is saved
+│   └── NoSuchPair                a pair that the folder of kernels does not have
 ├── PairError                     a pair that cannot be read
 │   └── IncompletePair            a pair lacks one of its files
 ├── ResultError                   a result file that cannot be read or written
@@ -54,6 +55,14 @@ class UsageError(PtxbenchError):
 
 class NoSuchRun(UsageError):
     """`name`: the name of the run."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class NoSuchPair(UsageError):
+    """`name`: what was given as the name of a pair."""
 
     def __init__(self, message: str, name: str) -> None:
         super().__init__(message)

@@ -25,7 +25,7 @@ import click
 from ptxbench import __version__
 from ptxbench.cli import _hints
 from ptxbench.cli._terminal import say
-from ptxbench.errors import NoSuchRun, PtxbenchError, UsageError, suggestion
+from ptxbench.errors import NoSuchPair, NoSuchRun, PtxbenchError, UsageError, suggestion
 from ptxbench.exit_status import ExitStatus
 
 UNUSABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
@@ -106,6 +106,9 @@ def invoke(arguments: list[str]) -> int:
             except NoSuchRun as error:
                 command = group.get_command(context, context.invoked_subcommand or "")
                 raise UsageError(f"{error}{_hints.of_run(error.name, command)}") from None
+            except NoSuchPair as error:
+                command = group.get_command(context, context.invoked_subcommand or "")
+                raise UsageError(f"{error}{_hints.of_value(error.name, command)}") from None
     except click.exceptions.Exit as end:  # --help and --version
         return end.exit_code
     return status if isinstance(status, int) else ExitStatus.GOOD

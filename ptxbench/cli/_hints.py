@@ -13,6 +13,17 @@ KINDS = {"integer": "whole number", "float": "number"}
 """click's types, in plain words."""
 
 
+EXTRA = re.compile(r"Got unexpected extra arguments? \((.*)\)", re.S)
+"""click's message about words that no argument takes."""
+
+VALUES = {
+    r"sm_\d+[af]?": ("--arch", "--target"),
+    r"(?:cuda|ptx|numba|tile|triton)(?:[.@]\w+)*": ("--variant",),
+    r"(?:\w+:)?\w+(?:\[.*\])?=.+": ("--arg", "--knob", "--size"),
+}
+"""Forms of values, and the options that take them; the first one that a command has is meant."""
+
+
 def of_word(word: str) -> str:
     """A hint for a word where a command is expected that is an option, a file or a pair; empty for other words."""
     from ptxbench.discovery import SUFFIXES
@@ -33,6 +44,14 @@ def of_run(name: str, command: click.Command | None) -> str:
     return f" '{name}' is a pair: ptxbench run {name} makes a run of it."
 
 
+def of_value(word: str, command: click.Command | None) -> str:
+    """A hint if a word that stands alone is a value of one of the command's options; else empty."""
+    known = {option for parameter in command.params for option in parameter.opts} if command else set()
+    options = next((options for form, options in VALUES.items() if re.fullmatch(form, word)), ())
+    option = next((option for option in options if option in known), None)
+    return f" Did you mean '{option} {word}'?" if option else ""
+
+
 def with_hint(error: click.UsageError) -> click.UsageError:
     """The error with a hint, instead of click's own choice."""
     if isinstance(error, click.NoSuchOption):
@@ -45,6 +64,9 @@ def with_hint(error: click.UsageError) -> click.UsageError:
         return (
             click.BadParameter(message, error.ctx, error.param, error.param_hint) if message != error.message else error
         )
+    if error.ctx and (extra := EXTRA.fullmatch(error.message)):
+        hint = of_value(extra[1].split(" ")[0], error.ctx.command)
+        return click.UsageError(f"{error.message}.{hint}", error.ctx) if hint else error
     return error
 
 

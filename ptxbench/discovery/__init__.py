@@ -24,7 +24,7 @@ from ptxbench.discovery.specialisation import (
     split,
     target,
 )
-from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
+from ptxbench.errors import IncompletePair, NoSuchPair, PairError, UsageError, suggestion
 from ptxbench.languages import LANGUAGES, REQUIRED, has_own_threads
 from ptxbench.result import LIBRARY
 
@@ -208,7 +208,8 @@ def select(
         if not matches:
             advice = hint(pattern) or several(pattern, known, noun) or suggestion(pattern, known)
             advice = advice or f" Known are {', '.join(known)}."
-            raise UsageError(f"Unknown {noun} '{pattern}'{where}.{advice}")
+            message = f"Unknown {noun} '{pattern}'{where}.{advice}"
+            raise NoSuchPair(message, pattern) if noun == "pair" else UsageError(message)
         wanted |= matches
     return tuple(name for name in known if not wanted or name in wanted)
 
