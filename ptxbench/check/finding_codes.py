@@ -24,7 +24,7 @@ class Code:
 
 
 OF_THE_PAIR = frozenset(
-    {"writable-module-state", "discards-input", "weak-poll", "sleeps", "discards-output", "uses-heap"}
+    {"writable-module-state", "discards-input", "weak-poll", "sleeps", "discards-output", "uses-heap", "for-debugging"}
 )
 """Codes of the stage `lint` that are ignored if a kernel of the pair has them too."""
 
@@ -129,6 +129,9 @@ CODES = {
         Code("sleeps", "lint", WARNING,
              "nanosleep, which no kernel of the pair uses.",
              "Remove it, unless it waits before another try of a lock."),
+        Code("for-debugging", "lint", WARNING,
+             "printf or a breakpoint, which no kernel of the pair has: printing takes time and a buffer of the GPU.",
+             "Remove it."),
         Code("same-place", "lint", WARNING,
              "A plain store to an address that is the same in every CTA: only the last stored value remains.",
              "Use red or atom, unless only one CTA reaches that line."),

@@ -240,13 +240,27 @@ def sleeps(subject: LintSubject) -> Iterator[LintFinding]:
         yield LintFinding("sleeps", first.line, f"{first.opcode}: the kernel sleeps.")
 
 
+def calls(function: Function, name: str) -> Iterator[Instruction]:
+    """The calls of a function of the host."""
+    for instruction in function.instructions:
+        if is_call(instruction) and Symbol(name) in instruction.operands:
+            yield instruction
+
+
 def heap(subject: LintSubject) -> Iterator[LintFinding]:
     """Calls of malloc."""
-    for instruction in subject.function.instructions:
-        if is_call(instruction) and any(
-            isinstance(operand, Symbol) and operand.name == "malloc" for operand in instruction.operands
-        ):
-            yield LintFinding("uses-heap", instruction.line, "call of malloc: the heap outlives the launch.")
+    for instruction in calls(subject.function, "malloc"):
+        yield LintFinding("uses-heap", instruction.line, "call of malloc: the heap outlives the launch.")
+
+
+def debugging(subject: LintSubject) -> Iterator[LintFinding]:
+    """Breakpoints and calls of printf; the first one."""
+    breakpoints = [instruction for instruction in subject.function.instructions if instruction.opcode == "brkpt"]
+    printed = calls(subject.function, "vprintf")
+    found = [(one.line, f"{one.opcode}: a breakpoint.") for one in breakpoints]
+    found += [(one.line, "call of printf: the kernel prints.") for one in printed]
+    if found:
+        yield LintFinding("for-debugging", *min(found))
 
 
 def weak_polls(subject: LintSubject) -> Iterator[LintFinding]:
@@ -515,6 +529,7 @@ RULES = (
     discards,
     sleeps,
     heap,
+    debugging,
     weak_polls,
     common_addresses,
     passed_addresses,

@@ -263,11 +263,13 @@ CALLED = """
 .global .u32 store;
 .global .u32 table[2] = {{1, 2}};
 .extern .func (.param .b64 got) malloc(.param .b64 size);
+.extern .func (.param .b32 done) vprintf(.param .b64 format, .param .b64 values);
 .func (.param .u64 same) pass(.param .u64 first, .param .align 8 .b8 both[16])
 {{
     .reg .u64 %a, %b, %c;
     .reg .u32 %v;
-    .param .b64 size; .param .b64 got;
+    .reg .pred %none;
+    .param .b64 size; .param .b64 got; .param .b32 done;
     ld.param.u64 %a, [first];
     ld.param.v2.u64 {{%b, %c}}, [both];
     ld.u32 %v, [%b];
@@ -315,6 +317,8 @@ CALLED = """
         ("%x", "%x", "st.u32 [%c], %v;", "", ["input-written"]),
         ("%x", "%y", "nanosleep.u32 1;", "", ["sleeps"]),
         ("%x", "%y", "call (got), malloc, (size);", "", ["uses-heap"]),
+        ("%x", "%y", "@%none call (done), vprintf, (size, size);", "", ["for-debugging"]),
+        ("%x", "%y", "", "brkpt; brkpt;", ["for-debugging"]),
     ],
 )
 def test_the_rules_follow_calls(first, last, inside, after, expected):
