@@ -18,7 +18,7 @@ from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Module
 from ptxbench.errors import CompileError, PtxSyntaxError
 from ptxbench.execution import ExecProgram
-from ptxbench.toolchain import locate, nvrtc, ptxas, trial
+from ptxbench.toolchain import locate, nvrtc, ptxas, trial, unknown_names
 from ptxbench.toolchain.encoding import with_ascii_comments
 from ptxbench.toolchain.register_counts import COMMENT_OR_STRING
 
@@ -83,7 +83,7 @@ class CandidateText:
         pattern = rf"{name}:(\d+): (.*?)(?=; {name}:\d+: | and \d+ more\. NVRTC |\. NVRTC |$)"
         errors = re.findall(pattern, message, re.S) or [("0", message)]
         for line, text in errors:
-            hint = "" if int(line) else NO_LINE.format("NVRTC")
+            hint = sentence(unknown_names.advice(text)) if int(line) else NO_LINE.format("NVRTC")
             yield finding("parses", "does-not-compile", one_line(text), int(line) or None, hint=hint)
 
     def unreadable(self, error: Exception) -> StageOutcome:
@@ -180,6 +180,10 @@ def oversized_variables(module: Module) -> Iterator[tuple[Any, str]]:
                     f"with '{largest.name}' there are {total:,} bytes of {space} memory; expected at most {most:,}."
                 )
                 yield largest, message
+
+
+def sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def one_line(text: str) -> str:

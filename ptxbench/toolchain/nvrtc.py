@@ -25,7 +25,7 @@ from ptxbench.containment.nvrtc_library import (
     LibraryError,
 )
 from ptxbench.errors import CompileError, PairError, PtxbenchError, ToolMissing, UsageError
-from ptxbench.toolchain import locate, neighbours, removed_names
+from ptxbench.toolchain import locate, neighbours, unknown_names
 from ptxbench.toolchain.options import EXPRESSION
 from ptxbench.toolchain.user_files import has_file
 
@@ -273,7 +273,7 @@ def advice(log: str, path: Path, *, contained: bool = False) -> str:
     if LAUNCH.search(log):
         return "a kernel that launches kernels needs the device runtime, which ptxbench does not have"
     if not (lacks := NO_HEADER.search(log)):
-        if text := removed_names.advice(log):
+        if text := unknown_names.advice(log):
             return text
         if not contained and (other := neighbours.including_file(path)):
             return f"correct the CUDA C there, or name {shlex.quote(os.path.relpath(other))}, which includes this file"

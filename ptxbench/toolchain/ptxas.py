@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ptxbench.containment import tools
 from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate, register_counts, removed_names
+from ptxbench.toolchain import locate, register_counts, unknown_names
 from ptxbench.toolchain.encoding import character_at, encoding_problem, with_ascii_comments
 from ptxbench.toolchain.origins import origins
 
@@ -181,7 +181,7 @@ def advice(messages: str, language: str, arch: str) -> str:
     if OF_ONE_ARCHITECTURE.search(messages):
         return f"{arch}a has it: --arch {arch}a"
     if (old := WITHOUT_SYNC.search(messages)) and language == "cuda":
-        return f"use {OF_WARPS[old[1]]}, {removed_names.ALL_LANES}"
+        return f"use {OF_WARPS[old[1]]}, {unknown_names.ALL_LANES}"
     return "correct it there"
 
 

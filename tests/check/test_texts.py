@@ -141,6 +141,13 @@ def test_a_text_that_is_not_of_its_language_is_refused_at_its_line(name, content
     assert refusal.message.isprintable()
 
 
+def test_the_header_of_an_unknown_name_is_a_hint(tmp_path):
+    path = tmp_path / "scale.cu"
+    path.write_text('extern "C" __global__ void triad(float* x) { *x = FLT_MAX; }')
+    refusal, *_ = Checker(suite("triad"), path).parses().findings
+    assert refusal.hint == "Add #include <cfloat>, which has FLT_MAX."
+
+
 def test_many_beginnings_of_a_comment_without_an_end_are_read_once(tmp_path):
     """From each, the text was read to its end: more than an hour for this one."""
     path = tmp_path / "long.ptx"

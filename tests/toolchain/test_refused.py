@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench.containment.nvrtc_library import MOST_CHARACTERS, Library
 from ptxbench.errors import AssembleError, CompileError, KernelError, PairError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate, nvrtc, ptxas, removed_names
+from ptxbench.toolchain import locate, nvrtc, ptxas, unknown_names
 
 from .conftest import CUDA, PTX
 
@@ -43,7 +43,7 @@ def test_a_long_line_is_not_quoted_whole_in_the_log():
 
 
 @pytest.mark.parametrize(("expression", "advice"), REMOVED)
-def test_a_function_of_cuda_that_was_removed_names_its_successor(build, expression, advice):
+def test_a_function_of_cuda_that_was_unknown_names_its_successor(build, expression, advice):
     with pytest.raises(KernelError) as caught:
         build(CUDA.replace("a * x[i]", f"{expression} + {expression}"))
     assert advice in str(caught.value)
@@ -59,14 +59,20 @@ LOGS = [
                                   "array"),
     ('identifier "mine" is undefined\nk.cu(2): error: identifier "CUB_MIN" is undefined',
      "instead of CUB_MIN, which CUDA no longer has, use min"),
+    ('identifier "FLT_MAX" is undefined', "add #include <cfloat>, which has FLT_MAX"),
+    ('identifier "__float2half_rn" is undefined', "add #include <cuda_fp16.h>, which has __float2half_rn"),
+    ('incomplete type "const __nv_bfloat16" is not allowed', "add #include <cuda_bf16.h>, which has __nv_bfloat16"),
+    ('namespace "cuda::std" has no member "numeric_limits"', "add #include <cuda/std/limits>, which has "
+                                                             "cuda::std::numeric_limits"),
+    ('identifier "half_size" is undefined', ""),
     ('identifier "mine" is undefined', ""),
     ('namespace "mine" has no member "Max"', ""),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("message", "advice"), LOGS)
-def test_a_removed_name_is_found_in_the_log_of_a_compiler(message, advice):
-    assert removed_names.advice(f"k.cu(1): error: {message}\n") == advice
+def test_a_name_that_is_removed_or_of_a_header_is_found_in_the_log_of_a_compiler(message, advice):
+    assert unknown_names.advice(f"k.cu(1): error: {message}\n") == advice
 
 
 @pytest.mark.parametrize(("source", "message"), BAD_CUDA)

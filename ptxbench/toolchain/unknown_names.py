@@ -1,4 +1,5 @@
-"""Names of CUDA C that CUDA no longer has, and what replaces them. Data, and the search for a name in a compiler's log.
+"""Names that a compiler of CUDA C does not know: those that CUDA no longer has, with what replaces them, and those of
+headers that were not included. Data, and the search for a name in a compiler's log.
 
 Sources: CUDA C++ Programming Guide, "Warp Shuffle Functions"; CCCL 2.x to 3.0 migration guide; CUDA 12 release notes.
 """
@@ -36,19 +37,37 @@ REPLACEMENTS = {
 }
 """By name; of a member with its namespace."""
 
+HEADERS = {
+    r"(?:FLT|DBL)_[A-Z0-9_]+": "<cfloat>",  # CUDA's own headers include it only before CUDA 12.5
+    r"half2?|__half2?|__half2?_raw|make_half2|__\w+half2?\w*": "<cuda_fp16.h>",
+    r"__h(?:add|sub|mul|div|fma|neg|abs|max|min|eq|ne|gt|ge|lt|le)\w*": "<cuda_fp16.h>",
+    r"h2?(?:exp|exp2|log|log2|sqrt|rsqrt|rcp|sin|cos|tanh|floor|ceil|rint)": "<cuda_fp16.h>",
+    r"(?:__)?nv_bfloat162?|__\w+bfloat162?\w*": "<cuda_bf16.h>",
+    r"__nv_fp8\w+|__nv_cvt_\w*fp8\w*": "<cuda_fp8.h>",
+    r"CUDART_\w+": "<math_constants.h>",
+    r"curand\w*": "<curand_kernel.h>",
+    r"__pipeline_\w+": "<cuda_pipeline.h>",
+    r"cuda::std::(?:min|max|clamp|swap)": "<cuda/std/algorithm>",
+    r"cuda::std::numeric_limits": "<cuda/std/limits>",
+}
+"""The header that has the names of a form."""
+
 UNKNOWN = re.compile(
     r"identifier \"(?P<name>\w+)\" is undefined"
-    r"|namespace \"(?P<space>\w+)\" has no member (?:class )?\"(?P<member>\w+)\""
+    r"|incomplete type \"(?:const )?(?P<incomplete>\w+)\""
+    r"|namespace \"(?P<space>[\w:]+)\" has no member (?:class )?\"(?P<member>\w+)\""
     r"|(?P<template>texture|surface) is not a template"
 )
 """What compilers say about a name that they do not know."""
 
 
 def advice(log: str) -> str:
-    """What to write for the first removed name in the log of a compiler; empty if it has none."""
+    """What to write for the first name in the log of a compiler that is known here; empty if it has none."""
     for match in UNKNOWN.finditer(log):
         kind = f"{match['template']} references" if match["template"] else ""
-        name = match["name"] or kind or f"{match['space']}::{match['member']}"
+        name = match["name"] or match["incomplete"] or kind or f"{match['space']}::{match['member']}"
         if name in REPLACEMENTS:
             return f"instead of {name}, which CUDA no longer has, use {REPLACEMENTS[name]}"
+        if header := next((header for form, header in HEADERS.items() if re.fullmatch(form, name)), None):
+            return f"add #include {header}, which has {name}"
     return ""
