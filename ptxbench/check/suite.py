@@ -281,14 +281,15 @@ class CheckSuite:
 
     def counters(self, drawn: random.Random) -> Iterator[CaseSeries]:
         """Great whole numbers throughout, at long hidden sizes: a narrow counter or sum wraps, and one in
-        floating-point numbers is rounded, unless all numbers are the same power of two."""
+        floating-point numbers is rounded, unless all numbers are the same power of two. Twice, because the roundings of
+        several sums may cancel."""
         if not (whole := inputs_of(self.pair, GREATEST)):
             return
         # With one dimension long and the others short, one CTA counts most, or one sum is longest.
         names = [series.name for series in self.hidden if series.name.startswith("long ")] or ["largest"]
         for series in self.hidden:
             if series.name in names and (case := next(iter(series), None)) is not None:
-                for kind in (GREATEST, ABOVE):
+                for kind in (GREATEST, ABOVE, ABOVE):
                     cases = self.cases.edged(case.size, kind, drawn.getrandbits(32), varied=False, only=whole)
                     yield CaseSeries(kind, cases)
 

@@ -347,7 +347,8 @@ def test_a_sum_of_whole_numbers_in_f32_is_rounded_at_some_long_size():
     """Random numbers have too small sums for that, and so have equal ones: they are multiples of a power of two."""
     great = [series for series in suite("reduce_sum.s32").special if series.name == "all far above zero"]
     inputs = [next(iter(series)).arguments["x"] for series in great]
-    assert any(np.cumsum(x, dtype=np.float32)[-1] != x.sum(dtype=np.int64) for x in inputs)
+    rounded = [x for x in inputs if np.cumsum(x, dtype=np.float32)[-1] != x.sum(dtype=np.int64)]
+    assert len({x.sum(dtype=np.int64) for x in rounded}) == 2  # the roundings of several sums may cancel once
 
 
 def test_the_greatest_number_of_steps_is_tried_with_ctas_that_compute():
