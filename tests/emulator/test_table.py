@@ -32,10 +32,21 @@ def test_each_spelling_is_read_in_one_way_as_its_line():
     ("opcode", "first"),
     [
         ("mul.u32", "mul.lo.u32"), ("fma.f32", "fma.rn.f32"), ("div.f64", "div.rn.f64"), ("sin.f32", "sin.approx.f32"),
-        ("cvt.f32.s32", "cvt.rn.f32.s32"), ("shl.b33", "shl.b32"),
+        ("cvt.f32.s32", "cvt.rn.f32.s32"),
     ],
 )  # fmt: skip
 def test_the_nearest_instruction_is_the_one_that_only_has_more_modifiers(opcode, first):
+    assert nearest(opcode)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("opcode", "first"),
+    [
+        ("shl.b33", "shl.b32"), ("ld.globl.f32", "ld.global.f32"), ("st.shred.b32", "st.shared.b32"),
+        ("ld.volatil.global.f32", "ld.volatile.global.f32"), ("atom.globl.add.u32", "atom.global.add.u32"),
+    ],
+)  # fmt: skip
+def test_the_nearest_instruction_has_a_misspelt_modifier_as_it_should_be(opcode, first):
     assert nearest(opcode)[0] == first
 
 

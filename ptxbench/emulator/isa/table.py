@@ -196,17 +196,25 @@ class Pattern:
     def nearest(self, tokens: Sequence[str]) -> str:
         """The spelling of this line that is most similar to `tokens`."""
         chosen: list[str] = []
+        known = {token for part in self.parts for choice, _ in part.choices for token in choice}
+        unknown = [token for token in tokens if token not in known]
         for part in self.parts:
             present = [choice for choice, _ in part.choices if choice and all(token in tokens for token in choice)]
-            similar = max((choice for choice, _ in part.choices), key=lambda choice: likeness(choice, tokens))
-            closest = similar if likeness(similar, tokens) >= SIMILAR else part.choices[0][0]
-            absent = any(not choice for choice, _ in part.choices)
-            chosen += present[0] if present else () if absent else closest
+            if present:
+                chosen += present[0]
+            elif any(not choice for choice, _ in part.choices):
+                similar = max((choice for choice, _ in part.choices), key=lambda choice: likeness(choice, unknown))
+                chosen += similar if likeness(similar, unknown) >= MISSPELT else ()
+            else:
+                similar = max((choice for choice, _ in part.choices), key=lambda choice: likeness(choice, tokens))
+                chosen += similar if likeness(similar, tokens) >= SIMILAR else part.choices[0][0]
         return ".".join(chosen)
 
 
 SIMILAR = 0.6
 """The least likeness of tokens that are spellings of one another, such as `b33` and `b32`."""
+MISSPELT = 0.8
+"""The least likeness of a token to a modifier that may be absent, such as `globl` and `global`."""
 
 
 def likeness(choice: tuple[str, ...], tokens: Sequence[str]) -> float:
