@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Collection
 
@@ -12,9 +13,7 @@ from numpy.typing import NDArray
 from ptxbench.emulator import native, sharing
 from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
-from ptxbench.emulator.heap import MOST_CHECKED
 from ptxbench.emulator.layout import ADVERSARIAL, BINS, PLAIN, SANITIZE, Translation
-from ptxbench.emulator.limits import MOST_ALIVE
 from ptxbench.emulator.memory_parts import LINE, MemoryParts
 from ptxbench.emulator.messages import (
     OF_CLUSTER,
@@ -28,17 +27,11 @@ from ptxbench.emulator.races.layout import PROXY, SHADOW_ARRAYS, ZONE
 from ptxbench.emulator.races.tables import Tables, make_tables
 from ptxbench.emulator.runtime import context, kinds, records, register_pool
 from ptxbench.emulator.runtime.barriers import REDUCES
-from ptxbench.emulator.runtime.copies import QUEUE_BYTES
-from ptxbench.emulator.runtime.messages import LIST_BYTES
 from ptxbench.emulator.runtime.sanitize import IN_ZONE
+from ptxbench.emulator.thread_memory import BY_TURNS, CONTEXT, CtaMemory, part_sizes, slots_of
 from ptxbench.emulator.variation import addresses, memory, module_shift
 from ptxbench.emulator.zones import zone_granules
-from ptxbench.errors import GridTooLarge
 
-ALIVE_BYTES = 1 << 30
-"""The most memory for the state of CTAs that may wait for each other, in bytes."""
-CONTEXT = -1
-"""The number of the part with a thread's context; the other parts have the number of their context slot."""
 WORTH_A_THREAD = 250e-6
 """CPU seconds. If the rest of a launch takes longer, other host threads help. To start one costs half of this."""
 KEPT_BYTES = 1 << 16
@@ -46,11 +39,6 @@ KEPT_BYTES = 1 << 16
 CHUNKS = 32
 """Runs of CTAs per host thread: a thread with slow CTAs leaves runs to other threads. A run has neighbouring CTAs,
 which mostly touch neighbouring bytes, so few cache lines move between cores."""
-
-
-BY_TURNS = {"by turns": 1, "stores first": -1}
-"""The orders in which CTAs take turns, each with a bit mask. A CTA gives way after a store that others may wait for if
-its rank, with the lowest bit inverted, has a bit of the mask (runtime/turns.py)."""
 
 
 class CtaQueue:
@@ -77,54 +65,11 @@ class HostThread:
         marked: Collection[int], queue: CtaQueue,
     ) -> None:  # fmt: skip
         layout = kernel.translation
-        warps = -(-(request.block[0] * request.block[1] * request.block[2]) // 32)
-        shared_bytes = layout.shared_bytes + request.dynamic_shared_bytes
-        shared_stride = -(-shared_bytes // 64) * 64 + 64
-        count = request.grid[0] * request.grid[1] * request.grid[2]
-        shadow_bytes = local_shadow_bytes = 0
-        if request.mode == SANITIZE:
-            shared, local, _ = layout.granules
-            shadow_bytes = 8 * SHADOW_ARRAYS * (shared_bytes // shared + 1)
-            local_shadow_bytes = 4 * 32 * warps * (layout.local_bytes // local + 1)
-        cta_bytes = (
-            warps * (layout.register_bytes + context.WARP_BYTES + 32 * layout.local_bytes + QUEUE_BYTES * layout.queues)
-            + shared_stride
-            + shadow_bytes
-            + local_shadow_bytes
-        )
-        at_once = request.ctas in BY_TURNS or (layout.order_reason is not None and request.ctas == "usual")
-        size = request.cluster_size if layout.clustered else 1
-        slots = max(size, min(count, MOST_ALIVE, ALIVE_BYTES // cta_bytes) // size * size) if at_once else size
-        units = count // size
-        if layout.cooperates and at_once and slots < count:
-            raise GridTooLarge(
-                f"'{layout.name}' may wait for the whole grid (this_grid().sync()): all its {count:,} CTAs must be "
-                f"resident at once; the emulator can hold {slots:,} of this size. Use a smaller grid."
-            )
-        ranges = len(request.buffers) + (MOST_CHECKED if layout.heap else 0)
-        self.kernel, self.queue, self.units, self.records = kernel, queue, units, records_
-        sanitized = request.mode == SANITIZE
-        parts = self.parts = MemoryParts({  # memory of CTAs that never start is not touched, and so costs nothing
-            context.FIRST_REGISTERS: slots * warps * layout.register_bytes,
-            context.FIRST_WARPS: slots * warps * context.WARP_BYTES,
-            context.FIRST_SHARED: slots * shared_stride,
-            context.FIRST_LOCAL: slots * 32 * warps * layout.local_bytes,
-            context.CTA_HEADERS: slots * context.CTA_BYTES,
-            context.FIRST_SHADOW: slots * shadow_bytes,
-            context.FIRST_LOCAL_SHADOW: slots * local_shadow_bytes,
-            context.FIRST_QUEUES: slots * warps * QUEUE_BYTES if layout.queues else 0,
-            context.CLUSTER_HEADERS: slots // size * context.CLUSTER_BYTES if layout.clustered else 0,
-            context.MESSAGE_LISTS: slots // size * LIST_BYTES if layout.sends else 0,
-            context.PARAMS: len(request.params) + 64,
-            context.COUNTERS: 8 * layout.slots,
-            context.PATTERNS: 8 * context.PATTERN_SCALE * layout.slots,
-            context.BUFFERS: 16 * ranges,
-            context.BUFFER_USES: 8 * records.BUFFER_SLOTS * ranges,
-            context.TRIPS: 8 * BINS * len(layout.loops),
-            context.FINDINGS: 8 * kinds.FINDING_SLOTS * kinds.MOST_FINDINGS * sanitized,
-            context.FLAGS: 8 * layout.slots * sanitized,
-            CONTEXT: 8 * context.ENV_SLOTS,
-        })  # fmt: skip
+        cta = CtaMemory.of(request, layout)
+        slots = slots_of(request, layout, cta)
+        self.kernel, self.queue, self.records = kernel, queue, records_
+        self.units = math.prod(request.grid) // (request.cluster_size if layout.clustered else 1)
+        parts = self.parts = MemoryParts(part_sizes(request, layout, cta, slots))
         parts.view(context.PARAMS)[: len(request.params)] = np.frombuffer(request.params, np.uint8)
         self.counters = parts.view(context.COUNTERS).view(np.int64)
         self.trips = parts.view(context.TRIPS).view(np.int64).reshape(-1, BINS)
@@ -142,12 +87,13 @@ class HostThread:
             **memory(request.variation.memory),
         }
         self.console = Console(self.context, request.buffers, bounds, field_values, heap)
+        steps = {"last first": -1, "first alone": self.units, "last alone": self.units}
         settings = {
             **parts.addresses,
             **records_.settings(layout.granule_shift),
             context.DELTA: arena - context.GLOBAL_BASE,
-            context.SHARED_STRIDE: shared_stride,
-            context.SHARED_BYTES: shared_bytes,
+            context.SHARED_STRIDE: cta.shared_stride,
+            context.SHARED_BYTES: cta.shared_bytes,
             context.LOCAL_BYTES: layout.local_bytes,
             context.REGISTER_BYTES: layout.register_bytes,
             context.LOOPS: len(layout.loops),
@@ -155,17 +101,17 @@ class HostThread:
             context.HALVES: request.mode == ADVERSARIAL,
             context.FUEL_PER_WARP: request.fuel,
             # From the last CTA on, the rank wraps below 0 and exceeds any count, which ends the loop.
-            context.FIRST_CTA: units - 1 if request.ctas.startswith("last") else 0,
-            context.CTA_COUNT: units,
+            context.FIRST_CTA: self.units - 1 if request.ctas.startswith("last") else 0,
+            context.CTA_COUNT: self.units,
             context.CHUNK: queue.chunk,
             context.NEXT_CHUNK: queue.next.ctypes.data,
-            context.CTA_STEP: {"last first": -1, "first alone": units, "last alone": units}.get(request.ctas, 1),
+            context.CTA_STEP: steps.get(request.ctas, 1),
             context.BY_TURNS: BY_TURNS.get(request.ctas, 0),
-            context.WARP_COUNT: warps,
-            context.THREADS: request.block[0] * request.block[1] * request.block[2],
+            context.WARP_COUNT: cta.warps,
+            context.THREADS: math.prod(request.block),
             context.CTA_SLOTS: slots,
-            context.SHADOW_STRIDE: shadow_bytes,
-            context.LOCAL_SHADOW_STRIDE: local_shadow_bytes,
+            context.SHADOW_STRIDE: cta.shadow_bytes,
+            context.LOCAL_SHADOW_STRIDE: cta.local_shadow_bytes,
             context.LAUNCH: tag,
             context.STOP_AT_CONFLICT: queue.chunk > 0,
             context.HOST: self.console.address,
@@ -179,8 +125,8 @@ class HostThread:
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(request.block)}
         self.races: Tables | None = None
         if request.mode == SANITIZE:
-            self.mark_zones(slots, warps)
-            self.races = make_tables(request, layout, slots, shared_bytes)
+            self.mark_zones(slots, cta.warps)
+            self.races = make_tables(request, layout, slots, cta.shared_bytes)
             settings[context.RACES] = self.races.table.ctypes.data
             settings[context.EVENT] = native.event_function()
             self.console.forget = self.races.forget
