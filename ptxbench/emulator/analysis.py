@@ -46,15 +46,15 @@ def analyse(module: Module, kernel: Function) -> Analysis:
     program.function.registers[CARRY] = PRED
     parts = blocks(program.function, steps)
     return Analysis(
-        program,
-        steps,
-        frozenset(step.entry for step in steps),
-        parts,
-        dependent_cycles(steps, parts),
-        find_loops(parts, steps),
-        functions_in_loops(steps, parts),
-        mergeable(steps, parts),
-        order_reason(steps),
-        schedule_obstacle(steps),
-        mixed_pointers(steps),
+        program=program,
+        steps=steps,
+        entries=frozenset(step.entry for step in steps),
+        blocks=parts,
+        cycles=dependent_cycles(steps, parts),
+        loops=find_loops(parts, steps),
+        functions_in_loops=functions_in_loops(steps, parts),
+        mergeable=mergeable(steps, parts),
+        order_reason=order_reason(steps),
+        schedule_obstacle=schedule_obstacle(steps),
+        mixed_pointers=mixed_pointers(steps),
     )

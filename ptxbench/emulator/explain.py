@@ -49,7 +49,8 @@ COMPLAINTS = {
 """By the reason of a MISUSED fault."""
 
 
-MOST_TOLD = 3
+MOST_FINDINGS = 3
+"""Findings of the sanitizer that the message of a fault names."""
 
 
 def explain(
@@ -63,7 +64,7 @@ def explain(
     error = explained(answer, fault, layout, job)
     if not findings:
         return error
-    return type(error)(f"{error} Found before: {' '.join(finding.message for finding in findings[:MOST_TOLD])}")
+    return type(error)(f"{error} Found before: {' '.join(finding.message for finding in findings[:MOST_FINDINGS])}")
 
 
 def without_workspace(job: LaunchRequest) -> str:

@@ -1,4 +1,4 @@
-"""The findings of a sanitised launch, in words. Their kinds and layout are in runtime/sanitize.py."""
+"""The findings of a sanitized launch, in words. Their kinds and layout are in runtime/sanitize.py."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, SanitizerFinding
 from ptxbench.emulator.image import TouchedMemory, build
 from ptxbench.emulator.limits import check_variables
-from ptxbench.emulator.messages import TAKE_TURNS, CtaOrder, LaunchRequest
+from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.pending_stores import split_pending_stores
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.register_pool import dropped_note
-from ptxbench.emulator.schedules import reschedule, sanitizer_notes
+from ptxbench.emulator.sanitizer_report import NO_REPORT, sanitizer_report
 from ptxbench.emulator.tensor_maps import bind
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variation import NO_VARIATION, Variation
@@ -44,9 +44,9 @@ class Execution:
     same by PTX line, zeros left out.
     `order`: "ascending" if the result is that of CTAs run one after the other by rank; "any" if the order of the CTAs
     does not change it. `order_reason`: why "ascending". `printed`: what the kernel printed with printf.
-    `findings`: findings of a sanitised launch, in PTX order. `unchecked`: the sanitiser's checks that were not made,
+    `findings`: findings of a sanitized launch, in PTX order. `unchecked`: the sanitizer's checks that were not made,
     with line and reason. `notes`: these, and other limits of the findings.
-    `remarks`: useless but correct actions in a sanitised launch: prefetches outside every buffer.
+    `remarks`: useless but correct actions in a sanitized launch: prefetches outside every buffer.
     `changed`: the module's variables that the launch changed. `unfreed`: heap blocks that it left allocated.
     `opcodes`: how often warps executed each opcode, by PTX line.
     `loops`: for each loop, by the line of its backward branch, how often warps made how many trips: {trips: entries}.
@@ -135,7 +135,7 @@ def run(
     `earlier`: what arrays (by id) held before a launch that may not have ended yet; this one sees the rest after
     griddepcontrol.wait (chain.py). `touched`: gets what it touches of each ZeroArray.
 
-    Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitised),
+    Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitized),
     KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
     """
     module = parsed(ptx)
@@ -147,18 +147,18 @@ def run(
     args = bind(names or [param.name for param in function.params], args)
     image, pending_stores = split_pending_stores(build(module, function, args, placement, kept, names), earlier or {})
     job = LaunchRequest(
-        ptx,
-        function.name,
-        extent_grid,
-        extent_block,
-        image.params,
-        tuple((buffer.low, buffer.high) for buffer in image.layout.buffers),
-        image.layout.size,
-        dynamic_shared_bytes,
-        1 if pending_stores else threads or most_threads or usable_cores(),
-        min(default_fuel(extent_block, in_clusters, sanitize=sanitize) if fuel is None else fuel, MOST_FUEL),
-        arch,
-        "sanitize" if sanitize else "plain" if variation.lanes is None else "adversarial",
+        ptx=ptx,
+        entry=function.name,
+        grid=extent_grid,
+        block=extent_block,
+        params=image.params,
+        buffers=tuple((buffer.low, buffer.high) for buffer in image.layout.buffers),
+        arena_bytes=image.layout.size,
+        dynamic_shared_bytes=dynamic_shared_bytes,
+        threads=1 if pending_stores else threads or most_threads or usable_cores(),
+        fuel=min(default_fuel(extent_block, in_clusters, sanitize=sanitize) if fuel is None else fuel, MOST_FUEL),
+        arch=arch,
+        mode="sanitize" if sanitize else "plain" if variation.lanes is None else "adversarial",
         ctas=ctas,
         placement=placement,
         variation=variation,
@@ -180,45 +180,30 @@ def run(
         raise explain(answer, answer.fault, image.layout, job, describer.findings(answer.findings))
     raw, translation = answer.counters, answer.translation
     totals = Deferred(lambda: counters.total(counters.summed(raw, translation), answer.phases, answer.mbarrier_phases))
-    findings: tuple[SanitizerFinding, ...] = ()
-    unchecked: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    remarks: tuple[SanitizerFinding, ...] = ()
-    old_values: tuple[SanitizerFinding, ...] = ()
-    if sanitize:
-        findings = describer.findings(answer.findings)
-        unchecked = sanitizer_notes(answer, totals, image)
-        remarks = describer.remarks(answer.findings)
-        old_values = describer.old_values(answer.findings)
-        notes = (*unchecked, *describer.notes(answer.findings), *(remark.message for remark in remarks))
-        obstacles = [text for text in unchecked if text.startswith("second schedule")]
-        # Old values may change the results. If CTAs take turns, the schedule changes what they see of each other.
-        if not findings and not obstacles and variation.loads is None and ctas not in TAKE_TURNS:
-            findings = reschedule(job, image, results)
-    notes += dropped_note(answer.translation)
+    report = sanitizer_report(job, image, answer, results, totals, describer) if sanitize else NO_REPORT
     image.copy_back(results, answer.stored_buffers, kept)
     changed = image.changed(results, answer.stored_buffers)
     reason = order_reason(answer, image.layout, extent_grid) if ctas == "usual" else ""
     order = "ascending" if reason else "any" if ctas == "usual" else ctas
     return Execution(
-        totals,
-        Deferred(lambda: counters.by_line(raw, translation)),
-        order,
-        answer.printed,
-        findings,
-        notes,
-        Deferred(lambda: counters.approximate(raw, translation)),
-        Deferred(lambda: counters.models(raw, translation, arch)),
-        unchecked,
-        reason,
-        remarks,
-        changed,
-        answer.unfreed,
-        Deferred(lambda: counters.opcodes(raw, translation)),
-        Deferred(lambda: counters.loops(answer.trips, translation.loops)),
-        translation.irreducible,
-        Deferred(lambda: counters.wide_wavefronts(raw, translation)),
-        old_values,
+        totals=totals,
+        by_line=Deferred(lambda: counters.by_line(raw, translation)),
+        order=order,
+        printed=answer.printed,
+        findings=report.findings,
+        notes=(*report.notes, *dropped_note(translation)),
+        approximate=Deferred(lambda: counters.approximate(raw, translation)),
+        models=Deferred(lambda: counters.models(raw, translation, arch)),
+        unchecked=report.unchecked,
+        order_reason=reason,
+        remarks=report.remarks,
+        changed=changed,
+        unfreed=answer.unfreed,
+        opcodes=Deferred(lambda: counters.opcodes(raw, translation)),
+        loops=Deferred(lambda: counters.loops(answer.trips, translation.loops)),
+        irreducible=translation.irreducible,
+        wide_wavefronts=Deferred(lambda: counters.wide_wavefronts(raw, translation)),
+        old_values=report.old_values,
     )
 
 

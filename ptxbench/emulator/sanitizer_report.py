@@ -1,39 +1,85 @@
-"""Runs a sanitised launch again, with another schedule of lanes and warps; lists the checks that were not made."""
+"""What the sanitizer says about a launch, with the results of another schedule of lanes and warps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.explain import explain
-from ptxbench.emulator.findings import SanitizerFinding
+from ptxbench.emulator.findings import Describer, SanitizerFinding
 from ptxbench.emulator.image import Image
 from ptxbench.emulator.memory import Bytes
-from ptxbench.emulator.messages import LaunchReply, LaunchRequest
+from ptxbench.emulator.messages import TAKE_TURNS, LaunchReply, LaunchRequest
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.runtime import context
 
 MOST_RESCHEDULED = 5_000_000
-"""A sanitised launch with more thread instructions is not run again with the adversarial schedule."""
+"""A sanitized launch with more thread instructions is not run again with the adversarial schedule."""
 
 MOST_COMPARED_BYTES = 1 << 30
 """A launch with more bytes of arrays and variables is not run again either: the results of both runs are compared."""
 
 
-def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
-    """The checks that were not made."""
+SECOND_SCHEDULE = "second schedule"
+"""The first words of the note about a second schedule that was not run."""
+
+
+@dataclass(frozen=True)
+class SanitizerReport:
+    """Fields of launch.Execution that only a sanitized launch fills."""
+
+    findings: tuple[SanitizerFinding, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    remarks: tuple[SanitizerFinding, ...] = ()
+    old_values: tuple[SanitizerFinding, ...] = ()
+
+
+NO_REPORT = SanitizerReport()
+
+
+def sanitizer_report(
+    job: LaunchRequest,
+    image: Image,
+    answer: LaunchReply,
+    results: Sequence[Bytes],
+    totals: Mapping[str, float],
+    describer: Describer,
+) -> SanitizerReport:
+    """The report on a launch that ended without a fault. If nothing was found, the launch runs again with another
+    schedule; `results` are then still those of the first run."""
+    findings = describer.findings(answer.findings)
+    remarks = describer.remarks(answer.findings)
+    unchecked = checks_missed(answer, totals, image)
+    is_obstructed = any(note.startswith(SECOND_SCHEDULE) for note in unchecked)
+    # Old values may change the results. If CTAs take turns, the schedule changes what they see of each other.
+    if not (findings or is_obstructed) and job.variation.loads is None and job.ctas not in TAKE_TURNS:
+        findings = reschedule(job, image, results)
+    return SanitizerReport(
+        findings=findings,
+        unchecked=unchecked,
+        notes=(*unchecked, *describer.notes(answer.findings), *(remark.message for remark in remarks)),
+        remarks=remarks,
+        old_values=describer.old_values(answer.findings),
+    )
+
+
+def checks_missed(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
+    """The checks that were not made, in words."""
     notes = list(answer.notes)
     if obstacle := answer.translation.schedule_obstacle:
-        notes.append(f"second schedule inconclusive: {obstacle}, whose results may depend on the order")
+        notes.append(f"{SECOND_SCHEDULE} inconclusive: {obstacle}, whose results may depend on the order")
     elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:
-        notes.append(f"second schedule skipped: more than {MOST_RESCHEDULED:,} thread instructions; use a smaller size")
+        notes.append(
+            f"{SECOND_SCHEDULE} skipped: more than {MOST_RESCHEDULED:,} thread instructions; use a smaller size"
+        )
     elif image.layout.size > MOST_COMPARED_BYTES:
         notes.append(
-            f"second schedule skipped: more than {MOST_COMPARED_BYTES >> 20:,} MiB to compare; use a smaller size"
+            f"{SECOND_SCHEDULE} skipped: more than {MOST_COMPARED_BYTES >> 20:,} MiB to compare; use a smaller size"
         )
     return tuple(notes)
 

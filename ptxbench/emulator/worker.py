@@ -190,22 +190,22 @@ def reply_of(workers: Sequence[HostThread], kernel: native.NativeKernel, recorde
     unseen = kernel.translation.queues or kernel.translation.heap or workers[0].console.apply_pending_stores
     blocked = workers[first[1]] if first and first[2].kind == context.DEADLOCK else None
     return LaunchReply(
-        added([worker.counters for worker in workers]),
-        sum(int(worker.context[context.PHASES]) for worker in workers),
-        sum(int(worker.context[context.MBARRIER_PHASES]) for worker in workers),
-        first[2] if first else None,
-        kernel.translation,
-        blocked.waiting() if blocked else (),
-        blocked.registers() if blocked else (),
-        "".join(text for worker in workers for text in worker.console.printed),
-        workers[first[1]].console.failed if first else "",
-        tuple(finding for worker in workers for finding in worker.raw_findings()),
-        tuple(note for worker in workers if worker.races for note in worker.races.checks_missed()),
-        conflict,
-        tuple(workers[0].console.heap.allocated),
-        sum(len(worker.console.heap.blocks) for worker in workers),
-        None if unseen else sharing.stored_buffers([worker.buffer_uses for worker in workers]),
-        added([worker.trips for worker in workers]),
+        counters=added([worker.counters for worker in workers]),
+        phases=sum(int(worker.context[context.PHASES]) for worker in workers),
+        mbarrier_phases=sum(int(worker.context[context.MBARRIER_PHASES]) for worker in workers),
+        fault=first[2] if first else None,
+        translation=kernel.translation,
+        waiting=blocked.waiting() if blocked else (),
+        registers=blocked.registers() if blocked else (),
+        printed="".join(text for worker in workers for text in worker.console.printed),
+        assertion=workers[first[1]].console.failed if first else "",
+        findings=tuple(finding for worker in workers for finding in worker.raw_findings()),
+        notes=tuple(note for worker in workers if worker.races for note in worker.races.checks_missed()),
+        conflict=conflict,
+        blocks=tuple(workers[0].console.heap.allocated),
+        unfreed=sum(len(worker.console.heap.blocks) for worker in workers),
+        stored_buffers=None if unseen else sharing.stored_buffers([worker.buffer_uses for worker in workers]),
+        trips=added([worker.trips for worker in workers]),
     )
 
 

@@ -118,7 +118,7 @@ def shadow_of_local(granule: int) -> tuple[str, str]:
 
 
 def forget_local(granule: int) -> RuntimeFunction:
-    """`forget_local(env, lanes, at, bytes)`: in a sanitised kernel, mark these bytes as never written."""
+    """`forget_local(env, lanes, at, bytes)`: in a sanitized kernel, mark these bytes as never written."""
     setup, shadow_lines = shadow_of_local(granule)
     shift = granule.bit_length() - 1
     body = f"""{shadow_lines}
@@ -135,7 +135,7 @@ def forget_local(granule: int) -> RuntimeFunction:
 
 
 def copy_shadow(granule: int) -> RuntimeFunction:
-    """`copy_shadow(env, lanes, to, from, bytes)`: in a sanitised kernel, copy the shadow of these bytes."""
+    """`copy_shadow(env, lanes, to, from, bytes)`: in a sanitized kernel, copy the shadow of these bytes."""
     setup, shadow_lines = shadow_of_local(granule)
     shift = granule.bit_length() - 1
     body = f"""{shadow_lines}
