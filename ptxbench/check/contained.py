@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import signal
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from ptxbench import errors
+from ptxbench.check.answers import InvalidAnswer
 from ptxbench.check.candidate_cache import layer, tidy
 from ptxbench.check.findings import (
     FIRST_LAUNCHES,
@@ -28,7 +30,6 @@ from ptxbench.check.findings import (
     Judgement,
     StageResult,
     finding,
-    from_document,
     verdict_of,
 )
 from ptxbench.check.inputs import Candidate, read
@@ -94,7 +95,8 @@ class EndedByOthers(Exception):
 
 
 class EndedWithEmulator(Exception):
-    """The process of the judgement has ended, perhaps because the emulator did, or needs too much memory for both."""
+    """The process of the judgement has ended, perhaps because the emulator did, or needs too much memory for both; or
+    what it says may be the kernel's words, because the kernel has run in it."""
 
 
 def judge(candidate: Path, task: CheckTask, begin: Callable[[str], None] = lambda stage: None) -> Judgement:
@@ -193,51 +195,71 @@ def from_process(
     stages: list[StageResult] = []
     findings: list[Finding] = []
     current = next(iter(STAGES))
-    ending, status, by_others, by_itself = "crashed", 0, False, True
-    has_begun_more = candidate.language != "ptx"
+    ending, status, by_others, by_itself, invalid = "crashed", 0, False, True, ""
+    # Decided here, not in the process: a kernel that runs there could report that it was never launched.
+    has_begun_more, has_launched = candidate.language != "ptx", False
     try:
-        for event in process.events():
-            if "begin" in event:
-                current = event["begin"]
-                # Decided here, not in the process: a kernel that runs there could report that it was never launched.
+        for answer in process.events():
+            if answer.begin is not None:
+                current = answer.begin
                 has_begun_more |= current != next(iter(STAGES))
+                has_launched |= current in LAUNCHING
                 begin(current)
                 if current == PAIR_NEEDED:
                     process.go_on()
-            elif "done" in event:
-                stages.append(StageResult(**event["done"]))
-                findings += [Finding(**document) for document in event["findings"]]
-            elif "judgement" in event:
-                if event.get("reads_on") and not has_begun_more:
+            elif answer.done is not None:
+                stages.append(answer.done)
+                findings += answer.findings
+            elif answer.judgement is not None:
+                if answer.reads_on and not has_begun_more:
                     process.free()
-                return from_document(event["judgement"])
-            elif "error" in event:
-                raise reported_error(event["error"], event["message"])
-            elif "ended" in event:
-                ending = event["ended"]
+                return about(candidate, task, answer.judgement)
+            elif answer.error is not None:
+                if has_launched and not separate:
+                    raise EndedWithEmulator
+                raise reported_error(answer.error, answer.message)
+            elif answer.ended is not None:
+                ending = answer.ended
         status = process.status()
         by_others = process.ended_by_others(status)
         by_itself = not (by_others or process.ended_here)
     except TimeoutError:
         ending = "time-limit"
+    except InvalidAnswer as error:
+        ending, invalid = "judge-failed", f"its process gave an invalid answer: {error}"
     finally:
         process.close()
     if ending == "crashed" and status > 0:  # an exception of ptxbench
         ending = "judge-failed"
-    may_be_emulator = ending == "memory-limit" or (ending == "crashed" and status < 0)
-    if may_be_emulator and by_itself and not separate and has_launched(current):
+    may_be_emulator = ending == "memory-limit" or (ending == "crashed" and status < 0) or invalid
+    if may_be_emulator and by_itself and not separate and has_launched:
         raise EndedWithEmulator
-    words = ending_words(ending, status, task.limits, complaints)
+    words = invalid or ending_words(ending, status, task.limits, complaints)
     judgement = ended_early(candidate, task, current, ending, words, stages, findings)
     if ending == "crashed" and by_others:
         raise EndedByOthers(judgement)
     return judgement
 
 
-def has_launched(stage: str) -> bool:
-    """Whether the candidate's kernel has run in this stage or in one before it."""
-    names = list(STAGES)
-    return names.index(stage) >= names.index(FIRST_LAUNCHES)
+LAUNCHING = tuple(itertools.dropwhile(lambda stage: stage != FIRST_LAUNCHES, STAGES))
+"""The stages in or before which the candidate's kernel has run."""
+
+
+def about(candidate: Candidate, task: CheckTask, judgement: Judgement) -> Judgement:
+    """The judgement of this candidate, whatever its process says that it is about; the process times nothing."""
+    return dataclasses.replace(
+        judgement,
+        file=candidate.file,
+        sha256=sha256(candidate.content),
+        language=candidate.language,
+        pair=task.pair,
+        arch=task.arch,
+        seed=task.seed,
+        stages=tuple(judgement.stages),
+        findings=tuple(judgement.findings),
+        notes=tuple(judgement.notes),
+        timed_on=None,
+    )
 
 
 def ended_early(

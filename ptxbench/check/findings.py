@@ -182,19 +182,6 @@ def to_document(judgement: Judgement) -> dict[str, Any]:
     return {"file": document.pop("file"), **ends, **document}
 
 
-def from_document(document: Mapping[str, Any]) -> Judgement:
-    """The judgement in a document of a process, which times nothing: whatever it says, `timed_on` is None.
-
-    Raises KeyError or TypeError if the document is not one.
-    """
-    fields = {entry.name: document[entry.name] for entry in dataclasses.fields(Judgement)}
-    fields["timed_on"] = None
-    names = [entry.name for entry in dataclasses.fields(Finding)]
-    fields["findings"] = tuple(Finding(**{name: entry[name] for name in names}) for entry in fields["findings"])
-    fields["stages"] = tuple(StageResult(**entry) for entry in fields["stages"])
-    return Judgement(**fields)
-
-
 def verdict_of(findings: Sequence[Finding]) -> str:
     severities = {CODES[finding.code].severity for finding in findings}
     return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else WARNED if findings else PASSED

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from ptxbench import cache
 from ptxbench.check import task_channel
+from ptxbench.check.answers import Answer, read_answer
 from ptxbench.check.judged import Judgements
 from ptxbench.containment.compiler import HUGE_PAGES
 from ptxbench.errors import MachineError
@@ -57,8 +58,9 @@ class JudgementProcess:
         self.ended_here = self.is_free = False
         self.forked_from: subprocess.Popen[bytes] | None = None
 
-    def events(self) -> Iterator[Mapping[str, Any]]:
-        """The events of the process until it ends. Raises TimeoutError if it takes too long, and ServerLost."""
+    def events(self) -> Iterator[Answer]:
+        """The answers of the process until it ends. Raises TimeoutError if it takes too long, InvalidAnswer, and
+        ServerLost."""
         asked_at = time.monotonic()
         self.pid = self.report().get("pid")
         self.deadline += time.monotonic() - asked_at
@@ -73,9 +75,9 @@ class JudgementProcess:
                 if not part or size > MOST_ANSWER:
                     return
                 *lines, pending = (pending + part).split(b"\n")
-                for connection in lines:
+                for line in lines:
                     yielded_at = time.monotonic()
-                    yield json.loads(connection)
+                    yield read_answer(line)
                     self.deadline += time.monotonic() - yielded_at  # the time of the caller is not counted
 
     def report(self) -> Mapping[str, Any]:

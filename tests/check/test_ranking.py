@@ -7,7 +7,7 @@ import os
 import pytest
 from rich.console import Console
 
-from ptxbench.check.findings import Judgement, StageResult, finding, from_document, to_document
+from ptxbench.check.findings import Judgement, StageResult, finding
 from ptxbench.check.machine_code import ratio
 from ptxbench.check.ranking import places, ranked
 from ptxbench.check.stages import Checker, CheckOptions
@@ -135,11 +135,6 @@ def test_rejected_candidates_come_last_with_those_that_passed_most_stages_first(
     one, two = ended("one", "signature", "no-entry"), ended("two", "results", "wrong-result")
     three, four = ended("three", "results", "unsupported"), accepted("four", 99, 99)
     assert names(one, two, three, four) == ["four", "three", "two", "one"]
-
-
-def test_a_judgement_is_read_back_from_its_document_unchanged():
-    for judgement in (accepted("a", 1, 2, 0.5), ended("b", "results", "wrong-result")):
-        assert from_document(to_document(judgement)) == judgement
 
 
 def test_first_all_files_are_judged_and_then_those_that_change(tmp_path):
