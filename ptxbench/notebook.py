@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from ptxbench import result
+from ptxbench import keywords, result
 from ptxbench.exit_status import ExitStatus
 from ptxbench.result import RunDocument as RunDocument
 
@@ -139,6 +139,11 @@ def run(
     from ptxbench.device_shape import DeviceShape
     from ptxbench.runner import RunFrame, RunOutcome, RunPlan, Step, carry_out, document, plan_pairs
 
+    variants, sizes = keywords.several("variants", variants), keywords.several("sizes", sizes)
+    rounds, seed = keywords.whole("rounds", rounds, 1), keywords.whole("seed", seed, 0)
+    timeout = keywords.number("timeout", timeout, 0)
+    keywords.choice("assembler", assembler, ("toolkit", "driver"))
+    keywords.choice("cache", cache, ("cold", "warm"))
     opened_backend = open_backend(backend, arch)
     device = opened_backend.device()
     emulated = opened_backend.name == "emulator"

@@ -57,13 +57,11 @@ def ptxbench_kernel(request: pytest.FixtureRequest) -> Callable[..., CallableKer
         """
         __tracebackhide__ = True
         from ptxbench.callable_kernel import load_kernel
-        from ptxbench.errors import PtxbenchError, UsageError, suggestion
+        from ptxbench.errors import PtxbenchError
         from ptxbench.toolchain.options import SourceOptions
 
         try:
             where = backend or option("--ptxbench-backend")
-            if where not in BACKENDS:
-                raise UsageError(f"unknown backend '{where}'.{suggestion(where, BACKENDS)}")
             folders = tuple(folder / name for name in include)
             options = SourceOptions(entry, folders, tuple(defines), standard, tuple(flags))
             return load_kernel(folder / file, options, arch or option("--ptxbench-arch"), where)

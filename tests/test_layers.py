@@ -24,7 +24,7 @@ LAYERS = [
     {"pair", "arrays", "device_shape", "launch", "tensor_map", "libraries", "opcodes", "knobs", "substitution",
      "result", "run_info", "specifications", "pipes", "units", "errors", "exit_status", "saved_runs", "checklist",
      "cache", "containment", "documents", "architecture", "safe_text", "kernel_names", "languages", "interrupts",
-     "__init__", "forks", "pool", "extras", "foreign_text"},
+     "__init__", "forks", "pool", "extras", "foreign_text", "keywords"},
 ]  # fmt: skip
 """Highest first: a part may import from its own layer and from those below."""
 

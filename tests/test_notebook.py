@@ -49,6 +49,21 @@ def ran(tmp_path_factory):
     return ptxbench.run("scale", kernels=kernels_folder(folder), backend="emulator", results=folder / "results"), folder
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sizes": "n=4096"}, r"sizes is 'n=4096'; expected a list, such as \['n=4096'\]"),
+        ({"variants": "ptx"}, "variants is 'ptx'; expected a list"),
+        ({"rounds": 0}, "rounds is 0; expected a whole number of at least 1"),
+        ({"cache": "hot"}, "cache is 'hot'; expected one of cold, warm"),
+        ({"backend": "emulater"}, "expected one of auto, gpu, emulator. Did you mean 'emulator'?"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_before_anything_runs(options, message):
+    with pytest.raises(UsageError, match=message):
+        ptxbench.run("scale", **options)
+
+
 def test_a_run_is_saved_and_read_again(ran):
     run, folder = ran
     read_back = ptxbench.load_run(run.document.run.id[:5], folder / "results")

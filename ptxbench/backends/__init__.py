@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ptxbench import keywords
 from ptxbench.errors import ToolMissing
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ BACKENDS: dict[str, Callable[[str | None], Backend]] = {"gpu": open_gpu, "emulat
 def open_backend(name: str, arch: str | None = None, say: Callable[[str], None] = lambda sentence: None) -> Backend:
     """The backend of that name; for `auto`, the first that can run here.
 
-    Raises ToolMissing with the reason if it cannot run. `say`: gets the reason if a GPU is present but cannot be used.
+    Raises UsageError for another name, and ToolMissing with the reason if the backend cannot run. `say`: gets the
+    reason if a GPU is present but cannot be used.
     """
+    keywords.choice("backend", name, ("auto", *BACKENDS))
     reason: str | None = None
     for tried in BACKENDS if name == "auto" else (name,):
         backend = BACKENDS[tried](arch)
@@ -51,4 +54,5 @@ def open_backend(name: str, arch: str | None = None, say: Callable[[str], None] 
             say(sentence)
         if (reason := backend.unavailable()) is None:
             return backend
-    raise ToolMissing(reason or f"Unknown backend '{name}'.")
+    assert reason is not None
+    raise ToolMissing(reason)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
+from ptxbench import keywords
 from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate, UnreadableInput, open_candidate, read, unjudged
 from ptxbench.check.request import new_seed, request
@@ -115,8 +116,7 @@ class Judge:
         dask: str | None = None,
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        if jobs < 1:
-            raise UsageError(f"jobs is {jobs}; expected at least 1.")
+        jobs = keywords.whole("jobs", jobs, 1)
         if dask is not None and jobs > 1:
             raise UsageError(f"jobs is {jobs}; with dask each worker judges one kernel. Leave out one of them.")
         chosen = kernels or os.environ.get("PTXBENCH_KERNELS")
@@ -134,7 +134,7 @@ class Judge:
                 max_loop_iterations=max_loop_iterations,
                 timeout=timeout,
                 memory_gib=memory_gib,
-                sizes=[notation(size) for size in sizes],
+                sizes=[notation(size) for size in keywords.several("sizes", sizes)],
                 rounds=rounds,
                 thorough=thorough,
             )
@@ -256,4 +256,6 @@ def candidate_of(text: Text, language: str) -> Candidate:
         return read(Path(text))
     if language not in SUFFIXES:
         raise UsageError(f"unknown language '{language}'; expected ptx or cuda.")
+    if not isinstance(text, str | bytes):
+        raise UsageError(f"A kernel is a text, or the path of a file; found {type(text).__name__}.")
     return Candidate(NAME, language, text.encode() if isinstance(text, str) else text)

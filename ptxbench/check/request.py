@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ptxbench import architecture
+from ptxbench import architecture, keywords
 from ptxbench.backends.base import Backend
 from ptxbench.check.contained import GIB, CheckTask, ProcessLimits
 from ptxbench.check.launching import FUEL
@@ -46,6 +46,14 @@ def request(
     thorough: bool = False,
 ) -> tuple[CheckTask, Timing | None]:
     """What to do with every candidate; `targets` are patterns. Raises UsageError and the errors of the pair."""
+    if not isinstance(pair, str):
+        raise keywords.unfit("pair", pair, "the name of a pair")
+    flags, targets = keywords.several("flags", flags), keywords.several("targets", targets)
+    fuel = FUEL if max_loop_iterations is None else keywords.whole("max_loop_iterations", max_loop_iterations, 1)
+    used_seed = new_seed() if seed is None else keywords.whole("seed", seed, 0)
+    rounds = keywords.whole("rounds", rounds, 1)
+    memory_bytes = int(keywords.number("memory_gib", memory_gib, 1) * GIB)
+    limits = ProcessLimits(keywords.number("timeout", timeout, 0), memory_bytes)
     if arch:
         require_known(arch)
     names = choose_pairs(kernels, [pair])
@@ -70,9 +78,7 @@ def request(
             raise UsageError(f"--flag {flag} cannot be used. {reason}.")
     if file_flag := next((flag for flag in flags if names_file(flag)), None):
         raise UsageError(f"--flag {file_flag} names a file or a folder; a candidate may read only CUDA's headers.")
-    used_seed = new_seed() if seed is None else seed
-    settings = CheckOptions(max_loop_iterations or FUEL, tuple(flags), targets_of(targets), thorough)
-    limits = ProcessLimits(timeout, int(memory_gib * GIB))
+    settings = CheckOptions(fuel, tuple(flags), targets_of(targets), thorough)
     task = CheckTask(
         names[0], kernels, arch or loaded.arch(device_arch, any_gpu=not timed), used_seed, settings, limits
     )

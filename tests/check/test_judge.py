@@ -166,9 +166,19 @@ def test_a_new_seed_is_another_judgement(judge, kernels):
 # arguments of Judge, the error
 MISTAKES = [
     ({"pair": "scales"}, UsageError, "Unknown pair 'scales'"),
-    ({"pair": "scale", "jobs": 0}, UsageError, "jobs is 0; expected at least 1"),
+    ({"pair": "scale", "jobs": 0}, UsageError, "jobs is 0; expected a whole number of at least 1"),
     ({"pair": "scale", "jobs": 2, "dask": "local"}, UsageError, "jobs is 2; with dask each worker judges one kernel. "),
     ({"pair": "scale", "arch": "hopper"}, UsageError, "Unknown architecture 'hopper'"),
+    ({"pair": None}, UsageError, "pair is None; expected the name of a pair"),
+    ({"pair": "scale", "backend": "cpu"}, UsageError, "backend is 'cpu'; expected one of auto, gpu, emulator"),
+    ({"pair": "scale", "flags": "--fmad=false"}, UsageError, r"flags is '--fmad=false'; expected a list, such as \["),
+    ({"pair": "scale", "targets": "sm_90"}, UsageError, r"expected a list, such as \['sm_90'\]"),
+    ({"pair": "scale", "sizes": {"n": 1}}, UsageError, r"expected a list, such as \[\{'n': 1\}\]"),
+    ({"pair": "scale", "timeout": 0}, UsageError, "timeout is 0; expected a number above 0"),
+    ({"pair": "scale", "memory_gib": 0.5}, UsageError, "memory_gib is 0.5; expected a number of at least 1"),
+    ({"pair": "scale", "seed": "7"}, UsageError, "seed is '7'; expected a whole number of at least 0"),
+    ({"pair": "scale", "rounds": True}, UsageError, "rounds is True; expected a whole number of at least 1"),
+    ({"pair": "scale", "max_loop_iterations": 0}, UsageError, "max_loop_iterations is 0; expected a whole number"),
 ]  # fmt: skip
 
 
@@ -179,6 +189,8 @@ def test_a_mistake_is_reported_before_anything_is_judged(options, error, message
 
 
 def test_an_unknown_language_and_a_broken_pair_are_errors(judge, kernels):
+    with pytest.raises(UsageError, match="A kernel is a text, or the path of a file; found int"):
+        judge.judge(7)
     with pytest.raises(UsageError, match="unknown language 'c'; expected ptx or cuda"):
         judge.judge(PTX, "c")
     pair = kernels / "pairs" / "scale.py"

@@ -1,0 +1,46 @@
+"""Keyword arguments of the Python API, checked as click checks the options of the command line. A wrong one is a
+UsageError before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from ptxbench.documents import display_value
+from ptxbench.errors import UsageError, suggestion
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """The value as an int: a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise unfit(name, value, f"a whole number of at least {least}")
+    return int(value)
+
+
+def number(name: str, value: Any, least: float) -> float:
+    """The value as a float: at least `least`, or above 0 if that is 0."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        converted = float(value)
+        if converted >= least > 0 or converted > least == 0:
+            return converted
+    raise unfit(name, value, f"a number of at least {least:g}" if least else "a number above 0")
+
+
+def choice(name: str, value: Any, choices: Collection[str]) -> str:
+    """The value, one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        hint = suggestion(value, list(choices)) if isinstance(value, str) else ""
+        raise unfit(name, value, f"one of {', '.join(choices)}", hint)
+    return value
+
+
+def several(name: str, values: Any) -> Sequence[Any]:
+    """The values, which are several: a text or a size alone would be taken apart."""
+    if isinstance(values, str | bytes | Mapping):
+        raise unfit(name, values, f"a list, such as [{display_value(values)}]")
+    return tuple(values)
+
+
+def unfit(name: str, value: Any, wanted: str, hint: str = "") -> UsageError:
+    return UsageError(f"{name} is {display_value(value)}; expected {wanted}.{hint}")
