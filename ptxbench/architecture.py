@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -29,8 +30,9 @@ def parse(name: str) -> Architecture | None:
     return find(name) if re.fullmatch(PATTERN, name) else None
 
 
+@functools.lru_cache
 def require(name: str) -> Architecture:
-    """The parts of a name such as sm_90a. Raises UsageError if `name` is not one."""
+    """The parts of a name such as sm_90a; kept, because each launch asks. Raises UsageError if `name` is not one."""
     parsed = parse(name)
     if parsed is None:
         close = normalised(name)

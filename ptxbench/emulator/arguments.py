@@ -58,13 +58,21 @@ def check_launch(
         raise LaunchError(
             f"'{function.name}' allows at most {limit} threads in a block (.maxntid); this one has {threads}."
         )
-    if dynamic_shared_bytes < 0:
-        raise LaunchError(f"{dynamic_shared_bytes} bytes of dynamic shared memory; expected 0 or more.")
+    if not isinstance(dynamic_shared_bytes, int | np.integer) or dynamic_shared_bytes < 0:
+        raise LaunchError(f"{dynamic_shared_bytes} bytes of dynamic shared memory; expected 0 or more, a whole number.")
     shared = assign_offsets(shared_variables(module, function))[1] + dynamic_shared_bytes
     if shared > MAX_SHARED_BYTES:
         raise LaunchError(
             f"'{function.name}' asks for {shared} bytes of shared memory; the maximum is {MAX_SHARED_BYTES}."
         )
+
+
+def check_names(function: Function, names: Sequence[str] | None) -> Sequence[str]:
+    """The names of the arguments, by default those of the parameters. Raises LaunchError for another number of them."""
+    params = [param.name for param in function.params]
+    if names and len(names) != len(params):
+        raise LaunchError(f"'{function.name}' has {len(params)} parameters, but 'names' has {len(names)}.")
+    return names or params
 
 
 def cluster_of(

@@ -7,12 +7,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from numpy.typing import NDArray
 
+from ptxbench import architecture
 from ptxbench.emulator import counters, memory
-from ptxbench.emulator.arguments import check_launch, cluster_of, extent
+from ptxbench.emulator.arguments import check_launch, check_names, cluster_of, extent
 from ptxbench.emulator.deferred import Deferred
 from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, SanitizerFinding
@@ -27,6 +28,7 @@ from ptxbench.emulator.sanitizer_report import NO_REPORT, sanitizer_report
 from ptxbench.emulator.tensor_maps import bind
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variation import NO_VARIATION, Variation
+from ptxbench.errors import LaunchError
 
 FUEL, SANITIZED_FUEL = 1 << 27, 1 << 25
 """Loop iterations that the warps of a CTA or cluster may run together by default: seconds to a minute of an empty loop,
@@ -147,15 +149,18 @@ def run(
     `touched`: gets what it touches of each ZeroArray.
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitized),
-    KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
+    KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; UsageError for an unknown architecture, TypeError for a Python
+    number, which has no width.
     """
+    architecture.require(arch)
+    check_order(ctas)
     module = parsed(ptx)
     function = choose(module, entry)
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")
     check_variables(module, function)
     check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
     in_clusters = cluster_of(function, extent_grid, None if cluster is None else extent(cluster, "cluster"), arch)
-    args = bind(names or [param.name for param in function.params], args)
+    args = bind(check_names(function, names), args)
     image, pending_stores = split_pending_stores(build(module, function, args, placement, kept, names), earlier or {})
     job = LaunchRequest(
         ptx=ptx,
@@ -216,6 +221,12 @@ def run(
         wide_wavefronts=Deferred(lambda: counters.wide_wavefronts(raw, translation)),
         old_values=report.old_values,
     )
+
+
+def check_order(ctas: str) -> None:
+    """Raise LaunchError for an order of the CTAs that does not exist."""
+    if ctas not in (orders := get_args(CtaOrder)):
+        raise LaunchError(f"ctas is {ctas!r}; expected one of {', '.join(orders)}.")
 
 
 def usable_cores() -> int:

@@ -77,7 +77,9 @@ def parsed(ptx: str) -> Module:
 
 def choose(module: Module, entry: str | None) -> Function:
     """The entry of that name; without a name, the only one. Raises LaunchError with the available names."""
-    names = ", ".join(module.entries) or "none"
+    if not module.entries:
+        raise LaunchError("The PTX has no kernel: no .entry.")
+    names = ", ".join(module.entries)
     if entry is None:
         if len(module.entries) != 1:
             raise LaunchError(f"The PTX has {len(module.entries)} entries; name one of them: {names}.")

@@ -22,6 +22,7 @@ from ptxbench.errors import (
     MemoryFault,
     PtxSyntaxError,
     UnsupportedInstruction,
+    UsageError,
 )
 from tests.emulator.harness import HEADER, program
 
@@ -311,7 +312,13 @@ LAUNCHES = [
      "'simple' asks for 300000 bytes of shared memory; the maximum is 232448."),
     ({"entry": "simpel"}, LaunchError, "The PTX has no entry 'simpel'; it has: simple."),
     ({"text": TWO}, LaunchError, "The PTX has 2 entries; name one of them: first, second."),
-    ({"text": HEADER}, LaunchError, "The PTX has 0 entries; name one of them: none."),
+    ({"text": HEADER}, LaunchError, "The PTX has no kernel: no .entry."),
+    ({"ctas": "last"}, LaunchError, "ctas is 'last'; expected one of usual, first first, last first, by turns, stores "
+     "first, first alone, last alone."),
+    ({"names": ["x"]}, LaunchError, "'simple' has 3 parameters, but 'names' has 1."),
+    ({"dynamic_shared_bytes": 1.5}, LaunchError,
+     "1.5 bytes of dynamic shared memory; expected 0 or more, a whole number."),
+    ({"arch": "h100"}, UsageError, "Unknown architecture 'h100'. Write it as sm_90 or sm_90a."),
 ]  # fmt: skip
 
 
