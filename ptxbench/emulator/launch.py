@@ -42,26 +42,26 @@ MOST_FUEL = (1 << 62) - 1
 class Execution:
     """The result of a launch.
 
-    `counters`: totals by name (docs/emulator.md); `totals`: the same, computed when it is first read.
-    `by_line`: the same by PTX line, zeros left out.
-    `order`: "ascending" if the result is that of CTAs run one after the other by rank; "any" if the order of the CTAs
-        does not change it. `order_reason`: why "ascending".
-    `printed`: what the kernel printed with printf.
-    `findings`: findings of a sanitized launch, in PTX order.
-    `unchecked`: the sanitizer's checks that were not made, with line and reason.
-    `notes`: these, and other limits of the findings.
-    `remarks`: useless but correct actions in a sanitized launch: prefetches outside every buffer.
-    `changed`: the module's variables that the launch changed. `unfreed`: heap blocks that it left allocated.
-    `opcodes`: how often warps executed each opcode, by PTX line.
-    `loops`: for each loop, by the line of its backward branch, how often warps made how many trips: {trips: entries}.
-    `irreducible`: lines of backward branches that are not counted, because lanes can enter their cycle at several
-        places.
-    `wide_wavefronts`: by line, the wavefronts of shared accesses that have neighbours, if merged with these into 8 or
-        16 bytes per lane: {bytes: wavefronts}.
-    `old_values`: in a launch whose loads vary, the loads that gave an old value, one for each line.
-    `approximate`: by opcode, how many threads executed an instruction whose result may be less exact on a GPU;
-        accuracy.bound(opcode) gives the bound.
-    `models`: by opcode, how well the arithmetic of each executed matrix instruction is known for this architecture.
+    - `counters`: totals by name (docs/emulator.md); `totals`: the same, computed when it is first read.
+    - `by_line`: the same by PTX line, zeros left out.
+    - `order`: "ascending" if the result is that of CTAs run one after the other by rank; "any" if the order of the CTAs
+      does not change it. `order_reason`: why "ascending".
+    - `printed`: what the kernel printed with printf.
+    - `findings`: findings of a sanitized launch, in PTX order.
+    - `unchecked`: the sanitizer's checks that were not made, with line and reason.
+    - `notes`: these, and other limits of the findings.
+    - `remarks`: useless but correct actions in a sanitized launch: prefetches outside every buffer.
+    - `changed`: the module's variables that the launch changed. `unfreed`: heap blocks that it left allocated.
+    - `opcodes`: how often warps executed each opcode, by PTX line.
+    - `loops`: for each loop, by the line of its backward branch, how often warps made how many trips: {trips: entries}.
+    - `irreducible`: lines of backward branches that are not counted, because lanes can enter their cycle at several
+      places.
+    - `wide_wavefronts`: by line, the wavefronts of shared accesses that have neighbours, if merged with these into 8 or
+      16 bytes per lane: {bytes: wavefronts}.
+    - `old_values`: in a launch whose loads vary, the loads that gave an old value, one for each line.
+    - `approximate`: by opcode, how many threads executed an instruction whose result may be less exact on a GPU;
+      accuracy.bound(opcode) gives the bound.
+    - `models`: by opcode, how well the arithmetic of each executed matrix instruction is known for this architecture.
     """
 
     totals: Mapping[str, float]
@@ -120,33 +120,31 @@ def run(
 ) -> Execution:
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
-    `grid` in CTAs and `block` in threads: x, or up to (x, y, z).
-    `args`: in the order of the `.param` list.
-        A C-contiguous NumPy array is a pointer, and is changed in place; it may be read-only if the kernel only reads
-        it.
-        A Pointer is the address of a byte in an array, None a null pointer.
-        A NumPy scalar is passed by value and must fit the parameter's type; np.void is a structure.
-        A MapOf is a tensor map, and so is a TensorMap of another argument, by its name.
-        In arrays and structures, a field or element of dtype object holds an array or a Pointer: its address is passed.
-    `names`: of the arguments in messages; by default those of the parameters, which a compiler may have chosen.
-    `arch`: chooses the model of matrix instructions.
-    `sanitize`: bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch
-        continues without the bad access.
-    `threads`: host threads; by default as many as shorten the launch, up to `most_threads`, else up to one per core.
-        Results and counters do not depend on them.
-    `fuel`: loop iterations and non-inlined calls that a warp may run; by default `default_fuel`.
-    `placement`: a seed that changes the addresses, order and distances of the arrays, and the addresses of other
-        memory.
-    `variation`: what else differs on another GPU or at another time.
-    `kept`: the module's variables by name as an earlier launch left them, which replace their initialisers; it is
-        updated with what this launch leaves.
-    `ctas`: another order of the CTAs; it can affect only a kernel whose CTAs wait for each other.
-    `cluster`: CTAs of a cluster, like `grid`, which it must divide; None: what the kernel's .reqnctapercluster says,
-        else a launch without clusters.
-    `cooperative`: without it a grid barrier of cooperative groups traps.
-    `earlier`: what arrays (by id) held before a launch that may not have ended yet; this one sees the rest after
-        griddepcontrol.wait (chain.py).
-    `touched`: gets what it touches of each ZeroArray.
+    - `grid` in CTAs and `block` in threads: x, or up to (x, y, z).
+    - `args`: in the order of the `.param` list. A C-contiguous NumPy array is a pointer, and is changed in place; it
+      may be read-only if the kernel only reads it. A Pointer is the address of a byte in an array, None a null pointer.
+      A NumPy scalar is passed by value and must fit the parameter's type; np.void is a structure. A MapOf is a tensor
+      map, and so is a TensorMap of another argument, by its name. In arrays and structures, a field or element of dtype
+      object holds an array or a Pointer: its address is passed.
+    - `names`: of the arguments in messages; by default those of the parameters, which a compiler may have chosen.
+    - `arch`: chooses the model of matrix instructions.
+    - `sanitize`: bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch
+      continues without the bad access.
+    - `threads`: host threads; by default as many as shorten the launch, up to `most_threads`, else up to one per core.
+      Results and counters do not depend on them.
+    - `fuel`: loop iterations and non-inlined calls that a warp may run; by default `default_fuel`.
+    - `placement`: a seed that changes the addresses, order and distances of the arrays, and the addresses of other
+      memory.
+    - `variation`: what else differs on another GPU or at another time.
+    - `kept`: the module's variables by name as an earlier launch left them, which replace their initialisers; it is
+      updated with what this launch leaves.
+    - `ctas`: another order of the CTAs; it can affect only a kernel whose CTAs wait for each other.
+    - `cluster`: CTAs of a cluster, like `grid`, which it must divide; None: what the kernel's .reqnctapercluster says,
+      else a launch without clusters.
+    - `cooperative`: without it a grid barrier of cooperative groups traps.
+    - `earlier`: what arrays (by id) held before a launch that may not have ended yet; this one sees the rest after
+      griddepcontrol.wait (chain.py).
+    - `touched`: gets what it touches of each ZeroArray.
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitized),
     KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; UsageError for an unknown architecture, TypeError for a Python

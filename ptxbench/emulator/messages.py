@@ -19,14 +19,15 @@ from ptxbench.emulator.variation import NO_VARIATION, Variation
 CtaOrder = Literal["usual", "first first", "last first", "by turns", "stores first", "first alone", "last alone"]
 """The orders are:
 
-usual: in rank order, all at once if they may wait for each other.
-first first, last first: one after the other, from the first or from the last.
-by turns: all in one host thread, which switches when all warps of a CTA wait or end. It also switches when a CTA of
-    even rank reaches an atom.cas or atom.exch; after a store that others may wait for, at the next one or at a loop;
-    at the second of two loads of what others may store; and at a strong store after a strong load.
-stores first: the same, but all CTAs except that of rank 1 switch at such loops, so that CTAs that wait see the first
-    stores of the others, and few later ones.
-first alone, last alone: only that CTA runs."""
+- usual: in rank order, all at once if they may wait for each other.
+- first first, last first: one after the other, from the first or from the last.
+- by turns: all in one host thread, which switches when all warps of a CTA wait or end. It also switches when a CTA of
+  even rank reaches an atom.cas or atom.exch; after a store that others may wait for, at the next one or at a loop; at
+  the second of two loads of what others may store; and at a strong store after a strong load.
+- stores first: the same, but all CTAs except that of rank 1 switch at such loops, so that CTAs that wait see the first
+  stores of the others, and few later ones.
+- first alone, last alone: only that CTA runs.
+"""
 TAKE_TURNS: Sequence[CtaOrder] = ("by turns", "stores first")
 """The orders in which all CTAs run in one host thread, which switches between them."""
 
