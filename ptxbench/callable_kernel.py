@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench import emulator, kernel_names
+from ptxbench import emulator, kernel_names, keywords
 from ptxbench.arguments.elements import TYPES
 from ptxbench.arrays import bf16, is_float
 from ptxbench.backends import open_backend
@@ -118,7 +118,9 @@ class CallableKernel:
                 None if block is None else extent(block, "block"),
                 shared_bytes,
                 sanitize,
-                fuel=max_loop_iterations,
+                fuel=None
+                if max_loop_iterations is None
+                else keywords.whole("max_loop_iterations", max_loop_iterations, 1),
                 cluster=None if cluster is None else extent(cluster, "cluster"),
             )
             result = self.on_emulator(values, launch) if self.gpu is None else self.on_gpu(self.gpu, values, launch)
@@ -154,12 +156,9 @@ class CallableKernel:
 
     def values(self, args: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
         """Each parameter with its value, as the emulator takes it. Raises UsageError."""
-        if isinstance(args, Mapping):
-            in_order = self.by_name(args)
-        elif len(args) == len(self.names):
-            in_order = list(args)
-        else:
-            raise UsageError(f"{self.described}; {len(args)} arguments were given.")
+        in_order = self.by_name(args) if isinstance(args, Mapping) else keywords.several("args", args)
+        if len(in_order) != len(self.names):
+            raise UsageError(f"{self.described}; {len(in_order)} arguments were given.")
         return {
             name: as_value(name, param, declared, value)
             for name, param, declared, value in zip(

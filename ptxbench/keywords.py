@@ -39,7 +39,10 @@ def several(name: str, values: Any) -> Sequence[Any]:
     """The values, which are several: a text or a size alone would be taken apart."""
     if isinstance(values, str | bytes | Mapping):
         raise unfit(name, values, f"a list, such as [{display_value(values)}]")
-    return tuple(values)
+    try:
+        return tuple(values)
+    except TypeError:
+        raise unfit(name, values, "a list") from None
 
 
 def unfit(name: str, value: Any, wanted: str, hint: str = "") -> UsageError:
