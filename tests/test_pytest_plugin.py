@@ -162,6 +162,9 @@ WRONG = [
     (f'ptxbench_kernel("scale.cu")({SCALE}).counts["conflicts"]',
      ["*UsageError: unknown count 'conflicts'. Did you mean ptx_shared_conflicts, ptx_shared_load_conflicts, *"]),
     (f'assert ptxbench_kernel("scale.cu")({SCALE}).counts["ptx_barriers"] == 1', ["E*assert 0 == 1"]),
+    ('ptxbench_kernel("scale.cu")(args=x[0])', ["*UsageError: args is np.float32(*); expected a list."]),
+    (f'ptxbench_kernel("scale.cu")({SCALE}, max_loop_iterations=0)',
+     ["*UsageError: max_loop_iterations is 0; expected a whole number of at least 1."]),
     ('ptxbench_kernel("scale.cu", arch="sm_1")', ["*UsageError: *sm_1*"]),
     ('ptxbench_kernel("scale.cu", backend="cpu")', ["*UsageError: backend is 'cpu'; expected one of auto, *"]),
 ]  # fmt: skip
