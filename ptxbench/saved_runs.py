@@ -51,7 +51,9 @@ def find_run(name: str, results: Path, kind: str | None = None) -> Path:
     noun = "sweep" if kind == SWEEP else "run"
     if not (of_kind if latest else saved):
         raise NoSuchRun(
-            f"There is no {noun} '{name}': no {noun} is saved below {results}. Name a file, or its --results.", name
+            f"There is no {noun} '{name}': no {noun} is saved below {results}. Name a file, or another folder with "
+            "--results.",
+            name,
         )
     if latest:
         back = int(latest["back"] or 0)

@@ -50,7 +50,7 @@ REFUSED = [
                                             "counters.\n"),
     (["ba5e", "-o", "x.pdf"], "Error: Unknown suffix of 'x.pdf'. Name a file that ends in .json, .csv or .md.\n"),
     (["ba5e", "--results", "elsewhere"], "Error: There is no run 'ba5e': no run is saved below elsewhere. Name a file, "
-                                         "or its --results.\n"),
+                                         "or another folder with --results.\n"),
 ]  # fmt: skip
 
 
