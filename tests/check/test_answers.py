@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.check import contained
 from ptxbench.check.answers import InvalidAnswer, read_answer
 from ptxbench.check.contained import CheckTask, EndedWithEmulator, from_process
-from ptxbench.check.findings import Judgement, StageResult, finding, to_document
+from ptxbench.check.findings import FIRST_LAUNCHES, Judgement, StageResult, finding, to_document
 from ptxbench.check.inputs import Candidate
 from ptxbench.errors import PairError
 from ptxbench.toolchain import sha256
@@ -102,7 +101,7 @@ def test_an_invalid_answer_gives_no_verdict_on_the_candidate():
 @pytest.mark.parametrize("answer", [{"error": "PairError", "message": "no"}, {"done": 1}], ids=["error", "invalid"])
 def test_what_a_kernel_may_have_written_is_not_believed(answer):
     """Once it has run in the process, the kernel is judged again with the emulator in another one."""
-    launched = {"begin": contained.FIRST_LAUNCHES}, {"begin": "parses"}
+    launched = {"begin": FIRST_LAUNCHES}, {"begin": "parses"}
     with pytest.raises(EndedWithEmulator):
         judgement_of(*launched, answer, separate=False)
     if "error" in answer:
