@@ -26,7 +26,7 @@ MARKS = (
     Mark(r"^[ \t]*\.version[ \t]+\d", "this is PTX, where CUDA C is expected; give it as a .ptx file", ("cuda",)),
     Mark(r"\b__global__\b", "this is CUDA C, where PTX is expected; give it as a .cu file", ("ptx",)),
     Mark(
-        r"^(?:import [\w.]+(?: as \w+)?[ \t\r]*$|from [\w.]+ import\b)",
+        r"^(?:import [\w.]+(?: as \w+)?[ \t\r]*$|from [\w.]+ import\b|class \w+\([\w., ]*\):|[ \t]*def \w+\()",
         "this is Python; keep only the text of a kernel in CUDA C or PTX",
     ),
     Mark(r"^(?:diff --git |@@ -\d+(?:,\d+)? \+\d+)", "this is a diff; give the whole text that it leads to"),

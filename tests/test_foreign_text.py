@@ -18,6 +18,8 @@ MARKS = [
     ("// here\n" + PTX,                        "cuda", 2, "this is PTX, where CUDA C is expected"),
     ("\n" + KERNEL,                            "ptx",  2, "this is CUDA C, where PTX is expected"),
     (PYTHON,                                    "cuda", 1, "this is Python"),
+    (KERNEL + "\nclass ModelNew(nn.Module):\n    pass\n", "cuda", 6, "this is Python"),
+    ("@triton.jit\ndef add(x):\n    pass\n",        "cuda", 2, "this is Python"),
     ("\nimport triton.language as tl\n",       "ptx",  2, "this is Python"),
     (DIFF,                                      "cuda", 3, "this is a diff"),
     ("__kernel void k(__global float* x) {}\n", "cuda", 1, "this is OpenCL or Metal"),
