@@ -21,7 +21,7 @@ from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
 from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, pasted, stand_ins, torch_headers
 from ptxbench.toolchain.encoding import encoding_problem, without_mark
-from ptxbench.toolchain.host_code import SourceText
+from ptxbench.toolchain.host_code import CompilerError, SourceText
 from ptxbench.toolchain.kernel_templates import templates_in
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import include_folders
@@ -41,6 +41,10 @@ HAS_KERNEL = re.compile(r"^\s*\.(?:visible|weak)\s+\.entry\b", re.M)
 ERRORS = re.compile(r"^.*: error: .*$", re.M)
 AT_END = "At end of source"
 """Where NVRTC reports a brace or a declaration that is never closed."""
+
+AS_DEVICE = "--device-as-default-execution-space"
+"""NVRTC's option that makes functions without a mark device functions, for headers from which nothing can be left
+out."""
 
 NO_NAME = re.compile(r"identifier \"(\w+)\" is undefined")
 
@@ -65,7 +69,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
             return CompilerOutput(answer.ptx, answer.log, *answer.lowered.values())
         if answer.status != COMPILATION or whole_only:
             raise refusal(job, answer._replace(log=host_code.shortened(answer.log)))
-    texts, answer = without_host_code(job)
+    texts, answer, more = without_host_code(job)
     if answer.status not in (SUCCESS, COMPILATION):
         raise refusal(job, answer)
     if answer.status != SUCCESS:
@@ -75,7 +79,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
             raise CompileError(f"{path.name}:{left[0]}: {left[1]}.")
         has_host_code = any(text.left_out for text in texts.values())
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
-    description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
+    description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}{more}"
     translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), description)
     has_kernel = HAS_KERNEL.search(translation.ptx)
     if not has_kernel:
@@ -204,8 +208,9 @@ def nvrtc_version(library: Path) -> str:
 # ---- without host code
 
 
-def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
-    """NVRTC's last answer, and the texts that it read: of the source ("") and of the user's files, by name."""
+def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, SourceText], Compilation, str]:
+    """NVRTC's last answer, and the texts that it read: of the source ("") and of the user's files, by name; and in
+    words what else was done. `as_device`: whether the job has AS_DEVICE."""
     files = unambiguous(job.files or [])
     aliases = second_names(files)
     contents = {"": job.source, **{file.name: file.content for file in files if file.name not in aliases}}
@@ -226,6 +231,11 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
         for _ in range(ROUNDS):
             answer = plain.by_nvrtc(*encoded(texts, table), extra, apart=heavy)
             errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
+            if not as_device and host_code_elsewhere(job, errors, texts):
+                other = without_host_code(job.with_flags((*job.flags, AS_DEVICE)), as_device=True)
+                if other[1].status == SUCCESS:
+                    return other
+                as_device = True
             if names_of_std and not heavy:
                 errors = [error for error in errors if error.of_host]
             names_left_out = set().union(*(text.names_left_out for text in texts.values()))
@@ -238,7 +248,16 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
             texts = {name: text.edited(edits[name]) if edits[name] else text for name, text in texts.items()}
         if answer.status == SUCCESS and "" not in names_of_std:
             break
-    return texts, answer if plain is job else job.by_nvrtc(*encoded(texts, table), extra, apart=heavy)
+    more = ", with functions without a mark as device functions" if AS_DEVICE in job.flags else ""
+    return texts, answer if plain is job else job.by_nvrtc(*encoded(texts, table), extra, apart=heavy), more
+
+
+def host_code_elsewhere(job: Job, errors: Sequence[CompilerError], texts: Mapping[str, SourceText]) -> bool:
+    """Whether there is host code in a file of the user from which none can be left out, such as one that a macro
+    names."""
+    known = {job.path.name, *texts}
+    of_cuda = tuple(f"{folder}/" for folder in locate.headers())
+    return any(error.of_host and error.file not in known and not error.file.startswith(of_cuda) for error in errors)
 
 
 def encoded(texts: Mapping[str, SourceText], table: Mapping[str, bytes]) -> tuple[bytes, dict[str, bytes]]:

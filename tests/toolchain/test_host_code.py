@@ -164,6 +164,17 @@ def test_a_fence_of_markdown_is_named(compiled, without_nvcc, text, line):
         compiled(text.format(kernel=KERNEL))
 
 
+def test_host_code_of_a_header_that_a_macro_names_becomes_device_code(compiled, without_nvcc, tmp_path):
+    """NVRTC sees that header, and ptxbench does not: nothing can be left out of it."""
+    (tmp_path / "sizes.hpp").write_text("#pragma once\ntemplate <int N> constexpr int size() { return 3 * N; }\n")
+    include = '#define HEADER "sizes.hpp"\n#include HEADER\n'
+    output = compiled(f"{include}int main() {{ return 0; }}" + KERNEL.replace("= 1", "= size<4>()"))
+    assert output.how.endswith(" without host code (line 3), with functions without a mark as device functions")
+    assert "0f41400000" in output.ptx.lower() or "1094713344" in output.ptx  # 12.0
+    with pytest.raises(CompileError, match="cannot compile this"):
+        compiled(f"{include}constexpr int n = nothing;" + KERNEL.replace("= 1", "= size<4>()"))
+
+
 PASTED = [
     ("__device__ int f() {{ return 3\u00a0; }}",             "U+00A0 (NO-BREAK SPACE)"),
     ("__device__ int f() {{ return 3;\u200b }}",             "U+200B (ZERO WIDTH SPACE)"),
