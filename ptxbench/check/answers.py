@@ -3,11 +3,13 @@ checked before it is used."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ptxbench.check.comparison import FIGURES
 from ptxbench.check.finding_codes import CODES
 from ptxbench.check.findings import (
     NO_VERDICT,
@@ -22,8 +24,10 @@ from ptxbench.check.findings import (
 )
 from ptxbench.documents import build, display_value, require_flat
 from ptxbench.errors import ResultError
+from ptxbench.result import ExecutedReport
 
 NAME = "the answer"
+EXECUTED_FIELDS = {field.name for field in dataclasses.fields(ExecutedReport)}
 VERDICTS = (PASSED, WARNED, REJECTED, NO_VERDICT, SKIPPED)
 
 
@@ -62,11 +66,33 @@ def read_answer(line: bytes) -> Answer:
     if answer.judgement:
         results += answer.judgement.stages
         findings += answer.judgement.findings
+        require_figures(answer.judgement)
     stages = [answer.begin, *(result.stage for result in results), *(finding.stage for finding in findings)]
     require_known(stages, STAGES)
     require_known([result.verdict for result in results], VERDICTS)
     require_known([answer.ended, *(finding.code for finding in findings)], CODES)
     return answer
+
+
+def require_figures(judgement: Judgement) -> None:
+    """Raises InvalidAnswer unless all figures of a judgement are what a process computes."""
+    values = [(name, value) for row in judgement.compared.values() for name, value in row.items()]
+    for row in judgement.ratios.values():
+        for name, value in row.items():
+            values += [(name, end) for end in (value if isinstance(value, list) and len(value) == 2 else [value])]
+    for name, value in values:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number and (value is not None or name in FIGURES):
+            raise InvalidAnswer(f"{NAME}: {display_value(name)} is {display_value(value)}; expected a number.")
+    for report in judgement.executed.values():
+        if report.keys() != EXECUTED_FIELDS:
+            raise InvalidAnswer(f"{NAME}: {display_value(dict(report))} is no number of executed instructions.")
+        try:
+            executed: ExecutedReport = build(ExecutedReport, report, NAME)
+        except ResultError as error:
+            raise InvalidAnswer(str(error)) from None
+        if len({executed.least is None, executed.most is None, executed.fit is None}) == 2:
+            raise InvalidAnswer(f"{NAME}: a range of executed instructions has only one end.")
 
 
 def finite(literal: str) -> float:

@@ -35,6 +35,7 @@ from ptxbench.check.findings import (
 from ptxbench.check.inputs import Candidate, read
 from ptxbench.check.judged import key_of
 from ptxbench.check.judgement_process import JudgementProcess, ServerLost, ServerProcess
+from ptxbench.check.ranking import TIME
 from ptxbench.check.stages import CheckOptions
 from ptxbench.discovery import SUFFIXES
 from ptxbench.errors import PtxbenchError
@@ -257,6 +258,10 @@ def about(candidate: Candidate, task: CheckTask, judgement: Judgement) -> Judgem
         seed=task.seed,
         stages=tuple(judgement.stages),
         findings=tuple(judgement.findings),
+        ratios={
+            variant: {name: value for name, value in row.items() if name != TIME}
+            for variant, row in judgement.ratios.items()
+        },
         notes=tuple(judgement.notes),
         timed_on=None,
     )

@@ -16,9 +16,11 @@ from ptxbench.toolchain import sha256
 
 TASK = CheckTask("triad", Path("kernels"), "sm_90", 7)
 CANDIDATE = Candidate("mine.ptx", "ptx", b"text")
+EXECUTED = {"least": 1, "most": 2, "fit": 1, "whole": True, "anchors_off": 0, "reason": None}
 OF_ANOTHER = Judgement(
     "other.cu", "00", "cuda", "scan", "sm_75", 1, (StageResult("lint", "warned", "2", 0.5),),
     (finding("lint", "sleeps", "nanosleep"),), {"ptx": {"registers": 22}}, {"ptx": {"sectors": 1.5}},
+    {"candidate": EXECUTED},
 )  # fmt: skip
 DOCUMENT = json.loads(json.dumps(to_document(OF_ANOTHER)))
 DONE = {"stage": "lint", "verdict": "passed", "detail": "", "seconds": 1.0}
@@ -71,6 +73,12 @@ INVALID = [
     (json.dumps({"findings": [FINDING | {"code": "none"}]}).encode(), "'none' is not known"),
     (json.dumps({"findings": [FINDING | {"line": "1"}]}).encode(),    "line: expected int"),
     (json.dumps({"judgement": DOCUMENT | {"notes": 1}}).encode(),     "notes: expected a list"),
+    (json.dumps({"judgement": DOCUMENT | {"compared": {"ptx": {"sectors": None}}}}).encode(),
+     "'sectors' is None; expected a number"),
+    (json.dumps({"judgement": DOCUMENT | {"ratios": {"ptx": {"sass_executed": [1]}}}}).encode(), "expected a number"),
+    (json.dumps({"judgement": DOCUMENT | {"executed": {"candidate": {}}}}).encode(),
+     "{} is no number of executed instructions"),
+    (json.dumps({"judgement": DOCUMENT | {"executed": {"candidate": EXECUTED | {"most": None}}}}).encode(), "one end"),
     (json.dumps({"judgement": DOCUMENT | {"ratios": [1]}}).encode(),  "ratios: expected an object"),
 ]  # fmt: skip
 
@@ -83,7 +91,8 @@ def test_what_is_no_answer_is_refused(line, words):
 
 
 def test_a_judgement_is_that_of_the_candidate_whatever_it_says():
-    judgement = judgement_of({"judgement": DOCUMENT | {"timed_on": None}})
+    ratios = {"ptx": {"sectors": 1.5, "time": 0.1}}  # the process times nothing
+    judgement = judgement_of({"judgement": DOCUMENT | {"ratios": ratios}})
     assert judgement == dataclasses.replace(
         OF_ANOTHER, file="mine.ptx", sha256=sha256(b"text"), language="ptx", pair="triad", arch="sm_90", seed=7
     )
