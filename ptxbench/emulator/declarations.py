@@ -209,14 +209,14 @@ def read_value(cursor: Cursor, kind: Type) -> int | Symbol | Masked:
 
 
 def read_symbol(cursor: Cursor) -> Symbol:
-    if cursor.next == "generic" and cursor.following == "(":
+    if generic := cursor.next == "generic" and cursor.following == "(":
         cursor.take()
         cursor.take()
         name = cursor.name("a variable")
         cursor.expect(")")
     else:
         name = cursor.name("a variable or a function")
-    return Symbol(name, signed(whole_expression(cursor)) if cursor.accept("+") else 0)
+    return Symbol(name, signed(whole_expression(cursor)) if cursor.accept("+") else 0, generic)
 
 
 def element_bits(value: Immediate, kind: Type, line: int) -> int:

@@ -300,6 +300,10 @@ def space_of(site: Site) -> str:
     return site.space if site.space in ("shared", "local") else "shared"
 
 
+VARIABLE_BYTES = 1 << 32
+"""The addresses that shared, local and constant memory may have."""
+
+
 def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buffer], own: OwnPlaces) -> str:
     """A sentence about an access outside every buffer or variable, or a misaligned one."""
     verb = VERBS[site.kind]
@@ -307,6 +311,11 @@ def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buf
         place = memory.nearest(buffers, address, site.bytes)
         if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # a freed heap block
             return f"{verb} {place}, after free. Free it later."
+        own_address = address - context.CONST_WINDOW * (site.space == "const")
+        if site.space == "const" and not 0 <= own_address < VARIABLE_BYTES:
+            return f"{verb} address {own_address:#x}, which is not in constant memory. Use the space of the address."
+        if site.space == "global" and 0 < address < VARIABLE_BYTES:
+            place += ". A variable's address in shared, local or constant memory needs cvta here"
     elif site.space == "cluster":
         place = own.in_cluster(address & 0xFFFFFFFF)
         if kind == context.LEFT:

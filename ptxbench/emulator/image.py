@@ -202,6 +202,7 @@ def build(
     encoded = tuple(ImageArray(name, array, encode(array, address_of)) for name, array in arrays)
     earlier = {} if kept_variables is None else kept_variables
     symbol_addresses = {**module_addresses, **function_addresses(module)}
+    constants = {variable.name for variable in variables if variable.space == "const"}
     starting, initialised = [], []
     for variable, buffer in zip(variables, variable_buffers, strict=False):
         kept_bytes = earlier.get(variable.name)
@@ -209,7 +210,8 @@ def build(
             (buffer.offset, memory.zeros(buffer.size) if kept_bytes is None else np.frombuffer(kept_bytes, np.uint8))
         )
         if kept_bytes is None and variable.initial:
-            initialised.append((buffer.offset, np.frombuffer(initial_bytes(variable, symbol_addresses), np.uint8)))
+            initial = initial_bytes(variable, symbol_addresses, constants)
+            initialised.append((buffer.offset, np.frombuffer(initial, np.uint8)))
     if provided.parameters is not None:
         initialised.append((provided.parameters[0] - context.GLOBAL_BASE, np.frombuffer(params, np.uint8)))
     if provided.workspace is not None:

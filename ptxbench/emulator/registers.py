@@ -44,10 +44,11 @@ from ptxbench.emulator.syntax import (
 )
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 from ptxbench.emulator.variables import (
+    constant_ranges,
     function_addresses,
-    lay_out_module,
     lay_out_parameters,
     lay_out_provided,
+    own_addresses,
 )
 from ptxbench.emulator.vector_calls import REGISTER_POINTER, Computed, Line, shape
 from ptxbench.emulator.vector_functions import function, operand
@@ -124,18 +125,14 @@ class KernelState:
         self.own = lay_out_own(module, function, reserved=self.ops.reserved_inside, zoned=mode == SANITIZE)
         self.local_bytes = self.own.local_bytes
         self.bases = bases(self.steps, self.own.by_name, function.registers) if self.own.variables else {}
-        self.module_variables = lay_out_module(module)[0]
+        self.module_variables = own_addresses(module)
         self.functions = function_addresses(module)
         self.bodiless = {name for name, device_function in module.functions.items() if not device_function.defined}
         self.ops.shared_bytes, self.ops.shared_zones = self.own.shared_bytes, self.own.shared_zones
         self.ops.parameters = provided.parameters
         self.ops.workspace, _ = provided.workspace or (0, 0)
         self.heap = provided.heap
-        self.ops.constant_variables = [
-            (self.module_variables[variable.name], variable.size_bytes)
-            for variable in module.variables.values()
-            if variable.space == "const"
-        ]
+        self.ops.constant_variables = constant_ranges(module)
         self.ops.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
         self.clocked = any(name.startswith(("%clock", "%globaltimer")) for name in read)
         self.deferral = self.find_deferral(module)
@@ -373,7 +370,7 @@ class KernelState:
         if space not in (entry.spaces or GENERIC_SPACES):
             name = address.base.name if isinstance(address.base, Symbol) else ""
             raise syntax_error(line, f"'{name}' is a .{space} variable, which '{entry.opcode}' does not access.")
-        if entry.spaces or space not in ("shared", "local") or isinstance(value, ParamAddress):
+        if entry.spaces or space not in ("shared", "local", "const") or isinstance(value, ParamAddress):
             return value
         return self.e.add(self.fit(value, U64), self.ops.window(space, U64))
 
@@ -386,8 +383,8 @@ class KernelState:
         return self.ops.stack.address(self.values[FRAME], offset)
 
     def symbol_address(self, symbol: Symbol, line: int, more: int = 0) -> Value:
-        """The address of a variable in its own space, plus `more`; it is also the generic address for a global or
-        constant variable or a parameter. For a function, a number that a call accepts."""
+        """The address of a variable in its own space, plus `more`; it is also the generic address for a global variable
+        or a parameter. For a function, a number that a call accepts."""
         e, name, more = self.e, symbol.name, symbol.offset + more
         if name in self.params and self.ops.parameters is not None:
             return self.ops.of_module(self.ops.parameters[0] + self.params[name][0] + more, B64)

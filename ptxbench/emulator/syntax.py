@@ -34,10 +34,11 @@ class Immediate:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A variable, parameter, label or function, with a byte offset."""
+    """A variable, parameter, label or function, with a byte offset. `generic`: its generic address is meant."""
 
     name: str
     offset: int = 0
+    generic: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ptxbench.emulator.heap import HEAP_BYTES
-from ptxbench.emulator.runtime.context import FUNCTION_BASE, FUNCTION_BYTES, GLOBAL_BASE
+from ptxbench.emulator.runtime.context import CONST_WINDOW, FUNCTION_BASE, FUNCTION_BYTES, GLOBAL_BASE
 from ptxbench.emulator.syntax import Function, Masked, Module, Symbol, Variable
 from ptxbench.emulator.tokens import syntax_error
 
@@ -42,7 +42,7 @@ def local_variables(function: Function) -> list[Variable]:
 
 
 def lay_out_module(module: Module) -> tuple[dict[str, int], int]:
-    """The emulated address of each .global and .const variable, and the bytes of the arena that they take.
+    """The generic address of each .global and .const variable, and the bytes of the arena that they take.
 
     They come before the arguments, so that their addresses are known at translation.
     """
@@ -52,6 +52,19 @@ def lay_out_module(module: Module) -> tuple[dict[str, int], int]:
         placed[variable.name] = GLOBAL_BASE + offset
         offset = -(-(offset + variable.size_bytes + GAP) // ALIGNMENT) * ALIGNMENT
     return placed, offset
+
+
+def own_addresses(module: Module) -> dict[str, int]:
+    """The address of each .global and .const variable in its own space, as its name in an instruction means it."""
+    spaces = {variable.name: variable.space for variable in module_variables(module)}
+    placed, _ = lay_out_module(module)
+    return {name: address - CONST_WINDOW * (spaces[name] == "const") for name, address in placed.items()}
+
+
+def constant_ranges(module: Module) -> list[tuple[int, int]]:
+    """The generic address and the bytes of each .const variable."""
+    placed, _ = lay_out_module(module)
+    return [(placed[v.name], v.size_bytes) for v in module_variables(module) if v.space == "const"]
 
 
 def lay_out_parameters(function: Function) -> tuple[dict[str, int], int]:
@@ -123,10 +136,10 @@ def module_variables(module: Module) -> list[Variable]:
     return [v for v in module.variables.values() if v.space in ("global", "const")]
 
 
-def initial_bytes(variable: Variable, addresses: Mapping[str, int]) -> bytes:
+def initial_bytes(variable: Variable, addresses: Mapping[str, int], constants: Collection[str] = ()) -> bytes:
     """The bytes of the variable's initialiser; the rest is zero. (PTX ISA, "Initializers".)
 
-    `addresses`: of the module's variables and functions.
+    `addresses`: of the module's variables and functions, generic ones; `constants`: the names of .const variables.
     """
     size = variable.type.bytes
     packed = bytearray()
@@ -138,6 +151,7 @@ def initial_bytes(variable: Variable, addresses: Mapping[str, int]) -> bytes:
                 raise syntax_error(
                     variable.line, f"initial value '{value.name}' is not a variable or function of the module."
                 )
-            value = addresses[value.name] + value.offset
+            own = CONST_WINDOW if value.name in constants and not value.generic else 0
+            value = addresses[value.name] - own + value.offset
         packed += (value >> shift & (1 << 8 * size) - 1).to_bytes(size, "little")
     return bytes(packed)

@@ -182,6 +182,8 @@ class WarpOps(LaneOps):
         if space == "param" and not is_local:  # the address of a kernel's parameter, or of a call's own variable
             space = "generic" if self.calls else "global"
             address = self.generic_parameter(address) if self.calls else address
+        if space == "const":
+            address = self.e.add(self.e.convert(address, U64), self.window(space, U64))
         named_space, space = space, self.stored_in(space)
         interleaves = self.interleaved is not None and count > 1 and space != "generic"
         chosen = (
@@ -477,6 +479,8 @@ class WarpOps(LaneOps):
     def window(self, space: str, type: Type) -> Value:
         """The generic address of address 0 of a space; 0 if the space uses generic addresses."""
         local = conditions.LOCAL_APERTURE if self.local_moves else conditions.LOCAL_BASE
+        if space == "const":
+            return self.e.constant(context.CONST_WINDOW, type)
         fields = {"shared": conditions.SHARED_APERTURE, "local": local}
         field = fields.get(space.partition("::")[0])
         return self.e.constant(0, type) if field is None else self.e.condition(field, type)

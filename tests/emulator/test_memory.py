@@ -1,12 +1,14 @@
 """Loads and stores of every width and vector, in every state space; packed moves; addresses."""
 
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
 
 from ptxbench import emulator
-from tests.emulator.harness import program
+from ptxbench.errors import MemoryFault
+from tests.emulator.harness import HEADER, program
 
 WIDTHS = {"b8": 1, "b16": 2, "b32": 4, "b64": 8, "f32": 4, "f64": 8, "u8": 1, "s16": 2}
 VECTORS = [(2, kind) for kind in ("b8", "b16", "b32", "b64", "f32", "f64")] + [
@@ -208,6 +210,56 @@ VARIABLES = program("""
     ret;
 }
 """)
+
+
+CONSTANT = (
+    HEADER
+    + """
+.const .align 4 .u32 table[4] = {{2, 3, 5, 7}};
+.const .u64 own = table;
+.global .u64 anywhere = generic(table) + 8;
+.global .u32 other;
+.visible .entry constants(.param .u64 to)
+{{
+    .reg .u64 %to, %at;
+    .reg .u32 %value;
+    ld.param.u64 %to, [to];
+    {lines}
+    st.global.u32 [%to], %value;
+    ret;
+}}
+"""
+)
+NEEDS_CVTA = "in no buffer. A variable's address in shared, local or constant memory needs cvta"
+ELSEWHERE = "is not in constant memory. Use the space of the address"
+IN_CONSTANT_MEMORY = {
+    "mov.u64 %at, table; ld.const.u32 %value, [%at + 8];": 5,
+    "ld.u32 %value, [table + 8];": 5,
+    "ld.const.u64 %at, [own]; ld.const.u32 %value, [%at + 8];": 5,
+    "ld.global.u64 %at, [anywhere]; ld.u32 %value, [%at];": 5,
+    "mov.u64 %at, table; cvta.const.u64 %at, %at; ld.u32 %value, [%at + 8];": 5,
+    "ld.global.u64 %at, [anywhere]; cvta.to.const.u64 %at, %at; ld.const.u32 %value, [%at];": 5,
+    # addresses in another space, of which ptxas knows nothing
+    "mov.u64 %at, table; ld.u32 %value, [%at];": NEEDS_CVTA,
+    "mov.u64 %at, table; ld.global.u32 %value, [%at];": NEEDS_CVTA,
+    "ld.const.u64 %at, [own]; st.u32 [%at], 1;": NEEDS_CVTA,
+    "ld.const.u32 %value, [%to];": ELSEWHERE,
+    "mov.u64 %at, other; ld.const.u32 %value, [%at];": ELSEWHERE,
+    "ld.global.u64 %at, [anywhere]; ld.const.u32 %value, [%at];": ELSEWHERE,
+    "mov.u64 %at, table; ld.const.u32 %value, [%at + 16];": "byte 16 of 'table', which has 16",
+}
+
+
+@pytest.mark.parametrize(("lines", "expected"), IN_CONSTANT_MEMORY.items())
+def test_a_constant_has_an_address_in_constant_memory_and_a_generic_one(lines, expected):
+    result = np.zeros(1, np.uint32)
+    launch = partial(emulator.run, CONSTANT.format(lines=lines), grid=1, block=1, args=[result])
+    if isinstance(expected, int):
+        launch()
+        assert result[0] == expected
+    else:
+        with pytest.raises(MemoryFault, match=expected):
+            launch()
 
 
 def test_module_variables_hold_their_initial_values_at_every_launch():

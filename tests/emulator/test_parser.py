@@ -135,7 +135,7 @@ def test_variables_with_their_alignment_size_and_initial_values():
     assert variables["bytes"].initial == (1, 2, 3, 4, 255)
     table = np.array([1.0, 0.25, 3.0, 4.0, -5.0, 6.0], np.float32)
     assert variables["table"].initial == tuple(table.view(np.uint32))
-    assert variables["where"].initial == (Symbol("bytes"), Symbol("table", 4))
+    assert variables["where"].initial == (Symbol("bytes"), Symbol("table", 4, generic=True))
     assert variables["dynamic"].count is None
 
 

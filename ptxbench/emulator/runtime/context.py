@@ -16,6 +16,8 @@ SHARED_WINDOW = 0x0100_0000_0000
 """Generic address of byte 0 of the CTA's shared memory."""
 LOCAL_WINDOW = 0x0200_0000_0000
 """Generic address of byte 0 of the thread's local memory."""
+CONST_WINDOW = GLOBAL_BASE - 256
+"""Generic address of byte 0 of constant memory, whose variables are in the arena. No variable is at byte 0."""
 FUNCTION_BASE, FUNCTION_BYTES = 0x0300_0000_0000, 16
 """Address of the module's first function, and the distance to the next; there is no memory at these addresses."""
 RESERVED_BYTES = 1024
