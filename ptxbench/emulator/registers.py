@@ -66,7 +66,7 @@ COPIES = ("mov.", "cvta.global.", "cvta.to.global.")
 """Instructions whose result is their operand, if the registers are equally wide: global addresses are generic ones."""
 ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
 """Instructions whose addresses are generic, or in the single space that they name."""
-GENERIC_SPACES = ("global", "shared", "local", "const")
+GENERIC_SPACES = ("global", "shared", "local")
 SENDERS = ("st.async", "red.async", "clusterlaunchcontrol.try_cancel")
 """Instructions that send messages to mbarriers of the cluster (runtime/messages.py)."""
 OF_CLUSTERS = ("barrier.cluster", *SENDERS)
@@ -370,7 +370,7 @@ class KernelState:
         if space not in (entry.spaces or GENERIC_SPACES):
             name = address.base.name if isinstance(address.base, Symbol) else ""
             raise syntax_error(line, f"'{name}' is a .{space} variable, which '{entry.opcode}' does not access.")
-        if entry.spaces or space not in ("shared", "local", "const") or isinstance(value, ParamAddress):
+        if entry.spaces or space not in ("shared", "local") or isinstance(value, ParamAddress):
             return value
         return self.e.add(self.fit(value, U64), self.ops.window(space, U64))
 

@@ -234,7 +234,6 @@ NEEDS_CVTA = "in no buffer. A variable's address in shared, local or constant me
 ELSEWHERE = "is not in constant memory. Use the space of the address"
 IN_CONSTANT_MEMORY = {
     "mov.u64 %at, table; ld.const.u32 %value, [%at + 8];": 5,
-    "ld.u32 %value, [table + 8];": 5,
     "ld.const.u64 %at, [own]; ld.const.u32 %value, [%at + 8];": 5,
     "ld.global.u64 %at, [anywhere]; ld.u32 %value, [%at];": 5,
     "mov.u64 %at, table; cvta.const.u64 %at, %at; ld.u32 %value, [%at + 8];": 5,

@@ -183,12 +183,12 @@ def test_a_generic_access_of_a_variable_by_name_reaches_it():
 
 SPACES = ["ld.global.b32 %r0, [near]", "ld.shared.b32 %r0, [far]", "st.local.b32 [near], %r0", "ld.b32 %r0, [given]",
           "ld.global.b32 %r0, [given]", "atom.global.add.u32 %r0, [near], 1", "red.shared.add.u32 [far], 1",
-          "ld.param.b32 %r0, [near]", "ld.const.b32 %r0, [far]"]  # fmt: skip
+          "ld.param.b32 %r0, [near]", "ld.const.b32 %r0, [far]", "ld.b32 %r0, [fixed]"]  # fmt: skip
 
 
 @pytest.mark.parametrize("line", SPACES)
 def test_a_variable_of_another_state_space_is_refused(line):
-    text = f"""{HEADER}.global .align 16 .u32 far[4];
+    text = f"""{HEADER}.global .align 16 .u32 far[4]; .const .u32 fixed;
 .visible .entry elsewhere(.param .u32 given)
 {{{REGISTERS}
     .shared .align 16 .u32 near[4];
