@@ -82,10 +82,11 @@ class Cases:
     def filled(
         self, size: Size, values: Mapping[str, float], seed: int, kind: str | None = None
     ) -> Iterator[CheckCase]:
-        """The pair's data, or data of a kind, with these values of scalars and in all elements of in-out arrays."""
+        """The pair's data, or data of a kind, with these values of scalars and in all elements of arrays."""
         ordinary = self.pair.make_arguments(size, seed)
         forms = [ordinary] if kind is None else edged(self.pair, size, kind, seed, varied=False)
         words = f", with {kind}" if kind else ""
+        words += "".join(f", '{name}' {value:g} throughout" for name, value in values.items() if ordinary[name].ndim)
         for arguments in forms:
             changed = {name: np.full_like(ordinary[name], value)[()] for name, value in values.items()}
             if (case := attempt(partial(self.with_arguments, size, {**arguments, **changed}, words))) is not None:

@@ -226,6 +226,9 @@ class CheckSuite:
         for name in alone if len(alone) > 1 else ():
             cases = self.cases.edged(half[-1], ZERO, drawn.getrandbits(32), varied=True, only=[name])
             questions.append(CaseSeries(ZERO, cases))
+            if set(inputs_of(self.pair, NOT_FINITE)) - {name}:  # a product that is left out because a factor is zero
+                cases = self.cases.filled(half[-1], {name: 0.0}, drawn.getrandbits(32), NOT_FINITE)
+                questions.append(CaseSeries(f"{name}=0, {NOT_FINITE}", cases))
         exchange = any(isinstance(arg, Scratch) for arg in self.pair.args)
         for kind in data_kinds(self.pair):  # some code runs only at large sizes, such as the second half of a round
             if kind in AT_THE_LARGEST or (kind == ZERO and exchange):

@@ -343,6 +343,16 @@ def test_where_ctas_exchange_sums_zeros_are_tried_at_the_largest_check_size(name
     assert (own.largest.size in [case.size for case in zeros]) == expected
 
 
+def test_each_factor_is_zero_once_where_the_other_is_infinite():
+    """A kernel that leaves out products with zero then has no NaN."""
+    own = suite("sgemm_tiled").special
+    cases = {series.name: next(iter(series)).arguments for series in own if "=0" in series.name}
+    assert {name: (arguments["a"].any(), arguments["b"].any()) for name, arguments in cases.items()} == {
+        "a=0, infinities": (False, True), "b=0, infinities": (True, False),
+    }  # fmt: skip
+    assert np.isinf(cases["a=0, infinities"]["b"]).any()
+
+
 def test_a_sum_of_whole_numbers_in_f32_is_rounded_at_some_long_size():
     """Random numbers have too small sums for that, and so have equal ones: they are multiples of a power of two."""
     great = [series for series in suite("reduce_sum.s32").special if series.name == "all far above zero"]
