@@ -183,7 +183,7 @@ def open_pairs(pairs: Mapping[str, BuiltPair], kernels: Path) -> tuple[dict[str,
     for name, pair in pairs.items():
         # Only pairs in the folder, because a name in a file of a run must not become a path that is executed.
         if name not in existing:
-            omitted[name].append(f"{NOTHING} there is no pair of that name in {display_path(kernels)}.")
+            omitted[name].append(f"{NOTHING} there is no pair of that name in {display_path(kernels)}; see --kernels.")
             continue
         try:
             loaded = with_knobs(load(kernels, name), pair.cell.knobs)

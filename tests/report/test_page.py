@@ -327,7 +327,9 @@ def test_a_pair_that_is_not_in_the_folder_is_not_executed(kernels, name):
     (kernels / "pairs" / "sub").mkdir()
     run = run_of([replace(COUNTED, pair=name.format(kernels=kernels.resolve()))])
     [material] = [step for step in collect([run], kernels, SM_90) if isinstance(step, Material)]
-    assert material.omitted == ("No listings, findings or portability: there is no pair of that name in kernels.",)
+    assert material.omitted == (
+        "No listings, findings or portability: there is no pair of that name in kernels; see --kernels.",
+    )
 
 
 def test_an_axis_shows_one_and_all_values_and_has_some_ticks():
