@@ -318,10 +318,13 @@ def build_answer(arch: str) -> Build:
 
 def examine_kernels(folder: Path) -> PartStatus:
     """The folder of pairs: that of ptxbench unless the user names another."""
-    from ptxbench.discovery import find_pairs
+    from ptxbench.discovery import find_pairs, require_files
 
     try:
-        count = len(find_pairs(folder))
+        names = find_pairs(folder)
+        for name in names:
+            require_files(folder, name)
+        count = len(names)
         return PartStatus("kernels", WORKS, f"{count} pair{'' if count == 1 else 's'} in {display_path(folder)}")
     except FAILURES as error:
         return PartStatus("kernels", BROKEN, display_path(folder), f"{error} See --kernels and {KERNELS_VARIABLE}.")

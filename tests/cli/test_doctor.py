@@ -10,7 +10,7 @@ from ptxbench import cache
 from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.cli.doctor import show
-from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, display_path, examine_triton
+from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, display_path, examine_kernels, examine_triton
 from ptxbench.emulator import Execution
 from ptxbench.errors import DeviceError, EmulatorCrash
 from ptxbench.run_info import Device
@@ -209,6 +209,14 @@ def test_a_user_without_a_home_gets_advice_on_the_cache(doctor, monkeypatch):
     monkeypatch.setattr(cache, "folder", lambda: None)
     _, findings, _ = doctor()
     assert findings["cache"].status == ABSENT
+
+
+def test_a_pair_that_lacks_a_file_is_reported(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    (kernels / "ptx" / "scale.ptx").unlink()
+    found = examine_kernels(kernels)
+    assert found.status == BROKEN
+    assert found.advice.startswith(f"Pair 'scale' lacks {kernels}/ptx/scale.ptx.")
 
 
 def test_missing_kernels_are_reported(doctor, monkeypatch, tmp_path):
