@@ -314,6 +314,8 @@ def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buf
         own_address = address - context.CONST_WINDOW * (site.space == "const")
         if site.space == "const" and not 0 <= own_address < VARIABLE_BYTES:
             return f"{verb} address {own_address:#x}, which is not in constant memory. Use the space of the address."
+        if memory.inside(buffers, address + (1 << 32), site.bytes):
+            return f"{verb} {place}. The address lacks the carry from its lower 32 bits to the upper ones."
         if site.space == "global" and 0 < address < VARIABLE_BYTES:
             place += ". A variable's address in shared, local or constant memory needs cvta here"
     elif site.space == "cluster":

@@ -38,6 +38,9 @@ LEAST_BYTES = 1 << 24
 """The least size of the arena: each time that it grows, both processes map all of it again. Unused pages take no
 memory."""
 
+CARRY = -GLOBAL_BASE % (1 << 32)
+"""The offset in the arena from which on the upper half of addresses is greater."""
+
 FURTHEST = 512
 """The most by which a placement moves a buffer, in units of ALIGNMENT."""
 
@@ -78,7 +81,7 @@ def lay_out(
 
     Arrays that overlap in memory share one buffer and keep their distance; a ZeroArray has its own. `placement`: a seed
     for the order of the buffers, the reverse one if it is 0 modulo EXTREMES, and for the distances between them;
-    without it they are the same every time.
+    without it they are the same every time. Half of one buffer is behind CARRY then, if those before it leave room.
     """
     spans = [(array.__array_interface__["data"][0], array.nbytes, name, i) for i, (name, array) in enumerate(arrays)]
     groups: list[list[tuple[int, int, str, int]]] = []
@@ -100,10 +103,13 @@ def lay_out(
             groups.reverse()  # no two buffers keep their order
         else:
             rng.shuffle(groups)
-    for group in groups:
+    crossing = rng.randrange(len(groups)) if rng and groups else None
+    for position, group in enumerate(groups):
         offset += ALIGNMENT * rng.randint(1, FURTHEST) if rng else 0
         start = group[0][0]
         size = max(address + nbytes for address, nbytes, *_ in group) - start
+        if position == crossing:
+            offset = max(offset, CARRY - size // 2 // ALIGNMENT * ALIGNMENT)
         buffers.append(Buffer("' and '".join(name for *_, name, _ in group), offset, size))
         for address, _, _, i in group:
             addresses[i] = GLOBAL_BASE + offset + address - start

@@ -100,7 +100,7 @@ FAULTS = [
     (NULL, 1, 1, -4, "st.global.f32",        # the last bytes of the address space: their end is address 0
      "by thread 0 of CTA 0 writes address 0xfffffffffffffffc, which is in no buffer. Check its guard."),
     (GENERIC, 1, 1, 0, "ld.f32",
-     "by thread 0 of CTA 0 reads address 0x8f0000000000, which is in no buffer. Check its guard."),
+     "by thread 0 of CTA 0 reads address 0x8efffff00000, which is in no buffer. Check its guard."),
 ]  # fmt: skip
 
 

@@ -490,3 +490,42 @@ def test_an_empty_array_is_a_pointer_to_no_memory():
     result = np.ones(1, np.uint64)
     emulator.run(NULL, grid=1, block=1, args=[result, np.zeros(0, np.float32)])
     assert result[0] != 0
+
+
+HALVES = (
+    HEADER
+    + """
+.visible .entry halves(.param .u64 to, .param .u64 beside)
+{{
+    .reg .u64 %to, %offset;
+    .reg .u32 %low, %high, %offset_low, %thread;
+    ld.param.u64 %to, [{name}];
+    mov.u32 %thread, %tid.x;
+    mul.wide.u32 %offset, %thread, 4;
+    mov.b64 {{%low, %high}}, %to;
+    cvt.u32.u64 %offset_low, %offset;
+    {addition}
+    mov.b64 %to, {{%low, %high}};
+    st.global.u32 [%to], %thread;
+    ret;
+}}
+"""
+)
+
+
+def test_an_address_that_is_added_up_in_two_halves_needs_the_carry():
+    """Half of one array is behind a multiple of 2^32."""
+    faults = 0
+    for name in ("to", "beside"):
+        for placement in range(1, 5):
+            options = {"grid": 1, "block": 256, "placement": placement}
+            arrays = [np.zeros(256, np.uint32), np.zeros(256, np.uint32)]
+            carried = "add.cc.u32 %low, %low, %offset_low; addc.u32 %high, %high, 0;"
+            emulator.run(HALVES.format(name=name, addition=carried), args=arrays, **options)
+            assert (sum(arrays) == np.arange(256)).all()
+            try:
+                lost = HALVES.format(name=name, addition="add.u32 %low, %low, %offset_low;")
+                emulator.run(lost, args=arrays, **options)
+            except MemoryFault as fault:
+                faults += "The address lacks the carry from its lower 32 bits" in str(fault)
+    assert faults == 4

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from ptxbench.emulator.types import LANES
 
-GLOBAL_BASE = 0x7F00_0000_0000
-"""Emulated address of the arena's first byte: global and generic addresses of arrays."""
+GLOBAL_BASE = 0x7F00_0000_0000 - (1 << 20)
+"""Emulated address of the arena's first byte: global and generic addresses of arrays. Soon after it is a multiple of
+2^32, where an address that is computed in two halves needs the carry."""
 SHARED_WINDOW = 0x0100_0000_0000
 """Generic address of byte 0 of the CTA's shared memory."""
 LOCAL_WINDOW = 0x0200_0000_0000
