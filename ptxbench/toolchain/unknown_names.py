@@ -61,8 +61,14 @@ UNKNOWN = re.compile(
 """What compilers say about a name that they do not know."""
 
 
+LATER_STANDARD = re.compile(
+    r"(?:is|are) a C\+\+20 feature|identifier \"(?:concept|requires|consteval|constinit|co_await)\" is undefined"
+)
+"""What compilers say about C++20, unless it is chosen."""
+
+
 def advice(log: str) -> str:
-    """What to write for the first name in the log of a compiler that is known here; empty if it has none."""
+    """What to write for the first name in the log of a compiler that is known here, or for C++20; else nothing."""
     for match in UNKNOWN.finditer(log):
         kind = f"{match['template']} references" if match["template"] else ""
         name = match["name"] or match["incomplete"] or kind or f"{match['space']}::{match['member']}"
@@ -70,4 +76,4 @@ def advice(log: str) -> str:
             return f"instead of {name}, which CUDA no longer has, use {REPLACEMENTS[name]}"
         if header := next((header for form, header in HEADERS.items() if re.fullmatch(form, name)), None):
             return f"add #include {header}, which has {name}"
-    return ""
+    return "compile it as C++20, with the option --std=c++20" if LATER_STANDARD.search(log) else ""

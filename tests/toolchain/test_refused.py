@@ -64,6 +64,9 @@ LOGS = [
     ('incomplete type "const __nv_bfloat16" is not allowed', "add #include <cuda_bf16.h>, which has __nv_bfloat16"),
     ('namespace "cuda::std" has no member "numeric_limits"', "add #include <cuda/std/limits>, which has "
                                                              "cuda::std::numeric_limits"),
+    ('identifier "concept" is undefined', "compile it as C++20, with the option --std=c++20"),
+    ("explicit lambda template parameters are a C++20 feature",
+     "compile it as C++20, with the option --std=c++20"),
     ('identifier "half_size" is undefined', ""),
     ('identifier "mine" is undefined', ""),
     ('namespace "mine" has no member "Max"', ""),
