@@ -4,9 +4,10 @@ and which registers need a mark for that.
 A compiler moves a load, or a computation with a variable that has no value yet, before the condition that guards it,
 and then chooses another value. So the report of such a read waits until the value is used. Each register that the value
 can reach before it is dropped has a mark for each lane: 0, or the read and the address (runtime/marks.py). An
-instruction that only computes, chooses or shuffles gives its result the marks of its operands; every other instruction
-uses them, and so does one whose result has no mark. A store of such a value to shared or local memory uses it too,
-unless the kernel may store an unwritten register or copy what it loads: then the bytes count as unwritten again.
+instruction that only computes, chooses or shuffles gives its result the marks of its operands, or of the part of them
+that it takes (unwritten_bits.py); every other instruction uses them, and so does one whose result has no mark. A store
+of such a value to shared or local memory uses it too, unless the kernel may store an unwritten register or copy what it
+loads: then the bytes count as unwritten again.
 
 Any choice of loads and of registers with marks gives the same verdict about values that are used. The choice for loads
 is a matter of cost: a mark must soon reach an instruction that may drop it, and no mark goes around a loop. Few kernels
@@ -15,6 +16,7 @@ read registers that may be unwritten; there the marks go everywhere.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,16 +25,24 @@ from dataclasses import dataclass, replace
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.runtime.marks import MOST_LOADS, MOST_READS
 from ptxbench.emulator.syntax import Address, Dual, Function, Operand, Symbol, Vector, registers
-from ptxbench.emulator.types import B32
+from ptxbench.emulator.types import B32, PRED, TYPES, bits_of
 
 CHOSEN = {"selp": ("a", "b"), "slct": ("a", "b"), "shfl": ("a",)}
 """Instructions that choose among values, by lane, and the operands among which they choose."""
 COPIES = ("mov", "selp")
 """Instructions that may copy an unwritten register that nothing uses: they are never reported themselves."""
-COPYING = (*COPIES, "shfl", "cvt")
+COPYING = (*COPIES, "shfl", "cvt", "prmt")
 """Instructions through which a structure is copied, which may have bytes that were never written."""
 LOGIC = {"and.pred": 0, "or.pred": 1}
 """Instructions whose result one operand alone determines if it has this value."""
+MOVED_OPERANDS = {
+    **CHOSEN, "mov": ("a",), "cvt": ("a",), "prmt": ("a", "b"), "shl": ("a",), "shr": ("a",), "shf": ("a", "b"),
+    "bfe": ("a",), "bfi": ("a", "b"),
+}  # fmt: skip
+"""Instructions that only move bits, and the operands from which they move them."""
+INSERTING = ("prmt", "bfi")
+LOGICAL = frozenset(f"{name}.b{bits}" for name in ("and", "or", "xor", "not") for bits in (16, 32, 64))
+INTEGER = re.compile(r"[us](8|16|32|64)")
 SPACES = (("shared",), ("local",))
 NOT_PLAIN = frozenset(("volatile", "relaxed", "acquire", "mmio", "shared::cluster"))
 NEAR = 4
@@ -42,6 +52,8 @@ CROSSING = 2
 shuffled float, whose bits are moved first."""
 MARK = "mark of "
 """The prefix of a register's name for the register with its marks."""
+BITS = "bits of "
+"""The prefix for the register with its bits that were never written (unwritten_bits.py)."""
 
 Edges = Mapping[str, Collection[str]]
 
@@ -85,6 +97,36 @@ def chosen(step: FlowStep) -> frozenset[str]:
     among = {name for operand in CHOSEN[entry.words[0]] for name in registers(operands.pop(operand))}
     del operands["d"]
     return frozenset(among.difference(*map(registers, operands.values())))
+
+
+def moves_bits(step: FlowStep) -> bool:
+    """Whether an instruction only moves bits of its MOVED_OPERANDS."""
+    words = step.entry.words
+    if words[0] == "cvt":
+        return len(words) == 3 and all(INTEGER.fullmatch(word) for word in words[1:])
+    return words[0] in MOVED_OPERANDS
+
+
+def takes_part(step: FlowStep) -> bool:
+    """Whether the result of an instruction may be without some bits of its operands."""
+    copies = step.entry.words[0] in (*CHOSEN, "mov") and len(results(step)) == 1
+    return step.entry.opcode in LOGICAL or (moves_bits(step) and not copies)
+
+
+def element_bytes(step: FlowStep) -> int:
+    """The bytes of one element that an access reads or writes; 4 if its modifiers do not say."""
+    return next((TYPES[word].bytes for word in reversed(step.entry.words) if word in TYPES), B32.bytes)
+
+
+def may_split(steps: Sequence[FlowStep], loads: Collection[int], reads: Collection[int]) -> bool:
+    """Whether a register may be unwritten in part: another access writes less than one of these loads reads, or one of
+    these reads of an unwritten register inserts other bits into it."""
+    sizes = [element_bytes(step) for step in steps if step.entry.words[0] in ("st", "atom", "red")
+             and ("global" not in step.entry.spaces)]  # fmt: skip
+    least = min(sizes, default=B32.bytes)
+    return any(element_bytes(steps[load]) > least for load in loads) or any(
+        steps[read].entry.words[0] in INSERTING for read in reads
+    )
 
 
 def stored(step: FlowStep) -> tuple[Operand, ...]:
@@ -141,19 +183,24 @@ class Deferral:
     marked: frozenset[str]
     stores: bool
     """Whether the kernel may store a value that was never written to shared or local memory, and does not use it."""
+    bits: bool
+    """Whether registers may be unwritten in part; then each register with marks has BITS too."""
 
     def with_marks(self, function: Function, blocks: Sequence[Block]) -> tuple[Function, list[Block]]:
         """The function and its blocks where the marks are registers too. They live where the registers live that they
         are of."""
         marks = dict.fromkeys((MARK + name for name in self.marked), B32)
+        for name in self.marked if self.bits else ():
+            if (kind := bits_of(function.registers[name])) is not PRED:
+                marks[BITS + name] = kind
         function = replace(function, registers={**function.registers, **marks})
-        return function, [
-            replace(block, live_in=self.and_marks(block.live_in), live_out=self.and_marks(block.live_out))
-            for block in blocks
-        ]
 
-    def and_marks(self, names: frozenset[str]) -> frozenset[str]:
-        return names.union(MARK + name for name in names & self.marked)
+        def and_marks(names: frozenset[str]) -> frozenset[str]:
+            return names.union(mark for name in names for mark in (MARK + name, BITS + name) if mark in marks)
+
+        return function, [
+            replace(block, live_in=and_marks(block.live_in), live_out=and_marks(block.live_out)) for block in blocks
+        ]
 
 
 def defer(
@@ -181,12 +228,13 @@ def defer(
         reads = {}
     if not loads and not reads:
         return None
-    slices = Slices(steps, blocks, unfit, [*loads, *reads])
+    bits = may_split(steps, loads, reads)
+    slices = Slices(steps, blocks, unfit, [*loads, *reads], bits)
     of_reads = slices.reached(reads)
     reads = {index: names for index, names in reads.items() if not slices.is_used_at_once(index, of_reads)}
     marked = of_reads = slices.reached(reads)
     if any(names & (of_reads | reads.get(index, frozenset())) for index, names in stores.items()):
-        return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, slices.reached([*loads, *reads]), stores=True)
+        return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, slices.reached([*loads, *reads]), True, bits)
     copying = slices.copying(loads)
     copies = slices.copies(copying)
     while loads:
@@ -195,16 +243,16 @@ def defer(
         if kept == loads:
             break
         loads, marked = kept, of_reads
-    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, marked, bool(copying)) if loads or reads else None
+    return Deferral(tuple(sorted(loads)[:MOST_LOADS]), reads, marked, bool(copying), bits) if loads or reads else None
 
 
 class Slices:
     """The ways of the results of some instructions through those that move marks."""
 
     def __init__(
-        self, steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: set[str], starts: Iterable[int]
+        self, steps: Sequence[FlowStep], blocks: Sequence[Block], unfit: set[str], starts: Iterable[int], bits: bool
     ) -> None:
-        self.steps, self.unfit = steps, unfit
+        self.steps, self.unfit, self.bits = steps, unfit, bits
         self.starts = [block.first for block in blocks]
         self.last = [block.last - 1 for block in blocks]
         self.loops = loops_of(blocks)
@@ -237,7 +285,7 @@ class Slices:
             self.after[name] = set()
             for index in self.readers[name]:
                 sources, targets = moves(steps[index])
-                is_chosen = name in chosen(steps[index])
+                is_chosen = self.may_drop(steps[index], name)
                 if is_chosen:
                     self.droppable.add(name)
                 if name not in sources:
@@ -252,6 +300,12 @@ class Slices:
                 pending += targets
         made = {name for name in self.after if any(may_wait(steps[i]) or chosen(steps[i]) for i in self.writers[name])}
         self.droppable |= crossing & closure(made, self.after, most=CROSSING)  # lanes may branch around the use
+
+    def may_drop(self, step: FlowStep, name: str) -> bool:
+        """Whether an instruction may give its result no mark though this operand has one."""
+        if self.bits and step.entry.words[0] == "st" and element_bytes(step) < B32.bytes:
+            return True  # the register may be wider
+        return name in chosen(step) or (self.bits and name in moves(step)[0] and takes_part(step))
 
     def results(self, indices: Iterable[int]) -> set[str]:
         return {name for index in indices for name in self.steps[index].writes}
@@ -293,6 +347,7 @@ class Slices:
         reads, a copy is not reported at once, and a store need not use the value."""
         step = self.steps[read]
         drops = step.entry.words[0] in COPIES or bool(chosen(step)) or bool(stored(step))
+        drops = drops or (self.bits and takes_part(step))
         return not drops and all(
             self.is_used_in_block(read, name, marked) for name in self.steps[read].writes & set(marked)
         )
@@ -312,7 +367,7 @@ class Slices:
             if not is_load and name in only_stored(step):
                 continue
             sources, targets = moves(step)
-            if name not in sources or not (name in chosen(step) or targets & set(marked)):
+            if not self.may_drop(step, name) and (name not in sources or not targets & set(marked)):
                 return True
         return False
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ptxbench.emulator.definedness import (
+    BITS,
     CHOSEN,
     LOGIC,
     MARK,
@@ -22,16 +23,25 @@ from ptxbench.emulator.flow import FlowStep
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.runtime import context, marks
 from ptxbench.emulator.runtime.context import V32
-from ptxbench.emulator.syntax import Register, registers
-from ptxbench.emulator.types import B32, PRED
+from ptxbench.emulator.syntax import Immediate, Operand, Register, registers
+from ptxbench.emulator.types import B32, PRED, bits_of
+from ptxbench.emulator.unwritten_bits import UnwrittenBits
 
 if TYPE_CHECKING:
     from ptxbench.emulator.registers import KernelState
 
 GREATER: dict[Any, Computation] = {}
 """The function for the greater of two marks."""
+ZERO = Immediate(0)
 DECIDED: dict[Any, Computation] = {}
 """The functions for the marks of `and` and `or` of predicates, by the operation."""
+
+
+class Unwritten(NamedTuple):
+    """What is known of a value: its mark, and its bits that were never written; None: all or none, by the mark."""
+
+    mark: Value
+    bits: Value | None = None
 
 
 class Marks:
@@ -44,6 +54,9 @@ class Marks:
         self.numbers = {load: number for number, load in enumerate(deferral.loads, 1)}
         """By the index of a load, its number in marks."""
         self.reads, self.stores = deferral.reads, deferral.stores
+        self.bits, self.splits = UnwrittenBits(kernel, self.of, self.of_waiting), deferral.bits
+        self.nothing = Unwritten(self.e.constant(0, B32))
+        self.ops.watching.splits = self.splits
         reads = [(index, name) for index, names in deferral.reads.items() for name in sorted(names)]
         self.read_numbers = {read: number for number, read in enumerate(reads)}
         """By the index of an instruction and a register that it reads, the number of the read in marks."""
@@ -73,36 +86,48 @@ class Marks:
         kept = only_stored(step) if self.stores else frozenset()
         if passes_structure(step, self.kernel.function):
             kept = step.operand_reads
-        self.use(self.of(step.operand_reads - sources - kept), self.ops.active)
-        self.ops.watching.stored_marks = [self.of(kept.intersection(registers(part))) for part in stored(step) if kept]
-        moved = self.moved(step, sources)
-        if any(name in self.read and name not in self.marked for name in targets):
-            self.use(moved, self.ops.active)
+        self.use(self.of_operands(step, step.operand_reads - sources - kept), self.ops.active)
+        self.ops.watching.stored_bits = [self.stored_bits(step, part, kept) for part in stored(step) if kept]
+        moved = self.moved(step, sources, targets)
+        for name in sorted(targets - self.marked):
+            if name in self.read:
+                self.use(moved[name].mark, self.ops.active)
         if not self.ops.waiting_load:
             for name in sorted(step.writes & self.marked):
-                self.put(name, moved if name in targets else self.e.constant(0, B32), guard)
+                self.put(name, moved.get(name, self.nothing), guard)
 
     def after(self, step: FlowStep, guard: Value | None) -> None:
         """Write the marks of the values that a load reads, if its report waits."""
         if not self.ops.waiting_load:
             return
-        for operand, mark in zip(results(step), self.ops.watching.marks, strict=True):
+        watching = self.ops.watching
+        for operand, mark, bits in zip(results(step), watching.marks, watching.bits, strict=True):
             if not isinstance(operand, Register) or operand.name not in self.read:
                 continue
             if operand.name in self.marked:
-                self.put(operand.name, mark, guard)
+                bits = bits if bits is None else self.e.as_type(bits, step.entry.operands[0].type or bits.type)
+                self.put(operand.name, Unwritten(mark, bits), guard)
             else:
                 self.use(mark, self.ops.active)
 
-    def put(self, name: str, mark: Value, guard: Value | None) -> None:
-        self.kernel.put(Register(MARK + name), mark, guard, self.ops.line)
+    def put(self, name: str, value: Unwritten, guard: Value | None) -> None:
+        self.kernel.put(Register(MARK + name), value.mark, guard, self.ops.line)
+        kind = self.kernel.function.registers.get(BITS + name)
+        if kind is not None:
+            bits = self.bits.everywhere(value.mark, kind) if value.bits is None else value.bits
+            self.kernel.put(Register(BITS + name), bits, guard, self.ops.line)
 
     def of(self, names: Iterable[str]) -> Value:
         """The mark of a value that is computed from these registers: a mark of one of them."""
         names, result = frozenset(names), self.e.constant(0, B32)
         for name in sorted(self.marked & names):
             result = self.greater(result, self.kernel.get(MARK + name))
-        for name in sorted(self.waiting(self.index) & names - self.kernel.noted):
+        return self.greater(result, self.of_waiting(names))
+
+    def of_waiting(self, names: Iterable[str]) -> Value:
+        """The mark of those of these registers that lanes have not written yet, if their report waits."""
+        result = self.e.constant(0, B32)
+        for name in sorted(self.waiting(self.index).intersection(names) - self.kernel.noted):
             result = self.greater(result, self.of_unwritten(name))
         return result
 
@@ -112,20 +137,46 @@ class Marks:
         at = self.kernel.defined_at(name)
         return Value(self.e.op(f"call {V32} @{function}(ptr {at}, i32 {number})"), B32)
 
+    def of_operands(self, step: FlowStep, names: frozenset[str]) -> Value:
+        """The mark of what an instruction reads in these registers, which may be wider than its operands."""
+        if not self.splits:
+            return self.of(names)
+        result = self.e.constant(0, B32)
+        for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
+            for name in names.intersection(registers(operand)) if form.kind != "target" else ():
+                mark, kind = self.of([name]), form.type
+                if kind is not None and form.kind == "value" and kind.bits < self.kernel.function.registers[name].bits:
+                    part = self.kernel.fit(self.bits.of(name), bits_of(kind))
+                    mark = self.bits.where(part, mark)
+                result = self.greater(result, mark)
+        return result
+
+    def stored_bits(self, step: FlowStep, part: Operand, kept: frozenset[str]) -> Value:
+        """The bits of a stored value that were never written."""
+        return self.bits.read_one(part if kept.intersection(registers(part)) else ZERO, step.entry.operands[1].type)
+
     def greater(self, a: Value, b: Value) -> Value:
         if a.constant == 0 or b.constant == 0:
             return b if a.constant == 0 else a
         return self.e.together("mark", GREATER, "greater", lambda e, values: e.max(*values), [a, b])
 
-    def moved(self, step: FlowStep, sources: frozenset[str]) -> Value:
-        """The mark that an instruction moves from these registers to its result."""
+    def moved(self, step: FlowStep, sources: frozenset[str], targets: frozenset[str]) -> dict[str, Unwritten]:
+        """What an instruction moves from these registers to its results."""
         if sources.isdisjoint(self.marked | self.waiting(self.index)):
-            return self.e.constant(0, B32)
+            return dict.fromkeys(targets, self.nothing)
         if step.entry.opcode in LOGIC:
-            return self.decided(step)
-        if step.entry.words[0] in CHOSEN:
-            return self.chosen(step)
-        return self.of(sources)
+            mark = self.decided(step)
+        elif step.entry.words[0] in CHOSEN:
+            mark = self.chosen(step)
+        else:
+            mark = self.of_operands(step, sources)
+        if not self.splits:
+            return dict.fromkeys(targets, Unwritten(mark))
+        moved = {}
+        for target, bits in zip(results(step), self.bits.moved(step, mark), strict=False):  # not the predicate of shfl
+            if isinstance(target, Register):
+                moved[target.name] = Unwritten(self.bits.where(bits, mark), bits)
+        return moved
 
     def chosen(self, step: FlowStep) -> Value:
         """That of the chosen operand: what the instruction does with the marks in place of the values."""

@@ -556,8 +556,9 @@ class Translator:
         zoned = self.kernel.own.local_zones > 0
         for kind, element_bytes, count in sorted(self.ops.watching.locals):
             self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1], zoned))
-        for space, size in sorted(self.ops.watching.waiting):
-            self.ops.function(marks.unwritten(space, size, self.kernel.granules[("shared", "local").index(space)]))
+        for space, size, of_bits in sorted(self.ops.watching.waiting):
+            granule = self.kernel.granules[("shared", "local").index(space)]
+            self.ops.function(marks.unwritten(space, size, granule, of_bits=of_bits))
         for space, size in sorted(self.ops.watching.taken):
             self.ops.function(marks.store_marks(space, size, self.kernel.granules[("shared", "local").index(space)]))
         for key in sorted(self.ops.watching.spaces):

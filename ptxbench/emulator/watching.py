@@ -14,7 +14,7 @@ from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import access, conditions, context, prefetches, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.runtime.records import MOST_GRANULE
-from ptxbench.emulator.types import B32, B64, U64
+from ptxbench.emulator.types import B32, B64, TYPES, U64
 from ptxbench.emulator.used_bytes import EVERY_BYTE, pieces
 from ptxbench.emulator.zones import PlacedVariable
 
@@ -35,11 +35,15 @@ class Watching:
         self.locals: set[tuple[str, int, int]] = set()
         """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the
         kernel."""
-        self.waiting: set[tuple[str, int]] = set()
-        """The marks that are made (runtime/marks.py): space and bytes, as above."""
+        self.splits = False
+        """Whether registers may be unwritten in part."""
+        self.waiting: set[tuple[str, int, bool]] = set()
+        """The marks that are made (runtime/marks.py): space, bytes, and whether it is their bits."""
         self.marks: list[Value] = []
         """Those of the last load whose report waits, one for each of its registers."""
-        self.stored_marks: list[Value] = []
+        self.bits: list[Value | None] = []
+        """The bits of its registers that were never written (unwritten_bits.py); None: all or none."""
+        self.stored_bits: list[Value] = []
         """Those of the values of the current store, if memory takes them."""
         self.taken: set[tuple[str, int]] = set()
         """The marks that memory takes: space and bytes, as above."""
@@ -81,6 +85,10 @@ class Watching:
         elements = [list(pieces(used, element_bytes, k)) for k in range(count)]
         if self.ops.waiting_load:
             self.marks = [self.marks_of(space, parts) for parts in elements]
+            self.bits = [
+                self.bits_of(space, element_bytes, k, parts) if self.splits else None
+                for k, parts in enumerate(elements)
+            ]
         if used == EVERY_BYTE:
             self.access("load", space, element_bytes, count)
             return
@@ -106,16 +114,16 @@ class Watching:
                 arguments = self.ops.last_arguments.rsplit(", ", 1)[0]
                 flags = self.ops.order.flags | watch.ranked(space, self.ops.clustered)
                 self.ops.e.line(f"call void @{name}({arguments}, i64 {flags << layout.FLAGS_AT})")
-        for k, mark in enumerate(self.stored_marks):
-            if mark.constant != 0:
-                self.take_mark(space, element_bytes, k, mark)
+        for k, bits in enumerate(self.stored_bits):
+            if bits.constant != 0:
+                self.take_bits(space, element_bytes, k, bits)
 
-    def take_mark(self, space: str, size: int, k: int, mark: Value) -> None:
-        """Let the bytes of value `k` of the last store count as unwritten in lanes with a mark."""
+    def take_bits(self, space: str, size: int, k: int, bits: Value) -> None:
+        """Let the bytes of value `k` of the last store with any of these bits count as unwritten."""
         self.taken.add((space, size))
         e, (_, lanes, env, _) = self.ops.e, self.ops.last_arguments.split(", ")
         address = e.add(self.ops.last_address, e.constant(k * size, B32))
-        arguments = f"{V32} {address.ir}, {lanes}, {env}, {V32} {mark.ir}"
+        arguments = f"{V32} {address.ir}, {lanes}, {env}, {bits.type.vector} {bits.ir}"
         e.line(f"call void @store_marks_{space}_{size}({arguments})")
 
     def marks_of(self, space: str, parts: Sequence[tuple[int, int]]) -> Value:
@@ -123,11 +131,26 @@ class Watching:
         e, (_, lanes, env, site) = self.ops.e, self.ops.last_arguments.split(", ")
         marks = [e.constant(0, B32)]
         for first, size in parts:
-            self.waiting.add((space, size))
+            self.waiting.add((space, size, False))
             address = e.add(self.ops.last_address, e.constant(first, B32))
             arguments = f"{V32} {address.ir}, {lanes}, {env}, {site}, i32 {self.ops.waiting_load}"
             marks.append(Value(e.op(f"call {V32} @unwritten_{space}_{size}({arguments})"), B32))
         return marks[-1] if len(marks) <= 2 else functools.reduce(e.max, marks)
+
+    def bits_of(self, space: str, size: int, k: int, parts: Sequence[tuple[int, int]]) -> Value:
+        """The bits of element `k`, of `size` bytes, of the last load that were never written; of these bytes only."""
+        e, (_, lanes, env, site) = self.ops.e, self.ops.last_arguments.split(", ")
+        kind = TYPES[f"b{8 * size}"]
+        result = e.constant(0, kind)
+        for first, part_size in parts:
+            self.waiting.add((space, part_size, True))
+            address = e.add(self.ops.last_address, e.constant(first, B32))
+            part_kind = TYPES[f"b{8 * part_size}"]
+            arguments = f"{V32} {address.ir}, {lanes}, {env}, {site}, i32 0"
+            bits = Value(e.op(f"call {part_kind.vector} @unwritten_bits_{space}_{part_size}({arguments})"), part_kind)
+            shift = e.constant(8 * (first - k * size), kind)
+            result = e.or_(result, e.shl(e.convert(bits, kind), shift))
+        return result
 
     def part(self, kind: str, space: str, first: int, size: int, value: str = "") -> None:
         """When sanitizing: watch the `size` bytes from byte `first` on of the last access."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime import kinds
-from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, multiples, slot, splat
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, multiples, slot, splat, vector
 from ptxbench.emulator.runtime.sanitize import (
     FINDING,
     FLAG_OF_SITE,
@@ -51,11 +51,13 @@ def in_local(size: int, granule: int) -> str:
   {times()}"""
 
 
-def unwritten(space: str, size: int, granule: int) -> RuntimeFunction:
+def unwritten(space: str, size: int, granule: int, *, of_bits: bool) -> RuntimeFunction:
     """`unwritten_SPACE_SIZE(addresses, mask, env, site, number)`: the marks of the values of `size` bytes that a load
-    at `site` reads. If there are any, the load's own report counts as made."""
+    at `site` reads. If there are any, the load's own report counts as made. `unwritten_bits_SPACE_SIZE`, `of_bits`:
+    the bits of the values that were never written."""
     lines = SiteLines()
     shadow_type = V64 if space == "shared" else V32
+    returns = vector(8 * size) if of_bits else V32
     marks = "zeroinitializer"
     for j in reversed(range(max(1, size // granule))):
         index = lines.op(f"add {V64} %index, splat (i64 {j})")
@@ -68,6 +70,11 @@ def unwritten(space: str, size: int, granule: int) -> RuntimeFunction:
         else:
             written = lines.gather(lines.op(f"getelementptr i32, ptr %shadow, {V64} {index}"), "%active")
         never = lines.both("%active", lines.op(f"icmp ult {shadow_type} {written}, %start.all"))
+        if of_bits:
+            field = (1 << 8 * min(granule, size)) - 1 << 8 * granule * j
+            bits = lines.op(f"select {MASK} {never}, {returns} splat (i{8 * size} {field}), {returns} zeroinitializer")
+            marks = lines.op(f"or {returns} {bits}, {marks}")
+            continue
         byte = lines.op(f"add {V32} %a, splat (i32 {j * granule})")
         short = lines.op(f"and {V32} {byte}, splat (i32 {(1 << ADDRESS_BITS) - 1})")
         mark = lines.op(f"or {V32} {short}, %reader")
@@ -75,12 +82,13 @@ def unwritten(space: str, size: int, granule: int) -> RuntimeFunction:
     place = in_shared(size) if space == "shared" else in_local(size, granule)
     base = "%granule.wide" if space == "shared" else "%granule.local"
     row = "" if space == "shared" else f"%granule.local = add {V64} %row, %granule.wide"
+    name = f"unwritten_{'bits_' if of_bits else ''}{space}_{size}"
     text = f"""
-define internal {V32} @unwritten_{space}_{size}({V32} %a, i32 %asked, ptr %env, ptr %site, i32 %number) noinline {{
+define internal {returns} @{name}({V32} %a, i32 %asked, ptr %env, ptr %site, i32 %number) noinline {{
   {place}
   br i1 %tracked, label %look, label %nothing
 nothing:
-  ret {V32} zeroinitializer
+  ret {returns} zeroinitializer
 look:
   %granule = lshr {V32} %a, splat (i32 {granule.bit_length() - 1})
   %granule.wide = zext {V32} %granule to {V64}
@@ -90,7 +98,7 @@ look:
   {splat("number.all", "i32", "%number.high")}
   %reader = or {V32} %number.all, {multiples("i32", 1 << ADDRESS_BITS)}
   {chr(10).join(lines.lines)}
-  %some = icmp ne {V32} {marks}, zeroinitializer
+  %some = icmp ne {returns} {marks}, zeroinitializer
   %some.mask = bitcast {MASK} %some to i32
   %none = icmp eq i32 %some.mask, 0
   br i1 %none, label %done, label %found
@@ -100,16 +108,17 @@ found:
   store i64 %flag.new, ptr %flag.at
   br label %done
 done:
-  ret {V32} {marks}
+  ret {returns} {marks}
 }}
 """
-    return RuntimeFunction(f"unwritten_{space}_{size}", text, (), (DECLARE_GATHER_STAMPS, *GATHER_SCATTER))
+    return RuntimeFunction(name, text, (), (DECLARE_GATHER_STAMPS, *GATHER_SCATTER))
 
 
 def store_marks(space: str, size: int, granule: int) -> RuntimeFunction:
-    """`store_marks_SPACE_SIZE(addresses, mask, env, marks)`: after a store of `size` bytes, where lanes have marks, the
-    bytes count as never written."""
+    """`store_marks_SPACE_SIZE(addresses, mask, env, bits)`: after a store of values of `size` bytes, of which these
+    bits were never written, the bytes with such bits count as never written."""
     lines = SiteLines()
+    stored = vector(8 * size)
     kind, bits = (V64, 64) if space == "shared" else (V32, 32)
     for j in range(max(1, size // granule)):
         index = lines.op(f"add {V64} %index, splat (i64 {j})")
@@ -122,7 +131,10 @@ def store_marks(space: str, size: int, granule: int) -> RuntimeFunction:
             in_zone = lines.op(f"icmp eq {V64} {times}, splat (i64 {layout.ZONE})")
         else:
             in_zone = lines.op(f"icmp eq {V32} {lines.gather(pointers, '%lanes')}, splat (i32 {IN_ZONE})")
-        outside = lines.both("%lanes", lines.op(f"xor {MASK} {in_zone}, splat (i1 true)"))
+        field = (1 << 8 * min(granule, size)) - 1 << 8 * granule * j
+        of_granule = lines.op(f"and {stored} %bits, splat (i{8 * size} {field})")
+        takes = lines.both("%lanes", lines.op(f"icmp ne {stored} {of_granule}, zeroinitializer"))
+        outside = lines.both(takes, lines.op(f"xor {MASK} {in_zone}, splat (i1 true)"))
         lines.lines.append(
             f"call void @llvm.masked.scatter.v{LANES}i{bits}.v{LANES}p0({kind} zeroinitializer, <{LANES} x ptr> "
             f"{pointers}, i32 {bits // 8}, {MASK} {outside})"
@@ -131,9 +143,9 @@ def store_marks(space: str, size: int, granule: int) -> RuntimeFunction:
     base = "%granule.wide" if space == "shared" else "%granule.local"
     row = "" if space == "shared" else f"%granule.local = add {V64} %row, %granule.wide"
     text = f"""
-define internal void @store_marks_{space}_{size}({V32} %a, i32 %asked, ptr %env, {V32} %marks) noinline {{
+define internal void @store_marks_{space}_{size}({V32} %a, i32 %asked, ptr %env, {stored} %bits) noinline {{
   {place}
-  %marked = icmp ne {V32} %marks, zeroinitializer
+  %marked = icmp ne {stored} %bits, zeroinitializer
   %lanes = and {MASK} %active, %marked
   %lanes.mask = bitcast {MASK} %lanes to i32
   %some = icmp ne i32 %lanes.mask, 0

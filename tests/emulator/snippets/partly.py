@@ -32,3 +32,9 @@ def four_greatest(rng):
     x = rng.permutation(100).astype(np.int32)
     expected = [(sorted(x[i::32], reverse=True) + [-1] * 4)[:4] for i in range(32)]
     return [x, outputs(32, 4, dtype=np.int32), np.int32(100)], {1: expected}
+
+
+@case(block=64)
+def greatest_odd(rng):
+    x = rng.permutation(200).astype(np.int32)[:64]
+    return [x, outputs(1, dtype=np.int32), np.int32(64)], {1: [x[x % 2 == 1].max()]}

@@ -1,0 +1,101 @@
+"""A register may be unwritten in part: the padding of a structure, or the end of a vector."""
+
+import re
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+
+KERNEL = """.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 out)
+{
+    .reg .u64 %out, %wide, %long;
+    .reg .b32 %t, %at, %word, %x, %y, %never, %low, %high;
+    .reg .b16 %half, %end;
+    .reg .f32 %number;
+    .reg .pred %p;
+    .shared .align 8 .b8 structures[256];
+    ld.param.u64 %out, [out];
+    mov.u32 %t, %tid.x;
+    mul.wide.u32 %wide, %t, 4;
+    add.u64 %out, %out, %wide;
+    mov.u32 %at, structures;
+    mad.lo.u32 %at, %t, 8, %at;
+    st.shared.u32 [%at], 7;
+    setp.lt.u32 %p, %t, 16;
+    @%p st.shared.u8 [%at+4], 65;
+BODY
+    st.global.u32 [%out], %x;
+    ret;
+}
+"""
+LOAD = "ld.shared.b32 %word, [%at+4];\n"
+INSERTED = "mov.b32 %y, 65;\nprmt.b32 %never, %never, %y, 0x7604;\n"
+FIRST_BYTE = {
+    "prmt": LOAD + "prmt.b32 %x, %word, 0, 0x7770;",
+    "prmt from the other side": LOAD + "prmt.b32 %x, 0, %word, 0x1114;",
+    "a mask": LOAD + "and.b32 %x, %word, 255;",
+    "a mask in a register": LOAD + "mov.b32 %y, 255;\nand.b32 %x, %y, %word;",
+    "ones": LOAD + "or.b32 %x, %word, 0xffffff00;",
+    "two shifts": LOAD + "shl.b32 %x, %word, 24;\nshr.s32 %x, %x, 24;",
+    "a field": LOAD + "bfe.u32 %x, %word, 0, 7;",
+    "the field of another": LOAD + "bfi.b32 %x, %word, 0, 8, 8;",
+    "a conversion": LOAD + "cvt.u16.u32 %half, %word;\nand.b16 %half, %half, 255;\ncvt.u32.u16 %x, %half;",
+    "a conversion of the low byte": LOAD + "cvt.s32.s8 %x, %word;",
+    "halves": LOAD + "mov.b32 {%half, %end}, %word;\nand.b16 %half, %half, 255;\ncvt.u32.u16 %x, %half;",
+    "a shift of two words": LOAD + "shf.l.wrap.b32 %x, 0, %word, 24;\nshf.r.wrap.b32 %x, %x, 0, 24;",
+    "a wider word": "ld.shared.b64 %long, [%at];\nmov.b64 {%low, %high}, %long;\nand.b32 %x, %high, 255;\n"
+    "add.u32 %x, %x, %low;",
+    "a shuffle and a choice": LOAD + "shfl.sync.bfly.b32 %y, %word, 1, 31, -1;\nsetp.lt.u32 %p, %t, 9;\n"
+    "selp.b32 %x, %y, %word, %p;\nand.b32 %x, %x, 255;",
+    "a number": "ld.shared.f32 %number, [%at+4];\nsetp.lt.u32 %p, %t, 9;\nselp.f32 %number, %number, %number, %p;\n"
+    "mov.b32 %x, %number;\nand.b32 %x, %x, 255;",
+    "a copy": LOAD + "st.shared.b32 [%at], %word;\nld.shared.u8 %x, [%at];",
+    "a copy of a rebuilt word": LOAD + "prmt.b32 %x, %word, 0, 0x7770;\nprmt.b32 %y, %word, 0, 0x7771;\n"
+    "prmt.b32 %x, %x, %y, 0x1140;\nst.shared.b16 [%at], %x;\nld.shared.u8 %x, [%at];",
+    "a store of the low byte": LOAD + "st.global.u8 [%out], %word;\nmov.b32 %x, 65;",
+    "a comparison of the low half": LOAD + "and.b32 %word, %word, 0xffff00ff;\nmov.b32 %x, 65;\n"
+    "cvt.u16.u32 %half, %word;\nsetp.eq.u16 %p, %half, 3;\n@%p mov.b32 %x, 1;",
+}
+
+
+def findings(body):
+    out = np.zeros(32, np.uint32)
+    execution = emulator.run(KERNEL.replace("BODY", body), grid=1, block=32, args=[out], sanitize=True)
+    return [
+        (finding.kind.partition("-")[0], re.search(r"thread (\d+)", finding.message)[1])
+        for finding in execution.findings
+    ]
+
+
+@pytest.mark.parametrize("body", FIRST_BYTE.values(), ids=FIRST_BYTE)
+def test_the_first_byte_may_be_used_by_the_threads_that_wrote_it(body):
+    assert findings(body) == [("uninitialised", "16")]
+
+
+def test_an_inserted_byte_may_be_used():
+    assert findings(INSERTED + "and.b32 %x, %never, 255;") == []
+
+
+USED = {
+    "the second byte": LOAD + "prmt.b32 %x, %word, 0, 0x7771;",
+    "a mask of one bit more": LOAD + "and.b32 %x, %word, 511;",
+    "a sign": LOAD + "prmt.b32 %x, %word, 0, 0x7799;",
+    "a shift to the right": LOAD + "shr.u32 %x, %word, 7;",
+    "a field of one bit more": LOAD + "bfe.u32 %x, %word, 1, 8;",
+    "a mask that has no value": LOAD + "mov.b32 %y, 255;\nand.b32 %x, %word, %word;",
+    "a number of bits": LOAD + "and.b32 %y, %word, 0xff1f;\nmov.b32 %x, 4;\nshl.b32 %x, %x, %y;",
+    "the upper half": LOAD + "mov.b32 {%half, %end}, %word;\ncvt.u32.u16 %x, %end;",
+    "a copy": LOAD + "st.shared.b32 [%at], %word;\nld.shared.u8 %x, [%at+1];",
+    "a sum": LOAD + "add.u32 %x, %word, 1;\nand.b32 %x, %x, 255;",
+    "a byte beside an inserted one": INSERTED + "and.b32 %x, %never, 511;",
+    "a store of two bytes": LOAD + "st.global.u16 [%out], %word;\nmov.b32 %x, 65;",
+}
+
+
+@pytest.mark.parametrize("body", USED.values(), ids=USED)
+def test_an_unwritten_byte_may_not_be_used(body):
+    assert findings(body) == [("uninitialised", "0")]
