@@ -46,6 +46,9 @@ AS_DEVICE = "--device-as-default-execution-space"
 """NVRTC's option that makes functions without a mark device functions, for headers from which nothing can be left
 out."""
 
+INT128 = "--device-int128"
+"""NVRTC's option for `__int128`, which its error names; nvcc always has the type."""
+
 NO_NAME = re.compile(r"identifier \"(\w+)\" is undefined")
 
 
@@ -155,10 +158,16 @@ class Job:
         of its own, because it may die."""
         flags = (*self.flags, *extra)
 
-        def make() -> Compilation:
+        def attempt(*more: str) -> Compilation:
             return nvrtc.attempt(
-                self.library, text, self.path, self.arch, flags, contained=self.contained, headers=headers, apart=apart
-            )
+                self.library, text, self.path, self.arch, (*flags, *more), contained=self.contained, headers=headers,
+                apart=apart,
+            )  # fmt: skip
+
+        def make() -> Compilation:
+            answer = attempt()
+            wants_int128 = answer.status == COMPILATION and INT128 in answer.log and INT128 not in flags
+            return attempt(INT128) if wants_int128 else answer
 
         kind = f"nvrtc {mode()}" if self.contained else "nvrtc"
         hashed = [f"{name} {sha256(content)}" for name, content in (headers or {}).items()]

@@ -175,6 +175,11 @@ def test_host_code_of_a_header_that_a_macro_names_becomes_device_code(compiled, 
         compiled(f"{include}constexpr int n = nothing;" + KERNEL.replace("= 1", "= size<4>()"))
 
 
+def test_integers_of_128_bits_need_no_option(compiled, without_nvcc):
+    output = compiled(KERNEL.replace("= 1", "= ((unsigned __int128)blockIdx.x << 64) * threadIdx.x >> 70"))
+    assert (output.how, ".entry k(" in output.ptx) == ("", True)
+
+
 PASTED = [
     ("__device__ int f() {{ return 3\u00a0; }}",             "U+00A0 (NO-BREAK SPACE)"),
     ("__device__ int f() {{ return 3;\u200b }}",             "U+200B (ZERO WIDTH SPACE)"),
