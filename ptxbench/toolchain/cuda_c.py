@@ -158,22 +158,19 @@ class Job:
         of its own, because it may die."""
         flags = (*self.flags, *extra)
 
-        def attempt(*more: str) -> Compilation:
-            return nvrtc.attempt(
-                self.library, text, self.path, self.arch, (*flags, *more), contained=self.contained, headers=headers,
-                apart=apart,
-            )  # fmt: skip
-
         def make() -> Compilation:
-            answer = attempt()
-            wants_int128 = answer.status == COMPILATION and INT128 in answer.log and INT128 not in flags
-            return attempt(INT128) if wants_int128 else answer
+            return nvrtc.attempt(
+                self.library, text, self.path, self.arch, flags, contained=self.contained, headers=headers, apart=apart
+            )
 
         kind = f"nvrtc {mode()}" if self.contained else "nvrtc"
         hashed = [f"{name} {sha256(content)}" for name, content in (headers or {}).items()]
         # The folders of CUDA's headers, whose version may differ from NVRTC's.
         tool = (kind, nvrtc_version(self.library), *nvrtc.FLAGS, *map(str, locate.headers()), "headers", *hashed)
-        return self.remembered(tool, text, make)
+        answer = self.remembered(tool, text, make)
+        if answer.status == COMPILATION and INT128 in answer.log and INT128 not in flags:
+            return self.with_flags((*self.flags, INT128)).by_nvrtc(text, headers, extra, apart=apart)
+        return answer
 
     def remembered(self, tool: tuple[str, ...], text: bytes, make: Callable[[], Compilation]) -> Compilation:
         """`make`'s answer, from the cache, unless it depends on files that are not known."""
