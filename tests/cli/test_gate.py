@@ -505,8 +505,8 @@ def test_a_folder_without_pairs_is_nothing_to_gate(ptxbench):
 def test_a_head_that_is_not_there_is_a_usage_error(ptxbench):
     assert ptxbench("gate", "nothing.json").status == 2
     ran = ptxbench("gate", "latest")
-    assert ran == (2, "", "Error: There is no run 'latest': no run is saved below results. Name a file, or its "
-                          "--results.\n")  # fmt: skip
+    assert ran == (2, "", "Error: There is no run 'latest': no run is saved below results. Name a file, or another "
+                          "folder with --results.\n")  # fmt: skip
 
 
 def test_an_interrupted_gate_gives_no_verdict(ptxbench, kernels, monkeypatch):

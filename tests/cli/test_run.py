@@ -298,7 +298,7 @@ def hostile(monkeypatch):
     backend = HostileBackend({"cuda@fast": "measure crash"}, {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 80_000})
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
     make = run_command.make_plan
-    monkeypatch.setattr(run_command, "make_plan", lambda *options: dataclasses.replace(make(*options), settings=QUICK))
+    monkeypatch.setattr(run_command, "make_plan", lambda **given: dataclasses.replace(make(**given), settings=QUICK))
     monkeypatch.setattr(control, "PAIR", dataclasses.replace(control.PAIR, bench_sizes=[{"n": 4096}]))
 
 

@@ -155,7 +155,8 @@ def test_a_kernel_that_is_wrong_at_one_point_ends_with_4(scale, ptxbench):
 
 @pytest.mark.parametrize(("knob", "reason"), [
     ("BLOCK=2048", "A block holds at most 1024 threads."),
-    ("n=99999999999", "The arrays at n=99999999999 and their reference take"),
+    ("n=4000000000", "The arrays at n=4000000000 and their reference take"),
+        ("n=99999999999", "as uint32 holds."),
 ])  # fmt: skip
 def test_a_sweep_without_any_possible_point_has_no_verdict(knob, reason, scale, ptxbench):
     ran = ptxbench(*TUNE, "--knob", knob, "--no-save")

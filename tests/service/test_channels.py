@@ -51,7 +51,7 @@ def by_library():
         with Judge(pair, **OPTIONS, backend="emulator", jobs=2) as judge:
             judgements = list(judge.judge_many(paths))
         verdicts |= {path.name: verdict(judgement) for path, judgement in zip(paths, judgements, strict=True)}
-    return verdicts
+    return json.loads(json.dumps(verdicts))  # with lists in place of tuples, as in the other channels
 
 
 def by_command(*workers):
