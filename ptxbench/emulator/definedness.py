@@ -41,6 +41,7 @@ MOVED_OPERANDS = {
 }  # fmt: skip
 """Instructions that only move bits, and the operands from which they move them."""
 INSERTING = ("prmt", "bfi")
+WRITING = ("st", "atom", "red")
 LOGICAL = frozenset(f"{name}.b{bits}" for name in ("and", "or", "xor", "not") for bits in (16, 32, 64))
 INTEGER = re.compile(r"[us](8|16|32|64)")
 SPACES = (("shared",), ("local",))
@@ -121,12 +122,10 @@ def element_bytes(step: FlowStep) -> int:
 def may_split(steps: Sequence[FlowStep], loads: Collection[int], reads: Collection[int]) -> bool:
     """Whether a register may be unwritten in part: another access writes less than one of these loads reads, or one of
     these reads of an unwritten register inserts other bits into it."""
-    sizes = [element_bytes(step) for step in steps if step.entry.words[0] in ("st", "atom", "red")
-             and ("global" not in step.entry.spaces)]  # fmt: skip
-    least = min(sizes, default=B32.bytes)
-    return any(element_bytes(steps[load]) > least for load in loads) or any(
-        steps[read].entry.words[0] in INSERTING for read in reads
-    )
+    writes = [step for step in steps if step.entry.words[0] in WRITING and "global" not in step.entry.spaces]
+    least = min(map(element_bytes, writes), default=B32.bytes)
+    splits = any(element_bytes(steps[load]) > least for load in loads)
+    return splits or any(steps[read].entry.words[0] in INSERTING for read in reads)
 
 
 def stored(step: FlowStep) -> tuple[Operand, ...]:
