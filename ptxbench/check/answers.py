@@ -86,7 +86,9 @@ def require_figures(judgement: Judgement) -> None:
             raise InvalidAnswer(f"{NAME}: {display_value(name)} is {display_value(value)}; expected a number.")
     for report in judgement.executed.values():
         if report.keys() != EXECUTED_FIELDS:
-            raise InvalidAnswer(f"{NAME}: {display_value(dict(report))} is no number of executed instructions.")
+            raise InvalidAnswer(
+                f"{NAME}: expected a number of executed instructions, found {display_value(dict(report))}."
+            )
         try:
             executed: ExecutedReport = build(ExecutedReport, report, NAME)
         except ResultError as error:

@@ -77,7 +77,7 @@ INVALID = [
      "'sectors' is None; expected a number"),
     (json.dumps({"judgement": DOCUMENT | {"ratios": {"ptx": {"sass_executed": [1]}}}}).encode(), "expected a number"),
     (json.dumps({"judgement": DOCUMENT | {"executed": {"candidate": {}}}}).encode(),
-     "{} is no number of executed instructions"),
+     "expected a number of executed instructions, found {}"),
     (json.dumps({"judgement": DOCUMENT | {"executed": {"candidate": EXECUTED | {"most": None}}}}).encode(), "one end"),
     (json.dumps({"judgement": DOCUMENT | {"ratios": [1]}}).encode(),  "ratios: expected an object"),
 ]  # fmt: skip
