@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ptxbench import errors
 from ptxbench.check.answers import InvalidAnswer
@@ -246,16 +246,23 @@ LAUNCHING = tuple(itertools.dropwhile(lambda stage: stage != FIRST_LAUNCHES, STA
 """The stages in or before which the candidate's kernel has run."""
 
 
+def subject(candidate: Candidate, task: CheckTask) -> dict[str, Any]:
+    """The fields of a judgement that say what it is about."""
+    return {
+        "file": candidate.file,
+        "sha256": sha256(candidate.content),
+        "language": candidate.language,
+        "pair": task.pair,
+        "arch": task.arch,
+        "seed": task.seed,
+    }
+
+
 def about(candidate: Candidate, task: CheckTask, judgement: Judgement) -> Judgement:
     """The judgement of this candidate, whatever its process says that it is about; the process times nothing."""
     return dataclasses.replace(
         judgement,
-        file=candidate.file,
-        sha256=sha256(candidate.content),
-        language=candidate.language,
-        pair=task.pair,
-        arch=task.arch,
-        seed=task.seed,
+        **subject(candidate, task),
         stages=tuple(judgement.stages),
         findings=tuple(judgement.findings),
         ratios={
@@ -279,12 +286,7 @@ def ended_early(
     """The judgement of a process that has ended in this stage without one; `words`: how."""
     last = finding(stage, code, words)
     return Judgement(
-        file=candidate.file,
-        sha256=sha256(candidate.content),
-        language=candidate.language,
-        pair=task.pair,
-        arch=task.arch,
-        seed=task.seed,
+        **subject(candidate, task),
         stages=(*stages, StageResult(stage, verdict_of((last,)), "ended", 0.0)),
         findings=(*findings, last),
     )
