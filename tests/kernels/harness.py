@@ -1,8 +1,8 @@
 """The shipped pairs, and the facts known about each: constants in its own module here, test_NAME.py.
 
 REFERENCE   a function of the pair's arguments as plain Python lists, and the size to hold it against
-MUTANTS     (file, right, wrong): each breaks one instruction of a PTX file, and some check size must show it; a variant
-            in `must_fail` has none
+MUTANTS     (file, right, wrong): each breaks one instruction of a PTX file, and some check size must show it; `right`
+            has one blank where the file aligns columns; a variant in `must_fail` has no mutants
 REGISTERS   the most that any PTX file of the pair may take, 32 by default
 TARGETS     the architectures that the pair is made for: elsewhere it is right, but may spill; by default all
 SAME_BITS   False where the two sides compute in different ways, so that bits may differ

@@ -59,8 +59,8 @@ def test_every_variant_agrees_with_the_reference_at_every_check_size_and_both_si
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_pair_has_a_purpose_and_an_expectation(name):
-    assert PAIRS[name].pair.purpose.endswith(".")
-    assert PAIRS[name].pair.expectation.endswith(".")
+    for field in ("purpose", "expectation"):
+        assert getattr(PAIRS[name].pair, field).endswith("."), f"{name}: its {field} must end in a full stop."
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -85,7 +85,7 @@ def test_every_ptx_file_is_broken_in_three_ways_at_least(file):
 )
 def test_the_check_sizes_find_a_broken_kernel(file, right, wrong, tmp_path):
     text = re.sub(" +", " ", file.read_text())  # without the alignment
-    assert right in text
+    assert right in text, f"{file.name} has no '{right}'. Write one blank where the file aligns columns."
     broken = text.replace(right, wrong, 1)
     assert is_found(owner(file), file, broken, tmp_path)
     # Here and not with the tests of the judge, because here the emulator has the broken kernel.
