@@ -34,7 +34,7 @@ from ptxbench.errors import MachineError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.extras import require_extra
 from ptxbench.fingerprint import Fingerprint, differences, fingerprint
 from ptxbench.interrupts import without_interrupts
-from ptxbench.pool import AHEAD, OnReport, Result, Task, TaskQueue, Work, ignore
+from ptxbench.pool import AHEAD, OnReport, Result, Task, TaskQueue, Work, ignore, usable_cores
 from ptxbench.run_info import EMULATOR, Device
 
 LOCAL = "local"
@@ -387,7 +387,7 @@ def local_client() -> Iterator[Any]:
     ]
     if worker_options:
         dask.config.set({"distributed.worker.daemon": False})  # see ALLOWED
-    worker_options += [{} for _ in range(max(1, cores() - len(worker_options)))]
+    worker_options += [{} for _ in range(max(1, usable_cores() - len(worker_options)))]
     try:
         with without_interrupts():  # the processes of the cluster, and what they start, end with this one
             cluster = SpecCluster(
@@ -418,10 +418,6 @@ def local_client() -> Iterator[Any]:
             yield client
     finally:
         cluster.close(timeout=5)
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus() -> list[str]:

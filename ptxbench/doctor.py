@@ -20,6 +20,7 @@ from ptxbench.backends import DEFAULT_ARCH
 from ptxbench.checklist import ChecklistLine
 from ptxbench.discovery import KERNELS_VARIABLE
 from ptxbench.errors import PtxbenchError, ToolMissing
+from ptxbench.pool import usable_cores
 
 if TYPE_CHECKING:
     from ptxbench.backends.base import Backend
@@ -236,7 +237,7 @@ def examine_emulator() -> PartStatus:
         return PartStatus(EMULATOR, BROKEN, "-", f"{error} {REINSTALL.format('what the emulator needs')}")
     if wrong:
         return PartStatus(EMULATOR, BROKEN, wrong, REINSTALL.format("what the emulator needs"))
-    return PartStatus(EMULATOR, WORKS, f"{os.cpu_count()} processors; it verifies and counts, and has no times")
+    return PartStatus(EMULATOR, WORKS, f"{usable_cores()} cores; it verifies and counts, and has no times")
 
 
 def examine_gpu() -> Iterator[PartStatus]:

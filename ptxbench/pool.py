@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -59,6 +60,11 @@ class GpuPool(Pool, Protocol):
     ) -> Generator[tuple[int, Result], None, None]:
         """See Pool. `gpu`: whether each task needs a GPU for itself."""
         ...
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class SerialPool:

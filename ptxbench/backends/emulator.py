@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from ptxbench.emulator.limits import MOST_ALIVE
 from ptxbench.errors import GridTooLarge, KernelError, LaunchUnavailable, ReadOnlyArray, WrongResult
 from ptxbench.languages import is_compiled
 from ptxbench.pair import Launch
+from ptxbench.pool import usable_cores
 from ptxbench.run_info import EMULATOR, Device
 from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build
@@ -91,7 +91,7 @@ class EmulatorBackend:
 
     def again(self, build: Build, launch: Launch, arguments: Arguments, outputs: Names) -> Iterator[LaunchOutcome]:
         """One more launch with another number of host threads, which must not change the result."""
-        yield self.run(build, launch, arguments, outputs, threads=2 if os.cpu_count() == 1 else 1)
+        yield self.run(build, launch, arguments, outputs, threads=2 if usable_cores() == 1 else 1)
 
     def clock(self, *_: Any, **__: Any) -> None:
         return None

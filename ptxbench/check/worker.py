@@ -26,6 +26,7 @@ from ptxbench.check.task_channel import SentTask, receive
 from ptxbench.discovery import SUFFIXES
 from ptxbench.emulator.process import stay_in_this_process, stop_process
 from ptxbench.errors import PtxbenchError
+from ptxbench.pool import usable_cores
 
 MOST_READ = 20
 """The most texts that one process reads: each leaves some memory in use."""
@@ -36,7 +37,7 @@ MOST_FILE = 4 << 30
 
 def limit(seconds: float, memory_bytes: int) -> None:
     """Set the limits of this process and of all that it starts."""
-    processor = int(seconds * (os.cpu_count() or 1)) + 1
+    processor = int(seconds * usable_cores()) + 1
     limits = {
         resource.RLIMIT_AS: memory_bytes,
         resource.RLIMIT_CPU: processor,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from ptxbench.cli._service import service_options
 from ptxbench.cli._terminal import say
 from ptxbench.extras import require_extra
+from ptxbench.pool import usable_cores
 
 MODULES = ("starlette", "uvicorn", "jsonschema")
 
@@ -81,11 +81,6 @@ def command(
     accepted_tokens = tokens(token_file)
     with listen(host, port) as listening:
         require_token(listening, accepted_tokens, partial(say, err=True))
-        judgements = Judgements(jobs=jobs or cores(), most_waiting=most_waiting, most_of_client=client_limit)
+        judgements = Judgements(jobs=jobs or usable_cores(), most_waiting=most_waiting, most_of_client=client_limit)
         say(f"Listening on {url(listening)}; Ctrl-C ends.")
         run(Settings(kernels, Limits(timeout, memory), accepted_tokens), judgements, listening)
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,7 +6,6 @@ Nothing is run. A later target may lack an instruction of an earlier one, so eve
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -20,7 +19,7 @@ from ptxbench.discovery.other_files import not_a_kernel
 from ptxbench.documents import read_bytes
 from ptxbench.errors import CompileError, PairError, UsageError, suggestion
 from ptxbench.languages import has_own_threads
-from ptxbench.pool import Pool, Reporter, Threads
+from ptxbench.pool import Pool, Reporter, Threads, usable_cores
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import nvrtc, ptxas
 from ptxbench.toolchain.drivers import FIRST, Driver
@@ -167,7 +166,7 @@ def target_trials(source: Source, targets: Sequence[str]) -> dict[str, TargetTri
 
 
 def threads() -> Threads:
-    return Threads(os.cpu_count() or 1)
+    return Threads(usable_cores())
 
 
 def try_target(task: tuple[Source, str, bool], report: Reporter) -> TargetTrial:

@@ -5,7 +5,6 @@ Only for variants whose files are those of the run, by their hash; for all other
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from ptxbench.listing.explanation.counting import count, size_of
 from ptxbench.listing.text import Listing, counted_listing
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
+from ptxbench.pool import usable_cores
 from ptxbench.portability import survey
 from ptxbench.portability.survey import Matrix
 from ptxbench.result import BuildReport, Cell, LaunchReport, RunDocument
@@ -130,7 +130,7 @@ def build_all(
     Fills `listings`, and `omitted` with what cannot be built or counted, and why.
     """
     sources = [(name, source) for name, loaded in opened.items() for source in loaded.sources]
-    pool = ThreadPoolExecutor(os.cpu_count())  # the tools run outside the interpreter's lock
+    pool = ThreadPoolExecutor(usable_cores())  # the tools run outside the interpreter's lock
     try:
         futures = [pool.submit(build_and_annotate, source, archs[name]) for name, source in sources]
         for done, ((name, source), future) in enumerate(zip(sources, futures, strict=True)):

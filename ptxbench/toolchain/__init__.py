@@ -6,7 +6,6 @@ import base64
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ptxbench.documents import read_bytes
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
 from ptxbench.languages import CUDA, NUMBA, TILE, TRITON, has_own_threads
 from ptxbench.launch import OwnCta
+from ptxbench.pool import usable_cores
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.tensor_map import TensorMap, TiledMap
@@ -346,7 +346,7 @@ def instruction_texts(tool: Path, code: bytes, arch: str) -> list[str]:
 def builders() -> ThreadPoolExecutor:
     """Threads that build. The tools run outside the interpreter's lock, and threads that wait for nvdisasm share its
     next run, so more threads than cores are useful."""
-    return ThreadPoolExecutor((os.cpu_count() or 1) + 8)
+    return ThreadPoolExecutor(usable_cores() + 8)
 
 
 def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, source: Path, arch: str) -> BuildReport:

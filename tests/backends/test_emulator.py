@@ -58,7 +58,7 @@ def test_another_launch_uses_another_number_of_threads(kernels, monkeypatch, cor
         return run_steps(*arguments, **options)
 
     monkeypatch.setattr("ptxbench.backends.emulator.run_steps", noted)
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(cores), raising=False)
     backend = EmulatorBackend("sm_90")
     built = toolchain.build(
         kernels / "ptx" / "scale.ptx", language="ptx", variant="ptx", entry="scale", arch="sm_90", flags=()
