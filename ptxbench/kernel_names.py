@@ -16,6 +16,9 @@ LIBRARIES = {"linux": "libstdc++.so.6", "darwin": "libc++abi.dylib"}
 
 MOST_SHOWN = 12
 
+INTEGER = re.compile(r"(?<=[<,])(?:\([\w: ]+\))?(-?\d+)(?:u?l{0,2}|l{1,2}u)(?=[,>])", re.I)
+"""A template argument that is an integer, with its type, which may be an enumeration."""
+
 
 @functools.cache
 def demangler() -> Callable[[bytes], bytes | None] | None:
@@ -85,7 +88,8 @@ def some(names: Iterable[str]) -> str:
 
 
 def matching(wanted: str, names: Iterable[str]) -> list[str]:
-    """The kernels that `wanted` can mean: PTX's name, C++'s with or without parameters, template arguments, namespace.
+    """The kernels that `wanted` can mean: PTX's name, C++'s with or without parameters, namespace, template arguments
+    or the last of these, which may be defaults.
 
     The closest kind of match decides, so `k` is not `ns::k` if there is a plain `k` too.
     """
@@ -102,12 +106,21 @@ def matching(wanted: str, names: Iterable[str]) -> list[str]:
     for kind in kinds:
         if matches := [name for name in all_names if kind(name) in (wanted, text)]:
             return matches
-    return []
+    if not text.endswith(">"):
+        return []
+    first = f"{text[:-1]},"
+    return [
+        name
+        for name in all_names
+        if squeezed(short(name)).startswith(first) or unqualified(squeezed(short(name))).startswith(first)
+    ]
 
 
 def squeezed(text: str) -> str:
-    """Without spaces, except between two words, and without the return type of a kernel."""
-    return re.sub(r"\s*([^\w\s])\s*", r"\1", text.strip().removeprefix("void "))
+    """Without spaces, except between two words, the return type of a kernel, and the types of integers: the demangled
+    `k<4u, (char)2>` is `k<4, 2>` in a source."""
+    without_spaces = re.sub(r"\s*([^\w\s])\s*", r"\1", text.strip().removeprefix("void "))
+    return INTEGER.sub(r"\1", without_spaces).replace("unsigned int", "unsigned")
 
 
 def without_arguments(text: str) -> str:

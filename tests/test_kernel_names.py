@@ -7,8 +7,10 @@ from ptxbench.kernel_names import MOST_SHOWN, demangled, displayed, expression, 
 PLAIN, INNER = "axpy", "_ZN4blas4axpyEPf"
 FLOAT, DOUBLE = "_ZN4blas5scaleIfLi2EEEvPT_", "_ZN4blas5scaleIdLi2EEEvPT_"
 OVERLOADS = ("_Z4copyPf", "_Z4copyPd")
+INTEGERS = ("_ZN4deep1kILj512ELj64ELc4ELm5EEEvPj", "_ZN4deep1kILj512ELj64ELc4ELm6EEEvPj")
+KIND = "_Z4pickILN2ns4KindE1EjEvT0_"
 HIDDEN = "_ZN12_GLOBAL__N_16hiddenEPi"
-ALL = (PLAIN, INNER, FLOAT, DOUBLE, *OVERLOADS, HIDDEN)
+ALL = (PLAIN, INNER, FLOAT, DOUBLE, *OVERLOADS, *INTEGERS, KIND, HIDDEN)
 
 # name in PTX, demangled, short
 NAMES = [
@@ -49,6 +51,12 @@ WANTED = [
     ("copy",                            [*OVERLOADS]),
     ("copy(double*)",                   [OVERLOADS[1]]),
     ("hidden",                          [HIDDEN]),
+    ("deep::k<512, 64, 4, 6>",          [INTEGERS[1]]),
+    ("k<512u, 64U, (char)4, 5UL>",      [INTEGERS[0]]),
+    ("k<512,64,4>",                     [*INTEGERS]),
+    ("k<512, 6>",                       []),
+    ("pick<1>",                         [KIND]),
+    ("pick<1, unsigned>",               [KIND]),
     ("scal",                            []),
     ("scale<int, 2>",                   []),
 ]  # fmt: skip
