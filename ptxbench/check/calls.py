@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ptxbench.check.roots import FETCHED, OperandRoots, Roots, State, merge, names_of, rooted
-from ptxbench.emulator.callgraph import Call, CallGraph, addressed, is_call, is_provided, read_call, symbols
-from ptxbench.emulator.syntax import Function, Instruction, Masked, Module, Operand, Register, Symbol, Variable
+from ptxbench.emulator.callgraph import Call, CallGraph, addressed, is_call, is_provided, read_call
+from ptxbench.emulator.syntax import Function, Instruction, Masked, Module, Operand, Register, Symbol, Variable, symbols
 from ptxbench.errors import PtxbenchError
 
 

@@ -20,7 +20,7 @@ from ptxbench.emulator.syntax import (
     Register,
     Symbol,
     Variable,
-    parts,
+    symbols,
 )
 from ptxbench.errors import PtxSyntaxError, UnsupportedInstruction
 
@@ -181,14 +181,6 @@ def addressed(module: Module) -> Iterator[str]:
                 yield from (
                     name for operand in instruction.operands for name in symbols(operand) if name in function_names
                 )
-
-
-def symbols(operand: Operand) -> Iterator[str]:
-    """The names of variables and functions in an operand."""
-    if isinstance(operand, Symbol):
-        yield operand.name
-    for part in parts(operand):
-        yield from symbols(part)
 
 
 @dataclass(frozen=True)

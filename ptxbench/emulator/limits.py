@@ -9,7 +9,6 @@ from ptxbench.emulator.variables import (
     assign_offsets,
     lay_out_parameters,
     local_variables,
-    module_variables,
     shared_variables,
 )
 from ptxbench.errors import KernelTooLarge
@@ -39,7 +38,7 @@ def check_variables(module: Module, function: Function) -> None:
     require(lay_out_parameters(function)[1], MAX_PARAM_BYTES, "bytes of parameters", function.params)
     shared = shared_variables(module, function)
     require(sum(v.size_bytes for v in shared), MAX_SHARED_BYTES, "bytes of shared memory", shared)
-    variables = module_variables(module)
+    variables = [variable for variable in module.variables.values() if variable.space in ("global", "const")]
     total = sum(variable.size_bytes for variable in variables)
     require(total, MAX_MODULE_BYTES, "bytes of global and constant memory", variables)
 

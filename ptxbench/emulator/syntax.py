@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -170,6 +170,14 @@ def registers(operand: Operand) -> Sequence[str]:
     return [name for part in parts(operand) for name in registers(part)]
 
 
+def symbols(operand: Operand) -> Iterator[str]:
+    """The names of variables and functions in an operand."""
+    if isinstance(operand, Symbol):
+        yield operand.name
+    for part in parts(operand):
+        yield from symbols(part)
+
+
 def plain(operand: Operand) -> tuple[Operand, str, bool]:
     """An operand without its selector and its sign, the selector ("" without), and whether it is negated."""
     negated = isinstance(operand, Negated)
@@ -286,3 +294,23 @@ class Module:
     def entries(self) -> dict[str, Function]:
         """The kernels, by name."""
         return {name: function for name, function in self.functions.items() if function.entry}
+
+    @cached_property
+    def used_names(self) -> frozenset[str]:
+        """Names among the operands of all functions, and in the initialisers of the variables with such names."""
+        used = {
+            name
+            for function in self.functions.values()
+            for instruction in function.instructions
+            for operand in instruction.operands
+            if not isinstance(operand, Register)  # most are
+            for name in symbols(operand)
+        }
+        waiting = [*used]
+        while waiting:
+            variable = self.variables.get(waiting.pop())
+            named = (part.value if isinstance(part, Masked) else part for part in variable.initial) if variable else ()
+            found = {part.name for part in named if isinstance(part, Symbol)} - used
+            used |= found
+            waiting += found
+        return frozenset(used)

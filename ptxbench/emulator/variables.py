@@ -133,7 +133,9 @@ def function_addresses(module: Module) -> dict[str, int]:
 
 
 def module_variables(module: Module) -> list[Variable]:
-    return [v for v in module.variables.values() if v.space in ("global", "const")]
+    """The .global and .const variables that a function or an initialiser needs: headers leave thousands of others."""
+    variables = [v for v in module.variables.values() if v.space in ("global", "const")]
+    return [v for v in variables if v.name in module.used_names]
 
 
 def initial_bytes(variable: Variable, addresses: Mapping[str, int], constants: Collection[str] = ()) -> bytes:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.parse import parse
+from ptxbench.emulator.variables import module_variables
 from ptxbench.errors import MemoryFault
 from tests.emulator.harness import HEADER, program
 
@@ -268,6 +270,12 @@ def test_module_variables_hold_their_initial_values_at_every_launch():
         assert result[:, 0].tolist() == [2, 3, 5, -7]
         assert result[:, 1].view(np.float32).tolist() == [1.5] * 4
         assert result[:, 2].copy().view(np.float32).tolist() == [0.5, 1.5, 2.5, 0.0]
+
+
+def test_only_variables_that_code_or_a_used_initialiser_names_get_memory():
+    unused = ".global .u32 spare[1024];\n.global .u64 of_spare = generic(spare);\n"
+    module = parse(VARIABLES.replace(".const", unused + ".const", 1))
+    assert [variable.name for variable in module_variables(module)] == ["primes", "halves", "pointer"]
 
 
 SPACES = program("""
