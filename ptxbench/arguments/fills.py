@@ -34,7 +34,7 @@ def read_shape(shape: str, text: str) -> tuple[int, ...]:
     if len(parts) > MOST_DIMENSIONS:
         raise UsageError(f"'{text}' has {len(parts)} dimensions; an array may have {MOST_DIMENSIONS}.")
     if any(len(part) > LONGEST_EXTENT for part in parts):
-        raise UsageError(f"'{text}': too many elements.")
+        raise UsageError(f"'{text}' has too many elements. Write a smaller shape.")
     return tuple(map(int, parts))
 
 

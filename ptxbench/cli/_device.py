@@ -46,11 +46,13 @@ def arch_option() -> Option:
     )
 
 
-def assembler_option(
-    help: str = "What assembles both PTX texts: ptxas, or on a GPU the driver.",
-) -> Option:
-    """--assembler toolkit or driver."""
-    return click.option("--assembler", type=click.Choice(["toolkit", "driver"]), default="toolkit", help=help)
+assembler_option: Option = click.option(
+    "--assembler",
+    type=click.Choice(["toolkit", "driver"]),
+    default="toolkit",
+    help="What assembles both PTX texts: ptxas, or on a GPU the driver.",
+)
+"""--assembler toolkit or driver."""
 
 
 def cache_option() -> Option:
@@ -107,7 +109,7 @@ def seed_option(drawn: str) -> Option:
 
 memory_option: Option = click.option(
     "--memory", type=BoundedFloat(min=1), default=6.0, metavar="GIB",
-    help="Address space of each process of a judgement.",
+    help="Limit the address space of each process of a judgement.",
 )  # fmt: skip
 """--memory GIB, as `memory`."""
 

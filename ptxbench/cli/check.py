@@ -53,7 +53,11 @@ from ptxbench.errors import UsageError
 @memory_option
 @backend_option("auto: if there is a GPU, time accepted kernels on it. emulator: never use a GPU.")
 @click.option(
-    "--size", "sizes", multiple=True, metavar="SIZE", help="Time at these sizes, in the notation of `ptxbench run`."
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="SIZE",
+    help="Time at this size, such as n=65536; repeat. GPU only.",
 )
 @rounds_option("Number of new processes to time in. GPU only.")
 @click.option(
@@ -104,8 +108,8 @@ def command(
     The stages: parse; compare the arguments with the pair's; lint; verify at the pair's check sizes; assemble; verify
     on hidden sizes and data, under the sanitizer, and with repeated launches; compare resources and counts with the
     pair's own kernels; time on a GPU; assemble for other targets. The first stage that rejects FILE ends its
-    judgement. Several FILEs are ranked: without a GPU by global sectors and executed machine instructions.
-    docs/check.md explains the codes.
+    judgement. Several FILEs are ranked: by time on a GPU, otherwise by global sectors and executed machine
+    instructions. docs/check.md explains the codes.
 
     ptxbench check mine.ptx --pair softmax
 

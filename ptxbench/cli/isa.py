@@ -19,8 +19,8 @@ def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
 
     Each line has the form of the manual's syntax box; what is in {} is optional. Modifiers may be in any order that
     ptxas accepts. After each line: the number of its spellings, and the class in which ptx_warp_instructions_CLASS
-    counts it. CHAPTER is part of a chapter's title, such as integer; then the choices for each place are listed
-    too.
+    counts it. CHAPTER is part of a chapter's title, such as integer; then the values of each modifier are
+    listed too.
 
     Exit status: 0 good, 2 usage, 5 the opcode is not known.
     """

@@ -28,7 +28,7 @@ MOST_PRINTED = 6
 @output_option("Write the page to this file; an existing file is replaced.", default=Path("report.html"))
 @targets_option(
     "Targets of the portability matrix, such as sm_90a or '*'; repeat.  [default: every architecture "
-    "from sm_75 on, with an a or f form where a run or a file is of it]"
+    "from sm_75 on, and each target such as sm_90a for which a run or a file was made]"
 )
 @results_option()
 @kernels_option(

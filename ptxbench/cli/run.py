@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 )
 @backend_option()
 @arch_option()
-@assembler_option()
+@assembler_option
 @cache_option()
 @model_option()
 @kernels_option("Take the pairs of this folder only: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")

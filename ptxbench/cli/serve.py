@@ -17,7 +17,10 @@ MODULES = ("starlette", "uvicorn", "jsonschema")
 
 @click.command("serve", short_help="Judge kernels for other programs, over HTTP.")
 @click.option(
-    "--host", default="127.0.0.1", metavar="HOST", help="Listen on this address. Only loopback needs no token."
+    "--host",
+    default="127.0.0.1",
+    metavar="HOST",
+    help="Listen on this address. An address other than loopback needs a token.",
 )
 @click.option(
     "--port",

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 )
 @backend_option()
 @arch_option()
-@assembler_option("As in ptxbench run.")
+@assembler_option
 @cache_option()
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
 @rounds_option("How often to visit every point. GPU only.")

@@ -75,7 +75,10 @@ def draft_of_ptx(kernel: KernelSource, name: str, entry: str) -> Draft:
     header = "\n".join(comment(f"{name}: {origin}. Shapes and launch are in ../pairs/{name}.py.", "", mark="//"))
     renamed = of_ptx.renamed(kernel.program.ptx, function.name, entry)
     if not same_kernel(kernel.program.ptx, function.name, renamed, entry, arch):
-        raise UsageError(f"{source.name}: ptxas does not make the same kernel of it under the name '{entry}'.")
+        raise UsageError(
+            f"{source.name}: ptxas does not make the same kernel of it under the name '{entry}'. Choose another name "
+            "for the pair."
+        )
     holds = (
         f"{questions_in(pair)} open questions: {OPEN} under each TODO",
         "the signature in CUDA C; you write the kernel",

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 
 from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
+from ptxbench.toolchain import locate
 from ptxbench.toolchain.cubin import INSTRUCTION_BYTES
 
 SECONDS = 300
@@ -43,7 +44,7 @@ def output(tool: Path, options: Sequence[str], content: bytes, noun: str) -> byt
         try:
             ran = tools.run(tool, [*options, "code"], Path(folder), SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ToolMissing(f"nvdisasm does not run: {error}.") from None
+            raise ToolMissing(f"nvdisasm does not run: {error}. Reinstall it: {locate.INSTALL}.") from None
     if ran.returncode != 0:
         message = ran.stderr.decode(errors="replace").strip()
         raise ToolMissing(f"nvdisasm cannot read the {noun}: {message or ran.returncode}.")
