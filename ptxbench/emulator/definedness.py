@@ -45,6 +45,7 @@ WRITING = ("st", "atom", "red")
 LOGICAL = frozenset(f"{name}.b{bits}" for name in ("and", "or", "xor", "not") for bits in (16, 32, 64))
 INTEGER = re.compile(r"[us](8|16|32|64)")
 SPACES = (("shared",), ("local",))
+GLOBAL = (("global",),)
 NOT_PLAIN = frozenset(("volatile", "relaxed", "acquire", "mmio", "shared::cluster"))
 NEAR = 4
 """Instructions from a marked value to one that may drop the mark: such as unpacking, converting and adding."""
@@ -128,18 +129,18 @@ def may_split(steps: Sequence[FlowStep], loads: Collection[int], reads: Collecti
     return splits or any(steps[read].entry.words[0] in INSERTING for read in reads)
 
 
-def stored(step: FlowStep) -> tuple[Operand, ...]:
+def stored(step: FlowStep, spaces: Collection[tuple[str, ...]] = SPACES) -> tuple[Operand, ...]:
     """The values of a plain store to shared or local memory, one by one; nothing for other instructions."""
     entry = step.entry
-    if entry.words[0] != "st" or entry.spaces not in SPACES or not NOT_PLAIN.isdisjoint(entry.words):
+    if entry.words[0] != "st" or entry.spaces not in spaces or not NOT_PLAIN.isdisjoint(entry.words):
         return ()
     value = step.instruction.operands[1]
     return value.parts if isinstance(value, Vector) else (value,)
 
 
-def only_stored(step: FlowStep) -> frozenset[str]:
+def only_stored(step: FlowStep, spaces: Collection[tuple[str, ...]] = SPACES) -> frozenset[str]:
     """The registers of these values, without those of the address and the guard."""
-    if not (values := stored(step)):
+    if not (values := stored(step, spaces)):
         return frozenset()
     guard = step.instruction.guard
     names = frozenset().union(*map(registers, values)) - frozenset(registers(step.instruction.operands[0]))
@@ -304,6 +305,8 @@ class Slices:
         """Whether an instruction may give its result no mark though this operand has one."""
         if self.bits and step.entry.words[0] == "st" and element_bytes(step) < B32.bytes:
             return True  # the register may be wider
+        if self.bits and name in only_stored(step, GLOBAL):
+            return True  # it may be the padding of a structure
         return name in chosen(step) or (self.bits and name in moves(step)[0] and takes_part(step))
 
     def results(self, indices: Iterable[int]) -> set[str]:

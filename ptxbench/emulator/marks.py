@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ptxbench.emulator.definedness import (
     BITS,
     CHOSEN,
+    GLOBAL,
     LOGIC,
     MARK,
     Deferral,
@@ -86,7 +87,10 @@ class Marks:
         kept = only_stored(step) if self.stores else frozenset()
         if passes_structure(step, self.kernel.function):
             kept = step.operand_reads
-        self.use(self.of_operands(step, step.operand_reads - sources - kept), self.ops.active)
+        padded = only_stored(step, GLOBAL) if self.splits else frozenset()
+        self.use(self.of_operands(step, step.operand_reads - sources - kept - padded), self.ops.active)
+        if not padded.isdisjoint(self.marked | self.waiting(index)):
+            self.use(self.of_words(step), self.ops.active)
         self.ops.watching.stored_bits = [self.stored_bits(step, part, kept) for part in stored(step) if kept]
         moved = self.moved(step, sources, targets)
         for name in sorted(targets - self.marked):
@@ -149,6 +153,23 @@ class Marks:
                     part = self.kernel.fit(self.bits.of(name), bits_of(kind))
                     mark = self.bits.where(part, mark)
                 result = self.greater(result, mark)
+        return result
+
+    def of_words(self, step: FlowStep) -> Value:
+        """The mark of what a store to global memory uses: words of 4 bytes, or longer elements, in which no bit was
+        written. The others may be structures with padding."""
+        kind = step.entry.operands[1].type
+        assert kind is not None
+        parts, count = stored(step, GLOBAL), max(1, B32.bytes // kind.bytes)
+        result = zero = self.e.constant(0, B32)
+        for first in range(0, len(parts), count):
+            word = parts[first : first + count]
+            mark = self.of(name for part in word for name in registers(part))
+            for part in word:
+                written = self.e.not_(self.e.bits(self.bits.read_one(part, kind)))
+                nothing = self.e.compare("eq", written, self.e.constant(0, written.type))
+                mark = self.e.select(nothing, mark, zero)
+            result = self.greater(result, mark)
         return result
 
     def stored_bits(self, step: FlowStep, part: Operand, kept: frozenset[str]) -> Value:

@@ -28,6 +28,7 @@ KERNEL = """.version 8.0
     setp.lt.u32 %p, %t, 16;
     @%p st.shared.u8 [%at+4], 65;
 BODY
+    popc.b32 %x, %x;
     st.global.u32 [%out], %x;
     ret;
 }
@@ -57,13 +58,17 @@ FIRST_BYTE = {
     "a copy of a rebuilt word": LOAD + "prmt.b32 %x, %word, 0, 0x7770;\nprmt.b32 %y, %word, 0, 0x7771;\n"
     "prmt.b32 %x, %x, %y, 0x1140;\nst.shared.b16 [%at], %x;\nld.shared.u8 %x, [%at];",
     "a store of the low byte": LOAD + "st.global.u8 [%out], %word;\nmov.b32 %x, 65;",
+    "a word in global memory": LOAD + "st.global.b32 [%out], %word;\nmov.b32 %x, 65;",
+    "a half in global memory": LOAD + "st.global.u16 [%out], %word;\nmov.b32 %x, 65;",
+    "two halves in global memory": LOAD + "mov.b32 {%half, %end}, %word;\nst.global.v2.b16 [%out], {%half, %end};\n"
+    "mov.b32 %x, 65;",
     "a comparison of the low half": LOAD + "and.b32 %word, %word, 0xffff00ff;\nmov.b32 %x, 65;\n"
     "cvt.u16.u32 %half, %word;\nsetp.eq.u16 %p, %half, 3;\n@%p mov.b32 %x, 1;",
 }
 
 
 def findings(body):
-    out = np.zeros(32, np.uint32)
+    out = np.zeros(64, np.uint32)
     execution = emulator.run(KERNEL.replace("BODY", body), grid=1, block=32, args=[out], sanitize=True)
     return [
         (finding.kind.partition("-")[0], re.search(r"thread (\d+)", finding.message)[1])
@@ -74,6 +79,13 @@ def findings(body):
 @pytest.mark.parametrize("body", FIRST_BYTE.values(), ids=FIRST_BYTE)
 def test_the_first_byte_may_be_used_by_the_threads_that_wrote_it(body):
     assert findings(body) == [("uninitialised", "16")]
+
+
+def test_each_word_of_a_vector_in_global_memory_must_be_written_in_part():
+    body = "ld.shared.v2.b32 {%y, %word}, [%at];\nadd.u64 %out, %out, %wide;\nSTORE\nmov.b32 %x, 7;\n"
+    assert findings(body.replace("STORE", "st.global.v2.b32 [%out], {%y, %word};")) == [("uninitialised", "16")]
+    long = "mov.b64 %long, {%y, %word};\nst.global.b64 [%out], %long;"
+    assert findings(body.replace("STORE", long)) == []
 
 
 def test_an_inserted_byte_may_be_used():
@@ -92,7 +104,8 @@ USED = {
     "a copy": LOAD + "st.shared.b32 [%at], %word;\nld.shared.u8 %x, [%at+1];",
     "a sum": LOAD + "add.u32 %x, %word, 1;\nand.b32 %x, %x, 255;",
     "a byte beside an inserted one": INSERTED + "and.b32 %x, %never, 511;",
-    "a store of two bytes": LOAD + "st.global.u16 [%out], %word;\nmov.b32 %x, 65;",
+    "a volatile store": LOAD + "st.volatile.global.u16 [%out], %word;\nmov.b32 %x, 65;",
+    "an exchange": LOAD + "atom.global.exch.b32 %y, [%out], %word;\nmov.b32 %x, 65;",
 }
 
 

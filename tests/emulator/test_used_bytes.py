@@ -26,6 +26,7 @@ KERNEL = """.version 8.3
     MEMBER
     .pragma "used_bytes_mask MASK";
     ld.SPACE.v2.u32 {%number, %letter}, [ADDRESS];
+    add.u32 %letter, %letter, 0;
     st.global.v2.u32 [%out], {%number, %letter};
     ret;
 }
