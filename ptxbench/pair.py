@@ -131,6 +131,9 @@ class In:
     `ptxbench check` takes the edges from it. By default the whole range of the type; nothing if the pair has `values`,
     because they may be indices.
 
+    `related`: whether the elements depend on each other or on another input, as those of a sorted array, a rotation or
+    an invertible matrix do. `ptxbench check` then takes them as `values` draws them, and changes none.
+
     `widened`: whether the reference and the tolerance get a copy with float64 or int64 elements. With False they get
     the array itself, for sizes at which a copy would not fit in memory: they must then widen what they read of it, with
     `wide(x[at])`, or `pieces(x)` for all of it.
@@ -142,6 +145,7 @@ class In:
     values: Callable[..., Array] | None = None
     integers: tuple[int, int] | None = (-8, 8)
     legal: tuple[int, int] | None = None
+    related: bool = False
     widened: bool = True
 
 

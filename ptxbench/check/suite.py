@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -19,6 +20,7 @@ from ptxbench.arrays import is_float
 from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import Cases, attempt, silence
+from ptxbench.check.common_elements import COMMON, with_common_elements
 from ptxbench.check.footprints import array_bytes, unwritten
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import lint
@@ -32,6 +34,7 @@ from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
 from ptxbench.check.values import (
     ABOVE,
+    BELOW,
     FAR,
     GREAT,
     GREATEST,
@@ -41,6 +44,7 @@ from ptxbench.check.values import (
     free_scalars,
     inputs_of,
     shared,
+    with_sorted_inputs,
 )
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator.parse import choose, parsed
@@ -74,9 +78,9 @@ within their first tile, and as many drawn ones."""
 
 ZERO = "zero throughout"
 
-AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs")
-"""Kinds of data that are also tried at the largest check size; if CTAs exchange values, also zeros, which a kernel may
-take for "not there yet"."""
+AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs", BELOW, ABOVE)
+"""Kinds of data that are also tried at the largest check size, where a maximum has several parts; if CTAs exchange
+values, also zeros, which a kernel may take for "not there yet"."""
 
 MOST_BYTES, MOST_ELEMENTS, MOST_FLOPS = 1 << 28, 1 << 27, 1 << 31
 """The most for a launch at a size at which an index seems to lose bits, which takes some seconds: of bytes, of
@@ -105,12 +109,12 @@ class CheckSuite:
             for arg in loaded.pair.args:
                 if isinstance(arg, TensorMap) and (lacks := unknown_map(arg.name, loaded.pair.tiled_map(arg, size))):
                     raise UsageError(f"'{loaded.name}' cannot be checked: {lacks}")
-        self.loaded = loaded
-        self.pair: Pair = loaded.pair
+        self.pair: Pair = with_sorted_inputs(loaded.pair)
+        self.loaded = replace(loaded, pair=self.pair)
         self.entry = loaded.name.replace(".", "_")
         self.arch = arch
         self.seed = seed
-        self.cases = Cases(loaded)
+        self.cases = Cases(self.loaded)
         self.reference_failures: dict[tuple[CheckCase, bool], str | None] = {}
         self._beyond: dict[tuple[CheckCase, bool], str | None] = {}
         self._named: dict[NamedNumbers, tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]] = {}
@@ -184,15 +188,22 @@ class CheckSuite:
         cases = [case for question in self.hidden if (case := self.counted_case(question)) is not None]
         return max((case.size for case in (*cases, self.largest)), key=partial(array_bytes, self.pair))
 
-    def beyond_indices(self, size: Size) -> CaseSeries:
-        """A size larger than the hidden ones, at which an index of the candidate seems to lose bits; empty if it is too
-        large to be launched."""
-        sizes = [size] if self.can_launch(size) else []
-        seed = self.drawn("beyond").getrandbits(32)
-        if self.pair.exact_on_integers:  # the tolerance of a sum of so many real numbers is large
-            whole = (attempt(partial(self.cases.whole, size, seed, varied=False)) for size in sizes)
-            return CaseSeries("long index", (case for case in whole if case is not None))
-        return CaseSeries("long index", self.cases.at(iter(sizes), seed, varied=False))
+    def beyond_indices(self, size: Size) -> list[CaseSeries]:
+        """A size larger than the hidden ones, at which an index of the candidate seems to lose bits; nothing if it is
+        too large to be launched. Twice if the pair draws whole numbers: only great ones among them may show it."""
+        if not self.can_launch(size):
+            return []
+        drawn = self.drawn("beyond")
+        seeds = [drawn.getrandbits(32) for _ in range(2 if chooses_elements(self.pair) else 1)]
+        return [CaseSeries("long index", self.beyond_cases(size, seed)) for seed in seeds]
+
+    def beyond_cases(self, size: Size, seed: int) -> Iterator[CheckCase]:
+        """Cases at one size; whole numbers if the pair is exact on them, because the tolerance of a sum of so many real
+        numbers is large."""
+        if not self.pair.exact_on_integers:
+            yield from self.cases.at(iter([size]), seed, varied=False)
+        elif (whole := attempt(partial(self.cases.whole, size, seed, varied=False))) is not None:
+            yield whole
 
     def can_launch(self, size: Size, times: int = 1) -> bool:
         """Whether a size costs no more than MOST_BYTES and the like, or so many times as much."""
@@ -231,8 +242,9 @@ class CheckSuite:
                 questions.append(CaseSeries(f"{name}=0, {NOT_FINITE}", cases))
         exchange = any(isinstance(arg, Scratch) for arg in self.pair.args)
         for kind in data_kinds(self.pair):  # some code runs only at large sizes, such as the second half of a round
-            if kind in AT_THE_LARGEST or (kind == ZERO and exchange):
-                cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True)
+            only = self.inputs_for(kind)
+            if only is not None and (kind in AT_THE_LARGEST or (kind == ZERO and exchange)):
+                cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True, only=only)
                 questions.append(CaseSeries(kind, cases))
         cheapest, others = self.by_cost[:ENDS], drawn.sample(self.by_cost, min(ENDS, len(self.by_cost)))
         is_cheap = self.pair.flops(**self.by_cost[-1]) <= CHEAP[-1]
@@ -247,6 +259,12 @@ class CheckSuite:
                     questions.append(CaseSeries(kind, cases))
         for size in (half[-1], self.by_cost[-1]) if chooses_elements(self.pair) else ():
             questions.append(CaseSeries(UNUSED_NAN, self.cases.unused(size, drawn.getrandbits(32))))
+        for size in (half[-1], self.by_cost[-1]):
+            seed = drawn.getrandbits(32)
+            arguments = with_common_elements(self.pair, self.pair.make_arguments(size, seed), self.nonlinear, seed)
+            if arguments is not None:
+                case = attempt(partial(self.cases.with_arguments, size, arguments, f", with {COMMON}"))
+                questions.append(CaseSeries(COMMON, iter([case] if case else [])))
         questions += self.counters(drawn)
         questions += self.peaks(half[-1], drawn)
         questions += self.scalars(half[-1], drawn)
@@ -518,6 +536,13 @@ class CheckSuite:
         except KernelError:
             return True
         return not fault and self.is_wrong(result, case)
+
+    @cached_property
+    def handles_nan(self) -> bool:
+        """Whether the pair's own kernels are right on NaN at each size at which it is tried. If not, those that are
+        right at some size are so by chance."""
+        first = [case for series in self.special if series.name == NAN for case in itertools.islice(series, 1)]
+        return all(self.beyond_contract(case) is None for case in first)
 
     def is_wrong(self, result: LaunchResult | None, case: CheckCase) -> bool:
         """Whether a launch of a kernel of the pair failed, or left a wrong result."""

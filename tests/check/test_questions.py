@@ -3,20 +3,22 @@
 import dataclasses
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ptxbench import discovery
 from ptxbench.check.case_series import CaseSeries
+from ptxbench.check.common_elements import with_common_elements
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch, with_nans
 from ptxbench.check.sizes import hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
-from ptxbench.check.values import data_kinds, edged, float_edges, mixed, shared
-from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u32
-from tests.check.judging import KERNELS, suite
+from ptxbench.check.values import data_kinds, edged, float_edges, inputs_of, mixed, shared, with_sorted_inputs
+from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u8, u32
+from tests.check.judging import KERNELS, outcome, suite
 
 NAMES = discovery.find_pairs(KERNELS)
 
@@ -156,6 +158,56 @@ def test_whole_numbers_that_the_pair_draws_itself_are_not_changed():
     assert {-128, 127, 0} <= set(data(pair, "least and greatest integers")["x"].tolist())
 
 
+@pytest.mark.parametrize(
+    ("values", "changes"),
+    [
+        (lambda rng, shape, n: np.sort(rng.uniform(-1, 1, shape)), False),  # a search needs them sorted
+        (lambda rng, shape, n: -np.sort(rng.uniform(-1, 1, shape)), False),
+        (lambda rng, shape, n: np.ones(shape), True),
+        (lambda rng, shape, n: rng.uniform(-1, 1, shape), True),
+    ],
+)
+def test_sorted_inputs_stay_sorted(values, changes):
+    pair = with_sorted_inputs(pair_of(In("edges", f32, lambda n: (n,), values=values), In("x", f32, lambda n: (n,))))
+    changed = mixed(pair, ordinary := pair.make_arguments({"n": 960}, 1), 1)
+    assert (changed["edges"] is not ordinary["edges"]) == changes
+    assert ("edges" in inputs_of(pair, "NaN")) == changes
+    assert "x" in inputs_of(pair, "NaN")
+
+
+def test_related_elements_are_as_the_pair_draws_them():
+    pair = pair_of(In("x", f32, lambda n: (n,), related=True))
+    assert data_kinds(pair) == []
+    arguments = pair.make_arguments({"n": 96}, 1)
+    assert mixed(pair, arguments, 1)["x"] is arguments["x"]
+
+
+def test_inputs_have_elements_of_others_and_some_that_differ_a_little():
+    legal = {"values": lambda rng, shape, n: rng.integers(97, 100, shape), "legal": (0, 255)}
+    pair = pair_of(
+        In("text", u8, lambda n: (n,), **legal), In("pattern", u8, lambda n: (4,), **legal), In("b", s8, lambda n: (n,))
+    )
+    ordinary = pair.make_arguments({"n": 960}, 1)
+    changed = with_common_elements(pair, ordinary, ["text"], 1)
+    assert changed["pattern"] is ordinary["pattern"]
+    assert changed["b"] is ordinary["b"]
+    windows = np.lib.stride_tricks.sliding_window_view(changed["text"], 4) ^ ordinary["pattern"]
+    bits = np.unpackbits(windows.reshape(-1, 4), axis=1).sum(axis=1)
+    assert (bits == 0).sum() > 10
+    assert ((windows == 128).any(axis=1) & (bits == 1)).any()  # a comparison of 7 bits
+    assert with_common_elements(pair, ordinary, ["b"], 1) is None
+
+
+def test_numbers_next_to_those_of_another_input_are_tried():
+    edges = In("edges", f32, lambda n: (n,), values=lambda rng, shape, n: np.sort(rng.uniform(-1, 1, shape)))
+    pair = with_sorted_inputs(pair_of(In("x", f32, lambda n: (n,)), edges))
+    arguments = with_common_elements(pair, pair.make_arguments({"n": 960}, 1), ["x", "edges"], 1)
+    x, edges = arguments["x"], arguments["edges"]
+    assert np.isin(x, edges).sum() > 100
+    assert np.isin(x, np.nextafter(edges, np.float32(0))).sum() > 10
+    assert (np.diff(edges) >= 0).all()
+
+
 def test_whole_numbers_stay_in_their_legal_range():
     words = In("x", s32, lambda n: (n,), values=lambda rng, shape, n: np.zeros(shape, np.int32), legal=(-5, 300))
     pair = pair_of(words)
@@ -280,6 +332,35 @@ def test_a_new_case_is_tried_even_at_the_address_of_one_that_is_gone(monkeypatch
     for _ in range(10):
         triad.beyond_contract(dataclasses.replace(triad.check[0]))
     assert len(requested) == 10
+
+
+def test_nan_counts_only_if_the_pairs_kernels_handle_it_at_each_size(monkeypatch):
+    """A kernel of the pair that passes NaN over passes some positions by chance."""
+    softmax = CheckSuite(suite("softmax").loaded, "sm_90", 3)
+    cases = [next(iter(series)) for series in softmax.special if series.name == "NaN"]
+    for failing, handles in (((), True), (cases[-1:], False)):
+        softmax.__dict__.pop("handles_nan", None)
+        monkeypatch.setattr(
+            softmax, "beyond_contract", lambda case, failing=failing: "cuda" if case in failing else None
+        )
+        assert softmax.handles_nan == handles
+
+
+@pytest.mark.parametrize(("handles", "expected"), [(True, "values wrong-result"), (False, "accepted")])
+def test_a_candidate_need_not_handle_nan_if_the_pairs_kernels_do_not(monkeypatch, handles, expected):
+    triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
+    monkeypatch.setitem(triad.__dict__, "handles_nan", handles)
+    monkeypatch.setitem(triad.__dict__, "special", [series for series in triad.special if series.name == "NaN"])
+    candidate = Path(__file__).parent / "hostile" / "hides_nan.ptx"
+    assert outcome(Checker(triad, candidate, CheckOptions()).judge(stages=("parses", "values"))) == expected
+
+
+def test_all_elements_are_below_zero_where_a_row_has_several_parts():
+    """There a part may start from zero. Of a sum they show no more than other data."""
+    for name, expected in (("softmax", True), ("triad", False)):
+        own = suite(name)
+        below = [next(iter(series)) for series in own.special if series.name == "all far below zero"]
+        assert (own.largest.size in [case.size for case in below]) == expected
 
 
 def test_the_first_case_that_the_pair_passes_counts():
