@@ -12,6 +12,7 @@ from ptxbench.check.element_types import other_type
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import LintFinding, LintSubject, complaints_about, subjects_of
+from ptxbench.check.pair_kernels import wrong_element
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.unused import UNUSED_NAN
@@ -116,7 +117,7 @@ class CandidateLauncher:
 
     @cached_property
     def lint_subjects(self) -> Sequence[LintSubject]:
-        return subjects_of(self.text.module, self.suite.entry, self.suite.pair.args, self.suite.cluster)
+        return subjects_of(self.text.module, self.suite.entry, self.suite.pair.args, self.suite.pair_kernels.cluster)
 
     def launch(self, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
         """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""
@@ -188,7 +189,7 @@ class CandidateLauncher:
         if result.changed is not None:
             message = f"{case.label}: the kernel writes to '{result.changed}', which is an input."
             return finding(stage, "input-changed", message)
-        worst = self.suite.wrong(result, case)
+        worst = wrong_element(result, case)
         if worst and not self.suite.is_explained(result, case, special=stage in SPECIAL):
             if self.suite.unwritten(result, case, poison):
                 hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
@@ -199,10 +200,10 @@ class CandidateLauncher:
 
     def lasting(self, stage: str, result: LaunchResult, case: CheckCase) -> Finding | None:
         """A change that outlives the launch, if no kernel of the pair makes such a change."""
-        if result.state and not self.suite.keeps_state:
+        if result.state and not self.suite.pair_kernels.keeps_state:
             message = f"{case.label}: the launch changes the module variable '{result.state[0]}'."
             return finding(stage, "writable-module-state", message)
-        if result.unfreed and not self.suite.keeps_heap:
+        if result.unfreed and not self.suite.pair_kernels.keeps_heap:
             blocks = "1 heap block" if result.unfreed == 1 else f"{result.unfreed:,} heap blocks"
             message = f"{case.label}: the launch leaves {blocks} allocated."
             return finding(stage, "heap-kept", message)

@@ -59,23 +59,24 @@ def prepare(suite: CheckSuite, settings: CheckOptions) -> None:
     encodings.encodings(suite.arch)  # the derivation needs these too
     with contextlib.suppress(Exception):  # the pair's functions may raise anything
         warm_up(suite, settings)
-        for kernel in suite.kernels.values():
+        for kernel in suite.pair_kernels.executable.values():
             load(kernel, suite)
     suite.forget_candidate()
 
 
 def warm_up(suite: CheckSuite, settings: CheckOptions) -> None:
     """A whole judgement of the first of the pair's kernels that is right, and what judgements compare it with."""
+    pair_kernels = suite.pair_kernels
     if settings.targets:
-        suite.assembling(settings.targets)
-    for build in suite.builds.values():
-        suite.report(build)
-    _ = suite.executed, suite.lint_codes, suite.keeps_heap
-    for kernel in suite.kernels.values():
+        pair_kernels.assembling(settings.targets)
+    for build in pair_kernels.builds.values():
+        pair_kernels.report(build)
+    _ = pair_kernels.executed, pair_kernels.lint_codes, pair_kernels.keeps_heap
+    for kernel in pair_kernels.executable.values():
         for sanitize in (False, True):
             with contextlib.suppress(KernelError):
                 launch(kernel, suite.pair, suite.check[0], LaunchOptions(sanitize=sanitize))
-    if right := next(iter(suite.reference_kernels.values()), None):
+    if right := next(iter(pair_kernels.right.values()), None):
         with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
             path = Path(folder) / f"candidate{SUFFIXES['ptx']}"
             path.write_text(right.ptx)
@@ -88,7 +89,7 @@ def warm_up(suite: CheckSuite, settings: CheckOptions) -> None:
 def load(kernel: CheckKernel, suite: CheckSuite) -> None:
     """Load the machine code of a kernel into this process, and compile the kernel as if it were new: then everything
     that the compilation of other kernels shares with it is in this process."""
-    clustered = suite.cluster is not None
+    clustered = suite.pair_kernels.cluster is not None
     for mode in MODES:
         native.kernel(kernel.ptx, kernel.entry, kernel.arch, mode, clustered)
         native.compile_kernel(kernel.ptx, kernel.entry, kernel.arch, mode, clustered=clustered)

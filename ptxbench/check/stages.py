@@ -210,7 +210,7 @@ class Checker:
         findings = [
             self.text.locations.at("lint", complaint.code, complaint.message, complaint.line)
             for complaint in self.launcher.complaints
-            if complaint.code not in OF_THE_PAIR or complaint.code not in self.suite.lint_codes
+            if complaint.code not in OF_THE_PAIR or complaint.code not in self.suite.pair_kernels.lint_codes
         ]
         is_inline = self.text.language == "cuda" and "// begin inline asm" in self.text.ptx
         if is_inline and (line := inline_assembly(self.text.content)) is not None:
@@ -282,7 +282,7 @@ class Checker:
                 strict = stage == "values" and wrong.code not in WRONG
                 if series.name == NAN and not strict and not self.suite.handles_nan:
                     continue
-                if wrong.severity == ERROR and not self.suite.reference_kernels:
+                if wrong.severity == ERROR and not self.suite.pair_kernels.right:
                     message = "no kernel of the pair is right at its own check sizes here."
                     return StageOutcome("nothing to compare with", [finding("results", "nothing-counts", message)])
                 if wrong.severity != ERROR or not self.suite.beyond_contract(case, fault=strict):
@@ -346,8 +346,9 @@ class Checker:
     def resources(self) -> StageOutcome:
         if locate.program("ptxas") is None:
             raise Skip("ptxas is not installed")
-        own = self.suite.report(self.build)
-        others = {variant: self.suite.report(build) for variant, build in self.suite.builds.items()}
+        pair_kernels = self.suite.pair_kernels
+        own = pair_kernels.report(self.build)
+        others = {variant: pair_kernels.report(build) for variant, build in pair_kernels.builds.items()}
         for name, report in {CANDIDATE: own, **others}.items():
             self.compared.setdefault(name, {}).update(figures(report))
         return StageOutcome(resource_words(own), list(heavier(own, others)))
@@ -361,7 +362,7 @@ class Checker:
             self.notes.append(
                 f"{', '.join(ideal)}: exact here; a GPU's results may be off by as much as the PTX manual allows"
             )
-        others = {variant: figures_of(counters) for variant, counters in self.suite.counts.items()}
+        others = {variant: figures_of(counters) for variant, counters in self.suite.pair_kernels.counts.items()}
         for name, figure in {CANDIDATE: own, **others}.items():
             self.compared.setdefault(name, {}).update(figure)
         self.ratios = {
@@ -373,8 +374,8 @@ class Checker:
 
     def count_machine_code(self, result: LaunchResult, case: CheckCase) -> None:
         """Derive the machine instructions that this launch executed, and their ratios to those of the variants."""
-        builds = {CANDIDATE: self.build, **self.suite.builds}
-        by_variant = {CANDIDATE: derived(self.build, result, case.launch), **self.suite.executed}
+        builds = {CANDIDATE: self.build, **self.suite.pair_kernels.builds}
+        by_variant = {CANDIDATE: derived(self.build, result, case.launch), **self.suite.pair_kernels.executed}
         self.executed = executions(by_variant, builds)
         own = code_of(CANDIDATE, builds)
         for variant, ratios in self.ratios.items():
@@ -403,7 +404,7 @@ class Checker:
         self.tried = {
             target: answers[target] if target in answers else trials[target].status == ASSEMBLES for target in targets
         }
-        lost = [target for target in self.suite.assembling(targets) if not self.tried[target]]
+        lost = [target for target in self.suite.pair_kernels.assembling(targets) if not self.tried[target]]
         findings = []
         if lost:
             result = trials.get(lost[0]) or target_trials(self.source, lost[:1])[lost[0]]

@@ -1,4 +1,4 @@
-"""The test cases for candidates of one pair, and the results of the pair's own kernels on them.
+"""The test cases for candidates of one pair, and whether its own kernels pass them.
 
 The data come from a seed that no candidate can know. A case that one of the pair's own kernels fails is not
 counted: it asks for more than the pair promises, or than its tolerance allows.
@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
 
-from ptxbench import toolchain
 from ptxbench.arrays import is_float
 from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.case_series import CaseSeries
@@ -23,10 +22,9 @@ from ptxbench.check.cases import Cases, attempt, silence
 from ptxbench.check.common_elements import COMMON, with_common_elements
 from ptxbench.check.footprints import array_bytes, unwritten
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
-from ptxbench.check.lint import lint
 from ptxbench.check.long_indices import LongIndices
-from ptxbench.check.machine_code import derived
 from ptxbench.check.named_numbers import NamedNumbers, named_sizes, named_values
+from ptxbench.check.pair_kernels import USUAL, PairKernels, is_wrong
 from ptxbench.check.rounding import is_explained, overflow, rounding, underflowed
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
@@ -46,20 +44,12 @@ from ptxbench.check.values import (
     shared,
     with_sorted_inputs,
 )
-from ptxbench.discovery import LoadedPair, Source
-from ptxbench.emulator.parse import choose, parsed
-from ptxbench.errors import EmulatorCrash, KernelError, ToolMissing, UsageError
-from ptxbench.executed import Executed
-from ptxbench.languages import REQUIRED
-from ptxbench.pair import InOut, Pair, Scratch, Size
-from ptxbench.portability.survey import target_trials
-from ptxbench.result import BuildReport
-from ptxbench.runner.candidate import with_occupancy
+from ptxbench.discovery import LoadedPair
+from ptxbench.errors import EmulatorCrash, KernelError, UsageError
+from ptxbench.pair import InOut, Out, Pair, Scratch, Size
 from ptxbench.runner.plan import is_too_large
 from ptxbench.tensor_map import TensorMap
-from ptxbench.toolchain import Build
-from ptxbench.toolchain.trial import ASSEMBLES
-from ptxbench.verify import agrees, verify
+from ptxbench.verify import agrees
 
 SIZES_OF_A_KIND = 3
 """How many sizes of a kind are tried if the pair's own kernels fail the first ones."""
@@ -95,8 +85,6 @@ SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
 ABOUT_DRAWS = 20
 """How many sizes are drawn to find one with a similar cost."""
 
-USUAL = LaunchOptions()
-
 
 class CheckSuite:
     """The test cases for one pair, architecture and seed. Results are kept for the next candidate."""
@@ -118,8 +106,6 @@ class CheckSuite:
         self.reference_failures: dict[tuple[CheckCase, bool], str | None] = {}
         self._beyond: dict[tuple[CheckCase, bool], str | None] = {}
         self._named: dict[NamedNumbers, tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]] = {}
-        self._own_results: dict[tuple[str, CheckCase], LaunchResult | None] = {}
-        self._assembling: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._repeated: dict[tuple[int, ...], tuple[CheckCase, CheckCase, CheckCase]] = {}
 
     def drawn(self, purpose: str) -> random.Random:
@@ -181,7 +167,7 @@ class CheckSuite:
 
     @cached_property
     def long_indices(self) -> LongIndices:
-        return LongIndices(self.pair, self.reference_kernels)
+        return LongIndices(self.pair, self.pair_kernels.right)
 
     def largest_launched(self) -> Size:
         """The largest size at which the candidate was right."""
@@ -218,7 +204,7 @@ class CheckSuite:
             return None
         with contextlib.suppress(KernelError):
             left = unwritten(self.pair, kernel, size)
-            if left and unwritten(self.pair, next(iter(self.reference_kernels.values())), size) is None:
+            if left and unwritten(self.pair, next(iter(self.pair_kernels.right.values())), size) is None:
                 return left
         return None
 
@@ -281,7 +267,7 @@ class CheckSuite:
 
     def named(self, numbers: NamedNumbers) -> tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]:
         """Sizes, and data, near the numbers of a candidate's text that no kernel of the pair names."""
-        new = numbers.without(self.own_numbers)
+        new = numbers.without(self.pair_kernels.numbers)
         if new not in self._named:
             drawn = self.drawn("named")
             sizes = self.by_cost[len(self.by_cost) // 2], self.about(self.by_cost[-1], drawn)
@@ -290,15 +276,6 @@ class CheckSuite:
                 tuple(named_values(self.cases, new, sizes, self.nonlinear, drawn)),
             )
         return self._named[new]
-
-    @cached_property
-    def own_numbers(self) -> NamedNumbers:
-        """The numbers that the pair's own kernels name."""
-        own = [NamedNumbers.of(parsed(kernel.ptx)) for kernel in self.kernels.values()]
-        return NamedNumbers(
-            frozenset().union(*(numbers.whole for numbers in own)),
-            frozenset().union(*(numbers.floats for numbers in own)),
-        )
 
     def counters(self, drawn: random.Random) -> Iterator[CaseSeries]:
         """Great whole numbers throughout, at long hidden sizes: a narrow counter or sum wraps, and one in
@@ -393,128 +370,23 @@ class CheckSuite:
         """The largest check size, which the stage `counts` uses."""
         return self.check[-1]
 
-    # ---- the pair's own kernels
+    # ---- what the pair's own kernels and a candidate do with a case
 
     @cached_property
-    def required_sources(self) -> tuple[Source, ...]:
-        """The pair's right kernels in the languages of candidates."""
-        return tuple(source for source in self.loaded.right_sources if source.language in REQUIRED)
-
-    @cached_property
-    def kernels(self) -> Mapping[str, CheckKernel]:
-        """Those of `required_sources` that can be executed here, by variant."""
-        kernels = {}
-        for source in self.required_sources:
-            with contextlib.suppress(KernelError, ToolMissing):
-                ptx = toolchain.build_source(source, self.arch, "driver").ptx
-                choose(parsed(ptx), source.entry)
-                own = self.pair.launch_of(source.variant)
-                kernels[source.variant] = CheckKernel(ptx, source.entry, self.arch, own)
-        return kernels
-
-    @cached_property
-    def reference_kernels(self) -> Mapping[str, CheckKernel]:
-        """The `kernels` that are right at the cheapest and at the largest check size.
-
-        The others are broken, or have instructions that this architecture lacks.
-        """
-        return {
-            variant: kernel
-            for variant, kernel in self.kernels.items()
-            if not any(self.is_wrong(self.own_result(variant, case), case) for case in (self.check[0], self.largest))
-        }
-
-    def own_result(self, variant: str, case: CheckCase) -> LaunchResult | None:
-        """The result of a kernel of the pair, launched once for each case; None if the launch fails."""
-        key = variant, case
-        if key not in self._own_results:
-            self._own_results[key] = None
-            with contextlib.suppress(KernelError):
-                self._own_results[key] = launch(self.kernels[variant], self.pair, case, USUAL)
-        return self._own_results[key]
-
-    @property
-    def cluster(self) -> tuple[int, int, int] | None:
-        """CTAs of a cluster of the pair's launches, at the cheapest check size."""
-        return self.check[0].launch.cluster_xyz
-
-    @cached_property
-    def lint_codes(self) -> frozenset[str]:
-        """The finding codes of the stage `lint` for the pair's own kernels."""
-        return frozenset(
-            complaint.code
-            for kernel in self.kernels.values()
-            for complaint in lint(parsed(kernel.ptx), kernel.entry, self.pair.args, self.cluster)
-        )
-
-    @cached_property
-    def first_launches(self) -> tuple[LaunchResult, ...]:
-        """The results of the pair's own kernels at the cheapest check size, without failed launches."""
-        every = (self.own_result(variant, self.check[0]) for variant in self.kernels)
-        return tuple(result for result in every if result is not None)
-
-    @cached_property
-    def keeps_state(self) -> bool:
-        """Whether a kernel of the pair writes a module variable."""
-        return "writable-module-state" in self.lint_codes or any(
-            first_launch.state for first_launch in self.first_launches
-        )
-
-    @cached_property
-    def keeps_heap(self) -> bool:
-        """Whether a kernel of the pair leaves heap blocks allocated."""
-        return any(result.unfreed for result in self.first_launches)
-
-    @cached_property
-    def builds(self) -> Mapping[str, Build]:
-        """Those of `required_sources` that can be assembled here, by variant."""
-        builds = {}
-        for source in self.required_sources:
-            with contextlib.suppress(KernelError, ToolMissing):
-                builds[source.variant] = toolchain.build_source(source, self.arch)
-        return builds
-
-    def assembling(self, targets: Sequence[str]) -> tuple[str, ...]:
-        """Those of the targets for which the pair's own PTX can be assembled."""
-        key = tuple(targets)
-        if key not in self._assembling:
-            own = next(source for source in self.loaded.sources if source.variant == "ptx")
-            plain = Source("ptx", own.language, own.path, own.entry)
-            trials = target_trials(plain, targets)
-            self._assembling[key] = tuple(target for target in targets if trials[target].status == ASSEMBLES)
-        return self._assembling[key]
-
-    def report(self, build: Build) -> BuildReport:
-        """The report of a build, with the occupancy at the pair's first bench size."""
-        return with_occupancy(build, self.pair.launch_of(build.variant)(**self.pair.bench_sizes[0]))
-
-    @cached_property
-    def counts(self) -> Mapping[str, Mapping[str, float]]:
-        """The counters of each of the pair's variants at the largest check size."""
-        every = {variant: self.own_result(variant, self.largest) for variant in self.kernels}
-        return {variant: result.counters for variant, result in every.items() if result is not None}
-
-    @cached_property
-    def executed(self) -> Mapping[str, Executed]:
-        """The machine instructions that each of the pair's variants executes at that size."""
-        every = {variant: self.own_result(variant, self.largest) for variant in self.kernels if variant in self.builds}
-        return {
-            variant: derived(self.builds[variant], result, self.kernels[variant].launch_in(self.largest))
-            for variant, result in every.items()
-            if result is not None
-        }
+    def pair_kernels(self) -> PairKernels:
+        return PairKernels(self.loaded, self.arch, self.check[0], self.largest)
 
     def beyond_contract(self, case: CheckCase, *, fault: bool = False) -> str | None:
         """The one of the pair's own variants that fails this case too; None if none does. Tested once for each case.
 
-        Only `reference_kernels` are used: a kernel that is always wrong would excuse everything.
+        Only right kernels are used: a kernel that is always wrong would excuse everything.
 
         `fault`: whether only a launch that fails counts, not a wrong result.
         """
         key = case, fault
         if key not in self.reference_failures:
             if key not in self._beyond:
-                kernels = self.reference_kernels.items()
+                kernels = self.pair_kernels.right.items()
                 failing = (variant for variant, kernel in kernels if self.fails(kernel, case, fault=fault))
                 self._beyond[key] = next(failing, None)
             self.reference_failures[key] = self._beyond[key]
@@ -535,7 +407,7 @@ class CheckSuite:
             raise
         except KernelError:
             return True
-        return not fault and self.is_wrong(result, case)
+        return not fault and is_wrong(result, case)
 
     @cached_property
     def handles_nan(self) -> bool:
@@ -543,15 +415,6 @@ class CheckSuite:
         right at some size are so by chance."""
         first = [case for series in self.special if series.name == NAN for case in itertools.islice(series, 1)]
         return all(self.beyond_contract(case) is None for case in first)
-
-    def is_wrong(self, result: LaunchResult | None, case: CheckCase) -> bool:
-        """Whether a launch of a kernel of the pair failed, or left a wrong result."""
-        return result is None or result.changed is not None or self.wrong(result, case) is not None
-
-    def wrong(self, result: LaunchResult, case: CheckCase) -> str | None:
-        """The worst element of a launch outside its tolerance, in words; None if all agree."""
-        with np.errstate(all="ignore"):
-            return verify(result.outputs, case.expected, case.label).worst
 
     def is_explained(self, result: LaunchResult, case: CheckCase, *, special: bool) -> bool:
         """Whether what is wrong is right in another order of additions or factors. `special`: on special data."""
@@ -575,6 +438,4 @@ class CheckSuite:
     @cached_property
     def initialised(self) -> frozenset[str]:
         """Outputs that are not filled with poison before a launch."""
-        from ptxbench.pair import Out
-
         return frozenset(self.pair.outputs) - {arg.name for arg in self.pair.args if isinstance(arg, Out)}

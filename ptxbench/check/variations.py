@@ -15,6 +15,7 @@ from ptxbench.arrays import Array
 from ptxbench.check.candidate_launcher import MEMORY_LIMIT, CandidateLauncher
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
+from ptxbench.check.pair_kernels import wrong_element
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import EXTREMES, Variation
 from ptxbench.errors import EmulatorCrash, KernelError
@@ -148,7 +149,7 @@ def reference_fails_too(launcher: CandidateLauncher, case: CheckCase, options: L
     """Whether a kernel of the pair is wrong in such a launch too."""
     return any(
         fails_with(launcher, reference_kernel, case, options)
-        for reference_kernel in launcher.suite.reference_kernels.values()
+        for reference_kernel in launcher.suite.pair_kernels.right.values()
     )
 
 
@@ -159,7 +160,7 @@ def fails_with(launcher: CandidateLauncher, kernel: CheckKernel, case: CheckCase
         raise
     except KernelError:
         return True
-    return result.changed is not None or launcher.suite.wrong(result, with_tolerance(case, options, result)) is not None
+    return result.changed is not None or wrong_element(result, with_tolerance(case, options, result)) is not None
 
 
 def other_bits(

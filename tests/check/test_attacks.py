@@ -163,8 +163,8 @@ def test_a_problem_that_no_launch_shows_is_a_warning():
 
 def test_a_variant_that_the_architecture_cannot_run_is_no_excuse():
     old = suite("hgemm_mma", arch="sm_75")
-    assert {"cuda", "ptx"} <= set(old.kernels)
-    assert set(old.reference_kernels) == {"cuda"}  # the matrix instructions of the PTX need sm_80
+    assert {"cuda", "ptx"} <= set(old.pair_kernels.executable)
+    assert set(old.pair_kernels.right) == {"cuda"}  # the matrix instructions of the PTX need sm_80
     assert [old.beyond_contract(case) for case in old.check] == [None] * len(old.check)
 
 
@@ -179,7 +179,7 @@ def test_another_order_of_ctas_does_not_count_if_a_kernel_of_the_pair_depends_on
     assert dependence.code == "depends-on-threads"
     assert dependence.message.startswith("with the CTAs one after the other, the last one first: ")
     assert dependence.hint.startswith("A CTA waits for one that may start after it has ended.")
-    scan.__dict__["reference_kernels"] = {"ptx": CheckKernel(path.read_text(), "scan", "sm_90")}
+    scan.pair_kernels.__dict__["right"] = {"ptx": CheckKernel(path.read_text(), "scan", "sm_90")}
     assert list(varied(launcher, case, None, some)) == []
 
 
@@ -197,7 +197,7 @@ def test_updates_by_turns_are_tried_at_the_largest_check_size_too(tmp_path, upda
 @pytest.mark.parametrize("name", ["remembers.ptx", "right_five_times.ptx", "right_once.cu", "knows_its_data.cu"])
 def test_later_launches_find_errors_even_if_a_kernel_of_the_pair_keeps_state(name):
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
-    triad.__dict__.update(keeps_state=True, lint_codes=frozenset({"writable-module-state"}))
+    triad.pair_kernels.__dict__.update(keeps_state=True, lint_codes=frozenset({"writable-module-state"}))
     judge = Checker(triad, Path(__file__).with_name("hostile") / name)
     assert "writable-module-state" not in {finding.code for finding in judge.lint().findings}
     assert [finding.code for finding in judge.repeats().findings] == ["depends-on-launch"]
@@ -216,7 +216,7 @@ def left_by(first, at, by=1):
 def test_two_ctas_collide_where_both_write_even_if_neither_ends(first_writes, last_writes, collide):
     histogram = suite("histogram256")
     case, launcher = histogram.repeated[0], CandidateLauncher(histogram, text=None, fuel=0)
-    launched = launch(histogram.kernels["ptx"], histogram.pair, case, LaunchOptions())
+    launched = launch(histogram.pair_kernels.executable["ptx"], histogram.pair, case, LaunchOptions())
     before = dataclasses.replace(
         launched, outputs={"bins": case.arguments["bins"].copy()}, counters={"ptx_atomic_global_requests": 0}
     )
@@ -246,6 +246,6 @@ def test_where_inputs_add_up_to_more_than_f32_holds_the_order_decides_between_in
     case = total.check[-1]
     x = np.full_like(case.arguments["x"], huge)
     case = dataclasses.replace(case, arguments={**case.arguments, "x": x})
-    launched = launch(total.kernels["ptx"], total.pair, total.check[-1], LaunchOptions())
+    launched = launch(total.pair_kernels.executable["ptx"], total.pair, total.check[-1], LaunchOptions())
     wrong = dataclasses.replace(launched, outputs={"total": np.full(1, left, np.float32)})
     assert total.is_explained(wrong, case, special=False) == excused

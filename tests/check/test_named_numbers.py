@@ -58,7 +58,7 @@ def test_numbers_next_to_those_of_the_pair_are_not_new():
 
 def test_a_kernel_of_the_pair_has_no_new_numbers():
     of_softmax = suite("softmax")
-    for kernel in of_softmax.kernels.values():
+    for kernel in of_softmax.pair_kernels.executable.values():
         assert of_softmax.named(NamedNumbers.of(parsed(kernel.ptx))) == ((), ())
 
 

@@ -317,7 +317,7 @@ def test_a_fault_is_not_excused_by_a_kernel_that_is_only_wrong():
 def test_the_kernels_of_the_pair_run_a_case_once(monkeypatch):
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     requested = []
-    assert set(triad.reference_kernels) == {"cuda", "ptx"}
+    assert set(triad.pair_kernels.right) == {"cuda", "ptx"}
     monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: requested.append(kernel) or True)
     case = triad.check[0]
     assert [triad.beyond_contract(case), triad.beyond_contract(case)] == ["cuda", "cuda"]
@@ -326,7 +326,7 @@ def test_the_kernels_of_the_pair_run_a_case_once(monkeypatch):
 
 def test_a_new_case_is_tried_even_at_the_address_of_one_that_is_gone(monkeypatch):
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
-    assert set(triad.reference_kernels) == {"cuda", "ptx"}
+    assert set(triad.pair_kernels.right) == {"cuda", "ptx"}
     requested = []
     monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: requested.append(kernel) or True)
     for _ in range(10):
@@ -377,7 +377,7 @@ def test_the_first_case_that_the_pair_passes_counts():
 def test_the_poison_of_outputs_and_the_addresses_of_arrays_can_be_chosen():
     triad = suite("triad")
     case = triad.check[0]
-    kernel = triad.kernels["ptx"]
+    kernel = triad.pair_kernels.executable["ptx"]
     nothing = CheckKernel(kernel.ptx.replace("{\n", "{\n    ret;\n", 1), "triad", "sm_90")
     result = launch(nothing, triad.pair, case, LaunchOptions(poison=0x5A, placement=3))
     assert set(result.outputs["a"].tobytes()) == {0x5A}

@@ -54,7 +54,7 @@ def test_an_exact_result_and_one_that_is_no_sum_have_no_rounding():
     for name in ("transpose", "softmax"):
         tested_suite = suite(name)
         case = huge_case(name) if name == "transpose" else tested_suite.check[0]
-        result = launch(tested_suite.kernels["ptx"], tested_suite.pair, case, LaunchOptions())
+        result = launch(tested_suite.pair_kernels.executable["ptx"], tested_suite.pair, case, LaunchOptions())
         for output in result.outputs.values():
             output.reshape(-1)[0] += np.float32(2**-10) * max(abs(output.reshape(-1)[0]), 1)
         assert not tested_suite.is_explained(result, case, special=True)

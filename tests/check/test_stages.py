@@ -178,7 +178,7 @@ def test_ptxas_is_not_asked_for_targets_that_follow_from_the_code_for_one(
 
     monkeypatch.setattr("ptxbench.portability.survey.attempt", attempt)
     own = suite("triad")
-    own.assembling(tuple(targets))
+    own.pair_kernels.assembling(tuple(targets))
     attempted.clear()
     (path := tmp_path / "candidate.ptx").write_text(
         changed(HONEST.replace("6.3", "7.8"), ".target sm_75", f".target {declared}{more}")
@@ -206,13 +206,13 @@ def test_a_crash_of_the_emulator_on_a_kernel_of_the_pair_excuses_no_candidate(mo
         raise EmulatorCrash("The emulator's process ended with SIGKILL.")
 
     own = CheckSuite(suite("triad").loaded, "sm_90", 1)
-    assert own.reference_kernels
+    assert own.pair_kernels.right
     monkeypatch.setattr("ptxbench.check.suite.launch", crash)
     with pytest.raises(EmulatorCrash):
         own.beyond_contract(own.check[0])
     monkeypatch.setattr("ptxbench.check.variations.launch", crash)
     with pytest.raises(EmulatorCrash):
-        fails_with(CandidateLauncher(own, None, 1), own.kernels["ptx"], own.check[0], LaunchOptions())
+        fails_with(CandidateLauncher(own, None, 1), own.pair_kernels.executable["ptx"], own.check[0], LaunchOptions())
 
 
 def test_inputs_that_share_memory_on_the_host_are_two_arrays_of_the_launch(monkeypatch):
@@ -231,8 +231,9 @@ def test_inputs_that_share_memory_on_the_host_are_two_arrays_of_the_launch(monke
         (both[:1023], both[:1023]),
         (both[:1023], np.zeros(2046, np.float32)[::2]),
     ):
-        launch(own.kernels["ptx"], own.pair, dataclasses.replace(case, arguments={**case.arguments, "b": b, "c": c}),
-               LaunchOptions())  # fmt: skip
+        arguments = {**case.arguments, "b": b, "c": c}
+        kernel = own.pair_kernels.executable["ptx"]
+        launch(kernel, own.pair, dataclasses.replace(case, arguments=arguments), LaunchOptions())
         _, first, second, *_ = passed.pop()
         assert not np.shares_memory(first, second)
         assert second.flags.c_contiguous
