@@ -25,6 +25,7 @@ import llvmlite.binding as llvm
 
 from ptxbench.cache import known, remember, remember_once, replace
 from ptxbench.emulator import layout
+from ptxbench.emulator.host_cpu import HostCpu
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.modules import defined_by, unquoted
 from ptxbench.emulator.parse import choose, parsed
@@ -120,7 +121,7 @@ def compile_kernel(
     module = parsed(ptx)
     function = choose(module, entry)
     translation = translate(
-        module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered, vectors=level != QUICK
+        module, function, arch=arch, cpu=host_cpu(), mode=mode, clustered=clustered, vectors=level != QUICK
     )
     own_code = (
         compile_module(translation.ir, level, near_calls=True) if level == QUICK else compile_inlined(translation)
@@ -330,12 +331,13 @@ def without_numbas_passes() -> Iterator[None]:
 
 
 @functools.cache
-def has_fma() -> bool:
-    """Whether the CPU fuses in hardware; on ARM it always does."""
+def host_cpu() -> HostCpu:
+    """What the target CPU has. A CPU that was chosen by name is one of x86-64, and its permutations are not used."""
     if "PTXBENCH_EMULATOR_CPU" in os.environ:
-        return cpu_name() not in ("x86-64", "x86-64-v2")
-    triple = llvm.get_default_triple()
-    return bool(llvm.get_host_cpu_features().get("fma", False)) or triple.startswith(("aarch64", "arm64"))
+        return HostCpu(fma=cpu_name() not in ("x86-64", "x86-64-v2"))
+    features = llvm.get_host_cpu_features()
+    on_arm = llvm.get_default_triple().startswith(("aarch64", "arm64"))  # always fuses
+    return HostCpu(fma=on_arm or features.get("fma", False), permutes=features.get("avx512f", False))
 
 
 @functools.cache

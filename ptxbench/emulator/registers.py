@@ -17,6 +17,7 @@ from ptxbench.emulator.definitions import Definitions
 from ptxbench.emulator.emit import Emitter, Value, literal
 from ptxbench.emulator.flow import CARRY, Block, FlowStep, orders_partly
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
+from ptxbench.emulator.host_cpu import HostCpu
 from ptxbench.emulator.interleaved import InterleavedVectors
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, ParamAddress, StepReport
@@ -89,7 +90,7 @@ def is_access(step: FlowStep) -> bool:
 class KernelState:
     """One kernel's registers, parameters and variables, with the emitter of its code."""
 
-    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN,
+    def __init__(self, module: Module, function: Function, arch: str, cpu: HostCpu, mode: str = PLAIN,
                  clustered: bool = False, vectors: bool = True) -> None:  # fmt: skip
         self.mode = mode
         provided = lay_out_provided(module, function)
@@ -99,9 +100,9 @@ class KernelState:
         function = self.function = self.program.function
         self.loop_at = {loop.header: (i, loop) for i, loop in enumerate(self.loops.natural)}
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
-        self.e = Emitter(hardware_fma=hardware_fma, in_memory=not vectors)
+        self.e = Emitter(hardware_fma=cpu.fma, in_memory=not vectors)
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
-        self.ops.mergeable = analysis.mergeable
+        self.ops.mergeable, self.ops.permutes = analysis.mergeable, cpu.permutes
         opcodes = self.opcodes = {entry.opcode for entry in analysis.entries}
         if vectors and mode == PLAIN and sum(map(is_access, self.steps)) <= access.MOST_INLINED:
             definitions = Definitions(self.e)

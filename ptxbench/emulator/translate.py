@@ -19,6 +19,7 @@ from ptxbench.emulator.definedness import COPIES, MARK, passes_structure
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
+from ptxbench.emulator.host_cpu import USUAL, HostCpu
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import NUMBERED, PLAIN, SANITIZE, ParamAddress, StepReport, Translation
@@ -65,18 +66,18 @@ from ptxbench.emulator.zones import PlacedVariable, finest
 
 
 def translate(
-    module: Module, function: Function, *, arch: str = "sm_90", hardware_fma: bool = True, mode: str = PLAIN,
+    module: Module, function: Function, *, arch: str = "sm_90", cpu: HostCpu = USUAL, mode: str = PLAIN,
     clustered: bool = False, vectors: bool = True,
 ) -> Translation:  # fmt: skip
-    """`function` as LLVM IR, for the architecture `arch`. `clustered`: for clusters of several CTAs. `vectors`: whether
-    the kernel's own code may have vectors (see vector_calls.py).
+    """`function` as LLVM IR, for the architecture `arch`, on the processor `cpu`. `clustered`: for clusters of several
+    CTAs. `vectors`: whether the kernel's own code may have vectors (see vector_calls.py).
 
     Raises PtxSyntaxError and UnsupportedInstruction.
     """
     if not vectors:
         with contextlib.suppress(Unknown):
-            return Translator(module, function, arch, hardware_fma, mode, clustered, False).translate()
-    return Translator(module, function, arch, hardware_fma, mode, clustered, True).translate()
+            return Translator(module, function, arch, cpu, mode, clustered, False).translate()
+    return Translator(module, function, arch, cpu, mode, clustered, True).translate()
 
 
 WAITS = (
@@ -105,10 +106,10 @@ class Translator:
     """The instructions of a kernel, block by block, and the module around them."""
 
     def __init__(
-        self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str, clustered: bool,
+        self, module: Module, function: Function, arch: str, cpu: HostCpu, mode: str, clustered: bool,
         vectors: bool,
     ) -> None:  # fmt: skip
-        kernel = self.kernel = KernelState(module, function, arch, hardware_fma, mode, clustered, vectors)
+        kernel = self.kernel = KernelState(module, function, arch, cpu, mode, clustered, vectors)
         self.e, self.ops = kernel.e, kernel.ops
         self.control = ControlFlow(kernel)
         self.calls = Calls(kernel, self.control)

@@ -92,6 +92,8 @@ class WarpOps(LaneOps):
     parallel: bool = False
     """Whether other host threads may run CTAs at the same time. Then a global update must be one operation, and
     accesses to global memory are recorded (runtime/records.py)."""
+    permutes: bool = False
+    """Whether the processor has permutations (host_cpu.py)."""
     queues: bool = False
     """Whether the kernel has asynchronous copies."""
     bulk: bool = False
@@ -197,6 +199,7 @@ class WarpOps(LaneOps):
                 mergeable=self.is_mergeable(space),
                 interleaves=interleaves,
                 ordered=self.knows_runs(space),
+                permutes=self.permutes,
             )
         )
         function = self.function(chosen)

@@ -282,5 +282,5 @@ def test_a_number_and_a_register_are_shuffled_by_functions_of_their_own(order, m
     texts = {name: SHUFFLE.replace("NAME", name).replace("MOVE", move) for name, move in MOVES.items()}
     for name in (list(texts)[number] for number in order):
         module = parsed(program(texts[name]))
-        translation = translate(module, choose(module, None), hardware_fma=True, vectors=False)
+        translation = translate(module, choose(module, None), vectors=False)
         native.compile_module(translation.ir, native.QUICK, near_calls=True)  # raises for a name that is not defined

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ptxbench.emulator.runtime import nearby
 from ptxbench.emulator.runtime.context import (
     ACTIVE,
     ALL,
@@ -47,12 +48,12 @@ PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 @functools.cache
 def load(
     space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False,
-    interleaves: bool = False, ordered: bool = False,
+    interleaves: bool = False, ordered: bool = False, permutes: bool = False,
 ) -> RuntimeFunction:  # fmt: skip
     """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes return 0.
 
     `recorded`: with the records of global memory (records.py). `interleaves`: the vectors are interleaved. `ordered`:
-    the last argument says whether each lane's bytes follow those of the lane before.
+    the last argument says whether each lane's bytes follow those of the lane before. `permutes`: see HostCpu.
     """
     recorded = recorded and space is GLOBAL
     function = f"load_{space.name}_{element_bytes}_{count}{'_interleaved' * interleaves}"
@@ -130,7 +131,11 @@ def load(
         *run,
         *finish([f"%all{i}" for i in range(LANES * count // width)], "t"),
     ]
-    return quick(function, returns, space, size, "\n  ".join(run_lines), general, ordered=ordered)
+    near, in_shared = "", space in (SHARED_SPACE, MERGING_SPACE)
+    if permutes and in_shared and element_bytes == nearby.ELEMENT_BYTES and not interleaves:
+        near_lines, near_names = nearby.load_near(count, space.count(size))
+        near = f"{near_lines}\n  {pack(near_names)}"
+    return quick(function, returns, space, size, "\n  ".join(run_lines), general, ordered=ordered, near=near)
 
 
 def fetched_ahead(size: int) -> list[str]:
@@ -258,11 +263,12 @@ def general_name(name: str, space: Space) -> str:
 
 def quick(
     name: str, returns: str, space: Space, size: int, run_lines: str, general: RuntimeFunction, values: str = "",
-    ordered: bool = False,
+    ordered: bool = False, near: str = "",
 ) -> RuntimeFunction:  # fmt: skip
     """A load or store of `size` bytes per lane by all 32 lanes. A run (spaces.UnitStrideAccess) is done here, by the
-    lines `run_lines`, where %first points to lane 0's bytes; any other access by the function `general`, with the same
-    arguments. If this space has no runs, the result is `general` itself. `ordered`: as in `load`.
+    lines `run_lines`, where %first points to lane 0's bytes, and a load of nearby bytes by the lines `near`; any other
+    access by the function `general`, with the same arguments. If this space has no runs, the result is `general`
+    itself. `ordered`: as in `load`.
     """
     if space.unit_stride is None:
         return general
@@ -276,6 +282,13 @@ def quick(
     if ordered:
         name, parameters, compare = f"{name}_ordered", f"{parameters}, i1 %in.order", ""
     otherwise = f"{called}\n  ret void" if returns == "void" else f"%rest = {called}\n  ret {returns} %rest"
+    if near:
+        near = f"""look.near:
+  {nearby.is_near(size)}
+  br i1 %near, label %near.by, label %other
+near.by:
+  {near}
+"""
     text = f"""
 define internal {returns} @{name}({parameters}){INLINED}
 entry:
@@ -286,7 +299,7 @@ look:
   {compare}
   {space.unit_stride.check(size)}
   %is.run = and i1 %in.order, %fits
-  br i1 %is.run, label %run, label %other
+  br i1 %is.run, label %run, label %{"look.near" if near else "other"}
 run:
   {bump(REQUESTS, "1", "run.c")}
   {bump(ACTIVE, str(LANES), "run.c")}
@@ -294,11 +307,11 @@ run:
   {space.unit_stride.host}
   %first = inttoptr i64 %a.first.host to ptr
   {run_lines}
-other:
+{near}other:
   {otherwise}
 }}
 """
-    return RuntimeFunction(name, text, (general,), (PREFETCH,))
+    return RuntimeFunction(name, text, (general,), (PREFETCH, *([nearby.DECLARATION] if near else [])))
 
 
 def access(
