@@ -153,8 +153,20 @@ def compile_inlined(translation: Translation) -> bytes:
     passes.add_sroa_pass()  # the masks of lanes become registers
     passes.add_dead_code_elimination_pass()  # of vectors that only interleaved.py made needless
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
-    code: bytes = machine.emit_object(module)
+    with without_hoisting():
+        code: bytes = machine.emit_object(module)
     return code
+
+
+@contextlib.contextmanager
+def without_hoisting() -> Iterator[None]:
+    """LLVM moves nothing out of loops here. To it, all blocks of a kernel are one loop, in which `choose_lanes` selects
+    the next block: each warp would first load the constants of all blocks and store most of them on the stack."""
+    llvm.set_option("", "-disable-machine-licm=true")
+    try:
+        yield
+    finally:
+        llvm.set_option("", "-disable-machine-licm=false")
 
 
 SHARED: dict[str, Any] = {}
