@@ -37,7 +37,7 @@ UNUSED = "--diag-suppress=177"
 MARK_IT = "mark a function __device__, and keep the C++ library out of a class"
 RANGES_SHOWN = 4
 INCLUDES = re.compile(r"-I|--?include|--?pre-include|-include")
-HAS_KERNEL = re.compile(r"^\s*\.(?:visible|weak)\s+\.entry\b", re.M)
+ENTRY = re.compile(r"^\s*\.(?:visible|weak)\s+\.entry\s+([\w$]+)", re.M)
 ERRORS = re.compile(r"^.*: error: .*$", re.M)
 AT_END = "At end of source"
 """Where NVRTC reports a brace or a declaration that is never closed."""
@@ -84,7 +84,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
     description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}{more}"
     translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), description)
-    has_kernel = HAS_KERNEL.search(translation.ptx)
+    has_kernel = ENTRY.search(translation.ptx)
     if not has_kernel:
         refuse_foreign(source, path)
     if not has_kernel and b"<<<" in source and not contained:
@@ -170,6 +170,12 @@ class Job:
         answer = self.remembered(tool, text, make)
         if answer.status == COMPILATION and INT128 in answer.log and INT128 not in flags:
             return self.with_flags((*self.flags, INT128)).by_nvrtc(text, headers, extra, apart=apart)
+        if answer.status == COMPILATION and nvrtc.only_instantiation_fails(answer.log):
+            # The file may instantiate it with arguments that the user left out.
+            others, (wanted,) = nvrtc.split(self.flags)
+            other = self.with_flags(others).by_nvrtc(text, headers, extra, apart=apart)
+            fitting = kernel_names.matching(wanted, ENTRY.findall(other.ptx))
+            return other._replace(lowered={wanted: fitting[0]}) if len(fitting) == 1 else answer
         return answer
 
     def remembered(self, tool: tuple[str, ...], text: bytes, make: Callable[[], Compilation]) -> Compilation:

@@ -434,6 +434,17 @@ def test_an_instantiation_that_is_impossible_is_a_usage_error_with_the_templates
         assert str(caught.value).endswith(f". The file has a::k<class T, int N = 2>{example}.")
 
 
+def test_the_first_arguments_are_enough_for_an_instantiation_that_the_file_has(compiled):
+    text = (
+        "template <class T, unsigned N, bool B> __global__ void k(T* x) { x[0] = N + B; }\n"
+        "template __global__ void k<float, 64, true>(float* x);\n"
+        "template __global__ void k<float, 32, true>(float* x);\n"
+    )
+    assert compiled(text, "--name-expression=k<float, 64>").instantiated == "_Z1kIfLj64ELb1EEvPT_"
+    with pytest.raises(UsageError, match="cannot instantiate 'k<float>'"):
+        compiled(text, "--name-expression=k<float>")
+
+
 def test_untrusted_text_is_never_given_to_nvcc(tmp_path, monkeypatch):
     monkeypatch.setattr(nvcc, "find", lambda: pytest.fail("started"))
     text = b"#include <vector>\nstruct S { std::vector<int> v; };\n__global__ void k(S s) {}\nint main() {}\n"
