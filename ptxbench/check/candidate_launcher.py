@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from ptxbench.arrays import is_float
 from ptxbench.backends.buffers import POISON
 from ptxbench.check.element_types import other_type
 from ptxbench.check.findings import Finding, finding
@@ -88,6 +89,9 @@ DYNAMIC_HINT = (
 """For accesses beyond the shared memory of a kernel that uses dynamic shared memory."""
 
 UNWRITTEN_HINT = "Write every element of every output. The pair's launch is Launch(grid={grid}, block={block}) there."
+
+OTHER_POISON = 0x5A
+"""Fills outputs before the launch that shows whether a kernel left them or stored POISON."""
 
 UNUSED_HINT = (
     "The kernel reads elements on which no result depends, such as the padding after a short row. Skip them, or use "
@@ -191,12 +195,24 @@ class CandidateLauncher:
             return finding(stage, "input-changed", message)
         worst = wrong_element(result, case)
         if worst and not self.suite.is_explained(result, case, special=stage in SPECIAL):
-            if self.suite.unwritten(result, case, poison):
+            if self.leaves_unwritten(result, case, poison):
                 hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
                 return finding(stage, "output-unwritten", worst, hint=hint)
             hint = UNUSED_HINT if UNUSED_NAN in case.label else self.type_hint
             return finding(stage, "wrong-result", worst, hint=hint)
         return self.lasting(stage, result, case)
+
+    def leaves_unwritten(self, result: LaunchResult, case: CheckCase, poison: int) -> bool:
+        """Whether wrong elements still have their value from before the launch. A kernel may store -1 for "none": whole
+        numbers must also have the value from before another launch."""
+        name = self.suite.unwritten(result, case, poison)
+        if name is None or is_float(result.outputs[name].dtype):
+            return name is not None
+        try:
+            again = self.launch(case, LaunchOptions(poison=OTHER_POISON))
+        except KernelError:
+            return True
+        return self.suite.unwritten(again, case, OTHER_POISON) is not None
 
     def lasting(self, stage: str, result: LaunchResult, case: CheckCase) -> Finding | None:
         """A change that outlives the launch, if no kernel of the pair makes such a change."""

@@ -125,6 +125,27 @@ def test_an_unwritten_output_is_reported_with_the_launch():
     assert judgement.decisive.hint.endswith("The pair's launch is Launch(grid=1, block=256) there.")
 
 
+COPY = """extern "C" __global__ void copy_hints(const uint4* x, uint4* y, unsigned vectors)
+{
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < vectors; i += gridDim.x * blockDim.x)
+        STORE
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "code"),
+    [
+        ("if (i % 4) y[i] = x[i];", "output-unwritten"),
+        ("y[i] = i % 4 ? x[i] : make_uint4(~0u, ~0u, ~0u, ~0u);", "wrong-result"),
+    ],
+)
+def test_minus_one_is_not_taken_for_an_unwritten_element(store, code):
+    text = COPY.replace("STORE", store)
+    judgement = judged(Path("copy_hints.cu"), "copy_hints", text.encode(), stages=("parses", "results"))
+    assert outcome(judgement) == f"results {code}"
+
+
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     judgement = honest(HONEST)
     assert "slower-counts" in codes(judgement)
