@@ -15,6 +15,7 @@ from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.definedness import MARK, Deferral, defer
 from ptxbench.emulator.definitions import Definitions
 from ptxbench.emulator.emit import Emitter, Value, literal
+from ptxbench.emulator.fixed_registers import literal_bits, numbers_in, parameters_in
 from ptxbench.emulator.flow import CARRY, Block, FlowStep, orders_partly
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
 from ptxbench.emulator.host_cpu import HostCpu
@@ -22,7 +23,7 @@ from ptxbench.emulator.interleaved import InterleavedVectors
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, ParamAddress, StepReport
 from ptxbench.emulator.limits import check_local
-from ptxbench.emulator.parse import float_bits, syntax_error
+from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runs import Runs
 from ptxbench.emulator.runtime import access, short
 from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
@@ -63,8 +64,6 @@ DEFINED = "defined "
 """The prefix of a register's name for the mask of lanes that have written it."""
 
 
-COPIES = ("mov.", "cvta.global.", "cvta.to.global.")
-"""Instructions whose result is their operand, if the registers are equally wide: global addresses are generic ones."""
 ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
 """Instructions whose addresses are generic, or in the single space that they name."""
 GENERIC_SPACES = ("global", "shared", "local")
@@ -117,9 +116,9 @@ class KernelState:
         self.ops.sends = any(opcode.startswith(SENDERS) for opcode in opcodes)
         variables = (*module.variables.values(), *function.params, *function.variables.values())
         self.spaces = {variable.name: variable.space for variable in variables}
-        self.constants = self.find_constants()
+        self.constants = numbers_in(self.steps, function.registers)
         self.params = self.lay_out_params()
-        self.uniform = self.find_uniform()
+        self.uniform = parameters_in(self.steps, self.blocks[0], function.registers, self.params)
         read = function.special_names
         if any(predefined.is_reserved(name) for name in read):
             self.ops.reserved_inside = predefined.reserved_bytes(arch)
@@ -230,61 +229,8 @@ class KernelState:
                 result[index] += [(1, DEFINED + name) for name in names if name in self.defined]
         return result
 
-    def find_constants(self) -> dict[str, int]:
-        """Registers whose only write is an unguarded `mov` of a number, with that number.
-
-        NVRTC keeps shuffle distances and masks in such registers.
-        """
-        writers: dict[str, list[FlowStep]] = {}
-        in_file = warpgroups.used(self.steps)
-        for step in self.steps:
-            for name in step.writes:
-                writers.setdefault(name, []).append(step)
-        result = {}
-        for name, (step, *others) in writers.items():
-            instruction = step.instruction
-            kind = self.function.registers[name]
-            moved = instruction.opcode.startswith("mov.") and isinstance(instruction.operands[0], Register)
-            if moved and not others and instruction.guard is None and kind is not PRED and name not in in_file:
-                source = instruction.operands[1]
-                if isinstance(source, Immediate):
-                    result[name] = literal_bits(source, kind, floating=instruction.opcode.endswith(("f32", "f64")))
-        return result
-
-    def find_uniform(self) -> dict[str, FlowStep]:
-        """Registers that hold a parameter in every lane after the first block, with the instruction that loads it.
-
-        They need no room in the register file: each block loads the parameter again.
-        """
-        first = self.blocks[0]
-        steps = self.steps[first.first : first.last]
-        elsewhere = set().union(*(step.writes for step in (*self.steps[: first.first], *self.steps[first.last :])))
-        unfit = elsewhere | first.live_in | warpgroups.used(self.steps)
-        loads: dict[str, FlowStep] = {}
-        for step in steps:
-            load = self.parameter_load(step, loads)
-            for name in step.writes:
-                loads.pop(name, None)
-                if load is not None and name not in unfit:
-                    loads[name] = load
-        return loads
-
-    def parameter_load(self, step: FlowStep, loads: Mapping[str, FlowStep]) -> FlowStep | None:
-        """The step itself if it loads a parameter; the step in `loads` whose result it copies; else None."""
-        opcode, operands = step.entry.opcode, step.instruction.operands
-        if step.instruction.guard is not None or not opcode.startswith(("ld.param.", *COPIES)):
-            return None
-        target, source = operands[:2]
-        if not isinstance(target, Register) or self.function.registers[target.name] is PRED:
-            return None
-        if isinstance(source, Register) and self.bits_type(source.name).bits == self.bits_type(target.name).bits:
-            return loads.get(source.name)
-        if isinstance(source, Address) and isinstance(source.base, Symbol) and source.base.name in self.params:
-            return step
-        return None
-
     def load_uniform(self, name: str) -> Value:
-        """The value of such a register."""
+        """The value of a register that holds a parameter."""
         step = self.uniform[name]
         _, source = step.instruction.operands
         assert isinstance(source, Address)
@@ -583,14 +529,3 @@ def extended(e: Emitter, value: Value, kind: Type) -> Value:
     if kind.bits == value.type.bits:
         return value
     return e.convert(e.bits(value) if value.type.floating else value, bits_of(kind))
-
-
-def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:
-    """The bit pattern of a number as an operand of type `kind`."""
-    if kind is PRED:
-        return int(bool(literal.value))
-    if literal.bits == kind.bits:
-        return int(literal.value)
-    if floating or isinstance(literal.value, float) or literal.bits:
-        return float_bits(literal, kind.bits)
-    return int(literal.value) & (1 << kind.bits) - 1
