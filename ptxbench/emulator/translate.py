@@ -1,4 +1,4 @@
-"""A kernel as LLVM IR: `run_ctas` schedules warps, and one function runs a warp.
+"""A kernel as LLVM IR: one function runs a warp. kernel_module.py adds what schedules the warps.
 
 A warp is vectors of 32 lanes, each with a program counter (a block number); control.py moves them.
 A block ends by writing back the live-out registers, under its mask, so that a warp can stop and resume.
@@ -15,37 +15,25 @@ from typing import Any
 from ptxbench.emulator.bases import base_of_address
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
-from ptxbench.emulator.definedness import COPIES, MARK, passes_structure
-from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
+from ptxbench.emulator.definedness import COPIES, passes_structure
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.host_cpu import USUAL, HostCpu
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
+from ptxbench.emulator.kernel_module import whole_module
 from ptxbench.emulator.layout import NUMBERED, PLAIN, SANITIZE, ParamAddress, StepReport, Translation
 from ptxbench.emulator.marks import Marks
-from ptxbench.emulator.modules import split, without_empty
-from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
+from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState, extended
 from ptxbench.emulator.runtime import (
-    bulk_clusters,
     bulk_exit,
-    clusters,
     kinds,
-    marks,
-    messages,
-    records,
-    sanitize,
     short,
-    watch,
-    watches,
 )
-from ptxbench.emulator.runtime.context import V32, RuntimeFunction
-from ptxbench.emulator.runtime.cta_states import joined, prepare_warp
-from ptxbench.emulator.runtime.scheduler import scheduler
-from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
+from ptxbench.emulator.runtime.context import V32
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
@@ -59,10 +47,10 @@ from ptxbench.emulator.syntax import (
     plain,
     registers,
 )
-from ptxbench.emulator.types import B32, LANES, PRED
+from ptxbench.emulator.types import B32, PRED
 from ptxbench.emulator.vector_calls import without_vectors
 from ptxbench.emulator.vector_functions import Unknown
-from ptxbench.emulator.zones import PlacedVariable, finest
+from ptxbench.emulator.zones import PlacedVariable
 
 
 def translate(
@@ -103,7 +91,7 @@ def member_mask(step: FlowStep) -> Operand:
 
 
 class Translator:
-    """The instructions of a kernel, block by block, and the module around them."""
+    """The instructions of a kernel, block by block."""
 
     def __init__(
         self, module: Module, function: Function, arch: str, cpu: HostCpu, mode: str, clustered: bool,
@@ -455,8 +443,6 @@ class Translator:
             assert isinstance(value, Value)
             self.kernel.put(part, value, guard, line)
 
-    # ---- the module
-
     def translate(self) -> Translation:
         e = self.e
         starts = []
@@ -475,120 +461,4 @@ class Translator:
             )
             pointers = f"{self.kernel.register_pointers()}\n  {pointers}"
             e.gather()
-        of_clusters = self.of_clusters() if self.ops.clustered else ()
-        for function in (scheduler(self.ops.clustered), CHOOSE_LANES, *of_clusters):
-            self.ops.function(function)
-        warp = warp_function(body, len(self.kernel.blocks) + 1, pointers)
-        granule_shift = self.add_records()
-        if self.kernel.mode == SANITIZE:
-            self.add_watches()
-        at_start = self.kernel.blocks[0].live_in & self.kernel.slots.keys()
-        unwritten = joined(self.extent(name) for name in at_start if not name.startswith(MARK))
-        zeroed = joined((offset, 4) for offset in self.kernel.defined.values())
-        zeroed += joined(self.extent(name) for name in at_start if name.startswith(MARK))
-        if self.ops.stack is not None:
-            zeroed += self.ops.stack.registers
-        tables: tuple[str, ...] = ()
-        if self.ops.fragments is not None:
-            zeroed += self.ops.fragments.zeroed
-            tables = (self.ops.fragments.table, *self.ops.warpgroups.tables.values())
-        if self.kernel.pool is not None:
-            zeroed += (self.kernel.pool.zeroed,)
-        prepares = prepare_warp(self.kernel.local_bytes, self.kernel.cleared_bytes, unwritten, zeroed, self.ops.queues)
-        own_code, shared = without_empty(
-            "\n".join([*tables, warp, prepares]),
-            [*calls, *e.functions.values(), *(function.text for function in self.ops.functions.values())],
-        )
-        ir, functions = split(own_code, shared, e.declarations)
-        return Translation(
-            ir,
-            functions,
-            self.kernel.function.name,
-            tuple(self.kernel.reports),
-            tuple(self.ops.sites),
-            self.ops.next_slot,
-            self.kernel.register_bytes,
-            self.kernel.own.shared_bytes,
-            self.kernel.local_bytes,
-            self.kernel.analysis.order_reason,
-            self.kernel.granules,
-            self.kernel.analysis.schedule_obstacle,
-            self.ops.reserved_inside,
-            (self.kernel.heap or (0, 0))[0],
-            self.ops.workspace != 0,
-            self.ops.queues,
-            self.kernel.local_bytes - self.kernel.cleared_bytes,
-            granule_shift,
-            *self.mixed(),
-            self.kernel.rows,
-            sends_messages(self.kernel.opcodes),
-            tuple(loop.line for loop in self.kernel.loops.natural),
-            self.kernel.loops.irreducible,
-            self.ops.clustered,
-            self.ops.sends,
-            () if self.kernel.pool is None else (self.kernel.pool.offset, self.kernel.pool.initial),
-            self.kernel.trips_at,
-            self.kernel.own.variables,
-            self.kernel.own.has_dynamic,
-            bool(self.ops.watching.taken),
-        )
-
-    def of_clusters(self) -> tuple[RuntimeFunction, ...]:
-        """What the scheduler of clusters needs."""
-        parts = (messages.CLOSED,) if self.ops.sends else ()
-        cta_left = watch.SILENT["cta_left"]
-        if not self.ops.bulk:
-            return clusters.WAKE, clusters.closed(*parts), cta_left
-        closed = clusters.closed(*parts, bulk_clusters.CLOSED)
-        return clusters.WAKE, closed, cta_left, *bulk_clusters.replacing(self.ops.functions)
-
-    def add_watches(self) -> None:
-        """Add the real functions of a sanitized kernel in place of the empty ones, and the watches of local memory."""
-        sizes: dict[str, int] = {}
-        for site in self.ops.sites:
-            space = "shared" if site.space == "cluster" else site.space
-            if space in ("global", "shared", "local") and site.bytes:
-                sizes[space] = min(site.bytes, sizes.get(space, 4))
-        for space, size in (*self.ops.watching.taken, *self.ops.watching.parts):
-            sizes[space] = min(size, sizes.get(space, size))
-        for space in sizes.keys() & {"shared", "local"}:
-            sizes[space] = finest(self.kernel.own.variables, space, sizes[space])
-        self.kernel.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
-        zoned = self.kernel.own.local_zones > 0
-        for kind, element_bytes, count in sorted(self.ops.watching.locals):
-            self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1], zoned))
-        for space, size, of_bits in sorted(self.ops.watching.waiting):
-            granule = self.kernel.granules[("shared", "local").index(space)]
-            self.ops.function(marks.unwritten(space, size, granule, of_bits=of_bits))
-        for space, size in sorted(self.ops.watching.taken):
-            self.ops.function(marks.store_marks(space, size, self.kernel.granules[("shared", "local").index(space)]))
-        for key in sorted(self.ops.watching.spaces):
-            self.ops.function(watches.watches(*key, granules=sizes, clustered=self.ops.clustered))
-        for function in watch.REPORTERS if self.ops.watches_order else ():
-            self.ops.function(function)
-        if self.ops.stack is not None:
-            self.ops.function(forget_local(sizes.get("local", 4)))
-            self.ops.function(copy_shadow(sizes.get("local", 4)))
-        self.ops.function(sanitize.FAULT)  # replaces the other one: a bad access is a finding
-
-    def mixed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The offsets of parameters and the addresses of module variables that mixed_pointers finds."""
-        params, variables = [], []
-        for name, offset in self.kernel.analysis.mixed_pointers:
-            if name in self.kernel.params:
-                params.append(self.kernel.params[name][0] + offset)
-            elif name in self.kernel.module_variables:
-                variables.append(self.kernel.module_variables[name])
-        return tuple(params), tuple(variables)
-
-    def add_records(self) -> int:
-        """Write the functions that record accesses to global memory; returns log2 of their granule's bytes."""
-        shift = records.granule_shift(site.bytes for site in self.ops.sites if site.space in ("global", "const"))
-        planned = [name for name in self.ops.functions if name.startswith("record_")] if self.ops.parallel else []
-        for name in planned:
-            self.ops.function(records.record(name, shift))
-        return shift
-
-    def extent(self, name: str) -> tuple[int, int]:
-        kind = self.kernel.function.registers[name]
-        return self.kernel.slots[name], 4 if kind is PRED else LANES * kind.bytes
+        return whole_module(self.kernel, body, pointers, calls)
