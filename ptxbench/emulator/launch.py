@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +28,7 @@ from ptxbench.emulator.tensor_maps import bind
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 from ptxbench.errors import LaunchError
+from ptxbench.pool import usable_cores
 
 FUEL, SANITIZED_FUEL = 1 << 27, 1 << 25
 """Loop iterations that the warps of a CTA or cluster may run together by default: seconds to a minute of an empty loop,
@@ -225,8 +225,3 @@ def check_order(ctas: str) -> None:
     """Raise LaunchError for an order of the CTAs that does not exist."""
     if ctas not in (orders := get_args(CtaOrder)):
         raise LaunchError(f"ctas is {ctas!r}; expected one of {', '.join(orders)}.")
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -40,6 +40,7 @@ from ptxbench.emulator.pending_stores import apply_stores
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.variation import conditions, module_shift
 from ptxbench.errors import MachineError, PtxbenchError
+from ptxbench.interrupts import end_with_parent
 
 MOST_THREADS = 256
 """The most host threads of a launch."""
@@ -280,19 +281,12 @@ def reply_to(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRe
         raise MemoryError(str(error)) from None
 
 
-def exit_with_parent(parent: int) -> None:
-    """End this process soon after its parent, even in the middle of a launch."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
 def serve_parent(handle: int, parent: int, requests: Any, answers: Any) -> None:
     """`serve` in a process that ends with its parent. Ctrl-C is the parent's: it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with refused_threads():
-            threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
+            threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
     except MachineError as error:
         pickle.load(requests)
         TranslationCache().dump(ErrorReply(type(error).__name__, str(error)), answers)

@@ -20,7 +20,7 @@ from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import load
 from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PtxbenchError
-from ptxbench.interrupts import without_interrupts
+from ptxbench.interrupts import end_with_parent, without_interrupts
 from ptxbench.pair import Size
 from ptxbench.runner.control import CONTROL, control_plan
 from ptxbench.runner.events import DeviceLost, Event, Step
@@ -233,13 +233,6 @@ def perform(request: WorkerRequest, signs: WorkerSigns) -> Iterator[Event]:
         plan = replace(plan_of(request, device), mark=signs.mark, host_work=signs.working)
         gc.freeze()  # garbage collections by the backend need not search what is loaded, which stays
     yield from run(plan)
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process soon after its parent."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def plan_of(request: WorkerRequest, device: DeviceShape) -> RunPlan:
