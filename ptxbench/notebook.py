@@ -170,10 +170,10 @@ def run(
         raise
     finally:
         outcome.finish()
-        done = Run(document(frame, outcome.cells, outcome.status))
+        finished = Run(document(frame, outcome.cells, outcome.status))
         if results is not None and outcome.cells:
-            done = done.save(Path(results) / frame.folder)
-    return done
+            finished = finished.save(Path(results) / frame.folder)
+    return finished
 
 
 def folder_of_kernels(kernels: str | Path | None) -> Path:

@@ -62,14 +62,14 @@ def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
     """The timed runs by GPU model, in the order of their start. Raises TooFewRuns if no model has enough of them."""
     timed = sorted((run for run in runs if is_timed(run)), key=lambda run: run.run.started)
     names = dict.fromkeys(run.device.name for run in timed)
-    found = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
-    if not any(device.enough for device in found):
-        counts = "; ".join(map(str, found)) or f"{len(runs)} runs without times"
+    by_model = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
+    if not any(device.enough for device in by_model):
+        counts = "; ".join(map(str, by_model)) or f"{len(runs)} runs without times"
         raise TooFewRuns(
             f"An audit of stored runs takes {FEWEST_RUNS} runs and {FEWEST_ROUNDS} rounds on {FEWEST_DAYS} days, of "
             f"one GPU model and the same code. Found: {counts}. Run more: ptxbench run --backend gpu --rounds 10."
         )
-    return found
+    return by_model
 
 
 def audit_runs(device: StoredDevice, config: GateConfig, report: Reporter = lambda *_: None) -> list[TallyLine]:

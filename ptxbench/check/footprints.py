@@ -93,7 +93,7 @@ def footprints(pair: Pair, kernel: CheckKernel, size: Size, fuel: int, cta: Cta 
     Raises MemoryError if the arrays take more memory than this process may have."""
     launch = kernel.launch_at(size, pair.launch(**size))
     draws = any(isinstance(arg, Scratch) for arg in pair.args)
-    found = []
+    of_launches = []
     for tickets in (0, math.prod(launch.grid_xyz) - 1) if draws else (0,):
         values = zeros_for(pair, size, tickets)
         arguments = launch.emulated(values)
@@ -117,8 +117,8 @@ def footprints(pair: Pair, kernel: CheckKernel, size: Size, fuel: int, cta: Cta 
         except KernelError as error:
             ended = type(error).__name__
         if touched.pages:
-            found.append(of_arrays(pair, values, touched, ended))
-    return tuple(found)
+            of_launches.append(of_arrays(pair, values, touched, ended))
+    return tuple(of_launches)
 
 
 def of_arrays(pair: Pair, values: Mapping[str, Any], touched: TouchedMemory, ended: str) -> Footprint:

@@ -257,10 +257,10 @@ def debugging(subject: LintSubject) -> Iterator[LintFinding]:
     """Breakpoints and calls of printf; the first one."""
     breakpoints = [instruction for instruction in subject.function.instructions if instruction.opcode == "brkpt"]
     printed = calls(subject.function, "vprintf")
-    found = [(one.line, f"{one.opcode}: a breakpoint.") for one in breakpoints]
-    found += [(one.line, "call of printf: the kernel prints.") for one in printed]
-    if found:
-        yield LintFinding("for-debugging", *min(found))
+    complaints = [(instruction.line, f"{instruction.opcode}: a breakpoint.") for instruction in breakpoints]
+    complaints += [(instruction.line, "call of printf: the kernel prints.") for instruction in printed]
+    if complaints:
+        yield LintFinding("for-debugging", *min(complaints))
 
 
 def weak_polls(subject: LintSubject) -> Iterator[LintFinding]:

@@ -157,24 +157,24 @@ class Candidate:
         whether it begins earlier or stores less, of an array of which a CTA has as much. Of an array that the pair's
         last CTA uses, it must reach some."""
         needed = self.pairs.of_variant(next(iter(self.pairs.kernels)), size)
-        ctas, ctas_there = (math.prod(self.pairs.pair.launch(**one).grid_xyz) for one in (size, than))
-        for one, here, there in zip(needed, self.of_cta(size, CTAS[0]), self.of_cta(than, CTAS[0]), strict=False):
-            if here.fails and not one.fails:
-                return f"ends with {here.ended}, unlike that of the pair's kernels"
-            lengths, lengths_there = here.lengths, there.lengths
-            alike = [name for name in lengths if is_like(lengths[name] / ctas, lengths_there[name] / ctas_there)]
-            if here.is_part:
-                if len(alike) == len(lengths) and not one.is_part and not there.is_part:
+        ctas, ctas_small = (math.prod(self.pairs.pair.launch(**dimensions).grid_xyz) for dimensions in (size, than))
+        for of_pair, large, small in zip(needed, self.of_cta(size, CTAS[0]), self.of_cta(than, CTAS[0]), strict=False):
+            if large.fails and not of_pair.fails:
+                return f"ends with {large.ended}, unlike that of the pair's kernels"
+            lengths, lengths_small = large.lengths, small.lengths
+            alike = [name for name in lengths if is_like(lengths[name] / ctas, lengths_small[name] / ctas_small)]
+            if large.is_part:
+                if len(alike) == len(lengths) and not of_pair.is_part and not small.is_part:
                     return "does not end, though it has as much to do as at smaller sizes"
                 continue
-            shares, shares_there = here.reach(), there.reach()
-            for name in (name for name, pages in one.pages.items() if pages):
-                if shares[name] == 0 or shares[name] < REACHED * shares_there[name]:
+            shares, shares_small = large.reach(), small.reach()
+            for name in (name for name, pages in of_pair.pages.items() if pages):
+                if shares[name] == 0 or shares[name] < REACHED * shares_small[name]:
                     return f"reaches a smaller part of '{name}' than at smaller sizes"
             for name in alike:
-                if here.begin()[name] < REACHED * there.begin()[name]:
+                if large.begin()[name] < REACHED * small.begin()[name]:
                     return f"begins at a smaller part of '{name}' than at smaller sizes"
-                if here.stored_bytes().get(name, 0) < REACHED * there.stored_bytes().get(name, 0):
+                if large.stored_bytes().get(name, 0) < REACHED * small.stored_bytes().get(name, 0):
                     return f"stores to fewer elements of '{name}' than at smaller sizes"
         return None
 

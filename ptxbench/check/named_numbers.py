@@ -131,13 +131,13 @@ def sizes_near(space: SizeSpace, number: int, drawn: random.Random) -> Iterator[
 
 def factors(pair: Pair, name: str) -> set[int]:
     """By how much a dimension is larger than the scalars that are a part of it, such as the number of vectors."""
-    found = set()
+    whole_factors = set()
     for arg in pair.args:
         if isinstance(arg, Scalar) and callable(arg.value) and not is_float(arg.dtype):
             shares = {size[name] / value for size in pair.check_sizes if (value := declared(arg, size))}
             if len(shares) == 1 and (share := shares.pop()) == int(share):
-                found.add(int(share))
-    return found
+                whole_factors.add(int(share))
+    return whole_factors
 
 
 # ---- values

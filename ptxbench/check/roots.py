@@ -308,8 +308,8 @@ class BlockStates:
 
     def may_follow(self, first: int, second: int) -> bool:
         """Whether instruction `second` may execute after instruction `first`, by their indices."""
-        one, other = self.of(first), self.of(second)
-        return (one == other and first < second) or other in self.after(one)
+        block, other = self.of(first), self.of(second)
+        return (block == other and first < second) or other in self.after(block)
 
 
 def ends_block(instruction: Instruction) -> bool:

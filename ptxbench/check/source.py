@@ -103,13 +103,13 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
         wanted = included_name(directive.rest)
         allowed = wanted is not None and (is_cuda_header(wanted, folders) or is_stand_in(wanted))
         if directive.name != "include" or not allowed:
-            what = (wanted or directive.rest.strip())[:MOST_QUOTED]
-            message = f"#{directive.name} of '{what}', which is not one of CUDA's headers."
+            quoted_name = (wanted or directive.rest.strip())[:MOST_QUOTED]
+            message = f"#{directive.name} of '{quoted_name}', which is not one of CUDA's headers."
             yield finding(STAGE, "bad-include", message, line_of(text, joined, directive.start))
             return
-    if asked := QUESTION.search(joined):
-        message = f"{asked[0]} tests whether a file exists."
-        yield finding(STAGE, "bad-include", message, line_of(text, joined, asked.start()))
+    if question := QUESTION.search(joined):
+        message = f"{question[0]} tests whether a file exists."
+        yield finding(STAGE, "bad-include", message, line_of(text, joined, question.start()))
         return
     if mode() == HEADERS and (wrong := unlisted(joined, folders)):
         at, message = wrong

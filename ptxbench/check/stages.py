@@ -216,8 +216,8 @@ class Checker:
         if is_inline and (line := inline_assembly(self.text.content)) is not None:
             column = self.text.locations.column(line)
             findings.append(finding("lint", "inline-asm", "the CUDA C has inline PTX.", line, column))
-        once = list(dict.fromkeys(findings))
-        return StageOutcome("nothing found" if not once else f"{len(once)} found", once)
+        distinct = list(dict.fromkeys(findings))
+        return StageOutcome("nothing found" if not distinct else f"{len(distinct)} found", distinct)
 
     # ---- launches
 
@@ -237,14 +237,14 @@ class Checker:
         large."""
         kernel = CheckKernel(self.text.ptx, self.suite.entry, self.suite.arch)
         try:
-            found = self.suite.long_indices.difference(kernel, self.suite.largest_launched)
+            difference = self.suite.long_indices.difference(kernel, self.suite.largest_launched)
         except IndicesUnknown as reason:
             self.notes.append(f"hidden: indices at larger sizes are not known to be right: {reason}")
             return outcome
-        if found is None:
+        if difference is None:
             return outcome
-        size = found.size
-        words = f"{size_words(size)}: a CTA {found.words}"
+        size = difference.size
+        words = f"{size_words(size)}: a CTA {difference.words}"
         with contextlib.suppress(MemoryError):
             series = self.suite.beyond_indices(size)
             if series and next(iter(series[0]), None) is not None:

@@ -296,9 +296,9 @@ def second_names(files: Sequence[UserFile]) -> dict[str, bytes]:
 
 def unambiguous(files: Sequence[UserFile]) -> list[UserFile]:
     """The files whose name means one file, each once."""
-    one = {(file.name, file.path.resolve()): file for file in files}
-    names = [name for name, _ in one]
-    return [file for (name, _), file in one.items() if names.count(name) == 1]
+    distinct = {(file.name, file.path.resolve()): file for file in files}
+    names = [name for name, _ in distinct]
+    return [file for (name, _), file in distinct.items() if names.count(name) == 1]
 
 
 def left_out(texts: Mapping[str, SourceText]) -> str:

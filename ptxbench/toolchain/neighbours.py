@@ -32,8 +32,8 @@ def folder_with(path: Path, header: str) -> Path | None:
 def subfolders(folder: Path) -> Iterator[Path]:
     """The folders in `folder`, and those called `include` in them; none if it has many, such as one of projects."""
     folders = [Path(entry) for entry in entries(folder) if entry.is_dir() and not entry.name.startswith(".")]
-    for one in folders if len(folders) <= MOST_FOLDERS else ():
-        yield from (one, one / "include")
+    for folder_inside in folders if len(folders) <= MOST_FOLDERS else ():
+        yield from (folder_inside, folder_inside / "include")
 
 
 def including_file(path: Path) -> Path | None:
@@ -50,12 +50,12 @@ def includes(file: Path, wanted: Path, seen: set[Path]) -> bool:
     """Whether `file` includes the file `wanted`, also by way of others. `seen`: files that do not, which grows."""
     pending = [file]
     while pending and len(seen) < MOST_FILES:
-        one = pending.pop()
-        for name in map(os.fsdecode, INCLUDE.findall(start_of(one))):
-            if not has_file(one.parent, name):
+        current = pending.pop()
+        for name in map(os.fsdecode, INCLUDE.findall(start_of(current))):
+            if not has_file(current.parent, name):
                 continue
-            included = (one.parent / name).resolve()
-            if included == wanted.resolve() and one.resolve() != included:
+            included = (current.parent / name).resolve()
+            if included == wanted.resolve() and current.resolve() != included:
                 return True
             if included not in seen:
                 seen.add(included)
