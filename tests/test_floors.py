@@ -113,7 +113,7 @@ def test_a_rate_that_is_30_percent_too_slow_is_refuted_where_the_audit_states_th
     }  # fmt: skip
 
 
-def test_the_claims_on_published_kernels_are_as_right_and_as_silent_as_the_thresholds_were_chosen_for():
+def test_claims_about_published_kernels_are_right_as_often_as_the_thresholds_promise():
     floor_scores = scores.of_points(POINTS)
     tally = {name: sum(floor.outcome == name for floor in floor_scores) for name in scores.OUTCOMES}
     assert len(floor_scores) == 289

@@ -171,7 +171,7 @@ def test_a_cut_of_one_access_alone_is_found(copies, part):
 
 
 @needs_pages
-def test_a_kernel_that_fails_at_a_large_size_does_not_do_what_those_of_the_pair_do(copies):
+def test_a_kernel_that_fails_at_a_large_size_is_found_if_those_of_the_pair_do_not(copies):
     found = copies.difference(kernel("setp.ge.u32 %far, %i, 0x400000; @%far trap;"), launched)
     assert found.words == "ends with KernelTrap, unlike that of the pair's kernels"
 

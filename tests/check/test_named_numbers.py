@@ -109,7 +109,7 @@ def test_a_kernel_that_is_wrong_near_a_number_of_its_text_is_rejected(pair, righ
     assert outcome(judgement).split()[0] == stage
 
 
-def test_there_are_only_so_many_launches_for_a_text_with_many_numbers():
+def test_the_launches_for_a_text_with_many_numbers_are_limited():
     many = NamedNumbers(frozenset(range(100, 5000, 10)), frozenset(range(3, 100)))
     sizes, values = suite("softmax").named(many)
     assert len(sizes) == MOST_SIZES

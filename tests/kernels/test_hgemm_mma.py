@@ -114,7 +114,7 @@ def test_a_prefetch_size_is_a_modifier_of_the_same_copies(tmp_path):
 # ---- what the emulator counts: executed instructions and the banks
 
 
-def test_no_tile_conflicts_but_the_one_without_a_swizzle_is_read_in_six_times_as_many_passes():
+def test_only_the_tile_without_a_swizzle_has_bank_conflicts_and_takes_six_times_the_passes():
     """Four for eight pieces of a, eight for eight of b. Written they are row by row, without a conflict."""
     by_file = {name: shipped(name) for name in SIDES}
     plain = by_file.pop("hgemm_mma.noswizzle.ptx")

@@ -83,14 +83,14 @@ DEADLY = [
 
 
 @pytest.mark.parametrize(("host", "kernel"), DEADLY)
-def test_host_code_of_which_nvrtc_dies_is_left_out_before(compiled, without_nvcc, host, kernel):
+def test_host_code_that_crashes_nvrtc_is_left_out_before_nvrtc_reads_it(compiled, without_nvcc, host, kernel):
     headers = "".join(f"#include <{name}>\n" for name in ("algorithm", "optional", "string", "tuple", "vector"))
     types = "typedef std::tuple<int> T;\n" if "T(" in kernel else ""
     output = compiled(f'{headers}{host}\n{types}extern "C" __global__ void k(int* x) {{ {kernel} }}\n')
     assert ".entry k(" in output.ptx
 
 
-def test_a_text_of_which_nvrtc_dies_is_refused_in_a_sentence(compiled, without_nvcc):
+def test_a_text_that_crashes_nvrtc_is_refused_with_a_message(compiled, without_nvcc):
     text = "#include <vector>\n#include <utility>\nstruct S { std::pair<std::vector<int>, int> a; };\n__device__ S s;\n"
     kernel = "__global__ void k(int* x) { x[0] = std::pair<std::vector<int>, int>().second; }"
     with pytest.raises(CompileError, match=r"^k\.cu: NVRTC ended with SIGSEGV while it compiled this file\.$"):
@@ -231,7 +231,7 @@ def test_another_language_is_named(compiled, without_nvcc, text, line, advice):
         compiled(text)
 
 
-def test_a_fence_in_a_comment_is_none(compiled):
+def test_a_fence_in_a_comment_is_part_of_the_comment(compiled):
     assert ".entry k(" in compiled(f"/*\n```\n*/ int main() {{}}{KERNEL}").ptx
 
 
