@@ -24,7 +24,7 @@ LAYERS = [
     {"pair", "arrays", "device_shape", "launch", "tensor_map", "libraries", "opcodes", "knobs", "substitution",
      "result", "run_info", "specifications", "pipes", "units", "errors", "exit_status", "saved_runs", "checklist",
      "cache", "containment", "documents", "architecture", "safe_text", "kernel_names", "languages", "interrupts",
-     "__init__", "forks", "pool", "extras", "foreign_text", "keywords"},
+     "__init__", "forks", "pool", "extras", "foreign_text", "keywords", "output_files"},
 ]  # fmt: skip
 """Highest first: a part may import from its own layer and from those below."""
 
@@ -59,7 +59,8 @@ ALONE = {
     "specifications": set(),
     "pipes": set(),
     "units": set(),
-    "result": {"errors", "documents", "run_info", "safe_text"},
+    "result": {"errors", "documents", "output_files", "run_info", "safe_text"},
+    "output_files": {"errors"},
     "documents": {"errors", "safe_text"},
     "safe_text": set(),
     "cache": set(),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ptxbench.documents import read_as
-from ptxbench.result import write
+from ptxbench.output_files import write
 
 Record = TypeVar("Record")
 

@@ -17,7 +17,7 @@ CUBIN = "cubin"
 
 def require_output(form: str, output: Path | None) -> None:
     """Raises UsageError for a cubin without a file, and ResultError for a file that cannot be written."""
-    from ptxbench.result import try_output
+    from ptxbench.output_files import try_output
 
     if output is None and form == CUBIN:
         raise UsageError("--emit cubin needs -o FILE, because a cubin is not text.")
@@ -27,7 +27,7 @@ def require_output(form: str, output: Path | None) -> None:
 
 def emit(build: Build, form: str, output: Path | None) -> None:
     """Write that form of a build to `output`, or print it. Raises UsageError if `output` is the source."""
-    from ptxbench.result import write
+    from ptxbench.output_files import write
 
     if output is not None and output.resolve() == build.source.resolve():
         raise UsageError(f"-o {output} is the source itself, which would be lost. Name another file.")

@@ -9,7 +9,8 @@ from pathlib import Path
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
 from ptxbench.exporters import exporter_for
-from ptxbench.result import RunDocument, save, to_json, try_output, write
+from ptxbench.output_files import try_output, write
+from ptxbench.result import RunDocument, save, to_json
 
 
 def require_writable(folder: Path, remedy: str) -> None:

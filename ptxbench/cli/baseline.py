@@ -39,7 +39,7 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     kernels that are not committed, or that are wrong or broken; incomplete; BIASED; or timed in fewer than five
     rounds.
     """
-    from ptxbench.result import write
+    from ptxbench.output_files import write
     from ptxbench.saved_runs import load_run
     from ptxbench.verdict.baseline import baseline_text
 

@@ -36,7 +36,7 @@ def command(run: str, form: str, output: Path | None, results: Path) -> None:
     Exit status: 0 good, 2 a run that cannot be found or has no times, or a file that cannot be written.
     """
     from ptxbench.exporters import to_nvbench
-    from ptxbench.result import write
+    from ptxbench.output_files import write
     from ptxbench.saved_runs import load_run
 
     if form == NVBENCH and output is None:

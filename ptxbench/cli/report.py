@@ -48,8 +48,8 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     from ptxbench import toolchain
     from ptxbench.cli._progress import Bar
     from ptxbench.exporters import exporter_for
+    from ptxbench.output_files import try_output, write
     from ptxbench.report import render
-    from ptxbench.result import try_output, write
     from ptxbench.saved_runs import load_run
     from ptxbench.units import plural
 
