@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.runtime.marks import MOST_LOADS, MOST_READS
-from ptxbench.emulator.syntax import Address, Dual, Function, Operand, Symbol, Vector, registers
+from ptxbench.emulator.syntax import Address, Dual, Function, Immediate, Operand, Symbol, Vector, registers
 from ptxbench.emulator.types import B32, PRED, TYPES, bits_of
 
 CHOSEN = {"selp": ("a", "b"), "slct": ("a", "b"), "shfl": ("a",)}
@@ -37,10 +37,9 @@ LOGIC = {"and.pred": 0, "or.pred": 1}
 """Instructions whose result one operand alone determines if it has this value."""
 MOVED_OPERANDS = {
     **CHOSEN, "mov": ("a",), "cvt": ("a",), "prmt": ("a", "b"), "shl": ("a",), "shr": ("a",), "shf": ("a", "b"),
-    "bfe": ("a",), "bfi": ("a", "b"),
+    "bfe": ("a",), "bfi": ("a", "b"), "mul": ("a",),
 }  # fmt: skip
-"""Instructions that only move bits, and the operands from which they move them."""
-INSERTING = ("prmt", "bfi")
+"""Instructions that only move bits, and the operands from which they move them; `mul` only by a power of two."""
 WRITING = ("st", "atom", "red")
 LOGICAL = frozenset(f"{name}.b{bits}" for name in ("and", "or", "xor", "not") for bits in (16, 32, 64))
 INTEGER = re.compile(r"[us](8|16|32|64)")
@@ -106,7 +105,15 @@ def moves_bits(step: FlowStep) -> bool:
     words = step.entry.words
     if words[0] == "cvt":
         return len(words) == 3 and all(INTEGER.fullmatch(word) for word in words[1:])
+    if words[0] == "mul":
+        return words[1] in ("lo", "wide") and is_power_of_two(step.instruction.operands[-1])
     return words[0] in MOVED_OPERANDS
+
+
+def is_power_of_two(factor: Operand) -> bool:
+    """Whether a product with this factor is a shift to the left."""
+    number = factor.value if isinstance(factor, Immediate) else 0
+    return isinstance(number, int) and number > 0 and number.bit_count() == 1
 
 
 def takes_part(step: FlowStep) -> bool:
@@ -122,11 +129,11 @@ def element_bytes(step: FlowStep) -> int:
 
 def may_split(steps: Sequence[FlowStep], loads: Collection[int], reads: Collection[int]) -> bool:
     """Whether a register may be unwritten in part: another access writes less than one of these loads reads, or one of
-    these reads of an unwritten register inserts other bits into it."""
+    these reads of an unwritten register moves its bits to others."""
     writes = [step for step in steps if step.entry.words[0] in WRITING and "global" not in step.entry.spaces]
     least = min(map(element_bytes, writes), default=B32.bytes)
     splits = any(element_bytes(steps[load]) > least for load in loads)
-    return splits or any(steps[read].entry.words[0] in INSERTING for read in reads)
+    return splits or any(takes_part(steps[read]) for read in reads)
 
 
 def stored(step: FlowStep, spaces: Collection[tuple[str, ...]] = SPACES) -> tuple[Operand, ...]:

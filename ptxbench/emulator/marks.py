@@ -90,7 +90,7 @@ class Marks:
         padded = only_stored(step, GLOBAL) if self.splits else frozenset()
         self.use(self.of_operands(step, step.operand_reads - sources - kept - padded), self.ops.active)
         if not padded.isdisjoint(self.marked | self.waiting(index)):
-            self.use(self.of_words(step), self.ops.active)
+            self.use(self.of_copied(step), self.ops.active)
         self.ops.watching.stored_bits = [self.stored_bits(step, part, kept) for part in stored(step) if kept]
         moved = self.moved(step, sources, targets)
         for name in sorted(targets - self.marked):
@@ -155,22 +155,12 @@ class Marks:
                 result = self.greater(result, mark)
         return result
 
-    def of_words(self, step: FlowStep) -> Value:
-        """The mark of what a store to global memory uses: words of 4 bytes, or longer elements, in which no bit was
-        written. The others may be structures with padding."""
-        kind = step.entry.operands[1].type
-        assert kind is not None
-        parts, count = stored(step, GLOBAL), max(1, B32.bytes // kind.bytes)
-        result = zero = self.e.constant(0, B32)
-        for first in range(0, len(parts), count):
-            word = parts[first : first + count]
-            mark = self.of(name for part in word for name in registers(part))
-            for part in word:
-                written = self.e.not_(self.e.bits(self.bits.read_one(part, kind)))
-                nothing = self.e.compare("eq", written, self.e.constant(0, written.type))
-                mark = self.e.select(nothing, mark, zero)
-            result = self.greater(result, mark)
-        return result
+    def of_copied(self, step: FlowStep) -> Value:
+        """The mark of what a store to global memory uses: a value or a vector whose first bit was never written. Others
+        may be structures, which begin with a member and have padding after it."""
+        first = stored(step, GLOBAL)[0]
+        bits = self.e.bits(self.bits.read_one(first, step.entry.operands[1].type))
+        return self.bits.where(self.e.and_(bits, self.e.constant(1, bits.type)), self.of(registers(first)))
 
     def stored_bits(self, step: FlowStep, part: Operand, kept: frozenset[str]) -> Value:
         """The bits of a stored value that were never written."""

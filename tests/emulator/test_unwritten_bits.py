@@ -34,6 +34,7 @@ BODY
 }
 """
 LOAD = "ld.shared.b32 %word, [%at+4];\n"
+MERGED = "shl.b32 %x, %never, 8;\nor.b32 %x, %x, 65;\n"
 INSERTED = "mov.b32 %y, 65;\nprmt.b32 %never, %never, %y, 0x7604;\n"
 FIRST_BYTE = {
     "prmt": LOAD + "prmt.b32 %x, %word, 0, 0x7770;",
@@ -42,6 +43,8 @@ FIRST_BYTE = {
     "a mask in a register": LOAD + "mov.b32 %y, 255;\nand.b32 %x, %y, %word;",
     "ones": LOAD + "or.b32 %x, %word, 0xffffff00;",
     "two shifts": LOAD + "shl.b32 %x, %word, 24;\nshr.s32 %x, %x, 24;",
+    "products with powers of two": LOAD + "mul.lo.u32 %x, %word, 0x1000000;\nshr.u32 %x, %x, 24;\n"
+    "cvt.u16.u32 %half, %word;\nand.b16 %half, %half, 255;\nmul.wide.u16 %y, %half, 256;\nadd.u32 %x, %x, %y;",
     "a field": LOAD + "bfe.u32 %x, %word, 0, 7;",
     "the field of another": LOAD + "bfi.b32 %x, %word, 0, 8, 8;",
     "a conversion": LOAD + "cvt.u16.u32 %half, %word;\nand.b16 %half, %half, 255;\ncvt.u32.u16 %x, %half;",
@@ -81,15 +84,16 @@ def test_the_first_byte_may_be_used_by_the_threads_that_wrote_it(body):
     assert findings(body) == [("uninitialised", "16")]
 
 
-def test_each_word_of_a_vector_in_global_memory_must_be_written_in_part():
-    body = "ld.shared.v2.b32 {%y, %word}, [%at];\nadd.u64 %out, %out, %wide;\nSTORE\nmov.b32 %x, 7;\n"
-    assert findings(body.replace("STORE", "st.global.v2.b32 [%out], {%y, %word};")) == [("uninitialised", "16")]
-    long = "mov.b64 %long, {%y, %word};\nst.global.b64 [%out], %long;"
-    assert findings(body.replace("STORE", long)) == []
+@pytest.mark.parametrize("first", [7, None])
+def test_the_first_word_of_a_vector_in_global_memory_must_be_written(first):
+    load = "mov.b32 %y, 7;\n" if first else "ld.shared.b32 %y, [%at+4];\n"
+    store = LOAD + load + "add.u64 %out, %out, %wide;\nst.global.v2.b32 [%out], {%y, %word};\nmov.b32 %x, 7;"
+    assert findings(store) == ([] if first else [("uninitialised", "16")])
 
 
 def test_an_inserted_byte_may_be_used():
     assert findings(INSERTED + "and.b32 %x, %never, 255;") == []
+    assert findings(MERGED + "and.b32 %x, %x, 255;") == []
 
 
 USED = {
@@ -102,9 +106,14 @@ USED = {
     "a number of bits": LOAD + "and.b32 %y, %word, 0xff1f;\nmov.b32 %x, 4;\nshl.b32 %x, %x, %y;",
     "the upper half": LOAD + "mov.b32 {%half, %end}, %word;\ncvt.u32.u16 %x, %end;",
     "a copy": LOAD + "st.shared.b32 [%at], %word;\nld.shared.u8 %x, [%at+1];",
+    "a product with 3": LOAD + "mul.lo.u32 %x, %word, 0x3000000;\nand.b32 %x, %x, 0xff000000;",
+    "a product with a power of two": LOAD + "mul.lo.u32 %x, %word, 0x800000;",
     "a sum": LOAD + "add.u32 %x, %word, 1;\nand.b32 %x, %x, 255;",
+    "a byte beside a merged one": MERGED + "and.b32 %x, %x, 511;",
     "a byte beside an inserted one": INSERTED + "and.b32 %x, %never, 511;",
     "a volatile store": LOAD + "st.volatile.global.u16 [%out], %word;\nmov.b32 %x, 65;",
+    "an extended byte": LOAD
+    + "shr.u32 %x, %word, 8;\nand.b32 %x, %x, 255;\nst.global.u32 [%out], %x;\nmov.b32 %x, 65;",
     "an exchange": LOAD + "atom.global.exch.b32 %y, [%out], %word;\nmov.b32 %x, 65;",
 }
 

@@ -27,7 +27,8 @@ KERNEL = """.version 8.3
     .pragma "used_bytes_mask MASK";
     ld.SPACE.v2.u32 {%number, %letter}, [ADDRESS];
     add.u32 %letter, %letter, 0;
-    st.global.v2.u32 [%out], {%number, %letter};
+    st.global.u32 [%out], %number;
+    st.global.u32 [%out+4], %letter;
     ret;
 }
 """
