@@ -13,6 +13,8 @@ PATTERN = r"sm_\d{2,3}[af]?"
 
 
 class Architecture(NamedTuple):
+    """The parts of a name such as sm_90a."""
+
     number: int
     """90 of sm_90a."""
     suffix: str

@@ -184,6 +184,8 @@ class CallableKernel:
     # ---- launches
 
     def on_emulator(self, values: dict[str, Any], launch: ExecLaunch) -> KernelResult:
+        """A launch on the emulator. Raises UnsafeLaunch for what the sanitizer finds, and the errors of `emulator.run`
+        with the lines of the file."""
         try:
             with located(self.program):
                 execution = emulator.run(
@@ -213,6 +215,7 @@ class CallableKernel:
         return KernelResult(self, launch, arrays_of(values), execution.printed, notes, unchecked, execution)
 
     def on_gpu(self, gpu: Backend, values: dict[str, Any], launch: ExecLaunch) -> KernelResult:
+        """A launch on a GPU; the arrays are copied there and back. Raises UsageError for what only the emulator can."""
         if launch.sanitize:
             raise UsageError("sanitize=True needs the emulator. Build the kernel with backend='emulator'.")
         if launch.fuel is not None:

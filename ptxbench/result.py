@@ -160,6 +160,8 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class LaunchReport:
+    """How a kernel was launched: CTAs of the grid, threads of a CTA, and bytes of dynamic shared memory."""
+
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     shared_bytes: int = 0
@@ -252,6 +254,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Cell:
+    """One pair at one size, for one architecture and cache mode: the results of all variants, and their samples."""
+
     pair: str
     size: Mapping[str, int]
     arch: str

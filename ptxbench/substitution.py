@@ -104,6 +104,7 @@ def value(formula: str, knobs: Mapping[str, int]) -> int:
 
 
 def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
+    """The value of a part of `formula`. Raises FormulaError, and ZeroDivisionError."""
     result: int | None = None
     if isinstance(node, ast.Constant) and type(node.value) is int:
         result = node.value
@@ -121,7 +122,7 @@ def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
         result = BINARY[type(node.op)](left, right)
     if result is None:
         hint = " Write // for a division." if "/" in formula.replace("//", "") else ""
-        raise FormulaError(f"'{formula}' contains something else. {ALLOWED}.{hint}")
+        raise FormulaError(f"'{formula}' has a part that is not allowed. {ALLOWED}.{hint}")
     if not -MOST < result < MOST:
         raise FormulaError(f"'{formula}' does not fit in 64 bits.")
     return result

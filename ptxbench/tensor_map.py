@@ -129,6 +129,7 @@ def problem(tiled: TiledMap, array_bytes: int) -> str | None:
 
 
 def problems(tiled: TiledMap, array_bytes: int) -> Iterator[str]:
+    """All problems of a map, in sentences; only the first if it makes the others meaningless."""
     choices = {
         "element": tuple(ELEMENT_BYTES), "interleave": INTERLEAVES, "swizzle": SWIZZLES, "atom": ATOMS,
         "l2_promotion": PROMOTIONS, "fill": FILLS,

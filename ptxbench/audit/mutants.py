@@ -239,6 +239,7 @@ class EditSubject:
         return self.outcome(edit, skipped=edit.undone)
 
     def judged(self, edit: Edit, before: VariantResult, candidate: VariantRun) -> AuditOutcome:
+        """What the gate says about the edited kernel, with the original as the baseline."""
         after = self.verified(candidate)
         judgement = gate(self.run(after), self.run(before), GateConfig(modes=("counters",)))
         passed = judgement.exit_status == ExitStatus.GOOD

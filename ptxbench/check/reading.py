@@ -123,6 +123,7 @@ class CandidateText:
             yield finding(stage, code, message, hint=NO_LINE.format("ptxas"))
 
     def assembles(self) -> StageOutcome:
+        """What ptxas says of the text, for the judged architecture. Raises Skip without ptxas."""
         tool = locate.program("ptxas")
         if tool is None:
             raise Skip(f"ptxas is not installed: {locate.INSTALL}")

@@ -62,6 +62,7 @@ def not_text(content: bytes, at: int) -> str:
 
 
 def ptx_problems(content: bytes) -> Iterator[Finding]:
+    """Why a PTX text is refused before it is parsed: bytes that are not text, or more than the parser should get."""
     content = with_ascii_comments(content)
     if bad := NOT_TEXT.search(content):
         line, column = line_and_column(content, bad.start())

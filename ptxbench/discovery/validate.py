@@ -402,6 +402,7 @@ def size_text(size: Mapping[str, int]) -> str:
 
 
 def launch_problem(args: Sequence[Argument], value: Any) -> str | None:
+    """What is wrong with the launch that a pair gives for a size, in a sentence; None if it is possible."""
     if not isinstance(value, Launch):
         return "It must be a Launch(grid=..., block=...)."
     cluster = 1 if value.cluster is None else value.cluster

@@ -58,6 +58,7 @@ def arguments_of(parameters: Sequence[CudaParameter], accesses: Sequence[Access 
 def draft_of(
     name: str, parameter: CudaParameter, access: Access | None, number: int, dimensions: Sequence[str]
 ) -> DraftArgument:
+    """The argument of a pair for parameter `number`, from 1. Raises UsageError for one that no pair can pass."""
     cuda_type, declared = parameter.type, parameter.declaration
     if cuda_type.pointee is not None:
         if cuda_type.pointee.pointee is not None:
@@ -97,6 +98,7 @@ def refusal(number: int, declared: str, reason: str) -> UsageError:
 def draft_array(
     name: str, declared: str, element: CudaType, access: Access, dimensions: Sequence[str]
 ) -> DraftArgument:
+    """The argument of a pair for a pointer to `element`; what the type does not say is a question."""
     kind, reason = kind_of(element, access)
     dtype, length = words_of(element)
     parameters = ", ".join(dimensions)

@@ -146,6 +146,8 @@ class Naming:
                 yield source.name, result.name
 
     def name_parameters(self, merged: Mapping[str, str]) -> None:
+        """Name the registers that hold a parameter, and those with its global address. `merged`: the register that gets
+        the same name, by register."""
         for instruction in self.function.instructions:
             result, address = (*instruction.operands, None, None)[:2]
             if (

@@ -132,6 +132,7 @@ def block_of(launch: HostLaunch | None, threads: int | None) -> int:
 
 
 def size_lines(dimensions: Sequence[str], block: int) -> Iterator[str]:
+    """The lines of the sizes: questions without dimensions, else proposals around the threads of a `block`."""
     if not dimensions:
         yield from comment(
             'TODO: the sizes at which both kernels are verified, such as [{"n": 1000}]. Functions of the size take '

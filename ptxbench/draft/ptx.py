@@ -140,6 +140,8 @@ class KernelBody:
         """The lines of a statement that has not ended yet."""
 
     def add(self, line: str, cuda_line: int, rename: Callable[[str], str]) -> None:
+        """Take the next line. `cuda_line`: its line of the CUDA C, 0 if none is known. `rename`: gives a text with the
+        new names of registers."""
         if not line or LOCATION.match(line) or line in SILENT:
             return
         if self.unfinished or (line.startswith(("call", "@")) and not line.endswith(";")):  # over several lines

@@ -56,6 +56,7 @@ def findings_of_run(run: RunDocument, reference: str = REFERENCE) -> list[dict[s
 
 
 def describe_listing(listing: Listing) -> dict[str, Any]:
+    """The texts of one variant, how their lines belong together, and its counts, as in the document `show`."""
     return {
         "variant": listing.variant,
         "language": listing.language,

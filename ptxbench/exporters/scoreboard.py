@@ -19,6 +19,7 @@ def to_json(standings: Sequence[Standing]) -> str:
 
 
 def described(standing: Standing) -> dict[str, Any]:
+    """One verdict, with what it rests on and the counts of the two rows."""
     cell, against = standing.cell, standing.against
     rows = [standing.variant, against.name] if cell and against else []
     return {

@@ -206,6 +206,7 @@ def why_not_for(setup: FirstRunSetup, pair_plan: PairPlan) -> str | None:
 
 
 def compare_bits_of(setup: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
+    """Whether a kernel gives the same bits on the GPU and on the emulator, at its largest size in the plan."""
     built = toolchain.build_source(source, pair_plan.arch)
     case = prepare_case(pair_plan, largest(pair_plan), SEED)
     pair = pair_plan.loaded.pair

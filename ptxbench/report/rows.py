@@ -127,6 +127,7 @@ def units(listing: Listing) -> list[LineGroup]:
 
 
 def grouped(listing: Listing) -> list[LineGroup]:
+    """The rows of a listing, in the order of its source, as groups of lines that belong together."""
     result: list[LineGroup] = []
     source: tuple[int, ...] = ()
     for row in in_source_order(listing):

@@ -192,6 +192,7 @@ def describe(listing: Listing, uncounted: str | None) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Answer the request on standard input, in a contained process: JSON on standard output, `error` if it failed."""
     request = json.loads(sys.stdin.read())
     printed = os.dup(1)
     os.dup2(2, 1)  # output of libraries must not mix with the answer

@@ -193,6 +193,7 @@ class Tools:
         return await thread(self.contract, pair)
 
     def contract(self, pair: str) -> Contract:
+        """What `show_contract` answers. Raises UsageError for an unknown pair."""
         contract = describe(load(self.kernels, only_pair(self.kernels, pair)), whole=True)
         texts = {variant["name"]: variant["text"] for variant in contract["variants"]}
         return Contract(

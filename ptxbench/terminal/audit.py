@@ -143,6 +143,7 @@ def mutants(outcomes: Sequence[AuditOutcome], width: int) -> RenderResult:
 
 
 def edit_table(outcomes: Sequence[AuditOutcome]) -> DrawnTable:
+    """For each edit: in how many kernels the gate judged it right, and by which counters."""
     columns = [*texts("edit", width="fold"), *numbers("kernels"), *texts("outcome"),
                *texts("by these counters", width="fold")]  # fmt: skip
     rows = []

@@ -198,6 +198,7 @@ class SourceText:
         return None
 
     def declaration(self, first: int, end: int, *, in_class: bool) -> Declaration:
+        """The declaration that begins at token `first`, with its kind and its members; it ends before `end`."""
         at, kind = first, "other"
         members: tuple[Declaration, ...] = ()
         assigned = False

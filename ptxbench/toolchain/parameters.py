@@ -125,6 +125,7 @@ class Types:
         return self.resolve(described, inside) if described else CudaType("void", 0)
 
     def resolve(self, entry: DebugEntry, inside: tuple[DebugEntry, ...]) -> CudaType:
+        """The type that an entry of the debugging information describes. `inside`: the structs around it."""
         size = entry.number(dwarf.BYTE_SIZE) or 0
         name = entry.text(dwarf.NAME) or UNKNOWN
         match entry.tag:

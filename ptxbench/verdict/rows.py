@@ -244,6 +244,7 @@ def overlapping(metric: Metric, base: Cell, head: Cell, variant: str) -> bool:
 
 
 def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
+    """The row with its values of a count, and the verdict on their difference."""
     before, after = metric.of(base, row.variant), metric.of(head, row.variant)
     assert metric.counted_by
     row = dataclasses.replace(row, metric=metric.name, base=before, head=after)

@@ -45,6 +45,7 @@ def times(timed: KernelTiming, names: tuple[str, str]) -> Iterator[str]:
 
 
 def outputs(comparison: LaunchComparison) -> Iterator[str]:
+    """Sentences about the outputs of two kernels: whether they agree, NaNs, printed texts and findings."""
     if any(outcome.error for outcome in comparison.outcomes):
         yield f"No outputs were compared: {' '.join(reasons(comparison))}"
         return
