@@ -33,13 +33,14 @@ class Console:
         bounds: NDArray[np.int64],
         field_values: Mapping[conditions.Field, int],
         heap: int = 0,
+        heap_margin: int = 0,
     ) -> None:
         """`bounds`: the table in which the generated code looks up addresses, with room for heap blocks.
         `field_values`: where shared and local memory are, and the initial contents of memory."""
         self.field_values = field_values
         self.context = context_
         self.buffers = buffers
-        self.heap = Heap(heap)
+        self.heap = Heap(heap, heap_margin)
         self.bounds = bounds
         self.forget: Callable[[int, int], None] | None = None
         """In a sanitized launch: called with the offset in the arena and the bytes of each new block."""

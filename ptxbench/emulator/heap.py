@@ -8,15 +8,19 @@ HEAP_BYTES = 8 << 20
 """The default size of a CUDA device's heap (cudaLimitMallocHeapSize), in bytes."""
 UNIT = 16
 """Alignment of blocks and gap between two, in bytes: an access a little past a block does not hit the next one."""
+COUNT_BYTES = 8
+"""For `new T[n]` with a constructor and no destructor, NVRTC and nvcc store n in front of the block, where malloc has
+reserved nothing, and never read it: `st.u64 [%block+-8], %n`."""
 MOST_CHECKED = 1024
 """Up to this many blocks, each has its own bounds; above, accesses are checked against the whole heap."""
 
 
 class Heap:
-    """`base`: the address of its first byte; 0 if the kernel has no heap."""
+    """`base`: the address of its first byte; 0 if the kernel has no heap. `margin`: bytes in front of each block that
+    the kernel may use too."""
 
-    def __init__(self, base: int) -> None:
-        self.base = base
+    def __init__(self, base: int, margin: int = 0) -> None:
+        self.base, self.margin = base, margin
         self.blocks: dict[int, int] = {}
         """Bytes of each block, by address."""
         self.allocated: list[tuple[int, int]] = []
@@ -58,5 +62,5 @@ class Heap:
     def bounds(self) -> list[tuple[int, int]]:
         """The accessible ranges: first address and end of each."""
         if len(self.blocks) > MOST_CHECKED:
-            return [(self.base, self.base + HEAP_BYTES)]
-        return [(address, address + size) for address, size in self.blocks.items()]
+            return [(self.base - self.margin, self.base + HEAP_BYTES)]
+        return [(address - self.margin, address + size) for address, size in self.blocks.items()]

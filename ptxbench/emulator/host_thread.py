@@ -86,7 +86,7 @@ class HostThread:
             **addresses(request.placement, 0, fixed=True, shared_bytes=0),
             **memory(request.variation.memory),
         }
-        self.console = Console(self.context, request.buffers, bounds, field_values, heap)
+        self.console = Console(self.context, request.buffers, bounds, field_values, heap, layout.heap_margin)
         steps = {"last first": -1, "first alone": self.units, "last alone": self.units}
         settings = {
             **parts.addresses,

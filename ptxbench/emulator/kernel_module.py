@@ -6,6 +6,8 @@ from collections.abc import Collection
 
 from ptxbench.emulator.definedness import MARK
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
+from ptxbench.emulator.flow import FlowStep
+from ptxbench.emulator.heap import COUNT_BYTES
 from ptxbench.emulator.layout import SANITIZE, Translation
 from ptxbench.emulator.modules import split, without_empty
 from ptxbench.emulator.ordering import sends_messages
@@ -15,7 +17,8 @@ from ptxbench.emulator.runtime.context import RuntimeFunction
 from ptxbench.emulator.runtime.cta_states import joined, prepare_warp
 from ptxbench.emulator.runtime.scheduler import scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
-from ptxbench.emulator.types import LANES, PRED
+from ptxbench.emulator.syntax import Address
+from ptxbench.emulator.types import LANES, PRED, TYPES
 from ptxbench.emulator.warp_ops import WarpOps
 from ptxbench.emulator.zones import finest
 
@@ -54,6 +57,7 @@ def whole_module(kernel: KernelState, body: str, pointers: str, calls: Collectio
         schedule_obstacle=kernel.analysis.schedule_obstacle,
         reserved_bytes=ops.reserved_inside,
         heap=(kernel.heap or (0, 0))[0],
+        heap_margin=COUNT_BYTES if kernel.heap and any(map(stores_count, kernel.steps)) else 0,
         cooperates=ops.workspace != 0,
         queues=ops.queues,
         stack_bytes=kernel.local_bytes - kernel.cleared_bytes,
@@ -88,6 +92,14 @@ def preparation(kernel: KernelState) -> str:
     if kernel.pool is not None:
         zeroed += (kernel.pool.zeroed,)
     return prepare_warp(kernel.local_bytes, kernel.cleared_bytes, unwritten, zeroed, ops.queues)
+
+
+def stores_count(step: FlowStep) -> bool:
+    """Whether an instruction may store the number of elements of a `new T[n]` (heap.COUNT_BYTES)."""
+    if step.entry.words[0] != "st" or TYPES[step.entry.words[-1]].bytes != COUNT_BYTES:
+        return False
+    address = step.instruction.operands[0]
+    return isinstance(address, Address) and address.offset == -COUNT_BYTES
 
 
 def extent(kernel: KernelState, name: str) -> tuple[int, int]:

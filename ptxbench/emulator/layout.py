@@ -116,6 +116,8 @@ class Translation:
     """The driver's bytes at the start of a CTA's shared memory, if the kernel may use them."""
     heap: int = 0
     """Address of the heap of malloc and free; 0 if there is none."""
+    heap_margin: int = 0
+    """Bytes in front of each block of the heap that the kernel may use."""
     cooperates: bool = False
     """Whether the kernel may wait at a barrier of the whole grid."""
     queues: bool = False

@@ -287,6 +287,27 @@ def test_a_sanitised_launch_continues_after_an_access_outside_a_block():
     ]
 
 
+ARRAYS = """
+struct Item { int value; short other; __device__ Item() : value(1) {} };
+extern "C" __global__ void arrays(int* out, int count)
+{
+    Item* items = new Item[count];
+    Item* more = new Item[2 * count];
+    items[count - 1].value = 5;
+    for (int i = 0; i < count; i++) out[i] = items[i].value + more[i].value;
+    delete[] items;
+    delete[] more;
+}
+"""
+
+
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_the_compiler_may_store_the_number_of_elements_in_front_of_a_block(sanitize):
+    out = np.zeros(4, np.int32)
+    execution = emulator.run(cuda(ARRAYS), grid=1, block=1, args=[out, np.int32(4)], sanitize=sanitize)
+    assert (out.tolist(), list(execution.findings)) == ([2, 2, 2, 6], [])
+
+
 FREED = """
 extern "C" __global__ void access(int* out, int at)
 {
