@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptxbench.check.launching import LaunchOptions, launch
-from ptxbench.check.rounding import is_explained, overflow, rounding, underflowed
+from ptxbench.check.cases import silence
+from ptxbench.check.launching import CheckCase, LaunchOptions, launch
+from ptxbench.check.rounding import is_explained, rounding, underflowed
+from ptxbench.pair import In, Launch, Out, Pair, f64, relative
 from ptxbench.verify import expect
 from tests.check.judging import SEED, suite
 
@@ -47,7 +49,27 @@ def test_a_sum_of_terms_that_may_overflow_is_right_and_another_one_is_rounded(fi
     case = replace(case, arguments=arguments, expected=expect(pair, arguments))
     y = np.array([first * (1 + 2**-23), np.inf, np.inf, np.nan], np.float32)
     assert is_explained(case, {"y": y}, [rounding(pair, case, SEED)]) is is_right
-    assert not is_explained(case, {"y": np.append(y[:3], np.float32(1e38 * (1 + 2**-12)))}, [overflow(case)])
+    wrong = np.append(y[:3], np.float32(1e38 * (1 + 2**-12)))
+    assert not is_explained(case, {"y": wrong}, [rounding(pair, case, SEED)])
+
+
+SUMS_OF_THREE = Pair(
+    purpose="", args=[In("x", f64, lambda n: (n,)), Out("y", f64, lambda n: (n,))],
+    launch=lambda n: Launch(1, 32), reference=lambda x: {"y": np.roll(x, 1) + x + np.roll(x, -1)},
+    tolerance=relative(1e-15, of=lambda x: abs(x)), check_sizes=[{"n": 4}], bench_sizes=[{"n": 8}], flops=lambda n: n,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("greatest", "is_right"), [(1.7e308, True), (np.inf, False)])
+def test_a_reference_of_f64_rounds_too(greatest, is_right):
+    """The small term is lost in the sum of the two great ones, or it is not, if they are added first."""
+    arguments = SUMS_OF_THREE.make_arguments({"n": 4}, SEED) | {"x": np.array([greatest, 0.5, -1.7e308, 0.25])}
+    with silence():
+        expected = expect(SUMS_OF_THREE, arguments)
+    case = CheckCase("", SUMS_OF_THREE.launch(n=4), arguments, expected, {}, size={"n": 4})
+    moved = case.expected.outputs["y"].copy()
+    moved[1] = -1
+    assert is_explained(case, {"y": moved}, [rounding(SUMS_OF_THREE, case, SEED)]) is is_right
 
 
 def test_an_exact_result_and_one_that_is_no_sum_have_no_rounding():
