@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import ml_dtypes
 import numpy as np
 
 from ptxbench.arrays import Array, is_float, ue8m0
-from ptxbench.pair import Argument, In, Pair, Scalar, Size
+from ptxbench.pair import Argument, In, InOut, Pair, Scalar, Size
 
 ONE_IN = 16
 """One element in this many gets a special value, and at least one."""
@@ -51,6 +51,8 @@ class ElementRange:
 
 def range_of_element(arg: Argument) -> ElementRange | None:
     """The legal elements of an argument; None if only the pair knows, as for indices."""
+    if is_updated_input(arg) and is_float(arg.dtype):
+        return ElementRange(arg.dtype, None)
     if not isinstance(arg, In) or arg.related or arg.dtype == ue8m0:  # a scale, which has no sign and no zero
         return None
     if is_float(arg.dtype):
@@ -60,6 +62,11 @@ def range_of_element(arg: Argument) -> ElementRange | None:
     if arg.values is None:
         return ElementRange(arg.dtype, (int(np.iinfo(arg.dtype).min), int(np.iinfo(arg.dtype).max)))
     return None
+
+
+def is_updated_input(arg: Argument) -> TypeGuard[InOut]:
+    """Whether a kernel replaces an array by what it computes from it, such as its sorted rows: no accumulator."""
+    return isinstance(arg, InOut) and arg.values is not None
 
 
 def with_sorted_inputs(pair: Pair) -> Pair:
@@ -456,16 +463,18 @@ def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, A
     that any pair accepts, but random numbers never produce."""
     changed: dict[str, Any] = {}
     for index, arg in enumerate(pair.args):
+        limits = range_of_element(arg)
         # A zero in a short array, such as a scale of everything else, would hide errors elsewhere.
-        if (limits := range_of_element(arg)) is None or (array := arguments[arg.name]).size < ONE_IN:
+        if (limits is None and not is_updated_input(arg)) or (array := arguments[arg.name]).size < ONE_IN:
             continue
         rng = np.random.default_rng([seed, 1 << 20, index])
         flat = array.reshape(-1).copy()
         repeated = np.flatnonzero(rng.random(flat.size) < 1 / ONE_IN)
         flat[repeated] = flat[np.maximum(repeated - 1, 0)]
-        values = UNIT if limits.whole is None else integer_edges(*limits.whole)
-        chosen = rng.random(flat.size) < 1 / ONE_IN
-        flat[chosen] = np.array(values).astype(flat.dtype)[rng.integers(len(values), size=int(chosen.sum()))]
+        if limits is not None:
+            values = UNIT if limits.whole is None else integer_edges(*limits.whole)
+            chosen = rng.random(flat.size) < 1 / ONE_IN
+            flat[chosen] = np.array(values).astype(flat.dtype)[rng.integers(len(values), size=int(chosen.sum()))]
         changed[arg.name] = flat.reshape(array.shape)
     return {**arguments, **changed}
 

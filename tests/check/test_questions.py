@@ -245,6 +245,20 @@ def test_data_for_the_hidden_sizes_include_small_numbers_and_equal_neighbours():
     assert arguments["d"] is ordinary["d"]
 
 
+def test_an_array_that_is_updated_in_place_has_the_data_of_an_input():
+    """A sort that ranks its numbers is wrong with equal ones; where a number may not be chosen, it is repeated."""
+    keys = InOut("keys", u32, lambda n: (n,), values=lambda rng, shape, n: rng.permutation(n))
+    row = InOut("row", f32, lambda n: (n,), values=lambda rng, shape, n: rng.uniform(-9, 9, shape))
+    pair = pair_of(keys, row, InOut("total", f32, lambda n: (n,)))
+    ordinary = pair.make_arguments({"n": 960}, 1, varied=True)
+    changed = mixed(pair, ordinary, 1)
+    assert (changed["keys"][1:] == changed["keys"][:-1]).sum() > 20
+    assert set(changed["keys"].tolist()) <= set(range(960))
+    assert {0, 1, -1, 0.5, -0.5} <= set(changed["row"].tolist())
+    assert inputs_of(pair, "NaN") == ["row"]
+    assert changed["total"] is ordinary["total"]
+
+
 def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():
     pair = pair_of(
         In("x", f32, lambda n: (n,)),
