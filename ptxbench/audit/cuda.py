@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from ptxbench.audit.edits import Edit, KernelFigures, spills
 from ptxbench.audit.neutral import any_change
 from ptxbench.result import BuildReport
+from ptxbench.toolchain.comments import without_comments
 from ptxbench.verdict.rules import loads
-
-COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,9 @@ class CudaText:
     @property
     def begin(self) -> int | None:
         """Where the body of the kernel begins, after its brace; None if it was not found."""
-        without_comments = COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), self.text)
-        match = re.search(rf"__global__[^;{{}}]*\b{re.escape(self.entry)}\s*\([^;{{}}]*\)\s*{{", without_comments)
+        match = re.search(
+            rf"__global__[^;{{}}]*\b{re.escape(self.entry)}\s*\([^;{{}}]*\)\s*{{", without_comments(self.text)
+        )
         return match.end() if match else None
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ptxbench.audit.kernel import EditedKernel, Span, Statement, registers, without_comments
+from ptxbench.audit.kernel import EditedKernel, Span, Statement, registers
 from ptxbench.result import BuildReport
+from ptxbench.toolchain.comments import without_comments
 from ptxbench.verdict.rules import narrowed
 
 ELEMENT_BYTES = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "b64": 8, "u64": 8, "s64": 8, "f64": 8}

@@ -11,11 +11,11 @@ from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.syntax import Function, Instruction, Register
 from ptxbench.emulator.tokens import TOKEN
 from ptxbench.errors import PtxSyntaxError
+from ptxbench.toolchain.comments import without_comments
 
 Span = tuple[int, int]
 """A range of characters in the text; the end is exclusive."""
 
-COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
 LABEL = re.compile(r"[A-Za-z_$%][\w$]*\s*:(?!:)")
 LINE_DIRECTIVE = re.compile(r"\.(?:loc|file)\b[^\n]*")
 PARTS = re.compile(r"(?P<guard>@!?\s*[%\w$]+\s+)?(?P<opcode>[\w.:]+)\s*(?P<operands>.*?)\s*;", re.DOTALL)
@@ -97,11 +97,6 @@ def read_kernel(text: str, entry: str) -> EditedKernel:
         for kind, span in statement_spans(code, match.end())
     )
     return EditedKernel(text, function, statements, match.end())
-
-
-def without_comments(text: str) -> str:
-    """The text with its comments replaced by blanks; positions do not change."""
-    return COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), text)
 
 
 def statement_spans(code: str, position: int) -> Iterator[tuple[Literal["instruction", "label", "declaration"], Span]]:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from ptxbench.audit.edits import Edit, KernelFigures, one_text, with_most_registers
-from ptxbench.audit.kernel import COMMENT, EditedKernel, Span, Statement, registers
+from ptxbench.audit.kernel import EditedKernel, Span, Statement, registers
 from ptxbench.emulator.syntax import Special
 from ptxbench.result import BuildReport
+from ptxbench.toolchain.comments import COMMENT
 
 MOVABLE = frozenset(
     ("mov", "add", "sub", "mul", "mad", "fma", "min", "max", "abs", "neg", "and", "or", "xor", "not", "shl", "shr",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
-from ptxbench.audit.kernel import without_comments
+from ptxbench.toolchain.comments import without_comments
 
 TOKEN = re.compile(
     r"""(?P<directive>^[ \t]*\#(?:[^\n\\]|\\.|\\\n)*)

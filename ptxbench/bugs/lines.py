@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ptxbench.audit.kernel import without_comments
 from ptxbench.bugs.bug import Bug, Change
+from ptxbench.toolchain.comments import without_comments
 
 Edit = tuple[str, str, list[Change]]
 """Kind, words, changes."""

@@ -188,4 +188,5 @@ def sentence(words: str) -> str:
 
 
 def one_line(text: str) -> str:
+    """The text with one blank in place of each run of white space."""
     return " ".join(text.split())

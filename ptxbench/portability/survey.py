@@ -22,6 +22,7 @@ from ptxbench.languages import has_own_threads
 from ptxbench.pool import Pool, Reporter, Threads, usable_cores
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import nvrtc, ptxas
+from ptxbench.toolchain.comments import COMMENT
 from ptxbench.toolchain.drivers import FIRST, Driver
 from ptxbench.toolchain.kernel_templates import kernel_templates, missing_instantiation
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
@@ -199,7 +200,6 @@ def pair_subject(kernels: Path, name: str) -> Subject:
 
 
 ENTRY = re.compile(r"\.entry\s+(?P<name>[\w$]+)\s*(?:\([^)]*\))?(?P<directives>[^{};]*)\{")
-COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*)", re.S)
 THREADS = re.compile(r"\.(?:req|max)ntid\s+(\d+)(?:\s*,\s*(\d+))?(?:\s*,\s*(\d+))?")
 
 

@@ -11,10 +11,10 @@ import functools
 import re
 from pathlib import Path
 
+from ptxbench.toolchain.comments import COMMENT
 from ptxbench.toolchain.user_files import has_file
 
 SPLICE = re.compile(r"\\[ \t]*\r?\n")
-COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*)", re.S)
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(?P<name>[^\n]*)", re.M)
 NAME = re.compile(r"<(?P<angle>[^>\n]+)>|\"(?P<quoted>[^\"\n]+)\"")
 QUESTION = re.compile(r"__has_(?:include|include_next|embed)[ \t]*\([ \t]*(?![<\"])")

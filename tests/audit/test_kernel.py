@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptxbench.audit.kernel import read_kernel, separated, without_comments
+from ptxbench.audit.kernel import read_kernel, separated
 from ptxbench.audit.neutral import (
     commented,
     declared_backwards,
@@ -14,6 +14,7 @@ from ptxbench.audit.neutral import (
 from ptxbench.discovery import default_kernels
 from ptxbench.emulator.parse import parse
 from ptxbench.emulator.syntax import Vector
+from ptxbench.toolchain.comments import without_comments
 from tests.folders import PTX, changed
 
 FILES = sorted(default_kernels().glob("ptx/*.ptx"))
