@@ -29,9 +29,16 @@ def outputs_option(help: str) -> Option:
     )
 
 
+def not_a_dash(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """The path. Raises BadParameter for `-`: other programs then print, and this one would write a file `-`."""
+    if path == Path("-"):
+        raise click.BadParameter("expected the name of a file, found '-'. For standard output, write /dev/stdout.")
+    return path
+
+
 def output_option(help: str, **settings: Any) -> Option:
     """-o FILE, as `output`. `settings`: of click.option, instead of the usual ones."""
-    usual = {"type": click.Path(path_type=Path, dir_okay=False), "metavar": "FILE"}
+    usual = {"type": click.Path(path_type=Path, dir_okay=False), "metavar": "FILE", "callback": not_a_dash}
     return click.option("-o", "--output", help=help, **{**usual, **settings})
 
 

@@ -54,3 +54,11 @@ def test_a_folder_without_a_name_of_its_own_is_no_file_to_write(results, ptxbenc
     ran = ptxbench("export", "latest", "--to", "csv", "-o", folder)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith(f"Error: Cannot write {folder}: ")
+
+
+@pytest.mark.parametrize("command", ["export --to csv", "report", "show triad --emit ptx"])
+def test_a_dash_is_no_file_to_write(results, ptxbench, command):
+    ran = ptxbench(*command.split(), "-o", "-")
+    assert ran.status == 2
+    assert "expected the name of a file, found '-'. For standard output, write /dev/stdout." in ran.err
+    assert not Path("-").exists()
