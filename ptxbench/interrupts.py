@@ -35,8 +35,8 @@ def without_interrupts() -> Iterator[None]:
 def wait_readable(stream: IO[bytes] | IO[str]) -> None:
     """Wait until a pipe has something to read, or is closed. Raises KeyboardInterrupt.
 
-    A read alone does not end on Ctrl-C if the signal arrives just before it, if another thread receives it, or if a
-    library has a handler of its own for the signal, as Polars does: the system then goes on reading (SA_RESTART).
+    A read alone may not end on Ctrl-C: the signal may arrive just before it, or in another thread. Or a library has a
+    handler of its own for the signal, as Polars does; then the system goes on reading (SA_RESTART).
     """
     if not hasattr(select, "poll"):
         return

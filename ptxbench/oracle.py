@@ -1,7 +1,7 @@
 """Whether a pair's reference and tolerance would reject a wrong result. Knows pairs, but no kernels and no backends.
 
-A kernel runs at every check size, so it is enough that one of them rejects a wrong output: the data of a small size may
-not show it (a greatest element may well be in the first nine tenths). At the size of a cell, where a kernel is counted
+A kernel runs at every check size, so it is enough that one of them rejects a wrong output. The data of a small size may
+not show it: a greatest element may well be in the first nine tenths. At the size of a cell, where a kernel is counted
 or timed, it runs once, so each wrong output that this size accepts is a weakness too.
 """
 

@@ -106,8 +106,8 @@ def stop_reason(
 ) -> str | None:
     """Why a round of these blocks, `seconds` long, ends: "width" or "limit"; None if it goes on.
 
-    It looks only at the `looks`, the first one beyond the `since` blocks of the last look, and ends at the
-    last of them; after `limit_seconds` if it has the blocks of the first; after `few_seconds` in any case.
+    It looks only at the `looks` beyond the `since` blocks of the last look, and ends at the last of them. It also ends
+    after `limit_seconds` if it has the blocks of the first look, and after `few_seconds` in any case.
 
     It stops for the width of its interval, never for its position: stopping at the first significant result
     would call many equal kernels different (tests/test_simulations.py).

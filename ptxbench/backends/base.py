@@ -67,7 +67,7 @@ class Clock(Protocol):
         """Restore the outputs, flush L2, launch once, all without waiting for the device.
 
         Return a function that waits and returns the launch's device time in nanoseconds. With two steps, a block of
-        samples is enqueued back to back and the host waits once per block: after a wait before each launch, the device
+        samples is enqueued back to back, and the host waits once per block. If it waited before each launch, the device
         would be idle, and the host's time would be measured.
         """
         ...

@@ -221,8 +221,9 @@ class GpuBackend:
     ) -> Callable[[Callable[[], None]], None]:
         """What is enqueued before each launch of `kernel`.
 
-        The device is held by a spin before a warm launch, because no long sweep precedes it, and with `slow_host`, as
-        for a library whose call takes the host longer than a launch takes the device, and for a chain of launches.
+        A spin holds the device before a warm launch, because no long sweep precedes it. It also does so with
+        `slow_host`: for a chain of launches, and for a library whose call takes the host longer than a launch takes the
+        device.
         """
         restoring = kernel.restore, kernel.memory.restore_scratch
 

@@ -1,9 +1,9 @@
 """A kernel that is timed, and the arrays of its launches; both can be renewed. Needs no device: all calls are
 parameters.
 
-The launches of a graph rotate over several sets of arrays. The graph restores arrays that a launch changes: scratch
-right before the launch, so that it is in L2, as in a program; in-out arrays half a turn earlier, so that other sets
-have evicted them from L2 by then.
+The launches of a graph rotate over several sets of arrays. The graph restores arrays that a launch changes. Scratch is
+restored right before the launch, so that it is in L2, as in a program. In-out arrays are restored half a turn earlier,
+so that other sets have evicted them from L2 by then.
 """
 
 from __future__ import annotations

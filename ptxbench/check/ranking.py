@@ -16,9 +16,12 @@ REFERENCE = "cuda"
 
 
 def ranked(judgements: Sequence[Judgement]) -> list[Judgement]:
-    """The accepted first, by time if all of them have one, else by sectors and then by executed machine
-    instructions, with those whose number is too uncertain after the others; the rejected last, those that reached a
-    later stage first."""
+    """The judgements, the best first.
+
+    The accepted are ordered by time if all of them have one, else by sectors and then by executed machine instructions.
+    Those whose number of instructions is too uncertain come after the others. The rejected are last, ordered by the
+    stage that they reached.
+    """
     timed = all_timed(judgements)
 
     def key(judgement: Judgement) -> tuple[float, ...]:

@@ -88,8 +88,10 @@ def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Findi
 
 
 def largest_by_turns(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
-    """The largest check size with the CTAs in turns, if the kernel swaps, or has strong stores: at the size of the
-    other launches, each CTA may have places of its own, so that no swap fails and no update is lost."""
+    """The largest check size with the CTAs in turns, if the kernel swaps or has strong stores.
+
+    At the size of the other launches, each CTA may have places of its own: then no swap fails, and no update is lost.
+    """
     if swaps(launcher.text.module) or announces(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["by turns"], LaunchOptions(ctas="by turns"))
         yield from varied(launcher, launcher.suite.largest, None, [aspect])

@@ -79,8 +79,10 @@ def with_rows(space: SizeSpace, size: Size, least: Mapping[str, int], numbers: S
 
 
 def rows_by(pair: Pair, name: str, size: Size) -> int:
-    """The least number of rows of the inputs that get more rows with a larger value of this dimension; 0 if there is
-    none, if rows get longer too, or if a function of the pair fails."""
+    """The least number of rows of the inputs that get more rows with a larger value of this dimension.
+
+    It is 0 if there is no such input, if rows get longer too, or if a function of the pair fails.
+    """
     try:
         before, after = (
             [arg.shape(**dimensions) for arg in pair.args if isinstance(arg, In)]

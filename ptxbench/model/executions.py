@@ -123,8 +123,8 @@ def wavefronts(
 
     ptxas merges neighbouring accesses into one wider access, which has the line of one of them. If all accesses of a
     line are wide, the passes are those of that width; if only some are, the passes are those of the narrow accesses.
-    For a load of 8 or 16 bytes per lane only half of the passes count: if pairs of lanes have one address, two
-    registers come back in one pass (NVIDIA forum, thread 77228), and no counter shows whether they have.
+    For a load of 8 or 16 bytes per lane only half of the passes count. If pairs of lanes have one address, two
+    registers come back in one pass (NVIDIA forum, thread 77228), and no counter shows whether they have one.
     """
     widths: dict[int, set[int]] = defaultdict(set)
     loads = set()

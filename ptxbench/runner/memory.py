@@ -14,12 +14,13 @@ WIDE = 8
 
 
 def host_bytes(pair: Pair, size: Size) -> int:
-    """Approximate bytes that a run holds at once for that size: arrays, expected outputs, and the larger of two
-    amounts: while the reference is computed, its inputs as float64 and one temporary as large as the largest of them;
-    while the kernels run, the outputs of three launches.
+    """Approximate bytes that a run holds at once for that size.
 
-    Inputs that are read in pieces cost nothing here, and a reference that
-    takes an input that is not `widened` is assumed to return samples of the outputs.
+    These are the arrays, the expected outputs, and the larger of two amounts: what the reference needs (its inputs as
+    float64, and one temporary as large as the largest of them), and the outputs of three launches.
+
+    Inputs that are read in pieces cost nothing here. A reference that takes an input that is not `widened` is assumed
+    to return samples of the outputs.
     """
     counts = {arg.name: math.prod(arg.shape(**size)) for arg in arrays_of(pair)}
     sampled = any(isinstance(arg, In) and not arg.widened for arg in pair.args)
