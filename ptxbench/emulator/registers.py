@@ -166,7 +166,7 @@ class KernelState:
         """When sanitizing: the reads whose report waits. Their marks become registers."""
         if self.mode != SANITIZE or self.program.sites:
             return None
-        of_memory = not self.ops.clustered and not self.ops.reserved_inside
+        of_memory = not self.ops.reserved_inside
         unfit = self.constants.keys() | self.uniform.keys() | warpgroups.used(self.steps)
         is_optimised = "debug" not in module.target  # other code computes nothing before its condition
         unwritten = self.blocks[0].live_in - unfit if is_optimised else frozenset()

@@ -8,7 +8,7 @@ import pytest
 from ptxbench import emulator
 
 KERNEL = """.version 8.0
-.target sm_80
+.target sm_90
 .address_size 64
 .visible .entry k(.param .u64 out)
 {
@@ -70,9 +70,9 @@ FIRST_BYTE = {
 }
 
 
-def findings(body):
-    out = np.zeros(64, np.uint32)
-    execution = emulator.run(KERNEL.replace("BODY", body), grid=1, block=32, args=[out], sanitize=True)
+def findings(body, **options):
+    ptx, out = KERNEL.replace("BODY", body), np.zeros(64, np.uint32)
+    execution = emulator.run(ptx, block=32, args=[out], sanitize=True, **{"grid": 1, **options})
     return [
         (finding.kind.partition("-")[0], re.search(r"thread (\d+)", finding.message)[1])
         for finding in execution.findings
@@ -121,3 +121,28 @@ USED = {
 @pytest.mark.parametrize("body", USED.values(), ids=USED)
 def test_an_unwritten_byte_may_not_be_used(body):
     assert findings(body) == [("uninitialised", "0")]
+
+
+SYNC = "barrier.cluster.arrive;\nbarrier.cluster.wait;\n"
+REMOTE = "mapa.shared::cluster.u32 %y, %at, 1;\n"
+IN_CLUSTER = {
+    "its own byte": (LOAD + "and.b32 %x, %word, 255;", "16"),
+    "a byte beside it": (LOAD + "and.b32 %x, %word, 511;", "0"),
+    "a copy that another CTA reads": (LOAD + "st.shared.b32 [%at], %word;\n" + SYNC + REMOTE
+                                      + "ld.shared::cluster.u8 %x, [%y];\n" + SYNC, "16"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "thread"), IN_CLUSTER.values(), ids=IN_CLUSTER)
+def test_so_it_is_in_clusters(body, thread):
+    own_results = "mov.u32 %y, %cluster_ctaid.x;\nmul.wide.u32 %wide, %y, 128;\nadd.u64 %out, %out, %wide;\n"
+    assert findings(own_results + body, grid=2, cluster=2) == [("uninitialised", thread)]
+
+
+def test_a_store_from_another_cta_writes_the_bytes():
+    """Rank 1 uses what rank 0 stored there; rank 0 drops its own bytes."""
+    rank = "mov.u32 %low, %cluster_ctaid.x;\nsetp.eq.u32 %p, %low, 1;\n"
+    store = SYNC + REMOTE + rank + "@!%p st.shared::cluster.u32 [%y+4], 9;\n" + SYNC
+    result = "selp.b32 %x, %word, 0, %p;\nmul.wide.u32 %wide, %low, 128;\nadd.u64 %out, %out, %wide;"
+    assert findings(store + LOAD + result, grid=2, cluster=2) == []
+    assert findings(rank + LOAD + result, grid=2, cluster=2) == [("uninitialised", "0")]
