@@ -31,6 +31,9 @@ there how far they are: in a look-back, 0 is not at all, and 2 is all that other
 MOST_INDEX_BYTES = 1 << 22
 """Bytes of an input of indices that take some milliseconds to draw."""
 
+MOST_COPIED_BYTES = 1 << 26
+"""The most bytes of an input of which a part is drawn, which take some hundredths of a second to copy."""
+
 Cta = Literal["last alone", "first alone"]
 
 
@@ -149,12 +152,25 @@ def zeros_for(pair: Pair, size: Size, tickets: int) -> dict[str, Any]:
 
 def indices_for(arg: In, size: Size) -> Any:
     """The data of an input that may be indices, which say where a CTA reads or writes, the greatest last, where the
-    last CTA finds them; None for other inputs, and for more than MOST_INDEX_BYTES."""
-    may_be = arg.values is not None and arg.legal is None and arg.dtype.kind in "iu" and arg.dtype.itemsize >= 4
-    if not may_be or math.prod(arg.shape(**size)) * arg.dtype.itemsize > MOST_INDEX_BYTES:
+    last CTA finds them; None for other inputs. Of more than MOST_INDEX_BYTES only the last rows are drawn, and the rest
+    is 0; None for more than MOST_COPIED_BYTES, and if `values` draws no part of its array."""
+    if arg.values is None or arg.legal is not None or arg.dtype.kind not in "iu" or arg.dtype.itemsize < 4:
         return None
-    drawn = draw(arg, np.random.default_rng(0), size, integers=False)
-    return np.sort(drawn, axis=None).reshape(drawn.shape)
+    first, *others = shape = arg.shape(**size)
+    of_row = math.prod(others) * arg.dtype.itemsize
+    rows = min(first, MOST_INDEX_BYTES // of_row) if of_row else 0
+    if rows == first:
+        drawn = draw(arg, np.random.default_rng(0), size, integers=False)
+        return np.sort(drawn, axis=None).reshape(drawn.shape)
+    if first * of_row > MOST_COPIED_BYTES:
+        return None
+    indices = np.zeros(shape, arg.dtype)
+    try:
+        part = np.asarray(arg.values(np.random.default_rng(0), (rows, *others), **size), arg.dtype)
+        indices[first - rows :] = np.sort(part, axis=None).reshape(rows, *others)
+    except Exception:  # the pair's own function, with a shape that it does not promise to draw
+        return None
+    return indices
 
 
 def from_others(arg: Scratch, size: Size, tickets: int) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptxbench.check import long_indices
+from ptxbench.check import footprints, long_indices
 from ptxbench.check import suite as suites
 from ptxbench.check.launching import CheckKernel
 from ptxbench.check.long_indices import Difference, IndicesUnknown, LongIndices, large_sizes
@@ -122,6 +122,21 @@ def test_an_index_that_is_read_from_an_array_has_all_its_bits():
     difference = indices.difference(wrong, lambda: {"n": 100})
     assert difference.words == "uses other elements of 'x' than that of the pair's kernels"
     assert 1 << 14 < difference.size["n"] <= 1 << 15
+
+
+@pytest.mark.parametrize(("shape", "zeros"), [((1 << 21,), 1 << 20), (((1 << 18) + 3, 8), (1 << 20) + 24), ((9,), 0)])
+def test_the_last_rows_of_a_large_array_of_indices_are_drawn(shape, zeros):
+    def anywhere(rng, shape, n):
+        return rng.integers(1, n, shape, endpoint=True)
+
+    indices = footprints.indices_for(In("i", u32, lambda n: shape, values=anywhere), {"n": 1000}).reshape(-1)
+    assert not indices[:zeros].any()
+    assert (np.diff(indices[zeros:].astype(int)) >= 0).all()
+    assert indices[zeros] >= 1
+    permutation = In("i", u32, lambda n: (1 << 21,), values=lambda rng, shape, n: rng.permutation(5).reshape(shape))
+    assert footprints.indices_for(permutation, {"n": 1000}) is None
+    huge = In("i", u32, lambda n: (1 << 25,), values=anywhere)
+    assert footprints.indices_for(huge, {"n": 1000}) is None
 
 
 @pytest.fixture(scope="module")
