@@ -19,8 +19,8 @@ from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 LEGEND = (
     "bugs: planted bugs whose machine code differs from the kernel's. caught: rejected by the stages up to repeats. "
-    "allclose: found by numpy.allclose after one launch at the largest check size, of the bugs in kernels that it "
-    "accepts without a bug. same: bugs that do not change the machine code. in words: bugs that equivalent.toml "
+    "allclose: found by numpy.allclose after one launch at the largest check size; only kernels that it accepts "
+    "without a bug count. same: bugs that do not change the machine code. in words: bugs that equivalent.toml "
     "explains. Bugs of the last two columns are not counted."
 )
 
