@@ -67,6 +67,9 @@ MBARRIER_HINT = (
 CHAIN_HINT = "Let every thread that reads it wait: griddepcontrol.wait, in CUDA C cudaGridDependencySynchronize()."
 """For reads of what the previous launch of a chain stores."""
 
+UPDATE_HINT = "If several threads update one element, use atomics, also to read it; otherwise add a barrier."
+"""For a race with an atomic, and for one of a line with itself, which may be an addition to one element."""
+
 GUARD_ADVICE = " Check its guard."
 """How the emulator's sentence about a bad access ends; the hint of its code says the same."""
 
@@ -186,6 +189,8 @@ class CandidateLauncher:
         )
         if "which the previous launch stores" in message:
             return replace(located, hint=CHAIN_HINT)
+        if located.code == "race" and re.search(rf"\bat line {located.line}\b|\b(updates|updated)\b", located.message):
+            return replace(located, hint=UPDATE_HINT)
         return with_one_advice(located)
 
     def wrong(self, stage: str, result: LaunchResult, case: CheckCase, poison: int = POISON) -> Finding | None:

@@ -160,6 +160,11 @@ def test_a_hint_says_what_to_do_where_that_of_the_code_does_not_apply():
     text = CandidateText(HOSTILE / "honest.ptx", HONEST.encode(), "sm_90")
     chained = SanitizerFinding("race", 9, "reads 'y', which the previous launch stores, and nothing orders it.", True)
     assert "griddepcontrol.wait" in CandidateLauncher(None, text, 1).sanitizer_finding(chained).hint
+    for line, other, atomics in ((9, 8, False), (9, 9, True)):
+        race = SanitizerFinding("race", line, f"ld reads byte 0 of 'a', which st at line {other} wrote.", False)
+        assert ("atomics" in CandidateLauncher(None, text, 1).sanitizer_finding(race).hint) == atomics
+    race = SanitizerFinding("race", 9, "ld reads byte 0 of 'a', which atom at line 8 updated, and nothing ...", False)
+    assert "atomics" in CandidateLauncher(None, text, 1).sanitizer_finding(race).hint
     sixteen = Deadlock("line 9: bar.sync names barrier 16; a CTA has 0 to 15.")
     case = suite("triad").check[0]
     assert (
