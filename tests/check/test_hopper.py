@@ -39,7 +39,6 @@ MEETING = "    barrier.cluster.arrive.release.aligned;\n    barrier.cluster.wait
 
 OUTSIDE = changed(TILE_PTX, END, FIRST + FAR_AWAY + BULK_STORE + WAIT_FOR_STORE)
 TO_AN_INPUT = changed(TILE_PTX, END, FIRST + BOX_STORE + WAIT_FOR_STORE)
-FEWER_BYTES = changed(TILE_PTX, "[%filled_at], 1024;", "[%filled_at], 512;")
 LEAVES = RING_PTX.replace(f"{MEETING}    ret;", "    ret;")
 BEFORE = RING_PTX.replace(f"{MEETING}\n", "\n", 1)
 

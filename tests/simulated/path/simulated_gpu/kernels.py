@@ -37,10 +37,6 @@ MAX_DYNAMIC_SHARED, NON_PORTABLE_CLUSTER = 8, 14
 """From CUfunction_attribute."""
 
 
-class Hang(Exception):
-    """The kernel would never end."""
-
-
 # ---- which PTX a cubin was made of
 
 
