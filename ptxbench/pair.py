@@ -162,8 +162,8 @@ class Out:
 class InOut:
     """A device array that the kernel updates, such as an accumulator.
 
-    It starts filled with `start` and is restored before each launch, outside the timed part. `ptxbench check` starts
-    it with other data too: what `values(rng, shape, **size)` draws, by default small numbers around `start`.
+    It starts with what `values(rng, shape, **size)` draws, by default filled with `start`, and is restored before each
+    launch, outside the timed part. Without `values`, `ptxbench check` starts it with small numbers around `start` too.
     """
 
     name: str
@@ -416,7 +416,7 @@ class Pair:
 
         Scalars are NumPy scalars, arrays C-contiguous; an Out is poisoned with 0xFF bytes; a TensorMap is a TiledMap.
         `integers`: small whole numbers for every input instead of its random data.
-        `varied`: scalars and starts of InOuts are drawn too.
+        `varied`: scalars, and starts of InOuts without `values`, are drawn too.
         """
         rng = np.random.default_rng(seed)
         values: dict[str, Any] = {}
@@ -429,7 +429,7 @@ class Pair:
                 values[arg.name] = self.tiled_map(arg, size)
             elif isinstance(arg, In):
                 values[arg.name] = draw(arg, rng, size, integers=integers)
-            elif isinstance(arg, InOut) and varied:
+            elif isinstance(arg, InOut) and (varied or (arg.values is not None and not integers)):
                 values[arg.name] = draw_start(arg, own_rng, size, integers=integers)
             elif isinstance(arg, InOut | Scratch):
                 values[arg.name] = np.full(arg.shape(**size), arg.start, arg.dtype)

@@ -264,6 +264,7 @@ def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():
         In("x", f32, lambda n: (n,)),
         InOut("t", f32, lambda n: (4,)),
         InOut("u", u32, lambda n: (4,), start=3),
+        InOut("keys", u32, lambda n: (n,), values=lambda rng, shape, n: rng.permutation(n)),
         Scalar("s", f32, 0.75),
         Scalar("k", u32, 12),
         Scalar("fixed", u32, 7, values=(7, 7)),
@@ -277,6 +278,7 @@ def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():
     assert all(6 <= case["k"] <= 24 and case["fixed"] == 7 and 1 <= case["eps"] <= 2 for case in varied)
     assert all((case["t"] != 0).all() and (case["u"] > 3).all() for case in varied)
     assert all(case["n"] == 64 for case in varied)
+    assert all(sorted(case["keys"].tolist()) == list(range(64)) for case in (plain, *varied))
     integers = pair.make_arguments({"n": 64}, 1, integers=True, varied=True)["t"]
     assert (integers == np.round(integers)).all()
     assert (integers != 0).all()
