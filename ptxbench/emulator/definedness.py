@@ -130,6 +130,8 @@ def element_bytes(step: FlowStep) -> int:
 def may_split(steps: Sequence[FlowStep], loads: Collection[int], reads: Collection[int]) -> bool:
     """Whether a register may be unwritten in part: another access writes less than one of these loads reads, or one of
     these reads of an unwritten register moves its bits to others."""
+    if any(may_be_padding(steps[read]) for read in reads):
+        return True
     writes = [step for step in steps if step.entry.words[0] in WRITING and "global" not in step.entry.spaces]
     least = min(map(element_bytes, writes), default=B32.bytes)
     splits = any(element_bytes(steps[load]) > least for load in loads)
@@ -143,6 +145,11 @@ def stored(step: FlowStep, spaces: Collection[tuple[str, ...]] = SPACES) -> tupl
         return ()
     value = step.instruction.operands[1]
     return value.parts if isinstance(value, Vector) else (value,)
+
+
+def may_be_padding(step: FlowStep) -> frozenset[str]:
+    """The registers of a vector that a plain store to global memory stores after another value."""
+    return only_stored(step, GLOBAL).difference(*map(registers, stored(step, GLOBAL)[:1]))
 
 
 def only_stored(step: FlowStep, spaces: Collection[tuple[str, ...]] = SPACES) -> frozenset[str]:
@@ -229,7 +236,7 @@ def defer(
     reads = {
         index: names
         for index, step in enumerate(steps)
-        if (names := waiting_reads(step, unwritten, unfit, stores.get(index, frozenset())))
+        if (names := waiting_reads(step, unwritten, unfit, stores.get(index, may_be_padding(step))))
     }
     if sum(map(len, reads.values())) > MOST_READS:
         reads = {}
@@ -355,7 +362,7 @@ class Slices:
         """Whether each lane that reads uses the results in the same block anyway. A choice may drop the value that it
         reads, a copy is not reported at once, and a store need not use the value."""
         step = self.steps[read]
-        drops = step.entry.words[0] in COPIES or bool(chosen(step)) or bool(stored(step))
+        drops = step.entry.words[0] in COPIES or bool(chosen(step)) or bool(stored(step, (*SPACES, *GLOBAL)))
         drops = drops or (self.bits and takes_part(step))
         return not drops and all(
             self.is_used_in_block(read, name, marked) for name in self.steps[read].writes & set(marked)

@@ -126,7 +126,8 @@ def add_watches(kernel: KernelState) -> None:
         space = "shared" if site.space == "cluster" else site.space
         if space in ("global", "shared", "local") and site.bytes:
             sizes[space] = min(site.bytes, sizes.get(space, 4))
-    for space, size in (*ops.watching.taken, *ops.watching.parts):
+    bytewise = [(space, 1) for space, _ in ops.watching.taken if ops.watching.splits]  # a stored value has padding
+    for space, size in (*ops.watching.taken, *ops.watching.parts, *bytewise):
         sizes[space] = min(size, sizes.get(space, size))
     for space in sizes.keys() & {"shared", "local"}:
         sizes[space] = finest(kernel.own.variables, space, sizes[space])

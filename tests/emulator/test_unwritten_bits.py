@@ -18,6 +18,7 @@ KERNEL = """.version 8.0
     .reg .f32 %number;
     .reg .pred %p;
     .shared .align 8 .b8 structures[256];
+    .local .align 4 .b8 own[4];
     ld.param.u64 %out, [out];
     mov.u32 %t, %tid.x;
     mul.wide.u32 %wide, %t, 4;
@@ -58,6 +59,7 @@ FIRST_BYTE = {
     "a number": "ld.shared.f32 %number, [%at+4];\nsetp.lt.u32 %p, %t, 9;\nselp.f32 %number, %number, %number, %p;\n"
     "mov.b32 %x, %number;\nand.b32 %x, %x, 255;",
     "a copy": LOAD + "st.shared.b32 [%at], %word;\nld.shared.u8 %x, [%at];",
+    "a copy by words": LOAD + "st.local.b32 [own], %word;\nld.local.b32 %x, [own];\nand.b32 %x, %x, 255;",
     "a copy of a rebuilt word": LOAD + "prmt.b32 %x, %word, 0, 0x7770;\nprmt.b32 %y, %word, 0, 0x7771;\n"
     "prmt.b32 %x, %x, %y, 0x1140;\nst.shared.b16 [%at], %x;\nld.shared.u8 %x, [%at];",
     "a store of the low byte": LOAD + "st.global.u8 [%out], %word;\nmov.b32 %x, 65;",
@@ -89,6 +91,12 @@ def test_the_first_word_of_a_vector_in_global_memory_must_be_written(first):
     load = "mov.b32 %y, 7;\n" if first else "ld.shared.b32 %y, [%at+4];\n"
     store = LOAD + load + "add.u64 %out, %out, %wide;\nst.global.v2.b32 [%out], {%y, %word};\nmov.b32 %x, 7;"
     assert findings(store) == ([] if first else [("uninitialised", "16")])
+
+
+def test_a_vector_in_global_memory_may_have_padding_without_a_value():
+    body = "add.u64 %out, %out, %wide;\nst.global.v2.b32 [%out], {%low, %high};\nmov.b32 %x, 7;"
+    assert findings("mov.b32 %low, 7;\n" + body) == []
+    assert findings("mov.b32 %high, 7;\n" + body) == [("uninitialised", "0")]
 
 
 def test_an_inserted_byte_may_be_used():
