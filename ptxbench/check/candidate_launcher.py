@@ -12,7 +12,8 @@ from ptxbench.backends.buffers import POISON
 from ptxbench.check.element_types import other_type
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
-from ptxbench.check.lint import LintFinding, LintSubject, complaints_about, subjects_of
+from ptxbench.check.lint import LintFinding, complaints_about
+from ptxbench.check.lint_subject import LintSubject, subjects_of
 from ptxbench.check.pair_kernels import wrong_element
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite

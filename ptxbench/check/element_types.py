@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ptxbench.arrays import is_float
-from ptxbench.check.lint import LintSubject
+from ptxbench.check.lint_subject import LintSubject
 from ptxbench.pair import ArrayArgument
 
 ACCESS = re.compile(r"(?:ld|st|atom|red)\b(?!\.(?:param|shared|local)).*\.(?P<kind>[usbf])(?P<bits>\d+)")

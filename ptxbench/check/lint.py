@@ -6,46 +6,19 @@ A rule is a function from a kernel to its complaints; RULES lists them all.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 
-from ptxbench.check.calls import reachable, roots_of
+from ptxbench.check.lint_subject import WRITES, LintSubject, address_roots, specials, subjects_of
 from ptxbench.check.polls import polls
-from ptxbench.check.roots import (
-    FETCHED,
-    NOTHING,
-    BlockStates,
-    OperandRoots,
-    Roots,
-    constants,
-    value_of,
-    written_registers,
-)
+from ptxbench.check.roots import FETCHED, written_registers
 from ptxbench.emulator.callgraph import is_call
-from ptxbench.emulator.isa import find
 from ptxbench.emulator.register_pool import limit_of
-from ptxbench.emulator.syntax import (
-    Address,
-    Dual,
-    Function,
-    Group,
-    Immediate,
-    Instruction,
-    Module,
-    Operand,
-    Register,
-    Special,
-    Symbol,
-    Variable,
-    Vector,
-    registers,
-)
+from ptxbench.emulator.syntax import Address, Function, Instruction, Module, Register, Symbol, Vector, registers
 from ptxbench.emulator.variables import WORKSPACE_REGISTERS
-from ptxbench.pair import Argument, ArrayArgument, In
+from ptxbench.pair import Argument, In
 
 FULL_MASK = 0xFFFFFFFF
-WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
 
 
 @dataclass(frozen=True)
@@ -55,76 +28,6 @@ class LintFinding:
     code: str
     line: int
     message: str
-
-
-@dataclass(frozen=True)
-class LintSubject:
-    """A kernel of the candidate, or a function that it calls, with the facts that the rules need.
-
-    `arrays`: those of the pair, by the kernel's parameter names. `used`: the roots that each instruction
-    uses.
-    """
-
-    module: Module
-    function: Function
-    arrays: Mapping[str, Argument]
-    used: Sequence[OperandRoots]
-    cluster: tuple[int, int, int] | None = None
-    """CTAs in each cluster of the pair's launch, (x, y, z); None without clusters."""
-
-    @cached_property
-    def rooted(self) -> list[tuple[Instruction, OperandRoots]]:
-        """Each instruction, with the roots of its operands and its guard."""
-        return list(zip(self.function.instructions, self.used, strict=True))
-
-    @cached_property
-    def addressed(self) -> list[tuple[Instruction, Roots]]:
-        """Each instruction, with the roots of its first address; no roots if it has no address."""
-        return [(instruction, address_roots(instruction, used)) for instruction, used in self.rooted]
-
-    @cached_property
-    def writes(self) -> list[tuple[Instruction, Roots]]:
-        """The instructions that write to memory, with the roots of their addresses."""
-        return [
-            (instruction, roots)
-            for instruction, roots in self.addressed
-            if WRITES.match(instruction.opcode) and not instruction.opcode.startswith("st.param")
-        ]
-
-    @cached_property
-    def specials(self) -> list[tuple[int, str]]:
-        return list(specials(self.function))
-
-    @cached_property
-    def constants(self) -> dict[str, int]:
-        return constants(self.function)
-
-    @cached_property
-    def state(self) -> frozenset[str]:
-        """The variables that outlive a launch."""
-        return frozenset(name for name, instruction in self.variables.items() if instruction.space == "global")
-
-    @cached_property
-    def variables(self) -> dict[str, Variable]:
-        return {**self.module.variables, **self.function.variables}
-
-    def display_name(self, roots: Collection[str]) -> str:
-        """The name that the pair or the module has for the first of these arrays and variables."""
-        name = min(roots)
-        return self.arrays[name].name if name in self.arrays else name
-
-    @cached_property
-    def blocks(self) -> BlockStates:
-        return BlockStates(self.function)
-
-    def value(self, operand: Operand) -> int | None:
-        """The constant integer value of an operand; None if it is not known."""
-        return value_of(operand, self.constants)
-
-
-def address_roots(instruction: Instruction, used: OperandRoots) -> Roots:
-    operands = zip(instruction.operands, used.operands, strict=True)
-    return next((roots for operand, roots in operands if isinstance(operand, Address)), NOTHING)
 
 
 def lint(
@@ -138,35 +41,6 @@ def complaints_about(subjects: Sequence[LintSubject]) -> list[LintFinding]:
     """`lint` of a kernel and the functions that it calls."""
     complaints = {complaint for subject in subjects for rule in RULES for complaint in rule(subject)}
     return sorted(complaints, key=lambda complaint: (complaint.line, complaint.code, complaint.message))
-
-
-def subjects_of(
-    module: Module, entry: str, args: Sequence[Argument], cluster: tuple[int, int, int] | None = None
-) -> list[LintSubject]:
-    """The kernel and the functions that it calls; none without the kernel."""
-    if entry not in module.functions:
-        return []
-    kernel = module.functions[entry]
-    functions = {name: ordered(function) for name, function in reachable(module, kernel).items()}
-    arrays = {
-        param.name: arg for param, arg in zip(kernel.params, args, strict=False) if isinstance(arg, ArrayArgument)
-    }  # fmt: skip
-    used = roots_of(module, functions, entry)
-    return [
-        LintSubject(module, function, arrays, used[name], cluster)
-        for name, function in functions.items()
-        if name in used
-    ]
-
-
-def ordered(function: Function) -> Function:
-    """The function with the modifiers of each instruction in the manual's order, which the rules expect."""
-    entries = [find(instruction) for instruction in function.instructions]
-    instructions = [
-        replace(instruction, opcode=entry.opcode) if entry and entry.opcode != instruction.opcode else instruction
-        for instruction, entry in zip(function.instructions, entries, strict=True)
-    ]
-    return replace(function, instructions=instructions)
 
 
 def loads_past_writes(subject: LintSubject) -> Iterator[LintFinding]:
@@ -342,17 +216,6 @@ def is_hardware(name: str) -> bool:
     return name.startswith(HARDWARE) and name not in WORKSPACE_REGISTERS
 
 
-def parts(operand: Operand) -> Iterator[Operand]:
-    """An operand, or its parts."""
-    if isinstance(operand, Vector | Group):
-        for part in operand.parts:
-            yield from parts(part)
-    elif isinstance(operand, Dual):
-        yield from (operand.first, operand.second)
-    else:
-        yield operand
-
-
 def special(code: str, applies: Callable[[str], bool], words: str) -> Callable[[LintSubject], Iterator[LintFinding]]:
     """A rule about predefined registers."""
 
@@ -362,14 +225,6 @@ def special(code: str, applies: Callable[[str], bool], words: str) -> Callable[[
                 yield LintFinding(code, line, f"{name} {words}.")
 
     return rule
-
-
-def specials(function: Function) -> Iterator[tuple[int, str]]:
-    """The predefined registers that a function reads, with the lines."""
-    for instruction in function.instructions:
-        for operand in instruction.operands:
-            if not isinstance(operand, Register | Immediate):  # most operands
-                yield from ((instruction.line, part.name) for part in parts(operand) if isinstance(part, Special))
 
 
 def reads_hardware(module: Module) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.check.element_types import other_type
-from ptxbench.check.lint import subjects_of
+from ptxbench.check.lint_subject import subjects_of
 from ptxbench.emulator.parse import parse
 from ptxbench.pair import In, Out, f16, f32, s32
 from tests.check.judging import judged, outcome
