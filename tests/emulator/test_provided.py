@@ -306,6 +306,7 @@ def test_the_compiler_may_store_the_number_of_elements_in_front_of_a_block(sanit
     out = np.zeros(4, np.int32)
     execution = emulator.run(cuda(ARRAYS), grid=1, block=1, args=[out, np.int32(4)], sanitize=sanitize)
     assert (out.tolist(), list(execution.findings)) == ([2, 2, 2, 6], [])
+    assert not any("races in global memory" in note for note in execution.unchecked)
 
 
 FREED = """

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator import sharing
+from ptxbench.emulator.heap import HEAP_BYTES
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.memory import available_memory
 from ptxbench.emulator.messages import LaunchRequest
@@ -199,7 +200,8 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
     bits = global_granule.bit_length() - 1
     pages, page_granules = (request.arena_bytes >> at.PAGE_BITS) + 1, 1 << at.PAGE_BITS - bits
     table[at.GLOBAL_BITS], table[at.GLOBAL_GRANULES] = bits, pages * page_granules
-    step = 1 << ((pages * page_granules - 1) // MOST_GRANULES).bit_length()
+    heap_granules = HEAP_BYTES >> bits if translation.heap else 0  # few are touched
+    step = 1 << ((pages * page_granules - heap_granules - 1) // MOST_GRANULES).bit_length()
     size = 8 * at.SHADOW_ARRAYS * pages * page_granules
     if size > SURELY_FREE and size > min(MOST_SHADOW, available_memory() // 2):
         notes.append(
