@@ -150,6 +150,12 @@ def zeros_for(pair: Pair, size: Size, tickets: int) -> dict[str, Any]:
     return values
 
 
+def with_indices(pair: Pair, size: Size, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with the indices of a launch on zeros."""
+    own = {arg.name: indices_for(arg, size) for arg in pair.args if isinstance(arg, In)}
+    return {**arguments, **{name: indices for name, indices in own.items() if indices is not None}}
+
+
 def indices_for(arg: In, size: Size) -> Any:
     """The data of an input that may be indices, which say where a CTA reads or writes, the greatest last, where the
     last CTA finds them; None for other inputs. Of more than MOST_INDEX_BYTES only the last rows are drawn, and the rest

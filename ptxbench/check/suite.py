@@ -20,7 +20,7 @@ from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import Cases, attempt, silence
 from ptxbench.check.common_elements import COMMON, with_common_elements
-from ptxbench.check.footprints import array_bytes, unwritten
+from ptxbench.check.footprints import array_bytes, unwritten, with_indices
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.long_indices import LongIndices
 from ptxbench.check.named_numbers import NamedNumbers, named_sizes, named_values
@@ -49,7 +49,7 @@ from ptxbench.errors import EmulatorCrash, KernelError, UsageError
 from ptxbench.pair import InOut, Out, Pair, Scratch, Size
 from ptxbench.runner.plan import is_too_large
 from ptxbench.tensor_map import TensorMap
-from ptxbench.verify import agrees
+from ptxbench.verify import agrees, expect
 
 SIZES_OF_A_KIND = 3
 """How many sizes of a kind are tried if the pair's own kernels fail the first ones."""
@@ -176,12 +176,12 @@ class CheckSuite:
 
     def beyond_indices(self, size: Size) -> list[CaseSeries]:
         """A size larger than the hidden ones, at which an index of the candidate seems to lose bits; nothing if it is
-        too large to be launched. Twice if the pair draws whole numbers: only great ones among them may show it."""
+        too large to be launched. If the pair draws indices, first with those with which it seems so."""
         if not self.can_launch(size):
             return []
         drawn = self.drawn("beyond")
-        seeds = [drawn.getrandbits(32) for _ in range(2 if chooses_elements(self.pair) else 1)]
-        return [CaseSeries("long index", self.beyond_cases(size, seed)) for seed in seeds]
+        found = [self.with_indices(size, drawn.getrandbits(32))] if chooses_elements(self.pair) else []
+        return [CaseSeries("long index", cases) for cases in (*found, self.beyond_cases(size, drawn.getrandbits(32)))]
 
     def beyond_cases(self, size: Size, seed: int) -> Iterator[CheckCase]:
         """Cases at one size; whole numbers if the pair is exact on them, because the tolerance of a sum of so many real
@@ -190,6 +190,15 @@ class CheckSuite:
             yield from self.cases.at(iter([size]), seed, varied=False)
         elif (whole := attempt(partial(self.cases.whole, size, seed, varied=False))) is not None:
             yield whole
+
+    def with_indices(self, size: Size, seed: int) -> Iterator[CheckCase]:
+        """Such cases, with the greatest indices where the last CTA finds them."""
+        exact = self.pair.exact_on_integers
+        for case in self.beyond_cases(size, seed):
+            arguments = with_indices(self.pair, size, case.arguments)
+            with silence(), contextlib.suppress(Exception):  # the pair's own function, on indices that it did not draw
+                expected = expect(self.pair, arguments, integers=exact)
+                yield replace(case, arguments=arguments, expected=expected)
 
     def can_launch(self, size: Size, times: int = 1) -> bool:
         """Whether a size costs no more than MOST_BYTES and the like, or so many times as much."""
