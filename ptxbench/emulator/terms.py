@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator.layout import Site, StepReport, Translation
-from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, LINES, REQUESTS, WORK
+from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, LINES, REQUESTS, RUNS, WORK
+from ptxbench.emulator.runtime.counting import slots_of
+from ptxbench.emulator.types import LANES
 
+SECTOR, LINE = 32, 128
+"""Bytes."""
 UNCOUNTED = ("mbarrier", "discard", "prefetch")
 """Kinds of sites that do not count as accesses."""
 
@@ -54,6 +58,38 @@ def terms(translation: Translation) -> Terms:
     return Terms(
         cells, names, np.array([number_of_name[name] for _, name in cells], np.int64), cell, slot, factor, gate
     )
+
+
+@functools.lru_cache(maxsize=64)
+def runs(translation: Translation) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """What a run adds to the counters of its site: (the site's RUNS, a raw counter, a number for each run) by row."""
+    rows = [
+        (site.slot + RUNS, site.slot + counter, number)
+        for site in translation.sites
+        for counter, number in counters_of_run(site)
+    ]
+    counted, counter, number = np.array(rows, np.int64).reshape(-1, 3).T.copy()
+    return counted, counter, number
+
+
+def counters_of_run(site: Site) -> Iterator[tuple[int, int]]:
+    """The raw counters that one run of the site adds to, and how much."""
+    if site.bytes and site.space in ("global", "const", "shared"):
+        yield REQUESTS, 1
+        yield ACTIVE, LANES
+    if site.bytes and site.space == "shared":
+        yield WORK, LANES // slots_of(site.bytes)
+    elif site.bytes and site.space == "global":
+        yield WORK, LANES * site.bytes // SECTOR
+        yield LINES, max(1, LANES * site.bytes // LINE)
+
+
+def with_runs(raw: NDArray[np.int64], translation: Translation) -> NDArray[np.int64]:
+    """The raw counters of a launch, where all others also count the runs."""
+    counted, counter, number = runs(translation)
+    complete = raw.copy()
+    np.add.at(complete, counter, number * raw[counted])
+    return complete
 
 
 def terms_of_steps(translation: Translation) -> Iterator[Term]:

@@ -38,6 +38,7 @@ from ptxbench.emulator.messages import (
 )
 from ptxbench.emulator.pending_stores import apply_stores
 from ptxbench.emulator.runtime import context
+from ptxbench.emulator.terms import with_runs
 from ptxbench.emulator.variation import conditions, module_shift
 from ptxbench.errors import MachineError, PtxbenchError
 from ptxbench.interrupts import end_with_parent
@@ -191,7 +192,7 @@ def reply_of(workers: Sequence[HostThread], kernel: native.NativeKernel, recorde
     unseen = kernel.translation.queues or kernel.translation.heap or workers[0].console.apply_pending_stores
     blocked = workers[first[1]] if first and first[2].kind == context.DEADLOCK else None
     return LaunchReply(
-        counters=added([worker.counters for worker in workers]),
+        counters=with_runs(added([worker.counters for worker in workers]), kernel.translation),
         phases=sum(int(worker.context[context.PHASES]) for worker in workers),
         mbarrier_phases=sum(int(worker.context[context.MBARRIER_PHASES]) for worker in workers),
         fault=first[2] if first else None,

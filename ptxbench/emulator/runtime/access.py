@@ -138,12 +138,12 @@ def load(
     return quick(function, returns, space, size, "\n  ".join(run_lines), general, ordered=ordered, near=near)
 
 
-def fetched_ahead(size: int) -> list[str]:
-    """Lines that prefetch the bytes that a run AHEAD bytes further on would load; they need not exist."""
+def fetched_ahead(size: int, *, stores: bool = False) -> list[str]:
+    """Lines that prefetch the bytes that a run AHEAD bytes further on would load or store; they need not exist."""
     lines = []
     for i in range(0, LANES * size, CACHE_LINE):
         lines.append(f"%ahead{i} = getelementptr i8, ptr %first, i64 {AHEAD + i}")
-        lines.append(f"call void @llvm.prefetch.p0(ptr %ahead{i}, i32 0, i32 3, i32 1)")
+        lines.append(f"call void @llvm.prefetch.p0(ptr %ahead{i}, i32 {int(stores)}, i32 3, i32 1)")
     return lines
 
 
@@ -221,7 +221,8 @@ def store(
     scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
     needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
     general = RuntimeFunction(general_name(function, space), text, needs, (scatter_declaration, CTPOP))
-    return quick(function, "void", space, size, "\n  ".join([*run_lines, "ret void"]), general, values, ordered)
+    run_lines = [*(fetched_ahead(size, stores=True) if space is GLOBAL else ()), *run_lines, "ret void"]
+    return quick(function, "void", space, size, "\n  ".join(run_lines), general, values, ordered)
 
 
 def parts_name(present: tuple[int, ...]) -> str:
@@ -301,8 +302,6 @@ look:
   %is.run = and i1 %in.order, %fits
   br i1 %is.run, label %run, label %{"look.near" if near else "other"}
 run:
-  {bump(REQUESTS, "1", "run.c")}
-  {bump(ACTIVE, str(LANES), "run.c")}
   {space.unit_stride.count(size)}
   {space.unit_stride.host}
   %first = inttoptr i64 %a.first.host to ptr

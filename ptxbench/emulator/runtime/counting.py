@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptxbench.emulator.runtime.context import (
+    ACTIVE,
     ALL,
     COUNTERS,
     CTPOP,
@@ -12,6 +13,8 @@ from ptxbench.emulator.runtime.context import (
     MASK,
     PATTERN_SCALE,
     PATTERNS,
+    REQUESTS,
+    RUNS,
     V32,
     V64,
     WIDE_8,
@@ -286,7 +289,16 @@ counted:
 
 def count_sectors_of_run(size: int) -> str:
     """The same for a run: `size` bytes per lane, one lane after the other from the aligned address %a.first on."""
-    return f"""%run.last = add i64 %a.first, {(LANES - 1) * size}
+    return f"""%run.beside = and i64 %a.first, 127
+  %run.whole = icmp eq i64 %run.beside, 0
+  br i1 %run.whole, label %run.of.lines, label %run.across
+run.of.lines:
+  {bump(RUNS, "1", "run.c")}
+  br label %run.counted
+run.across:
+  {bump(REQUESTS, "1", "run.c")}
+  {bump(ACTIVE, str(LANES), "run.c")}
+  %run.last = add i64 %a.first, {(LANES - 1) * size}
   %run.sector = lshr i64 %a.first, 5
   %run.sector.last = lshr i64 %run.last, 5
   %run.steps = sub i64 %run.sector.last, %run.sector
@@ -296,7 +308,9 @@ def count_sectors_of_run(size: int) -> str:
   %run.line.steps = sub i64 %run.line.last, %run.line
   %run.lines = add i64 %run.line.steps, 1
   {bump(WORK, "%run.sectors", "run.c")}
-  {bump(LINES, "%run.lines", "run.c")}"""
+  {bump(LINES, "%run.lines", "run.c")}
+  br label %run.counted
+run.counted:"""
 
 
 def slots_of(size: int) -> int:
@@ -307,7 +321,7 @@ def slots_of(size: int) -> int:
 def count_wavefronts_of_run(size: int, *, mergeable: bool = False) -> str:
     """LLVM lines that count the passes of a run in shared memory: one for each group."""
     wide = f"{bump(WIDE_8, '2', 'run.c')}{bump(WIDE_16, '4', 'run.c')}" if mergeable else ""
-    return bump(WORK, str(32 // slots_of(size)), "run.c") + wide
+    return bump(RUNS, "1", "run.c") + wide
 
 
 def count_wavefronts(size: int, *, mergeable: bool = False) -> str:
