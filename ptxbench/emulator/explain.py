@@ -31,7 +31,7 @@ from ptxbench.emulator.runtime import (
 )
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variables import function_addresses, reads_workspace
-from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
+from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault, UnsupportedInstruction
 
 COMPLAINTS = {
     **dict(enumerate(mbarriers.COMPLAINTS)),
@@ -78,6 +78,8 @@ def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Lau
     translation, grid, block = answer.translation, job.grid, job.block
     own = OwnPlaces(translation, job.dynamic_shared_bytes)
     if fault.kind == context.DEADLOCK:
+        if message := apart(answer, f"CTA {coordinates(fault.cta, grid)}"):
+            return UnsupportedInstruction(message)
         return Deadlock(
             f"CTA {coordinates(fault.cta, grid)} is deadlocked: {describe_waiting(answer, math.prod(block), own)}."
         )
@@ -136,6 +138,27 @@ PAST = {"load": "read", "store": "written", "atomic": "updated"}
 
 
 MBARRIER_TEST = re.compile(r"mbarrier\.(?:try|test)_wait\b")
+MEETING = re.compile(r"(?:shfl|vote|match|redux)\b.*\.sync\b")
+"""Instructions at which lanes of a warp wait for those of their member mask."""
+
+
+def apart(answer: LaunchReply, cta: str) -> str:
+    """A sentence about lanes of a warp that wait at several votes or shuffles of one opcode, which is no deadlock on a
+    GPU; else nothing."""
+    steps = answer.translation.steps
+    places: dict[tuple[int, str], list[int]] = {}
+    for waiting in answer.waiting:
+        step = [step for step in steps if step.block == waiting.block][-1 if waiting.last else 0]
+        if waiting.barrier == -1 and MEETING.match(step.opcode):
+            places.setdefault((waiting.warp, step.opcode), []).append(step.line)
+    for (warp, opcode), (line, *others) in places.items():
+        if others:
+            return (
+                f"line {line}: lanes of warp {warp} of {cta} wait here at {opcode}, and others at line {others[0]}. On "
+                "a GPU they meet if their member masks are equal; the emulator supports this for bar.warp.sync alone. "
+                "Use one instruction; if the compiler has unrolled a loop, put #pragma unroll 1 before it."
+            )
+    return ""
 
 
 def describe_waiting(answer: LaunchReply, threads: int, own: OwnPlaces) -> str:
