@@ -50,7 +50,6 @@ def section(name: str) -> str:
     return f"floating-point-instructions-{name}"
 
 
-PI = np.pi
 BOUNDS: tuple[tuple[str, ErrorBound], ...] = (
     (r"rcp\.approx.*\.f32", ErrorBound("1 ulp", "f32", ulps=1, section=section("rcp"))),
     (r"rcp\.approx\.ftz\.f64", ErrorBound("20 bits; the manual states no bound", "f64", relative=2.0**-19,
