@@ -172,7 +172,9 @@ def test_a_signal_ends_the_service_and_a_judgement_that_runs(start_service, sent
     with httpx.stream("POST", f"{running.url}/verdicts", json=document, timeout=SECONDS) as answer:
         while httpx.get(f"{running.url}/health").json()["running"] == 0:
             time.sleep(0.05)
+        deadline = time.monotonic() + SECONDS
         while not (children := started_by(running.process.pid)):
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         running.process.send_signal(sent)
         [line] = answer.iter_lines()
