@@ -143,8 +143,8 @@ MEETING = re.compile(r"(?:shfl|vote|match|redux)\b.*\.sync\b")
 
 
 def apart(answer: LaunchReply, cta: str) -> str:
-    """A sentence about lanes of a warp that wait at several votes or shuffles of one opcode, which is no deadlock on a
-    GPU; else nothing."""
+    """A sentence about lanes of a warp that wait at several votes or shuffles of one opcode, which is not a deadlock on
+    a GPU; else nothing."""
     steps = answer.translation.steps
     places: dict[tuple[int, str], list[int]] = {}
     for waiting in answer.waiting:
