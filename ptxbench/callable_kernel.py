@@ -24,16 +24,9 @@ from ptxbench.emulator.arguments import extent
 from ptxbench.emulator.launch import Execution
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import PtxbenchError, ToolMissing, UnsafeLaunch, UsageError, suggestion
+from ptxbench.exec_program import ExecProgram, located, read_program
 from ptxbench.executed import Counted, Executed
-from ptxbench.execution import (
-    ExecLaunch,
-    ExecProgram,
-    derived,
-    labelled,
-    located,
-    read_program,
-    with_line,
-)
+from ptxbench.execution import ExecLaunch, derived, labelled, with_line
 from ptxbench.launch_notes import legality_notes, model_notes
 from ptxbench.metrics import METRICS
 from ptxbench.pair import Launch

@@ -1,42 +1,28 @@
-"""The steps of `ptxbench exec`: a file to PTX, its kernel launched once on the emulator, and the outcome.
-
-The file is data: only its kernel is executed, on the emulator.
-"""
+"""What `ptxbench exec` does with a file: its kernel is launched once on the emulator, which gives an outcome."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench import architecture, emulator, kernel_names, toolchain
-from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
-from ptxbench.backends import DEFAULT_ARCH
+from ptxbench import emulator, kernel_names
+from ptxbench.arguments import BoundArguments, ElementType, Parsed, make
 from ptxbench.discovery import BY_SUFFIX
-from ptxbench.discovery.other_files import missing_file, not_a_kernel
-from ptxbench.documents import read_bytes
-from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.findings import SanitizerFinding
-from ptxbench.emulator.syntax import Function, Module
-from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError, suggestion
+from ptxbench.emulator.syntax import Function
+from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError
+from ptxbench.exec_program import ExecProgram, read_program
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.exit_status import ExitStatus
 from ptxbench.launch_notes import constant_notes, grid_notes, legality_notes, model_notes, type_notes
-from ptxbench.toolchain import Build, legality, parameters, ptxas
-from ptxbench.toolchain.encoding import encoding_problem
-from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates, missing_instantiation
-from ptxbench.toolchain.legality import Legality
-from ptxbench.toolchain.options import AS_IT_IS, SourceOptions, include_folders
-from ptxbench.toolchain.origins import in_file, places
-from ptxbench.toolchain.parameters import CudaParameter
+from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 
 CLEAN, FINDING, FAULT, UNSUPPORTED = "clean", "finding", "fault", "unsupported"
 EXIT_STATUSES = {
@@ -47,175 +33,6 @@ EXIT_STATUSES = {
 }
 DEFAULT_BLOCK = 32
 FIRST_VALUES = 8
-
-
-@dataclass(frozen=True)
-class ExecProgram:
-    """A file with kernels, as PTX; `arch` is the architecture that it is executed as."""
-
-    path: Path
-    language: str
-    arch: str
-    ptx: str
-    flags: tuple[str, ...] = ()
-    """Options of its compilation, as `toolchain.compiled` takes them."""
-    instantiated: str | None = None
-    """The PTX's name of the kernel that these options instantiate."""
-    compiler: str = ""
-    """How CUDA C was compiled if not by NVRTC as it is (`CompilerOutput.how`)."""
-
-    @cached_property
-    def module(self) -> Module:
-        """The PTX, parsed. Raises PtxSyntaxError that names the file."""
-        with located(self):
-            return ptx_parser.parse(self.ptx)
-
-    def build(self, entry: str) -> Build:
-        """The kernel `entry`, built to machine code. Raises the errors of `toolchain.build`."""
-        return toolchain.build(
-            self.path, language=self.language, variant=self.language, entry=entry, arch=self.arch, flags=self.flags
-        )
-
-    @cached_property
-    def legality(self) -> Legality:
-        """The messages of ptxas about the PTX."""
-        return legality.check(self.ptx, self.path, self.language, self.arch)
-
-    @cached_property
-    def text(self) -> list[str]:
-        """The lines of the PTX, counted from 1."""
-        return ["", *self.ptx.splitlines()]
-
-    @cached_property
-    def places(self) -> dict[int, tuple[str, int]] | None:
-        """The file of CUDA C, and its line, for each line of the PTX that was made from it; None for a .ptx file."""
-        return places(self.text[1:], self.path.name) if self.language == "cuda" else None
-
-    @cached_property
-    def cuda_lines(self) -> dict[int, int]:
-        """The line of this file for each line of the PTX that was made from it."""
-        return {line: place[1] for line, place in (self.places or {}).items() if place[0] == self.path.name}
-
-    @cached_property
-    def parameters(self) -> Mapping[str, tuple[CudaParameter, ...]]:
-        """The parameters of each kernel as CUDA C declares them, if its compiler's debugging information says so."""
-        if self.language == "ptx":
-            return parameters.of_ptx(self.ptx)
-        return parameters.of_source(self.path.read_bytes(), self.path, self.arch, self.flags)
-
-    def choose(self, name: str | None) -> Function:
-        """The entry that `name` means (`kernel_names.matching`); without a name the only entry. Raises UsageError."""
-        entries = self.module.entries
-        words = kernel_names.displayed(entries)
-        if not entries:
-            raise UsageError(f"{self.path.name} has no kernel: no .visible .entry{self.no_kernel_reason}.")
-        if name is None:
-            if len(entries) > 1:
-                names = kernel_names.some(words.values())
-                raise UsageError(f"{self.path.name} has {len(entries)} kernels: {names}. Name one with --entry.")
-            return next(iter(entries.values()))
-        matches = [self.instantiated] if self.instantiated else kernel_names.matching(name, entries)
-        if len(matches) == 1:
-            return entries[matches[0]]
-        if matches:
-            names = kernel_names.some(words[match] for match in matches)
-            raise UsageError(f"{self.path.name} has several kernels '{name}': {names}. Name one of these.")
-        template = next(
-            (candidate for candidate in self.templates if name in (candidate.name, candidate.name.split("::")[-1])),
-            None,
-        )
-        if template:
-            raise UsageError(
-                f"{self.path.name}: '{name}' is a template without an instantiation. Name one, such as --entry "
-                f"'{template.example}'."
-            )
-        hint = suggestion(name, list(words.values())) or f" It has {kernel_names.some(words.values())}."
-        raise UsageError(f"{self.path.name} has no kernel '{name}'.{hint}")
-
-    @property
-    def no_kernel_reason(self) -> str:
-        """Why CUDA C may contain no kernel: templates without an instantiation, with an example of --entry."""
-        if self.templates:
-            return f"; {missing_instantiation(self.templates)}"
-        return "; it defines no __global__ function" if self.language == "cuda" else ""
-
-    @cached_property
-    def templates(self) -> list[KernelTemplate]:
-        """The templates of kernels in CUDA C."""
-        if self.language == "ptx":
-            return []
-        return kernel_templates(self.path.read_bytes(), self.path.parent, include_folders(self.flags))
-
-    def bind(self, function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArguments, ...]:
-        """Each parameter of its kernel with its argument. Raises UsageError."""
-        return bind(function, arguments, self.declared(function))
-
-    def declared(self, function: Function) -> tuple[CudaParameter, ...] | None:
-        """The parameters of a kernel as CUDA C declares them; None if that is not known."""
-        parameters = self.parameters.get(function.name)
-        return parameters if parameters is not None and len(parameters) == len(function.params) else None
-
-    def locate(self, message: str) -> str:
-        """`message` with `in_file` lines; with the file's name in front if it names no line."""
-        located = self.in_file(message)
-        return located if located != message else f"{self.path.name}: {message}"
-
-    def in_file(self, message: str) -> str:
-        """`message` with lines of the file for those of the PTX (`origins.in_file`)."""
-        return in_file(message, self.path.name, self.places)
-
-
-@contextmanager
-def located(program: ExecProgram) -> Iterator[None]:
-    """Replaces the PTX's line in errors of a kernel by the program's file and line.
-
-    Not in a LaunchError: that is an error of the command line, which names no line.
-    """
-    try:
-        yield
-    except LaunchError:
-        raise
-    except KernelError as error:
-        raise type(error)(program.locate(str(error))) from None
-
-
-def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS) -> ExecProgram:
-    """The PTX of a file: the text of a .ptx file, or the compiler's result for a .cu file with `options`.
-
-    Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
-    """
-    if not path.exists():
-        raise UsageError(missing_file(path))
-    if arch:
-        architecture.require(arch)
-    language = BY_SUFFIX.get(path.suffix)
-    if language is None:
-        raise UsageError(not_a_kernel(str(path), path))
-    content = read_bytes(path, UsageError)
-    if language == "cuda":
-        arch = arch or DEFAULT_ARCH  # PTX names its own target
-        flags = options.flags_for(content, path.parent)
-        translation = toolchain.compiled(content, path, arch, flags)
-        return ExecProgram(path, language, arch, translation.ptx, flags, translation.instantiated, translation.how)
-    if option := options.first_cuda_option:
-        raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
-    before_nul = content if encoding_problem(content) else content.partition(b"\0")[0]  # the driver reads no more
-    text = ptxas.check_ascii(before_nul, path.name)
-    target = re.search(rf"^\s*\.target\s+({architecture.PATTERN})", text, re.M)
-    return ExecProgram(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
-
-
-def read_to_build(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS) -> ExecProgram:
-    """`read_program`, by default for the next target that ptxas knows if it has dropped the .target of PTX."""
-    program = read_program(path, arch, options)
-    return (
-        program
-        if arch or program.language == "cuda"
-        else replace(program, arch=legality.known_target(program.ptx, program.arch))
-    )
-
-
-# ---- a launch and its outcome
 
 
 @dataclass(frozen=True)

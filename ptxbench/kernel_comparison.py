@@ -21,18 +21,10 @@ from ptxbench.arguments.binding import signature
 from ptxbench.arrays import bf16, is_float
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError
+from ptxbench.exec_program import ExecProgram
 from ptxbench.executed import Executed
 from ptxbench.execution import EXIT_STATUSES as STATUSES_OF_ONE
-from ptxbench.execution import (
-    FAULT,
-    FINDING,
-    UNSUPPORTED,
-    ExecLaunch,
-    ExecOutcome,
-    ExecProgram,
-    Output,
-    execute,
-)
+from ptxbench.execution import FAULT, FINDING, UNSUPPORTED, ExecLaunch, ExecOutcome, Output, execute
 from ptxbench.exit_status import ExitStatus
 from ptxbench.pair import EXACT, close
 from ptxbench.verify import errors, finite, flat_parts, number, output_errors

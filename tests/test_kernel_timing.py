@@ -8,7 +8,8 @@ import pytest
 from ptxbench.arguments import parse
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import PairError
-from ptxbench.execution import ExecLaunch, read_program
+from ptxbench.exec_program import read_program
+from ptxbench.execution import ExecLaunch
 from ptxbench.exit_status import ExitStatus
 from ptxbench.kernel_comparison import Closeness, Kernel, launch_both
 from ptxbench.kernel_timing import OTHER, pair_of, time_kernels

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ptxbench.check.findings import Finding, finding
-from ptxbench.execution import ExecProgram
+from ptxbench.exec_program import ExecProgram
 
 
 @dataclass(frozen=True)

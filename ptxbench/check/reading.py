@@ -17,7 +17,7 @@ from ptxbench.discovery import BY_SUFFIX
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Module
 from ptxbench.errors import CompileError, PtxSyntaxError
-from ptxbench.execution import ExecProgram
+from ptxbench.exec_program import ExecProgram
 from ptxbench.toolchain import locate, nvrtc, ptxas, trial, unknown_names
 from ptxbench.toolchain.encoding import with_ascii_comments
 from ptxbench.toolchain.register_counts import COMMENT_OR_STRING

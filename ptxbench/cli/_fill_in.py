@@ -14,7 +14,7 @@ from ptxbench import kernel_names
 
 if TYPE_CHECKING:
     from ptxbench.emulator.syntax import Function
-    from ptxbench.execution import ExecProgram
+    from ptxbench.exec_program import ExecProgram
 
 BLOCK = 256
 SHARED_BYTES = 4096

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from ptxbench.arguments import Parsed
     from ptxbench.backends.base import Backend
     from ptxbench.emulator.syntax import Function
+    from ptxbench.exec_program import ExecProgram
     from ptxbench.executed import Counted
-    from ptxbench.execution import ExecLaunch, ExecProgram
+    from ptxbench.execution import ExecLaunch
     from ptxbench.kernel_comparison import Closeness, Kernel, LaunchComparison
     from ptxbench.kernel_timing import KernelTiming
     from ptxbench.listing.explanation import ExplainedPair
@@ -68,7 +69,7 @@ class TwoKernels(NamedTuple):
 def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOptions]) -> list[ExecProgram]:
     """The programs of the files; two files are built for one architecture. Options of CUDA C are for the .cu files."""
     from ptxbench.discovery.other_files import missing_file
-    from ptxbench.execution import read_program, read_to_build
+    from ptxbench.exec_program import read_program, read_to_build
     from ptxbench.toolchain.options import SourceOptions
 
     for path in paths:

@@ -78,15 +78,8 @@ def command(
     from ptxbench import kernel_names
     from ptxbench.cli._progress import Bar
     from ptxbench.emulator import native
-    from ptxbench.execution import (
-        FAULT,
-        SkippedKernel,
-        execute,
-        execute_folder,
-        exit_status,
-        read_program,
-        with_executed,
-    )
+    from ptxbench.exec_program import read_program
+    from ptxbench.execution import FAULT, SkippedKernel, execute, execute_folder, exit_status, with_executed
 
     files = output_files(outputs)
     arguments = launch.arguments()

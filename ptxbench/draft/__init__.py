@@ -22,7 +22,7 @@ from ptxbench.draft.pair_file import comment, pair_text
 from ptxbench.draft.ptx_file import ptx_text
 from ptxbench.emulator.syntax import Function
 from ptxbench.errors import UsageError
-from ptxbench.execution import read_to_build
+from ptxbench.exec_program import read_to_build
 from ptxbench.toolchain.options import SourceOptions
 from ptxbench.units import enumeration
 

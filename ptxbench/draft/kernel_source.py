@@ -10,7 +10,7 @@ from ptxbench.draft import cuda
 from ptxbench.emulator.syntax import Function
 from ptxbench.emulator.variables import reads_workspace
 from ptxbench.errors import UsageError
-from ptxbench.execution import ExecProgram
+from ptxbench.exec_program import ExecProgram
 from ptxbench.toolchain import cuda_c, parameters
 from ptxbench.toolchain.options import SourceOptions
 from ptxbench.toolchain.parameters import CudaParameter

@@ -8,7 +8,8 @@ from typing import Any
 
 from ptxbench import kernel_names
 from ptxbench.documents import json_text, plain_data
-from ptxbench.execution import ExecOutcome, ExecProgram, SkippedKernel
+from ptxbench.exec_program import ExecProgram
+from ptxbench.execution import ExecOutcome, SkippedKernel
 
 SCHEMA = "ptxbench.exec/2"
 

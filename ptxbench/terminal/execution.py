@@ -15,7 +15,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import kernel_names, units
-from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, Output, SkippedKernel
+from ptxbench.exec_program import ExecProgram
+from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, Output, SkippedKernel
 from ptxbench.metrics import BY_NAME
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, Section, draw, symbol

@@ -4,7 +4,7 @@ import pytest
 
 from ptxbench.arguments import bind, make, parse, templates
 from ptxbench.emulator.parse import parse as parse_ptx
-from ptxbench.execution import read_program
+from ptxbench.exec_program import read_program
 
 SOURCE = r"""
 #include <cuda_fp16.h>

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from ptxbench.errors import ToolMissing
-from ptxbench.execution import read_program
+from ptxbench.exec_program import read_program
 from ptxbench.toolchain import nvcc
 from ptxbench.toolchain.options import SourceOptions
 from tests.folders import CUDA, PTX

@@ -9,7 +9,7 @@ from ptxbench import kernel_names
 from ptxbench.draft import draft, names, ptx_file
 from ptxbench.draft.identity import same_kernel
 from ptxbench.errors import UsageError
-from ptxbench.execution import read_program
+from ptxbench.exec_program import read_program
 from ptxbench.toolchain import locate, ptxas
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from tests.draft.kernels import CASES

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.execution import ExecProgram
+from ptxbench.exec_program import ExecProgram
 from ptxbench.exporters.gate import MEANINGS
 from ptxbench.exporters.sarif import Alert, AlertRule, Place, repository, to_log
 from ptxbench.toolchain import locate
