@@ -247,7 +247,7 @@ class KernelResult:
 
     @cached_property
     def counts(self) -> Mapping[str, float]:
-        """What warps executed and requested, by the names of docs/emulator.md and of `ptxbench run --columns`.
+        """What warps executed and requested, by the names of docs/counters.md and of `ptxbench run --columns`.
 
         An unknown name raises UsageError, and so does a launch on a GPU, which counts nothing.
         """
@@ -282,7 +282,7 @@ class Counts(dict[str, float]):
         __tracebackhide__ = True
         similar = ", ".join(other for other in self if name in other)
         hint = f" Did you mean {similar}?" if similar else suggestion(name, list(self))
-        raise UsageError(f"unknown count '{name}'.{hint or ' docs/emulator.md has the names.'}")
+        raise UsageError(f"unknown count '{name}'.{hint or ' docs/counters.md has the names.'}")
 
 
 def counts_of(execution: Execution) -> Counts:

@@ -1,6 +1,6 @@
 """How matrix units add up dot products, exactly and in plain Python: the reference for the emulator.
 
-Numbers are (format, bit pattern); sums are rational. The rules are those of docs/emulator.md (several published
+Numbers are (format, bit pattern); sums are rational. The rules are those of docs/matrix.md (several published
 studies of the hardware agree on them). Inputs that are infinite or NaN follow IEEE 754, and a sum of 2^128 or more is
 infinite.
 """

@@ -165,7 +165,7 @@ def wider(execution, line):
 
 
 def wavefronts(offsets, size):
-    """Passes over the 32 banks of 4 bytes, and those beyond the least possible. (docs/emulator.md.)
+    """Passes over the 32 banks of 4 bytes, and those beyond the least possible. (docs/counters.md.)
 
     Up to 4 bytes a lane the warp is one group; of 8 bytes half a warp, of 16 bytes a quarter. Lanes that want the
     same word share it; words of one bank take turns.

@@ -91,7 +91,7 @@ def in_lanes(matrix, trans):
 
 
 def passes(rows):
-    """The wavefronts of rows of 16 bytes, eight a group, with and beyond the ideal. (docs/emulator.md.)"""
+    """The wavefronts of rows of 16 bytes, eight a group, with and beyond the ideal. (docs/counters.md.)"""
     total = ideal = 0
     for first in range(0, len(rows), 8):
         words = {word for row in rows[first : first + 8] for word in range(row // 4, row // 4 + 4)}

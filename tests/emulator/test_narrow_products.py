@@ -109,7 +109,7 @@ def operands_of(product, matrices, row, column):
 
 
 def expected_code(product, matrices, row, column, arch):
-    """D's code at a place, by the models of docs/emulator.md."""
+    """D's code at a place, by the models of docs/matrix.md."""
     a, b, c = operands_of(product, matrices, row, column)
     if product.scales > 1:
         kind = product.opcode.rsplit(".", 1)[-1]

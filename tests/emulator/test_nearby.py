@@ -61,7 +61,7 @@ def loaded(count, addresses):
 
 
 def passes(count, places):
-    """The wavefronts of the load, as docs/emulator.md defines them."""
+    """The wavefronts of the load, as docs/counters.md defines them."""
     slots = 32 // count
     total = 0
     for first in range(0, 32, slots):

@@ -21,7 +21,7 @@ TILE, B_AT = 45056, 16384
 """Bytes of shared memory; B's place there. A is at the start."""
 BITS = {"f16": 16, "bf16": 16, "tf32": 32, "e4m3": 8, "e5m2": 8, "s8": 8, "u8": 8, "b1": 1}
 RULES = {"f16": (16, 25, 23), "bf16": (16, 25, 23), "tf32": (8, 25, 23), "e4m3": (32, 13, 13), "e5m2": (32, 13, 13)}
-"""By the type of A: products in a block, fraction bits of a term and of an f32 result (docs/emulator.md)."""
+"""By the type of A: products in a block, fraction bits of a term and of an f32 result (docs/matrix.md)."""
 MODES = {16: 0, 128: 1, 64: 2, 32: 3}
 """Bytes of a swizzle, 16 for none -> its number in a descriptor."""
 

@@ -7,7 +7,7 @@ arrays is an IndexError or wrong, so run only correct PTX. Unsupported features 
     step         a parsed instruction, and the table of rules
     machine      the threads: which of them run, their registers, the operands they read
     memory       one arena for all state spaces, and where an address lies in it
-    counters     what docs/emulator.md says that instructions count
+    counters     what docs/counters.md says that instructions count
     integers, bits, floats, conversions, comparisons, moves, loads, atomics, warp, copies, mbarriers, matrix,
     warpgroup, control   the rules, from the PTX manual
 """

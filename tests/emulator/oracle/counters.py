@@ -1,4 +1,4 @@
-"""The counters of instructions, by the definitions of docs/emulator.md."""
+"""The counters of instructions, by the definitions of docs/counters.md."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def starts(*columns: Any) -> Any:
 
 
 def merged(entries: Mapping[int, int]) -> dict[int, int]:
-    """{trips: entries} as docs/emulator.md has it: from 64 trips on, those of one remainder by 16 at their mean."""
+    """{trips: entries} as docs/counters.md has it: from 64 trips on, those of one remainder by 16 at their mean."""
     merged_entries = Counter({trips: count for trips, count in entries.items() if trips < 64})
     for residue in range(16):
         many = [trips for trips in entries if trips >= 64 and trips % 16 == residue]

@@ -1,6 +1,6 @@
 """Matrix instructions of f16, bf16, e4m3, e5m2 and bytes. (PTX ISA, "Warp Level Matrix Instructions".)
 
-Sums follow the model of docs/emulator.md for sm_90. A lane's share of a wmma fragment, which the manual leaves open,
+Sums follow the model of docs/matrix.md for sm_90. A lane's share of a wmma fragment, which the manual leaves open,
 is here 2 or 4 times the lane's number and on, row by row: a kernel that depends on another share gives other results.
 """
 

@@ -1,7 +1,7 @@
 """wgmma, done when it is issued, the earliest time that PTX allows. (PTX ISA, "Asynchronous Warpgroup Level Matrix".)
 
 A warp multiplies its 16 rows of A. Both matrices of shared memory are read by their descriptors; sums follow the model
-of docs/emulator.md for sm_90a.
+of docs/matrix.md for sm_90a.
 """
 
 from __future__ import annotations
