@@ -237,7 +237,9 @@ def examine_emulator() -> PartStatus:
         return PartStatus(EMULATOR, BROKEN, "-", f"{error} {REINSTALL.format('what the emulator needs')}")
     if wrong:
         return PartStatus(EMULATOR, BROKEN, wrong, REINSTALL.format("what the emulator needs"))
-    return PartStatus(EMULATOR, WORKS, f"{usable_cores()} cores; it verifies and counts, and has no times")
+    cores = usable_cores()
+    many = "1 core" if cores == 1 else f"{cores} cores"
+    return PartStatus(EMULATOR, WORKS, f"{many}; it verifies and counts, and has no times")
 
 
 def examine_gpu() -> Iterator[PartStatus]:

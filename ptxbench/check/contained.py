@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import resource
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -139,6 +140,7 @@ def judge_candidate(
         finally:
             if cache_layer:
                 tidy(cache_layer)
+        judgement = by_limit_of_shell(judgement, candidate, task)
         server.judgements.add(key, judgement)
         return dataclasses.replace(judgement, file=candidate.file)
 
@@ -290,6 +292,22 @@ def ended_early(
         stages=(*stages, StageResult(stage, verdict_of((last,)), "ended", 0.0)),
         findings=(*findings, last),
     )
+
+
+def by_limit_of_shell(judgement: Judgement, candidate: Candidate, task: CheckTask) -> Judgement:
+    """The judgement; but a lack of memory says nothing about the candidate if this process may not have as much as
+    --memory."""
+    _, allowed = resource.getrlimit(resource.RLIMIT_AS)
+    lacking = [found for found in judgement.findings if found.code == "memory-limit"]
+    if not lacking or allowed == resource.RLIM_INFINITY or allowed >= task.limits.memory_bytes:
+        return judgement
+    words = (
+        f"not finished with the {allowed / GIB:.3g} GiB of address space that the shell allows (ulimit -v); --memory "
+        f"is {task.limits.memory_bytes / GIB:g} GiB."
+    )
+    stages = [stage for stage in judgement.stages if stage.stage != lacking[0].stage]
+    findings = [found for found in judgement.findings if found.code != "memory-limit"]
+    return ended_early(candidate, task, lacking[0].stage, "shell-limit", words, stages, findings)
 
 
 def reported_error(kind: str, message: str) -> PtxbenchError:

@@ -138,7 +138,7 @@ PAST = {"load": "read", "store": "written", "atomic": "updated"}
 
 
 MBARRIER_TEST = re.compile(r"mbarrier\.(?:try|test)_wait\b")
-MEETING = re.compile(r"(?:shfl|vote|match|redux)\b.*\.sync\b")
+MEETING = re.compile(r"(?:shfl|vote|match|redux|elect)\b.*\.sync\b")
 """Instructions at which lanes of a warp wait for those of their member mask."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import mmap
 import os
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from ptxbench.emulator.runtime.context import GLOBAL_BASE
 from ptxbench.emulator.variables import ALIGNMENT, GAP
 from ptxbench.emulator.variation import EXTREMES
-from ptxbench.errors import LaunchError
+from ptxbench.errors import LaunchError, MachineError
 
 with contextlib.suppress(ImportError):  # not available on Windows
     import resource
@@ -150,6 +151,11 @@ def zero_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ZeroArray:
     return np.broadcast_to(np.zeros((), dtype), shape).view(ZeroArray)
 
 
+FILE_LIMIT = (
+    "The shell limits the size of files (ulimit -f), and memory that processes share counts as a file. Raise the limit."
+)
+
+
 class Arena:
     """Memory shared with the emulator's process; it grows as launches need it."""
 
@@ -166,7 +172,8 @@ class Arena:
         """Frozen contents that the arena still has, by offset."""
 
     def reserve(self, size: int) -> None:
-        """Grow to at least `size` bytes. Raises LaunchError if there is not enough memory."""
+        """Grow to at least `size` bytes. Raises LaunchError if there is not enough memory, MachineError if the
+        shell forbids it."""
         if size <= self.size:
             return
         size = max(size, LEAST_BYTES)
@@ -176,9 +183,11 @@ class Arena:
         try:
             os.ftruncate(self.handle, size)
             self.map = in_small_pages(mmap.mmap(self.handle, size))
-        except (OSError, ValueError, OverflowError):
+        except (OSError, ValueError, OverflowError) as error:
             self.size = 0
             self.frozen_at.clear()
+            if isinstance(error, OSError) and error.errno == errno.EFBIG:
+                raise MachineError(FILE_LIMIT) from None
             raise LaunchError(too_large(size)) from None
         self.size = size
 

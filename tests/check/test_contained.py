@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -87,6 +88,20 @@ def test_memory_is_limited(tmp_path):
     assert outcome(judgement) == "results memory-limit"
     with pytest.raises(ReachedError):  # with more of it, it is right
         judge(tmp_path / "large.ptx", task(), until("hidden"))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "ends"),
+    [(resource.RLIM_INFINITY, "results memory-limit"), (6 * GIB, "results memory-limit"), (GIB, "results shell-limit")],
+)
+def test_too_little_memory_rejects_no_candidate_if_the_shell_allows_less_than_the_limit(monkeypatch, allowed, ends):
+    monkeypatch.setattr(contained.resource, "getrlimit", lambda name: (allowed, allowed))
+    candidate = read(HOSTILE / "honest.ptx")
+    ended = contained.ended_early(candidate, task(), "results", "memory-limit", "not finished.")
+    judgement = contained.by_limit_of_shell(ended, candidate, task())
+    assert outcome(judgement) == ends
+    assert judgement.verdict == ("unjudged" if allowed == GIB else "rejected")
+    assert [stage.stage for stage in judgement.stages] == ["results"]
 
 
 def test_the_limits_apply_to_child_processes_too():

@@ -1,12 +1,15 @@
 """The arena between launches: frozen arrays stay in it, and only buffers that a launch stored to are copied back."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
 from ptxbench import emulator
 from ptxbench.arrays import frozen
 from ptxbench.emulator import memory, pointers
-from ptxbench.errors import KernelTrap, ReadOnlyArray
+from ptxbench.errors import KernelTrap, MachineError, ReadOnlyArray
 
 N = 2048
 """8 KiB an array: more than memory.KEPT_BYTES."""
@@ -160,3 +163,12 @@ def test_arrays_that_overlap_are_copied_back_together():
     view = x[N:]
     launch("copy", x[: 2 * N], view)  # one buffer: the kernel stores the values of its own first elements
     assert view[:THREADS].tolist() == list(range(THREADS))
+
+
+def test_a_limit_of_the_size_of_files_is_no_lack_of_memory(monkeypatch):
+    def refuse(handle, size):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    with pytest.raises(MachineError, match=r"^The shell limits the size of files \(ulimit -f\)"):
+        memory.Arena().reserve(1)

@@ -267,11 +267,14 @@ def test_a_shuffle_whose_other_lanes_wait_elsewhere_is_a_deadlock():
     assert f"waits at line {line_of(HALF, 'shfl.sync')}, shfl.sync.bfly.b32" in str(caught.value)
 
 
-def test_shuffles_in_two_branches_are_unsupported_and_no_deadlock():
-    ptx = HALF.replace("bar.sync 0;", "shfl.sync.bfly.b32 %x, %lane, 2, 31, 0xffffffff;")
-    with pytest.raises(
-        UnsupportedInstruction, match=r"wait here at shfl.sync.bfly.b32, and others at line \d+\. On a GPU"
-    ):
+@pytest.mark.parametrize(
+    "instruction", ["shfl.sync.bfly.b32 %x, %lane, 2, 31, 0xffffffff;", "elect.sync _|%p, 0xffffffff;"]
+)
+def test_two_shuffles_or_elections_in_two_branches_are_unsupported_and_no_deadlock(instruction):
+    ptx = HALF.replace("bar.sync 0;", instruction)
+    ptx = ptx.replace("shfl.sync.bfly.b32 %x, %lane, 1, 31, 0xffffffff;", instruction)
+    opcode = instruction.split()[0]
+    with pytest.raises(UnsupportedInstruction, match=rf"wait here at {opcode}, and others at line \d+\. On a GPU"):
         emulator.run(ptx, grid=1, block=32, args=[])
 
 
