@@ -95,7 +95,7 @@ def test_memory_is_limited(tmp_path):
     [(resource.RLIM_INFINITY, "results memory-limit"), (6 * GIB, "results memory-limit"), (GIB, "results shell-limit")],
 )
 def test_too_little_memory_rejects_no_candidate_if_the_shell_allows_less_than_the_limit(monkeypatch, allowed, ends):
-    monkeypatch.setattr(contained.resource, "getrlimit", lambda name: (allowed, allowed))
+    monkeypatch.setattr(resource, "getrlimit", lambda name: (allowed, allowed))
     candidate = read(HOSTILE / "honest.ptx")
     ended = contained.ended_early(candidate, task(), "results", "memory-limit", "not finished.")
     judgement = contained.by_limit_of_shell(ended, candidate, task())
