@@ -277,6 +277,40 @@ def test_waiting_for_a_flag_that_is_never_set_reaches_the_iteration_limit():
         emulator.run(text, grid=2, block=32, args=[np.zeros(2, np.uint32), np.zeros(2, np.uint32)], fuel=3000)
 
 
+WAITS = program("""
+.visible .entry waits_for_a_later_warp(.param .u64 flag)
+{
+    .reg .u64 %flag;
+    .reg .u32 %thread, %seen, %waited;
+    .reg .pred %later, %again;
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %flag, [flag];
+    setp.ge.u32 %later, %thread, 32;
+    @%later st.volatile.global.u32 [%flag], 1;
+    @%later ret;
+    mov.u32 %waited, 0;
+AGAIN:
+    POLL
+    add.u32 %waited, %waited, 1;
+    setp.eq.u32 %again, %seen, 0;
+    @%again bra AGAIN;
+    st.volatile.global.u32 [%flag], %waited;
+    ret;
+}
+""")
+POLLS = (
+    "ld.volatile.global.u32 %seen, [%flag];", "atom.global.add.u32 %seen, [%flag], 0;",
+    "atom.global.cas.b32 %seen, [%flag], 0, 0;",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("poll", POLLS)
+def test_whoever_waits_by_a_load_or_an_atomic_soon_lets_others_run(poll):
+    flag = np.zeros(1, np.uint32)
+    emulator.run(WAITS.replace("POLL", poll), grid=1, block=64, args=[flag], fuel=3000)
+    assert 0 < flag[0] < 1000
+
+
 COUNT = program("""
 .visible .entry counts_by_red(.param .u64 x, .param .u64 counts)
 {

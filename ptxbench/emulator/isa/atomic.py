@@ -76,13 +76,15 @@ def vectors(name, operands):
 
 @lines("atom", (*FORMS, *EXCHANGE), "d, [a], b")
 def atom(ops, space, op, a, b):
-    """The old value; lanes of one instruction act in ascending order."""
+    """The old value; lanes of one instruction act in ascending order. In a loop it may wait for another thread."""
+    ops.poll()
     return ops.atomic(space_of(space), op.removesuffix(".noftz"), a, (b,))
 
 
 @lines("atom", COMPARE, "d, [a], b, c", hinted=False)
 def atom_cas(ops, space, op, a, b, c):
-    """Stores c if the old value is b."""
+    """Stores c if the old value is b. In a loop it may wait for another thread."""
+    ops.poll()
     return ops.atomic(space_of(space), op, a, (b,), c)
 
 
