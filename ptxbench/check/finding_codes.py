@@ -213,8 +213,8 @@ CODES = {
              "Threads of two CTAs access the same byte, at least one writes it, and nothing orders the accesses.",
              "Use an atomic, or a release and an acquire with .gpu scope; in a cluster, its barrier."),
         Code("unordered-load", "sanitizer", ERROR,
-             "A volatile or relaxed load may give the value before a store of another CTA, and then the result is "
-             "wrong.",
+             "A volatile or relaxed load, or an atomic, may give the value before a store of another CTA, and then the "
+             "result is wrong.",
              "Between the value and its flag, put fence.acq_rel.gpu (__threadfence()) where they are stored and where "
              "they are loaded; or store the flag with st.release.gpu, and load it with ld.acquire.gpu."),
         Code("divergent-barrier", "sanitizer", ERROR,

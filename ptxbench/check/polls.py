@@ -14,7 +14,7 @@ from itertools import chain
 
 from ptxbench.check.roots import FETCHED, NO_RESULT, BlockStates, Roots, ends_block, written_registers
 from ptxbench.emulator.dominators import Dominators
-from ptxbench.emulator.syntax import Function, Instruction, Module, Operand, Special, registers
+from ptxbench.emulator.syntax import Function, Immediate, Instruction, Module, Operand, Special, registers
 
 WEAK = re.compile(r"ld(?!u)(?!.*\.(volatile|relaxed|acquire|mmio)\b)(?!.*\.(shared|local|const|param)\b)")
 STORES = re.compile(r"(st|atom|red)\b(?!.*\.(shared|local|param)\b)|cp\.(reduce\.)?async\.bulk")
@@ -27,6 +27,7 @@ CHANGING = ("%clock", "%globaltimer", "%pm")
 UPDATE = re.compile(r"(atom|red)\.(?!.*\.shared)")
 STRONG_LOAD = re.compile(r"ld\.(volatile|relaxed|acquire|mmio)(?!.*\.(shared|local))")
 SWAP = re.compile(r"atom\.(?=.*\.(cas|exch)\b)(?!.*\.(shared|local))")
+READING = re.compile(r"atom\.(?=.*\.(add|min|max|and|or|xor|cas)\b)(?!.*\.(shared|local))")
 ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
 
 MOST_BLOCKS, MOST_READ = 200, 5_000
@@ -44,17 +45,32 @@ def swaps(module: Module) -> bool:
 
 
 def reads_exchanged(module: Module) -> bool:
-    """Whether a kernel has strong loads, and strong stores or atomics of other CTAs that they may read."""
-    return has(module, STRONG_LOAD) and (has(module, ANNOUNCEMENT) or has(module, UPDATE))
+    """Whether a kernel has strong loads, or atomics that may only read, and strong stores or other atomics whose values
+    they may read in another CTA."""
+    if has(module, STRONG_LOAD):
+        return has(module, ANNOUNCEMENT) or has(module, UPDATE)
+    reading = [instruction for instruction in instructions_of(module) if may_only_read(instruction)]
+    updates = [instruction for instruction in instructions_of(module) if UPDATE.match(instruction.opcode)]
+    return bool(reading) and (len(updates) > 1 or has(module, ANNOUNCEMENT))
+
+
+def may_only_read(instruction: Instruction) -> bool:
+    """Whether an atomic may leave memory as it is, whatever memory has: such as an addition of 0."""
+    if not READING.match(instruction.opcode):
+        return False
+    numbers = [operand for operand in instruction.operands[2:] if isinstance(operand, Immediate)]
+    if ".cas" in instruction.opcode:
+        return len(numbers) < 2 or numbers[0] == numbers[1]
+    return not numbers or not re.search(r"\.(add|or|xor)\b", instruction.opcode) or numbers[0].value == 0
 
 
 def has(module: Module, pattern: re.Pattern[str]) -> bool:
     """Whether an opcode of the module begins with the pattern."""
-    return any(
-        pattern.match(instruction.opcode)
-        for function in module.functions.values()
-        for instruction in function.instructions
-    )
+    return any(pattern.match(instruction.opcode) for instruction in instructions_of(module))
+
+
+def instructions_of(module: Module) -> Iterator[Instruction]:
+    return chain.from_iterable(function.instructions for function in module.functions.values())
 
 
 def polls(blocks: BlockStates, addresses: Sequence[Roots]) -> Iterator[int]:

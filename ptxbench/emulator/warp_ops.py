@@ -351,8 +351,10 @@ class WarpOps(LaneOps):
         returns = atomics.returns(kind, count)
         values = "".join(f", {bits.vector} {self.e.bits(value).ir}" for value in (*b, c or b[0]))
         arguments = self.memory_arguments(space, address, "atomic", kind.bytes * count)
-        self.watching.begin_atomic(space, kind.bytes * count)
+        varies = self.watching.begin_atomic(space, operation, b if c is None else (*b, c), kind.bytes * count)
         old = self.e.op(f"call {returns} @{function}({arguments}{values})")
+        if varies:
+            self.watching.end_load()
         self.watching.access("atomic", space, kind.bytes, count)
         parts = [old] if count == 1 else [self.e.op(f"extractvalue {returns} {old}, {k}") for k in range(count)]
         return tuple(self.e.as_type(Value(part, bits), kind) for part in parts)

@@ -14,12 +14,21 @@ from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import access, conditions, context, prefetches, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.runtime.records import MOST_GRANULE
-from ptxbench.emulator.types import B32, B64, TYPES, U64
+from ptxbench.emulator.types import B32, B64, TYPES, U64, Type, bits_of
 from ptxbench.emulator.used_bytes import EVERY_BYTE, pieces
 from ptxbench.emulator.zones import PlacedVariable
 
 if TYPE_CHECKING:
     from ptxbench.emulator.warp_ops import WarpOps
+
+
+def unit_of(operation: str, kind: Type) -> int | None:
+    """The operand, as bits, with which an atomic leaves memory as it is; None if there is none."""
+    if operation in ("min", "max") and kind.kind in "us":
+        lowest = 1 << kind.bits - 1 if kind.signed else 0
+        return lowest if operation == "max" else lowest ^ (1 << kind.bits) - 1
+    return {"add": 0, "or": 0, "xor": 0, "and": (1 << kind.bits) - 1}.get(operation)
+
 
 DYNAMIC_SPAN = 1 << context.RANK_BITS
 """In place of the bytes of dynamic shared memory, whose end is that of the CTA's memory."""
@@ -179,12 +188,34 @@ class Watching:
         """When sanitizing: before a store of `size` bytes whose old value a load may give."""
         self.replace_values(space, size, "replaced", 0)
 
-    def begin_atomic(self, space: str, size: int) -> None:
-        """When sanitizing: before an atomic of `size` bytes whose old value a load may give."""
+    def begin_atomic(self, space: str, operation: str, values: Sequence[Value], size: int) -> bool:
+        """When sanitizing: before an atomic of `size` bytes whose old value a load may give. `values`: its operands.
+        Returns whether it may itself give an old value, as a load does; then `end_load` follows it."""
         if self.ops.instruction is not None and self.ops.instruction.opcode.startswith("red"):
             self.replace_values(space, size, "updated", layout.UPDATES)
-        else:
-            self.replace_values(space, size, "exchanged", layout.UPDATES | layout.RETURNS)
+            return False
+        kept = self.kept(operation, values) if self.values_vary(space) else None
+        if kept is not None:
+            e, active = self.ops.e, self.ops.active
+            lanes = e.op(f"and i32 {e.lanes_where(kept)}, {active}")
+            alike = e.op(f"icmp eq i32 {lanes}, {active}")
+            asked = e.op(f"select i1 {alike}, i32 {active}, i32 0")
+            name = self.ops.function(watch.values("old_values", layout.OLD_VALUES, space, size))
+            e.line(f"call void @{name}({self.ops.last_arguments.replace(f'i32 {active},', f'i32 {asked},')})")
+        self.replace_values(space, size, "exchanged", layout.UPDATES | layout.RETURNS)
+        return kept is not None
+
+    def kept(self, operation: str, values: Sequence[Value]) -> Value | None:
+        """The lanes whose atomic leaves memory as it is, whatever memory has; None if it is not known of any."""
+        e, kinds = self.ops.e, [bits_of(value.type) for value in values]
+        bits = [e.bits(value) for value in values]
+        if operation == "cas":
+            return e.compare("eq", *bits)
+        unit = unit_of(operation, values[0].type)
+        if unit is None:
+            return None
+        alike = [e.compare("eq", value, e.constant(unit, kind)) for value, kind in zip(bits, kinds, strict=True)]
+        return functools.reduce(e.and_, alike)
 
     def replace_values(self, space: str, size: int, name: str, flags: int) -> None:
         """`begin_store` and `begin_atomic`; `name`: of the function; `flags`: as in races/layout.py."""

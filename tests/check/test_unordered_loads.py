@@ -64,8 +64,19 @@ scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, unsig
 FENCE, NARROW = "__threadfence();", "__threadfence_block();"
 
 
-def judgement_of(before_flag, after_flag, use=""):
-    text = SCAN.replace("BEFORE_FLAG", before_flag).replace("AFTER_FLAG", after_flag).replace("USE", use)
+ATOMICS = {
+    "while (flag[-2] == 0) { }": "while (atomicOr((unsigned*)flag - 2, 0) == 0) { }",
+    "exclusive = value[-2];": "exclusive = atomicAdd((float*)value - 2, 0.0f);",
+    "*flag = 1;": "atomicExch((unsigned*)flag, 1);",
+}
+"""Statements of SCAN with volatile accesses, and the same by atomics."""
+
+
+def judgement_of(before_flag, after_flag, use="", *, atomics=False):
+    text = SCAN
+    for statement in ATOMICS if atomics else ():
+        text = text.replace(statement, ATOMICS[statement])
+    text = text.replace("BEFORE_FLAG", before_flag).replace("AFTER_FLAG", after_flag).replace("USE", use)
     return judged(Path("mine.cu"), "scan", text.encode(), stages=("parses", "sanitizer"))
 
 
@@ -84,6 +95,13 @@ def test_a_look_back_without_a_fence_is_rejected(before_flag, after_flag):
 
 def test_with_both_fences_it_is_right():
     assert outcome(judgement_of(FENCE, FENCE)) == "accepted"
+
+
+def test_a_value_that_only_an_atomic_reads_needs_both_fences_too():
+    assert outcome(judgement_of(FENCE, FENCE, atomics=True)) == "accepted"
+    judgement = judgement_of("", FENCE, atomics=True)
+    assert outcome(judgement) == "sanitizer unordered-load"
+    assert ": atom.global.add.f32 by thread 0 " in judgement.findings[0].message
 
 
 def test_a_failure_that_follows_from_an_old_value_is_one_too():

@@ -57,8 +57,8 @@ STORE, LOAD = "st.relaxed.gpu.global.u32 [%value], 42;", "ld.relaxed.gpu.global.
 RAISE = "st.relaxed.gpu.global.u32 [%flag], 1;"
 
 
-def read(writer, reader, threads=1, ctas=2, loads=EVERY_LINE, order="usual"):
-    """What each thread of the last CTA read, and the launch."""
+def read(writer, reader, threads=1, ctas=2, loads=EVERY_LINE, order="usual", store=None):
+    """What each thread of the last CTA read, and the launch. `store`: what 'value' has in the end, if it matters."""
     ptx = KERNEL.replace("WRITER", writer).replace("READER", reader)
     out, value, flag = (np.zeros(64, np.uint32) for _ in range(3))
     execution = emulator.run(
@@ -66,6 +66,7 @@ def read(writer, reader, threads=1, ctas=2, loads=EVERY_LINE, order="usual"):
         variation=Variation(loads=loads),
     )  # fmt: skip
     assert execution.findings == ()
+    assert store is None or value[0] == store
     return out[:threads].tolist(), execution
 
 
@@ -147,6 +148,37 @@ def test_a_right_kernel_reads_new_values(name):
 )
 def test_other_orders_that_are_not_enough(writer, reader):
     assert values(writer, reader) == [0]
+
+
+SWAP = "exch.b32 %old, [%value], 42;"
+READING_ATOMICS = (
+    "add.u32 %v, [%value], 0;", "or.b32 %v, [%value], %thread;", "max.u32 %v, [%value], 0;",
+    "and.b32 %v, [%value], 0xffffffff;", "min.s32 %v, [%value], 0x7fffffff;", "cas.b32 %v, [%value], 7, 7;",
+    "acquire.gpu.add.u32 %v, [%value], 0;",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("store", [STORE, f"atom.global.{SWAP}", "red.global.add.u32 [%value], 42;"])
+@pytest.mark.parametrize("atomic", READING_ATOMICS)
+def test_an_atomic_that_leaves_memory_as_it_is_reads_an_old_value_as_a_load_does(store, atomic):
+    fence = "fence.acq_rel.gpu;"
+    for of_writer, of_reader in (("", ""), (fence, ""), ("", fence), (fence, fence)):
+        found, execution = read(f"{store} {of_writer} {RAISE}", f"{POLL} {of_reader} atom.global.{atomic}", store=42)
+        assert found == [42 if of_writer and of_reader else 0]
+        assert bool(execution.old_values) == (found == [0])
+
+
+@pytest.mark.parametrize(
+    "atomic", ["add.u32 %v, [%value], 1;", "exch.b32 %v, [%value], 0;", "inc.u32 %v, [%value], 9;"]
+)
+def test_an_atomic_that_changes_memory_reads_the_new_value(atomic):
+    """The threads of the other CTA would have read what it stores."""
+    assert values(f"atom.global.{SWAP} {RAISE}", f"{POLL} atom.global.{atomic}") == [42]
+
+
+def test_all_lanes_of_an_atomic_that_reads_an_old_value_leave_memory_as_it_is():
+    reader = f"{POLL} add.u32 %thread, %thread, -1; atom.global.max.s32 %v, [%value], %thread; mov.u32 %thread, %tid.x;"
+    assert values(f"{STORE} {RAISE}", reader, threads=2) == [42, 42]
 
 
 def test_all_threads_that_read_without_a_fence_after_a_barrier_get_the_old_value():

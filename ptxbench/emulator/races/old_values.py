@@ -5,6 +5,9 @@ order, or a thread has already read what it stored. (PTX ISA, "Memory Consistenc
 launch whose loads vary, the first load of a location by another thread gives the value before the last strong store or
 atomic, if it may and the warp has observed the store (observed.py): so the program may rely on the new value.
 
+An atomic that leaves memory as it is, such as an addition of 0, is such a load too: it comes before the store in
+coherence order, and the store then reads or replaces the same value as without it. (PTX ISA, "Atomicity".)
+
 Only loads and stores of 4 to 16 bytes in global memory, of the same address and size, in pages that are tracked. An old
 value is put in memory before the load, and the new one back after it: sanitized launches use one host thread. Such a
 load counts as one that read the new value: so it may acquire too much, and later loads give fewer old values.
@@ -62,6 +65,7 @@ def keep_replaced(env: Any, r: Any, mask: Any, address_list: Any, size: Any, fla
     """Lanes are about to store by a strong store or an atomic: keep the values that it replaces. `flags`: UPDATES and
     RETURNS."""
     addresses = longs_at(address_list)
+    mask = without_hidden(env, r, mask, addresses)
     for lane in range(LANES):
         number_at = replaced_number(env, r, addresses[lane], size) if mask >> lane & 1 else 0
         if number_at and ensure_replaced(r, number_at):
@@ -133,6 +137,16 @@ def hide(env: Any, r: Any, address: Any, words: Any) -> None:
     r[at.HIDDEN_COUNT] += 1
     for i in range(words[at.REPLACED_BYTES] >> 2):
         kept[i], memory[i] = memory[i], words[at.REPLACED_VALUE + i]
+
+
+@compiled
+def without_hidden(env: Any, r: Any, mask: Any, addresses: Any) -> Any:
+    """The lanes of a mask whose value is not hidden: what an atomic gives old values comes before the last store."""
+    lanes = mask
+    for k in range(r[at.HIDDEN_COUNT]):
+        host = longs_at(r[at.HIDDEN] + 8 * at.HIDDEN_LONGS * k)[at.HIDDEN_ADDRESS]
+        lanes &= ~lanes_at(addresses, mask, host - env[context.DELTA])
+    return lanes
 
 
 @compiled
