@@ -59,8 +59,9 @@ def test_every_variant_agrees_with_the_reference_at_every_check_size_and_both_si
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_pair_has_a_purpose_and_an_expectation(name):
-    for field in ("purpose", "expectation"):
-        assert getattr(PAIRS[name].pair, field).endswith("."), f"{name}: its {field} must end in a full stop."
+    pair = PAIRS[name].pair
+    assert pair.purpose.endswith((".", "?")), f"{name}: its purpose must be a sentence."
+    assert pair.expectation.endswith("."), f"{name}: its expectation must end in a full stop."
 
 
 @pytest.mark.parametrize("name", PAIRS)
