@@ -183,7 +183,7 @@ def test_the_python_judge_gives_judgements_in_order_and_takes_few_texts_ahead(ad
     received = [next(judgements)]
     assert len(taken) == 4  # two for each worker
     with pytest.raises(
-        UsageError, match=r"'missing.ptx' does not exist"
+        UsageError, match=r"There is no file missing\.ptx\."
     ):  # after the judgements on the texts before it
         received.extend(judgements)
     assert [one.decisive.code for one in received] == ["refused", *["syntax"] * 4] * 2

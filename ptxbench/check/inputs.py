@@ -12,7 +12,7 @@ from pathlib import Path
 from ptxbench.check.findings import Judgement, StageResult, finding, verdict_of
 from ptxbench.check.source import MOST_BYTES, STAGE
 from ptxbench.discovery import BY_SUFFIX
-from ptxbench.discovery.other_files import advice
+from ptxbench.discovery.other_files import advice, missing_file
 from ptxbench.errors import UsageError
 from ptxbench.languages import NUMBA
 
@@ -82,7 +82,8 @@ def open_candidate(path: Path) -> Candidate | UnreadableInput:
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        return UnreadableInput(file, "not-found", f"the file '{file}' does not exist.")
+        message = missing_file(Path(file))
+        return UnreadableInput(file, "not-found", message[0].lower() + message[1:])
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return UnreadableInput(file, "unreadable", f"'{file}' cannot be read: {why}.")

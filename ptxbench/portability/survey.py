@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ptxbench import architecture, kernel_names, toolchain
 from ptxbench.discovery import SUFFIXES, Source, load
-from ptxbench.discovery.other_files import not_a_kernel
+from ptxbench.discovery.other_files import missing_file, not_a_kernel
 from ptxbench.documents import read_bytes
 from ptxbench.errors import CompileError, PairError, UsageError, suggestion
 from ptxbench.languages import has_own_threads
@@ -213,6 +213,8 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
     language = next((name for name, suffix in SUFFIXES.items() if path.suffix == suffix), None)
     if language is None:
         raise UsageError(not_a_kernel(f"'{path.name}'", path))
+    if not path.exists():
+        raise PairError(missing_file(path))
     content = read_bytes(path, PairError)
     flags: tuple[str, ...] = ()
     if language == "ptx":

@@ -14,7 +14,8 @@ NUMBER = r"0[xX][0-9a-fA-F]+|\d[\d_]*"
 RANGE = re.compile(rf"({NUMBER})(?:\.\.({NUMBER})(?:([+*])({NUMBER}))?)?")
 
 HELP = (
-    "Write values, ranges a..b, their steps a..b+4 or factors a..b*2, with commas between: 0,4,8..64 or 4096..65536*2"
+    "VALUES are numbers, ranges a..b, and ranges with a step a..b+4 or a factor a..b*2, with commas between them, "
+    "such as 0,4,8..64 or 4096..65536*2"
 )
 
 

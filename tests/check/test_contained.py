@@ -273,7 +273,7 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("absent.ptx", "does not exist"),
+        ("absent.ptx", "There is no file"),
         ("folder.ptx", "has no .ptx or .cu file"),
         ("kernel.txt", "neither a .ptx nor a .cu file"),
     ],

@@ -138,7 +138,7 @@ ENDS = [
     (["scale", "--target=sm_70"],             2, "Unknown target 'sm_70'. Known are sm_75 to sm_1"),
     (["scale", "--target=nothing"],           2, "Unknown target 'nothing'. Known are sm_75, "),
     (["scale", "--target=9.0"],               2, "Unknown target '9.0'. Did you mean 'sm_90'?"),
-    (["gone.ptx"],                            2, "Cannot read gone.ptx: No such file or directory."),
+    (["gone.ptx"],                            2, "There is no file gone.ptx."),
     (["scale", "-o", "arch.csv"],             2, "Unknown suffix of 'arch.csv'. Name a file"),
     (["scale", "-o", "no/arch.md"],           0, ""),
     (["scale", "--columns=time"],             2, "Invalid value for '--columns'"),

@@ -29,7 +29,7 @@ def test_values_ranges_steps_and_factors(text, values):
 
 # text, the message
 BAD = [
-    ("n", "'n' is not a knob setting. Write it as NAME=VALUES."),
+    ("n", "'n' is not a knob setting. Write it as NAME=VALUES. VALUES are numbers, ranges a..b,"),
     ("=4", "'=4' is not a knob setting."),
     ("a b=4", "'a b=4' is not a knob setting."),
     ("n=", "'' in 'n=' is not a value of a knob."),
