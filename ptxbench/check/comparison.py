@@ -46,7 +46,8 @@ def figures_of(counters: Mapping[str, float]) -> dict[str, float]:
 
 
 def resource_words(report: BuildReport) -> str:
-    return f"{report.registers} registers, {report.shared_bytes} B shared, {report.sass.get('total', 0)} SASS"
+    words = f"{report.registers} registers, {report.shared_bytes} B shared"
+    return f"{words}, {report.sass['total']} SASS" if report.sass else words  # empty without nvdisasm
 
 
 def heavier(report: BuildReport, others: Mapping[str, BuildReport]) -> Iterator[Finding]:

@@ -120,7 +120,7 @@ def of_build(build: Build, counted: Counted) -> Executed:
 
         return decoded(cache.remember(key, make))
     except ToolMissing as missing:
-        return Executed(reason=str(missing))
+        return Executed(reason=str(missing).removesuffix("."))
 
 
 def digest(counted: Counted) -> str:

@@ -149,6 +149,11 @@ class StoppedError(RefusedError):
     """ptxas was stopped before it finished."""
 
 
+def is_too_old(messages: str, language: str) -> bool:
+    """Whether ptxas cannot read PTX because it is older than the compiler that made it."""
+    return language in COMPILERS and "Unsupported .version" in messages
+
+
 def explain(messages: str, ptx: str, source: Path, language: str, arch: str, tool: str) -> Exception:
     """The error to raise for ptxas's `messages` on PTX that is `source` or was made from it."""
     target = re.search(r"^\s*\.target\s+(\w+)", ptx, re.M)
@@ -157,7 +162,7 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
     if target and any(mismatch in messages for mismatch in MISMATCHES):
         line = ptx.count("\n", 0, target.start(1)) + 1
         return TargetMismatch(f"{source.name}:{line}: needs {target[1]}; {tool} cannot assemble it for {arch}.")
-    if language in COMPILERS and "Unsupported .version" in messages:
+    if is_too_old(messages, language):
         return ToolMissing(
             f"{COMPILERS[language]} is newer than {tool}, which cannot read its PTX: "
             f"{messages.splitlines()[0].partition(': ')[2]}. Install both of one CUDA version: {locate.INSTALL}."

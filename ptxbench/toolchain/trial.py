@@ -219,7 +219,8 @@ def tile_trial(
 
 
 def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, target: str, code: bool) -> TargetTrial:
-    """The trial itself. Raises KernelError for a refusal without a line, and the errors of `toolchain.build`."""
+    """The trial itself. Raises KernelError for a refusal without a line, ToolMissing for a ptxas that is older than the
+    compiler, and the errors of `toolchain.build`."""
     trial = TargetTrial(target, REFUSED, directive(ptx, "version"), directive(ptx, "target"))
     try:
         if not code:
@@ -236,7 +237,7 @@ def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, targ
                 mismatch in refusal for mismatch in ptxas.MISMATCHES
             )
             required = of_retargeted or required
-        if not required and not mismatch:
+        if (not required and not mismatch) or ptxas.is_too_old(refusal, language):
             raise ptxas.explain(refusal, ptx, source, language, target, f"ptxas {locate.version(tool)}") from None
         return dataclasses.replace(trial, mismatch=mismatch, needs=required)
     resources = ptxas.resources(messages, entry)

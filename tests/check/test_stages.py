@@ -9,7 +9,7 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.check.candidate_launcher import CandidateLauncher
-from ptxbench.check.comparison import heavier, slower
+from ptxbench.check.comparison import heavier, resource_words, slower
 from ptxbench.check.launching import LaunchOptions, launch
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.source import inline_assembly
@@ -356,3 +356,10 @@ def test_the_sanitizer_calls_nothing_clean_where_a_check_was_not_made():
     detail = next(stage.detail for stage in judgement.stages if stage.stage == "sanitizer")
     assert detail == "no finding, but not all checks were made"
     assert "sanitizer: second schedule inconclusive: line 25 uses activemask.b32" in judgement.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("sass", "words"), [({"total": 42}, "22 registers, 0 B shared, 42 SASS"), ({}, "22 registers, 0 B shared")]
+)
+def test_machine_code_that_could_not_be_read_has_no_number(sass, words):
+    assert resource_words(BuildReport("", "", registers=22, shared_bytes=0, sass=sass)) == words

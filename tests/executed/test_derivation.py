@@ -9,6 +9,7 @@ import pytest
 
 from ptxbench import discovery, executed, toolchain
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.toolchain import locate
 from tests.executed import sass
 
 F32 = np.float32
@@ -48,6 +49,14 @@ DONE:
 }
 """
 """ptxas unrolls it by four, and handles the rest by two and one."""
+
+
+def test_without_nvdisasm_the_reason_is_part_of_a_sentence(launched, monkeypatch):
+    ran = launched(UNROLLED, [floats(32), floats(32), np.int32(0)], grid=1, language="ptx")
+    monkeypatch.setattr(locate, "program", lambda name: None)
+    derived = executed.of_build(ran.build, ran.counted)
+    assert derived.reason.startswith("ptxas, which listings of machine code need, is not installed")
+    assert not derived.reason.endswith(".")
 
 
 def test_the_executions_of_an_unrolled_loop_follow_from_the_trips_of_each_entry(launched):

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from ptxbench import architecture, cache
+from ptxbench import architecture, cache, toolchain
 from ptxbench.architecture import accepts
 from ptxbench.errors import PairError, ToolMissing
 from ptxbench.toolchain import cubin, locate, nvrtc, ptxas, trial
@@ -235,6 +235,17 @@ def test_cuda_c_is_not_tried_without_nvrtc(attempts, monkeypatch):
     monkeypatch.setattr(nvrtc, "find", find)
     tried = attempts(CUDA, "sm_90", "scale", language="cuda")
     assert (tried.status, tried.reason) == (UNTRIED, "No NVRTC, which compiles CUDA C.")
+
+
+def test_cuda_c_is_not_tried_if_ptxas_is_older_than_nvrtc(attempts, monkeypatch):
+    def assembled(*_, **__):
+        raise ptxas.RefusedError(
+            "ptxas kernel.ptx, line 9; fatal   : Unsupported .version 9.5; current version is '9.0'"
+        )
+
+    monkeypatch.setattr(toolchain, "assembled", assembled)
+    tried = attempts(CUDA + "__device__ int other;\n", "sm_90", "scale", language="cuda")
+    assert (tried.status, tried.reason.partition(" ptxas")[0]) == (UNTRIED, "NVRTC is newer than")
 
 
 def test_a_target_that_nvrtc_does_not_know_counts_as_untried(attempts):
