@@ -201,7 +201,7 @@ class Checker:
             wanted = ", ".join(arg.name for arg in pair.args)
             hint = f"The pair's arguments are {wanted}, in this order."
             return StageOutcome(
-                "not the pair's parameters",
+                "not the pair's parameters" if known else f"no kernel '{entry}'",
                 [finding("signature", code, message, line, self.text.locations.column(line), hint)],
             )
         return StageOutcome(f"{len(pair.args)} parameters, the same as the pair's")

@@ -172,7 +172,9 @@ def test_cuda_c_without_a_kernel_has_no_entry(tmp_path):
     (path := tmp_path / "empty.cu").write_bytes(b"")
     judge = Checker(suite("triad"), path)
     assert judge.parses().findings == ()
-    assert [finding.code for finding in judge.signature().findings] == ["no-entry"]
+    outcome = judge.signature()
+    assert [finding.code for finding in outcome.findings] == ["no-entry"]
+    assert outcome.words == "no kernel 'triad'"  # and not: other parameters
 
 
 # the text of an honest kernel, changed; whether a brace of it certainly stays open
