@@ -141,7 +141,7 @@ def test_a_warning_about_a_pair_file_is_printed_once(kernels):
     assert (ran.returncode, ran.stderr.count("SyntaxWarning")) == (0, 1)
 
 
-def test_a_low_limit_of_open_files_is_no_crash(kernels):
+def test_a_low_limit_of_open_files_is_not_a_crash(kernels):
     command = f"ulimit -n 8; {shlex.quote(sys.executable)} -m ptxbench run --kernels kernels --backend emulator"
     ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (

@@ -213,7 +213,7 @@ def test_commands_are_read_with_their_globs_and_other_options():
 
 
 WRONG = [
-    (page(columns="time"),                        r"^'time' is no figure of a build"),
+    (page(columns="time"),                        r"^'time' is not a figure of a build"),
     (page(columns="sass.ldg"),                    r"^Unknown column 'sass\.ldg'\. .*sass\.OPCODE"),
     (page(pairs="triads"),                        r"^Unknown pair 'triads'\. Did you mean 'triad'\?"),
     (page(arch="sm90"),                           r"^Unknown architecture 'sm90'"),

@@ -83,7 +83,9 @@ def figures(block):
     for metric in metrics:
         values = [metric.of(cell, variant) for cell in cells for variant in cell.variants]
         if all(value is None for value in values):
-            raise UsageError(f"'{metric.name}' is no figure of a build: a page shows what the same tools always give.")
+            raise UsageError(
+                f"'{metric.name}' is not a figure of a build: a page shows what the same tools always give."
+            )
         unit, texts = units.column(values, metric.unit)
         headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
         table.append(texts)

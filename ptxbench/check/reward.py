@@ -16,7 +16,7 @@ CORRECT, CLEAN, FAST = 0.5, 0.1, 0.4
 """The weights of the parts."""
 
 NOT_UNCLEAN = frozenset({"same-code", "slower-counts", "not-timed", "fewer-targets"})
-"""Warnings that are no problem of the kernel, or that `fast` contains."""
+"""Warnings that are not a problem of the kernel, or that `fast` contains."""
 
 
 @dataclass(frozen=True)

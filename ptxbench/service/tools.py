@@ -36,7 +36,7 @@ of the pair: below 1 is better. hot_lines and show_difference say where a kernel
 MOST_LINES = 100
 
 MOST_NAME = 100
-"""Characters of a name. Longer ones are no names of files."""
+"""Characters of a name. Longer ones are not names of files."""
 
 MOST_SEED = (1 << 63) - 1
 

@@ -84,7 +84,7 @@ INVALID = [
 
 
 @pytest.mark.parametrize(("line", "words"), INVALID, ids=[words or "endless" for _, words in INVALID])
-def test_what_is_no_answer_is_refused(line, words):
+def test_what_is_not_an_answer_is_refused(line, words):
     with pytest.raises(InvalidAnswer) as refused:
         read_answer(line)
     assert words in str(refused.value)

@@ -162,7 +162,7 @@ def test_a_problem_that_no_launch_shows_is_a_warning():
     assert "hides-address" in {finding.code for finding in judgement.findings}
 
 
-def test_a_variant_that_the_architecture_cannot_run_is_no_excuse():
+def test_a_variant_that_the_architecture_cannot_run_is_not_an_excuse():
     old = suite("hgemm_mma", arch="sm_75")
     assert {"cuda", "ptx"} <= set(old.pair_kernels.executable)
     assert set(old.pair_kernels.right) == {"cuda"}  # the matrix instructions of the PTX need sm_80

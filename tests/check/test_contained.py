@@ -468,6 +468,6 @@ def test_if_the_server_always_dies_there_is_no_verdict(server):
     assert judgement.decisive.message == message
 
 
-def test_a_judgement_that_is_ended_from_outside_is_no_verdict(server):
+def test_a_judgement_that_is_ended_from_outside_is_not_a_verdict(server):
     with pytest.raises(MachineError, match=r"The judge was closed before this judgement was complete\."):
         judge_in(server, "never_ends.ptx", lambda stage, process: server.close())

@@ -72,7 +72,7 @@ def test_a_reference_of_f64_rounds_too(greatest, is_right):
     assert is_explained(case, {"y": moved}, [rounding(SUMS_OF_THREE, case, SEED)]) is is_right
 
 
-def test_an_exact_result_and_one_that_is_no_sum_have_no_rounding():
+def test_an_exact_result_and_one_that_is_not_a_sum_have_no_rounding():
     for name in ("transpose", "softmax"):
         tested_suite = suite(name)
         case = huge_case(name) if name == "transpose" else tested_suite.check[0]

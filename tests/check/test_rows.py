@@ -86,7 +86,7 @@ NONLINEAR = {"triad": [], "sgemm_tiled": [], "transpose": [], "scan": [], "softm
 
 
 @pytest.mark.parametrize(("name", "inputs"), NONLINEAR.items())
-def test_only_inputs_whose_results_are_no_sums_of_products_get_great_elements(name, inputs):
+def test_only_inputs_whose_results_are_not_sums_of_products_get_great_elements(name, inputs):
     assert suite(name).nonlinear == inputs
     assert (GREAT in {question.name for question in suite(name).special}) == bool(inputs)
 

@@ -50,14 +50,14 @@ def test_a_run_that_cannot_be_exported_gives_one_sentence_and_status_2(results, 
 
 
 @pytest.mark.parametrize("folder", [".", "..", "/"])
-def test_a_folder_without_a_name_of_its_own_is_no_file_to_write(results, ptxbench, folder):
+def test_a_folder_without_a_name_of_its_own_is_not_a_file_to_write(results, ptxbench, folder):
     ran = ptxbench("export", "latest", "--to", "csv", "-o", folder)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith(f"Error: Cannot write {folder}: ")
 
 
 @pytest.mark.parametrize("command", ["export --to csv", "report", "show triad --emit ptx"])
-def test_a_dash_is_no_file_to_write(results, ptxbench, command):
+def test_a_dash_is_not_a_file_to_write(results, ptxbench, command):
     ran = ptxbench(*command.split(), "-o", "-")
     assert ran.status == 2
     assert "expected the name of a file, found '-'. For standard output, write /dev/stdout." in ran.err

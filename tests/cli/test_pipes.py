@@ -40,7 +40,7 @@ READER_GONE = [
 
 
 @pytest.mark.parametrize(("line", "statuses"), every(4, READER_GONE))
-def test_a_reader_that_has_closed_the_pipe_is_no_failure(tmp_path, kernels, line, statuses, monkeypatch):
+def test_a_reader_that_has_closed_the_pipe_is_not_a_failure(tmp_path, kernels, line, statuses, monkeypatch):
     if line.startswith("run"):
         monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels))
     # the reader ends before the command starts to print

@@ -66,7 +66,7 @@ def test_a_parameter_has_the_type_of_its_accesses(instructions, declaration):
     assert declarations == [declaration, "float* y", "float a", "unsigned n"]
 
 
-def test_a_64_bit_number_that_is_multiplied_into_an_address_is_no_pointer():
+def test_a_64_bit_number_that_is_multiplied_into_an_address_is_not_a_pointer():
     text = changed(PTX, "    .param .u32 n\n", "    .param .u32 n,\n    .param .u64 stride\n")
     multiplied = "ld.param.u64 %offset, [stride]; cvt.u64.u32 %at, %i; mul.lo.u64 %offset, %offset, %at;"
     text = changed(text, "mul.wide.u32        %offset, %i, 4;", multiplied)

@@ -165,7 +165,7 @@ def test_arrays_that_overlap_are_copied_back_together():
     assert view[:THREADS].tolist() == list(range(THREADS))
 
 
-def test_a_limit_of_the_size_of_files_is_no_lack_of_memory(monkeypatch):
+def test_a_limit_of_the_size_of_files_is_not_a_lack_of_memory(monkeypatch):
     def refuse(handle, size):
         raise OSError(errno.EFBIG, "File too large")
 

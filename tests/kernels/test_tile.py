@@ -148,6 +148,6 @@ LACKS = [
 
 
 @pytest.mark.parametrize(("name", "arch", "message"), LACKS)
-def test_a_target_that_lacks_something_is_no_fault_of_the_kernel(name, arch, message):
+def test_a_target_that_lacks_something_is_not_a_fault_of_the_kernel(name, arch, message):
     with pytest.raises(TargetMismatch, match=f"^{re.escape(message)}"):
         built(name, arch)

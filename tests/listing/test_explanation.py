@@ -177,7 +177,7 @@ def test_equal_values_are_not_reported():
     assert set(sentences(listing("cuda", *ADD), listing("ptx", "FFMA R1, R2, R3, R4", "EXIT"))) == {"instructions"}
 
 
-def test_more_of_both_kinds_of_carries_is_no_finding():
+def test_more_of_both_kinds_of_carries_is_not_a_finding():
     more = ("IMAD.WIDE.U32.X R4, R1, R2, R3", "IADD3 R1, R2, R3", "IADD3 R5, R2, R3")
     assert "carries" not in sentences(listing("cuda", *more[1:2]), listing("ptx", *more))
 

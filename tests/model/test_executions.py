@@ -220,7 +220,7 @@ ATOM = ("ATOM.E.ADD.STRONG.GPU R1, [R2], R3", 20)
 @pytest.mark.parametrize(
     ("counter", "atomics", "bulk"), [("global", ("ATOM",), ()), ("cluster", (), ("ATOM",)), ("shared", ("ATOM",), ())]
 )
-def test_an_atomic_of_the_cluster_is_no_global_one(counter, atomics, bulk):
+def test_an_atomic_of_the_cluster_is_not_a_global_one(counter, atomics, bulk):
     instructions = code(*CODE, ATOM)
     fit, lines = {instruction.address: 10 for instruction in instructions}, {3: {f"ptx_atomic_{counter}_requests": 10}}
     result = executions(instructions, fit, (100, 100), lines, {}, arch="sm_90", ctas=9, dram_bytes=0)

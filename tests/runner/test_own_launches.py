@@ -139,7 +139,7 @@ def test_only_rows_of_one_geometry_get_the_verdict_of_twins(launches, rival, jud
     assert against_cuda.word == ("FASTER" if same_geometry else "other geometry")
 
 
-def test_a_row_whose_compiler_chose_the_threads_is_no_twin_even_with_the_same_number():
+def test_a_row_whose_compiler_chose_the_threads_is_not_a_twin_even_with_the_same_number():
     outcome = timed()
     assert not other_geometry(outcome, "ptx", "cuda_wide")
     tile = replace(outcome.variants["cuda_wide"], language="tile")

@@ -293,7 +293,7 @@ def test_a_folder_of_many_projects_is_not_searched(tmp_path, without_nvcc):
         cuda_c.translate(f'#include "own.h"{KERNEL}'.encode(), tmp_path / "project0" / "k.cu", "sm_90", ())
 
 
-def test_the_byte_order_mark_of_utf_8_is_no_part_of_cuda_c(compiled, tmp_path):
+def test_the_byte_order_mark_of_utf_8_is_not_part_of_cuda_c(compiled, tmp_path):
     (tmp_path / "own.h").write_text("#define VALUE 4711\n", encoding="utf-8-sig")
     text = '\ufeff#include "own.h"\nextern "C" __global__ void k(int* x) { x[0] = VALUE; }\n'
     assert "4711" in compiled(text, f"-I{tmp_path}").ptx

@@ -206,7 +206,7 @@ MISMATCHES = [
 
 
 @pytest.mark.parametrize(("version", "target", "arch"), MISMATCHES)
-def test_a_target_that_the_architecture_cannot_take_is_a_mismatch_and_no_error_of_the_kernel(
+def test_a_target_that_the_architecture_cannot_take_is_a_mismatch_and_not_an_error_of_the_kernel(
     build, version, target, arch
 ):
     text = PTX.replace("6.3", version).replace("sm_75", target)
