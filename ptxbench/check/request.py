@@ -12,7 +12,7 @@ from ptxbench.check.contained import GIB, CheckTask, ProcessLimits
 from ptxbench.check.launching import FUEL
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.timed import Timing
-from ptxbench.discovery import choose_pairs, load
+from ptxbench.discovery import choose_pair, load
 from ptxbench.errors import UsageError
 from ptxbench.runner import plan_pairs
 from ptxbench.toolchain import locate, versions
@@ -56,10 +56,8 @@ def request(
     limits = ProcessLimits(keywords.number("timeout", timeout, 0), memory_bytes)
     if arch:
         require_known(arch)
-    names = choose_pairs(kernels, [pair])
-    if len(names) != 1:
-        raise UsageError(f"'{pair}' matches {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
-    loaded = load(kernels, names[0])  # its mistakes are not the candidate's
+    name = choose_pair(kernels, pair)
+    loaded = load(kernels, name)  # its mistakes are not the candidate's
     opened_backend = open_backend()
     device_arch = opened_backend.device().sm
     timed = opened_backend.name == "gpu"
@@ -68,7 +66,7 @@ def request(
     if sizes and not timed:
         raise UsageError("--size sets the sizes to time on a GPU; a judgement uses the pair's own sizes.")
     if timed:
-        plan_pairs(kernels, names, (), sizes, emulated=not sizes)
+        plan_pairs(kernels, [name], (), sizes, emulated=not sizes)
     if flags and timed:
         raise UsageError(
             "--flag cannot be timed: a run compiles all CUDA C with the same options. Use --backend emulator."
@@ -79,9 +77,7 @@ def request(
     if file_flag := next((flag for flag in flags if names_file(flag)), None):
         raise UsageError(f"--flag {file_flag} names a file or a folder; a candidate may read only CUDA's headers.")
     settings = CheckOptions(fuel, tuple(flags), targets_of(targets), thorough)
-    task = CheckTask(
-        names[0], kernels, arch or loaded.arch(device_arch, any_gpu=not timed), used_seed, settings, limits
-    )
+    task = CheckTask(name, kernels, arch or loaded.arch(device_arch, any_gpu=not timed), used_seed, settings, limits)
     return task, Timing(opened_backend, kernels, tuple(sizes), rounds, used_seed) if timed else None
 
 

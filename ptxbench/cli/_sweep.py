@@ -12,7 +12,7 @@ from ptxbench.cli._progress import Bar
 from ptxbench.cli._saving import OutputFiles
 from ptxbench.cli._terminal import say
 from ptxbench.device_shape import DeviceShape
-from ptxbench.discovery import choose_pairs, load, select
+from ptxbench.discovery import choose_pair, load, select
 from ptxbench.documents import build
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters.curves import to_json
@@ -44,13 +44,10 @@ def requested_sweep(
         if knob in values:
             raise UsageError(f"--knob {knob} is given twice. Put all its values into one.")
         values[knob] = settings
-    names = choose_pairs(kernels, [name])
-    if len(names) > 1:
-        raise UsageError(f"'{name}' matches {len(names)} pairs: {', '.join(names[:4])}, ... Name one pair.")
     kind: SweepKind = "counts" if backend.name == "emulator" else "times"
     return sweep(
         kernels,
-        names[0],
+        choose_pair(kernels, name),
         kind,
         values=values,
         size=parse_size(size) if size else {},

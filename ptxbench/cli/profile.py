@@ -79,21 +79,19 @@ def command(
 
 def variant_of(pair: str, variant: str, size: str | None, kernels: Path, seed: int) -> ProfiledVariant:
     """The variant that the command line names. Raises UsageError if it names several, or none."""
-    from ptxbench.discovery import choose_pairs
+    from ptxbench.discovery import choose_pair
     from ptxbench.profiling.launch import ProfiledVariant
     from ptxbench.runner import plan_pairs
 
-    names = choose_pairs(kernels, [pair])
-    if len(names) > 1:
-        raise UsageError(f"'{pair}' matches {len(names)} pairs: {', '.join(names)}. Name one.")
-    pair_plans, _ = plan_pairs(kernels, names, [variant], [size] if size else [])
+    name = choose_pair(kernels, pair)
+    pair_plans, _ = plan_pairs(kernels, [name], [variant], [size] if size else [])
     (plan,) = pair_plans
     if len(plan.sources) > 1 or len(plan.sizes) > 1:
         choices = [source.variant for source in plan.sources] if len(plan.sources) > 1 else ["several sizes"]
         raise UsageError(f"One launch is profiled, found {', '.join(choices)}. Name one variant and one size.")
     profiled = ProfiledVariant(plan, plan.sources[0], plan.sizes[0], seed)
     if (launches := profiled.launch.launches) > 1:
-        raise UsageError(f"{names[0]} is a chain of {launches} launches; profiles of a chain are not available.")
+        raise UsageError(f"{name} is a chain of {launches} launches; profiles of a chain are not available.")
     return profiled
 
 

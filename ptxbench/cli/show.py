@@ -416,12 +416,9 @@ def check_file_options(
 
 def one_pair(kernels: Path, name: str) -> LoadedPair:
     """The pair of that name or glob, which may have open questions. Raises UsageError if several match."""
-    from ptxbench.discovery import choose_pairs, load
+    from ptxbench.discovery import choose_pair, load
 
-    names = choose_pairs(kernels, [name])
-    if len(names) > 1:
-        raise UsageError(f"'{name}' matches {len(names)} pairs: {', '.join(names)}. Name one.")
-    return load(kernels, names[0], unfinished=True)
+    return load(kernels, choose_pair(kernels, name), unfinished=True)
 
 
 def pair_listings(

@@ -190,6 +190,19 @@ def choose_pairs(kernels: Path, patterns: Iterable[str]) -> tuple[str, ...]:
     return select(find_pairs(kernels), patterns, where=where, hint=lambda pattern: suggestions.hint(pattern, kernels))
 
 
+MOST_NAMED = 4
+"""The most pairs that are listed if a pattern matches several."""
+
+
+def choose_pair(kernels: Path, pattern: str) -> str:
+    """The only pair that a name or glob matches. Raises UsageError as `choose_pairs` does, and if several match."""
+    names = choose_pairs(kernels, [pattern])
+    if len(names) > 1:
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        raise UsageError(f"'{pattern}' matches {len(names)} pairs: {', '.join(names[:MOST_NAMED])}{more}. Name one.")
+    return names[0]
+
+
 def select(
     known: Sequence[str],
     patterns: Iterable[str],

@@ -19,7 +19,7 @@ from pydantic import Field
 from ptxbench import __version__
 from ptxbench.check.inputs import Candidate
 from ptxbench.check.source import MOST_BYTES
-from ptxbench.discovery import choose_pairs, load
+from ptxbench.discovery import choose_pair, choose_pairs, load
 from ptxbench.errors import PairError, PtxbenchError
 from ptxbench.exporters.pair import describe
 from ptxbench.service.inspection import ContainedProcess, Side, inspect
@@ -193,8 +193,8 @@ class Tools:
         return await thread(self.contract, pair)
 
     def contract(self, pair: str) -> Contract:
-        """What `show_contract` answers. Raises UsageError for an unknown pair."""
-        contract = describe(load(self.kernels, only_pair(self.kernels, pair)), whole=True)
+        """What `show_contract` answers. Raises UsageError unless the name is that of one pair."""
+        contract = describe(load(self.kernels, choose_pair(self.kernels, pair)), whole=True)
         texts = {variant["name"]: variant["text"] for variant in contract["variants"]}
         return Contract(
             pair=contract["name"],
@@ -331,14 +331,6 @@ async def thread(function: Callable[..., T], *arguments: Any, limiter: anyio.Cap
         return await anyio.to_thread.run_sync(partial(function, *arguments), limiter=limiter)
 
 
-def only_pair(kernels: Path, pair: str) -> str:
-    """The name of one pair. Raises UsageError."""
-    names = choose_pairs(kernels, [pair])
-    if len(names) != 1:
-        raise ToolError(f"'{pair}' matches {len(names)} pairs. Name one.")
-    return names[0]
-
-
 def candidate(text: str, language: str, name: str = "kernel") -> Candidate:
     return Candidate(name, language, text.encode("utf-8", "surrogatepass"))
 
@@ -367,7 +359,7 @@ def restrictions(entry: str) -> list[str]:
     return [
         f'The kernel is named {entry}: .visible .entry {entry} in PTX, extern "C" __global__ in CUDA C.',
         f"The text is at most {MOST_BYTES >> 20} MiB. PTX is ASCII, except in comments.",
-        "CUDA C may include CUDA's own headers, and no other file.",
+        "CUDA C may include CUDA's own headers, common ones of the host such as <cstdint>, and no other file.",
         "It is launched as `launches` says, at these sizes and at others that are hidden.",
         "It must not change its inputs, keep a state between launches, or depend on addresses or on the order of CTAs.",
     ]

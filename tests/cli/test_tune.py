@@ -311,4 +311,4 @@ def test_one_pair_at_a_time(scale, ptxbench):
     )
     ran = ptxbench("tune", "*", "--kernels", "kernels")
     assert ran.status == 2
-    assert "'*' matches 2 pairs: other, scale" in ran.err
+    assert "'*' matches 2 pairs: other, scale. Name one." in ran.err

@@ -9,7 +9,7 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.device_shape import DeviceShape
-from ptxbench.discovery import find_pairs, load, owner, select
+from ptxbench.discovery import choose_pair, default_kernels, find_pairs, load, owner, select
 from ptxbench.discovery.specialisation import target
 from ptxbench.errors import IncompletePair, PairError, UsageError
 from ptxbench.run_info import Device
@@ -415,3 +415,14 @@ def test_finding_pairs_does_not_import_numpy(kernels):
 
 def test_in_a_checkout_the_shipped_kernels_are_next_to_the_package():
     assert discovery.default_kernels().name == "kernels"
+
+
+def test_a_pattern_that_matches_several_pairs_lists_some_of_them():
+    kernels = default_kernels()
+    assert choose_pair(kernels, "tri*d") == "triad"
+    with pytest.raises(UsageError, match=r"^'scan\*' matches 2 pairs: scan, scan\.s32\. Name one\.$"):
+        choose_pair(kernels, "scan*")
+    with pytest.raises(
+        UsageError, match=r"^'\*' matches \d+ pairs: bigint_mul256, (\S+, ){2}\S+ and \d+ more\. Name one\.$"
+    ):
+        choose_pair(kernels, "*")
