@@ -27,7 +27,7 @@ CHANGING = ("%clock", "%globaltimer", "%pm")
 UPDATE = re.compile(r"(atom|red)\.(?!.*\.shared)")
 STRONG_LOAD = re.compile(r"ld\.(volatile|relaxed|acquire|mmio)(?!.*\.(shared|local))")
 SWAP = re.compile(r"atom\.(?=.*\.(cas|exch)\b)(?!.*\.(shared|local))")
-READING = re.compile(r"atom\.(?=.*\.(add|min|max|and|or|xor|cas)\b)(?!.*\.(shared|local))")
+ATOMIC = re.compile(r"atom\.(?!.*\.(shared|local))")
 ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
 
 MOST_BLOCKS, MOST_READ = 200, 5_000
@@ -45,18 +45,19 @@ def swaps(module: Module) -> bool:
 
 
 def reads_exchanged(module: Module) -> bool:
-    """Whether a kernel has strong loads, or atomics that may only read, and strong stores or other atomics whose values
-    they may read in another CTA."""
+    """Whether a kernel has strong loads, or atomics with a result, which may read what other CTAs stored by strong
+    stores or other atomics. Atomics that do not only read may read stores alone (races/old_values.py)."""
+    if has(module, ANNOUNCEMENT):
+        return has(module, STRONG_LOAD) or has(module, ATOMIC)
     if has(module, STRONG_LOAD):
-        return has(module, ANNOUNCEMENT) or has(module, UPDATE)
-    reading = [instruction for instruction in instructions_of(module) if may_only_read(instruction)]
+        return has(module, UPDATE)
     updates = [instruction for instruction in instructions_of(module) if UPDATE.match(instruction.opcode)]
-    return bool(reading) and (len(updates) > 1 or has(module, ANNOUNCEMENT))
+    return len(updates) > 1 and any(map(may_only_read, updates))
 
 
 def may_only_read(instruction: Instruction) -> bool:
     """Whether an atomic may leave memory as it is, whatever memory has: such as an addition of 0."""
-    if not READING.match(instruction.opcode):
+    if not ATOMIC.match(instruction.opcode) or not re.search(r"\.(add|min|max|and|or|xor|cas)\b", instruction.opcode):
         return False
     numbers = [operand for operand in instruction.operands[2:] if isinstance(operand, Immediate)]
     if ".cas" in instruction.opcode:

@@ -59,6 +59,8 @@ class Block:
     after_others: bool = False
     """Whether other threads may change what the first instruction reads or overwrites just before it: a swap, the
     second of two loads, or the store of an update. If CTAs take turns, the turn ends before it."""
+    announces: bool = False
+    """Whether the first instruction may announce an update. If CTAs take turns, the turn ends before it, too."""
     parts: bool = False
     """Whether its lanes have met, and next use memory without a race whatever their order: one half may go first."""
     live_out: frozenset[str] = frozenset()
@@ -167,12 +169,27 @@ def updating_stores(steps: Sequence[FlowStep], labels: Collection[int]) -> Itera
             yield index
 
 
+def announcing_atomics(steps: Sequence[FlowStep]) -> Iterator[int]:
+    """The atomics that may announce an update of other memory: a ticket that is drawn after it. If CTAs update before
+    others draw, the last ticket need not be that of the last update."""
+    updated = False  # whether an update of global memory is between the last barrier and this instruction
+    for index, step in enumerate(steps):
+        words = step.entry.words
+        if step.entry.flow == "barrier":
+            updated = False
+        elif {"local", "shared", "shared::cta"}.isdisjoint(words):
+            if updated and words[0] == "atom" and not is_swap(step):
+                yield index
+            updated = updated or words[0] in ("red", "atom") or (words[0] == "st" and is_strong(step))
+
+
 def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
     labels = frozenset(function.labels.values())
     again = {index for index in range(len(steps)) if loads_again(steps, index, labels)}
     changeable = again.union(updating_stores(steps, labels))
-    leaders = {0, *again}
+    announcing = frozenset(announcing_atomics(steps))
+    leaders = {0, *again, *announcing}
     partings = set()
     for index, step in enumerate(steps):
         if step.entry.flow == "branch":
@@ -208,8 +225,10 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     for i, block in enumerate(result):
         begins = steps[block.first]
         block.after_others = is_swap(begins) or block.first in changeable
+        block.announces = block.first in announcing
         block.parts = block.last in partings
-        block.loop_head |= begins.entry.flow == "enter" or may_pause(begins) or block.after_others  # recursion: a loop
+        pauses = may_pause(begins) or block.after_others or block.announces
+        block.loop_head |= begins.entry.flow == "enter" or pauses  # recursion: a loop
         block.successors = tuple(block_of_index[index] for index in successors(steps, block, function))
         for successor in block.successors:
             if successor <= i:

@@ -23,7 +23,8 @@ CtaOrder = Literal["usual", "first first", "last first", "by turns", "stores fir
 - first first, last first: one after the other, from the first or from the last.
 - by turns: all in one host thread, which switches when all warps of a CTA wait or end. It also switches when a CTA of
   even rank reaches an atom.cas or atom.exch; after a store that others may wait for, at the next one or at a loop; at
-  the second of two loads of what others may store; and at a strong store after a strong load.
+  the second of two loads of what others may store; and at a strong store after a strong load. It also switches when a
+  CTA of odd rank reaches an atomic with a result after an update of global memory, with no barrier between.
 - stores first: the same, but all CTAs except that of rank 1 switch at such loops, so that CTAs that wait see the first
   stores of the others, and few later ones.
 - first alone, last alone: only that CTA runs.

@@ -132,6 +132,8 @@ class Translator:
         following = [self.kernel.blocks[after] for after in block.successors if after < len(self.kernel.blocks)]
         if any(after.after_others for after in following):
             ops.give_way(ops.mask)  # other CTAs change what will be swapped or loaded
+        if any(after.announces for after in following):
+            ops.give_way(ops.mask, 0)  # other CTAs update before this one announces its update
         self.kernel.write_back(block, together=self.together(number))
         ending = self.calls if self.kernel.steps[block.last - 1].entry.flow in ("call", "return") else self.control
         ending.end(block, number)

@@ -534,9 +534,10 @@ class WarpOps(LaneOps):
         """Shorten the warp's turn: the active lanes may be waiting for stores of other threads."""
         self.e.line(f"call void @{self.function(turns.POLL)}(ptr %env, i32 {self.active})")
 
-    def give_way(self, lanes: str) -> None:
-        """If CTAs take turns: yield after a store that other CTAs may wait for, or before a swap."""
-        self.e.line(f"call void @{self.function(turns.GIVE_WAY)}(ptr %env, i32 {lanes})")
+    def give_way(self, lanes: str, goes_on: int = 1) -> None:
+        """If CTAs take turns: yield after a store that other CTAs may wait for, or before a swap. CTAs of even rank
+        continue if `goes_on` is 0, else those of odd rank."""
+        self.e.line(f"call void @{self.function(turns.GIVE_WAY)}(ptr %env, i32 {lanes}, i64 {goes_on})")
 
     def end_turn(self) -> None:
         """Yield to other warps at the next loop head, if any lane is active."""

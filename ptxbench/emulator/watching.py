@@ -14,7 +14,7 @@ from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import access, conditions, context, prefetches, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.runtime.records import MOST_GRANULE
-from ptxbench.emulator.types import B32, B64, TYPES, U64, Type, bits_of
+from ptxbench.emulator.types import B32, B64, PRED, TYPES, U64, Type, bits_of
 from ptxbench.emulator.used_bytes import EVERY_BYTE, pieces
 from ptxbench.emulator.zones import PlacedVariable
 
@@ -194,26 +194,29 @@ class Watching:
         if self.ops.instruction is not None and self.ops.instruction.opcode.startswith("red"):
             self.replace_values(space, size, "updated", layout.UPDATES)
             return False
-        kept = self.kept(operation, values) if self.values_vary(space) else None
-        if kept is not None:
+        varies = self.values_vary(space)
+        if varies:
             e, active = self.ops.e, self.ops.active
-            lanes = e.op(f"and i32 {e.lanes_where(kept)}, {active}")
-            alike = e.op(f"icmp eq i32 {lanes}, {active}")
-            asked = e.op(f"select i1 {alike}, i32 {active}, i32 0")
-            name = self.ops.function(watch.values("old_values", layout.OLD_VALUES, space, size))
-            e.line(f"call void @{name}({self.ops.last_arguments.replace(f'i32 {active},', f'i32 {asked},')})")
+            kept = e.op(f"and i32 {e.lanes_where(self.kept(operation, values))}, {active}")
+            alike = e.op(f"icmp eq i32 {kept}, {active}")
+            readers = e.op(f"select i1 {alike}, i32 {active}, i32 0")
+            writers = e.op(f"select i1 {alike}, i32 0, i32 {active}")
+            for name, flags, lanes in (("old_values", 0, readers), ("old_values_changed", layout.UPDATES, writers)):
+                kind = layout.OLD_VALUES | flags << layout.FLAGS_AT
+                function = self.ops.function(watch.values(name, kind, space, size))
+                e.line(f"call void @{function}({self.ops.last_arguments.replace(f'i32 {active},', f'i32 {lanes},')})")
         self.replace_values(space, size, "exchanged", layout.UPDATES | layout.RETURNS)
-        return kept is not None
+        return varies
 
-    def kept(self, operation: str, values: Sequence[Value]) -> Value | None:
-        """The lanes whose atomic leaves memory as it is, whatever memory has; None if it is not known of any."""
+    def kept(self, operation: str, values: Sequence[Value]) -> Value:
+        """The lanes whose atomic leaves memory as it is, whatever memory has."""
         e, kinds = self.ops.e, [bits_of(value.type) for value in values]
         bits = [e.bits(value) for value in values]
         if operation == "cas":
             return e.compare("eq", *bits)
         unit = unit_of(operation, values[0].type)
         if unit is None:
-            return None
+            return e.constant(0, PRED)
         alike = [e.compare("eq", value, e.constant(unit, kind)) for value, kind in zip(bits, kinds, strict=True)]
         return functools.reduce(e.and_, alike)
 

@@ -234,7 +234,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif event_kind == at.MESSAGE_DONE:
         messages.complete(env, r, mask, addresses, site, values)
     elif event_kind == at.OLD_VALUES:
-        show_old_values(env, r, mask, addresses, kind >> at.BYTES_AT & 255, site)
+        show_old_values(env, r, mask, addresses, kind >> at.BYTES_AT & 255, site, kind >> at.FLAGS_AT)
     elif event_kind == at.VALUES_REPLACED:
         keep_replaced(env, r, mask, addresses, kind >> at.BYTES_AT & 255, kind >> at.FLAGS_AT)
     elif event_kind == at.NEW_VALUES:

@@ -5,8 +5,9 @@ order, or a thread has already read what it stored. (PTX ISA, "Memory Consistenc
 launch whose loads vary, the first load of a location by another thread gives the value before the last strong store or
 atomic, if it may and the warp has observed the store (observed.py): so the program may rely on the new value.
 
-An atomic that leaves memory as it is, such as an addition of 0, is such a load too: it comes before the store in
-coherence order, and the store then reads or replaces the same value as without it. (PTX ISA, "Atomicity".)
+An atomic is such a load too. It comes before the store in coherence order, so the store must replace the same value as
+without it: unless it leaves memory as it is, such as an addition of 0, the store must not be an atomic itself. In the
+end memory has the new value. (PTX ISA, "Atomicity".)
 
 Only loads and stores of 4 to 16 bytes in global memory, of the same address and size, in pages that are tracked. An old
 value is put in memory before the load, and the new one back after it: sanitized launches use one host thread. Such a
@@ -85,6 +86,7 @@ def keep_replaced(env: Any, r: Any, mask: Any, address_list: Any, size: Any, fla
             alone = r[at.FAR_SHIFT] != 0 or lanes_at(addresses, mask, addresses[lane]) == 1 << lane
             words, memory = replaced_words(r, words_at(number_at)[0]), words_at(addresses[lane] + env[context.DELTA])
             words[at.REPLACED_AT], words[at.REPLACER] = env[context.TIME], env[context.WARP] * LANES + lane
+            words[at.REPLACED_BY_ATOMIC] = flags & at.UPDATES
             words[at.REPLACED_BYTES], words[at.REPLACED_READ] = size, not alone
             for i in range(size >> 2):
                 words[at.REPLACED_VALUE + i] = memory[i]
@@ -150,8 +152,9 @@ def without_hidden(env: Any, r: Any, mask: Any, addresses: Any) -> Any:
 
 
 @compiled
-def show_old_values(env: Any, r: Any, mask: Any, address_list: Any, size: Any, site: Any) -> None:
-    """Lanes are about to load by a strong load: put the old values in memory that they may give."""
+def show_old_values(env: Any, r: Any, mask: Any, address_list: Any, size: Any, site: Any, flags: Any) -> None:
+    """Lanes are about to load by a strong load or an atomic: put the old values in memory that they may give. `flags`:
+    UPDATES, if the lanes may change them."""
     addresses, old_lanes = longs_at(address_list), 0
     r[at.HIDDEN_COUNT] = 0
     if r[at.GLOBAL_SHADOW] == 0:
@@ -162,7 +165,8 @@ def show_old_values(env: Any, r: Any, mask: Any, address_list: Any, size: Any, s
             number_at = replaced_number(env, r, addresses[lane], size)
             if number_at and words_at(number_at)[0]:
                 words = replaced_words(r, words_at(number_at)[0])
-                old_lanes |= show_old_value(env, r, mask, addresses, lane, size, site, words)
+                if not flags & words[at.REPLACED_BY_ATOMIC]:
+                    old_lanes |= show_old_value(env, r, mask, addresses, lane, size, site, words)
     for lane in range(LANES):
         number_at = replaced_number(env, r, addresses[lane], size) if (mask & ~old_lanes) >> lane & 1 else 0
         if number_at and words_at(number_at)[0]:

@@ -44,15 +44,17 @@ done:
 """)  # fmt: skip
 
 GIVE_WAY = RuntimeFunction("give_way", f"""
-define internal void @give_way(ptr %env, i32 %mask) noinline {{
+define internal void @give_way(ptr %env, i32 %mask, i64 %goes.on.rank) noinline {{
   ; %mask stored a value that other threads may wait for, or will swap one that they may change first. If CTAs take
   ; turns, the turn ends here, so that they see the value before the next store, or change it before the swap. CTAs of
   ; odd rank continue: otherwise all CTAs would have stored before any of them looks, and none would have to wait.
+  ; Before %mask announces an update, CTAs of even rank continue, since the one of rank 0 has the last turn of a round:
+  ; so its update is the last one, but not its announcement.
 entry:
   {slot("by.turns", BY_TURNS)}
   {slot("cta", CTA)}
-  %even = xor i64 %cta, 1
-  %gives.way = and i64 %even, %by.turns
+  %other = xor i64 %cta, %goes.on.rank
+  %gives.way = and i64 %other, %by.turns
   %goes.on = icmp eq i64 %gives.way, 0
   {end_with("call void @end_turn(ptr %env, i32 %mask)", "%goes.on", "end", unless=True)}
 }}

@@ -132,3 +132,16 @@ extern "C" __global__ void last_reads_sums(u32* out, u32* data, u32* flags)
     if (is_last)
         out[threadIdx.x] = *(volatile u32*)(data + threadIdx.x);
 }
+
+// The last CTA reads the total to which all CTAs, itself too, have added.
+extern "C" __global__ void last_reads_total(u32* out, u32* data, u32* flags)
+{
+    if (threadIdx.x != 0)
+        return;
+    atomicAdd(data, blockIdx.x + 1);
+    ORDERED(__threadfence();)
+    if (atomicAdd(flags, 1) == gridDim.x - 1) {
+        fence();
+        out[0] = atomicAdd(data, 0);
+    }
+}
