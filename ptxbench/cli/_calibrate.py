@@ -64,13 +64,13 @@ def perform(suite: CalibrationSuite) -> None:
 
 def show(lines: Sequence[CheckResult]) -> None:
     """Print one row per check result, then the advice."""
-    from ptxbench.terminal.calibration import calibration_table
+    from ptxbench.terminal.checklist import checklist_table
     from ptxbench.terminal.console import SafeConsole
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
     console = SafeConsole(width=wide)
     width = min(console.width, WIDEST)
-    console.print(calibration_table(lines), width=width)
+    console.print(checklist_table(lines), width=width)
     if advised := by_advice(lines):
         console.print("\nWhat to do:")
         for advice, subjects in advised.items():

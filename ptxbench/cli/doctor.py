@@ -16,10 +16,8 @@ from ptxbench.errors import ToolMissing, UsageError
 
 if TYPE_CHECKING:
     from ptxbench.doctor import PartStatus
-    from ptxbench.terminal.tables import DrawnTable
 
 WIDEST = 100
-STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
 
 
 @click.command("doctor", short_help="Report what is installed and what works.")
@@ -88,23 +86,15 @@ def show(findings: Sequence[PartStatus]) -> None:
     import os
     import sys
 
+    from ptxbench.terminal.checklist import checklist_table
     from ptxbench.terminal.console import SafeConsole
     from ptxbench.terminal.prose import Prose
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
     console = SafeConsole(width=wide)
     width = min(console.width, WIDEST)
-    console.print(table(findings), width=width)
+    console.print(checklist_table(findings), width=width)
     if advised := [finding for finding in findings if finding.advice]:
         console.print("\nWhat to do:")
         for check in advised:
             console.print(Prose(f"  {check.subject}: {check.advice}"), width=width)
-
-
-def table(findings: Sequence[PartStatus]) -> DrawnTable:
-    """The findings, one per row."""
-    from ptxbench.terminal.tables import draw
-    from ptxbench.wording.table import StyledText, Table, texts
-
-    rows = [[StyledText(part.status, STYLES[part.status]), part.subject, part.found] for part in findings]
-    return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

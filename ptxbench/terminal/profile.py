@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from ptxbench import units
 from ptxbench.calibration.assessment import PASS, WARN
 from ptxbench.profiling.counters import Agreement
-from ptxbench.terminal.calibration import STYLES
+from ptxbench.terminal.checklist import STYLES
 from ptxbench.terminal.tables import DrawnTable, draw
 from ptxbench.units import size_words
 from ptxbench.wording.table import StyledText, Table, numbers, texts

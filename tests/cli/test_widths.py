@@ -14,8 +14,8 @@ from rich.table import Table
 from ptxbench.calibration.assessment import FAIL, PASS, CheckResult
 from ptxbench.result import save
 from ptxbench.terminal.audit import AuditTable
-from ptxbench.terminal.calibration import calibration_table
 from ptxbench.terminal.check import JudgementReport, Ranking
+from ptxbench.terminal.checklist import checklist_table
 from ptxbench.terminal.console import SafeConsole
 from ptxbench.terminal.prose import pieces
 from ptxbench.terminal.tables import draw
@@ -203,7 +203,7 @@ TABLES = [
     JudgementReport(ACCEPTED),
     Ranking([REJECTED, ACCEPTED]),
     AuditTable(Audit(300, 1, [QUIET, NOISY], outcomes=[CAUGHT, MISS, SKIPPED, PASSED, ALARM])),
-    calibration_table([
+    checklist_table([
         CheckResult("flush", PASS, "a read takes 1.94 times as long after 2 x L2 (0: 10.30 µs, 0.5: 12.10 µs)"),
         CheckResult("shield", FAIL, "the host takes 40.00 µs, the flush 0.8 times that", "Use a faster processor."),
     ]),
