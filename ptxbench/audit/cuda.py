@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from ptxbench.audit.edits import Edit, KernelFigures, spills
+from ptxbench.audit.edits import Edit, one_text, spills
 from ptxbench.audit.neutral import any_change
 from ptxbench.result import BuildReport
 from ptxbench.toolchain.comments import without_comments
@@ -30,17 +30,6 @@ class CudaText:
 
 
 Change = Callable[[CudaText], str | None]
-
-
-def one_text(change: Change) -> Callable[[CudaText, KernelFigures], Iterator[str]]:
-    """An edit with one form, if it applies and changes anything."""
-
-    def texts(kernel: CudaText, figures: KernelFigures) -> Iterator[str]:
-        text = change(kernel)
-        if text is not None and text != kernel.text:
-            yield text
-
-    return texts
 
 
 def first(code: str, *entries: str) -> Change:

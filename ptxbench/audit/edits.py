@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ptxbench.audit.kernel import EditedKernel, Span, Statement, registers
 from ptxbench.result import BuildReport
@@ -73,10 +73,20 @@ class Edit:
         return next(self.texts(kernel, KernelFigures()), None) is not None
 
 
-def one_text(edit: Callable[[EditedKernel], str | None]) -> Callable[[EditedKernel, KernelFigures], Iterator[str]]:
+class Edited(Protocol):
+    """A kernel in a text: an EditedKernel or a CudaText."""
+
+    @property
+    def text(self) -> str: ...
+
+
+EditedText = TypeVar("EditedText", bound=Edited)
+
+
+def one_text(edit: Callable[[EditedText], str | None]) -> Callable[[EditedText, KernelFigures], Iterator[str]]:
     """An edit that has one way, if it applies at all and changes anything."""
 
-    def texts(kernel: EditedKernel, figures: KernelFigures) -> Iterator[str]:
+    def texts(kernel: EditedText, figures: KernelFigures) -> Iterator[str]:
         text = edit(kernel)
         if text is not None and text != kernel.text:
             yield text
