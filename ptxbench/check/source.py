@@ -178,7 +178,9 @@ def inline_assembly(content: bytes) -> int | None:
 def unlisted(joined: str, folders: tuple[Path, ...]) -> tuple[int, str] | None:
     """The offset of something that only Landlock makes harmless, and what it is: a forbidden header, or joined
     tokens."""
-    included = {name: one.start for one in file_directives(joined) if (name := included_name(one.rest))}
+    included = {
+        name: directive.start for directive in file_directives(joined) if (name := included_name(directive.rest))
+    }
     for name, at in included.items():
         if headers.closure(name, folders) is None:
             return at, f"<{name}> includes files whose names come from macros"

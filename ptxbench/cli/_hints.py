@@ -77,7 +77,7 @@ def of_option(error: click.NoSuchOption) -> str:
     command, name = error.ctx.command, error.option_name.removeprefix("--")
     parameters = command.get_params(error.ctx)
     options = [option for option in parameters if isinstance(option, click.Option) and not option.hidden]
-    names = [option.removeprefix("--") for one in options for option in one.opts if option.startswith("--")]
+    names = [option.removeprefix("--") for parameter in options for option in parameter.opts if option.startswith("--")]
     if close := near(name, names):
         return f" Did you mean '--{close[0]}'?"
     if isinstance(command, click.Group):

@@ -31,18 +31,18 @@ def advice(content: bytes) -> str:
     if content.startswith(MACHINE_CODE):
         return " It has machine code: name the PTX or the CUDA C that it was made from."
     text = content.decode("utf-8", "replace")
-    languages = (language for mark, language in KERNELS if mark.search(text))
-    return next((f" It has {one.title}: save that alone as a {one.suffix} file." for one in languages), "")
+    languages = [language for mark, language in KERNELS if mark.search(text)]
+    return f" It has {languages[0].title}: save that alone as a {languages[0].suffix} file." if languages else ""
 
 
 def of_python(content: bytes) -> str:
     """Where kernels in Python belong; empty if the file has none."""
     text = content.decode("utf-8", "replace")
-    languages = (language for mark, language in DECORATORS if mark.search(text))
-    return next(
-        (f" Kernels in {one.title} belong to a pair: {one.name}/NAME{one.suffix} in its folder." for one in languages),
-        "",
-    )
+    languages = [language for mark, language in DECORATORS if mark.search(text)]
+    if not languages:
+        return ""
+    language = languages[0]
+    return f" Kernels in {language.title} belong to a pair: {language.name}/NAME{language.suffix} in its folder."
 
 
 def missing_file(path: Path) -> str:

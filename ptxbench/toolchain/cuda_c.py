@@ -130,7 +130,7 @@ def refusal(job: Job, answer: Compilation) -> PtxbenchError:
         return error
     templates = templates_in([job.source, *(file.content for file in job.files or [])])
     (wanted,) = nvrtc.split(job.flags)[1]
-    meant = [one for one in templates if one.name == kernel_names.without_arguments(wanted)] or templates
+    meant = [template for template in templates if template.name == kernel_names.without_arguments(wanted)] or templates
     if not meant:
         return error
     listed = kernel_names.some(f"{template.name}<{template.parameters}>" for template in meant)

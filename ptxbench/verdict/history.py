@@ -156,7 +156,7 @@ class SeriesCollection:
         wanted = set(select(sorted(self.pairs), pairs, where=" in the saved runs"))
         chosen = [Series(key, points[-last:] if last else points) for key, points in self.points.items()
                   if key.pair in wanted]  # fmt: skip
-        return sorted(chosen, key=lambda one: (one.key.device, one.key.pair, one.key.size))
+        return sorted(chosen, key=lambda series: (series.key.device, series.key.pair, series.key.size))
 
 
 def metrics_of(cell: Cell, requested: Metric | None) -> Sequence[Metric]:
