@@ -136,13 +136,16 @@ def check_pointer(param: Variable) -> None:
 def check_array(name: str, array: NDArray[Any]) -> None:
     """Raise LaunchError unless a launch can use the array's bytes directly."""
     if not (array.flags.c_contiguous or isinstance(array, ZeroArray)):
-        raise LaunchError(f"The array for '{name}' must be C-contiguous.")
+        raise LaunchError(f"The array for '{name}' must be C-contiguous. Pass numpy.ascontiguousarray of it.")
     check_byte_order(name, array.dtype)
 
 
 def check_byte_order(name: str, dtype: np.dtype[Any]) -> None:
     if not without_objects(dtype).isnative:
-        raise LaunchError(f"'{name}' is {dtype}, which is not in this machine's byte order.")
+        raise LaunchError(
+            f"'{name}' is {dtype}, which is not in this machine's byte order. Pass a copy of it in that order: "
+            "x.astype(x.dtype.newbyteorder('='))."
+        )
 
 
 def check_scalar(param: Variable, arg: np.generic[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Turns a launch's raw counters into named ones, in total and by line of the PTX. Definitions: docs/emulator.md."""
+"""Turns a launch's raw counters into named ones, in total and by line of the PTX. Definitions: docs/counters.md."""
 
 from __future__ import annotations
 

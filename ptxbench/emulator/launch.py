@@ -42,7 +42,7 @@ MOST_FUEL = (1 << 62) - 1
 class Execution:
     """The result of a launch.
 
-    - `counters`: totals by name (docs/emulator.md); `totals`: the same, computed when it is first read.
+    - `counters`: totals by name (docs/counters.md); `totals`: the same, computed when it is first read.
     - `by_line`: the same by PTX line, zeros left out.
     - `order`: "ascending" if the result is that of CTAs run one after the other by rank; "any" if the order of the CTAs
       does not change it. `order_reason`: why "ascending".

@@ -1,4 +1,4 @@
-"""Which raw counters of a kernel make up each named counter of a line. Definitions: docs/emulator.md."""
+"""Which raw counters of a kernel make up each named counter of a line. Definitions: docs/counters.md."""
 
 from __future__ import annotations
 

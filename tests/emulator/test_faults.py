@@ -300,6 +300,8 @@ def launch(text=SIMPLE, entry=None, *, grid=1, block=32, args=GOOD, **options):
     return emulator.run(text, entry, grid=grid, block=block, args=args, **options)
 
 
+CONTIGUOUS = "The array for 'x' must be C-contiguous. Pass numpy.ascontiguousarray of it."
+
 LAUNCHES = [
     ({"args": GOOD[:2]}, LaunchError, "'simple' has 3 parameters; 2 arguments were given."),
     ({"args": [*GOOD, np.uint32(0)]}, LaunchError, "'simple' has 3 parameters; 4 arguments were given."),
@@ -311,8 +313,8 @@ LAUNCHES = [
     ({"args": [X, 1.0, np.uint32(1)]}, TypeError, "1.0 for 's' has no width; use np.float32(1.0)."),
     ({"args": [X, np.float32(1), 7]}, TypeError, "7 for 'n' has no width; use np.uint32(7)."),
     ({"args": [X, np.float32(1), X]}, LaunchError, "'n' is .u32, which takes a NumPy scalar, not an array."),
-    ({"args": [np.zeros((8, 8), np.uint32).T, *GOOD[1:]]}, LaunchError, "The array for 'x' must be C-contiguous."),
-    ({"args": [X[::2], *GOOD[1:]]}, LaunchError, "The array for 'x' must be C-contiguous."),
+    ({"args": [np.zeros((8, 8), np.uint32).T, *GOOD[1:]]}, LaunchError, CONTIGUOUS),
+    ({"args": [X[::2], *GOOD[1:]]}, LaunchError, CONTIGUOUS),
     ({"block": 129}, LaunchError, "'simple' allows at most 128 threads in a block (.maxntid); this one has 129."),
     ({"block": (32, 32, 2)}, LaunchError, "The block has 2048 threads; the maximum is 1024."),
     ({"grid": 0}, LaunchError, "grid is 0; expected one to three whole numbers of at least 1."),

@@ -199,9 +199,9 @@ MISFITS = [
                               r" A field of dtype object in it holds the address of an array\."),
     (view("x", 8), TypeError, r"'view\.data' is 'x'; expected an array, a Pointer, an address or None\."),
     (view(-1, 8), TypeError, r"'view\.data' is -1; expected an address from 0 to 2\*\*64 - 1\."),
-    (view(counting()[::2], 4), LaunchError, r"The array for 'view\.data' must be C-contiguous\."),
+    (view(counting()[::2], 4), LaunchError, r"The array for 'view\.data' must be C-contiguous\. Pass numpy\.asc"),
     (view(counting().astype(">f4"), 4), LaunchError, r"'view\.data' is >f4, which is not in this machine"),
-    (np.zeros((), ">u8,>u8")[()], LaunchError, r"'view' is .*, which is not in this machine.s byte order\."),
+    (np.zeros((), ">u8,>u8")[()], LaunchError, r"'view' is .*, which is not in this machine.s byte order\. Pass a"),
 ]  # fmt: skip
 
 

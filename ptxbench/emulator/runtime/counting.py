@@ -1,4 +1,4 @@
-"""Counts sectors and lines of global memory, and passes over shared memory. Definitions: docs/emulator.md."""
+"""Counts sectors and lines of global memory, and passes over shared memory. Definitions: docs/counters.md."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ done:
 WAVEFRONTS = RuntimeFunction("wavefronts", f"""
 define internal i64 @wavefronts({V32} %units, i32 %mask, i32 %slots) noinline {{
   ; Passes of a shared-memory request, and in the upper half those beyond the ideal, which is one per group. A group has
-  ; %slots lanes; two lanes conflict when their units differ but fall into one slot (docs/emulator.md).
+  ; %slots lanes; two lanes conflict when their units differ but fall into one slot (docs/counters.md).
 entry:
   %lanes = alloca [{LANES} x i32], align 64
   %seen = alloca [{LANES} x i8], align 64
