@@ -114,11 +114,17 @@ def ask_process(request: str, seconds: float, contained: ContainedProcess) -> di
         try:
             process.communicate(request.encode(), timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise MachineError(f"Not finished after {seconds:g} s.") from None
+            raise MachineError(
+                f"The kernel was not inspected within {seconds:g} s. Make it smaller, or start ptxbench mcp with "
+                "a longer --timeout."
+            ) from None
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # with all that it has started
             process.wait()
+            if process.stdin:
+                with contextlib.suppress(BrokenPipeError):  # a part of the request was not read
+                    process.stdin.close()
         answers.seek(0)
         content = answers.read(MOST_ANSWER)
     try:

@@ -11,6 +11,8 @@ from mcp import Client, StdioServerParameters
 from ptxbench.check.source import MOST_BYTES
 from ptxbench.cli import mcp as command
 from ptxbench.discovery import default_kernels, find_pairs
+from ptxbench.errors import MachineError
+from ptxbench.service.inspection import ContainedProcess, ask_process
 
 HOSTILE = Path(__file__).parents[1] / "check" / "hostile"
 HONEST = (HOSTILE / "honest.ptx").read_text()
@@ -115,3 +117,8 @@ def test_without_the_extra_the_command_names_it(ptxbench, monkeypatch):
         "",
         "Error: The package not_installed is not installed: pip install 'ptxbench[mcp]'.\n",
     )
+
+
+def test_an_inspection_that_takes_too_long_says_what_to_do():
+    with pytest.raises(MachineError, match=r"^The kernel was not inspected within 0 s\. Make it smaller, or start"):
+        ask_process("{}", 0, ContainedProcess())
