@@ -78,6 +78,7 @@ class ComparedKernels:
         return reference if self.closeness.exact else f"{self.closeness.describe} of {reference}"
 
     def loaded(self) -> LoadedPair:
+        """The two kernels as a pair, whose reference is the output of the first one."""
         pair = FixedPair(
             purpose="Two kernels of files.",
             args=[self.argument(name, value) for name, value in self.arguments.items()],

@@ -55,6 +55,7 @@ class CallRootsOfModule:
         self.pointers = {name: names for name, names in names_in_variable.items() if names}
 
     def follow(self, entry: str) -> dict[str, list[OperandRoots]]:
+        """The roots of the operands of each function that the kernel `entry` may call, and of the kernel itself."""
         aligned = frozenset(param.name for param in self.functions[entry].params)
         self.starts[entry] = {}
         self.waiting = [entry]

@@ -225,6 +225,7 @@ class ForkServer:
     # ---- orders
 
     def take_order(self, connection: socket.socket) -> None:
+        """Do what the judge asks of a judgement, by one byte; anything else, such as the end of the judge, drops it."""
         order = b""
         with contextlib.suppress(ConnectionError):
             order = connection.recv(1)

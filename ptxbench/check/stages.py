@@ -138,10 +138,10 @@ class Checker:
                 begin(ASKS_PTXAS)  # ptxas decides whether the text is valid PTX
                 assembled = self.run_stage(ASKS_PTXAS)
                 completed = [assembled] if assembled.is_last else [assembled, *completed]
-            for each in completed:
-                results.append(each.result)
-                findings += each.findings
-                done(each.result, each.findings)
+            for completed_stage in completed:
+                results.append(completed_stage.result)
+                findings += completed_stage.findings
+                done(completed_stage.result, completed_stage.findings)
             if completed[-1].is_last:
                 break
         return Judgement(
@@ -189,6 +189,7 @@ class Checker:
         return self.text.assembles()
 
     def signature(self) -> StageOutcome:
+        """Compare the parameters of the kernel with the arguments of the pair."""
         pair, entry = self.suite.pair, self.suite.entry
         try:
             check_signature(self.text.ptx, entry, pair.args, self.path)
@@ -225,6 +226,7 @@ class Checker:
         return self.run_series("results", self.suite.results)
 
     def hidden(self) -> StageOutcome:
+        """Launch at sizes that the pair does not name, at those that the text names, and one CTA at larger ones."""
         named, _ = self.suite.named(self.numbers)
         groups = [*self.suite.hidden, *(self.suite.bench if self.settings.thorough else ()), *named]
         if not groups:
@@ -258,6 +260,7 @@ class Checker:
         return StageOutcome(outcome.words, [finding("hidden", "narrow-index", f"{words}.")])
 
     def values(self) -> StageOutcome:
+        """Launch on data that random numbers do not cover."""
         if not self.suite.special:
             raise Skip("the pair accepts no other data")
         _, named = self.suite.named(self.numbers)
@@ -300,6 +303,7 @@ class Checker:
         return StageOutcome(f"{counted_words(stage, counted)}{words}")
 
     def sanitizer(self) -> StageOutcome:
+        """Launch under the sanitizer; if it finds nothing and CTAs exchange data, also with loads of old values."""
         findings: dict[tuple[str, int | None], Finding] = {}
         notes: list[str] = []
         unchecked = False
@@ -344,6 +348,7 @@ class Checker:
         )
 
     def resources(self) -> StageOutcome:
+        """Compare registers, spills, shared memory and occupancy with those of the pair's variants."""
         if locate.program("ptxas") is None:
             raise Skip("ptxas is not installed")
         pair_kernels = self.suite.pair_kernels
@@ -354,6 +359,7 @@ class Checker:
         return StageOutcome(resource_words(own), list(heavier(own, others)))
 
     def counts(self) -> StageOutcome:
+        """Compare what the kernel executes at the largest check size with the pair's variants."""
         case = self.suite.largest
         result = self.launcher.launch(case, LaunchOptions())
         own = figures_of(result.counters)
@@ -396,6 +402,7 @@ class Checker:
         raise Skip(UNTIMED)
 
     def portability(self) -> StageOutcome:
+        """Find out for which of the requested targets ptxas accepts the text."""
         targets = self.settings.targets
         if not targets:
             raise Skip("no other targets were requested")

@@ -57,6 +57,7 @@ class Flow:
         return frozenset(block.index for block in self.graph.blocks if self.may_diverge(block))
 
     def may_diverge(self, block: MachineBlock) -> bool:
+        """Whether the lanes of a warp may go apart at the end of a block, as far as its line and its counts tell."""
         if not block.conditional or block.how not in ("branches", "table", "synchronizes") or block.uniform:
             return False
         last = block.last
