@@ -35,9 +35,10 @@ def parse(name: str) -> Architecture | None:
 @functools.lru_cache
 def require(name: str) -> Architecture:
     """The parts of a name such as sm_90a; kept, because each launch asks. Raises UsageError if `name` is not one."""
-    parsed = parse(name)
+    text = str(name)  # in Python it may be the number 90
+    parsed = parse(text)
     if parsed is None:
-        close = normalised(name)
+        close = normalised(text)
         advice = f"Did you mean '{close}'?" if close else "Write it as sm_90 or sm_90a."
         raise UsageError(f"Unknown architecture '{name}'. {advice}")
     return parsed

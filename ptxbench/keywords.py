@@ -3,7 +3,7 @@ UsageError before anything runs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -35,7 +35,7 @@ def choice(name: str, value: Any, choices: Collection[str]) -> str:
     return value
 
 
-def several(name: str, values: Any) -> Sequence[Any]:
+def several(name: str, values: Any) -> tuple[Any, ...]:
     """The values, which are several: a text or a size alone would be taken apart."""
     if isinstance(values, str | bytes | Mapping):
         raise unfit(name, values, f"a list, such as [{display_value(values)}]")
@@ -43,6 +43,28 @@ def several(name: str, values: Any) -> Sequence[Any]:
         return tuple(values)
     except TypeError:
         raise unfit(name, values, "a list") from None
+
+
+def texts(name: str, values: Any) -> tuple[str, ...]:
+    """The values, which are several texts."""
+    return tuple(text(f"a value of {name}", value) for value in several(name, values))
+
+
+def text(name: str, value: Any, wanted: str = "a text") -> str:
+    """The value, a text; `wanted` says which."""
+    if not isinstance(value, str):
+        raise unfit(name, value, wanted)
+    return value
+
+
+def sizes(name: str, values: Any) -> tuple[str, ...]:
+    """Several sizes, each a text such as "n=65536" or a mapping such as {"n": 65536}, as texts."""
+    return tuple(
+        ",".join(f"{dimension}={number}" for dimension, number in value.items())
+        if isinstance(value, Mapping)
+        else text(f"a value of {name}", value, "a size, such as 'n=65536'")
+        for value in several(name, values)
+    )
 
 
 def unfit(name: str, value: Any, wanted: str, hint: str = "") -> UsageError:

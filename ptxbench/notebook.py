@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from ptxbench import keywords, result
+from ptxbench import architecture, keywords, result
 from ptxbench.exit_status import ExitStatus
 from ptxbench.result import RunDocument as RunDocument
 
@@ -139,17 +139,20 @@ def run(
     from ptxbench.device_shape import DeviceShape
     from ptxbench.runner import RunFrame, RunOutcome, RunPlan, Step, carry_out, document, plan_pairs
 
-    variants, sizes = keywords.several("variants", variants), keywords.several("sizes", sizes)
+    variants, size_texts = keywords.texts("variants", variants), keywords.sizes("sizes", sizes)
+    for pair in pairs:
+        keywords.text("pair", pair, "the name of a pair")
     rounds, seed = keywords.whole("rounds", rounds, 1), keywords.whole("seed", seed, 0)
     timeout = keywords.number("timeout", timeout, 0)
     keywords.choice("assembler", assembler, ("toolkit", "driver"))
     keywords.choice("cache", cache, ("cold", "warm"))
+    if arch is not None:
+        architecture.require(arch)
     opened_backend = open_backend(backend, arch)
     device = opened_backend.device()
     emulated = opened_backend.name == "emulator"
     folder = folder_of_kernels(kernels)
-    words = [size if isinstance(size, str) else ",".join(f"{k}={v}" for k, v in size.items()) for size in sizes]
-    pair_plans, _ = plan_pairs(folder, pairs, [*variants], words, emulated=emulated, device=DeviceShape.of(device))
+    pair_plans, _ = plan_pairs(folder, pairs, [*variants], size_texts, emulated=emulated, device=DeviceShape.of(device))
     if arch is None:
         pair_plans = tuple(pair_plan.for_architecture(device.sm, any_gpu=emulated) for pair_plan in pair_plans)
     plan = RunPlan(

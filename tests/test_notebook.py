@@ -54,6 +54,9 @@ def ran(tmp_path_factory):
     [
         ({"sizes": "n=4096"}, r"sizes is 'n=4096'; expected a list, such as \['n=4096'\]"),
         ({"variants": "ptx"}, "variants is 'ptx'; expected a list"),
+        ({"variants": [3]}, "a value of variants is 3; expected a text"),
+        ({"sizes": [4096]}, "a value of sizes is 4096; expected a size, such as 'n=65536'"),
+        ({"arch": 90}, "Unknown architecture '90'. Did you mean 'sm_90'?"),
         ({"rounds": 0}, "rounds is 0; expected a whole number of at least 1"),
         ({"cache": "hot"}, "cache is 'hot'; expected one of cold, warm"),
         ({"backend": "emulater"}, "expected one of auto, gpu, emulator. Did you mean 'emulator'?"),
@@ -62,6 +65,11 @@ def ran(tmp_path_factory):
 def test_a_wrong_argument_is_an_error_before_anything_runs(options, message):
     with pytest.raises(UsageError, match=message):
         ptxbench.run("scale", **options)
+
+
+def test_pairs_in_a_list_are_an_error_that_says_so():
+    with pytest.raises(UsageError, match=r"pair is \['scale'\]; expected the name of a pair"):
+        ptxbench.run(["scale"])
 
 
 def test_a_run_is_saved_and_read_again(ran):

@@ -134,7 +134,7 @@ class Judge:
                 max_loop_iterations=max_loop_iterations,
                 timeout=timeout,
                 memory_gib=memory_gib,
-                sizes=[notation(size) for size in keywords.several("sizes", sizes)],
+                sizes=keywords.sizes("sizes", sizes),
                 rounds=rounds,
                 thorough=thorough,
             )
@@ -244,11 +244,6 @@ def workers(dask: str | None, kernels: Path, jobs: int) -> Workers:
     from ptxbench.check.distributed import DaskWorkers
 
     return DaskWorkers(dask, kernels)
-
-
-def notation(size: str | Mapping[str, int]) -> str:
-    """A size in the notation of --size."""
-    return size if isinstance(size, str) else ",".join(f"{name}={value}" for name, value in size.items())
 
 
 def candidate_of(text: Text, language: str) -> Candidate:

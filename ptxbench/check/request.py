@@ -46,9 +46,8 @@ def request(
     thorough: bool = False,
 ) -> tuple[CheckTask, Timing | None]:
     """What to do with every candidate; `targets` are patterns. Raises UsageError and the errors of the pair."""
-    if not isinstance(pair, str):
-        raise keywords.unfit("pair", pair, "the name of a pair")
-    flags, targets = keywords.several("flags", flags), keywords.several("targets", targets)
+    keywords.text("pair", pair, "the name of a pair")
+    flags, targets = keywords.texts("flags", flags), keywords.texts("targets", targets)
     fuel = FUEL if max_loop_iterations is None else keywords.whole("max_loop_iterations", max_loop_iterations, 1)
     used_seed = new_seed() if seed is None else keywords.whole("seed", seed, 0)
     rounds = keywords.whole("rounds", rounds, 1)

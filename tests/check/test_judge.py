@@ -172,6 +172,7 @@ MISTAKES = [
     ({"pair": None}, UsageError, "pair is None; expected the name of a pair"),
     ({"pair": "scale", "backend": "cpu"}, UsageError, "backend is 'cpu'; expected one of auto, gpu, emulator"),
     ({"pair": "scale", "flags": "--fmad=false"}, UsageError, r"flags is '--fmad=false'; expected a list, such as \["),
+    ({"pair": "scale", "flags": [3]}, UsageError, "a value of flags is 3; expected a text"),
     ({"pair": "scale", "targets": "sm_90"}, UsageError, r"expected a list, such as \['sm_90'\]"),
     ({"pair": "scale", "sizes": {"n": 1}}, UsageError, r"expected a list, such as \[\{'n': 1\}\]"),
     ({"pair": "scale", "timeout": 0}, UsageError, "timeout is 0; expected a number above 0"),
