@@ -146,7 +146,8 @@ def handle_error(error: BaseException) -> int:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         discard(sys.stdout)
-        return exit_with(f"Error: Cannot write the whole output: {os.strerror(error.errno)}.", ExitStatus.USAGE)
+        what = "the whole output, or a temporary file (TMPDIR)"
+        return exit_with(f"Error: Cannot write {what}: {os.strerror(error.errno)}.", ExitStatus.USAGE)
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return exit_with(
             f"Error: {os.strerror(error.errno)}. Raise the limit (ulimit -n), or use fewer --jobs.", ExitStatus.USAGE

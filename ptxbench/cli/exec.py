@@ -187,7 +187,7 @@ def save(outcome: ExecOutcome, wanted: Sequence[tuple[str, Path]]) -> None:
         try:
             np.save(path, arrays[name])
         except OSError as error:
-            raise UsageError(f"Cannot write {path}: {error.strerror}.") from None
+            raise UsageError(f"Cannot write {path}: {error.strerror or error}.") from None
 
 
 def show(

@@ -194,7 +194,7 @@ def points_in_words(curves: Curves, indices: Sequence[int], already_named: int |
         for value in values if len(curves.swept.values) > 1 else ():
             with_value = {i for i, point in enumerate(curves.points) if point.at[name] == value}
             if with_value <= remaining | {already_named} and len(with_value) > 1:
-                parts.append(f"{name}={value}")
+                parts.append(f"every point with {name}={value}")
                 remaining -= with_value
     parts += [point_words(curves, i) for i in sorted(remaining)]
     more = f" and {len(parts) - MOST_LISTED} more" if len(parts) > MOST_LISTED else ""

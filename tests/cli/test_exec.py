@@ -199,6 +199,15 @@ def test_an_array_is_saved_by_name_or_index(folder, ptxbench):
     assert np.load("y.npy").tobytes() == (np.arange(1000, dtype=np.float32) * np.float32(2.5)).tobytes()
 
 
+def test_an_array_for_which_the_disk_has_no_space_is_an_error_with_its_reason(folder, ptxbench, monkeypatch):
+    def save(path, array):
+        raise OSError("1000 requested and 0 written")  # what NumPy raises; it has no number
+
+    monkeypatch.setattr(np, "save", save)
+    ran = ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS, "--save", "y=y.npy")
+    assert (ran.status, ran.err) == (2, "Error: Cannot write y.npy: 1000 requested and 0 written.\n")
+
+
 def test_a_saved_array_can_be_an_argument(execute, ptxbench):
     ptxbench("exec", "scale.cu", *LAUNCH, "--arg", "x:f32[1000]=iota", "--arg", "y:f32[1000]=0", *ARGS[4:],
              "--save", "y=y.npy")  # fmt: skip

@@ -10,10 +10,12 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ptxbench.result import from_json
+from ptxbench.terminal.curve import points_in_words
 from tests.folders import changed, kernels_folder
 from tests.tune.folders import KNOB_CUDA, KNOB_PAIR, KNOB_PTX, knobs_folder
 
@@ -312,3 +314,9 @@ def test_one_pair_at_a_time(scale, ptxbench):
     ran = ptxbench("tune", "*", "--kernels", "kernels")
     assert ran.status == 2
     assert "'*' matches 2 pairs: other, scale. Name one." in ran.err
+
+
+def test_all_points_that_share_a_value_are_named_by_it():
+    points = [SimpleNamespace(at={"n": n, "BLOCK": block}) for n in (1, 2, 3) for block in (64, 128)]
+    curves = SimpleNamespace(points=points, swept=SimpleNamespace(values={"n": (1, 2, 3), "BLOCK": (64, 128)}))
+    assert points_in_words(curves, [2, 4], 0) == "every point with BLOCK=64"
