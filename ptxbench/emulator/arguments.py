@@ -36,6 +36,12 @@ def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     return x, y, z
 
 
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raise LaunchError unless the value is a whole number of at least `least`, or None."""
+    if value is not None and not (isinstance(value, int | np.integer) and value >= least):
+        raise LaunchError(f"{name} is {value!r}; expected a whole number of at least {least}.")
+
+
 def check_launch(
     module: Module,
     function: Function,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptxbench import architecture
 from ptxbench.emulator import counters, memory
-from ptxbench.emulator.arguments import check_launch, check_names, cluster_of, extent
+from ptxbench.emulator.arguments import check_launch, check_names, check_whole, cluster_of, extent
 from ptxbench.emulator.deferred import Deferred
 from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, SanitizerFinding
@@ -152,6 +152,8 @@ def run(
     """
     architecture.require(arch)
     check_order(ctas)
+    for name, value, least in (("threads", threads, 1), ("most_threads", most_threads, 1), ("fuel", fuel, 0)):
+        check_whole(name, value, least)
     module = parsed(ptx)
     function = choose(module, entry)
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")

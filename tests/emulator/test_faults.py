@@ -328,6 +328,10 @@ LAUNCHES = [
     ({"text": HEADER}, LaunchError, "The PTX has no kernel: no .entry."),
     ({"ctas": "last"}, LaunchError, "ctas is 'last'; expected one of usual, first first, last first, by turns, stores "
      "first, first alone, last alone."),
+    ({"threads": 0}, LaunchError, "threads is 0; expected a whole number of at least 1."),
+    ({"threads": "2"}, LaunchError, "threads is '2'; expected a whole number of at least 1."),
+    ({"most_threads": 1.5}, LaunchError, "most_threads is 1.5; expected a whole number of at least 1."),
+    ({"fuel": -1}, LaunchError, "fuel is -1; expected a whole number of at least 0."),
     ({"names": ["x"]}, LaunchError, "'simple' has 3 parameters, but 'names' has 1."),
     ({"dynamic_shared_bytes": 1.5}, LaunchError,
      "1.5 bytes of dynamic shared memory; expected 0 or more, a whole number."),
