@@ -22,14 +22,14 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help run test coverage picture report-picture pages site clean
 
 help:
-	@echo "make run      install into $(VENV) if need be, then build, verify and measure every pair"
-	@echo "make test     install with the tools if need be, then lint, types and all tests but the long ones"
-	@echo "make coverage run the tests, and count the lines of the package that they execute; fails below the floor"
-	@echo "make picture  draw the picture of the README again, from a run on the emulator"
+	@echo "make run             install into $(VENV) if need be, then build, verify and measure every pair"
+	@echo "make test            install with the tools if need be, then lint, types and all tests but the long ones"
+	@echo "make coverage        run the tests, and count the lines of the package that they execute; fails below the floor"
+	@echo "make picture         draw the picture of the README again, from a run on the emulator"
 	@echo "make report-picture  draw the pictures of docs/report.md again; needs Chromium"
-	@echo "make pages    write figures and listings of docs again, from what the tools make today"
-	@echo "make site     build the documentation site below build/site; a warning fails"
-	@echo "make clean    remove $(VENV) and what builds and tools left behind"
+	@echo "make pages           write figures and listings of docs again, from what the tools make today"
+	@echo "make site            build the documentation site below build/site; a warning fails"
+	@echo "make clean           remove $(VENV) and what builds and tools left behind"
 	@echo
 	@echo "PYTHON=/path/to/python3  the Python to make $(VENV) with"
 	@echo "EXTRA=cu12               the CUDA wheels to install, instead of what the driver speaks"
