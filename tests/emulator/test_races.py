@@ -52,6 +52,7 @@ CASES = {
         Case("pipeline_freed_early",    1, 64, RACE, "shared memory"),
         Case("counter_read_early",      1, 64, RACE, "shared memory"),
         Case("volatile_flag",           1, 64, RACE, "shared memory"),
+        Case("counter_started_late",    1, 64, RACE, "shared memory"),
     ],
     "between_ctas": [
         Case("shift_in_place",          4, 32, RACE, "param_1"),
@@ -72,6 +73,7 @@ CASES = {
         Case("lock_without_fence",      4, 32, RACE, "param_0"),
         Case("chain_of_messages",       3, 32, RACE, "param_1"),
         Case("one_waits_all_read",      2, 64, RACE, "param_1"),
+        Case("total_started_late",      2, 32, RACE, "param_1"),
     ],
     "copies": [
         Case("copy_without_wait",       1, 64, COPY, "shared memory"),

@@ -116,9 +116,23 @@ def touch(
     stamps[index] = stamp
     if kind == at.COPY:
         stamps[index] = (at.PENDING << 32) | (stamp & 0xFFFFFFFF) | at.ASYNC
-    stamps[index + stride] = 0
-    stamps[index + 2 * stride] = 0
+    keeps = kind == at.ATOMIC and not has_product_read(stamps[index + stride])
+    if keeps and (unwritten or is_strong(r, written)):
+        return 0
+    # An atomic does not race with others, so it hides no weak access before it: that one counts as a read.
+    kept, place = written if keeps else 0, index + stride
+    if keeps and stamps[place] >> 32 >= start:
+        place = index + 2 * stride
+    else:
+        stamps[index + 2 * stride] = 0
+    stamps[place] = kept
     return 0
+
+
+@compiled
+def is_strong(r: Any, stamp: Any) -> Any:
+    """Whether the access of a stamp is strong."""
+    return strength(r, stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1) != at.WEAK
 
 
 @compiled

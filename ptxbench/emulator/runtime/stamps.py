@@ -84,6 +84,19 @@ class StampCheck(LaneLines):
                 fine = self.either(fine, self.op(f"icmp eq {V64} {bits}, splat (i64 {layout.STRONG_BIT})"))
             self.leave_if(self.both(open_lanes, self.op(f"xor {MASK} {fine}, splat (i1 true)")), "unusual")
 
+    def leave_if_weak(self, stamp: str) -> None:
+        """Branch to %unusual if a weak write, which an atomic must not hide, is not known to all who may access the
+        granule."""
+        time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
+        bits = self.op(f"and {V64} {stamp}, splat (i64 {layout.PROXY})")
+        strong = self.op(f"icmp eq {V64} {bits}, splat (i64 {layout.STRONG_BIT})")
+        if self.in_shared:
+            known = self.ordered_by_barriers(time)
+        else:
+            unaccessed = self.op(f"icmp eq {V64} {time}, zeroinitializer")
+            known = self.either(unaccessed, self.op(f"icmp ule {V64} {time}, %grid.all"))
+        self.leave_if(self.lanes_without(self.either(strong, known)), "unusual")
+
     def leave_if_unwritten(self, stamp: str) -> None:
         """Branch to %unusual if a lane's granule was not written since the CTA started."""
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
@@ -118,6 +131,8 @@ class StampCheck(LaneLines):
         written = [self.gather(pointer) for pointer in pointers]
         for j, stamp in enumerate(written):
             self.check(stamp)
+            if atomic:
+                self.leave_if_weak(stamp)
             for array in range(1, layout.SHADOW_ARRAYS):
                 self.check(self.gather(self.pointers_to(array, j)))
         for pointer in pointers:
@@ -177,7 +192,10 @@ class ContiguousStampCheck(StampCheck):
     def write(self, granules: int, *, atomic: bool) -> None:
         rows = [self.threads(row) for row in range(granules)]
         for row, (threads_of_row, _) in enumerate(rows):
-            for array in range(layout.SHADOW_ARRAYS):
-                self.check(self.gather(self.pointers_to(array, row)), threads_of_row)
+            stamps = [self.gather(self.pointers_to(array, row)) for array in range(layout.SHADOW_ARRAYS)]
+            for stamp in stamps:
+                self.check(stamp, threads_of_row)
+            if atomic:
+                self.leave_if_weak(stamps[0])
         for row, (_, new_stamps) in enumerate(rows):
             self.scatter(new_stamps, self.pointers_to(0, row))

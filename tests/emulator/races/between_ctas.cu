@@ -267,3 +267,19 @@ extern "C" __global__ void one_waits_all_read(u32* out, u32* data, u32* flags)
         out[threadIdx.x] = data[threadIdx.x];
     }
 }
+
+// The first CTA sets a counter to zero, meets, and counts; nothing orders the zero before what the other CTA counts.
+extern "C" __global__ void total_started_late(u32* out, u32* data, u32* flags)
+{
+    if (blockIdx.x == 0 && threadIdx.x == 0)
+        data[0] = 0;
+    __syncthreads();
+    if (blockIdx.x == 0 && threadIdx.x == 0)
+        atomicAdd(data, 1);
+    ORDERED(if (blockIdx.x == 0 && threadIdx.x == 0) store_release(flags, 1);)
+    if (blockIdx.x == 1 && threadIdx.x == 0) {
+        ORDERED(while (load_acquire(flags) == 0) { })
+        atomicAdd(data, 1);
+        out[0] = 1;
+    }
+}

@@ -255,3 +255,14 @@ extern "C" __global__ void volatile_flag(u32* out, u32* data, u32* flags)
         out[0] = value;
     }
 }
+
+// The first warp sets a counter to zero and counts at once; nothing orders the zero before what the others count.
+extern "C" __global__ void counter_started_late(u32* out, u32* data, u32* flags)
+{
+    __shared__ u32 count;
+    if (threadIdx.x == 0)
+        count = 0;
+    ORDERED(__syncthreads();)
+    if (threadIdx.x % 32 == 0)
+        out[threadIdx.x] = atomicAdd(&count, 1);
+}
