@@ -257,11 +257,13 @@ must then make the pages again."""
 
 
 NEEDED = re.compile(
-    r"PATH|HOME|LANG|LC_.*|TZ|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_PREFIX|(PYTHON|PTXBENCH|CUDA|NUMBA|COV|XDG_CACHE).*|"
+    r"PATH|HOME|LANG|LC_.*|TZ|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_PREFIX|"
+    r"(PYTHON(?!.*PERF)|PTXBENCH|CUDA|NUMBA|COV|XDG_CACHE).*|"
     r"SYSTEM(ROOT|DRIVE)|WINDIR|COMSPEC|PATHEXT|USERPROFILE|(LOCAL)?APPDATA|PROGRAM.*",
     re.I if sys.platform == "win32" else 0,
 )
-"""Environment variables that the process gets; others may contain secrets."""
+"""Environment variables that the process gets; others may contain secrets. Not PYTHONPERFSUPPORT: a
+copy of the process closes the file to which Python then writes, and the next file that it opens gets that number."""
 
 
 def environment() -> dict[str, str]:

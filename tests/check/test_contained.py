@@ -126,8 +126,10 @@ def test_the_process_gets_only_the_variables_that_it_needs(monkeypatch):
     monkeypatch.setenv("API_TOKEN", "hunter2")
     monkeypatch.setenv("MY_PYTHON_TOKEN", "hunter2")
     monkeypatch.setenv("PYTHONHASHSEED", "1")
+    monkeypatch.setenv("PYTHONPERFSUPPORT", "1")
     variables = judgement_process.environment()
     assert "hunter2" not in variables.values()
+    assert "PYTHONPERFSUPPORT" not in variables
     assert (variables["PATH"], variables["PYTHONHASHSEED"]) == (os.environ["PATH"], "1")
 
 
