@@ -1,6 +1,7 @@
 """Every pair on the emulator: agreement at every check size, broken kernels found, references, tolerances, sizes."""
 
 import math
+import functools
 import re
 
 import numpy as np
@@ -119,11 +120,15 @@ COMPARISONS = [
 ]
 
 
+EQUIVALENT = functools.cache(functools.partial(equivalent.read, KERNELS))
+"""The entries of equivalent.toml."""
+
+
 def is_equivalent(name, text, at):
     """Whether equivalent.toml says why the comparison may as well be the other one; its audit proves it."""
     line = re.sub(" +", " ", text[text.rfind("\n", 0, at) + 1 : text.find(";", at) + 1]).strip()
     edit = f"{text[at : at + 2]} to {WEAKER[text[at : at + 2]]}"
-    own = [entry for entry in equivalent.read(KERNELS) if (entry.pair, entry.language) == (name, "ptx")]
+    own = [entry for entry in EQUIVALENT() if (entry.pair, entry.language) == (name, "ptx")]
     return any(equivalent.matches_pattern(entry.code, line) and edit in entry.edits for entry in own)
 
 
