@@ -1,7 +1,7 @@
 """Every pair on the emulator: agreement at every check size, broken kernels found, references, tolerances, sizes."""
 
-import math
 import functools
+import math
 import re
 
 import numpy as np
