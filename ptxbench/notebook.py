@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -137,6 +136,7 @@ def run(
     from ptxbench.backends import open_backend
     from ptxbench.calibration.record import calibrated
     from ptxbench.device_shape import DeviceShape
+    from ptxbench.discovery import chosen_kernels
     from ptxbench.runner import RunFrame, RunOutcome, RunPlan, Step, carry_out, document, plan_pairs
 
     variants, size_texts = keywords.texts("variants", variants), keywords.sizes("sizes", sizes)
@@ -147,11 +147,11 @@ def run(
     keywords.choice("assembler", assembler, ("toolkit", "driver"))
     keywords.choice("cache", cache, ("cold", "warm"))
     if arch is not None:
-        architecture.require(arch)
+        architecture.require(str(arch))
     opened_backend = open_backend(backend, arch)
     device = opened_backend.device()
     emulated = opened_backend.name == "emulator"
-    folder = folder_of_kernels(kernels)
+    folder = chosen_kernels(kernels)
     pair_plans, _ = plan_pairs(folder, pairs, [*variants], size_texts, emulated=emulated, device=DeviceShape.of(device))
     if arch is None:
         pair_plans = tuple(pair_plan.for_architecture(device.sm, any_gpu=emulated) for pair_plan in pair_plans)
@@ -177,13 +177,6 @@ def run(
         if results is not None and outcome.cells:
             finished = finished.save(Path(results) / frame.folder)
     return finished
-
-
-def folder_of_kernels(kernels: str | Path | None) -> Path:
-    from ptxbench.discovery import default_kernels
-
-    chosen = kernels or os.environ.get("PTXBENCH_KERNELS")
-    return Path(chosen) if chosen else default_kernels()
 
 
 def load_run(run: str | Path, results: str | Path = "results") -> Run:

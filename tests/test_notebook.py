@@ -57,6 +57,7 @@ def ran(tmp_path_factory):
         ({"variants": [3]}, "a value of variants is 3; expected a text"),
         ({"sizes": [4096]}, "a value of sizes is 4096; expected a size, such as 'n=65536'"),
         ({"arch": 90}, "Unknown architecture '90'. Did you mean 'sm_90'?"),
+        ({"kernels": ["kernels"]}, r"kernels is \['kernels'\]; expected the path of a folder"),
         ({"rounds": 0}, "rounds is 0; expected a whole number of at least 1"),
         ({"cache": "hot"}, "cache is 'hot'; expected one of cold, warm"),
         ({"backend": "emulater"}, "expected one of auto, gpu, emulator. Did you mean 'emulator'?"),

@@ -16,7 +16,7 @@ from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate, UnreadableInput, open_candidate, read, unjudged
 from ptxbench.check.request import new_seed, request
 from ptxbench.check.workers import LocalWorkers, Workers
-from ptxbench.discovery import SUFFIXES, default_kernels
+from ptxbench.discovery import SUFFIXES, chosen_kernels
 from ptxbench.errors import UsageError
 from ptxbench.pool import in_order
 from ptxbench.runner import Step
@@ -119,8 +119,7 @@ class Judge:
         jobs = keywords.whole("jobs", jobs, 1)
         if dask is not None and jobs > 1:
             raise UsageError(f"jobs is {jobs}; with dask each worker judges one kernel. Leave out one of them.")
-        chosen = kernels or os.environ.get("PTXBENCH_KERNELS")
-        folder = Path(chosen) if chosen else default_kernels()
+        folder = chosen_kernels(kernels)
         self.workers = workers(dask, folder, jobs)
         try:
             self.task, self.timing = request(

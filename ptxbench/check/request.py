@@ -82,7 +82,7 @@ def request(
 
 def require_known(arch: str) -> None:
     """Raises UsageError for an architecture that ptxas, if it is installed, does not know: no candidate is at fault."""
-    architecture.require(arch)
+    architecture.require(str(arch))  # of the Python API it may be anything
     tool = locate.program("ptxas")
     if tool and arch not in known_targets(tool):
         raise UsageError(

@@ -24,6 +24,7 @@ from ptxbench.discovery.specialisation import (
     split,
     target,
 )
+from ptxbench.documents import display_value
 from ptxbench.errors import IncompletePair, NoSuchPair, PairError, UsageError, suggestion
 from ptxbench.languages import LANGUAGES, REQUIRED, has_own_threads
 from ptxbench.result import LIBRARY
@@ -139,6 +140,15 @@ def default_kernels() -> Path:
     package = Path(ptxbench.__file__).parent
     in_package = package / "kernels"
     return in_package if in_package.is_dir() else package.parent / "kernels"
+
+
+def chosen_kernels(kernels: str | Path | None) -> Path:
+    """The folder for the argument `kernels` of the Python API: by default that of PTXBENCH_KERNELS, else the one that
+    ptxbench ships. Raises UsageError if the argument is not a path."""
+    if kernels is not None and not isinstance(kernels, str | os.PathLike):
+        raise UsageError(f"kernels is {display_value(kernels)}; expected the path of a folder.")
+    chosen = kernels or os.environ.get(KERNELS_VARIABLE)
+    return Path(chosen) if chosen else default_kernels()
 
 
 def find_pairs(kernels: Path) -> tuple[str, ...]:

@@ -169,6 +169,8 @@ MISTAKES = [
     ({"pair": "scale", "jobs": 0}, UsageError, "jobs is 0; expected a whole number of at least 1"),
     ({"pair": "scale", "jobs": 2, "dask": "local"}, UsageError, "jobs is 2; with dask each worker judges one kernel. "),
     ({"pair": "scale", "arch": "hopper"}, UsageError, "Unknown architecture 'hopper'"),
+    ({"pair": "scale", "arch": ["sm_90"]}, UsageError, r"Unknown architecture '\['sm_90'\]'"),
+    ({"pair": "scale", "kernels": 3}, UsageError, "kernels is 3; expected the path of a folder"),
     ({"pair": None}, UsageError, "pair is None; expected the name of a pair"),
     ({"pair": "scale", "backend": "cpu"}, UsageError, "backend is 'cpu'; expected one of auto, gpu, emulator"),
     ({"pair": "scale", "flags": "--fmad=false"}, UsageError, r"flags is '--fmad=false'; expected a list, such as \["),
@@ -186,7 +188,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("options", "error", "message"), MISTAKES)
 def test_a_mistake_is_reported_before_anything_is_judged(options, error, message, kernels):
     with pytest.raises(error, match=message):
-        ptxbench.Judge(**options, kernels=kernels)
+        ptxbench.Judge(**{"kernels": kernels, **options})
 
 
 def test_an_unknown_language_and_a_broken_pair_are_errors(judge, kernels):
