@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import click
 
@@ -31,7 +32,7 @@ def of_word(word: str) -> str:
     if word in ("help", "version"):
         return f" Did you mean '--{word}'?"
     if "." in word and f".{word.rpartition('.')[2]}" in SUFFIXES.values():
-        return f" For a file, write a command before it: ptxbench exec {word}, or show, arch or check."
+        return f" For a file, write a command before it: ptxbench exec {shlex.quote(word)}, or show, arch or check."
     return f" It is a pair: ptxbench run {word}." if is_pair(word) else ""
 
 

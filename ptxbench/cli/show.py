@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,7 @@ def command(
         if open_question:
             say(f"\nNothing was counted: {open_question}")
         for path in subject.files:
-            say(f"\nNothing was executed: `ptxbench exec {path.name}` launches it and counts machine instructions.")
+            say(f"\nNothing was executed: `{typed('exec', path)}` launches it and counts machine instructions.")
     return ExitStatus.GOOD
 
 
@@ -221,8 +222,15 @@ class ShowSubject:
         listed = ", ".join(f"'{name}'" for name in names)
         if not files and diff:
             raise UsageError(f"--diff compares two variants of one pair, such as --diff cuda ptx; found {listed}.")
-        hint = f" `ptxbench check {files[0]} --pair {pairs[0]}` compares a file with a pair." if files and pairs else ""
+        hint = ""
+        if files and pairs:
+            hint = f" `{typed('check', files[0])} --pair {pairs[0]}` compares a file with a pair."
         raise UsageError(f"Expected one PAIR, or one or two FILEs (.cu, .ptx); found {listed}.{hint}")
+
+
+def typed(name: str, file: object) -> str:
+    """The command `name` for a file, as it is typed in a shell."""
+    return shlex.join(["ptxbench", name, str(file)])
 
 
 def requested_launches(
@@ -400,12 +408,12 @@ def check_file_options(
             raise UsageError("--diff compares two kernels. Name a second FILE.")
         if of_launches:
             raise UsageError(
-                f"{of_launches[0]} needs two FILEs to compare. `ptxbench exec {files[0]}` launches one kernel."
+                f"{of_launches[0]} needs two FILEs to compare. `{typed('exec', files[0])}` launches one kernel."
             )
         if counts:
             raise UsageError(
-                f"--counts needs a launch, and a file has none. `ptxbench exec {files[0]}` launches it, as its --grid, "
-                "--block and --arg say, and counts lines and machine instructions."
+                f"--counts needs a launch, and a file has none. `{typed('exec', files[0])}` launches it, as its "
+                "--grid, --block and --arg say, and counts lines and machine instructions."
             )
     elif not launched and (options_of_launch := [*["--counts"] * counts, *of_launches]):
         option = options_of_launch[0]

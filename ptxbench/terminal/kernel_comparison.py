@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ class ComparisonReport:
             yield Text("Only this launch was compared, and without a reference: both may be wrong.", "dim")
         else:
             yield Text("Nothing was executed: --grid, --block and --arg launch both kernels, as in `ptxbench exec`.")
-        files = " ".join(dict.fromkeys(str(kernel.program.path) for kernel in self.kernels))
+        files = shlex.join(dict.fromkeys(str(kernel.program.path) for kernel in self.kernels))
         yield Text(f"For which GPUs each can be built: ptxbench arch {files}", overflow="fold")
 
     @property

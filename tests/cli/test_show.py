@@ -314,6 +314,18 @@ def test_a_file_need_not_be_part_of_a_pair(ptxbench, tmp_path, monkeypatch):
     )
 
 
+def test_a_command_that_a_message_names_can_be_typed_as_it_is(ptxbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "my kernels"
+    folder.mkdir()
+    for name in ("one", "two"):
+        (folder / f"{name}.ptx").write_text(PTX)
+    assert "`ptxbench exec 'my kernels/one.ptx'` launches it" in ptxbench("show", "my kernels/one.ptx").out
+    assert "ptxbench exec 'my kernels/one.ptx', or show" in ptxbench("my kernels/one.ptx").err
+    both = ptxbench("show", "my kernels/one.ptx", "my kernels/two.ptx").out
+    assert both.endswith("ptxbench arch 'my kernels/one.ptx' 'my kernels/two.ptx'\n")
+
+
 def test_a_flag_of_nvrtc_changes_the_listing(ptxbench, tmp_path):
     path = tmp_path / "half.cu"
     path.write_text('extern "C" __global__ void half(float* x) { x[0] = 1.0f / x[1]; }\n')
