@@ -46,13 +46,13 @@ def swaps(module: Module) -> bool:
 
 def reads_exchanged(module: Module) -> bool:
     """Whether a kernel has strong loads, or atomics with a result, which may read what other CTAs stored by strong
-    stores or other atomics. Atomics that do not only read may read stores alone (races/old_values.py)."""
+    stores or other atomics. Atomics that do not only read may read stores and exchanges alone (races/old_values.py)."""
     if has(module, ANNOUNCEMENT):
         return has(module, STRONG_LOAD) or has(module, ATOMIC)
     if has(module, STRONG_LOAD):
         return has(module, UPDATE)
     updates = [instruction for instruction in instructions_of(module) if UPDATE.match(instruction.opcode)]
-    return len(updates) > 1 and any(map(may_only_read, updates))
+    return len(updates) > 1 and any(may_only_read(update) or ".exch" in update.opcode for update in updates)
 
 
 def may_only_read(instruction: Instruction) -> bool:

@@ -80,9 +80,10 @@ def everything_varied(
 
 
 def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
-    """The largest check size with CTAs stopped after each store that others may wait for, if the kernel has such
-    stores. Then a wait that looks at the sums of many CTAs finds none that includes the sums of the CTAs before."""
-    if announces(launcher.text.module):
+    """The largest check size with CTAs stopped after each store that others may wait for, and before each swap, if the
+    kernel has any. Then a wait that looks at the sums of many CTAs finds none that includes the sums of the CTAs
+    before, and what the first CTA does by a swap comes after what others do meanwhile."""
+    if swaps(launcher.text.module) or announces(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["stores first"], LaunchOptions(ctas="stores first"))
         yield from varied(launcher, launcher.suite.largest, None, [aspect])
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptxbench.emulator.dependences import dependent_cycles, functions_in_loops
-from ptxbench.emulator.flow import CARRY, Block, FlowStep, blocks, order_reason, schedule_obstacle
+from ptxbench.emulator.flow import CARRY, Block, FlowStep, blocks, order_reason, schedule_obstacle, unused_atomics
 from ptxbench.emulator.inline import InlinedProgram, link
 from ptxbench.emulator.isa import Entry
 from ptxbench.emulator.loops import Loops, find_loops
@@ -30,6 +30,7 @@ class Analysis:
     loops: Loops
     functions_in_loops: frozenset[int]
     mergeable: frozenset[int]
+    unused_atomics: frozenset[int]
     order_reason: str | None
     schedule_obstacle: str | None
     mixed_pointers: Sequence[Source]
@@ -54,6 +55,7 @@ def analyse(module: Module, kernel: Function) -> Analysis:
         loops=find_loops(parts, steps),
         functions_in_loops=functions_in_loops(steps, parts),
         mergeable=mergeable(steps, parts),
+        unused_atomics=unused_atomics(steps),
         order_reason=order_reason(steps),
         schedule_obstacle=schedule_obstacle(steps),
         mixed_pointers=mixed_pointers(steps),

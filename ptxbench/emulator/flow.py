@@ -169,16 +169,23 @@ def updating_stores(steps: Sequence[FlowStep], labels: Collection[int]) -> Itera
             yield index
 
 
+def unused_atomics(steps: Sequence[FlowStep]) -> frozenset[int]:
+    """The atomics whose result no instruction reads; NVRTC writes `red` so."""
+    used = set().union(*(step.reads for step in steps))
+    return frozenset(i for i, step in enumerate(steps) if step.entry.words[0] == "atom" and not step.writes & used)
+
+
 def announcing_atomics(steps: Sequence[FlowStep]) -> Iterator[int]:
     """The atomics that may announce an update of other memory: a ticket that is drawn after it. If CTAs update before
     others draw, the last ticket need not be that of the last update."""
+    unused = unused_atomics(steps)
     updated = False  # whether an update of global memory is between the last barrier and this instruction
     for index, step in enumerate(steps):
         words = step.entry.words
         if step.entry.flow == "barrier":
             updated = False
         elif {"local", "shared", "shared::cta"}.isdisjoint(words):
-            if updated and words[0] == "atom" and not is_swap(step):
+            if updated and words[0] == "atom" and index not in unused and not is_swap(step):
                 yield index
             updated = updated or words[0] in ("red", "atom") or (words[0] == "st" and is_strong(step))
 

@@ -101,7 +101,8 @@ class KernelState:
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=cpu.fma, in_memory=not vectors)
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
-        self.ops.mergeable, self.ops.permutes = analysis.mergeable, cpu.permutes
+        self.ops.mergeable, self.ops.unused_atomics = analysis.mergeable, analysis.unused_atomics
+        self.ops.permutes = cpu.permutes
         opcodes = self.opcodes = {entry.opcode for entry in analysis.entries}
         if vectors and mode == PLAIN and sum(map(is_access, self.steps)) <= access.MOST_INLINED:
             definitions = Definitions(self.e)

@@ -135,6 +135,8 @@ class WarpOps(LaneOps):
     """Which addresses are runs, if the kernel's own code compares them."""
     mergeable: frozenset[int] = frozenset()
     """The steps whose shared accesses ptxas may merge (merging.py)."""
+    unused_atomics: frozenset[int] = frozenset()
+    """The steps of atomics whose result no instruction reads."""
 
     @functools.cached_property
     def copies(self) -> AsyncCopies:

@@ -205,7 +205,10 @@ class Watching:
                 kind = layout.OLD_VALUES | flags << layout.FLAGS_AT
                 function = self.ops.function(watch.values(name, kind, space, size))
                 e.line(f"call void @{function}({self.ops.last_arguments.replace(f'i32 {active},', f'i32 {lanes},')})")
-        self.replace_values(space, size, "exchanged", layout.UPDATES | layout.RETURNS)
+        name, flags = "exchanged", layout.UPDATES | layout.RETURNS
+        if operation == "exch" and self.ops.step in self.ops.unused_atomics:
+            name, flags = "overwritten", flags | layout.OVERWRITES
+        self.replace_values(space, size, name, flags)
         return varies
 
     def kept(self, operation: str, values: Sequence[Value]) -> Value:

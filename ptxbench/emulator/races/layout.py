@@ -108,15 +108,15 @@ OBJECT_GRANULE = 4
 """Bytes of memory per synchronization object."""
 
 # One replaced value's words (i32), by index: the time and the thread of the store that replaced it, whether it is an
-# atomic, its bytes, whether another thread has read the location since, the row of what a load of the new value
-# observes (observed.py), and the value. Only in launches whose strong loads may give old values.
+# atomic that depends on it, its bytes, whether another thread has read the location since, the row of what a load of
+# the new value observes (observed.py), and the value. Only in launches whose strong loads may give old values.
 (
     REPLACED_AT, REPLACER, REPLACED_BY_ATOMIC, REPLACED_BYTES, REPLACED_READ, REPLACED_OBSERVED, REPLACED_VALUE,
 ) = range(7)  # fmt: skip
 MOST_REPLACED_BYTES = 16
-UPDATES, RETURNS = 1, 2
+UPDATES, RETURNS, OVERWRITES = 1, 2, 4
 """Flags of what replaces values, or may read old ones: it is an atomic, which changes values; its threads get the old
-values."""
+values; nothing depends on these, as with a store."""
 REPLACED_WORDS = REPLACED_VALUE + MOST_REPLACED_BYTES // 4
 HIDDEN_ADDRESS, HIDDEN_BYTES, HIDDEN_VALUE, HIDDEN_LONGS = 0, 1, 2, 4
 """One value that is hidden while a load gives the old one, in i64: the host address, its bytes, and the value."""

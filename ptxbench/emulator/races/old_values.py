@@ -6,8 +6,8 @@ launch whose loads vary, the first load of a location by another thread gives th
 atomic, if it may and the warp has observed the store (observed.py): so the program may rely on the new value.
 
 An atomic is such a load too. It comes before the store in coherence order, so the store must replace the same value as
-without it: unless it leaves memory as it is, such as an addition of 0, the store must not be an atomic itself. In the
-end memory has the new value. (PTX ISA, "Atomicity".)
+without it: unless it leaves memory as it is, such as an addition of 0, the store must not be an atomic itself, except
+an exchange whose result is not used. In the end memory has the new value. (PTX ISA, "Atomicity".)
 
 Only loads and stores of 4 to 16 bytes in global memory, of the same address and size, in pages that are tracked. An old
 value is put in memory before the load, and the new one back after it: sanitized launches use one host thread. Such a
@@ -63,8 +63,8 @@ def ensure_replaced(r: Any, number_at: Any) -> Any:
 
 @compiled
 def keep_replaced(env: Any, r: Any, mask: Any, address_list: Any, size: Any, flags: Any) -> None:
-    """Lanes are about to store by a strong store or an atomic: keep the values that it replaces. `flags`: UPDATES and
-    RETURNS."""
+    """Lanes are about to store by a strong store or an atomic: keep the values that it replaces. `flags`: UPDATES,
+    RETURNS and OVERWRITES."""
     addresses = longs_at(address_list)
     mask = without_hidden(env, r, mask, addresses)
     for lane in range(LANES):
@@ -86,7 +86,7 @@ def keep_replaced(env: Any, r: Any, mask: Any, address_list: Any, size: Any, fla
             alone = r[at.FAR_SHIFT] != 0 or lanes_at(addresses, mask, addresses[lane]) == 1 << lane
             words, memory = replaced_words(r, words_at(number_at)[0]), words_at(addresses[lane] + env[context.DELTA])
             words[at.REPLACED_AT], words[at.REPLACER] = env[context.TIME], env[context.WARP] * LANES + lane
-            words[at.REPLACED_BY_ATOMIC] = flags & at.UPDATES
+            words[at.REPLACED_BY_ATOMIC] = 0 if flags & at.OVERWRITES else flags & at.UPDATES
             words[at.REPLACED_BYTES], words[at.REPLACED_READ] = size, not alone
             for i in range(size >> 2):
                 words[at.REPLACED_VALUE + i] = memory[i]

@@ -145,3 +145,17 @@ extern "C" __global__ void last_reads_total(u32* out, u32* data, u32* flags)
         out[0] = atomicAdd(data, 0);
     }
 }
+
+// The last CTA reads two totals; only the second one is that of an atomic before the ticket.
+extern "C" __global__ void last_reads_two_totals(u32* out, u32* data, u32* flags)
+{
+    if (threadIdx.x != 0)
+        return;
+    atomicAdd(data, blockIdx.x + 1);
+    atomicAdd(data + 1, 1);
+    ORDERED(__threadfence();)
+    if (atomicAdd(flags, 1) == gridDim.x - 1) {
+        fence();
+        out[0] = atomicAdd(data, 0);
+    }
+}
