@@ -12,8 +12,8 @@ import contextlib
 import dataclasses
 import itertools
 import json
-import resource
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +41,9 @@ from ptxbench.check.stages import CheckOptions
 from ptxbench.discovery import SUFFIXES
 from ptxbench.errors import PtxbenchError
 from ptxbench.toolchain import sha256
+
+if sys.platform != "win32":
+    import resource
 
 ATTEMPTS = 3
 """How often a judgement is begun if its process, or the one that it is forked from, is ended by other programs."""
@@ -297,6 +300,8 @@ def ended_early(
 def by_limit_of_shell(judgement: Judgement, candidate: Candidate, task: CheckTask) -> Judgement:
     """The judgement; but a lack of memory says nothing about the candidate if this process may not have as much as
     --memory."""
+    if sys.platform == "win32":
+        return judgement
     _, allowed = resource.getrlimit(resource.RLIMIT_AS)
     lacking = [found for found in judgement.findings if found.code == "memory-limit"]
     if not lacking or allowed == resource.RLIM_INFINITY or allowed >= task.limits.memory_bytes:
