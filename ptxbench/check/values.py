@@ -142,6 +142,22 @@ def small(array: Array, limits: ElementRange, draws: Draws) -> Array:
     return values[draws[1].integers(values.size, size=array.shape)] if values.size else array
 
 
+TOPS = (7, 127, 15, 255)
+"""The greatest whole numbers of 4 and 8 bits: divided by a row's greatest magnitude over one of them, and rounded, the
+half numbers of a row with that number are ties."""
+
+
+def small_with_tops(array: Array, limits: ElementRange, draws: Draws) -> Array:
+    """The same, with one of TOPS at one place of two rows in three."""
+    changed = small(array, limits, draws)
+    if changed.ndim == 0 or changed.size == 0:
+        return changed
+    rows = changed.reshape(-1, changed.shape[-1])
+    chosen = np.flatnonzero(np.arange(rows.shape[0]) % 3 < 2)
+    rows[chosen, draws[1].integers(rows.shape[1], size=chosen.size)] = np.resize(TOPS, chosen.size)
+    return changed
+
+
 def runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
     """Runs of equal neighbours, with different lengths."""
     flat = array.reshape(-1)
@@ -191,6 +207,18 @@ def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
         return narrow
 
     return fill
+
+
+def small_rows(array: Array, limits: ElementRange, draws: Draws) -> Array:
+    """Numbers of either sign below 1; in every second row, all are below a power of two, from the least ones on."""
+    changed = magnitudes(None, -1)(array, limits, draws)
+    if changed.ndim < 2 or changed.size == 0:
+        return changed
+    rows = changed.reshape(-1, changed.shape[-1])[1::2]
+    least, _ = limits.powers
+    tops = 2.0 ** np.linspace(least + 6, -1, rows.shape[0] + 1)[:-1, None]
+    rows[:] = np.clip(rows.astype(np.float64), -tops, tops).astype(array.dtype)
+    return changed
 
 
 RUN = 2
@@ -358,7 +386,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
         kind: (edge(kind), edge(kind, few=True))
         for kind in ("NaN", "infinities", "subnormals", "signed zeros", "huge values")
     },
-    "small whole and half numbers": (small,),
+    "small whole and half numbers": (small_with_tops, small),
     "equal neighbours": (runs,),
     "zero throughout": (one_value(0),),
     "one value throughout": (one_value(),),
@@ -368,7 +396,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
         magnitudes(None, 60, one_in=8),
     ),
     "magnitudes of a part of the range": (magnitudes(-30, 30), magnitudes(-12, 12), magnitudes(-30, -1)),
-    "small magnitudes": (magnitudes(None, -1), magnitudes(-60, -1)),
+    "small magnitudes": (small_rows, magnitudes(None, -1), magnitudes(-60, -1)),
     "zeros but for short runs": (short_runs,),
     GREAT: (peaks(PEAK), peaks(64), peaks(8)),
     HUGE: (peaks(2.0**96),),

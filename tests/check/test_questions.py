@@ -232,6 +232,17 @@ def test_floating_point_data_include_values_that_random_numbers_miss():
     assert len(set(data(pair, "one value throughout")["x"].tolist())) == 1
 
 
+def test_some_rows_are_ties_or_tiny_as_a_whole():
+    """Divided by the scale that its greatest number gives, a half number is a tie; a scale of a tiny row is tiny."""
+    pair = pair_of(In("x", f32, lambda n: (n // 32, 32)))
+    tops = np.abs(data(pair, "small whole and half numbers", n=960)["x"]).max(axis=1)
+    assert tops[:5].tolist() == [7, 127, 3, 15, 255]
+    assert tops[2::3].max() == 3
+    rows = np.abs(data(pair, "small magnitudes", n=960)["x"])
+    assert rows.max() > 0.25
+    assert (rows.max(axis=1) < 2.0**-100).sum() >= 2
+
+
 def test_data_for_the_hidden_sizes_include_small_numbers_and_equal_neighbours():
     pair = pair_of(
         In("x", f32, lambda n: (n,)), In("d", u32, lambda n: (n,), values=lambda rng, shape, n: np.arange(n))
