@@ -21,7 +21,7 @@ from ptxbench.emulator.limits import check_variables
 from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.pending_stores import split_pending_stores
-from ptxbench.emulator.process import emulator_process
+from ptxbench.emulator.process import emulator_process, one_at_a_time
 from ptxbench.emulator.register_pool import dropped_note
 from ptxbench.emulator.sanitizer_report import NO_REPORT, sanitizer_report
 from ptxbench.emulator.tensor_maps import bind
@@ -184,21 +184,24 @@ def run(
         all_threads=threads is not None,
         wants_stored=touched is not None,
     )
-    process = emulator_process()
-    if touched is not None:
-        process.arena.clear()
-    answer, results = process.perform(job, image.contents)
-    if touched is not None:
-        image.note_touched(touched, process.arena, answer.stored)
-    buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))
-    describer = Describer(answer.translation, buffers, extent_grid, extent_block, dynamic_shared_bytes)
-    if answer.fault is not None:
-        raise explain(answer, answer.fault, image.layout, job, describer.findings(answer.findings))
-    raw, translation = answer.counters, answer.translation
-    totals = Deferred(lambda: counters.total(counters.summed(raw, translation), answer.phases, answer.mbarrier_phases))
-    report = sanitizer_report(job, image, answer, results, totals, describer) if sanitize else NO_REPORT
-    image.copy_back(results, answer.stored_buffers, kept)
-    changed = image.changed(results, answer.stored_buffers)
+    with one_at_a_time():
+        process = emulator_process()
+        if touched is not None:
+            process.arena.clear()
+        answer, results = process.perform(job, image.contents)
+        if touched is not None:
+            image.note_touched(touched, process.arena, answer.stored)
+        buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))
+        describer = Describer(answer.translation, buffers, extent_grid, extent_block, dynamic_shared_bytes)
+        if answer.fault is not None:
+            raise explain(answer, answer.fault, image.layout, job, describer.findings(answer.findings))
+        raw, translation = answer.counters, answer.translation
+        totals = Deferred(
+            lambda: counters.total(counters.summed(raw, translation), answer.phases, answer.mbarrier_phases)
+        )
+        report = sanitizer_report(job, image, answer, results, totals, describer) if sanitize else NO_REPORT
+        image.copy_back(results, answer.stored_buffers, kept)
+        changed = image.changed(results, answer.stored_buffers)
     reason = order_reason(answer, image.layout, extent_grid) if ctas == "usual" else ""
     order = "ascending" if reason else "any" if ctas == "usual" else ctas
     return Execution(

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -161,6 +162,22 @@ def stay_in_this_process() -> None:
 
 
 RUNNING: list[Process] = []
+LAUNCHING: list[threading.RLock] = [threading.RLock()]
+"""The lock of a launch, which the launches of its sanitizer share."""
+
+
+def one_at_a_time() -> threading.RLock:
+    """A context in which no other thread launches: the emulator's process has one arena, and answers in turn."""
+    return LAUNCHING[0]
+
+
+def unlock() -> None:
+    """In a copy of this process (os.fork), which has only the thread that made it: no other thread launches."""
+    LAUNCHING[:] = [threading.RLock()]
+
+
+if sys.platform != "win32":  # no such copies there
+    os.register_at_fork(after_in_child=unlock)
 
 
 def emulator_process() -> Process:
