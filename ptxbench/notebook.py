@@ -130,13 +130,14 @@ def run(
     the folder of the pairs, by default that of PTXBENCH_KERNELS, else the pairs of ptxbench. Its pair files are
     executed. `results`: the run is saved below this folder, also if it is interrupted; by default it is not saved.
 
-    Raises UsageError, PairError and ToolMissing before anything runs. A wrong or broken kernel raises nothing: see
-    `Run.verified`.
+    Raises UsageError, PairError, ToolMissing and, for `results`, ResultError before anything runs. A wrong or
+    broken kernel raises nothing: see `Run.verified`.
     """
     from ptxbench.backends import open_backend
     from ptxbench.calibration.record import calibrated
     from ptxbench.device_shape import DeviceShape
     from ptxbench.discovery import chosen_kernels
+    from ptxbench.output_files import require_writable
     from ptxbench.runner import RunFrame, RunOutcome, RunPlan, Step, carry_out, document, plan_pairs
 
     variants, size_texts = keywords.texts("variants", variants), keywords.sizes("sizes", sizes)
@@ -161,6 +162,7 @@ def run(
     )  # fmt: skip
     frame = RunFrame(plan, device)
     if results is not None:
+        require_writable(Path(results) / frame.folder, "Name another folder.")
         frame = dataclasses.replace(frame, plan=calibrated(plan, Path(results) / frame.folder))
     outcome = RunOutcome()
     try:

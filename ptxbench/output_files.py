@@ -6,9 +6,13 @@ import contextlib
 import errno
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from ptxbench.errors import ResultError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
+"""Errors of a file system that refuses a write. They are not bugs, and no command can foresee them."""
 
 
 def write(content: str | bytes, path: Path, *, replace: bool = False) -> None:
@@ -45,6 +49,16 @@ def problem_of_folder(path: Path) -> str | None:
     exists, is_folder = os.path.exists, os.path.isdir  # those of Path raise errors for unusable paths
     in_the_way = next((folder for folder in path.parents if exists(folder) and not is_folder(folder)), None)
     return f"{in_the_way} is a file" if in_the_way else None
+
+
+def require_writable(folder: Path, remedy: str) -> None:
+    """Make `folder` and write a temporary file in it. Raises ResultError, ending in `remedy`, if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ResultError(f"Cannot write to {folder}: {error.strerror}. {remedy}") from None
 
 
 def try_output(path: Path, remedy: str) -> None:

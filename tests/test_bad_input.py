@@ -365,7 +365,7 @@ def test_an_unwritable_output_is_reported_before_the_work(kernels, ptxbench):
 def test_a_run_that_cannot_be_saved_at_its_end_is_saved_elsewhere(kernels, ptxbench, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "rescue"))
     (tmp_path / "rescue").mkdir()
-    monkeypatch.setattr("ptxbench.cli._saving.require_writable", lambda folder, remedy: None)
+    monkeypatch.setattr("ptxbench.output_files.require_writable", lambda folder, remedy: None)
     Path("results").write_text("a file is in the way")
     ran = ptxbench(*RUN)
     assert ran.status == 2
@@ -379,7 +379,7 @@ def test_a_run_that_cannot_be_saved_at_its_end_is_saved_elsewhere(kernels, ptxbe
 def test_a_run_that_cannot_be_saved_anywhere_is_printed(kernels, ptxbench, monkeypatch):
     ptxbench(*RUN, "--no-save")  # this build makes the temporary folder unnecessary below
     monkeypatch.setattr("tempfile.tempdir", str(Path("results") / "nowhere"))
-    monkeypatch.setattr("ptxbench.cli._saving.require_writable", lambda folder, remedy: None)
+    monkeypatch.setattr("ptxbench.output_files.require_writable", lambda folder, remedy: None)
     Path("results").write_text("a file is in the way")
     ran = ptxbench(*RUN)
     assert ran.status == 2

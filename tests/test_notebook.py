@@ -68,6 +68,15 @@ def test_a_wrong_argument_is_an_error_before_anything_runs(options, message):
         ptxbench.run("scale", **options)
 
 
+def test_a_folder_for_results_that_cannot_be_one_is_an_error_before_anything_runs(tmp_path):
+    in_the_way = tmp_path / "results"
+    in_the_way.write_text("a file")
+    steps = []
+    with pytest.raises(ResultError, match=r"Cannot write to .*results.*Name another folder\."):
+        ptxbench.run("triad", backend="emulator", results=in_the_way, progress=lambda *step: steps.append(step))
+    assert steps == []
+
+
 def test_pairs_in_a_list_are_an_error_that_says_so():
     with pytest.raises(UsageError, match=r"pair is \['scale'\]; expected the name of a pair"):
         ptxbench.run(["scale"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import gc
 import json
 import os
@@ -25,7 +26,8 @@ from ptxbench.check.suite import CheckSuite
 from ptxbench.check.task_channel import SentTask, receive
 from ptxbench.discovery import SUFFIXES
 from ptxbench.emulator.process import stay_in_this_process, stop_process
-from ptxbench.errors import PtxbenchError
+from ptxbench.errors import MachineError, PtxbenchError
+from ptxbench.output_files import FULL
 from ptxbench.pool import usable_cores
 
 MOST_READ = 20
@@ -55,6 +57,15 @@ def confine(writable: Sequence[Path]) -> None:
     """Allow writing only below these folders, and no network, if there is Landlock."""
     if containment.mode() == containment.LANDLOCK:
         containment.restrict(execute=[Path("/")], write=[*writable, Path(os.devnull)])
+
+
+def machine_message(error: OSError) -> str | None:
+    """What to do about an error of this process that only the machine causes; None if it may be another one."""
+    if error.errno in FULL:
+        return f"The judgement cannot write a temporary file (TMPDIR): {os.strerror(error.errno)}."
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{os.strerror(error.errno)} in the judgement. Raise the limit (ulimit -n), or use fewer --jobs."
+    return None
 
 
 def send_event(answers: int, **event: Any) -> None:
@@ -115,6 +126,10 @@ def judge(sent: SentTask, suite: CheckSuite, *, last: bool) -> bool:
         send_event(answers, judgement=to_document(judgement), reads_on=reads_on)
     except PtxbenchError as error:
         send_event(answers, error=type(error).__name__, message=str(error))
+    except OSError as error:
+        if (message := machine_message(error)) is None:
+            raise
+        send_event(answers, error=MachineError.__name__, message=message)
     except MemoryError:
         send_event(answers, ended="memory-limit")
     for descriptor in sent.descriptors:

@@ -27,13 +27,10 @@ from ptxbench.cli import _hints
 from ptxbench.cli._terminal import say
 from ptxbench.errors import NoSuchPair, NoSuchRun, PtxbenchError, UsageError, suggestion
 from ptxbench.exit_status import ExitStatus
+from ptxbench.output_files import FULL
 
 UNUSABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
 """Errors with a path that a user names. They are not bugs, and any use of the path may raise them."""
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
-"""Errors of a file system that refuses a write. They are not bugs, and no command can foresee them."""
-
 
 LONG_WORD = re.compile(r"(\S{120})\S{380,}")
 """No path of a usual length has 500 characters."""

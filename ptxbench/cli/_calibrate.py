@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ptxbench.calibration.assessment import CheckResult
 from ptxbench.calibration.suite import CalibrationSuite
-from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing
 from ptxbench.exit_status import ExitStatus
+from ptxbench.output_files import require_writable
 
 WIDEST = 100
 

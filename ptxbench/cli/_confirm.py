@@ -62,8 +62,8 @@ def confirmations(head: RunDocument, results: Path) -> list[RunDocument]:
 
 def run_again(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> RunDocument:
     """A run of these cells, saved next to the head; its name says which run it confirms, and `latest` ignores it."""
-    from ptxbench.cli._saving import require_writable
     from ptxbench.cli.run import perform
+    from ptxbench.output_files import require_writable
     from ptxbench.result import INTERRUPTED, save
     from ptxbench.runner import document
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptxbench.cli._calibrate import WIDEST, gpu_calibration_suite, show
-from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
 from ptxbench.exit_status import ExitStatus
 from ptxbench.firstrun import sequence
 from ptxbench.firstrun.record import COMPLETE, FirstRun, to_json
 from ptxbench.firstrun.steps import STEPS, FirstRunSetup
+from ptxbench.output_files import require_writable
 from ptxbench.profiling.counters import Agreement
 
 

@@ -13,16 +13,6 @@ from ptxbench.output_files import try_output, write
 from ptxbench.result import RunDocument, save, to_json
 
 
-def require_writable(folder: Path, remedy: str) -> None:
-    """Make `folder` and write a temporary file in it. Raises ResultError, ending in `remedy`, if that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ResultError(f"Cannot write to {folder}: {error.strerror}. {remedy}") from None
-
-
 def save_somewhere(run: RunDocument, folder: Path, *, printed: bool) -> ResultError | None:
     """Save the run under `folder` and say where; if that fails, in the folder for temporary files, else on stdout.
 

@@ -167,8 +167,9 @@ def make_run(
 
     Raises the error that stopped the run; for a damaged baseline ResultError before the run.
     """
-    from ptxbench.cli._saving import require_writable, save_somewhere
+    from ptxbench.cli._saving import save_somewhere
     from ptxbench.cli.run import make_plan, perform
+    from ptxbench.output_files import require_writable
     from ptxbench.runner import RunFrame, document
 
     plan = make_plan(

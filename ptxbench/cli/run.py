@@ -119,10 +119,11 @@ def command(
     an instruction that the emulator does not support, 130 interrupted.
     """
     from ptxbench.calibration.record import calibrated
-    from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
+    from ptxbench.cli._saving import OutputFiles, save_somewhere
     from ptxbench.exporters import run_exporters
     from ptxbench.exporters.listing import findings_of_run
     from ptxbench.metrics import REFERENCE, choose
+    from ptxbench.output_files import require_writable
     from ptxbench.result import to_json
     from ptxbench.runner import ALL, RunFrame, document
     from ptxbench.saved_runs import find_run

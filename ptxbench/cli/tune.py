@@ -96,9 +96,10 @@ def command(
     130 interrupted.
     """
     from ptxbench.calibration.record import calibrated
-    from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
+    from ptxbench.cli._saving import OutputFiles, save_somewhere
     from ptxbench.cli._sweep import perform, recorded_sweep, requested_sweep, show
     from ptxbench.exporters.curves import EXPORTERS
+    from ptxbench.output_files import require_writable
     from ptxbench.result import COMPLETE
     from ptxbench.runner import RunFrame, RunPlan, document
     from ptxbench.saved_runs import SWEEP, find_run

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench import cache, containment, discovery
-from ptxbench.check import candidate_cache, contained, judgement_process
+from ptxbench.check import candidate_cache, contained, judgement_process, worker
 from ptxbench.check.contained import GIB, CheckTask, ProcessLimits, judge, judge_candidate
 from ptxbench.check.inputs import read
 from ptxbench.check.judged import Judgements
@@ -131,6 +132,19 @@ def test_the_process_gets_only_the_variables_that_it_needs(monkeypatch):
     assert "hunter2" not in variables.values()
     assert "PYTHONPERFSUPPORT" not in variables
     assert (variables["PATH"], variables["PYTHONHASHSEED"]) == (os.environ["PATH"], "1")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "cannot write a temporary file (TMPDIR): No space left on device."),
+        (errno.EMFILE, "Too many open files in the judgement. Raise the limit (ulimit -n)"),
+        (errno.EACCES, None),
+    ],
+)
+def test_a_full_disk_in_a_judgement_is_not_the_candidates_fault(number, words):
+    message = worker.machine_message(OSError(number, os.strerror(number)))
+    assert message is None if words is None else words in message
 
 
 INTRUDER = """
