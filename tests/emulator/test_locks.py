@@ -290,7 +290,7 @@ WAITS = program("""
     @%later ret;
     mov.u32 %waited, 0;
 AGAIN:
-    POLL
+    ld.volatile.global.u32 %seen, [%flag];
     add.u32 %waited, %waited, 1;
     setp.eq.u32 %again, %seen, 0;
     @%again bra AGAIN;
@@ -298,16 +298,14 @@ AGAIN:
     ret;
 }
 """)
-POLLS = (
-    "ld.volatile.global.u32 %seen, [%flag];", "atom.global.add.u32 %seen, [%flag], 0;",
-    "atom.global.cas.b32 %seen, [%flag], 0, 0;",
-)  # fmt: skip
+POLL = "ld.volatile.global.u32 %seen, [%flag];"
+POLLS = (POLL, "atom.global.add.u32 %seen, [%flag], 0;", "atom.global.cas.b32 %seen, [%flag], 0, 0;")
 
 
 @pytest.mark.parametrize("poll", POLLS)
 def test_whoever_waits_by_a_load_or_an_atomic_soon_lets_others_run(poll):
     flag = np.zeros(1, np.uint32)
-    emulator.run(WAITS.replace("POLL", poll), grid=1, block=64, args=[flag], fuel=3000)
+    emulator.run(WAITS.replace(POLL, poll), grid=1, block=64, args=[flag], fuel=3000)
     assert 0 < flag[0] < 1000
 
 
