@@ -69,6 +69,18 @@ def read(data: bytes) -> Cubin:
         raise ValueError(f"cut short: {error}") from None
 
 
+def is_complete(data: bytes) -> bool:
+    """Whether the file has all bytes of its tables and sections: a full disk may have cut it."""
+    try:
+        sections = read(data).sections
+        programs, size, count = *struct.unpack_from("<Q", data, 0x20), *struct.unpack_from("<HH", data, 0x36)
+    except (ValueError, struct.error):
+        return False
+    return programs + size * count <= len(data) and all(
+        section.type == NO_BITS or len(section.content) == section.size for section in sections
+    )
+
+
 def text_at(data: bytes, start: int) -> str:
     return data[start : data.index(b"\0", start)].decode("utf-8", "replace")
 

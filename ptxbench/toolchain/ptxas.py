@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptxbench.containment import tools
-from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate, register_counts, unknown_names
+from ptxbench.errors import AssembleError, MachineError, TargetMismatch, ToolMissing, UsageError
+from ptxbench.toolchain import cubin, locate, register_counts, unknown_names
 from ptxbench.toolchain.encoding import character_at, encoding_problem, with_ascii_comments
 from ptxbench.toolchain.origins import origins
 
@@ -70,11 +70,14 @@ def assemble(
     """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`. `options`: further options of ptxas.
 
     Raises RefusedError with ptxas's messages, StoppedError above `seconds` (by default SECONDS) or `memory_bytes` of
-    address space (only on Linux); ToolMissing if it does not start.
+    address space (only on Linux); ToolMissing if it does not start; MachineError if the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
         messages = read(tool, ptx, arch, options, Path(folder), seconds, memory_bytes)
-        return (Path(folder) / OUTPUT).read_bytes(), messages
+        machine_code = (Path(folder) / OUTPUT).read_bytes()
+    if not cubin.is_complete(machine_code):  # ptxas has no error for that
+        raise MachineError("ptxas could not write all of the machine code. Free space for temporary files (TMPDIR).")
+    return machine_code, messages
 
 
 def accept(tool: Path, ptx: str, arch: str) -> str:

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from ptxbench.toolchain import cubin, locate
+from ptxbench.errors import MachineError
+from ptxbench.toolchain import cubin, locate, ptxas
 
 from .conftest import CUDA, PTX
 
@@ -102,3 +103,22 @@ def test_a_cubins_kernels_are_listed(build):
 def test_an_incomplete_cubin_is_refused(build, length):
     with pytest.raises(ValueError, match=r"cut short|not a 64-bit"):
         cubin.read(build(CUDA).cubin[:length])
+
+
+def test_a_cubin_that_a_full_disk_has_cut_is_incomplete_wherever_it_was_cut(build):
+    whole = build(PTX, "twice").cubin
+    assert [size for size in range(len(whole) + 1) if cubin.is_complete(whole[:size])] == [len(whole)]
+
+
+def test_an_incomplete_cubin_of_ptxas_is_the_machines_fault(monkeypatch):
+    run = ptxas.run
+
+    def cut(tool, options, folder, *limits):
+        ran = run(tool, options, folder, *limits)
+        output = folder / ptxas.OUTPUT
+        output.write_bytes(output.read_bytes()[:-100])
+        return ran
+
+    monkeypatch.setattr(ptxas, "run", cut)
+    with pytest.raises(MachineError, match=r"could not write all of the machine code. Free space for .* \(TMPDIR\)"):
+        ptxas.assemble(locate.program("ptxas"), PTX, "sm_90")
