@@ -292,7 +292,8 @@ def parse(document: str, name: str = NAME) -> GateConfig:
     raw = tool_tables(document, name)["ptxbench"] if prefix else parse_toml(document, name)
     top = read_table(raw, where, {"version": unchecked, "gate": unchecked, "pair": unchecked, "waive": unchecked})
     if top.get("version") != VERSION or isinstance(top["version"], bool):
-        raise UsageError(f"{where}: expected 'version = {VERSION}', found {top.get('version')!r}.")
+        version = repr(top["version"]) if "version" in top else "no version"
+        raise UsageError(f"{where}: expected 'version = {VERSION}', found {version}.")
     gate = read_table(top.get("gate", {}), f"{name}: [{prefix}gate]", GATE)
     settings = {"modes" if key == "mode" else key: value for key, value in gate.items()}
     return GateConfig(

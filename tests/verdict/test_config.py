@@ -88,7 +88,7 @@ WAIVE = '[[waive]]\npair = "a"\nmetric = "spills"\nuntil = 2027-01-31\nreason = 
 
 REFUSED = [
     ("version = 2", "c.toml: expected 'version = 1', found 2."),
-    ("", "c.toml: expected 'version = 1', found None."),
+    ("", "c.toml: expected 'version = 1', found no version."),
     ("version = true", "c.toml: expected 'version = 1', found True."),
     ("version = ", "c.toml is not TOML: Invalid value (at end of document)."),
     ("version = 1\n[gates]", "c.toml: unknown key 'gates'. Did you mean 'gate'?"),
@@ -176,7 +176,7 @@ def test_a_pyproject_has_the_same_rules_in_its_own_tables():
 
 
 PROJECTS = [
-    ("[tool.ptxbench]",                               "[tool.ptxbench]: expected 'version = 1', found None."),
+    ("[tool.ptxbench]",                               "[tool.ptxbench]: expected 'version = 1', found no version."),
     ("[tool.ptxbench]\nversion = 1\n[tool.ptxbench.gates]",
                                                       "[tool.ptxbench]: unknown key 'gates'. Did you mean 'gate'?"),
     ("[tool.ptxbench]\nversion = 1\n[tool.ptxbench.gate]\nbugdet = 1",
