@@ -264,6 +264,10 @@ CODES = {
         Code("depends-on-threads", "repeats", ERROR,
              "The result depends on the order in which CTAs or warps run.",
              "Synchronise the threads, update what they share by atomics, or make them independent."),
+        Code("wait-gives-up", "repeats", ERROR,
+             "A wait for an mbarrier ends without a completed phase, and the kernel goes on: mbarrier.try_wait and "
+             "test_wait give false after a time limit, or at once.",
+             "Branch back to the wait until its result is true."),
         Code("depends-on-hardware", "repeats", ERROR,
              "The result depends on something that differs between GPUs, drivers or launches: registers such as "
              "%nsmid, unwritten memory, payloads of NaN, errors of approximate instructions.",

@@ -70,6 +70,11 @@ def has(module: Module, pattern: re.Pattern[str]) -> bool:
     return any(pattern.match(instruction.opcode) for instruction in instructions_of(module))
 
 
+def lines_of(module: Module, pattern: re.Pattern[str]) -> Sequence[int]:
+    """The lines of the instructions whose opcode begins with the pattern."""
+    return [instruction.line for instruction in instructions_of(module) if pattern.match(instruction.opcode)]
+
+
 def instructions_of(module: Module) -> Iterator[Instruction]:
     return chain.from_iterable(function.instructions for function in module.functions.values())
 

@@ -15,8 +15,8 @@ from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
 from ptxbench.check.launching import CheckCase, LaunchOptions, LaunchResult
-from ptxbench.check.lint import reads_hardware
-from ptxbench.check.polls import announces, swaps
+from ptxbench.check.lint import PHASE_WAIT, reads_hardware
+from ptxbench.check.polls import announces, lines_of, swaps
 from ptxbench.check.variations import ORDERS, Aspect, aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import KernelError
@@ -70,12 +70,12 @@ def everything_varied(
     launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
 ) -> Iterator[Finding]:
     """Launches in which addresses, memory, registers, NaNs, approximate results, and the order of the lanes and of the
-    CTAs vary."""
-    drawn = launcher.suite.drawn("variations")
+    CTAs, and results of waits for mbarriers vary."""
+    drawn, waits = launcher.suite.drawn("variations"), lines_of(launcher.text.module, PHASE_WAIT)
     for number, order in enumerate(ROUNDS):
         if case.launch.cooperative:  # no CTA can end before the others begin
             order = "by turns"
-        varying = aspects(drawn, number, order, approximate=number == 0, lanes=number == 1)
+        varying = aspects(drawn, number, order, approximate=number == 0, lanes=number == 1, waits=waits)
         yield from varied(launcher, case, first, varying)
 
 

@@ -41,11 +41,13 @@ NUMBER_THEM = (
 
 @dataclass(frozen=True)
 class Aspect:
-    """One thing that varies: the code of a result that depends on it, its words in messages, and the launch options."""
+    """One thing that varies: the code of a result that depends on it, its words in messages, the launch options, and
+    the line of the only instruction that it is about."""
 
     code: str
     words: str
     options: LaunchOptions
+    line: int | None = None
 
 
 def hardware(words: str, **seeds: int) -> Aspect:
@@ -59,9 +61,10 @@ def aspects(
     *,
     approximate: bool = False,
     lanes: bool = False,
+    waits: Sequence[int] = (),
 ) -> tuple[Aspect, ...]:
-    """Everything that varies in launch `number`: the CTAs in this order; approximate instructions, and the order of the
-    lanes, if requested."""
+    """Everything that varies in launch `number`: the CTAs in this order; approximate instructions, the order of the
+    lanes, and the results of the waits for mbarriers at these lines, if requested."""
     seed = EXTREMES * drawn.getrandbits(30) + number % EXTREMES
     poison = drawn.choice((0x00, 0x5A, drawn.randrange(1, 0xFF)))
     varying = [
@@ -85,6 +88,10 @@ def aspects(
     if lanes:
         words = "with one half of each warp before the other half"
         varying.insert(0, Aspect("schedule", words, LaunchOptions(variation=Variation(lanes=seed))))
+    if waits:
+        words = "with some results of mbarrier.try_wait or test_wait false, as after a time limit"
+        line = waits[0] if len(waits) == 1 else None
+        varying.append(Aspect("wait-gives-up", words, LaunchOptions(variation=Variation(waits=seed)), line))
     if approximate:
         words = "with approximate instructions off by as much as the PTX ISA allows"
         varying.insert(0, hardware(words, approximate=seed))
@@ -116,7 +123,7 @@ def varied(
         if alone is not None and not reference_fails_too(launcher, case, aspect.options):
             hint = NUMBER_THEM if alone.code in NEVER_ENDS and aspect.options.ctas in ONE_AFTER_THE_OTHER else ""
             message = f"{aspect.words}: {alone.message}"
-            yield finding("repeats", aspect.code, message, alone.line, alone.column, hint)
+            yield finding("repeats", aspect.code, message, alone.line or aspect.line, alone.column, hint)
             return
     if reference_fails_too(launcher, case, options):
         return

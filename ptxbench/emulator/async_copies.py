@@ -57,16 +57,19 @@ class AsyncCopies(GroupedCopies):
             f"<{LANES} x i64> zeroinitializer, {V32} zeroinitializer)"
         )
 
-    def mbarrier(self, function: RuntimeFunction, space: str, address: Value | ParamAddress, *more: str) -> Value:
-        """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. Returns one u64 per
-        lane."""
+    def mbarrier(
+        self, function: RuntimeFunction, space: str, address: Value | ParamAddress, *more: str, lanes: str = ""
+    ) -> Value:
+        """Call a function of runtime/mbarriers.py on `lanes`, by default the active ones; `more`: typed arguments.
+        Returns one u64 per lane."""
         space = self.ops.stored_in(space)
         where = "shared"
         if space == "cluster" or (space == "generic" and self.ops.clustered and function in mbarriers.REMOTE):
             function, where = mbarriers.in_cluster(function), "cluster"
         name = self.ops.function(function)
         reached = self.ops.memory_arguments(where, self.in_shared(space, address), "mbarrier", 8)
-        arguments = ", ".join([reached, *more])
+        addresses, _, env, site = reached.split(", ")
+        arguments = ", ".join([addresses, f"i32 {lanes or self.ops.active}", env, site, *more])
         if f"define internal void @{name}" in function.text:
             self.e.line(f"call void @{name}({arguments})")
             return self.e.constant(0, U64)
@@ -74,16 +77,17 @@ class AsyncCopies(GroupedCopies):
 
     def test_mbarrier(self, space: str, address: Value | ParamAddress, phases: Value) -> Value:
         """Whether the phase with the parity in the top bit of `phases` is complete. If not, yield to other warps."""
+        testing = self.e.op(f"call i32 @{self.ops.function(turns.TESTING)}(ptr %env, ptr %warp, i32 {self.ops.active})")
         if self.ops.queues:
-            self.e.line(f"call void @{self.ops.function(copies.PROGRESS)}(ptr %env)")
+            self.e.line(f"call void @{self.ops.function(copies.PROGRESS)}(ptr %env, i32 {testing})")
         test = bulk_queue.TEST if self.ops.bulk else mbarriers.TEST
-        answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}")
+        answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}", lanes=testing)
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
         if self.ops.watches_order and not self.ops.relaxed:
             where, _, _, site = self.ops.last_arguments.split(", ")
             waited = self.ops.function(watch.WAITED)
             self.e.line(f"call void @{waited}({where}, i32 {self.ops.ballot(complete)}, ptr %env, {site})")
-        failed = self.ops.ballot(self.e.not_(complete))
+        failed = self.e.op(f"and i32 {testing}, {self.ops.ballot(self.e.not_(complete))}")
         if self.ops.sends:
             self.ops.messages.arrived(self.ops.last_arguments.split(", ")[0], failed)
         where = self.ops.last_arguments.split(", ")[0]

@@ -49,7 +49,8 @@ class Variation:
     seed, one half of each warp runs before the other half, and the warps of a CTA from last to first. `loads`, in a
     sanitized launch: a strong load of what another CTA has stored and announced, in global memory, gives the value
     before the store once, if the memory consistency model allows that (races/old_values.py): each load with EVERY_LINE,
-    else those of this line.
+    else those of this line. `waits`: mbarrier.try_wait and test_wait give false half of the times, as if the phase had
+    not ended within the time limit of the GPU.
     """
 
     approximate: int | None = None
@@ -58,6 +59,7 @@ class Variation:
     memory: int | None = None
     lanes: int | None = None
     loads: int | None = None
+    waits: int | None = None
 
 
 NO_VARIATION = Variation()
@@ -91,6 +93,7 @@ def conditions(
         **nans(variation.nans),
         **memory(variation.memory),
         **approximate(variation.approximate),
+        at.WAITS: 0 if variation.waits is None else random.Random(f"{variation.waits} waits").getrandbits(64) | 1,
     }
     for field, number in numbers.items():
         value = number & (1 << field.bits) - 1

@@ -53,6 +53,8 @@ CANDIDATES = [
      line_of(TILE_PTX, "try_wait"), "1,024 bytes missing"),
     ("tile", changed(TILE_PTX, "    @!%waits bra  WAIT;\n", ""), "lint wait-unchecked",
      line_of(TILE_PTX, "try_wait"), "no instruction reads its result"),
+    ("tile", changed(TILE_PTX, "    @!%waits bra  WAIT;\n", "    @!%waits bra  ON;\nON:\n"), "repeats wait-gives-up",
+     line_of(TILE_PTX, "try_wait"), "with some results of mbarrier.try_wait or test_wait false"),
     ("ring", RING_PTX, "accepted", None, ""),
     ("ring", LEAVES, "results memory-fault", line_of(RING_PTX, "ld.shared::cluster"), "which has exited at line"),
     ("ring", BEFORE, "results wrong-result", None, "y[0] is nan"),

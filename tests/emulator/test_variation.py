@@ -10,8 +10,10 @@ from ptxbench import emulator
 from ptxbench.emulator import accuracy
 from ptxbench.emulator.runtime.conditions import SHARED_ORIGIN
 from ptxbench.emulator.variation import ORIGINS, Variation, addresses
+from ptxbench.errors import KernelError
 from tests.emulator import batch
 from tests.emulator.samples import FORMS, SEED, edges
+from tests.folders import changed
 
 FUNCTIONS = {
     "rcp": np.reciprocal, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "sin": np.sin, "cos": np.cos,
@@ -225,3 +227,43 @@ def test_unwritten_registers_and_values_from_inactive_lanes_vary(shuffle):
         assert np.isfinite(numbers).all()
         assert (varied[:8, 1] != own).all()
         assert varied[8:, 1].tolist() == usual[8:, 1].tolist()
+
+
+TRIES = """.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry tries(.param .u64 out)
+{
+    .reg .u32 %cta, %tries;
+    .reg .u64 %at;
+    .reg .pred %done;
+    .shared .align 8 .b64 met;
+    ld.param.u64 %at, [out];
+    mov.u32 %cta, %ctaid.x;
+    mad.wide.u32 %at, %cta, 4, %at;
+    mbarrier.init.shared::cta.b64 [met], 1;
+    mbarrier.arrive.shared::cta.b64 _, [met];
+    mov.u32 %tries, 0;
+AGAIN:
+    add.u32 %tries, %tries, 1;
+    mbarrier.try_wait.parity.shared::cta.b64 %done, [met], 0;
+    @!%done bra AGAIN;
+    st.global.u32 [%at], %tries;
+    ret;
+}
+"""
+
+
+def test_waits_for_mbarriers_fail_some_times_where_that_is_requested_and_deadlocks_are_still_found():
+    def tries(variation, text=TRIES):
+        out = np.zeros(16, np.uint32)
+        emulator.run(text, grid=16, block=1, args=[out], variation=variation)
+        return out.tolist()
+
+    assert tries(Variation()) == [1] * 16
+    seeded = [tries(Variation(waits=seed)) for seed in (1, 2)]
+    assert seeded[0] == tries(Variation(waits=1))
+    assert seeded[0] != seeded[1]
+    assert {1, 2, 3} <= {count for counts in seeded for count in counts}
+    with pytest.raises(KernelError, match="deadlocked"):
+        tries(Variation(waits=1), changed(TRIES, "[met], 1;", "[met], 2;"))

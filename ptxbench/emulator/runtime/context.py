@@ -66,6 +66,9 @@ arrived."""
 WARP_TID = 192
 WARP_BARRIERS, WARP_ANSWERS = 576, 640
 """For each lane: the barrier that it waits at (runtime/barriers.py); the result of its last barrier reduction."""
+WARP_TESTS, WARP_FAILS = 608, 616
+"""i64: the state of the random numbers that say which tests of mbarriers fail, and how many may still fail
+(runtime/turns.py)."""
 WARP_TESTED = 768
 """i32 for each lane: the mbarrier that it last tested without success, as its address plus 1; 0: none."""
 WARP_ARRIVED = 896

@@ -401,13 +401,16 @@ define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
 """, (FINISH,))  # fmt: skip
 
 PROGRESS = RuntimeFunction("progress_copies", f"""
-define internal void @progress_copies(ptr %env) noinline {{
-  ; A thread waits for an mbarrier: do all copies of the CTA that will arrive at an mbarrier.
+define internal void @progress_copies(ptr %env, i32 %mask) noinline {{
+  ; %mask waits for an mbarrier: do all copies of the CTA that will arrive at an mbarrier.
 entry:
+  %idle = icmp eq i32 %mask, 0
+  br i1 %idle, label %done, label %begin
+begin:
   {slot("queues", at.QUEUES, "ptr")}
   {slot("count", at.WARP_COUNT)}
   br label %next
-{loop("next", "k", "%count", "look", after="skip")}
+{loop("next", "k", "%count", "look", after="skip", before="begin")}
   %offset = mul i64 %k, {QUEUE_BYTES}
   %queue = getelementptr i8, ptr %queues, i64 %offset
   %arrivals.at = getelementptr i8, ptr %queue, i64 {ARRIVALS}

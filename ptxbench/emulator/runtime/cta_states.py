@@ -11,6 +11,7 @@ from ptxbench.emulator.runtime import cluster_schedule, conditions
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction, loop, multiples, slot, splat
 from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
+from ptxbench.emulator.runtime.turns import MOST_FAILS
 from ptxbench.emulator.runtime.watch import SILENT
 from ptxbench.emulator.types import LANES
 
@@ -234,6 +235,12 @@ reset:
   store i32 %valid.lanes, ptr %at.valid
   %at.fuel = getelementptr i8, ptr %warp, i64 {at.WARP_FUEL}
   store i64 %fuel.per.warp, ptr %at.fuel
+  %at.tests = getelementptr i8, ptr %warp, i64 {at.WARP_TESTS}
+  %before.warp = mul i64 %rank, 31
+  %tests = add i64 %before.warp, %w
+  store i64 %tests, ptr %at.tests
+  %at.fails = getelementptr i8, ptr %warp, i64 {at.WARP_FAILS}
+  store i64 {MOST_FAILS}, ptr %at.fails
   %w.next = add i64 %w, 1
   br label %prepare
 done:

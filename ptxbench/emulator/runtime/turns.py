@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime.context import (
     BY_TURNS,
     CTA,
@@ -12,7 +13,9 @@ from ptxbench.emulator.runtime.context import (
     TESTED,
     TRAPPED,
     V32,
+    WARP_FAILS,
     WARP_TESTED,
+    WARP_TESTS,
     RuntimeFunction,
     end_with,
     slot,
@@ -79,6 +82,39 @@ end:
   br label %done
 done:
   ret void
+}}
+""", (END_TURN,))  # fmt: skip
+
+MOST_FAILS = 256
+"""The tests of a warp that fail in a launch whose waits vary. A deadlock is found only in a round without any."""
+
+TESTING = RuntimeFunction("testing", f"""
+define internal i32 @testing(ptr %env, ptr %warp, i32 %mask) noinline {{
+  ; The lanes of %mask that test their mbarriers now: all, or in a launch whose waits vary, half of the times none. Then
+  ; the test fails whatever the phase, and the warp's turn ends.
+entry:
+  %seed = {conditions.WAITS.load}
+  %usual = icmp eq i64 %seed, 0
+  br i1 %usual, label %test, label %draw
+draw:
+  %left.at = getelementptr i8, ptr %warp, i64 {WARP_FAILS}
+  %left = load i64, ptr %left.at
+  %may.fail = icmp ne i64 %left, 0
+  %state.at = getelementptr i8, ptr %warp, i64 {WARP_TESTS}
+  %state = load i64, ptr %state.at
+  %product = mul i64 %state, 6364136223846793005
+  %drawn = add i64 %product, %seed
+  store i64 %drawn, ptr %state.at
+  %half = icmp slt i64 %drawn, 0
+  %fails = and i1 %half, %may.fail
+  br i1 %fails, label %fail, label %test
+fail:
+  %left.after = sub i64 %left, 1
+  store i64 %left.after, ptr %left.at
+  call void @end_turn(ptr %env, i32 %mask)
+  ret i32 0
+test:
+  ret i32 %mask
 }}
 """, (END_TURN,))  # fmt: skip
 
