@@ -24,6 +24,7 @@ from ptxbench.check.answers import Answer, read_answer
 from ptxbench.check.judged import Judgements
 from ptxbench.containment.compiler import HUGE_PAGES
 from ptxbench.errors import MachineError
+from ptxbench.toolchain.locate import raise_if_machine
 
 NEED, END, FREE = b"n", b"e", b"f"
 """Orders on a connection. NEED: make what judgements need of the pair's own kernels. END: report how the judgement's
@@ -156,7 +157,7 @@ class ServerProcess:
     def start(self, task: str, complaints: IO[bytes], seconds: float) -> JudgementProcess:
         """Start the process of a judgement. `task`: JSON; `complaints`: the file for its standard error.
 
-        Raises ServerLost if the server has died, MachineError after `close`.
+        Raises ServerLost if the server has died, MachineError after `close`, and OSError if too many files are open.
         """
         client_end, server_end = socket.socketpair()
         read_orders, orders = os.pipe()
@@ -173,6 +174,7 @@ class ServerProcess:
             server_end.close()
             judgement.close()
             if isinstance(error, OSError):
+                raise_if_machine(error)
                 raise ServerLost(self.loss(judgement.forked_from) or "it takes no task") from None
             raise
         finally:
@@ -188,18 +190,21 @@ class ServerProcess:
             if self.process.poll() is None:
                 return
             self.discard()
-        self.control, control = socket.socketpair()
-        self.complaints = tempfile.TemporaryFile()  # noqa: SIM115
-        with control:
+        with contextlib.ExitStack() as opened:
+            own_end, control = map(opened.enter_context, socket.socketpair())
+            complaints = opened.enter_context(tempfile.TemporaryFile())
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "ptxbench.check.fork_server", str(control.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=self.complaints,
+                stderr=complaints,
                 env=environment(),
                 pass_fds=[control.fileno()],
                 start_new_session=True,  # Ctrl-C must reach only this process, which then ends the server
             )
+            self.control, self.complaints = own_end, complaints
+            opened.pop_all()
+            control.close()
 
     def require_open(self) -> None:
         """Raises MachineError after `close`: then a judgement has ended without its candidate's fault."""

@@ -147,6 +147,15 @@ def test_a_full_disk_in_a_judgement_is_not_the_candidates_fault(number, words):
     assert message is None if words is None else words in message
 
 
+def test_too_many_open_files_are_not_a_bug(server, monkeypatch):
+    def no_file():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", no_file)
+    with pytest.raises(OSError, match="Too many open files"):
+        judge_in(server, "adds_what_nobody_wrote.ptx")
+
+
 INTRUDER = """
 import os, pathlib, socket, sys
 if layer := os.environ.get("PTXBENCH_CACHE_LAYER"):  # in the process of the judgement
