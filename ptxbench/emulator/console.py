@@ -5,8 +5,10 @@ and free.
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,8 +20,25 @@ from ptxbench.emulator.runtime import conditions, context
 from ptxbench.emulator.runtime.host import ALLOCATE, ASSERT, FINISH, RELEASE
 
 CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-CONVERSION = re.compile(r"%([-+ #0]*+)(\*|\d*+)(?:\.(\*|\d++))?(hh|h|ll|l|j|z|t|L)?([diouxXcsaAeEfFgGp%])")
+CONVERSION = re.compile(r"%([-+ #0]*+)(\*|\d*+)(?:\.(\*|\d*+))?(hh|h|ll|l|j|z|t|L)?([diouxXcsaAeEfFgGp%])")
 LONGEST_STRING = 4096
+
+
+@functools.cache
+def snprintf() -> Callable[..., int]:
+    """C's function, which formats numbers as CUDA's printf does on the host."""
+    windows = sys.platform == "win32"
+    library = ctypes.CDLL("msvcrt" if windows else None)
+    function = library["_snprintf" if windows else "snprintf"]
+    function.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]
+    return function
+
+
+def number_text(conversion: str, number: ctypes.c_double | ctypes.c_uint64 | ctypes.c_uint32) -> str:
+    """The number as C's printf writes it for a conversion such as %5.2f."""
+    text = ctypes.create_string_buffer(LONGEST_STRING)
+    snprintf()(text, LONGEST_STRING, conversion.encode(), number)
+    return text.value.decode()
 
 
 class Console:
@@ -143,22 +162,20 @@ class Console:
                 width = str(take("<i"))
             if precision == "*":
                 precision = str(take("<i"))
-            shape = f"%{flags}{width}" + (f".{precision}" if precision is not None else "")
-            long = length in ("l", "ll", "j", "z", "t")
-            if kind in "di":
-                return str((shape + "d") % take("<q" if long else "<i"))
-            if kind in "ouxX":
-                number = take("<Q" if long else "<I")
-                # C writes no prefix before a zero.
-                return str(((shape if number else shape.replace("#", "")) + kind) % number)
+            # C takes a negative precision for none.
+            shape = f"%{flags}{width}" + ("" if precision is None or precision[:1] == "-" else f".{precision}")
             if kind == "c":
                 return (shape + "c") % chr(take("<i") & 0xFF)
             if kind == "s":
-                return (shape + "s") % self.string(lane, take("<Q"))
+                address_of_string = take("<Q")
+                return (shape + "s") % (self.string(lane, address_of_string) if address_of_string else "(null)")
+            if kind in "aAeEfFgG":
+                return number_text(shape + kind, ctypes.c_double(take("<d")))
             if kind == "p":
-                return f"{take('<Q'):#x}"
-            value = take("<d")
-            return float.hex(value) if kind in "aA" else (shape + kind) % value
+                return number_text(shape + kind, ctypes.c_uint64(take("<Q")))
+            if length in ("l", "ll", "j", "z", "t"):
+                return number_text(f"{shape}ll{kind}", ctypes.c_uint64(take("<Q")))
+            return number_text(f"{shape}{length or ''}{kind}", ctypes.c_uint32(take("<I")))
 
         return CONVERSION.sub(convert, self.string(lane, template)), count
 

@@ -156,6 +156,20 @@ def test_printf_prints_lane_by_lane_with_every_kind_of_argument(compiled):
     assert execution.order == "ascending"
 
 
+def test_printf_writes_numbers_as_c_does(compiled):
+    ptx = compiled(r"""
+    extern "C" __global__ void k(int none) {
+        printf("%hhd|%hd|%#o|%05.3d|%.0d|%.*d|%-*d|%lu|%+i\n", 300, 70000, 8, 7, 0, -1, 5, -4, 7, 1ul << 40, none);
+        printf("%.f|%a|%A|%.2a|%+a|%08.1f|%p|%8p|%5c|%.3s|%s\n", 2.5, 0.1, 1.5, 3.0, 1.0, 1.0 / none, (void*)0,
+               (void*)16, 'x', "word", (char*)0);
+    }""")
+    execution = emulator.run(ptx, grid=1, block=1, args=[np.int32(0)])
+    assert execution.printed.splitlines() == [  # as glibc prints it
+        "44|4464|010|  007||5|7   |1099511627776|+0",
+        "2|0x1.999999999999ap-4|0X1.8P+0|0x1.80p+1|+0x1p+0|     inf|(nil)|    0x10|    x|wor|(null)",
+    ]
+
+
 def test_a_failed_assert_stops_the_launch_with_its_text(compiled):
     ptx = compiled(r"""
     extern "C" __global__ void k(const int* x) {
