@@ -6,6 +6,7 @@ used. So templates, macros, typedefs and included files are read as the compiler
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,11 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptxbench import toolchain
-from ptxbench.errors import CompileError, PairError
+from ptxbench.errors import CompileError, PairError, UsageError
 from ptxbench.toolchain import dwarf
 from ptxbench.toolchain.dwarf import DebugEntry, UnreadableError
 
 DEBUG = ("-G",)
+NEWER = "sm_100"
+"""The first target of NVRTC's newer back end. The older one does not know every instruction with -G, such as dp4a."""
+
 OPTIMISED = re.compile(r"--?dopt\b")
 """An option that makes -G write no debugging information."""
 
@@ -86,10 +90,11 @@ def of_source(source: bytes, path: Path, arch: str, flags: Sequence[str] = ()) -
     Empty if the compiler gives no debugging information that can be read.
     """
     usable_flags = [flag for flag in flags if not OPTIMISED.match(flag)]
-    try:
-        return of_ptx(toolchain.compiled(source, path, arch, (*usable_flags, *DEBUG)).ptx)
-    except (CompileError, PairError):  # -G may not suit the code or another flag
-        return {}
+    for target in dict.fromkeys((arch, NEWER)):
+        # -G may not suit the code or another flag, and an old NVRTC does not know every target
+        with contextlib.suppress(CompileError, PairError, UsageError):
+            return of_ptx(toolchain.compiled(source, path, target, (*usable_flags, *DEBUG)).ptx)
+    return {}
 
 
 def of_ptx(ptx: str) -> dict[str, tuple[CudaParameter, ...]]:

@@ -122,6 +122,13 @@ def test_ptx_without_debugging_information_has_no_parameters():
     )
 
 
+def test_code_that_the_older_back_end_refuses_with_g_has_parameters(tmp_path):
+    path = tmp_path / "dot.cu"
+    path.write_text("__global__ void dot(const int* x, int* y) { *y = __dp4a(x[0], x[1], x[2]); }")
+    ((_, read),) = parameters.of_source(path.read_bytes(), path, "sm_90").items()
+    assert [parameter.declaration for parameter in read] == ["const int* x", "int* y"]
+
+
 def test_a_source_that_cannot_be_compiled_for_debugging_has_no_parameters(tmp_path):
     path = tmp_path / "k.cu"
     path.write_text("#ifdef __CUDACC_DEBUG__\n#error release only\n#endif\n"
