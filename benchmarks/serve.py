@@ -51,8 +51,9 @@ MOST_GROWTH = 1.05
 SETTLED = 500
 """The number of judgements after which memory must stay flat."""
 
-PART = 0.1
-"""The share of the readings of memory, at the beginning and at the end, whose median counts."""
+PART = 1 / 3
+"""The share of the readings of memory, at the beginning and at the end, whose median counts. Each part has many seeds,
+because the data of some need more memory than those of others."""
 
 KILLING, RESTARTING = 0.5, 0.1
 """The shares of the judgements after which no process that judges, and no service, is killed any more, so that memory

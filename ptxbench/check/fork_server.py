@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,10 @@ from ptxbench.forks import Fork
 MOST_PAIRS = 4
 """The most pairs (with architecture and seed) that are kept loaded. The one that was used longest ago is dropped
 first."""
+
+MOST_SEEDS = 2
+"""The most seeds of one pair that are kept. A service draws a new one after each verdict; only the candidates that were
+submitted before still need the last one."""
 
 END_SECONDS = 5.0
 """How long a process may take to end by itself."""
@@ -209,18 +213,22 @@ class ForkServer:
         loading."""
         kernels = Path(task["kernels"])
         name, arch, seed = task["pair"], task["arch"], task["seed"]
-        pair_key = name, kernels, arch, seed, json.dumps(task["settings"]), hash_of_files(name, kernels)
+        without_seed = name, kernels, arch, json.dumps(task["settings"]), hash_of_files(name, kernels)
+        pair_key = without_seed, seed
         if pair_key not in self.pairs:
             suite = CheckSuite(load(kernels, name), arch, seed)
             self.pairs[pair_key] = PreparedPair(suite, CheckOptions(**task["settings"]))
             warm_up_parsing(arch)
-            while len(self.pairs) > MOST_PAIRS:
-                _, pair = self.pairs.popitem(last=False)
-                pair.end_free()
+            self.drop_pairs([key for key in self.pairs if key[0] == without_seed][:-MOST_SEEDS])
+            self.drop_pairs(list(self.pairs)[:-MOST_PAIRS])
             gc.unfreeze()  # what was loaded for a dropped pair can be freed
             gc.collect()
         self.pairs.move_to_end(pair_key)
         return self.pairs[pair_key]
+
+    def drop_pairs(self, keys: Iterable[tuple[Any, ...]]) -> None:
+        for key in keys:
+            self.pairs.pop(key).end_free()
 
     # ---- orders
 
