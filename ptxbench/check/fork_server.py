@@ -219,16 +219,16 @@ class ForkServer:
             suite = CheckSuite(load(kernels, name), arch, seed)
             self.pairs[pair_key] = PreparedPair(suite, CheckOptions(**task["settings"]))
             warm_up_parsing(arch)
-            self.drop_pairs([key for key in self.pairs if key[0] == without_seed][:-MOST_SEEDS])
+            self.drop_pairs([known for known in self.pairs if known[0] == without_seed][:-MOST_SEEDS])
             self.drop_pairs(list(self.pairs)[:-MOST_PAIRS])
             gc.unfreeze()  # what was loaded for a dropped pair can be freed
             gc.collect()
         self.pairs.move_to_end(pair_key)
         return self.pairs[pair_key]
 
-    def drop_pairs(self, keys: Iterable[tuple[Any, ...]]) -> None:
-        for key in keys:
-            self.pairs.pop(key).end_free()
+    def drop_pairs(self, pair_keys: Iterable[tuple[Any, ...]]) -> None:
+        for pair_key in pair_keys:
+            self.pairs.pop(pair_key).end_free()
 
     # ---- orders
 
