@@ -226,7 +226,10 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
     files = unambiguous(job.files or [])
     aliases = second_names(files)
     contents = {"": job.source, **{file.name: file.content for file in files if file.name not in aliases}}
-    decoded = {name: content.decode("utf-8", "surrogateescape") for name, content in contents.items()}
+    decoded = {
+        name: host_code.without_lambda_marks(content.decode("utf-8", "surrogateescape"))
+        for name, content in contents.items()
+    }
     macros = device_marks([*decoded.values()])
     texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
     user_names = {file.name for file in job.files or []}

@@ -58,6 +58,8 @@ VOID = 'incomplete type "void" is not allowed'
 CARET = re.compile(r"  (?P<indent>\s*)\^\s*")
 """NVRTC quotes a line, indented by two spaces, and writes this below."""
 
+LAMBDA_MARKS = re.compile(r"(?<=\])\s*(?:__(?:host|device)__\s*)+(?=[({])")
+
 
 @dataclass(frozen=True)
 class CompilerError:
@@ -475,6 +477,11 @@ class TextEdit:
     end: int | None
     name: str = ""
     """What the part declares."""
+
+
+def without_lambda_marks(text: str) -> str:
+    """The text with spaces for the marks of lambdas. NVRTC refuses them; a lambda in a kernel needs none."""
+    return LAMBDA_MARKS.sub(lambda marks: re.sub(r"\S", " ", marks[0]), text)
 
 
 def device_macros(texts: Sequence[str]) -> frozenset[str]:

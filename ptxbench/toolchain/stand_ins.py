@@ -290,6 +290,41 @@ PRELUDE = "ptxbench_prelude.h"
 GNU = "#define __asm__ asm\n#define __asm asm"
 """Words of GNU C++ that nvcc knows and NVRTC does not."""
 
+BUILTINS = """
+#define INTEGER_FUNCTION(name, type, function, bits, start, test, next) \\
+    __device__ constexpr int __builtin_##name(type x) { \\
+        if (!__builtin_is_constant_evaluated()) return function(x); \\
+        int n = start; \\
+        for (int bit = 0; bit < bits; ++bit) if (test) next; \\
+        return n; \\
+    }
+INTEGER_FUNCTION(popcount, unsigned, __popc, 32, 0, x >> bit & 1, ++n)
+INTEGER_FUNCTION(popcountll, unsigned long long, __popcll, 64, 0, x >> bit & 1, ++n)
+INTEGER_FUNCTION(clz, unsigned, __clz, 32, 32, x >> bit & 1, n = 31 - bit)
+INTEGER_FUNCTION(clzll, unsigned long long, __clzll, 64, 64, x >> bit & 1, n = 63 - bit)
+INTEGER_FUNCTION(ffs, int, __ffs, 32, 0, !n && x >> bit & 1, n = bit + 1)
+INTEGER_FUNCTION(ffsll, long long, __ffsll, 64, 0, !n && x >> bit & 1, n = bit + 1)
+#undef INTEGER_FUNCTION
+__device__ inline int __builtin_abs(int x) { return abs(x); }
+__device__ inline void* __builtin_memcpy(void* to, const void* from, size_t size) { return memcpy(to, from, size); }
+__device__ inline void* __builtin_memset(void* to, int byte, size_t size) { return memset(to, byte, size); }
+#define __builtin_inff() HUGE_VALF
+#define __builtin_huge_valf() HUGE_VALF
+#define __builtin_inf() HUGE_VAL
+#define __builtin_huge_val() HUGE_VAL
+""" + "\n".join(
+    f"__device__ inline {type} __builtin_{name}{suffix}({', '.join(f'{type} {x}' for x in arguments)}) "
+    f"{{ return {name}{suffix}({', '.join(arguments)}); }}"
+    for type, suffix in (("float", "f"), ("double", ""))
+    for arguments, names in {
+        "x": ("fabs", "sqrt", "floor", "ceil", "trunc", "round", "rint", "exp", "exp2", "log", "log2", "sin", "cos"),
+        "xy": ("fmin", "fmax", "fmod", "pow", "copysign"),
+        "xyz": ("fma",),
+    }.items()
+    for name in names
+)
+"""Functions of GNU C++ that nvcc knows in kernels and NVRTC does not."""
+
 MATH_NAMES = re.compile(
     r"\bstd::(?:f?abs|sqrt|cbrt|hypot|pow|exp\w{0,2}|log\w{0,3}|a?(?:sin|cos|tan)h?|atan2|floor|ceil|trunc|l?l?r(?:ound|int)|"
     r"nearbyint|fma|f?(?:min|max)|fmod|fdim|erfc?|[tl]gamma|copysign|isnan|isinf|isfinite|signbit|ldexp|frexp|remainder)"
@@ -352,7 +387,8 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
         always.append("cmath")
     if any(DEVICE_RUNTIME.search(text) for text in sources):
         always.append("cuda_device_runtime_api.h")
-    texts[PRELUDE] = "\n".join([*(f"#include <{name}>" for name in always), "namespace std {}", GNU])
+    builtins = BUILTINS if any("__builtin_" in text for text in sources) else ""
+    texts[PRELUDE] = "\n".join([*(f"#include <{name}>" for name in always), "namespace std {}", GNU, builtins])
     headers = {name: once(text) for name, text in texts.items()}
     # <assert.h> may be included again with another NDEBUG.
     headers |= {name: texts[name] for name in ("assert.h", "cassert")}

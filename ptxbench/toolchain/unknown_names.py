@@ -37,6 +37,18 @@ REPLACEMENTS = {
 }
 """By name; of a member with its namespace."""
 
+GNU = {
+    "__builtin_ctz": "__ffs(x) - 1",
+    "__builtin_ctzll": "__ffsll(x) - 1",
+    "__builtin_popcountl": "__popcll(x)",
+    "__builtin_clzl": "__clzll(x)",
+    "__builtin_parity": "__popc(x) & 1",
+    "__builtin_parityll": "__popcll(x) & 1",
+    "__builtin_bswap32": "__byte_perm(x, 0, 0x0123)",
+    "__builtin_trap": "__trap()",
+}
+"""Functions of GNU C++ that nvcc does not call in kernels either."""
+
 HEADERS = {
     r"(?:FLT|DBL)_[A-Z0-9_]+": "<cfloat>",  # CUDA's own headers include it only before CUDA 12.5
     r"half2?|__half2?|__half2?_raw|make_half2|__\w+half2?\w*": "<cuda_fp16.h>",
@@ -74,6 +86,8 @@ def advice(log: str) -> str:
         name = match["name"] or match["incomplete"] or kind or f"{match['space']}::{match['member']}"
         if name in REPLACEMENTS:
             return f"instead of {name}, which CUDA no longer has, use {REPLACEMENTS[name]}"
+        if name in GNU:
+            return f"instead of {name}, which kernels cannot call, use {GNU[name]}"
         if header := next((header for form, header in HEADERS.items() if re.fullmatch(form, name)), None):
             return f"add #include {header}, which has {name}"
     return "compile it as C++20, with the option --std=c++20" if LATER_STANDARD.search(log) else ""

@@ -97,6 +97,20 @@ def test_a_text_that_crashes_nvrtc_is_refused_with_a_message(compiled, without_n
         compiled(text + kernel)
 
 
+# code of a kernel that nvcc compiles and NVRTC refuses
+OF_NVCC = [
+    "static_assert(__builtin_popcountll(7ull << 40) + __builtin_clz(256) + __builtin_ffs(8) == 30); x[0] = 1;",
+    "x[0] = __builtin_popcount(x[1]) + __builtin_fmaf(__builtin_fabsf(x[2]), 2, __builtin_inff());",
+    "int bits; __builtin_memcpy(&bits, x, 4); x[0] = __builtin_clz(bits) + __builtin_huge_val();",
+    "auto f = [] __device__ (int n) { return n + 1; }; x[0] = [=] __host__ __device__ { return f(1); }();",
+]
+
+
+@pytest.mark.parametrize("code", OF_NVCC)
+def test_what_only_nvcc_accepts_in_kernels_is_compiled_by_nvrtc(compiled, without_nvcc, code):
+    assert ".entry k(" in compiled(f'extern "C" __global__ void k(float* x) {{ {code} }}').ptx
+
+
 @pytest.mark.parametrize("header", ["cublas_v2.h", "cublasLt.h", "cusolverDn.h", "nccl.h"])
 def test_the_headers_of_libraries_bring_the_types_that_they_include(compiled, header):
     output = compiled(f"#include <{header}>\nstruct S {{ __half a; __nv_bfloat16 b; }};\n__device__ S s;{KERNEL}")

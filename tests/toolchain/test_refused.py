@@ -30,6 +30,7 @@ BAD_CUDA = [
 
 
 REMOVED = [
+    ("__builtin_ctz(a)", "instead of __builtin_ctz, which kernels cannot call, use __ffs(x) - 1"),
     ("__shfl_down(a, 1)", "CUDA no longer has, use __shfl_down_sync, with a mask of lanes first"),
     ("__ballot(a > 0)",   "use __any_sync, __all_sync or __ballot_sync, with a mask of lanes first"),  # by ptxas
 ]  # fmt: skip
