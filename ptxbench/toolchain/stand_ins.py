@@ -313,9 +313,9 @@ __device__ inline void* __builtin_memset(void* to, int byte, size_t size) { retu
 #define __builtin_inf() HUGE_VAL
 #define __builtin_huge_val() HUGE_VAL
 """ + "\n".join(
-    f"__device__ inline {type} __builtin_{name}{suffix}({', '.join(f'{type} {x}' for x in arguments)}) "
+    f"__device__ inline {kind} __builtin_{name}{suffix}({', '.join(f'{kind} {x}' for x in arguments)}) "
     f"{{ return {name}{suffix}({', '.join(arguments)}); }}"
-    for type, suffix in (("float", "f"), ("double", ""))
+    for kind, suffix in (("float", "f"), ("double", ""))
     for arguments, names in {
         "x": ("fabs", "sqrt", "floor", "ceil", "trunc", "round", "rint", "exp", "exp2", "log", "log2", "sin", "cos"),
         "xy": ("fmin", "fmax", "fmod", "pow", "copysign"),
