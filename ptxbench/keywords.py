@@ -57,6 +57,12 @@ def text(name: str, value: Any, wanted: str = "a text") -> str:
     return value
 
 
+def instance(name: str, value: Any, kind: type, wanted: str) -> None:
+    """Raise UsageError unless the value is of the type `kind`; `wanted` says which."""
+    if not isinstance(value, kind):
+        raise unfit(name, value, wanted)
+
+
 def sizes(name: str, values: Any) -> tuple[str, ...]:
     """Several sizes, each a text such as "n=65536" or a mapping such as {"n": 65536}, as texts."""
     return tuple(

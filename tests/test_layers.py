@@ -71,7 +71,7 @@ ALONE = {
     "pool": {"interrupts"},
     # knows nothing of pairs
     "emulator": {"architecture", "cache", "errors", "foreign_text", "forks", "interrupts", "kernel_names",
-                 "pool", "tensor_map"},
+                 "keywords", "pool", "tensor_map"},
 }  # fmt: skip
 """Parts that may import these of ptxbench and nothing else."""
 

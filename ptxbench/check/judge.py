@@ -248,7 +248,7 @@ def workers(dask: str | None, kernels: Path, jobs: int) -> Workers:
 def candidate_of(text: Text, language: str) -> Candidate:
     if isinstance(text, os.PathLike):
         return read(Path(text))
-    if language not in SUFFIXES:
+    if keywords.text("language", language) not in SUFFIXES:
         raise UsageError(f"unknown language '{language}'; expected ptx or cuda.")
     if not isinstance(text, str | bytes):
         raise UsageError(f"A kernel is a text, or the path of a file; found {type(text).__name__}.")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ptxbench import keywords
 from ptxbench.check.finding_codes import WARNING
 from ptxbench.check.findings import ACCEPTED, NO_VERDICT, Judgement
 from ptxbench.check.machine_code import EXECUTED, ends, settled
@@ -45,6 +46,7 @@ def reward(judgement: Judgement, among: Iterable[Judgement] = ()) -> Reward | No
     The best known figure is that of the pair's variants and of the accepted judgements of the same pair, architecture
     and seed in `among`.
     """
+    keywords.instance("judgement", judgement, Judgement, "a Judgement")
     if judgement.verdict == NO_VERDICT:
         return None
     if judgement.verdict != ACCEPTED:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench import keywords
 from ptxbench.emulator import counters
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.launch import Execution, run
@@ -25,6 +26,9 @@ def chain(launches: Sequence[Mapping[str, Any]], *, dependent: bool = True) -> l
     until one of its threads executes griddepcontrol.wait: so a missing wait reads old data. The CTAs of all launches
     except the first run one after the other.
     """
+    launches = keywords.several("launches", launches)
+    for launch in launches:
+        keywords.instance("an element of launches", launch, Mapping, "a dict with the arguments of run")
     return list(in_order(launches, dependent=dependent))
 
 

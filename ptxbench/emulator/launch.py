@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from numpy.typing import NDArray
 
-from ptxbench import architecture
+from ptxbench import architecture, keywords
 from ptxbench.emulator import counters, memory
 from ptxbench.emulator.arguments import check_launch, check_names, check_whole, cluster_of, extent
 from ptxbench.emulator.deferred import Deferred
@@ -147,14 +147,22 @@ def run(
     - `touched`: gets what it touches of each ZeroArray.
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitized),
-    KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; UsageError for an unknown architecture, TypeError for a Python
-    number, which has no width.
+    KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; UsageError for an unknown architecture or for another type than
+    described here, TypeError for a Python number, which has no width.
     """
     architecture.require(arch)
     check_order(ctas)
-    for name, value, least in (("threads", threads, 1), ("most_threads", most_threads, 1), ("fuel", fuel, 0)):
+    for name, value, least in (
+        ("threads", threads, 1), ("most_threads", most_threads, 1), ("fuel", fuel, 0), ("placement", placement, 0),
+    ):  # fmt: skip
         check_whole(name, value, least)
-    module = parsed(ptx)
+    keywords.instance("variation", variation, Variation, "a Variation of ptxbench.emulator.variation")
+    if kept is not None:
+        keywords.instance("kept", kept, dict, "a dict")
+    args = keywords.several("args", args)
+    names = None if names is None else keywords.texts("names", names)
+    entry = None if entry is None else keywords.text("entry", entry, "the name of a kernel")
+    module = parsed(keywords.text("ptx", ptx, "the text of a module"))
     function = choose(module, entry)
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")
     check_variables(module, function)

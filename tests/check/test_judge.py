@@ -196,11 +196,18 @@ def test_an_unknown_language_and_a_broken_pair_are_errors(judge, kernels):
         judge.judge(7)
     with pytest.raises(UsageError, match="unknown language 'c'; expected ptx or cuda"):
         judge.judge(PTX, "c")
+    with pytest.raises(UsageError, match=r"language is \['ptx'\]; expected a text"):
+        judge.judge(PTX, ["ptx"])
     pair = kernels / "pairs" / "scale.py"
     with ptxbench.Judge("scale", kernels=kernels) as other:
         pair.write_text(pair.read_text().replace("PAIR = ", "PAIR = missing or ", 1))
         with pytest.raises(PairError, match="missing"):
             other.judge(PTX)
+
+
+def test_only_a_judgement_has_a_reward():
+    with pytest.raises(UsageError, match=r"judgement is \[\]; expected a Judgement"):
+        ptxbench.reward([])
 
 
 # ---- the reward

@@ -335,6 +335,13 @@ LAUNCHES = [
     ({"names": ["x"]}, LaunchError, "'simple' has 3 parameters, but 'names' has 1."),
     ({"dynamic_shared_bytes": 1.5}, LaunchError,
      "1.5 bytes of dynamic shared memory; expected 0 or more, a whole number."),
+    ({"text": b"ret;"}, UsageError, "ptx is b'ret;'; expected the text of a module."),
+    ({"entry": ["simple"]}, UsageError, "entry is ['simple']; expected the name of a kernel."),
+    ({"args": {}}, UsageError, "args is {}; expected a list, such as [{}]."),
+    ({"names": [1, 2, 3]}, UsageError, "a value of names is 1; expected a text."),
+    ({"placement": "a"}, LaunchError, "placement is 'a'; expected a whole number of at least 0."),
+    ({"kept": 3}, UsageError, "kept is 3; expected a dict."),
+    ({"variation": 3}, UsageError, "variation is 3; expected a Variation of ptxbench.emulator.variation."),
     ({"arch": "h100"}, UsageError, "Unknown architecture 'h100'. Write it as sm_90 or sm_90a."),
 ]  # fmt: skip
 
