@@ -24,6 +24,19 @@ VALUES = {
 }
 """Forms of values, and the options that take them; the first one that a command has is meant."""
 
+MEANINGS = {
+    r"s(?:h|hared)?-?mem(?:ory)?|dynamic-smem": ("--shared",),
+    r"(?:num-)?threads-per-(?:block|cta)|num-threads": ("--block",),
+    r"num-blocks|blocks-per-grid": ("--grid",),
+    r"sm|gpu|arch|target|gpu-(?:arch\w*|name)": ("--arch", "--target"),
+    r"kernel|function|name|(?:kernel|function)-name": ("--entry",),
+    r"include(?:-path)?": ("-I",),
+    r"define": ("-D",),
+    r"use[-_]fast[-_]math|fast-math": ("--flag --use_fast_math",),
+    r"workers|parallel": ("--jobs",),
+}
+"""Names that options have in other programs, and our options; the first one that a command has is meant."""
+
 
 def of_word(word: str) -> str:
     """A hint for a word where a command is expected that is an option, a file or a pair; empty for other words."""
@@ -72,7 +85,7 @@ def with_hint(error: click.UsageError) -> click.UsageError:
 
 
 def of_option(error: click.NoSuchOption) -> str:
-    """The option of the command that has a near name, or its argument of that name."""
+    """The option of the command that has a near name or means the same, or its argument of that name."""
     if error.ctx is None:
         return ""
     command, name = error.ctx.command, error.option_name.removeprefix("--")
@@ -88,7 +101,10 @@ def of_option(error: click.NoSuchOption) -> str:
             "[A-Z]+", argument.make_metavar(error.ctx)
         ):
             return f" Write the {name} without an option: {error.ctx.command_path} {name.upper()}."
-    return ""
+    known = [option for parameter in options for option in parameter.opts]
+    meant = [option for form, ours in MEANINGS.items() if re.fullmatch(form, name) for option in ours]
+    by_word = [f"--{word}" for word in re.split("[-_]", name)]  # shared-bytes, grid_size
+    return next((f" Did you mean '{option}'?" for option in (*meant, *by_word) if option.split()[0] in known), "")
 
 
 def of_missing_pair(error: click.MissingParameter) -> str:

@@ -78,6 +78,10 @@ def test_the_version_matches_the_package(ptxbench):
         (["run", "--var", "ptx"],  "No such option '--var'. Did you mean '--variant'?"),
         (["run", "--sanitize"],    "No such option '--sanitize'.\n"),  # not near '--size', which click suggests
         (["run", "--jobs", "2"],   "No such option '--jobs'.\n"),
+        (["exec", "--shared-bytes", "9"], "No such option '--shared-bytes'. Did you mean '--shared'?"),
+        (["exec", "--smem", "9"],  "No such option '--smem'. Did you mean '--shared'?"),
+        (["exec", "--fast-math"],  "No such option '--fast-math'. Did you mean '--flag --use_fast_math'?"),
+        (["arch", "--sm", "90"],   "No such option '--sm'. Did you mean '--target'?"),
         (["run", "--pair", "triad"], "No such option '--pair'. Write the pair without an option: ptxbench run PAIR.\n"),
         (["report", "--run", "x"], "No such option '--run'. Write the run without an option: ptxbench report RUN.\n"),
         (["check", "x.cu", "triad"], "Missing option '--pair'. Did you mean '--pair triad'?\n"),
