@@ -16,7 +16,8 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
-FAILURES = (Exception, SystemExit)
+FAILURES = (BaseException,)
+"""What a kernel's file and the import of a compiler may raise. Ctrl-C does not reach the process."""
 
 
 class KernelRefused(Exception):

@@ -86,6 +86,7 @@ REFUSED = [
      r"scale\.py:11: IndentationError: unindent does not match any outer indentation level\."),
     ("no module",   ("import math", "import maths"), r"scale\.py:1: ModuleNotFoundError: No module named 'maths'\."),
     ("at import",   ("import math", "import math; 1 / 0"), r"scale\.py:1: ZeroDivisionError: division by zero\."),
+    ("no Exception", ("import math", "import math; raise BaseException('x')"), r"scale\.py:1: BaseException: x\."),
     ("other name",  ("def scale", "def scales"),
      r"scale\.py has no function 'scale'; it has folded, scales\. Name it after its pair\."),
     ("parameters",  ("(x, y, n)", "(x, n)"),
