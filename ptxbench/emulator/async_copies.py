@@ -83,9 +83,9 @@ class AsyncCopies(GroupedCopies):
         test = bulk_queue.TEST if self.ops.bulk else mbarriers.TEST
         answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}", lanes=testing)
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
-        if self.ops.watches_order and not self.ops.relaxed:
+        if self.ops.watches_order:
             where, _, _, site = self.ops.last_arguments.split(", ")
-            waited = self.ops.function(watch.WAITED)
+            waited = self.ops.function(watch.WAITED_RELAXED if self.ops.relaxed else watch.WAITED)
             self.e.line(f"call void @{waited}({where}, i32 {self.ops.ballot(complete)}, ptr %env, {site})")
         failed = self.e.op(f"and i32 {testing}, {self.ops.ballot(self.e.not_(complete))}")
         if self.ops.sends:

@@ -44,7 +44,8 @@ def order_of(opcode: str) -> MemoryOrder | None:
 def fence_of(opcode: str) -> int | None:
     """The order of a fence, as flags of races/layout.py; None: not a fence.
 
-    Fences of proxies and of mbarrier.init order nothing else.
+    Fences of proxies and of mbarrier.init order nothing else. A fence of shared memory (`sync_restrict`) counts as one
+    of all memory.
     """
     root, *parts = opcode.split(".")
     words = set(parts)
@@ -55,7 +56,7 @@ def fence_of(opcode: str) -> int | None:
             | layout.FENCE_IS_SC
             | (0 if "cta" in words else layout.FENCES_GPU | layout.FENCES_CLUSTER)
         )
-    if root != "fence" or "proxy" in words or any("restrict" in part or "mbarrier" in part for part in parts):
+    if root != "fence" or words & {"proxy", "mbarrier_init"}:
         return None
     kinds = layout.FENCE_RELEASES | layout.FENCE_ACQUIRES
     if "acquire" in words:

@@ -267,3 +267,58 @@ def test_counters_of_waiting_kernels_do_not_vary():
         first, second = (emulator.run(text, grid=3, block=block, args=args(), threads=n) for n in (1, 2))
         assert first.counters == second.counters, name
         assert first.by_line == second.by_line, name
+
+
+RELAXED = """.version 8.6
+.target sm_90
+.address_size 64
+.visible .entry relaxed(.param .u64 to)
+{
+    .reg .u64 %to;
+    .reg .u32 %thread, %value;
+    .reg .pred %first, %done;
+    .shared .align 8 .b64 met;
+    .shared .u32 word;
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %to, [to];
+    setp.eq.u32 %first, %thread, 0;
+    @%first mbarrier.init.shared::cta.b64 [met], 1;
+    bar.sync 0;
+    @!%first bra WAIT;
+    st.shared.u32 [word], 7;
+    ARRIVE
+WAIT:
+    TEST
+    @!%done bra WAIT;
+    FENCE
+    ld.shared.u32 %value, [word];
+    st.global.u32 [%to], %value;
+    ret;
+}
+"""
+ARRIVAL, TRY = (
+    "mbarrier.arrive{}.shared::cta.b64 _, [met];",
+    "mbarrier.try_wait.parity{}.shared::cta.b64 %done, [met], 0;",
+)
+RELEASED = "fence.release.sync_restrict::shared::cta.cluster;"
+ACQUIRED = "fence.acquire.sync_restrict::shared::cluster.cluster;"
+
+
+@pytest.mark.parametrize(
+    ("arrive", "test", "fence", "races"),
+    [
+        (ARRIVAL.format(""), TRY.format(""), "", False),
+        (ARRIVAL.format(".relaxed.cta"), TRY.format(""), "", True),
+        (RELEASED + ARRIVAL.format(".relaxed.cluster"), TRY.format(""), "", False),
+        (ARRIVAL.format(""), TRY.format(".relaxed.cta"), "", True),
+        (ARRIVAL.format(""), TRY.format(".relaxed.cta"), "fence.acq_rel.cta;", False),
+        (ARRIVAL.format(""), TRY.format(".relaxed.cta"), RELEASED, True),
+        (RELEASED + ARRIVAL.format(".relaxed.cluster"), TRY.format(".relaxed.cluster"), ACQUIRED, False),
+    ],
+)
+def test_a_relaxed_arrival_or_wait_orders_accesses_only_with_a_fence(arrive, test, fence, races):
+    text = RELAXED.replace("ARRIVE", arrive).replace("TEST", test).replace("FENCE", fence)
+    to = np.zeros(1, np.uint32)
+    execution = emulator.run(text, grid=1, block=64, args=[to], sanitize=True)
+    assert to.tolist() == [7]
+    assert [finding.kind for finding in execution.findings] == ["race"] * races

@@ -176,7 +176,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif event_kind == at.FENCE:
         fence(env, r, mask, site)
     elif event_kind == at.MBARRIER_WAIT:
-        wait(env, r, mask, addresses, site)
+        wait(env, r, mask, addresses, site, kind >> at.FLAGS_AT == 0)
     elif event_kind == at.MBARRIER_ARRIVE:
         arrive(env, r, mask, addresses, site, values)
     elif event_kind == at.MBARRIER_BYTES:

@@ -20,6 +20,7 @@ from ptxbench.emulator.races.clocks import (
     publish,
     release_row,
     row,
+    thread_words,
     tick,
 )
 from ptxbench.emulator.races.objects import ensure_object, forget, known_object, object_slot
@@ -185,8 +186,9 @@ def complete_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: A
 
 
 @compiled
-def wait(env: Any, r: Any, mask: Any, address_list: Any, site: Any) -> None:
-    """Lanes have seen the phases of their mbarriers complete."""
+def wait(env: Any, r: Any, mask: Any, address_list: Any, site: Any, acquires: Any) -> None:
+    """Lanes have seen the phases of their mbarriers complete. They acquire what the arrivals have released, immediately
+    (`acquires`) or at their next fence."""
     addresses, remaining = longs_at(address_list), mask
     while remaining:
         lowest = 0
@@ -202,4 +204,10 @@ def wait(env: Any, r: Any, mask: Any, address_list: Any, site: Any) -> None:
             for lane in range(lowest, LANES):
                 if same_address >> lane & 1:
                     check_initialised(env, r, sync_object, lane, addresses[lowest] - context.SHARED_WINDOW, site)
-            learn(env, r, env[context.WARP], same_address, words_at(sync_object)[at.COMPLETE_ROW])
+            complete = words_at(sync_object)[at.COMPLETE_ROW]
+            if acquires:
+                learn(env, r, env[context.WARP], same_address, complete)
+                continue
+            for lane in range(lowest, LANES):
+                if same_address >> lane & 1 and complete:
+                    join_all(r, thread_words(env, r, env[context.WARP] * LANES + lane) + 4 * at.PENDING_ROW, complete)

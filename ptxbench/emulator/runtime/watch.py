@@ -309,6 +309,8 @@ done:
 
 WAITED = at_addresses("mbarrier_waited", layout.MBARRIER_WAIT)
 """Lanes have tested mbarriers whose phases are complete."""
+WAITED_RELAXED = at_addresses("mbarrier_waited_relaxed", layout.MBARRIER_WAIT | 1 << layout.FLAGS_AT)
+"""The same, but the lanes acquire nothing before a fence."""
 
 
 def strong(space: str) -> RuntimeFunction:
