@@ -430,7 +430,8 @@ def test_a_current_folder_that_is_gone(tmp_path, ptxbench, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    refused(ptxbench("new", "mine"), "The current folder does not exist any more. Change to another one.")
+    for command in (["new", "mine"], ["doctor"]):
+        refused(ptxbench(*command), "The current folder does not exist any more. Change to another one.")
     assert ptxbench("list", "triad").status == 0
 
 

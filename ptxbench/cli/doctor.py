@@ -54,6 +54,7 @@ def command(
     Exit status: 0 the emulator works, so that kernels can be verified; 2 it does not. With --calibrate and
     --first-run: 0 good, 2 no GPU, 5 a check failed, or time ran out before the last step; 130 interrupted.
     """  # fmt: skip
+    Path.cwd()  # no part is to blame if the current folder does not exist any more
     if calibrating and first:
         raise UsageError("--first-run calibrates too. Leave out --calibrate.")
     if first:

@@ -58,6 +58,7 @@ CLOSED = [
     ("list --json >&-", 0),
     ("list >/dev/null 2>&-", 0),
     ("list >&- 2>&- <&-", 0),
+    ("mcp <&-", 0),                  # reads it
     ("nothing >/dev/null 2>&-", 2),
     ("run nothing >&- 2>&-", 2),
 ]  # fmt: skip
