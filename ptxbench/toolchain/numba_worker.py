@@ -67,6 +67,8 @@ def imported() -> Any:
         vars(np).setdefault("row_stack", np.vstack)
         import numba
         import numba.cuda.dispatcher
+
+        array_type(numba)
     except FAILURES as error:
         raise CompilerUnusable(sentence(error)) from None
     return numba

@@ -138,6 +138,25 @@ def test_without_numba_cuda_the_sentence_names_the_extra(monkeypatch):
     )
 
 
+def test_a_numba_cuda_that_lacks_a_module_is_not_a_fault_of_the_kernel(tmp_path, monkeypatch):
+    modules = {
+        "numba/__init__.py": "float32 = None",
+        "numba/cuda/__init__.py": "jit = lambda **options: lambda function: function",
+        "numba/cuda/dispatcher.py": "",
+    }
+    for name, text in modules.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    numba_cuda.PROCESS.stop()
+    try:
+        with pytest.raises(ToolMissing, match=r"numba-cuda does not work here: ModuleNotFoundError: .* Reinstall it"):
+            ptx(SCALE)
+    finally:
+        numba_cuda.PROCESS.stop()
+
+
 @pytest.mark.long
 def test_a_file_that_imports_a_module_of_its_author_is_compiled_again_each_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
