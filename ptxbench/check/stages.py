@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
 from ptxbench.check.source import inline_assembly
 from ptxbench.check.suite import NAN, CheckSuite
+from ptxbench.check.variations import ORDERS
 from ptxbench.discovery import Source
 from ptxbench.errors import (
     KernelError,
@@ -311,12 +312,13 @@ class Checker:
         if announces(self.text.module):  # other CTAs run between two stores of a CTA
             launches.append((self.suite.largest, LaunchOptions(sanitize=True, ctas="by turns")))
         for case, options in launches:
+            label = f"{case.label}, {ORDERS[options.ctas]}" if options.ctas in ORDERS else case.label
             try:
                 result = self.launcher.launch(case, options)
             except KernelError as error:
-                return StageOutcome(case.label, [self.launcher.fault("sanitizer", error, case)])
+                return StageOutcome(case.label, [self.launcher.fault("sanitizer", error, replace(case, label=label))])
             for raw in (*result.findings, *result.remarks):
-                located = self.launcher.sanitizer_finding(raw, f"{case.label}: ")
+                located = self.launcher.sanitizer_finding(raw, f"{label}: ")
                 findings.setdefault((located.code, located.line), located)
             notes += result.notes
             unchecked |= bool(result.unchecked)

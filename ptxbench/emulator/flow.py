@@ -190,12 +190,25 @@ def announcing_atomics(steps: Sequence[FlowStep]) -> Iterator[int]:
             updated = updated or words[0] in ("red", "atom") or (words[0] == "st" and is_strong(step))
 
 
+def loads_after_updates(steps: Sequence[FlowStep], labels: Collection[int]) -> Iterator[int]:
+    """The strong loads after an atomic on global memory, with no branch between. Others may see the update, and change
+    what is loaded before it is: as where a thread arrives at a barrier of the grid, and then reads its generation."""
+    straight = False  # whether no branch is between the last such atomic and this instruction
+    for index, step in enumerate(steps):
+        straight = straight and index not in labels and not step.entry.flow
+        if straight and is_watching(step):
+            yield index
+            straight = False
+        words = step.entry.words
+        straight |= words[0] in ("red", "atom") and {"local", "shared", "shared::cta"}.isdisjoint(words)
+
+
 def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
     labels = frozenset(function.labels.values())
     again = {index for index in range(len(steps)) if loads_again(steps, index, labels)}
     changeable = again.union(updating_stores(steps, labels))
-    announcing = frozenset(announcing_atomics(steps))
+    announcing = frozenset((*announcing_atomics(steps), *loads_after_updates(steps, labels)))
     leaders = {0, *again, *announcing}
     partings = set()
     for index, step in enumerate(steps):

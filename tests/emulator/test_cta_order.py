@@ -286,3 +286,57 @@ def test_a_warp_that_takes_turns_pauses_before_it_stores_what_it_has_loaded(betw
     number = np.zeros(1, np.uint32)
     emulator.run(COUNTS_WARPS.replace("BETWEEN", between), grid=1, block=128, args=[number], ctas=ctas)
     assert number[0] == total
+
+
+# Each CTA arrives; the last one begins the next generation, for which the others wait, five thousand times at most.
+GENERATIONS = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry generations(.param .u64 words, .param .u64 out)
+{
+    .reg .u64 %words, %out;
+    .reg .u32 %cta, %ctas, %ticket, %before, %now, %tries;
+    .reg .pred %last, %same, %more;
+    ld.param.u64 %words, [words];
+    ld.param.u64 %out, [out];
+    mov.u32 %cta, %ctaid.x;
+    mad.wide.u32 %out, %cta, 4, %out;
+    mov.u32 %ctas, %nctaid.x;
+    sub.u32 %ctas, %ctas, 1;
+    mov.u32 %tries, 0;
+    ARRIVAL
+    setp.eq.u32 %last, %ticket, %ctas;
+    @%last bra NEXT;
+WAIT:
+    ld.volatile.global.u32 %now, [%words + 4];
+    add.u32 %tries, %tries, 1;
+    setp.eq.u32 %same, %now, %before;
+    setp.lt.and.u32 %more, %tries, 5000, %same;
+    @%more bra WAIT;
+    selp.u32 %tries, 1, 0, %same;
+    st.global.u32 [%out], %tries;
+    ret;
+NEXT:
+    add.u32 %now, %before, 1;
+    st.volatile.global.u32 [%words + 4], %now;
+    ret;
+}
+"""
+ARRIVE, READ = "atom.global.add.u32 %ticket, [%words], 1;", "ld.volatile.global.u32 %before, [%words + 4];"
+
+
+@pytest.mark.parametrize(
+    ("arrival", "ctas", "waits_forever"),
+    [
+        (READ + ARRIVE, "by turns", False),
+        (ARRIVE + READ, "usual", False),
+        (ARRIVE + READ, "by turns", True),
+    ],
+)
+def test_a_cta_that_takes_turns_pauses_between_its_arrival_and_a_load(arrival, ctas, waits_forever):
+    words, out = np.zeros(2, np.uint32), np.zeros(4, np.uint32)
+    text = GENERATIONS.replace("ARRIVAL", arrival)
+    emulator.run(text, grid=4, block=1, args=[words, out], ctas=ctas)
+    assert words.tolist() == [4, 1]
+    assert out.any() == waits_forever
