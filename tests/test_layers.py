@@ -169,7 +169,7 @@ BROKEN = [
     ("emulator.parse", "from ptxbench.pair import Pair",
      "emulator.parse:1: imports ptxbench.pair.Pair; "
      "it may import ['architecture', 'cache', 'errors', 'foreign_text', 'forks', 'interrupts', 'kernel_names', "
-     "'pool', 'tensor_map'] of ptxbench"),
+     "'keywords', 'pool', 'tensor_map'] of ptxbench"),
     ("report.table", "import click",
      "report.table:1: imports click, which belongs to cli alone"),
     ("runner", "from rich.table import Table",
