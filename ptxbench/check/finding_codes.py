@@ -243,7 +243,7 @@ CODES = {
              "An mbarrier is initialised again or invalidated in use, or its phase ends before its copies.",
              "Invalidate it after its last use, and expect the bytes of all copies."),
         Code("member-mask", "sanitizer", ERROR,
-             "A lane executes a warp-wide instruction without being in its mask, or the other way round.",
+             "A lane executes a warp-wide instruction without being in its mask, or reads a lane that does not.",
              "Use a mask with exactly the lanes that execute it."),
         Code("schedule", "sanitizer repeats", ERROR,
              "The results change with the order in which the warp's lanes run.",

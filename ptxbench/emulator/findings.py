@@ -64,6 +64,7 @@ KINDS = {
     kinds.BARRIER_AFTER_EXIT: "barrier-after-exit",
     kinds.EXIT_BEFORE_BARRIER: "barrier-after-exit",
     kinds.NOT_A_MEMBER: "member-mask",
+    kinds.INACTIVE_SOURCE: "member-mask",
     kinds.PENDING_COPY: "pending-copy",
     kinds.OVERWRITES_COPY: "pending-copy",
     kinds.UNFINISHED_COPY: "pending-copy",
@@ -108,6 +109,10 @@ SENTENCES = {
     kinds.EXIT_BEFORE_BARRIER: ("exits while other lanes of its warp wait at a barrier. Let it arrive there first."),
     kinds.NOT_A_MEMBER: (
         "is not in the member mask of this instruction. Branch around it, or add the lane to the mask."
+    ),
+    kinds.INACTIVE_SOURCE: (
+        "reads a lane that does not execute it: one that has exited, is not in the block or is elsewhere. A result "
+        "depends on this value, which is undefined. Let that lane execute it too, or do not use its value."
     ),
     kinds.OVERWRITES_COPY: (
         "writes {place}, which an asynchronous copy of this CTA, or of one that has ended, is still filling. Wait for "
@@ -205,11 +210,15 @@ class Describer:
         loads = [finding for finding in first_of_each(raw) if finding.kind == kinds.OLD_VALUE]
         return in_order(self.describe(finding) for finding in loads)
 
+    def inactive_sources(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
+        """The shuffles that read lanes which do not execute them: errors if a result depends on such a value."""
+        return in_order(self.describe(one) for one in first_of_each(raw) if one.kind == kinds.INACTIVE_SOURCE)
+
     def is_error(self, raw: RawFinding) -> bool:
         """A copy to shared::cta may use an mbarrier that no fence has released to the cluster, as libcu++ has it do."""
         if raw.kind == kinds.START_UNFENCED:
             return "shared::cluster" in self.opcode(raw)
-        return raw.kind not in (kinds.SAME_VALUE, kinds.OLD_VALUE)
+        return raw.kind not in (kinds.SAME_VALUE, kinds.OLD_VALUE, kinds.INACTIVE_SOURCE)
 
     def opcode(self, raw: RawFinding) -> str:
         return self.step(self.sites[raw.slot]).opcode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.runtime import conditions, lanes, matching
+from ptxbench.emulator.runtime import conditions, kinds, lanes, matching
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.types import B32, LANES, PRED
 
@@ -15,11 +15,22 @@ class LaneOps:
 
     e: Emitter
     active: str
+    moves_marks = False
+    """Whether an instruction has marks in place of its values (marks.py)."""
 
     if TYPE_CHECKING:
         sanitize: bool
 
         def function(self, function: RuntimeFunction) -> str: ...
+
+        def finding(self, kind: int, site: str, lanes: str) -> None: ...
+
+        def site(self, kind: str) -> str: ...
+
+    @property
+    def watches_sources(self) -> bool:
+        """Whether shuffles from inactive lanes are recorded."""
+        return self.sanitize and not self.moves_marks
 
     def active_lanes(self) -> Value:
         """The active mask, in every lane."""
@@ -65,10 +76,15 @@ class LaneOps:
 
     def of_inactive(self, own: Value) -> Value:
         """What a shuffle gives a lane whose source is inactive, which PTX leaves undefined: its own value, with other
-        bits in some launches. Not when sanitizing, where marks of values are shuffled too."""
+        bits in some launches. Not when sanitizing, where marks of values are shuffled too: then `note_sources`."""
         if self.sanitize:
             return own
         return self.e.xor(own, Value(self.e.op(conditions.INACTIVE.load), B32))
+
+    def note_sources(self, are_active: Value) -> None:
+        """When sanitizing: record if an active lane reads one that is not active, where `are_active` is 0."""
+        inactive = self.e.compare("eq", are_active, self.e.constant(0, B32))
+        self.finding(kinds.INACTIVE_SOURCE, self.site("shuffle"), self.ballot(inactive))
 
     def reduce(self, operation: str, a: Value, neutral: int) -> Value:
         """llvm.vector.reduce.OPERATION over the active lanes of an integer, in every lane."""

@@ -198,7 +198,9 @@ class Marks:
                 arguments[form.name] = self.of(registers(operand))
             elif form.kind != "target":
                 arguments[form.name] = self.kernel.read(operand, form, step.instruction.line)
+        self.ops.moves_marks = True
         result = entry.body(**{name: value for name, value in arguments.items() if name in entry.asks})
+        self.ops.moves_marks = False
         mark: Value = result[0] if isinstance(result, tuple) else result
         return self.greater(mark, self.of(moves(step)[0] - chosen(step)))
 

@@ -1,4 +1,5 @@
-"""What the sanitizer says about a launch, with the results of another schedule of lanes and warps."""
+"""What the sanitizer says about a launch, with the results of two others: with other undefined values, and with another
+schedule of lanes and warps."""
 
 from __future__ import annotations
 
@@ -24,6 +25,8 @@ MOST_COMPARED_BYTES = 1 << 30
 """A launch with more bytes of arrays and variables is not run again either: the results of both runs are compared."""
 
 
+OTHER_VALUES = 1
+"""A seed."""
 SECOND_SCHEDULE = "second schedule"
 """The first words of the note about a second schedule that was not run."""
 
@@ -56,8 +59,12 @@ def sanitizer_report(
     remarks = describer.remarks(answer.findings)
     unchecked = checks_missed(answer, totals, image)
     is_obstructed = any(note.startswith(SECOND_SCHEDULE) for note in unchecked)
-    # Old values may change the results. If CTAs take turns, the schedule changes what they see of each other.
-    if not (findings or is_obstructed) and job.variation.loads is None and job.ctas not in TAKE_TURNS:
+    comparable = job.variation.loads is None  # old values may change the results
+    sources = describer.inactive_sources(answer.findings)
+    if sources and not findings and comparable and runs_again(totals, image) and uses_inactive(job, image, results):
+        findings = sources
+    # If CTAs take turns, the schedule changes what they see of each other.
+    if not (findings or is_obstructed) and comparable and job.ctas not in TAKE_TURNS:
         findings = reschedule(job, image, results)
     return SanitizerReport(
         findings=findings,
@@ -66,6 +73,11 @@ def sanitizer_report(
         remarks=remarks,
         old_values=describer.old_values(answer.findings),
     )
+
+
+def runs_again(totals: Mapping[str, float], image: Image) -> bool:
+    """Whether the launch is small enough to run again."""
+    return totals["ptx_thread_instructions"] <= MOST_RESCHEDULED and image.layout.size <= MOST_COMPARED_BYTES
 
 
 def checks_missed(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
@@ -84,29 +96,46 @@ def checks_missed(answer: LaunchReply, totals: Mapping[str, float], image: Image
     return tuple(notes)
 
 
+def uses_inactive(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> bool:
+    """Whether the launch has other results, or fails, if shuffles from inactive lanes give other values."""
+    other = replace(job, mode="plain", variation=replace(job.variation, shuffles=OTHER_VALUES))
+    try:
+        reply, different = run_again(other, image, results)
+    except errors.Deadlock:
+        return True
+    return reply.fault is not None or bool(different)
+
+
 def reschedule(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tuple[SanitizerFinding, ...]:
     """Run the launch again: one half of each warp before the other half, and the warps from last to first.
 
-    A kernel that synchronises its lanes gives the same bytes. Afterwards `results` holds the first run's bytes.
+    A kernel that synchronises its lanes gives the same bytes.
     """
-    expected = [result.copy() for result in results]
     try:
-        answer, new_results = emulator_process().perform(replace(job, mode="adversarial"), image.contents)
+        reply, different = run_again(replace(job, mode="adversarial"), image, results)
     except errors.Deadlock as error:
         return (SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes, {error}"),)
-    findings = []
+    if reply.fault is not None:
+        fault = explain(reply, reply.fault, image.layout, job)
+        return (SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes: {fault}"),)
+    places = dict.fromkeys(memory.nearest(image.layout.buffers, address, 1) for address in different)
+    return tuple(
+        SanitizerFinding(
+            "schedule", 0, f"with another schedule of the warps' lanes, {place}, holds another value: a __syncwarp "
+            f"(bar.warp.sync), a barrier or an atomic is missing.",
+        )
+        for place in places
+    )  # fmt: skip
+
+
+def run_again(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tuple[LaunchReply, list[int]]:
+    """The reply, and the first byte of each array that differs from `results`, which afterwards are what they were."""
+    expected = [result.copy() for result in results]
+    reply, new_results = emulator_process().perform(job, image.contents)
+    different = []
     for before, after, (offset, _) in zip(expected, new_results, image.contents, strict=True):
-        different = np.flatnonzero(before != after)
-        if answer.fault is None and different.size:
-            location = memory.nearest(image.layout.buffers, context.GLOBAL_BASE + offset + int(different[0]), 1)
-            findings.append(
-                SanitizerFinding(
-                    "schedule", 0, f"with another schedule of the warps' lanes, {location}, holds another value: a "
-                    f"__syncwarp (bar.warp.sync), a barrier or an atomic is missing.",
-                )
-            )  # fmt: skip
+        changed = np.flatnonzero(before != after)
+        if changed.size:
+            different.append(context.GLOBAL_BASE + offset + int(changed[0]))
         after[:] = before
-    if answer.fault is not None:
-        fault = explain(answer, answer.fault, image.layout, job)
-        findings.append(SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes: {fault}"))
-    return tuple(dict.fromkeys(findings))
+    return reply, different

@@ -45,18 +45,19 @@ class Variation:
     `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: sign and payload of the
     NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that depend on the GPU, the driver or the
     time, and the lane that elect.sync elects. `memory`: the initial contents of shared and local memory, the heap and
-    unwritten registers, and, unless it is sanitized, what a shuffle from an inactive lane gives. `lanes`: with any
-    seed, one half of each warp runs before the other half, and the warps of a CTA from last to first. `loads`, in a
-    sanitized launch: a strong load of what another CTA has stored and announced, in global memory, gives the value
-    before the store once, if the memory consistency model allows that (races/old_values.py): each load with EVERY_LINE,
-    else those of this line. `waits`: mbarrier.try_wait and test_wait give false half of the times, as if the phase had
-    not ended within the time limit of the GPU.
+    unwritten registers, and what `shuffles` varies. `shuffles`: unless it is sanitized, what a shuffle from an inactive
+    lane gives. `lanes`: with any seed, one half of each warp runs before the other half, and the warps of a CTA from
+    last to first. `loads`, in a sanitized launch: a strong load of what another CTA has stored and announced, in global
+    memory, gives the value before the store once, if the memory consistency model allows that (races/old_values.py):
+    each load with EVERY_LINE, else those of this line. `waits`: mbarrier.try_wait and test_wait give false half of the
+    times, as if the phase had not ended within the time limit of the GPU.
     """
 
     approximate: int | None = None
     nans: int | None = None
     registers: int | None = None
     memory: int | None = None
+    shuffles: int | None = None
     lanes: int | None = None
     loads: int | None = None
     waits: int | None = None
@@ -92,6 +93,7 @@ def conditions(
         **registers(variation.registers, arch, block),
         **nans(variation.nans),
         **memory(variation.memory),
+        **inactive(variation.shuffles if variation.memory is None else variation.memory),
         **approximate(variation.approximate),
         at.WAITS: 0 if variation.waits is None else random.Random(f"{variation.waits} waits").getrandbits(64) | 1,
     }
@@ -175,10 +177,18 @@ def quiet_nan(seed: int, bits: int, fraction: int) -> int:
 
 
 def memory(seed: int | None) -> Mapping[at.Field, int]:
-    """The initial bytes of memory and registers, and what a shuffle from an inactive lane gives. As a floating-point
-    number, a register that was never written is finite, and great: added to a sum, a small one would change nothing."""
-    if seed is None:
-        return {at.MEMORY: context.POISON, at.REGISTERS: 0, at.INACTIVE: 0}
+    """The initial bytes of memory and registers."""
+    first, unwritten = (context.POISON, 0) if seed is None else unwritten_bytes(seed)
+    return {at.MEMORY: first, at.REGISTERS: unwritten}
+
+
+def inactive(seed: int | None) -> Mapping[at.Field, int]:
+    """The bits in which what a shuffle from an inactive lane gives differs from the own value."""
+    return {at.INACTIVE: 0 if seed is None else unwritten_bytes(seed)[1] * 0x01010101}
+
+
+def unwritten_bytes(seed: int) -> tuple[int, int]:
+    """A byte of memory and one of a register that was never written. As a floating-point number, the register is
+    finite, and great: added to a sum, a small one would change nothing."""
     rng = random.Random(f"{seed} memory")
-    first, unwritten = rng.randrange(0, 255), rng.choice((0x00, 0x80)) + rng.randrange(0x44, 0x7B)
-    return {at.MEMORY: first, at.REGISTERS: unwritten, at.INACTIVE: unwritten * 0x01010101}
+    return rng.randrange(0, 255), rng.choice((0x00, 0x80)) + rng.randrange(0x44, 0x7B)

@@ -127,6 +127,30 @@ def test_a_lane_that_is_not_in_the_mask_it_names_is_found(body):
     assert findings(8) == ()
 
 
+@pytest.mark.parametrize(("name", "threads", "clamp", "takes", "stores", "found"), [
+    ("all_lanes", 32, "31", "", 32, 0),
+    ("unused", 24, "31", "", 8, 0),  # nothing uses the sums of lanes 8 to 15
+    ("used", 24, "31", "", 9, 1),
+    ("used_computed", 24, "%mask", "", 9, 1),
+    ("clamped", 24, "23", "@%p", 9, 0),
+])  # fmt: skip
+def test_a_value_of_a_lane_that_does_not_exist_is_found_where_a_result_depends_on_it(
+    name, threads, clamp, takes, stores, found
+):
+    body = f"""
+    shfl.sync.down.b32 %out|%p, %x, 16, {clamp}, 0xffffffff;
+    {takes} add.u32 %x, %x, %out;
+    setp.lt.u32 %late, %lane, {stores};
+    selp.u32 %out, %x, 0, %late;"""
+    arguments = [np.full(32, 31, np.uint32), np.arange(32, dtype=np.uint32), np.zeros(32, np.uint32)]
+    text = kernel(f"sum_of_warp_{name}", body)
+    execution = emulator.run(text, grid=1, block=threads, args=arguments, sanitize=True)
+    assert len(execution.findings) == found
+    for finding in execution.findings:
+        assert finding.kind == "member-mask"
+        assert "shfl.sync.down.b32 by thread 8 of CTA 0 reads a lane that does not execute it" in finding.message
+
+
 def test_an_instruction_outside_its_mask_is_named_where_a_loop_begins_with_it():
     text = kernel("outside_at_loop", """
     mov.u32 %out, 0;

@@ -29,6 +29,8 @@ def shfl(e, ops, mode, a, b, c):
     active, of_inactive = ops.is_active(), ops.of_inactive(a)
     if b.constant is not None and c.constant is not None:
         lanes, valid = zip(*(shuffle_source(mode, lane, b.constant, c.constant) for lane in range(LANES)), strict=True)
+        if ops.watches_sources:
+            ops.note_sources(e.together("sources", SOURCES, lanes, functools.partial(partners, lanes), [active]))
         inside = e.constant(1, PRED)
         if not all(valid):
             inside = e.compare("ne", e.lanes([int(one) for one in valid], B32), e.constant(0, B32))
@@ -36,6 +38,8 @@ def shfl(e, ops, mode, a, b, c):
     source, inside = shuffle_lanes(e, mode, b, c)
     moved = ops.permute(a, source)
     partner = ops.permute(ones(e, active), source)
+    if ops.watches_sources:
+        ops.note_sources(partner)
     return e.select(e.compare("ne", partner, e.constant(0, B32)), moved, of_inactive), inside
 
 
@@ -46,8 +50,18 @@ SHUFFLES: dict[tuple[int, ...], Computation] = {}
 def shuffled(lanes, e, values):
     """The value of each lane's source, or another one if the source is not active."""
     a, of_inactive, active = values
-    partner = e.permute(ones(e, active), lanes)
+    partner = partners(lanes, e, [active])
     return e.select(e.compare("ne", partner, e.constant(0, B32)), e.permute(a, lanes), of_inactive)
+
+
+SOURCES: dict[tuple[int, ...], Computation] = {}
+"""The functions for whether these source lanes are active."""
+
+
+def partners(lanes, e, values):
+    """1 in each lane whose source is active."""
+    (active,) = values
+    return e.permute(ones(e, active), lanes)
 
 
 def ones(e, condition):
