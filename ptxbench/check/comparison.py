@@ -53,10 +53,6 @@ def resource_words(report: BuildReport) -> str:
 def heavier(report: BuildReport, others: Mapping[str, BuildReport]) -> Iterator[Finding]:
     """Findings about resources of which the candidate (`report`) needs more than any of the pair's variants
     (`others`)."""
-    if report.occupancy == 0:
-        needed = f"{report.registers} registers per thread and {report.shared_bytes} bytes of shared memory"
-        message = f"{needed} do not fit on an SM."
-        yield finding("resources", "cannot-launch", message)
     spilled = (report.spill_store_bytes or 0) + (report.spill_load_bytes or 0)
     if spilled:
         message = f"each thread spills {report.spill_store_bytes} bytes and reloads {report.spill_load_bytes}."

@@ -283,7 +283,8 @@ CODES = {
              "Fewer warps fit on an SM than with any variant of the pair.",
              "Use fewer registers or less shared memory."),
         Code("cannot-launch", "resources", ERROR,
-             "A CTA of the pair's launch needs more registers or shared memory than an SM has.",
+             "A CTA of the pair's launch needs more registers or shared memory than an SM has, or all CTAs that must "
+             "run at once more than the GPU has.",
              "Use less, or limit the registers with .maxntid or .maxnreg."),
         Code("same-code", "resources", WARNING,
              "The machine code is identical to that of a variant of the pair.",

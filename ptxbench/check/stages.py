@@ -46,6 +46,7 @@ from ptxbench.check.old_values import unordered_load, with_ctas
 from ptxbench.check.polls import announces, reads_exchanged
 from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
+from ptxbench.check.residency import misfit
 from ptxbench.check.source import inline_assembly
 from ptxbench.check.suite import NAN, CheckSuite
 from ptxbench.check.variations import ORDERS
@@ -358,7 +359,9 @@ class Checker:
         others = {variant: pair_kernels.report(build) for variant, build in pair_kernels.builds.items()}
         for name, report in {CANDIDATE: own, **others}.items():
             self.compared.setdefault(name, {}).update(figures(report))
-        return StageOutcome(resource_words(own), list(heavier(own, others)))
+        lacking = misfit(self.suite.pair, self.build, pair_kernels.builds.values())
+        refused = [finding("resources", "cannot-launch", lacking)] if lacking else []
+        return StageOutcome(resource_words(own), refused or list(heavier(own, others)))
 
     def counts(self) -> StageOutcome:
         """Compare what the kernel executes at the largest check size with the pair's variants."""

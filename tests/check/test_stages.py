@@ -12,6 +12,7 @@ from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.comparison import heavier, resource_words, slower
 from ptxbench.check.launching import LaunchOptions, launch
 from ptxbench.check.reading import CandidateText
+from ptxbench.check.residency import misfit
 from ptxbench.check.source import inline_assembly
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
@@ -20,6 +21,7 @@ from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.variation import EXTREMES
 from ptxbench.errors import Deadlock, EmulatorCrash
+from ptxbench.launch import Launch
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import locate, trial
 from tests.check.judging import judged, outcome, suite
@@ -278,13 +280,41 @@ BUILT = BuildReport("0", "1", "same", 32, 0, 0, 0, 1024, 1.0, {"total": 9})
         ({"sass_sha256": None},                              []),                  # no nvdisasm
         ({"sass_sha256": "other", "spill_load_bytes": 4},    ["spills"]),
         ({"sass_sha256": "other", "occupancy": 0.5},         ["more-registers"]),
-        ({"sass_sha256": "other", "occupancy": 0.0},         ["cannot-launch"]),
         ({"sass_sha256": "other", "occupancy": None},        []),                  # an architecture of unknown limits
     ],
 )  # fmt: skip
 def test_the_figures_of_the_tools_are_compared_with_the_pairs_variants(changes, expected):
     own = dataclasses.replace(BUILT, **changes)
     assert [finding.code for finding in heavier(own, {"cuda": BUILT, "ptx": BUILT})] == expected
+
+
+@pytest.mark.parametrize(
+    ("special", "registers", "shared_bytes", "expected"),
+    [
+        ({},                    32,   0,         None),
+        ({},                    255,  0,         None),
+        ({},                    256,  0,         "n=1: 256 registers per thread and 1 bytes of shared memory do not"),
+        ({},                    32,   100 << 10, "n=131072: 32 registers per thread and 233,472 bytes of shared"),
+        ({},                    None, 300000,    None),  # built without ptxas
+        ({"cooperative": True}, 64,   0,         None),
+        ({"cooperative": True}, 65,   0,         "n=1: all 528 CTAs must run at once; with 65 registers per thread"),
+        ({"resident": True},    65,   0,         "n=1: all 528 CTAs must run at once"),
+    ],
+)  # fmt: skip
+def test_a_candidate_that_cannot_be_launched_at_a_size_of_the_pair_is_found(special, registers, shared_bytes, expected):
+    triad = suite("triad")
+    pair = dataclasses.replace(
+        triad.pair,
+        launch=lambda n: Launch(grid=528, block=256, shared_bytes=n, **special),
+        check_sizes=[{"n": 1}],
+        bench_sizes=[{"n": 10}, *([] if special else [{"n": 128 << 10}])],
+    )
+    usual = dataclasses.replace(triad.pair_kernels.builds["ptx"], report=BUILT)
+    report = dataclasses.replace(BUILT, registers=registers, shared_bytes=shared_bytes)
+    own = dataclasses.replace(usual, report=report)
+    found = misfit(pair, own, [usual])
+    assert found is None if expected is None else found.startswith(expected)
+    assert misfit(pair, own, [own]) is None  # the pair's own kernels cannot be launched either
 
 
 NANS = (0x7FC00000, 0xFFFFFFFF)
