@@ -258,7 +258,10 @@ products of two are too."""
 NEAR = "all near one great value"
 """Data whose differences are lost in a sum of squares: a variance needs two passes, or Welford's algorithm."""
 
-FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR)
+MASKED = "rows of -inf"
+"""Rows without any number, as a mask makes them: a maximum stays what it was at the start, and a sum of powers is 0."""
+
+FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MASKED)
 """Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
 
 CHUNKS = 64
@@ -358,6 +361,27 @@ def near(value: float) -> Fill:
     return fill
 
 
+def masked_rows(*, whole: bool) -> Fill:
+    """-inf in all of one row, in all of another but one element, in the first half of the next, and so on with each
+    fourth row ordinary. `whole`: whether there are rows, or an array of one axis, without any other element."""
+
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        changed = array.copy()
+        rows = changed.reshape(-1, array.shape[-1] if array.ndim else 1)
+        if rows.size == 0:
+            return array
+        number = np.arange(rows.shape[0])
+        one = number, draws[1].integers(rows.shape[1], size=number.size)
+        ordinary = rows[one]
+        rows[number % 4 < 2] = -np.inf
+        rows[number % 4 == 2, : -(-rows.shape[1] // 2)] = -np.inf
+        keeps = (number % 4 == 1) | ((number % 4 == 0) & (not whole))
+        rows[one] = np.where(keeps, ordinary, rows[one])
+        return changed
+
+    return fill
+
+
 def peak_positions(rng: np.random.Generator, rows: int, length: int) -> Array:
     """A position in each of `rows` rows of `length` elements, all different if possible, the ends first.
 
@@ -403,6 +427,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     BELOW: (far(-1, 2.0**96), far(-1, 2.0**17), far(-1, 2.0**6)),
     ABOVE: (far(1, 2.0**96), far(1, 2.0**17), far(1, 2.0**6)),
     NEAR: (near(2.0**10), near(2.0**6), near(2.0**4)),
+    MASKED: (masked_rows(whole=True), masked_rows(whole=False)),
 }
 """Kinds of floating-point data, each with milder forms; the first one that the pair's own kernels pass counts."""
 
