@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import signal
 import sys
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end the program as Ctrl-C does: what is finished is saved, and no process or folder is left behind."""
+
+RECEIVED: list[int] = []
+"""Those that have arrived."""
 
 STREAMS = ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY))
 
@@ -16,19 +24,40 @@ def program() -> int:
     if interruptible:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # during these imports Ctrl-C ends the process silently
     open_closed_streams()
+    atexit.register(end_by_signal)  # the first one runs last
     from ptxbench.cli import main
     from ptxbench.exit_status import ExitStatus
 
-    if not interruptible:
-        return main()
-    sys.unraisablehook = repeat_interrupt
+    if interruptible:
+        sys.unraisablehook = repeat_interrupt
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:  # not for nohup, which ignores SIGHUP
+                signal.signal(number, end_in_order)
         return main()
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to save: the interpreter only cleans up
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to save: the interpreter only cleans up
+
+
+def end_in_order(number: int, frame: object) -> None:
+    """Interrupt the program at a signal."""
+    RECEIVED.append(number)
+    raise KeyboardInterrupt
+
+
+def end_by_signal() -> None:
+    """End the program by the signal that interrupted it, which its parent then sees."""
+    for number in RECEIVED[:1]:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
 
 def open_closed_streams() -> None:

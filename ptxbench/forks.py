@@ -65,6 +65,8 @@ def run(main: Callable[[], None], inherited: Collection[int], parent: int) -> No
     """Run `main` in the copy, and end it: nothing of the process that was copied runs again."""
     status = 1
     try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         keep_only(inherited)
         end_with(parent)
         main()

@@ -82,7 +82,7 @@ class Program(uvicorn.Server):
 
 def run(settings: Settings, judgements: Judgements, listening: socket.socket) -> None:
     """Answer requests until Ctrl-C or SIGTERM, which are raised again at the end, or until the terminal is closed."""
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         server(settings, judgements).run([listening])

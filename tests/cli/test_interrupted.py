@@ -1,6 +1,8 @@
-"""Ctrl-C in real processes, at the moments at which a traceback could appear: it ends every command quietly."""
+"""Ctrl-C in real processes, at the moments at which a traceback could appear: it ends every command quietly. So do the
+signals of a closed terminal and of a batch system."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +32,7 @@ class PressCtrlC:
     def find_spec(self, name, path=None, target=None):
         if name == module and not (child and first) and not mark.exists():
             mark.touch()
-            os.killpg(int(os.environ["PTXBENCH_FIRST"]), signal.SIGINT)  # as a terminal does
+            os.killpg(int(os.environ["PTXBENCH_FIRST"]), int(os.environ["PTXBENCH_SENT"]))  # as a terminal does
 
 sys.meta_path.insert(0, PressCtrlC())
 '''
@@ -65,30 +67,50 @@ def processes_with(mark):
     return pids
 
 
-@pytest.mark.parametrize(("moment", "command", "message"), every(4, MOMENTS))
-def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels, moment, command, message):
+def ended(tmp_path, kernels, moment, command, sent=signal.SIGINT):
+    """The exit status and stderr of a command that gets this signal at this moment, and leaves no process behind."""
     kernels_folder(tmp_path, name="again", cuda=CUDA.replace("scale", "again"), ptx=PTX.replace("scale", "again"),
                    pair=PAIR)  # fmt: skip
     Path("a.ptx").write_text(".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry k() { ret; }\n")
     Path("hook").mkdir()
     Path("hook/sitecustomize.py").write_text(HOOK)
+    Path("temporary").mkdir()
     mark = tmp_path / "mark"
-    own = {"PTXBENCH_MOMENT": moment, "PTXBENCH_MARK": str(mark), "PYTHONPATH": str(tmp_path / "hook"),
-           "PTXBENCH_KERNELS": str(kernels)}  # fmt: skip
+    own = {
+        "PTXBENCH_MOMENT": moment,
+        "PTXBENCH_MARK": str(mark),
+        "PYTHONPATH": str(tmp_path / "hook"),
+        "PTXBENCH_KERNELS": str(kernels),
+        "PTXBENCH_SENT": str(int(sent)),
+        "TMPDIR": str(tmp_path / "temporary"),
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "ptxbench", *command],
         env={**os.environ, **own}, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     _, err = process.communicate(timeout=60)
     assert mark.exists(), "the moment never came"
-    assert process.returncode in (130, -2), err  # -2: by the signal itself, which a shell reports as 130
-    assert "Traceback" not in err
-    assert "Exception ignored" not in err
-    assert err.strip() == message
     deadline = time.monotonic() + 5
     while (remaining := processes_with(mark)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert remaining == []
+    return process.returncode, err
+
+
+@pytest.mark.parametrize(("moment", "command", "message"), every(4, MOMENTS))
+def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels, moment, command, message):
+    status, err = ended(tmp_path, kernels, moment, command)
+    assert status in (130, -2), err  # -2: by the signal itself, which a shell reports as 130
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    assert err.strip() == message
+
+
+@pytest.mark.parametrize("sent", every(2, [signal.SIGTERM, signal.SIGHUP]))
+def test_a_signal_that_ends_the_program_is_handled_as_ctrl_c_is(tmp_path, kernels, sent):
+    status, err = ended(tmp_path, kernels, "llvmlite.binding", RUN, sent)
+    assert (status, err.strip()) == (-sent, "Interrupted. 0 of 2 cells are finished.")
+    assert list(Path("temporary").iterdir()) == []
 
 
 def test_ctrl_c_in_a_destructor_interrupts_once_more(capsys):

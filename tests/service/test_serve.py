@@ -163,7 +163,7 @@ def started_by(pid):
 
 @pytest.mark.parametrize(
     ("sent", "status", "printed"),
-    [(signal.SIGINT, 130, "\n"), (signal.SIGHUP, -signal.SIGTERM, "")],
+    [(signal.SIGINT, 130, "\n"), (signal.SIGHUP, -signal.SIGTERM, "\n")],
     ids=["Ctrl-C", "a closed terminal"],
 )
 def test_a_signal_ends_the_service_and_a_judgement_that_runs(start_service, sent, status, printed):

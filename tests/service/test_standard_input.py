@@ -38,7 +38,7 @@ def server(cache_of_the_tests):
 
 @pytest.mark.parametrize(
     ("sent", "status", "printed"),
-    [(signal.SIGINT, 130, b"\n"), (signal.SIGTERM, -signal.SIGTERM, b"")],
+    [(signal.SIGINT, 130, b"\n"), (signal.SIGTERM, -signal.SIGTERM, b"\n")],
 )
 def test_a_signal_ends_the_server_while_its_input_is_open(server, sent, status, printed):
     server.send_signal(sent)
