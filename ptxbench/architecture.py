@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ptxbench.errors import UsageError
 
-PATTERN = r"sm_\d{2,3}[af]?"
+PATTERN = r"sm_[1-9][0-9]{1,2}[af]?"
 """The name of an architecture, as a part of regular expressions."""
 
 
@@ -23,7 +23,7 @@ class Architecture(NamedTuple):
 
 def find(text: str) -> Architecture | None:
     """The first architecture that `text` names; None if it names none."""
-    match = re.search(r"sm_(\d{2,3})([af]?)", text)
+    match = re.search(r"sm_([1-9][0-9]{1,2})([af]?)", text)
     return Architecture(int(match[1]), match[2]) if match else None
 
 
@@ -46,7 +46,7 @@ def require(name: str) -> Architecture:
 
 def normalised(text: str) -> str | None:
     """The name that another notation means, such as sm90, SM_90, compute_90, 90 or 9.0; None if it is not known."""
-    match = re.fullmatch(r"(?:sm|compute|cc)?[-_ ]?(\d{1,2})\.?(\d)([af]?)", text.strip().lower())
+    match = re.fullmatch(r"(?:sm|compute|cc)?[-_ ]?([1-9][0-9]?)\.?([0-9])([af]?)", text.strip().lower())
     return f"sm_{match[1]}{match[2]}{match[3]}" if match else None
 
 

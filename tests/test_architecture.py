@@ -22,6 +22,8 @@ OTHERS = [
     ("sm_9",        None),
     ("sm_90b",      None),
     ("sm_1000",     None),
+    ("sm_075",      None),
+    ("sm_٩٠",       None),  # digits, but not of ASCII
     ("hopper",      None),
     ("90",          "sm_90"),
     ("9.0",         "sm_90"),

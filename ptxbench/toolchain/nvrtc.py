@@ -214,9 +214,9 @@ def refusal(
     """
     if answer.status == OUT_OF_MEMORY:  # of the memory limit of its process
         return CompileError(f"{path.name}: NVRTC exceeded its memory limit.")
+    if (answer.status == INVALID_OPTION and "gpu-architecture" in answer.log) or "--nv_arch flag" in answer.log:
+        return UsageError(f"NVRTC {version(nvrtc)} cannot compile for '{arch}'; name another with --arch.")
     if answer.status == INVALID_OPTION:
-        if "gpu-architecture" in answer.log:
-            return UsageError(f"NVRTC {version(nvrtc)} cannot compile for '{arch}'; name another with --arch.")
         message = f"NVRTC {version(nvrtc)} refuses an option: {answer.log.removeprefix('nvrtc: error: ')}."
         return PairError(f"{message} {path.name} is compiled with {' '.join(flags)}.")
     if answer.status != COMPILATION:

@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench.containment.nvrtc_library import MOST_CHARACTERS, Library
 from ptxbench.errors import AssembleError, CompileError, KernelError, PairError, TargetMismatch, ToolMissing, UsageError
-from ptxbench.toolchain import locate, nvrtc, ptxas, unknown_names
+from ptxbench.toolchain import cuda_c, locate, nvrtc, ptxas, unknown_names
 
 from .conftest import CUDA, PTX
 
@@ -135,6 +135,12 @@ def test_an_option_that_would_change_nothing_or_the_target_is_refused(build, fla
 def test_an_architecture_that_the_tools_do_not_know_is_a_usage_error(build, text, entry):
     with pytest.raises(UsageError, match=r"sm_35.*name another with --arch"):
         build(text, entry, arch="sm_35")
+
+
+@pytest.mark.parametrize("arch", ["sm_80a", "sm_90f"])
+def test_a_suffix_that_an_architecture_does_not_have_is_a_usage_error(tmp_path, arch):
+    with pytest.raises(UsageError, match=rf"NVRTC .* cannot compile for '{arch}'; name another with --arch\.$"):
+        cuda_c.translate(b"__global__ void k() {}", tmp_path / "k.cu", arch, ())
 
 
 BAD_PTX = [
