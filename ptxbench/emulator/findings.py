@@ -327,6 +327,8 @@ def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buf
             return f"{verb} {place}. The address lacks the carry from its lower 32 bits to the upper ones."
         if site.space == "global" and 0 < address < VARIABLE_BYTES:
             place += ". A variable's address in shared, local or constant memory needs cvta here"
+        if site.space == "global" and memory.inside(buffers, address + context.PARAM_WINDOW, site.bytes):
+            place += ". The address of a parameter needs cvta.param here"
     elif site.space == "cluster":
         place = own.in_cluster(address & 0xFFFFFFFF)
         if kind == context.LEFT:

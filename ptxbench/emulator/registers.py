@@ -27,7 +27,7 @@ from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runs import Runs
 from ptxbench.emulator.runtime import access, short
 from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
-from ptxbench.emulator.runtime.context import HALVES, MASK
+from ptxbench.emulator.runtime.context import HALVES, MASK, PARAM_WINDOW
 from ptxbench.emulator.stack import CallStack, StackLayout
 from ptxbench.emulator.syntax import (
     Address,
@@ -331,11 +331,12 @@ class KernelState:
         return self.ops.stack.address(self.values[FRAME], offset)
 
     def symbol_address(self, symbol: Symbol, line: int, more: int = 0) -> Value:
-        """The address of a variable in its own space, plus `more`; it is also the generic address for a global variable
-        or a parameter. For a function, a number that a call accepts."""
+        """The address of a variable in its own space, plus `more`; for a global variable it is the generic address too.
+        For a function, a number that a call accepts."""
         e, name, more = self.e, symbol.name, symbol.offset + more
         if name in self.params and self.ops.parameters is not None:
-            return self.ops.of_module(self.ops.parameters[0] + self.params[name][0] + more, B64)
+            own = self.ops.parameters[0] - PARAM_WINDOW
+            return self.ops.of_module(own + self.params[name][0] + more, B64)
         if name in self.own.shared:
             return e.add(e.constant(self.own.shared[name] + more, B32), self.ops.shared_origin(B32))
         if name in self.own.local:

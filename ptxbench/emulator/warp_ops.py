@@ -182,10 +182,10 @@ class WarpOps(LaneOps):
         kind = bits_of(type)
         if isinstance(address, ParamAddress):
             return self.load_param(space, address, type, count)
-        is_local = address.type.bits == 32 or (address.constant is not None and address.constant < context.GLOBAL_BASE)
+        is_local = address.type.bits == 32 or (address.constant is not None and address.constant < 1 << 32)
         if space == "param" and not is_local:  # the address of a kernel's parameter, or of a call's own variable
             space = "generic" if self.calls else "global"
-            address = self.generic_parameter(address) if self.calls else address
+            address = self.generic_parameter(address) if self.calls or self.parameters else address
         if space == "const":
             address = self.e.add(self.e.convert(address, U64), self.window(space, U64))
         named_space, space = space, self.stored_in(space)
@@ -249,7 +249,8 @@ class WarpOps(LaneOps):
             start = self.of_module(self.parameters[0], U64)
             return e.add(start, e.and_(e.sub(wide, start), e.constant(0xFFFFFFFF, U64)))
         local = e.compare("lt", wide, e.constant(1 << 32, U64))
-        return e.select(local, e.add(wide, self.window("local", U64)), wide)
+        of_kernel = wide if self.parameters is None else e.add(wide, self.window("param", U64))
+        return e.select(local, e.add(wide, self.window("local", U64)), of_kernel)
 
     def load_param(self, space: str, address: ParamAddress, type: Type, count: int) -> tuple[Value, ...]:
         if space != "param":
@@ -486,8 +487,8 @@ class WarpOps(LaneOps):
     def window(self, space: str, type: Type) -> Value:
         """The generic address of address 0 of a space; 0 if the space uses generic addresses."""
         local = conditions.LOCAL_APERTURE if self.local_moves else conditions.LOCAL_BASE
-        if space == "const":
-            return self.e.constant(context.CONST_WINDOW, type)
+        if window := {"const": context.CONST_WINDOW, "param": context.PARAM_WINDOW}.get(space.partition("::")[0]):
+            return self.e.constant(window, type)
         fields = {"shared": conditions.SHARED_APERTURE, "local": local}
         field = fields.get(space.partition("::")[0])
         return self.e.constant(0, type) if field is None else self.e.condition(field, type)

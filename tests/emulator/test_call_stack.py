@@ -203,7 +203,7 @@ def test_the_address_of_a_function_is_a_value_like_any_other():
     ("value", "what"),
     [
         ("mov.u64 %f, 0", "goes to address 0x0, which is not that of a function"),
-        ("mov.u64 %f, out", "goes to address 0x7efffff00000, which is not that of a function"),
+        ("mov.u64 %f, out", "goes to address 0x3fffff00000, which is not that of a function"),
         ("mov.u64 %f, more; add.u64 %f, %f, 4", "goes to address 0x30000000004, which is not that of a function"),
         ("mov.u64 %f, sum", "goes to 'sum', which its .callprototype or .calltargets does not allow"),
         ("mov.u64 %f, twice", "goes to 'twice', which its .callprototype or .calltargets does not allow"),

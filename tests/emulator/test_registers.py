@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.errors import MemoryFault
 from ptxbench.toolchain import locate, ptxas
 
 HEADER = ".version 8.7\n.target sm_90\n.address_size 64\n"
@@ -230,3 +231,35 @@ def test_ptxas_accepts_addresses_of_parameters():
     tool = locate.program("ptxas")
     assert tool is not None, locate.INSTALL
     ptxas.assemble(tool, PARAMETER, "sm_90")
+
+
+OWN_SPACE = """.version 7.7
+.target sm_75
+.address_size 64
+.visible .entry parameter(.param .u64 out, .param .u32 number)
+{
+    .reg .u64 %out, %at;
+    .reg .u32 %value;
+    mov.u64 %at, number;
+    LOAD
+    ld.param.u64 %out, [out];
+    st.global.u32 [%out], %value;
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize("placement", [None, 3])
+def test_the_address_of_a_parameter_is_in_its_own_space(placement):
+    def load(lines):
+        out = np.zeros(1, np.uint32)
+        text = OWN_SPACE.replace("LOAD", lines)
+        emulator.run(text, grid=1, block=1, args=[out, np.uint32(7)], placement=placement)
+        return out.tolist()
+
+    generic, there_and_back = "cvta.param.u64 %at, %at;", "cvta.param.u64 %at, %at; cvta.to.param.u64 %at, %at;"
+    assert load("ld.param.u32 %value, [%at];") == [7]
+    assert load(f"{generic} ld.u32 %value, [%at];") == [7]
+    assert load(f"{there_and_back} ld.param.u32 %value, [%at];") == [7]
+    with pytest.raises(MemoryFault, match=r"The address of a parameter needs cvta\.param here"):
+        load("ld.u32 %value, [%at];")

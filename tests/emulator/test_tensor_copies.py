@@ -467,6 +467,7 @@ def test_a_bad_map_is_a_fault(name):
     ("right", "wrong", "complaint"),
     [
         ("cvta.param.u64 %m, %m;", "mov.u64 %m, 64;", "needs a tensor map there: 128 bytes of a parameter"),
+        ("cvta.param.u64 %m, %m;", "", "the address of a parameter needs cvta.param"),
         ("[tile], [%m, {%c0, %c1}]", "[tile+64], [%m, {%c0, %c1}]", "needs shared memory at a multiple of 128 bytes"),
         ("[tile], [%m, {%c0, %c1}]", "[tile+14464], [%m, {%c0, %c1}]", "writes byte 16384 of shared memory, which has"),
     ],

@@ -65,7 +65,8 @@ def cvta_to(e, ops, a, space):
 
 @instruction("cvta.to.param.u64 d, a", section="data-movement-and-conversion-instructions-cvta")
 def cvta_to_param(e, ops, a):
-    return e.select(in_window(e, ops, a, "local"), e.sub(a, ops.window("local", a.type)), a)
+    of_kernel = e.sub(a, ops.window("param", a.type))
+    return e.select(in_window(e, ops, a, "local"), e.sub(a, ops.window("local", a.type)), of_kernel)
 
 
 WINDOW_BITS = 32

@@ -53,7 +53,7 @@ NOT_A_MAP, BAD_RANK, BAD_MAP, NARROW = range(72, 76)
 BAD_TYPE = 77
 COMPLAINTS = {
     NOT_A_MAP: "needs a tensor map there: 128 bytes of a parameter, or of constant or global memory, at a multiple of "
-    "64",
+    "64; the address of a parameter needs cvta.param",
     BAD_RANK: "has another number of coordinates than the tensor map has dimensions",
     BAD_MAP: "uses a tensor map that is damaged, or has a mode that the emulator does not support (interleave, tf32, "
     "f32.ftz, a swizzle of 96 bytes, atoms of 32 bytes with a flip)",
