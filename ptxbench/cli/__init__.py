@@ -32,6 +32,9 @@ from ptxbench.output_files import FULL
 UNUSABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
 """Errors with a path that a user names. They are not bugs, and any use of the path may raise them."""
 
+NO_THREAD = "can't start new thread"
+"""What Python's RuntimeError says."""
+
 LONG_WORD = re.compile(r"(\S{120})\S{380,}")
 """No path of a usual length has 500 characters."""
 
@@ -148,6 +151,10 @@ def handle_error(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return exit_with(
             f"Error: {os.strerror(error.errno)}. Raise the limit (ulimit -n), or use fewer --jobs.", ExitStatus.USAGE
+        )
+    if (isinstance(error, OSError) and error.errno == errno.EAGAIN) or NO_THREAD in str(error):
+        return exit_with(
+            "Error: No more processes can be started. Raise their limit (ulimit -u), or end some.", ExitStatus.USAGE
         )
     if isinstance(error, MemoryError):
         return exit_with("Error: Not enough free memory.", ExitStatus.USAGE)

@@ -121,8 +121,8 @@ def described(tool: Path | str, option: str, remedy: str = f". Reinstall it: {IN
 
 
 def raise_if_machine(error: Exception) -> None:
-    """Raise the error of a tool that does not start if its cause is the limit of open files, and not the tool."""
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+    """Raise the error of a tool that does not start if its cause is a limit of files or processes, and not the tool."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN):
         raise error
 
 

@@ -117,6 +117,10 @@ FAILURES = [
      f"Error: Cannot use '{60 * 'x'}...': File name too long.\n"),
     (PtxbenchError("\x1b[2J\n::error::\u202e"), 2, "Error: \\x1b[2J\n: :error::\\u202e\n"),
     (KeyboardInterrupt(),                     130, "\n"),
+    *(
+        (error, 2, "Error: No more processes can be started. Raise their limit (ulimit -u), or end some.\n")
+        for error in (BlockingIOError(errno.EAGAIN, "try again"), RuntimeError("can't start new thread"))
+    ),
 ]  # fmt: skip
 
 
