@@ -185,14 +185,14 @@ class ForkServer:
         kernels."""
         try:
             pair = self.pair(sent.task)
-        except PtxbenchError as error:
-            worker.send_event(sent.descriptors[1], error=type(error).__name__, message=str(error))
+            if pair.needed and not pair.prepare_tried:
+                pair.prepare()
+                self.forks = 0
+            process = with_task(pair.free, sent) or self.fork(pair, sent)
+        except (PtxbenchError, OSError) as error:
+            worker.send_error(sent.descriptors[1], error)
             connection.close()
             return
-        if pair.needed and not pair.prepare_tried:
-            pair.prepare()
-            self.forks = 0
-        process = with_task(pair.free, sent) or self.fork(pair, sent)
         self.running[connection] = RunningJudgement(process, sent.task, pair)
         self.selector.register(connection, selectors.EVENT_READ)
         report(connection, pid=process.fork.pid)

@@ -65,6 +65,8 @@ def machine_message(error: OSError) -> str | None:
         return f"The judgement cannot write a temporary file (TMPDIR): {os.strerror(error.errno)}."
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{os.strerror(error.errno)} in the judgement. Raise the limit (ulimit -n), or use fewer --jobs."
+    if error.errno == errno.EAGAIN:
+        return "The judgement can start no more processes. Raise their limit (ulimit -u), or use fewer --jobs."
     return None
 
 
@@ -73,6 +75,16 @@ def send_event(answers: int, **event: Any) -> None:
     line = json.dumps(event).encode() + b"\n"
     while line:
         line = line[os.write(answers, line) :]
+
+
+def send_error(answers: int, error: PtxbenchError | OSError) -> None:
+    """Write an error that is not the candidate's fault. Raises it if it may be one of ptxbench."""
+    if isinstance(error, PtxbenchError):
+        send_event(answers, error=type(error).__name__, message=str(error))
+    elif message := machine_message(error):
+        send_event(answers, error=MachineError.__name__, message=message)
+    else:
+        raise error
 
 
 def main(sent: SentTask, suite: CheckSuite, channel: socket.socket) -> None:
@@ -124,12 +136,8 @@ def judge(sent: SentTask, suite: CheckSuite, *, last: bool) -> bool:
         stages = [result.stage for result in judgement.stages]
         reads_on = not last and first_confined not in stages
         send_event(answers, judgement=to_document(judgement), reads_on=reads_on)
-    except PtxbenchError as error:
-        send_event(answers, error=type(error).__name__, message=str(error))
-    except OSError as error:
-        if (message := machine_message(error)) is None:
-            raise
-        send_event(answers, error=MachineError.__name__, message=message)
+    except (PtxbenchError, OSError) as error:
+        send_error(answers, error)
     except MemoryError:
         send_event(answers, ended="memory-limit")
     for descriptor in sent.descriptors:

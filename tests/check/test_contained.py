@@ -139,6 +139,7 @@ def test_the_process_gets_only_the_variables_that_it_needs(monkeypatch):
     [
         (errno.ENOSPC, "cannot write a temporary file (TMPDIR): No space left on device."),
         (errno.EMFILE, "Too many open files in the judgement. Raise the limit (ulimit -n)"),
+        (errno.EAGAIN, "can start no more processes. Raise their limit (ulimit -u)"),
         (errno.EACCES, None),
     ],
 )
