@@ -119,6 +119,8 @@ def lay_out_provided(module: Module, function: Function) -> ProvidedMemory:
         (reads_workspace(module), WORKSPACE_BYTES),
         (allocates, HEAP_BYTES),
     ):
+        if is_used and size == HEAP_BYTES:  # a kernel may store in front of the first block (heap.COUNT_BYTES)
+            offset = max(offset, ALIGNMENT)
         placed.append((GLOBAL_BASE + offset, size) if is_used else None)
         if is_used:
             offset = -(-(offset + size + GAP) // ALIGNMENT) * ALIGNMENT

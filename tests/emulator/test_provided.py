@@ -7,6 +7,9 @@ import pytest
 
 from ptxbench import emulator, toolchain
 from ptxbench.emulator import heap
+from ptxbench.emulator.parse import choose, parse
+from ptxbench.emulator.runtime.context import GLOBAL_BASE
+from ptxbench.emulator.variables import lay_out_provided
 from ptxbench.errors import GridTooLarge, KernelTrap, MemoryFault, UnsupportedInstruction
 
 
@@ -307,6 +310,13 @@ def test_the_compiler_may_store_the_number_of_elements_in_front_of_a_block(sanit
     execution = emulator.run(cuda(ARRAYS), grid=1, block=1, args=[out, np.int32(4)], sanitize=sanitize)
     assert (out.tolist(), list(execution.findings)) == ([2, 2, 2, 6], [])
     assert not any("races in global memory" in note for note in execution.unchecked)
+
+
+def test_the_arena_begins_before_the_first_block_and_the_number_in_front_of_it():
+    """Otherwise the number goes to memory that is not the emulator's."""
+    module = parse(cuda(ARRAYS))
+    first, _ = lay_out_provided(module, choose(module, None)).heap
+    assert first - heap.COUNT_BYTES >= GLOBAL_BASE
 
 
 FREED = """
