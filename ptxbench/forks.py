@@ -66,7 +66,8 @@ def run(main: Callable[[], None], inherited: Collection[int], parent: int) -> No
     status = 1
     try:
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+            if callable(signal.getsignal(number)):  # not if it is ignored, as under nohup
+                signal.signal(number, signal.SIG_DFL)
         keep_only(inherited)
         end_with(parent)
         main()

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from queue import SimpleQueue
 
@@ -79,3 +81,19 @@ def test_ctrl_c_just_before_it_is_held_back_leaves_no_signal_blocked(mask, monke
     with pytest.raises(KeyboardInterrupt), without_interrupts():
         pytest.fail("the signal is raised first")
     assert real(signal.SIG_BLOCK, ()) == mask
+
+
+COPIES = """
+import os, signal
+from ptxbench.forks import Fork
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+for number in (signal.SIGHUP, signal.SIGTERM):
+    print(Fork(lambda: os.kill(os.getpid(), number), ()).wait())
+"""
+
+
+def test_a_copy_of_a_process_is_ended_by_signals_that_the_process_handles_and_not_by_those_that_it_ignores():
+    ran = subprocess.run([sys.executable, "-c", COPIES], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0", str(-signal.SIGTERM)]
