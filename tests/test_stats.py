@@ -1,7 +1,7 @@
 """The statistics, against numbers worked out by hand, tables in print, and seeded simulations."""
 
 from dataclasses import replace
-from math import exp, log
+from math import exp, log, log1p
 
 import numpy as np
 import pytest
@@ -111,7 +111,7 @@ HOLM = [
     ([0.01], [0.01]),
     ([0.01, 0.04], [0.02, 0.04]),
     ([0.04, 0.01, 0.03], [0.06, 0.03, 0.06]),     # 0.01 * 3, 0.03 * 2, and 0.04 * 1 no smaller than that
-    ([0.5, 0.6], [1.0, 1.0]),                     # no probability exceeds 1
+    ([0.7, 0.6], [1.0, 1.0]),                     # no probability exceeds 1
     ([], []),
 ]  # fmt: skip
 
@@ -120,6 +120,8 @@ HOLM = [
 def test_holm_adjusts_as_worked_out_by_hand(raw, adjusted):
     assert stats.holm(raw) == pytest.approx(adjusted)
 
+
+MARGIN = log1p(0.01)
 
 # low, high (of the log ratio), low, high of the noise, verdict
 VERDICTS = [
@@ -132,6 +134,8 @@ VERDICTS = [
     (0.022,  0.03,   (-0.02, 0.01),  "SLOWER"),
     (-0.005, 0.005,  (-0.02, 0.01),  "SAME"),
     (0.00996, 0.03,  None,           "SLOWER"),    # ln 1.01 is 0.00995
+    (0.0,     MARGIN, None,          "INCONCLUSIVE"),    # the margin itself is no longer the same speed
+    (-MARGIN, 0.0,   None,           "INCONCLUSIVE"),
 ]  # fmt: skip
 
 
@@ -225,6 +229,53 @@ def test_samples_and_medians_are_sorted_by_variant_over_all_contrasts_and_starts
     assert stats.median_ns(rounds, "ptx.rows") is None
 
 
+# Of 20 values, half at -x and half at x, the interval goes from -x to x.
+NARROW, WIDE = ([-x, x] * 10 for x in (stats.HALF_WIDTH, 1.01 * stats.HALF_WIDTH))
+
+# log ratios, seconds, the last look, reason
+STOPS = [
+    (NARROW,      1,  None, "width"),    # exactly as narrow as it must be
+    (WIDE,        1,  None, None),
+    (NARROW[1:],  1,  None, None),       # 19 blocks are no look
+    ([*NARROW, 0],  1,  None, None),     # nor are 21
+    ([*NARROW, 0],  1,  19, "width"),    # but there was one since the last
+    ([*NARROW, 0],  1,  20, None),
+    (WIDE,       20,  None, "limit"),    # the limit of time, with the blocks of the first look
+    (WIDE[1:],   20,  None, None),
+    (WIDE[1:],   60,  None, "limit"),    # with fewer blocks too
+    (range(399),  1,  None, None),
+    (range(400),  1,  None, "limit"),    # the last look
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("logs", "seconds", "since", "reason"), STOPS)
+def test_a_round_ends_for_the_width_of_its_interval_or_at_a_limit(logs, seconds, since, reason):
+    assert stats.stop_reason(logs, seconds, since=since, limit_seconds=20) == reason
+
+
+def test_an_interval_is_inverted_and_becomes_a_log_ratio_at_both_ends():
+    interval = stats.Interval(0.5, 1.0, 4.0)
+    assert interval.inverse() == stats.Interval(0.25, 1.0, 2.0)
+    assert interval.log() == stats.Interval(-log(2), 0.0, log(4))
+    assert interval.log().exp() == stats.Interval(*map(pytest.approx, (0.5, 1.0, 4.0)))
+
+
+def test_two_rounds_give_the_interval_of_their_pooled_blocks():
+    rounds = [[0.0] * 10, [0.01] * 10]
+    pooled = stats.hodges_lehmann([*rounds[0], *rounds[1]])
+    assert stats.run_interval(rounds) == stats.Interval(pooled.low, pytest.approx(0.005), pooled.high)
+    difference = stats.difference_interval(rounds, rounds)
+    assert (difference.low, difference.high) == (pytest.approx(-difference.high), pytest.approx(-difference.low))
+    assert difference.high < 0.02
+
+
+def test_three_rounds_that_differ_give_students_interval_with_one_sided_ends():
+    rounds, third = [[0.0] * 10, [0.01] * 10, [0.02] * 10], [[0.0] * 10] * 3
+    half = scipy.stats.t.ppf(stats.LEVEL, 2) * 0.01 / 3**0.5
+    expected = stats.Interval(*map(pytest.approx, (0.01 - half, 0.01, 0.01 + half)))
+    assert stats.run_interval(rounds) == stats.difference_interval(rounds, third) == expected
+
+
 def test_too_few_blocks_give_no_ratio_rather_than_a_guess():
     block = [100, 200, 200, 100]
     assert stats.ratio([round_of([block] * 7)], "ptx") is None
@@ -271,6 +322,9 @@ def test_two_rows_are_compared_by_the_blocks_that_each_has_with_a_third():
     assert stats.ratio_between(rounds, "ptx", "gone") is None
     halves = [timed_round for timed_round in rounds if (timed_round.round == 0) == ("fast" in timed_round.contrast)]
     assert stats.ratio_between(halves, "ptx", "fast") is None  # no round has both
+    few, enough = ([replace(part, ns=part.ns[:blocks]) for part in rounds if part.round == 0] for blocks in (7, 8))
+    assert stats.ratio_between(few, "ptx", "fast") is None
+    assert stats.ratio_between(enough, "ptx", "fast").value == pytest.approx(0.9)
 
 
 def test_the_interval_of_two_such_rows_is_as_wide_as_both_together():
