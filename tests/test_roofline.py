@@ -6,7 +6,7 @@ import pytest
 
 from ptxbench.metrics import BY_NAME
 from ptxbench.result import BuildReport, Cell, LaunchReport, Round, VariantResult
-from ptxbench.roofline import F32, TENSOR, arithmetic, disproved, limits, no_share, tag
+from ptxbench.roofline import F32, TENSOR, Bound, arithmetic, bound, disproved, limits, no_share, tag
 from ptxbench.run_info import Device
 from ptxbench.specifications import H100_SXM, T4
 from tests.fakes import DEVICE
@@ -139,6 +139,30 @@ def test_a_share_of_the_bandwidth_is_given_only_if_the_bytes_must_move(what, mea
     assert (BY_NAME["share"].of(measured, "ptx") is None) == bool(reason)
     if reason:
         assert reason in no_share(measured)
+
+
+FMNMX = {"cuda": variant("FMNMX"), "ptx": variant("FMNMX")}
+
+# 335 MB take 100 us at 3.35 TB/s; 13.4 Gflop take 200 us at 67 Tflop/s, which are those of 1980 MHz
+BOUNDS = [
+    ("memory",                        {},                                                  (100e-6, "memory")),
+    ("flops that take less",          {"flops": 4 * 10**9},                                (100e-6, "memory")),
+    ("flops that take more",          {"flops": 134 * 10**8},                              (200e-6, "f32")),
+    ("at half the clock",             {"flops": 134 * 10**8, "clock_mhz": [990]},          (400e-6, "f32")),
+    ("few flops of an unknown unit",  {"flops": 4 * 10**9, "variants": FMNMX},             (100e-6, "memory")),
+    ("many of them",                  {"flops": 134 * 10**8, "variants": FMNMX},           None),
+    ("warm",                          {"cache": "warm"},                                   None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "changes", "expected"), BOUNDS, ids=[row[0] for row in BOUNDS])
+def test_a_launch_takes_as_long_as_its_bytes_or_its_flops(what, changes, expected):
+    measured = cell(read=335 * 10**6, written=0, limits=limits(H100, {}), **changes)
+    lower = bound(measured, measured.variants["ptx"])
+    assert lower == (expected and Bound(pytest.approx(expected[0]), expected[1]))
+    without_rate = replace(measured, limits=replace(measured.limits, f32=None))
+    if measured.work["flops"]:
+        assert bound(without_rate, measured.variants["ptx"]) is None
 
 
 @pytest.mark.parametrize("device", [DEVICE, replace(H100, sms=16), replace(H100, l2_bytes=None)])
