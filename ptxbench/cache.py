@@ -88,8 +88,11 @@ def locked(key: tuple[str, ...]) -> Iterator[None]:
 def replace(key: tuple[str, ...], content: bytes) -> bytes:
     """Store `content` for `key`; returns it."""
     if folders_in_use := roots():
-        with contextlib.suppress(OSError):  # full or read-only: slower, but still correct
+        try:
             put(folders_in_use[-1], path_of(key), content)
+        except OSError as error:  # full or read-only: slower, but still correct
+            if LAYER not in os.environ:
+                warn_once(folders_in_use[-1], slow_advice(folders_in_use[-1], error))
     return content
 
 
@@ -121,15 +124,28 @@ def usable(root: Path) -> bool:
     """Whether a folder may be used; if not, warns once."""
     if (reason := refusal(root)) is None:
         return True
+    warn_once(root, advice(root, reason))
+    return False
+
+
+def warn_once(root: Path, sentence: str) -> None:
+    """Warn about a folder, unless this process or its parent already has."""
     if os.environ.get(SILENT) != str(root):
         os.environ[SILENT] = str(root)
-        logger.warning("%s", advice(root, reason))
-    return False
+        logger.warning("%s", sentence)
 
 
 def advice(root: Path, reason: str) -> str:
     """The sentence about a refused folder."""
     return f"The cache {root} is not used: {reason}. Set PTXBENCH_CACHE to a folder that only you can write."
+
+
+def slow_advice(root: Path, error: OSError) -> str:
+    """The sentence about a folder that takes no new entry."""
+    return (
+        f"The cache {root} cannot be written ({error.strerror}), so each command compiles everything again. That can "
+        "take a minute. Set PTXBENCH_CACHE to a folder that only you can write."
+    )
 
 
 def refusal(root: Path) -> str | None:

@@ -17,6 +17,7 @@ from ptxbench import cache
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv(cache.SILENT, "")
     return tmp_path / "cache"
 
 
@@ -91,13 +92,15 @@ def test_a_deleted_cache_is_filled_again(folder):
     assert len(entries(folder)) == 1
 
 
-def test_with_a_folder_that_cannot_be_written_everything_works_without_a_cache(tmp_path, monkeypatch):
-    in_the_way = tmp_path / "file"
-    in_the_way.write_text("no folder")  # chmod would not stop root
-    monkeypatch.setenv("PTXBENCH_CACHE", str(in_the_way))
+def test_with_a_folder_that_cannot_be_written_everything_works_without_a_cache(folder, caplog):
+    folder.write_text("no folder")  # chmod would not stop root
     for remember in (cache.remember, cache.remember_once):
         assert [remember(("a",), lambda: b"made") for _ in range(2)] == [b"made", b"made"]
-    assert in_the_way.read_text() == "no folder"
+    assert folder.read_text() == "no folder"
+    assert caplog.messages == [
+        f"The cache {folder} cannot be written (File exists), so each command compiles everything again. That can take "
+        "a minute. Set PTXBENCH_CACHE to a folder that only you can write."
+    ]
 
 
 def test_a_write_that_fails_halfway_leaves_nothing(folder, monkeypatch):
