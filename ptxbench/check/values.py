@@ -95,6 +95,8 @@ def float_edges(dtype: np.dtype[Any]) -> dict[str, list[float]]:
     return {
         "NaN": [float("nan")],
         "infinities": [float("inf"), float("-inf")],
+        "positive infinities": [float("inf")],
+        "negative infinities": [float("-inf")],
         "subnormals": [least, -least, float(limits.smallest_normal) / 2],
         "signed zeros": [0.0, -0.0],
         "huge values": [greatest, -greatest],
@@ -260,6 +262,9 @@ NEAR = "all near one great value"
 
 MASKED = "rows of -inf"
 """Rows without any number, as a mask makes them: a maximum stays what it was at the start, and a sum of powers is 0."""
+
+ONE_SIGN = ("positive infinities", "negative infinities")
+"""Infinities that do not cancel: a sum of both signs is NaN, whatever the kernel makes of one of them."""
 
 FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MASKED)
 """Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
@@ -428,6 +433,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     ABOVE: (far(1, 2.0**96), far(1, 2.0**17), far(1, 2.0**6)),
     NEAR: (near(2.0**10), near(2.0**6), near(2.0**4)),
     MASKED: (masked_rows(whole=True), masked_rows(whole=False)),
+    **{kind: (edge(kind), edge(kind, few=True)) for kind in ONE_SIGN},
 }
 """Kinds of floating-point data, each with milder forms; the first one that the pair's own kernels pass counts."""
 

@@ -147,6 +147,14 @@ def test_some_rows_are_masked_as_a_whole():
     assert milder.tolist() == [7, 7, 4, 0] * 2
 
 
+def test_some_infinities_do_not_cancel_in_a_sum():
+    pair = pair_of(In("x", f32, lambda n: (n,)))
+    drawn = {kind: data(pair, kind)["x"] for kind in data_kinds(pair) if "infinities" in kind}
+    assert {kind: set(x[np.isinf(x)]) for kind, x in drawn.items()} == {
+        "infinities": {-np.inf, np.inf}, "positive infinities": {np.inf}, "negative infinities": {-np.inf},
+    }  # fmt: skip
+
+
 def test_every_input_gets_edge_values_at_its_own_and_at_common_positions():
     pair = pair_of(In("x", f32, lambda n: (n,)), In("z", f32, lambda n: (n,)))
     arguments = data(pair, "NaN")
