@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ptxbench.check.lint_subject import WRITES, LintSubject, address_roots, specials, subjects_of
 from ptxbench.check.polls import polls
-from ptxbench.check.roots import FETCHED, written_registers
+from ptxbench.check.roots import FETCHED, NO_RESULT, written_registers
 from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.register_pool import limit_of
 from ptxbench.emulator.syntax import Address, Function, Instruction, Module, Register, Symbol, Vector, registers
@@ -331,21 +331,43 @@ def clusters(subject: LintSubject) -> Iterator[LintFinding]:
 CONTRACTABLE = re.compile(r"(mul|add|sub)((?:\.ftz|\.sat)*)\.(f16|f16x2|bf16|bf16x2|f32|f32x2|f64)$")
 
 
+Product = tuple[int, str]
+"""The line and the type of a product."""
+
+
 def contraction(subject: LintSubject) -> Iterator[LintFinding]:
-    """A product without a rounding modifier that is added by an instruction without one."""
-    products: dict[str, tuple[int, str]] = {}
-    for instruction in subject.function.instructions:
-        if not (match := CONTRACTABLE.match(instruction.opcode)):
-            continue
-        if match[1] == "mul":
-            products.update((name, (instruction.line, match[3])) for name in written_registers(instruction.operands[0]))
-            continue
-        for operand in instruction.operands[1:]:
-            if isinstance(operand, Register) and products.get(operand.name, (0, ""))[1] == match[3]:
-                line = products[operand.name][0]
-                yield LintFinding(
-                    "contracts", instruction.line, f"{instruction.opcode} adds the product of line {line}."
-                )
+    """A product without a rounding modifier that is added by an instruction without one.
+
+    A register that other instructions write too, such as a sum that may be scaled, has a product only in the basic
+    block of the multiplication: where paths join, no fma can replace the two.
+    """
+    instructions = subject.function.instructions
+    written = [(product(instruction), written_by(instruction)) for instruction in instructions]
+    others = {name for value, names in written if value is None for name in names}
+    everywhere = {name: value for value, names in written if value for name in names if name not in others}
+    for start in subject.blocks.starts:
+        products: dict[str, Product | None] = dict(everywhere)
+        for index in subject.blocks.indices(start):
+            instruction, (value, names) = instructions[index], written[index]
+            match = CONTRACTABLE.match(instruction.opcode)
+            for operand in instruction.operands[1:] if match and value is None else ():
+                added = products.get(operand.name) if isinstance(operand, Register) else None
+                if match and added and added[1] == match[3]:
+                    message = f"{instruction.opcode} adds the product of line {added[0]}."
+                    yield LintFinding("contracts", instruction.line, message)
+            products.update(dict.fromkeys(names, value))
+
+
+def product(instruction: Instruction) -> Product | None:
+    """The product that an instruction without a rounding modifier computes; None if it is another instruction."""
+    match = CONTRACTABLE.match(instruction.opcode)
+    return (instruction.line, match[3]) if match and match[1] == "mul" else None
+
+
+def written_by(instruction: Instruction) -> Sequence[str]:
+    """The registers that an instruction writes."""
+    no_result = not instruction.operands or instruction.opcode.startswith(NO_RESULT)
+    return () if no_result else written_registers(instruction.operands[0])
 
 
 VECTOR = re.compile(r"\.v([248])\b.*\.[a-z]+(\d+)$")

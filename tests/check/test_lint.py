@@ -153,6 +153,9 @@ FOUND = [
     ("mul.f32 %f, %g, %h; add.rn.f32 %f, %f, %g;",                                    []),
     ("mul.f32 %f, %g, %h; add.f32 %g, %h, %h;",                                       []),
     ("mul.f64 %dd, %de, %de; add.f64 %de, %dd, %dd;",                                 ["contracts"]),
+    ("mul.f32 %f, %g, %h; mov.f32 %f, %g; add.f32 %f, %f, %g;",                       []),
+    ("mul.f32 %f, %g, %h; @%p bra A; A: add.f32 %h, %f, %g;",                         ["contracts"]),
+    ("mov.f32 %f, %g; @%p bra A; mul.f32 %f, %g, %h; A: add.f32 %h, %f, %g;",         []),
     # vectors
     ("ld.shared.v4.f32 {%f, %g, %h, %f}, [tile];",                                    []),
     ("ld.shared.v4.f32 {%f, %g, %h, %f}, [tile+4];",                                  ["misaligned-vector"]),
