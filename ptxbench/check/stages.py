@@ -49,7 +49,7 @@ from ptxbench.check.repeats import repeats
 from ptxbench.check.residency import misfit
 from ptxbench.check.source import inline_assembly
 from ptxbench.check.suite import NAN, CheckSuite
-from ptxbench.check.variations import ORDERS
+from ptxbench.check.variations import ORDERS, order_hint
 from ptxbench.discovery import Source
 from ptxbench.errors import (
     KernelError,
@@ -317,7 +317,9 @@ class Checker:
             try:
                 result = self.launcher.launch(case, options)
             except KernelError as error:
-                return StageOutcome(case.label, [self.launcher.fault("sanitizer", error, replace(case, label=label))])
+                fault = self.launcher.fault("sanitizer", error, replace(case, label=label))
+                hint = order_hint(fault.code, options.ctas) or fault.hint
+                return StageOutcome(case.label, [replace(fault, hint=hint)])
             for raw in (*result.findings, *result.remarks):
                 located = self.launcher.sanitizer_finding(raw, f"{label}: ")
                 findings.setdefault((located.code, located.line), located)

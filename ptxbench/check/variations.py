@@ -38,6 +38,19 @@ NUMBER_THEM = (
 )
 """The hint for a kernel that does not end in one of these orders."""
 
+WAIT_FOR_EACH_OTHER = (
+    "CTAs wait for each other in this order of the CTAs, which is as valid as others. Take locks in the same order "
+    "everywhere, and let no CTA wait for one that waits for it."
+)
+"""The hint for a kernel that does not end if the CTAs take turns."""
+
+
+def order_hint(code: str, order: CtaOrder) -> str:
+    """The hint for a launch that ends with the finding `code` only in this order; empty if that of the code will do."""
+    if code in NEVER_ENDS and order in ONE_AFTER_THE_OTHER:
+        return NUMBER_THEM
+    return WAIT_FOR_EACH_OTHER if code == "endless" and order != "usual" else ""
+
 
 @dataclass(frozen=True)
 class Aspect:
@@ -121,7 +134,7 @@ def varied(
     for aspect in varying if wrong.code != MEMORY_LIMIT else ():  # a lack of memory says nothing about what varies
         alone, _ = outcome(launcher, case, aspect.options)
         if alone is not None and not reference_fails_too(launcher, case, aspect.options):
-            hint = NUMBER_THEM if alone.code in NEVER_ENDS and aspect.options.ctas in ONE_AFTER_THE_OTHER else ""
+            hint = order_hint(alone.code, aspect.options.ctas)
             message = f"{aspect.words}: {alone.message}"
             yield finding("repeats", aspect.code, message, alone.line or aspect.line, alone.column, hint)
             return

@@ -3,9 +3,10 @@
 import pytest
 
 from ptxbench import toolchain
-from ptxbench.check.repeats import stores_first
-from ptxbench.check.stages import Checker
+from ptxbench.check.repeats import largest_by_turns, stores_first
+from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
+from ptxbench.check.variations import WAIT_FOR_EACH_OTHER
 from ptxbench.discovery import load
 
 PAIR = '''\
@@ -65,3 +66,28 @@ def test_others_may_update_before_the_first_cta_swaps(wait, codes, suite, tmp_pa
     path = tmp_path / "count.cu"
     path.write_text(CUDA.replace(WAIT, wait))
     assert [finding.code for finding in stores_first(Checker(suite, path).launcher)] == codes
+
+
+CROSSED = """\
+extern "C" __global__ void count(unsigned* total, unsigned* work, unsigned ctas)
+{
+    const unsigned mine = blockIdx.x / 2 % 2;
+    if (threadIdx.x != 0)
+        return;
+    while (atomicCAS(work + mine, 0, 1) != 0) { }
+    while (atomicCAS(work + 1 - mine, 0, 1) != 0) { }
+    atomicExch(total, ctas);
+    __threadfence();
+    *(volatile unsigned*)(work + mine) = 0;
+    *(volatile unsigned*)(work + 1 - mine) = 0;
+}
+"""
+
+
+@pytest.mark.parametrize("stage", ["sanitizer", "repeats"])
+def test_ctas_that_wait_for_each_other_in_turns_are_named_as_the_cause(stage, suite, tmp_path):
+    path = tmp_path / "count.cu"
+    path.write_text(CROSSED)
+    checker = Checker(suite, path, CheckOptions(fuel=1000))
+    found = checker.sanitizer().findings if stage == "sanitizer" else list(largest_by_turns(checker.launcher))
+    assert ("turns" in found[0].message, found[0].hint) == (True, WAIT_FOR_EACH_OTHER)
