@@ -361,4 +361,24 @@ def nearest(buffers: Sequence[Buffer], address: int, size: int) -> str:
     close = min(buffers, key=distance)
     if distance(close) > 1 << 32:
         return f"address {address:#x}, which is in no buffer"
-    return f"byte {address - close.low} of '{close.name}', which has {close.size}"
+    byte = address - close.low
+    if 0 <= byte < close.size < byte + size:
+        byte = close.size  # the first that the buffer does not have
+    return f"byte {byte} of '{close.name}', which has {close.size}"
+
+
+JUST_BEFORE = 1 << 20
+"""How far a negative index may reach, in bytes."""
+
+LARGEST_STRIDE = 256
+"""The most bytes of an element that such an index may have."""
+
+
+def as_if_unsigned(buffers: Sequence[Buffer], address: int) -> str | None:
+    """Where an address is that a negative index of 32 bits gives if it is extended as unsigned: its distance from the
+    right place is 2^32 elements. "byte 4 * 2^32 - 4 of 'x', which has 64"."""
+    for buffer in buffers:
+        stride, rest = divmod(address - buffer.low + JUST_BEFORE, 1 << 32)
+        if 0 < stride <= LARGEST_STRIDE and rest < JUST_BEFORE:
+            return f"byte {stride} * 2^32 - {JUST_BEFORE - rest} of '{buffer.name}', which has {buffer.size}"
+    return None

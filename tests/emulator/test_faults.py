@@ -70,6 +70,7 @@ SHARED_VECTOR = accessing("st.shared.v2.f32 [%in_tile], {%v, %w};", "fault_share
 LOCAL = accessing("st.local.f32 [%slot], %v;", "fault_local", ".local .f32 own[8];")
 NULL = accessing("st.global.f32 [%z], %v;", "fault_null")
 GENERIC = accessing("add.u64 %at, %at, 0x100000000000;\n    ld.f32 %v, [%at];", "fault_generic")
+UNSIGNED = accessing("mad.wide.u32 %at, %shift, 4, %x;\n    ld.global.f32 %v, [%at];", "fault_unsigned")
 DYNAMIC = accessing("st.shared.f32 [%in_tile], %v;", "fault_dynamic", ".shared .f32 tile[16];")
 
 FAULTS = [
@@ -81,7 +82,10 @@ FAULTS = [
     (ATOMIC, 1, 5, 4088, "red.global.add.f32",
      "by thread 3 of CTA 0 updates byte 4100 of 'x', which has 4100. Check its guard."),
     (VECTOR, 1, 1, 4096, "ld.global.v4.f32",
-     "by thread 0 of CTA 0 reads byte 4096 of 'x', which has 4100. Check its guard."),
+     "by thread 0 of CTA 0 reads byte 4100 of 'x', which has 4100. Check its guard."),
+    (UNSIGNED, 1, 1, -3, "ld.global.f32",
+     "by thread 0 of CTA 0 reads byte 4 * 2^32 - 12 of 'x', which has 4100. "
+     "A negative index of 32 bits was extended as unsigned. Check its guard."),
     (LOAD, 1, 32, 2, "ld.global.f32",
      "by thread 0 of CTA 0 reads 4 bytes at byte 2 of 'x', which has 4100; they must start at a multiple of 4."),
     (VECTOR, 1, 32, 0, "ld.global.v4.f32",
