@@ -144,10 +144,12 @@ class CandidateLauncher:
     def explained(self, wrong: Finding, case: CheckCase) -> Finding:
         """`wrong`, a wrong result of this case, with the sanitizer's first finding there as its hint.
 
-        Only for kernels whose memory changes without a store of their own thread: what a copy or another CTA has not
-        delivered yet is as good as unwritten, so the result does not say what is missing.
+        Only for kernels whose memory changes without a store of their own thread: what another thread, a copy or
+        another CTA has not delivered yet is as good as unwritten, so the result does not say what is missing. Where
+        only threads of a CTA exchange data, an output that is never written has another cause.
         """
-        if wrong.code not in WRONG or not (self.is_asynchronous or case.launch.cluster or case.launch.chain):
+        delivered = self.is_asynchronous or case.launch.cluster or case.launch.chain
+        if wrong.code not in WRONG or not (delivered or (wrong.code == "wrong-result" and self.exchanges)):
             return wrong
         try:
             findings = self.launch(case, LaunchOptions(sanitize=True)).findings
@@ -167,6 +169,13 @@ class CandidateLauncher:
             for function in self.text.module.functions.values()
             for instruction in function.instructions
         )
+
+    @cached_property
+    def exchanges(self) -> bool:
+        """Whether threads of a CTA of the candidate may read what others have stored: it has shared memory."""
+        module = self.text.module
+        scopes = (module.variables, *(function.variables for function in module.functions.values()))
+        return any(variable.space == "shared" for scope in scopes for variable in scope.values())
 
     @cached_property
     def type_hint(self) -> str:

@@ -148,6 +148,34 @@ def test_minus_one_is_not_taken_for_an_unwritten_element(store, code):
     assert outcome(judgement) == f"results {code}"
 
 
+THROUGH_SHARED = """extern "C" __global__ void copy_hints(const uint4* x, uint4* y, unsigned vectors)
+{
+    __shared__ uint4 kept[256];
+    for (unsigned first = blockIdx.x * blockDim.x; first < vectors; first += gridDim.x * blockDim.x) {
+        const unsigned i = first + threadIdx.x, other = first + (threadIdx.x ^ 32);
+        kept[threadIdx.x ^ 32] = other < vectors ? x[other] : make_uint4(1, 1, 1, 1);
+        __syncthreads();
+        if (i < vectors) y[i] = kept[threadIdx.x];
+        __syncthreads();
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("1, 1);\n        __syncthreads();", "1, 1);\n\n", "The sanitizer finds race in line 6: st.shared"),
+        ("kept[threadIdx.x];", "kept[threadIdx.x ^ 1];", "See the element"),
+    ],
+)
+def test_the_hint_of_a_wrong_result_is_a_missing_barrier_if_there_is_one(old, new, hint):
+    text = changed(THROUGH_SHARED, old, new).encode()
+    judgement = judged(Path("copy_hints.cu"), "copy_hints", text, stages=("parses", "results"))
+    assert outcome(judgement) == "results wrong-result"
+    assert judgement.decisive.hint.startswith(hint)
+
+
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     judgement = honest(HONEST)
     assert "slower-counts" in codes(judgement)
