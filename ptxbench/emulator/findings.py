@@ -325,7 +325,7 @@ def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buf
             return f"{verb} address {own_address:#x}, which is not in constant memory. Use the space of the address."
         if memory.inside(buffers, address + (1 << 32), site.bytes):
             return f"{verb} {place}. The address lacks the carry from its lower 32 bits to the upper ones."
-        if wrapped := memory.as_if_unsigned(buffers, address):
+        if wrapped := memory.as_if_unsigned(buffers, address, site.bytes):
             return f"{verb} {wrapped}. A negative index of 32 bits was extended as unsigned. Check its guard."
         if site.space == "global" and 0 < address < VARIABLE_BYTES:
             place += ". A variable's address in shared, local or constant memory needs cvta here"

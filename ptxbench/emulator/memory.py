@@ -374,11 +374,13 @@ LARGEST_STRIDE = 256
 """The most bytes of an element that such an index may have."""
 
 
-def as_if_unsigned(buffers: Sequence[Buffer], address: int) -> str | None:
-    """Where an address is that a negative index of 32 bits gives if it is extended as unsigned: its distance from the
-    right place is 2^32 elements. "byte 4 * 2^32 - 4 of 'x', which has 64"."""
+def as_if_unsigned(buffers: Sequence[Buffer], address: int, size: int) -> str | None:
+    """Where an access of `size` bytes is if a negative index of 32 bits was extended as unsigned: its distance from the
+    right place is 2^32 elements. "byte 4 * 2^32 - 4 of 'x', which has 64". The index 2^31 - 1 gives that of half as
+    many bytes, and is not meant."""
     for buffer in buffers:
         stride, rest = divmod(address - buffer.low + JUST_BEFORE, 1 << 32)
-        if 0 < stride <= LARGEST_STRIDE and rest < JUST_BEFORE:
-            return f"byte {stride} * 2^32 - {JUST_BEFORE - rest} of '{buffer.name}', which has {buffer.size}"
+        below = JUST_BEFORE - rest
+        if size <= stride <= LARGEST_STRIDE and below > 0 and below != 2 * stride:
+            return f"byte {stride} * 2^32 - {below} of '{buffer.name}', which has {buffer.size}"
     return None

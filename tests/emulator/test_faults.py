@@ -83,6 +83,8 @@ FAULTS = [
      "by thread 3 of CTA 0 updates byte 4100 of 'x', which has 4100. Check its guard."),
     (VECTOR, 1, 1, 4096, "ld.global.v4.f32",
      "by thread 0 of CTA 0 reads byte 4100 of 'x', which has 4100. Check its guard."),
+    (UNSIGNED, 1, 1, (1 << 31) - 1, "ld.global.f32",
+     "by thread 0 of CTA 0 reads address 0x7f01ffeffffc, which is in no buffer. Check its guard."),
     (UNSIGNED, 1, 1, -3, "ld.global.f32",
      "by thread 0 of CTA 0 reads byte 4 * 2^32 - 12 of 'x', which has 4100. "
      "A negative index of 32 bits was extended as unsigned. Check its guard."),
