@@ -266,7 +266,10 @@ MASKED = "rows of -inf"
 ONE_SIGN = ("positive infinities", "negative infinities")
 """Infinities that do not cancel: a sum of both signs is NaN, whatever the kernel makes of one of them."""
 
-FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MASKED)
+NAN_ROWS, ZERO_ROWS = "rows of NaN", "rows of -0"
+"""The same with NaN, of which no comparison is true, and with -0, whose bits are those of the least integer."""
+
+FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MASKED, NAN_ROWS, ZERO_ROWS)
 """Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
 
 CHUNKS = 64
@@ -366,8 +369,8 @@ def near(value: float) -> Fill:
     return fill
 
 
-def masked_rows(*, whole: bool) -> Fill:
-    """-inf in all of one row, in all of another but one element, in the first half of the next, and so on with each
+def rows_of(value: float, *, whole: bool) -> Fill:
+    """`value` in all of one row, in all of another but one element, in the first half of the next, and so on with each
     fourth row ordinary. `whole`: whether there are rows, or an array of one axis, without any other element."""
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
@@ -378,8 +381,8 @@ def masked_rows(*, whole: bool) -> Fill:
         number = np.arange(rows.shape[0])
         one = number, draws[1].integers(rows.shape[1], size=number.size)
         ordinary = rows[one]
-        rows[number % 4 < 2] = -np.inf
-        rows[number % 4 == 2, : -(-rows.shape[1] // 2)] = -np.inf
+        rows[number % 4 < 2] = value
+        rows[number % 4 == 2, : -(-rows.shape[1] // 2)] = value
         keeps = (number % 4 == 1) | ((number % 4 == 0) & (not whole))
         rows[one] = np.where(keeps, ordinary, rows[one])
         return changed
@@ -432,7 +435,10 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     BELOW: (far(-1, 2.0**96), far(-1, 2.0**17), far(-1, 2.0**6)),
     ABOVE: (far(1, 2.0**96), far(1, 2.0**17), far(1, 2.0**6)),
     NEAR: (near(2.0**10), near(2.0**6), near(2.0**4)),
-    MASKED: (masked_rows(whole=True), masked_rows(whole=False)),
+    **{
+        kind: (rows_of(value, whole=True), rows_of(value, whole=False))
+        for kind, value in ((MASKED, -np.inf), (NAN_ROWS, np.nan), (ZERO_ROWS, -0.0))
+    },
     **{kind: (edge(kind), edge(kind, few=True)) for kind in ONE_SIGN},
 }
 """Kinds of floating-point data, each with milder forms; the first one that the pair's own kernels pass counts."""

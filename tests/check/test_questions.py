@@ -16,7 +16,18 @@ from ptxbench.check.sizes import hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
-from ptxbench.check.values import MASKED, data_kinds, edged, float_edges, inputs_of, mixed, shared, with_sorted_inputs
+from ptxbench.check.values import (
+    MASKED,
+    NAN_ROWS,
+    ZERO_ROWS,
+    data_kinds,
+    edged,
+    float_edges,
+    inputs_of,
+    mixed,
+    shared,
+    with_sorted_inputs,
+)
 from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u8, u32
 from tests.check.judging import KERNELS, outcome, suite
 
@@ -140,9 +151,13 @@ def data(pair, kind, seed=1, n=96):
     return next(edged(pair, {"n": n}, kind, seed))
 
 
-def test_some_rows_are_masked_as_a_whole():
+@pytest.mark.parametrize(
+    ("kind", "is_it"),
+    [(MASKED, np.isneginf), (NAN_ROWS, np.isnan), (ZERO_ROWS, lambda x: (x == 0) & np.signbit(x))],
+)
+def test_some_rows_have_one_special_value_as_a_whole(kind, is_it):
     pair = pair_of(In("x", f32, lambda n: (n // 8, 8)))
-    whole, milder = (np.isneginf(arguments["x"]).sum(axis=1)[:8] for arguments in edged(pair, {"n": 96}, MASKED, 1))
+    whole, milder = (is_it(arguments["x"]).sum(axis=1)[:8] for arguments in edged(pair, {"n": 96}, kind, 1))
     assert whole.tolist() == [8, 7, 4, 0] * 2
     assert milder.tolist() == [7, 7, 4, 0] * 2
 
