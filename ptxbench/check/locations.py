@@ -19,12 +19,12 @@ class Locations:
 
     def at(self, stage: str, code: str, message: str, line: int) -> Finding:
         """A finding at a line of the PTX (0: no line), reported at the line of the candidate's file."""
-        file_line = line or None
+        message, file_line = self.lines_of(message), line or None
         if file_line is not None and self.program.language == "cuda":
             file_line = self.program.cuda_lines.get(file_line)
             if file_line is None:
                 message = f"{message.removesuffix('.')} (line {line} of the PTX that NVRTC makes)."
-        return finding(stage, code, self.lines_of(message), file_line, self.column(file_line))
+        return finding(stage, code, message, file_line, self.column(file_line))
 
     def lines_of(self, message: str) -> str:
         """`message`, with its lines of the PTX replaced by lines of the CUDA C."""

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ptxbench import discovery
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.comparison import heavier, resource_words, slower
 from ptxbench.check.launching import LaunchOptions, launch
+from ptxbench.check.locations import Locations
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.residency import misfit
 from ptxbench.check.source import inline_assembly
@@ -184,6 +186,14 @@ def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     assert list(slower({"cuda": {"sass_executed": 2.0}, "ptx": {"sass_executed": 0.9}}, "n=1")) == []
     assert list(slower({"cuda": {"sass_executed": 2.0}, "ptx": {}}, "n=1")) == []  # ptx was not counted
     assert list(slower({}, "n=1")) == []
+
+
+def test_a_message_about_a_line_of_the_ptx_alone_has_the_other_lines_of_the_cuda_c():
+    program = SimpleNamespace(language="cuda", cuda_lines={459: 25})
+    found = Locations(b"", program).at("sanitizer", "race", "ld reads what st at line 459 wrote.", 485)
+    assert (found.line, found.message) == (
+        None, "ld reads what st at line 25 wrote (line 485 of the PTX that NVRTC makes).",
+    )  # fmt: skip
 
 
 def test_a_hint_says_what_to_do_where_that_of_the_code_does_not_apply():
