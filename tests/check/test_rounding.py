@@ -72,6 +72,17 @@ def test_a_reference_of_f64_rounds_too(greatest, is_right):
     assert is_explained(case, {"y": moved}, [rounding(SUMS_OF_THREE, case, SEED)]) is is_right
 
 
+@pytest.mark.parametrize(("part", "is_right"), [(0.99, True), (1.01, False)])
+def test_the_greatest_share_of_the_terms_that_the_tolerance_is_on_other_data_is_allowed(part, is_right):
+    pair = replace(SUMS_OF_THREE, tolerance=relative(1e-6, of=lambda x: abs(x)))
+    ordinary = pair.make_arguments({"n": 4}, SEED)["x"]
+    share = 1e-6 * (np.abs(ordinary) / pair.reference(x=np.abs(ordinary))["y"]).max()
+    arguments = {"x": 1e10 * np.array([1.0, -2.0, 3.0, -4.0]), "y": np.zeros(4)}
+    case = CheckCase("", pair.launch(n=4), arguments, expect(pair, arguments), {}, size={"n": 4})
+    moved = case.expected.outputs["y"] + part * share * pair.reference(x=np.abs(arguments["x"]))["y"]
+    assert is_explained(case, {"y": moved}, [rounding(pair, case, SEED)]) is is_right
+
+
 def test_an_exact_result_and_one_that_is_not_a_sum_have_no_rounding():
     for name in ("transpose", "softmax"):
         tested_suite = suite(name)
@@ -83,14 +94,15 @@ def test_an_exact_result_and_one_that_is_not_a_sum_have_no_rounding():
 
 
 @pytest.mark.parametrize(
-    ("name", "steps", "is_right"), [("rmsnorm", 1, True), ("rmsnorm", 9, False), ("triad", 9, False)]
+    ("name", "bound", "steps", "is_right"),
+    [("rmsnorm", 1e-50, 2, True), ("rmsnorm", 1e-50, 3, False), ("rmsnorm", 0, 1, False), ("triad", 1e-50, 9, False)],
 )
-def test_an_error_of_the_smallest_numbers_is_an_underflow(name, steps, is_right):
+def test_an_error_of_the_smallest_numbers_is_an_underflow(name, bound, steps, is_right):
     case = suite(name).check[0]
     expected = case.expected.outputs[next(iter(case.expected.outputs))].copy()
     (output,) = case.expected.outputs
     expected.flat[0] = 3 * 2.0**-149
-    bounds = {output: np.where(expected == expected.flat[0], 1e-50, case.expected.bounds[output])}
+    bounds = {output: np.where(expected == expected.flat[0], bound, case.expected.bounds[output])}
     moved = replace(case, expected=replace(case.expected, outputs={output: expected}, bounds=bounds))
     actual = expected.astype(np.float32)
     actual.flat[0] += np.float32(steps * 2.0**-149)
