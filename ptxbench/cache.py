@@ -8,6 +8,7 @@ be able to write it (`refusal`). Without such a folder nothing is cached.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import logging
@@ -22,6 +23,8 @@ FORMAT = "2"
 """Part of every name; a new value makes all old entries unused."""
 
 DIGEST_BYTES = 32
+
+PACKAGE = Path(__file__).parent
 
 LAYER = "PTXBENCH_CACHE_LAYER"
 """Environment variable: the folder for new entries. The cache itself is then only read."""
@@ -44,6 +47,19 @@ def folder() -> Path | None:
     except RuntimeError:
         return None
     return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "ptxbench"
+
+
+@functools.cache
+def code_version(*names: str) -> str:
+    """A hash of these files and folders of the package. The key of an entry that their code makes has it, so that an
+    entry of other code is never used."""
+    digest = hashlib.sha256()
+    for name in names:
+        path = PACKAGE / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(PACKAGE)} {len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 def remember(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:

@@ -40,6 +40,18 @@ def test_keys_differ_if_their_parts_differ(folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_the_version_of_code_depends_on_every_file_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PACKAGE", tmp_path)
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    files = [tmp_path / "folder" / "one.py", tmp_path / "folder" / "below" / "two.py", tmp_path / "three.py"]
+    versions = []
+    for file in [None, *files]:
+        for path in files:
+            path.write_text("changed" if path == file else "")
+        versions.append(cache.code_version.__wrapped__("folder", "three.py"))
+    assert len(set(versions)) == 4
+
+
 def test_a_slow_value_is_made_once_while_the_others_wait(folder):
     makers, at_once = [], threading.Barrier(4)
 

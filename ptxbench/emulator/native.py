@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -18,12 +17,11 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from ptxbench.cache import known, remember, remember_once, replace
+from ptxbench.cache import code_version, known, remember, remember_once, replace
 from ptxbench.emulator import layout
 from ptxbench.emulator.host_cpu import HostCpu
 from ptxbench.emulator.layout import Translation
@@ -356,11 +354,8 @@ def host_cpu() -> HostCpu:
 def version(*folders: str) -> str:
     """A hash of the emulator's own source, or of these folders of it, with LLVM's version: if it changes, every object
     is compiled again."""
-    digest = hashlib.sha256(llvm_version().encode())
-    for folder_name in folders or (".",):
-        for path in sorted((Path(__file__).parent / folder_name).rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    names = [f"emulator/{folder_name}" for folder_name in folders] or ["emulator"]
+    return f"{llvm_version()} {code_version(*names)}"
 
 
 @functools.cache

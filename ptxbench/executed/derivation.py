@@ -22,8 +22,8 @@ from ptxbench.executed.ptx import PtxLines
 from ptxbench.toolchain import Build, lines, locate
 from ptxbench.toolchain.lines import MachineInstruction
 
-VERSION = "6"
-"""Part of the cache key; incremented when the derivation changes."""
+CODE = ("executed", "toolchain", "emulator")
+"""The parts of the package on which a derivation depends."""
 
 WHOLE = 1e-3
 """The tolerance for a block count as a whole number, for the solver's rounding errors."""
@@ -108,8 +108,8 @@ def of_build(build: Build, counted: Counted) -> Executed:
     try:
         assembler, disassembler = lines.require("ptxas"), lines.require("nvdisasm")
         key = (
-            "executed", VERSION, locate.version(assembler), locate.version(disassembler), build.arch, build.entry,
-            hashlib.sha256(build.ptx.encode()).hexdigest(), digest(counted),
+            "executed", cache.code_version(*CODE), locate.version(assembler), locate.version(disassembler),
+            build.arch, build.entry, hashlib.sha256(build.ptx.encode()).hexdigest(), digest(counted),
         )  # fmt: skip
 
         def make() -> bytes:

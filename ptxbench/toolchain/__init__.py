@@ -325,8 +325,12 @@ def opcode_counts(tool: Path, code: bytes, arch: str) -> dict[str, int]:
     def make() -> bytes:
         return json.dumps(sass.counts(map(sass.opcode, instruction_texts(tool, code, arch)))).encode()
 
-    result: dict[str, int] = json.loads(cache.remember(("opcodes", locate.version(tool), arch, sha256(code)), make))
+    result: dict[str, int] = json.loads(cache.remember(sass_key("opcodes", tool, arch, code), make))
     return result
+
+
+def sass_key(kind: str, tool: Path, arch: str, code: bytes) -> tuple[str, ...]:
+    return kind, cache.code_version("toolchain/sass.py"), locate.version(tool), arch, sha256(code)
 
 
 def instruction_texts(tool: Path, code: bytes, arch: str) -> list[str]:
@@ -338,8 +342,7 @@ def instruction_texts(tool: Path, code: bytes, arch: str) -> list[str]:
     def make() -> bytes:
         return json.dumps(sass.disassembler(tool, arch).texts(code)).encode()
 
-    key = ("instructions", locate.version(tool), arch, sha256(code))
-    result: list[str] = json.loads(cache.remember(key, make))
+    result: list[str] = json.loads(cache.remember(sass_key("instructions", tool, arch, code), make))
     return result
 
 

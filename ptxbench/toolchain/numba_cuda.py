@@ -19,8 +19,8 @@ from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.python_source import decoded, imports_only, installed, own_lines
 
 INSTALL = "pip install 'ptxbench[numba]'"
-FORM = "1"
-"""Part of each cached answer's key; a new value makes all earlier ones unused."""
+CODE = ("toolchain/numba_cuda.py", "toolchain/numba_worker.py", "toolchain/python_source.py")
+"""The files of the package that make a cached answer."""
 
 TOOLS = ("numba-cuda", "numba", "numpy", "nvidia-nvvm", "nvidia-cuda-nvcc", "nvidia-cuda-nvcc-cu12")
 """Packages whose versions can change the PTX: the last three contain NVVM."""
@@ -61,7 +61,7 @@ def translate(
 
     settings = [f"{variable}={os.environ.get(variable)}" for variable in TOOLKITS]
     tools = [f"{tool} {version}" for tool, version in versions.items()]
-    key = ("numba", FORM, platform.python_version(), *tools, *settings, text)
+    key = ("numba", cache.code_version(*CODE), platform.python_version(), *tools, *settings, text)
     # The text of another module of the user is not known, so it may have changed.
     if imports_only(source, SAFE_IMPORTS):
         ptx = cache.remember_once(key, make).decode()

@@ -80,10 +80,6 @@ class TargetTrial:
         return f"its .target, {self.ptx_target}, is too high, but no instruction needs it"
 
 
-FORM = " ".join(field.name for kind in (TargetTrial, Requirement) for field in dataclasses.fields(kind))
-"""The format of a record in the cache: a record with other fields is from another version."""
-
-
 def known_targets(tool: Path) -> list[str]:
     """Every target that this ptxas lists."""
     key = ("targets", locate.version(tool))
@@ -177,8 +173,9 @@ def trial_of(
     def make() -> bytes:
         return json.dumps(dataclasses.asdict(assemble(tool, ptx, source, language, entry, target, code))).encode()
 
-    key = ("trial", FORM, "" if code else "read", locate.version(tool), source.name, language, entry, target)
-    fields = json.loads(cache.remember((*key, toolchain.sha256(ptx.encode())), make))
+    how_made = cache.code_version("toolchain"), "" if code else "read", locate.version(tool)
+    key = ("trial", *how_made, source.name, language, entry, target, toolchain.sha256(ptx.encode()))
+    fields = json.loads(cache.remember(key, make))
     if how:
         fields["log"] = "\n".join(filter(None, [f"compiled by {how}", fields["log"]]))
     return TargetTrial(**{**fields, "needs": tuple(Requirement(**need) for need in fields["needs"])})

@@ -19,8 +19,8 @@ from ptxbench.toolchain.compiler_process import CompilerProcess, environment_wit
 from ptxbench.toolchain.python_source import decoded, imports_only, installed, own_lines
 
 INSTALL = "pip install 'ptxbench[triton]'"
-FORM = "1"
-"""Part of each cached answer's key; a new value makes all earlier ones unused."""
+CODE = ("toolchain/triton.py", "toolchain/triton_worker.py", "toolchain/python_source.py")
+"""The files of the package that make a cached answer."""
 
 PTX_VERSION = 90
 """PTX 9.0, the lowest version with all targets. By default Triton takes the version of its own ptxas."""
@@ -78,7 +78,8 @@ def compiled(content: bytes, name: str, entry: str, arch: str, signature: Sequen
 
     # The text of another module of the user is not known, so it may have changed.
     if imports_only(source, SAFE_IMPORTS):
-        answer = json.loads(cache.remember_once(("triton", FORM, platform.python_version(), version, text), make))
+        key = ("triton", cache.code_version(*CODE), platform.python_version(), version, text)
+        answer = json.loads(cache.remember_once(key, make))
     else:
         PROCESS.stop()
         answer = json.loads(make())

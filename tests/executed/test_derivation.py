@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ptxbench import discovery, executed, toolchain
+from ptxbench import cache, discovery, executed, toolchain
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.executed import derivation
 from ptxbench.toolchain import locate
 from tests.executed import sass
 
@@ -57,6 +58,16 @@ def test_without_nvdisasm_the_reason_is_part_of_a_sentence(launched, monkeypatch
     derived = executed.of_build(ran.build, ran.counted)
     assert derived.reason.startswith("ptxas, which listings of machine code need, is not installed")
     assert not derived.reason.endswith(".")
+
+
+def test_what_other_code_has_derived_is_derived_again(launched, tmp_path, monkeypatch):
+    ran = launched(UNROLLED, [floats(32), floats(32), np.int32(0)], grid=1, language="ptx")
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    assert executed.of_build(ran.build, ran.counted) == ran.executed
+    monkeypatch.setattr(derivation, "derive", lambda *_: executed.Executed(reason="again"))
+    assert executed.of_build(ran.build, ran.counted) == ran.executed
+    monkeypatch.setattr(cache, "code_version", lambda *_: "of other code")
+    assert executed.of_build(ran.build, ran.counted).reason == "again"
 
 
 def test_the_executions_of_an_unrolled_loop_follow_from_the_trips_of_each_entry(launched):

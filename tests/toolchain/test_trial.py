@@ -12,7 +12,7 @@ import pytest
 from ptxbench import architecture, cache, toolchain
 from ptxbench.architecture import accepts
 from ptxbench.errors import PairError, ToolMissing
-from ptxbench.toolchain import cubin, locate, nvrtc, ptxas, trial
+from ptxbench.toolchain import cubin, locate, nvrtc, ptxas
 from ptxbench.toolchain.trial import (
     ASSEMBLES,
     REFUSED,
@@ -272,10 +272,10 @@ def test_an_attempt_is_cached_even_if_it_was_refused(attempts, monkeypatch, text
         attempts(text + "// changed\n", target)
 
 
-def test_a_record_with_other_fields_is_not_read(attempts, monkeypatch):
+def test_a_record_of_other_code_is_not_read(attempts, monkeypatch):
     """After an update, the cache may hold records of the version before."""
     first = attempts(PTX, "sm_86")
-    monkeypatch.setattr(trial, "FORM", "another")
+    monkeypatch.setattr(cache, "code_version", lambda *_: "another")
     monkeypatch.setattr(cubin, "instructions", lambda *_: 7)
     assert attempts(PTX, "sm_86") == dataclasses.replace(first, sass=7)
 
