@@ -19,12 +19,14 @@ class Locations:
 
     def at(self, stage: str, code: str, message: str, line: int) -> Finding:
         """A finding at a line of the PTX (0: no line), reported at the line of the candidate's file."""
-        message, file_line = self.lines_of(message), line or None
-        if file_line is not None and self.program.language == "cuda":
-            file_line = self.program.cuda_lines.get(file_line)
-            if file_line is None:
-                message = f"{message.removesuffix('.')} (line {line} of the PTX that NVRTC makes)."
+        message, file_line = self.lines_of(message), self.file_line(line)
+        if line and file_line is None:
+            message = f"{message.removesuffix('.')} (line {line} of the PTX that NVRTC makes)."
         return finding(stage, code, message, file_line, self.column(file_line))
+
+    def file_line(self, line: int) -> int | None:
+        """The line of the candidate's file for a line of the PTX (0: no line); None if it is not known."""
+        return (self.program.cuda_lines.get(line) if self.program.language == "cuda" else line) or None
 
     def lines_of(self, message: str) -> str:
         """`message`, with its lines of the PTX replaced by lines of the CUDA C."""

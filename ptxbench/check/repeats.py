@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ from ptxbench.verify import expect
 
 ROUNDS: Sequence[CtaOrder] = ("first first", "last first", "by turns")
 """The order of the CTAs in each of the launches in which everything varies."""
+
+ACTIVE_MASK = re.compile(r"activemask\b")
 
 ALONE: Sequence[CtaOrder] = ("first alone", "last alone")
 
@@ -71,11 +74,15 @@ def everything_varied(
 ) -> Iterator[Finding]:
     """Launches in which addresses, memory, registers, NaNs, approximate results, and the order of the lanes and of the
     CTAs, and results of waits for mbarriers vary."""
-    drawn, waits = launcher.suite.drawn("variations"), lines_of(launcher.text.module, PHASE_WAIT)
+    drawn, locations = launcher.suite.drawn("variations"), launcher.text.locations
+    waits, masks = (
+        {locations.file_line(line) for line in lines_of(launcher.text.module, pattern)}
+        for pattern in (PHASE_WAIT, ACTIVE_MASK)
+    )
     for number, order in enumerate(ROUNDS):
         if case.launch.cooperative:  # no CTA can end before the others begin
             order = "by turns"
-        varying = aspects(drawn, number, order, approximate=number == 0, lanes=number == 1, waits=waits)
+        varying = aspects(drawn, number, order, approximate=number == 0, lanes=number == 1, waits=waits, masks=masks)
         yield from varied(launcher, case, first, varying)
 
 

@@ -6,7 +6,7 @@ Several things vary in one launch. If its result is wrong, further launches, eac
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +44,12 @@ WAIT_FOR_EACH_OTHER = (
 )
 """The hint for a kernel that does not end if the CTAs take turns."""
 
+RUNNING_LANES = (
+    "activemask (in CUDA C __activemask()) gives the lanes that run at this moment, not those that will come here. Use "
+    "the mask of the lanes that take this path, such as the result of vote.ballot (__ballot_sync) before the branch."
+)
+"""The hint for a kernel with activemask whose result depends on the order of the lanes."""
+
 
 def order_hint(code: str, order: CtaOrder) -> str:
     """The hint for a launch that ends with the finding `code` only in this order; empty if that of the code will do."""
@@ -54,13 +60,14 @@ def order_hint(code: str, order: CtaOrder) -> str:
 
 @dataclass(frozen=True)
 class Aspect:
-    """One thing that varies: the code of a result that depends on it, its words in messages, the launch options, and
-    the line of the only instruction that it is about."""
+    """One thing that varies: the code of a result that depends on it, its words in messages, the launch options, the
+    only line that it is about, and the hint, unless it is the code's."""
 
     code: str
     words: str
     options: LaunchOptions
     line: int | None = None
+    hint: str = ""
 
 
 def hardware(words: str, **seeds: int) -> Aspect:
@@ -74,10 +81,12 @@ def aspects(
     *,
     approximate: bool = False,
     lanes: bool = False,
-    waits: Sequence[int] = (),
+    waits: Collection[int | None] = (),
+    masks: Collection[int | None] = (),
 ) -> tuple[Aspect, ...]:
     """Everything that varies in launch `number`: the CTAs in this order; approximate instructions, the order of the
-    lanes, and the results of the waits for mbarriers at these lines, if requested."""
+    lanes, and the results of the waits for mbarriers at these lines, if requested. `masks`: the lines of each
+    activemask."""
     seed = EXTREMES * drawn.getrandbits(30) + number % EXTREMES
     poison = drawn.choice((0x00, 0x5A, drawn.randrange(1, 0xFF)))
     varying = [
@@ -100,15 +109,20 @@ def aspects(
         varying.insert(0, Aspect("depends-on-threads", ORDERS[order], LaunchOptions(ctas=order)))
     if lanes:
         words = "with one half of each warp before the other half"
-        varying.insert(0, Aspect("schedule", words, LaunchOptions(variation=Variation(lanes=seed))))
+        hint = RUNNING_LANES if masks else ""
+        varying.insert(0, Aspect("schedule", words, LaunchOptions(variation=Variation(lanes=seed)), only(masks), hint))
     if waits:
         words = "with some results of mbarrier.try_wait or test_wait false, as after a time limit"
-        line = waits[0] if len(waits) == 1 else None
-        varying.append(Aspect("wait-gives-up", words, LaunchOptions(variation=Variation(waits=seed)), line))
+        varying.append(Aspect("wait-gives-up", words, LaunchOptions(variation=Variation(waits=seed)), only(waits)))
     if approximate:
         words = "with approximate instructions off by as much as the PTX ISA allows"
         varying.insert(0, hardware(words, approximate=seed))
     return tuple(varying)
+
+
+def only(lines: Collection[int | None]) -> int | None:
+    """The line, if there is only one."""
+    return next(iter(lines)) if len(lines) == 1 else None
 
 
 def all_options(varying: Sequence[Aspect]) -> LaunchOptions:
@@ -134,9 +148,11 @@ def varied(
     for aspect in varying if wrong.code != MEMORY_LIMIT else ():  # a lack of memory says nothing about what varies
         alone, _ = outcome(launcher, case, aspect.options)
         if alone is not None and not reference_fails_too(launcher, case, aspect.options):
-            hint = order_hint(alone.code, aspect.options.ctas)
+            hint = order_hint(alone.code, aspect.options.ctas) or aspect.hint
             message = f"{aspect.words}: {alone.message}"
-            yield finding("repeats", aspect.code, message, alone.line or aspect.line, alone.column, hint)
+            line = alone.line or aspect.line
+            column = launcher.text.locations.column(line)
+            yield finding("repeats", aspect.code, message, line, column, hint)
             return
     if reference_fails_too(launcher, case, options):
         return

@@ -150,6 +150,14 @@ def test_minus_one_is_not_taken_for_an_unwritten_element(store, code):
     assert outcome(judgement) == f"results {code}"
 
 
+def test_a_result_that_depends_on_which_lanes_are_active_is_reported_at_the_line_of_the_mask():
+    text = changed(HONEST_CU, "if (i < n)", "const unsigned lanes = __activemask();\n    if (i < n && lanes == ~0u)")
+    judgement = judged(HOSTILE / "honest.cu", "triad", text.encode(), stages=("parses", "repeats"))
+    assert outcome(judgement) == "repeats schedule"
+    assert "__activemask" in text.splitlines()[judgement.decisive.line - 1]
+    assert judgement.decisive.hint.startswith("activemask (in CUDA C __activemask()) gives the lanes that run")
+
+
 THROUGH_SHARED = """extern "C" __global__ void copy_hints(const uint4* x, uint4* y, unsigned vectors)
 {
     __shared__ uint4 kept[256];
