@@ -266,10 +266,17 @@ MASKED = "rows of -inf"
 ONE_SIGN = ("positive infinities", "negative infinities")
 """Infinities that do not cancel: a sum of both signs is NaN, whatever the kernel makes of one of them."""
 
-NAN_ROWS, ZERO_ROWS = "rows of NaN", "rows of -0"
-"""The same with NaN, of which no comparison is true, and with -0, whose bits are those of the least integer."""
+INFINITE_ROWS, NAN_ROWS, ZERO_ROWS = "rows of inf", "rows of NaN", "rows of -0"
+"""The same for a minimum; with NaN, of which no comparison is true; and with -0, whose bits are those of the least
+integer."""
 
-FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MASKED, NAN_ROWS, ZERO_ROWS)
+LEAST_ROWS, GREATEST_ROWS = "rows of the least integer", "rows of the greatest integer"
+"""The same for integers: a maximum, or a minimum, stays what it was at the start, and so does its index."""
+
+FAR = (
+    *(GREAT, HUGE, BELOW, ABOVE, NEAR),
+    *(MASKED, INFINITE_ROWS, NAN_ROWS, ZERO_ROWS, LEAST_ROWS, GREATEST_ROWS),
+)
 """Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
 
 CHUNKS = 64
@@ -369,9 +376,10 @@ def near(value: float) -> Fill:
     return fill
 
 
-def rows_of(value: float, *, whole: bool) -> Fill:
-    """`value` in all of one row, in all of another but one element, in the first half of the next, and so on with each
-    fourth row ordinary. `whole`: whether there are rows, or an array of one axis, without any other element."""
+def rows_of(value: float | None = None, *, end: int = 0, whole: bool) -> Fill:
+    """`value`, or this `end` of the integers, in all of one row, in all of another but one element, in the first half
+    of the next, and so on with each fourth row ordinary. `whole`: whether there are rows, or an array of one axis,
+    without any other element."""
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
         changed = array.copy()
@@ -381,8 +389,9 @@ def rows_of(value: float, *, whole: bool) -> Fill:
         number = np.arange(rows.shape[0])
         one = number, draws[1].integers(rows.shape[1], size=number.size)
         ordinary = rows[one]
-        rows[number % 4 < 2] = value
-        rows[number % 4 == 2, : -(-rows.shape[1] // 2)] = value
+        chosen = limits.whole[end] if limits.whole else value
+        rows[number % 4 < 2] = chosen
+        rows[number % 4 == 2, : -(-rows.shape[1] // 2)] = chosen
         keeps = (number % 4 == 1) | ((number % 4 == 0) & (not whole))
         rows[one] = np.where(keeps, ordinary, rows[one])
         return changed
@@ -437,7 +446,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     NEAR: (near(2.0**10), near(2.0**6), near(2.0**4)),
     **{
         kind: (rows_of(value, whole=True), rows_of(value, whole=False))
-        for kind, value in ((MASKED, -np.inf), (NAN_ROWS, np.nan), (ZERO_ROWS, -0.0))
+        for kind, value in ((MASKED, -np.inf), (INFINITE_ROWS, np.inf), (NAN_ROWS, np.nan), (ZERO_ROWS, -0.0))
     },
     **{kind: (edge(kind), edge(kind, few=True)) for kind in ONE_SIGN},
 }
@@ -453,6 +462,10 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
     GREAT: (peaks(1),),
     BELOW: (far(-1, 1),),
     ABOVE: (far(1, 1),),
+    **{
+        kind: (rows_of(end=end, whole=True), rows_of(end=end, whole=False))
+        for end, kind in enumerate((LEAST_ROWS, GREATEST_ROWS))
+    },
 }
 """Kinds of integer data, within the legal range of the input."""
 

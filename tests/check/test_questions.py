@@ -17,6 +17,9 @@ from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.values import (
+    GREATEST_ROWS,
+    INFINITE_ROWS,
+    LEAST_ROWS,
     MASKED,
     NAN_ROWS,
     ZERO_ROWS,
@@ -152,11 +155,18 @@ def data(pair, kind, seed=1, n=96):
 
 
 @pytest.mark.parametrize(
-    ("kind", "is_it"),
-    [(MASKED, np.isneginf), (NAN_ROWS, np.isnan), (ZERO_ROWS, lambda x: (x == 0) & np.signbit(x))],
+    ("kind", "dtype", "is_it"),
+    [
+        (MASKED, f32, np.isneginf),
+        (INFINITE_ROWS, f32, np.isposinf),
+        (NAN_ROWS, f32, np.isnan),
+        (ZERO_ROWS, f32, lambda x: (x == 0) & np.signbit(x)),
+        (LEAST_ROWS, s32, lambda x: x == -(1 << 31)),
+        (GREATEST_ROWS, u32, lambda x: x == (1 << 32) - 1),
+    ],
 )
-def test_some_rows_have_one_special_value_as_a_whole(kind, is_it):
-    pair = pair_of(In("x", f32, lambda n: (n // 8, 8)))
+def test_some_rows_have_one_special_value_as_a_whole(kind, dtype, is_it):
+    pair = pair_of(In("x", dtype, lambda n: (n // 8, 8)))
     whole, milder = (is_it(arguments["x"]).sum(axis=1)[:8] for arguments in edged(pair, {"n": 96}, kind, 1))
     assert whole.tolist() == [8, 7, 4, 0] * 2
     assert milder.tolist() == [7, 7, 4, 0] * 2
