@@ -123,9 +123,12 @@ def is_linear(pair: Pair, name: str, ordinary: Mapping[str, Any], changed: Mappi
 
 
 def at_equal_distances(*results: Mapping[str, Array]) -> bool:
-    """Whether three results lie on a line, element by element, within its rounding."""
+    """Whether three results lie on a line, element by element, within its rounding. Equal ones, as of a search that
+    finds nothing, show no line."""
+    moved = False
     for first, second, third in zip(*(map(wide, result.values()) for result in results), strict=True):
         scale = max((float(np.abs(value).max()) for value in (first, second, third) if value.size), default=0.0)
         if not (np.abs(first - 2 * second + third) <= ROUNDING * scale).all():
             return False
-    return True
+        moved = moved or bool((first != third).any())
+    return moved

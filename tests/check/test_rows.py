@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ptxbench.check.rows import sizes_with_rows
+from ptxbench.check.rows import at_equal_distances, sizes_with_rows
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE, ElementRange, peak_positions
 from ptxbench.pair import bf16, f16, f32, s8, u32
@@ -89,6 +89,14 @@ NONLINEAR = {"triad": [], "sgemm_tiled": [], "transpose": [], "scan": [], "softm
 def test_only_inputs_whose_results_are_not_sums_of_products_get_great_elements(name, inputs):
     assert suite(name).nonlinear == inputs
     assert (GREAT in {question.name for question in suite(name).special}) == bool(inputs)
+
+
+@pytest.mark.parametrize(
+    ("results", "linear"), [((0, 2, 4), True), ((0, 2, 5), False), ((3, 3, 3), False), ((3, 3, 4), False)]
+)
+def test_results_that_do_not_change_do_not_show_a_linear_function(results, linear):
+    """A search among random numbers finds nothing, whatever it is given."""
+    assert at_equal_distances(*({"y": np.array([0, result])} for result in results)) == linear
 
 
 FOLD = "block_fold<ALONE>(v, warp_maxima"
