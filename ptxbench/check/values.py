@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeGuard
 
 import ml_dtypes
@@ -267,16 +268,19 @@ ONE_SIGN = ("positive infinities", "negative infinities")
 """Infinities that do not cancel: a sum of both signs is NaN, whatever the kernel makes of one of them."""
 
 INFINITE_ROWS, NAN_ROWS, ZERO_ROWS = "rows of inf", "rows of NaN", "rows of -0"
-"""The same for a minimum; with NaN, of which no comparison is true; and with -0, whose bits are those of the least
-integer."""
+"""For a minimum; with NaN, of which no comparison is true; with -0, whose bits are those of the least integer."""
 
 LEAST_ROWS, GREATEST_ROWS = "rows of the least integer", "rows of the greatest integer"
 """The same for integers: a maximum, or a minimum, stays what it was at the start, and so does its index."""
 
-FAR = (
-    *(GREAT, HUGE, BELOW, ABOVE, NEAR),
-    *(MASKED, INFINITE_ROWS, NAN_ROWS, ZERO_ROWS, LEAST_ROWS, GREATEST_ROWS),
-)
+ASCENDING, DESCENDING = "ascending rows", "descending rows"
+"""Each element is a new maximum, or none is but the first: a buffer of candidates gets full."""
+
+MULTIPLES = "multiples of a power of two"
+"""Different whole numbers whose lower bits are zero, which many a hash table has in one place."""
+
+ROWS = (MASKED, INFINITE_ROWS, NAN_ROWS, ZERO_ROWS, LEAST_ROWS, GREATEST_ROWS, ASCENDING, DESCENDING)
+FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MULTIPLES, *ROWS)
 """Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
 
 CHUNKS = 64
@@ -399,6 +403,25 @@ def rows_of(value: float | None = None, *, end: int = 0, whole: bool) -> Fill:
     return fill
 
 
+def in_order(step: int, array: Array, limits: ElementRange, draws: Draws) -> Array:
+    """The data, of which each row is sorted: ascending, or descending with a `step` of -1."""
+    if array.ndim == 0:
+        return array
+    keys = array.astype(np.float64) if limits.whole is None else array
+    ordered: Array = np.take_along_axis(array, np.argsort(keys, axis=-1, kind="stable")[..., ::step], axis=-1)
+    return ordered
+
+
+def multiples(array: Array, limits: ElementRange, draws: Draws) -> Array:
+    """As many numbers as there are elements, in any order, with as many zeros in their lower bits as possible."""
+    low, high = limits.whole or (0, 0)
+    count = min(array.size, high + 1) or 1
+    shift = (high + 1).bit_length() - 1 - (count - 1).bit_length()
+    numbers = (draws[1].permutation(array.size).reshape(array.shape) % count).astype(array.dtype) << max(shift, 0)
+    changed: Array = np.clip(numbers, max(low, 0), high).astype(array.dtype)
+    return changed
+
+
 def peak_positions(rng: np.random.Generator, rows: int, length: int) -> Array:
     """A position in each of `rows` rows of `length` elements, all different if possible, the ends first.
 
@@ -449,6 +472,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
         for kind, value in ((MASKED, -np.inf), (INFINITE_ROWS, np.inf), (NAN_ROWS, np.nan), (ZERO_ROWS, -0.0))
     },
     **{kind: (edge(kind), edge(kind, few=True)) for kind in ONE_SIGN},
+    **{kind: (partial(in_order, step),) for kind, step in ((ASCENDING, 1), (DESCENDING, -1))},
 }
 """Kinds of floating-point data, each with milder forms; the first one that the pair's own kernels pass counts."""
 
@@ -466,6 +490,8 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
         kind: (rows_of(end=end, whole=True), rows_of(end=end, whole=False))
         for end, kind in enumerate((LEAST_ROWS, GREATEST_ROWS))
     },
+    **{kind: (partial(in_order, step),) for kind, step in ((ASCENDING, 1), (DESCENDING, -1))},
+    MULTIPLES: (multiples,),
 }
 """Kinds of integer data, within the legal range of the input."""
 

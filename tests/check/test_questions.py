@@ -17,10 +17,13 @@ from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.values import (
+    ASCENDING,
+    DESCENDING,
     GREATEST_ROWS,
     INFINITE_ROWS,
     LEAST_ROWS,
     MASKED,
+    MULTIPLES,
     NAN_ROWS,
     ZERO_ROWS,
     data_kinds,
@@ -170,6 +173,26 @@ def test_some_rows_have_one_special_value_as_a_whole(kind, dtype, is_it):
     whole, milder = (is_it(arguments["x"]).sum(axis=1)[:8] for arguments in edged(pair, {"n": 96}, kind, 1))
     assert whole.tolist() == [8, 7, 4, 0] * 2
     assert milder.tolist() == [7, 7, 4, 0] * 2
+
+
+@pytest.mark.parametrize("dtype", [bf16, f32, s8, u32])
+def test_some_rows_are_in_order(dtype):
+    pair = pair_of(In("x", dtype, lambda n: (n // 8, 8)))
+    up, down = (np.diff(data(pair, kind)["x"].astype(np.float64)) for kind in (ASCENDING, DESCENDING))
+    assert (up >= 0).all()
+    assert (down <= 0).all()
+    assert up.any()
+
+
+@pytest.mark.parametrize(("dtype", "legal", "step", "different"), [(u32, None, 1 << 25, 96), (s8, None, 1, 96),
+    (u8, None, 2, 96), (u32, (0, 9), 1, 10), (s32, (5, 1 << 20), 1 << 13, 96)])  # fmt: skip
+def test_some_whole_numbers_have_the_same_lower_bits(dtype, legal, step, different):
+    pair = pair_of(In("x", dtype, lambda n: (n,), legal=legal))
+    x = data(pair, MULTIPLES)["x"].astype(np.int64)
+    low, high = legal or (0, np.iinfo(dtype).max)
+    assert low <= x.min() <= x.max() <= high
+    assert (x[x != low] % step == 0).all()
+    assert np.unique(x).size == different
 
 
 def test_some_infinities_do_not_cancel_in_a_sum():
