@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from ptxbench.arrays import Array, is_float, ue8m0
+from ptxbench.check.peak_positions import peak_positions
 from ptxbench.pair import Argument, In, InOut, Pair, Scalar, Size
 
 ONE_IN = 16
@@ -289,9 +290,6 @@ CHUNKS = 64
 PEAK = 1024.0
 """The lowest peak of the first form: its power is infinite in f32, and so is that of an eighth of it."""
 
-TILE = 128
-"""Elements that a warp reads at once, if a lane reads four."""
-
 LEVELS = 8
 """The number of heights in `peaks`: among several rows, as in a column, one peak is then usually above the others."""
 
@@ -420,29 +418,6 @@ def multiples(array: Array, limits: ElementRange, draws: Draws) -> Array:
     numbers = (draws[1].permutation(array.size).reshape(array.shape) % count).astype(array.dtype) << max(shift, 0)
     changed: Array = np.clip(numbers, max(low, 0), high).astype(array.dtype)
     return changed
-
-
-def peak_positions(rng: np.random.Generator, rows: int, length: int) -> Array:
-    """A position in each of `rows` rows of `length` elements, all different if possible, the ends first.
-
-    In long rows, 32 positions cover all lanes of a warp, whether a lane reads one element or four neighbours, and all
-    of these four, in parts of the row that are as far apart as possible. The remaining positions are on both sides of
-    multiples of powers of two, where the tiles of warps and CTAs end.
-    """
-    ends = np.array([0, length - 1])
-    if rows <= ends.size:
-        return rng.permutation(np.append(ends, rng.integers(length)))[:rows]
-    if rows >= length or length < TILE:
-        inner = rng.permutation(np.arange(1, length - 1))
-        return np.resize(np.concatenate([ends, inner]) if length > 1 else ends[:1], rows)
-    part = np.arange(1 << max(rows - ends.size, 1).bit_length() - 1)
-    lane, element = part % 4 * 8 + part // 4 % 8, (part + part // 32) % 4
-    tile = (part + rng.random(part.size)) * length // part.size // TILE * TILE
-    inside = tile.astype(np.int64) + 4 * lane + element
-    inside = np.where(inside < length, inside, rng.integers(length, size=part.size))
-    powers = 2 ** rng.integers(1, length.bit_length(), max(rows - ends.size - part.size, 0))
-    borders = rng.integers(length, size=powers.size) // powers * powers - rng.integers(2, size=powers.size)
-    return np.concatenate([ends, inside, borders.clip(0)])[:rows]
 
 
 FLOATS: Mapping[str, Sequence[Fill]] = {

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from ptxbench.check.peak_positions import peak_positions
 from ptxbench.check.rows import at_equal_distances, sizes_with_rows
 from ptxbench.check.space import SizeSpace
-from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE, ElementRange, peak_positions
+from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE, ElementRange
 from ptxbench.pair import bf16, f16, f32, s8, u32
 from tests.check.judging import KERNELS, judged, outcome, suite
 
