@@ -470,21 +470,31 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
 }
 """Kinds of integer data, within the legal range of the input."""
 
+NAN_SCALES = "NaN among the scales"
+SCALES: Mapping[str, Sequence[Fill]] = {NAN_SCALES: (edge("NaN", few=True),)}
+"""Kinds of data of ue8m0, which has no sign and no zero. The other inputs are as usual then: a NaN in a vector that all
+results need would hide what becomes of a scale. Few, because infinities of both signs in a row are a NaN too."""
+
 
 # ---- data
 
 
+def kinds_of(arg: Argument) -> Mapping[str, Sequence[Fill]]:
+    """The kinds of data that an argument can have."""
+    if isinstance(arg, In) and arg.dtype == ue8m0 and not arg.related:
+        return SCALES
+    limits = range_of_element(arg)
+    return {} if limits is None else FLOATS if limits.whole is None else WHOLE
+
+
 def data_kinds(pair: Pair) -> list[str]:
     """The kinds of data that an input of the pair can have."""
-    limits = [limit for limit in map(range_of_element, pair.args) if limit]
-    tables = [FLOATS if limit.whole is None else WHOLE for limit in limits]
-    return list(dict.fromkeys(kind for kinds in tables for kind in kinds))
+    return list(dict.fromkeys(kind for arg in pair.args for kind in kinds_of(arg)))
 
 
 def inputs_of(pair: Pair, kind: str) -> list[str]:
     """The inputs that can have data of a kind."""
-    ranges = [(arg.name, limits) for arg in pair.args if (limits := range_of_element(arg)) is not None]
-    return [name for name, limits in ranges if kind in (FLOATS if limits.whole is None else WHOLE)]
+    return [arg.name for arg in pair.args if kind in kinds_of(arg)]
 
 
 def edged(
@@ -492,15 +502,15 @@ def edged(
 ) -> Iterator[Mapping[str, Any]]:
     """Arguments with data of a kind in every input that can have it, or in `only` some; each next form is milder."""
     ordinary = pair.make_arguments(size, seed, varied=varied)
-    number = [*FLOATS, *WHOLE].index(kind)
-    forms = max(len(kinds.get(kind, ())) for kinds in (FLOATS, WHOLE))
+    number = [*FLOATS, *WHOLE, *SCALES].index(kind)
+    forms = max(len(kinds.get(kind, ())) for kinds in (FLOATS, WHOLE, SCALES))
     for form in range(forms):
         changed: dict[str, Any] = {}
         for index, arg in enumerate(pair.args):
-            limits = range_of_element(arg)
             kind_here = ABOVE if kind == BELOW and changed else kind
-            fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(kind_here, ())
-            if limits is not None and fills and (only is None or arg.name in only):
+            fills = kinds_of(arg).get(kind_here, ())
+            if fills and (only is None or arg.name in only):
+                limits = range_of_element(arg) or ElementRange(ue8m0, None)
                 # shared positions are drawn again for each input, from the same seed
                 draws = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1 + index])
                 changed[arg.name] = fills[min(form, len(fills) - 1)](ordinary[arg.name], limits, draws)
