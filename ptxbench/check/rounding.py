@@ -1,8 +1,8 @@
 """Why a result outside its tolerance may be right all the same: another rounding, an underflow or an overflow.
 
 A tolerance for ordinary data says little about data of other magnitudes, on which kernels with another order of
-additions differ by more. For a reference that is linear in each input, the sum of the magnitudes of all terms is known:
-the error may be the same share of it as the tolerance is on ordinary data.
+additions differ by more. For a reference that is linear in each floating-point input, the sum of the magnitudes of all
+terms is known: the error may be the same share of it as the tolerance is on ordinary data.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def is_explained(case: CheckCase, outputs: Mapping[str, Array], explanations: Se
 
 def rounding(pair: Pair, case: CheckCase, seed: int) -> Explanation:
     """Elements within the tolerance in proportion, and infinities and NaNs where the terms, or some of their factors,
-    are too great for the type in another order. Only for a pair whose reference is linear in each input."""
+    are too great for the type in another order. Only for a pair whose reference is linear in each floating-point
+    input."""
 
     def rounded(elements: OutputElements) -> Array:
         if case.expected.samples or not is_float(elements.actual.dtype):

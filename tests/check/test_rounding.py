@@ -1,6 +1,7 @@
 """Results on data of other magnitudes that differ from the reference by another rounding, or by more than that."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from ptxbench.check.cases import silence
 from ptxbench.check.launching import CheckCase, LaunchOptions, launch
 from ptxbench.check.rounding import is_explained, rounding, underflowed
-from ptxbench.pair import In, Launch, Out, Pair, f64, relative
+from ptxbench.check.suite import CheckSuite
+from ptxbench.pair import In, Launch, Out, Pair, f32, f64, relative, u8
 from ptxbench.verify import expect
 from tests.check.judging import SEED, suite
 
@@ -51,6 +53,25 @@ def test_a_sum_of_terms_that_may_overflow_is_right_and_another_one_is_rounded(fi
     assert is_explained(case, {"y": y}, [rounding(pair, case, SEED)]) is is_right
     wrong = np.append(y[:3], np.float32(1e38 * (1 + 2**-12)))
     assert not is_explained(case, {"y": wrong}, [rounding(pair, case, SEED)])
+
+
+CODES = Pair(
+    purpose="", args=[In("w", u8, lambda n: (n,)), In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (1,))],
+    launch=lambda n: Launch(1, 32), reference=lambda w, x: {"y": np.array([w**2 @ x])},
+    tolerance=relative(1e-6, of=lambda w, x: w**2 @ abs(x)), check_sizes=[{"n": 2}], bench_sizes=[{"n": 8}],
+    flops=lambda n: n,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("nonlinear", "is_right"), [(["w"], True), (["x"], False)])
+def test_terms_of_codes_may_overflow(nonlinear, is_right):
+    """The reference need not be linear in whole numbers, such as the codes of a table."""
+    data = {"w": np.array([2, 2], np.uint8), "x": np.array([3e38, -2.9e38], np.float32)}
+    arguments = CODES.make_arguments({"n": 2}, SEED) | data
+    case = CheckCase("", CODES.launch(n=2), arguments, expect(CODES, arguments), {}, size={"n": 2})
+    asked = SimpleNamespace(nonlinear=nonlinear, pair=CODES, seed=SEED)
+    result = SimpleNamespace(outputs={"y": np.array([np.inf], np.float32)})
+    assert CheckSuite.is_explained(asked, result, case, special=True) is is_right
 
 
 SUMS_OF_THREE = Pair(
