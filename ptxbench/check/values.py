@@ -381,7 +381,7 @@ def near(value: float) -> Fill:
 def rows_of(value: float | None = None, *, end: int = 0, whole: bool) -> Fill:
     """`value`, or this `end` of the integers, in all of one row, in all of another but one element, in the first half
     of the next, and so on with each fourth row ordinary. `whole`: whether there are rows, or an array of one axis,
-    without any other element."""
+    without any other element; then each eighth column is such a row too, for results of columns."""
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
         changed = array.copy()
@@ -389,11 +389,14 @@ def rows_of(value: float | None = None, *, end: int = 0, whole: bool) -> Fill:
         if rows.size == 0:
             return array
         number = np.arange(rows.shape[0])
-        one = number, draws[1].integers(rows.shape[1], size=number.size)
+        position = draws[1].integers(rows.shape[1], size=number.size)
+        one = number, position - (position % 8 == 7)
         ordinary = rows[one]
         chosen = limits.whole[end] if limits.whole else value
         rows[number % 4 < 2] = chosen
         rows[number % 4 == 2, : -(-rows.shape[1] // 2)] = chosen
+        if whole:
+            rows[:, 7::8] = chosen
         keeps = (number % 4 == 1) | ((number % 4 == 0) & (not whole))
         rows[one] = np.where(keeps, ordinary, rows[one])
         return changed
