@@ -49,6 +49,9 @@ out."""
 INT128 = "--device-int128"
 """NVRTC's option for `__int128`, which its error names; nvcc always has the type."""
 
+CODE = ("toolchain/nvrtc.py", "containment")
+"""The parts of the package that call NVRTC."""
+
 NO_NAME = re.compile(r"identifier \"(\w+)\" is undefined")
 
 
@@ -166,8 +169,9 @@ class Job:
         kind = f"nvrtc {mode()}" if self.contained else "nvrtc"
         hashed = [f"{name} {sha256(content)}" for name, content in (headers or {}).items()]
         # The folders of CUDA's headers, whose version may differ from NVRTC's.
-        tool = (kind, nvrtc_version(self.library), *nvrtc.FLAGS, *map(str, locate.headers()), "headers", *hashed)
-        answer = self.remembered(tool, text, make)
+        folders = map(str, locate.headers())
+        tool = (kind, cache.code_version(*CODE), nvrtc_version(self.library), *nvrtc.FLAGS, *folders)
+        answer = self.remembered((*tool, "headers", *hashed), text, make)
         if answer.status == COMPILATION and INT128 in answer.log and INT128 not in flags:
             return self.with_flags((*self.flags, INT128)).by_nvrtc(text, headers, extra, apart=apart)
         if answer.status == COMPILATION and nvrtc.only_instantiation_fails(answer.log):

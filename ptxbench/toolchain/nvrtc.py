@@ -116,7 +116,13 @@ def compiled(
     """
     try:
         if readable is None and not apart:
-            return Compilation(*compiler.library(nvrtc).compile(source, name, options, expressions, headers))
+            library = compiler.library(nvrtc)
+            answer = Compilation(*library.compile(source, name, options, expressions, headers))
+            if answer.status == COMPILATION:
+                # If the back end has refused a text with -G, such as one with dp4a before sm_100, NVRTC 13.5 does not
+                # optimise the next text either, until one compiles.
+                library.compile(b"", "empty.cu", [option for option in options if option.startswith("-arch")])
+            return answer
         return compiler.compile_apart(nvrtc, source, name, options, readable, expressions, headers)
     except LibraryError as error:
         raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None

@@ -294,3 +294,18 @@ def test_ptxas_is_not_run_on_a_declaration_of_too_many_registers(build, monkeypa
     message = rf"produced no cubin of it for sm_80: is not run on 2147483647 registers .*\(line {line}\); expected at"
     with pytest.raises(AssembleError, match=message):
         build(text, "twice", arch="sm_80")
+
+
+DOT = b'extern "C" __global__ void dot(const int* x, int* y) { *y = __dp4a(x[0], x[1], x[2]); }'
+SUM = b'extern "C" __global__ void sum(const int* x, int* y) { for (int i = 0; i < 4; ++i) *y += x[i]; }'
+
+
+def test_a_text_that_the_back_end_refuses_does_not_change_the_code_of_the_next_one(tmp_path):
+    """With -G, NVRTC's back end before sm_100 does not know dp4a."""
+
+    def compiled(source, *flags):
+        return nvrtc.attempt(nvrtc.find(), source, tmp_path / "k.cu", "sm_90", flags)
+
+    before = compiled(SUM)
+    assert compiled(DOT, "-G").log == "Error: unsupported operation"
+    assert compiled(SUM) == before
