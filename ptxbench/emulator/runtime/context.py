@@ -21,7 +21,7 @@ CONST_WINDOW = GLOBAL_BASE - 256
 """Generic address of byte 0 of constant memory, whose variables are in the arena. No variable is at byte 0."""
 PARAM_WINDOW = 0x7B00_0000_0000
 """Generic address of byte 0 of the space of a kernel's parameters, which are in the arena. A multiple of 2^32, so that
-an address in 32 bits is the same in both. There is no memory at the own addresses of parameters."""
+an address in 32 bits is the same in both. No memory is at the addresses that parameters have in their own space."""
 FUNCTION_BASE, FUNCTION_BYTES = 0x0300_0000_0000, 16
 """Address of the module's first function, and the distance to the next; there is no memory at these addresses."""
 RESERVED_BYTES = 1024
