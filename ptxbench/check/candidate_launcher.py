@@ -172,10 +172,13 @@ class CandidateLauncher:
 
     @cached_property
     def exchanges(self) -> bool:
-        """Whether threads of a CTA of the candidate may read what others have stored: it has shared memory."""
+        """Whether threads of a CTA of the candidate may read values of others: it has shared memory or shuffles."""
         module = self.text.module
-        scopes = (module.variables, *(function.variables for function in module.functions.values()))
-        return any(variable.space == "shared" for scope in scopes for variable in scope.values())
+        functions = module.functions.values()
+        scopes = (module.variables, *(function.variables for function in functions))
+        return any(variable.space == "shared" for scope in scopes for variable in scope.values()) or any(
+            instruction.opcode.startswith("shfl.") for function in functions for instruction in function.instructions
+        )
 
     @cached_property
     def type_hint(self) -> str:

@@ -248,7 +248,11 @@ class Describer:
             )
         verb = VERBS.get(site.kind, "")
         if raw.kind == kinds.UNINITIALISED and self.translation.stores_unwritten:
-            return f"reads {place}, which was never written, or only with a value that was never written."
+            start = f"reads {place}, which was never written, or only with a value that was never written"
+            if not self.translation.read_first:
+                return f"{start}."
+            register, line = self.translation.read_first
+            return f"{start}, such as that of {register}: line {line} reads it before any line writes it."
         if sentence := SENTENCES.get(raw.kind):
             return sentence.format(verb=verb, place=place, kind=site.kind)
         if raw.kind == kinds.TWO_COPIES:

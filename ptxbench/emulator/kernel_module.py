@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from operator import itemgetter
 
 from ptxbench.emulator.definedness import MARK
 from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
@@ -75,7 +76,19 @@ def whole_module(kernel: KernelState, body: str, pointers: str, calls: Collectio
         variables=kernel.own.variables,
         has_dynamic=kernel.own.has_dynamic,
         stores_unwritten=bool(ops.watching.taken),
+        read_first=min(reads_without_a_write(kernel), key=itemgetter(1), default=()),
     )
+
+
+def reads_without_a_write(kernel: KernelState) -> Iterator[tuple[str, int]]:
+    """Each register that may be unwritten where a line reads it, if no line above writes it; and this line."""
+    written: set[str] = set()
+    found: set[str] = set()
+    for step in kernel.steps:
+        for name in sorted((step.operand_reads & kernel.defined.keys()) - written - found):
+            found.add(name)
+            yield name, step.instruction.line
+        written |= step.writes
 
 
 def preparation(kernel: KernelState) -> str:

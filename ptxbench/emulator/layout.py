@@ -152,6 +152,8 @@ class Translation:
     """Whether accesses may reach dynamic shared memory: if sanitized, only if the kernel declares it."""
     stores_unwritten: bool = False
     """If sanitized: whether the kernel may store a value to shared or local memory that was never written."""
+    read_first: tuple[str, int] | tuple[()] = ()
+    """If so: a register that a line of the kernel reads before any line writes it, and this line."""
 
     @property
     def own_shared_bytes(self) -> int:

@@ -26,7 +26,7 @@ from ptxbench.errors import Deadlock, EmulatorCrash
 from ptxbench.launch import Launch
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import locate, trial
-from tests.check.judging import judged, outcome, suite
+from tests.check.judging import KERNELS, judged, outcome, suite
 from tests.folders import CUDA, PTX, changed
 
 HOSTILE = Path(__file__).with_name("hostile")
@@ -184,6 +184,14 @@ def test_the_hint_of_a_wrong_result_is_a_missing_barrier_if_there_is_one(old, ne
     judgement = judged(Path("copy_hints.cu"), "copy_hints", text, stages=("parses", "results"))
     assert outcome(judgement) == "results wrong-result"
     assert judgement.decisive.hint.startswith(hint)
+
+
+def test_the_hint_of_a_wrong_result_is_a_shuffle_from_a_thread_that_has_exited():
+    text = (KERNELS / "cuda" / "softmax.warp.cu").read_text()
+    early = changed(text, "if (row >= rows)", "if (row >= rows || threadIdx.x % 32 > 29)").encode()
+    judgement = judged(Path("softmax.warp.cu"), "softmax.warp", early, stages=("parses", "results"))
+    assert outcome(judgement) == "results wrong-result"
+    assert judgement.decisive.hint.startswith("The sanitizer finds member-mask in line 18: shfl.sync.bfly.b32")
 
 
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():

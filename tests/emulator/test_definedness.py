@@ -271,6 +271,21 @@ def test_a_stored_value_of_an_unwritten_register_is_reported_if_it_is_used(body)
             assert "which was never written, or only with a value that was never written" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("write", "end"),
+    [
+        ("", "was never written, such as that of %v: line {} reads it before any line writes it."),
+        ("@%written mov.u32 %v, 1;", "was never written."),
+    ],
+)
+def test_a_register_that_no_line_writes_before_it_is_stored_is_named(write, end):
+    body = f"{write}\nst.local.u32 [own], %v;\nld.local.u32 %x, [own];\nst.global.u32 [%at], %x;"
+    ptx = KERNEL.replace("BODY", body)
+    line = ptx.splitlines().index("st.local.u32 [own], %v;") + 1
+    execution = emulator.run(ptx, grid=1, block=32, args=[np.zeros(64, np.uint32), np.uint32(32)], sanitize=True)
+    assert execution.findings[0].message.endswith(end.format(line))
+
+
 @pytest.mark.parametrize("between", ["", "mov.u32 %y, %v;\nselp.u32 %v, %y, %v, %written;\n"])
 def test_a_copy_of_unwritten_memory_is_reported_if_it_is_used(between):
     """As padding of a structure is copied: the copy is unwritten too."""
