@@ -1,8 +1,12 @@
 """Occupancy against NVIDIA's own formula."""
 
+import dataclasses
+
 import pytest
 
-from ptxbench.toolchain import occupancy
+from ptxbench.launch import Launch
+from ptxbench.result import BuildReport
+from ptxbench.toolchain import launch_occupancy, occupancy
 
 # Results of cudaOccMaxActiveBlocksPerMultiprocessor, by g++ from CUDA 13.5's cuda_occupancy.h: CTAs an SM.
 # Of 94,248 combinations of 12 architectures, 17 block sizes, 21 register counts and 22 shared sizes (all of which
@@ -109,6 +113,14 @@ def test_occupancy_matches_nvidias_formula(arch, threads, registers, shared_byte
     assert share == ctas * -(-threads // 32) / warps
 
 
+@pytest.mark.parametrize("registers", [0, 16])
+@pytest.mark.parametrize(
+    ("arch", "share"), [("sm_80", 32 / 64), ("sm_90", 32 / 64), ("sm_103", 32 / 64), ("sm_120", 24 / 48)]
+)
+def test_an_sm_holds_only_so_many_ctas(arch, share, registers):
+    assert occupancy(arch, threads=32, registers=registers, shared_bytes=0) == share
+
+
 def test_the_suffix_of_an_architecture_makes_no_difference():
     assert occupancy("sm_90a", threads=256, registers=40, shared_bytes=0) == 0.75
     assert occupancy("sm_100f", threads=256, registers=40, shared_bytes=0) == 0.75
@@ -122,3 +134,12 @@ def test_the_occupancy_of_an_architecture_that_is_not_known_is_none(arch):
 def test_a_block_that_no_gpu_can_launch_has_no_occupancy():
     assert occupancy("sm_90", threads=1025, registers=32, shared_bytes=0) == 0.0
     assert occupancy("sm_90", threads=1024, registers=65, shared_bytes=0) == 0.0
+
+
+def test_the_occupancy_of_a_launch_is_that_of_its_threads_and_all_its_shared_memory():
+    build = BuildReport("", "", registers=32, shared_bytes=8 * 1024)
+    launch = Launch(grid=1, block=(32, 8), shared_bytes=48 * 1024)
+    assert launch_occupancy("sm_90", launch, build) == 4 * 8 / 64  # 57 KiB of 228 with the KiB of the driver
+    no_static = dataclasses.replace(build, shared_bytes=None)
+    assert launch_occupancy("sm_90", launch, no_static) == 4 * 8 / 64
+    assert launch_occupancy("sm_90", launch, dataclasses.replace(build, registers=None)) is None
