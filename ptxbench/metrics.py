@@ -14,7 +14,7 @@ from typing import Literal
 
 from ptxbench import cycles, opcodes, roofline, specifications, stats
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.result import ORACLE_WEAK, VERIFIED, BuildReport, Cell, VariantResult
+from ptxbench.result import ORACLE_WEAK, VERIFIED, BuildReport, Cell, VariantResult, code_key
 
 REFERENCE = "cuda"
 """The variant with which all others are compared."""
@@ -232,8 +232,7 @@ def sass_ratio_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[
     )
     if reference is None or variant_bounds is None or base is None or not base[0]:
         return None
-    builds = result.build, reference.build
-    if variant == REFERENCE or (builds[0] and builds[1] and builds[0].sass_sha256 == builds[1].sass_sha256):
+    if code_key(variant, result.build) == code_key(REFERENCE, reference.build):
         return 1.0, 1.0
     return variant_bounds[0] / base[1], variant_bounds[1] / base[0]
 

@@ -92,7 +92,7 @@ def scope(opcode: str) -> str:
     parts = words(opcode)
     if "gl" in parts:
         return "gpu"
-    if is_access(opcode) and {"volatile", "mmio"} & set(parts):
+    if {"volatile", "mmio"} & set(parts):
         return "sys"  # as relaxed accesses of the whole system (PTX ISA, "Memory Operations")
     default = "gpu" if parts[0] in ("atom", "red") else ""
     return next((part for part in parts if part in SCOPES), default)

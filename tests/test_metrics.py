@@ -8,7 +8,16 @@ import pytest
 from ptxbench.emulator import counters
 from ptxbench.errors import UsageError
 from ptxbench.metrics import BY_NAME, METRICS, choose
-from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, RooflineLimits, Round, VariantResult
+from ptxbench.result import (
+    BuildReport,
+    Cell,
+    CheckReport,
+    ExecutedReport,
+    LaunchReport,
+    RooflineLimits,
+    Round,
+    VariantResult,
+)
 
 BUILD = BuildReport(
     source_sha256="s",
@@ -43,7 +52,7 @@ def cell(**variants):
         pair="scale",
         size={"n": 1000},
         arch="sm_90",
-        launch=LaunchReport((8, 1, 1), (128, 1, 1)),
+        launch=LaunchReport((2, 1, 1), (128, 1, 1)),
         work={"flops": 1000, "bytes": 8000},
         variants=variants,
         rounds=variants.pop("rounds", ()),
@@ -59,6 +68,28 @@ COUNTED = cell(
     cuda=VariantResult("cuda", "verified", build=BUILD, check=CHECK, counts={**COUNTS, "ptx_warp_instructions": 400}),
     ptx=VariantResult("ptx", "verified", build=BUILD, check=CHECK, counts=COUNTS),
 )
+IDLE = dataclasses.replace(
+    cell(ptx=VariantResult("ptx", "verified", counts=dict.fromkeys(COUNTS, 0))), work={"flops": 1000, "bytes": 0}
+)
+WIDE = dataclasses.replace(COUNTED, launch=LaunchReport((10**6, 1, 1), (128, 1, 1)))
+CLOCKED = dataclasses.replace(TIMED, rounds=[dataclasses.replace(TIMED.rounds[0], solo_mhz={"A": 1000.0, "B": 1500.0})])
+
+
+def derived(cuda, ptx, code="other"):
+    """COUNTED, with machine instructions: at least, most likely, at most; `code`: the hash of the code of ptx."""
+    numbers, codes = {"cuda": cuda, "ptx": ptx}, {"cuda": "code", "ptx": code}
+    variants = {
+        name: dataclasses.replace(
+            variant,
+            build=dataclasses.replace(BUILD, sass_sha256=codes[name]),
+            executed=ExecutedReport(least=numbers[name][0], fit=numbers[name][1], most=numbers[name][2]),
+        )
+        for name, variant in COUNTED.variants.items()
+    }
+    return dataclasses.replace(COUNTED, variants=variants)
+
+
+DERIVED = derived((160, 180, 200), (80, 90, 100))
 NEITHER = cell(ptx=VariantResult("ptx", "broken", "no such instruction"))
 
 VALUES = [
@@ -90,6 +121,18 @@ VALUES = [
     ("ptx_shared_wavefronts",            COUNTED, 0),
     ("ptx_atomics",                      COUNTED, 6),
     ("ptx_barriers",                     COUNTED, 0),
+    ("ptx_direct_loads",                 COUNTED, 10),
+    ("ptx_global_load_sectors_per_request", IDLE, None),
+    ("intensity",                        IDLE,    None),
+    ("cycles_ratio",                     TIMED,   None),    # the clocks are unknown
+    ("cycles_ratio",                     CLOCKED, 0.75),
+    ("launched_warps",                   TIMED,   None),
+    ("launched_warps",                   COUNTED, 2 * 4),
+    ("launched_warps",                   WIDE,    132 * 64),  # an H100 holds no more
+    ("launched_warps",                   dataclasses.replace(WIDE, arch="sm_999"), None),
+    ("sass_executed",                    COUNTED, None),
+    ("sass_executed",                    DERIVED, 90),
+    ("sass_executed_ratio",              DERIVED, 0.5),
 ]  # fmt: skip
 
 
@@ -120,6 +163,28 @@ def test_the_ratio_has_an_interval_and_the_references_is_one_without_interval():
     assert ratio.of(TIMED, "cuda") == 1.0
     assert ratio.interval(TIMED, "cuda", TIMED.variants["cuda"]) is None
     assert ratio.of(COUNTED, "cuda") is None
+
+
+@pytest.mark.parametrize("name", ["ratio", "cycles_ratio"])
+def test_without_samples_a_ratio_has_no_interval(name):
+    assert BY_NAME[name].interval(COUNTED, "ptx", COUNTED.variants["ptx"]) is None
+
+
+BOUNDS = [
+    (DERIVED,                                              "ptx",  (80 / 200, 100 / 160)),
+    (DERIVED,                                              "cuda", (1.0, 1.0)),
+    (derived((160, 180, 200), (80, 90, 100), code="code"), "ptx",  (1.0, 1.0)),  # the same machine code
+    (derived((0, 180, 200), (80, 90, 100)),                "ptx",  None),
+    (derived((160, 180, None), (80, 90, 100)),             "ptx",  None),
+    (derived((160, 180, 200), (None, 90, 100)),            "ptx",  None),
+    (COUNTED,                                              "ptx",  None),
+    (dataclasses.replace(DERIVED, variants={"ptx": DERIVED.variants["ptx"]}), "ptx", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("result", "variant", "bounds"), BOUNDS)
+def test_the_ratio_of_executed_instructions_is_a_range(result, variant, bounds):
+    assert BY_NAME["sass_executed_ratio"].interval(result, variant, result.variants[variant]) == bounds
 
 
 def test_every_counter_of_the_emulator_is_a_metric():

@@ -28,10 +28,11 @@ MEMBERS = [
      ["ld.global.f32", "atom.relaxed.cta.global.add.u32", "atom.shared.add.u32"]),
     ("ptx_fences", ["membar.cta", "fence.acq_rel.gpu", "fence.proxy.async.shared::cta"], ["bar.sync"]),
     ("ptx_gpu_fences", ["membar.gl", "membar.sys", "fence.acq_rel.sys"], ["membar.cta", "fence.sc.cluster"]),
-    ("ptx_sys_fences", ["membar.sys", "fence.sc.sys"], ["membar.gl"]),
+    ("ptx_sys_fences", ["membar.sys", "fence.sc.sys"], ["membar.gl", "ld.acquire.sys.global.u64"]),
     ("ptx_sequential_fences", ["membar.gl", "fence.sc.cta"], ["fence.acq_rel.gpu"]),
     ("ptx_full_waits", ["cp.async.wait_all", "cp.async.wait_group 0", "cp.async.bulk.wait_group.read 0"],
-     ["cp.async.wait_group 1", "cp.async.commit_group", "mbarrier.try_wait.parity.shared::cta.b64"]),
+     ["cp.async.wait_group 1", "cp.async.commit_group", "mbarrier.try_wait.parity.shared::cta.b64",
+      "nanosleep.u32 0"]),
     ("ptx_sleeps", ["nanosleep.u32", "nanosleep.u32 100"], []),
 ]  # fmt: skip
 
@@ -50,7 +51,7 @@ def test_every_class_is_tried():
 
 
 def test_sleep_counts_its_time_where_that_is_constant():
-    assert COUNTS["ptx_sleep_ns"]({"nanosleep.u32 100": 3, "nanosleep.u32": 5}) == 300
+    assert COUNTS["ptx_sleep_ns"]({"nanosleep.u32 100": 3, "nanosleep.u32": 5, "div.u32 7": 1}) == 300
 
 
 @pytest.mark.parametrize("opcode", ["", " ", ".", "nanosleep.u32 x", "nanosleep.u32 " + "9" * 5_000, "div.u32 -1",
@@ -61,9 +62,17 @@ def test_unknown_opcodes_cause_no_error(opcode):
     assert isinstance(respelt({opcode: 2}, {}), str)
 
 
-def test_an_instruction_that_is_a_subroutine_weighs_more():
-    assert [weight(opcode) for opcode in ("add.rn.f32", "div.u32 7", "div.u32", "div.rn.f32", "mul.lo.s64")] == [
-        1, 4, 20, 12, 4]  # fmt: skip
+WEIGHTS = {
+    "add.rn.f32": 1, "div.u16 7": 4, "rem.s32 7": 4, "div.u64 7": 10, "rem.u16": 8, "div.u32": 20, "div.s64": 70,
+    "sqrt.rn.f64": 25, "div.f64": 25, "rcp.rn.f64": 15, "div.rn.f32": 12, "rcp.rn.ftz.f32": 12, "div.full.f32": 8,
+    "div.full.ftz.f32": 5, "div.approx.f32": 5, "div.approx.ftz.f32": 2, "rcp.approx.f32": 7, "ex2.approx.f32": 4,
+    "ex2.approx.ftz.f32": 1, "sin.approx.f32": 2, "mul.lo.s64": 4, "mul.hi.u64": 7, "mul.lo.u32": 1, "mad.lo.s64": 5,
+    "max.s64": 4, "max.s32": 1, "add.u64": 2, "setp.lt.u64": 2, "add.f64": 1, "bfe.u32": 3,
+}  # fmt: skip
+
+
+def test_an_instruction_that_is_many_machine_instructions_weighs_more():
+    assert {opcode: weight(opcode) for opcode in WEIGHTS} == WEIGHTS
     assert opcodes.weighted({"add.f32": 10, "div.rn.f32": 2}) == 34
 
 
@@ -72,7 +81,12 @@ CHANGES = [
     ({"ld.global.cg.f32": 4, "ld.global.f32": 2}, {"ld.global.cg.f32": 2, "ld.global.f32": 4},
      "ld.global.cg.f32 -> ld.global.f32"),
     ({"prefetch.global.L2": 4, "ld.global.f32": 1}, {"ld.global.f32": 1}, "prefetch.global.L2 -> nothing"),
+    ({"discard.global.L2": 4, "applypriority.global.L2::evict_normal": 2}, {"cp.async.bulk.prefetch.L2.global": 4},
+     "applypriority.global.L2::evict_normal, discard.global.L2 -> cp.async.bulk.prefetch.L2.global"),
+    ({"cp.async.bulk.prefetch.L2.global": 4}, {}, "cp.async.bulk.prefetch.L2.global -> nothing"),
     ({"ld.global.f32": 4}, {"ld.global.f32": 8}, ""),
+    ({"ld.global.f32": 8}, {"ld.global.f32": 4}, ""),
+    ({"ld.global.f32": 4, "ld.global.nc.f32": 2}, {"ld.global.f32": 4, "ld.global.nc.f32": 4}, ""),
     ({"ld.shared.f32": 4}, {"ld.volatile.shared.f32": 4}, ""),
     ({"add.f32": 4}, {"sub.f32": 4}, ""),
 ]  # fmt: skip
