@@ -39,6 +39,12 @@ def announces(module: Module) -> bool:
     return has(module, ANNOUNCEMENT)
 
 
+def announces_updates(module: Module) -> bool:
+    """Whether a kernel updates values by atomics, and stores or draws what may announce that: a flag or a ticket."""
+    updates = len(lines_of(module, UPDATE))
+    return (updates > 0 and has(module, ANNOUNCEMENT)) or (updates > 1 and has(module, ATOMIC))
+
+
 def swaps(module: Module) -> bool:
     """Whether a kernel swaps values in global memory."""
     return has(module, SWAP)

@@ -17,9 +17,11 @@ from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
 from ptxbench.check.launching import CheckCase, LaunchOptions, LaunchResult
 from ptxbench.check.lint import PHASE_WAIT, reads_hardware
-from ptxbench.check.polls import announces, lines_of, swaps
-from ptxbench.check.variations import ORDERS, Aspect, aspects, outcome, unlike, varied
+from ptxbench.check.polls import announces, announces_updates, lines_of, swaps
+from ptxbench.check.variations import ORDERS, OTHER_WARPS, Aspect, aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
+from ptxbench.emulator.types import LANES
+from ptxbench.emulator.variation import Variation
 from ptxbench.errors import KernelError
 from ptxbench.pair import In
 from ptxbench.verify import expect
@@ -54,6 +56,7 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
         everything_varied,
         stores_first,
         largest_by_turns,
+        first_warps,
         on_other_hardware,
         with_nans,
         collisions,
@@ -103,6 +106,17 @@ def largest_by_turns(launcher: CandidateLauncher, *others: object) -> Iterator[F
     if swaps(launcher.text.module) or announces(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["by turns"], LaunchOptions(ctas="by turns"))
         yield from varied(launcher, launcher.suite.largest, None, [aspect])
+
+
+def first_warps(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
+    """The largest check size with one warp of each CTA going first, the lowest and then the highest one, if warps
+    update what one of them may announce."""
+    case = launcher.suite.largest
+    if math.prod(case.launch.block_xyz) > LANES and announces_updates(launcher.text.module):
+        for lanes in (None, 1):
+            options = LaunchOptions(ctas="first warps", variation=Variation(lanes=lanes))
+            aspect = Aspect("depends-on-threads", ORDERS["first warps"], options, hint=OTHER_WARPS)
+            yield from varied(launcher, case, None, [aspect])
 
 
 def on_other_hardware(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:

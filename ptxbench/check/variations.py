@@ -26,6 +26,7 @@ ORDERS: dict[CtaOrder, str] = {
     "last first": "with the CTAs one after the other, the last one first",
     "by turns": "with CTAs and warps that take turns at barriers, at swaps and between volatile accesses",
     "stores first": "with the CTAs stopped after a store that others may wait for, and the last one going on first",
+    "first warps": "with one warp of each CTA before its other warps",
 }
 """Other orders of the CTAs, all valid in CUDA, and their words in messages."""
 
@@ -43,6 +44,12 @@ WAIT_FOR_EACH_OTHER = (
     "everywhere, and let no CTA wait for one that waits for it."
 )
 """The hint for a kernel that does not end if the CTAs take turns."""
+
+OTHER_WARPS = (
+    "One warp announces that its CTA is ready, by a flag or a ticket, before other warps of the CTA are. Add a barrier "
+    "(__syncthreads()) before it."
+)
+"""The hint for a kernel whose result is wrong if one warp of each CTA goes first."""
 
 RUNNING_LANES = (
     "activemask (in CUDA C __activemask()) gives the lanes that run at this moment, not those that will come here. Use "

@@ -28,7 +28,7 @@ from ptxbench.emulator.races.tables import Tables, make_tables
 from ptxbench.emulator.runtime import context, kinds, records, register_pool
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.sanitize import IN_ZONE
-from ptxbench.emulator.thread_memory import BY_TURNS, CONTEXT, CtaMemory, part_sizes, slots_of
+from ptxbench.emulator.thread_memory import CONTEXT, CtaMemory, part_sizes, slots_of, turns_mask
 from ptxbench.emulator.variation import addresses, memory, module_shift
 from ptxbench.emulator.zones import zone_granules
 
@@ -106,7 +106,7 @@ class HostThread:
             context.CHUNK: queue.chunk,
             context.NEXT_CHUNK: queue.next.ctypes.data,
             context.CTA_STEP: steps.get(request.ctas, 1),
-            context.BY_TURNS: BY_TURNS.get(request.ctas, 0),
+            context.BY_TURNS: turns_mask(request, layout),
             context.WARP_COUNT: cta.warps,
             context.THREADS: math.prod(request.block),
             context.CTA_SLOTS: slots,

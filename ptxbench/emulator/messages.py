@@ -16,7 +16,9 @@ from ptxbench.emulator.layout import BINS, Translation
 from ptxbench.emulator.pending_stores import PendingStore
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
-CtaOrder = Literal["usual", "first first", "last first", "by turns", "stores first", "first alone", "last alone"]
+CtaOrder = Literal[
+    "usual", "first first", "last first", "by turns", "stores first", "first warps", "first alone", "last alone"
+]
 """The orders are:
 
 - usual: in rank order, all at once if they may wait for each other.
@@ -27,9 +29,11 @@ CtaOrder = Literal["usual", "first first", "last first", "by turns", "stores fir
   CTA of odd rank reaches an atomic with a result after an update of global memory, with no barrier between.
 - stores first: the same, but all CTAs except that of rank 1 switch at such loops, so that CTAs that wait see the first
   stores of the others, and few later ones.
+- first warps: all in one host thread. It switches from a CTA, except the last one, when one of its warps waits or ends,
+  so that the others have not run yet. The last CTA runs on as long as it can. In clusters: as by turns.
 - first alone, last alone: only that CTA runs.
 """
-TAKE_TURNS: Sequence[CtaOrder] = ("by turns", "stores first")
+TAKE_TURNS: Sequence[CtaOrder] = ("by turns", "stores first", "first warps")
 """The orders in which all CTAs run in one host thread, which switches between them."""
 
 

@@ -3,11 +3,12 @@
 import pytest
 
 from ptxbench import toolchain
-from ptxbench.check.repeats import largest_by_turns, stores_first
+from ptxbench.check.repeats import first_warps, largest_by_turns, stores_first
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
-from ptxbench.check.variations import WAIT_FOR_EACH_OTHER
+from ptxbench.check.variations import OTHER_WARPS, WAIT_FOR_EACH_OTHER
 from ptxbench.discovery import load
+from tests.folders import changed
 
 PAIR = '''\
 """count: the number of CTAs."""
@@ -49,16 +50,24 @@ extern "C" __global__ void count(unsigned* total, unsigned* work, unsigned ctas)
 WAIT = "    while (atomicAdd(work + 1, 0) == 0) { }\n"
 
 
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kernels")
+def suite_of(folder, pair):
     for name in ("pairs", "cuda", "ptx"):
         (folder / name).mkdir()
     source = folder / "cuda" / "count.cu"
     source.write_text(CUDA)
-    (folder / "pairs" / "count.py").write_text(PAIR)
+    (folder / "pairs" / "count.py").write_text(pair)
     (folder / "ptx" / "count.ptx").write_text(toolchain.compiled(CUDA.encode(), source, "sm_90", ())[0])
     return CheckSuite(load(folder, "count"), "sm_90", 5)
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    return suite_of(tmp_path_factory.mktemp("kernels"), PAIR)
+
+
+@pytest.fixture(scope="module")
+def suite_of_three_warps(tmp_path_factory):
+    return suite_of(tmp_path_factory.mktemp("kernels"), changed(PAIR, "block=32", "block=96"))
 
 
 @pytest.mark.parametrize(("wait", "codes"), [(WAIT, []), ("", ["depends-on-threads"])])
@@ -66,6 +75,40 @@ def test_others_may_update_before_the_first_cta_swaps(wait, codes, suite, tmp_pa
     path = tmp_path / "count.cu"
     path.write_text(CUDA.replace(WAIT, wait))
     assert [finding.code for finding in stores_first(Checker(suite, path).launcher)] == codes
+
+
+WARPS = """\
+extern "C" __global__ void count(unsigned* total, unsigned* work, unsigned ctas)
+{
+    __shared__ unsigned ticket;
+    if (threadIdx.x % 32 == 0)
+        atomicAdd(work, 1);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        ticket = atomicAdd(work + 1, 1);
+    }
+    __syncthreads();
+    if (threadIdx.x == 0 && ticket == ctas - 1) {
+        __threadfence();
+        *total = *(volatile unsigned*)work / 3;
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("drawing", ["threadIdx.x == 0", "threadIdx.x == 64"])
+@pytest.mark.parametrize(
+    ("barrier", "codes"), [("    __syncthreads();\n    if", []), ("    if", ["depends-on-threads"])]
+)
+def test_all_warps_of_a_cta_update_before_one_draws_a_ticket(barrier, codes, drawing, suite_of_three_warps, tmp_path):
+    path = tmp_path / "count.cu"
+    path.write_text(WARPS.replace("    __syncthreads();\n    if", barrier, 1).replace("threadIdx.x == 0", drawing))
+    launcher = Checker(suite_of_three_warps, path).launcher
+    assert not any((*largest_by_turns(launcher), *stores_first(launcher)))
+    assert [(finding.code, finding.hint) for finding in first_warps(launcher)] == [
+        (code, OTHER_WARPS) for code in codes
+    ]
 
 
 CROSSED = """\

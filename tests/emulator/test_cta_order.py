@@ -49,6 +49,63 @@ def test_ctas_run_in_the_order_that_is_asked_for(ctas, expected, threads):
     assert out[: ticket[0]].tolist() == expected
 
 
+# Each warp adds 1 to the total; warp 0 then draws a ticket, and who draws the last one stores what the total is.
+TICKETS = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry tickets(.param .u64 total, .param .u64 count, .param .u64 out)
+{
+    .reg .u64 %total, %count, %out;
+    .reg .u32 %thread, %ticket, %ctas, %sum;
+    .reg .pred %leads, %first, %last;
+    .shared .u32 drawn;
+    ld.param.u64 %total, [total];
+    ld.param.u64 %count, [count];
+    ld.param.u64 %out, [out];
+    mov.u32 %thread, %tid.x;
+    mov.u32 %ctas, %nctaid.x;
+    sub.u32 %ctas, %ctas, 1;
+    and.b32 %sum, %thread, 31;
+    setp.eq.u32 %leads, %sum, 0;
+    @%leads red.global.add.u32 [%total], 1;
+    BARRIER
+    setp.eq.u32 %first, %thread, 0;
+    @!%first bra MEET;
+    membar.gl;
+    atom.global.add.u32 %ticket, [%count], 1;
+    st.shared.u32 [drawn], %ticket;
+MEET:
+    bar.sync 0;
+    ld.shared.u32 %ticket, [drawn];
+    setp.eq.u32 %last, %ticket, %ctas;
+    @!%last bra DONE;
+    membar.gl;
+    ld.volatile.global.u32 %sum, [%total];
+    st.global.u32 [%out], %sum;
+DONE:
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize("cluster", [None, 2])
+@pytest.mark.parametrize("barrier", ["", "bar.sync 0;"])
+def test_the_first_warps_of_other_ctas_may_announce_what_their_other_warps_have_not_done(barrier, cluster):
+    text = TICKETS.replace("BARRIER", barrier)
+    sums = {}
+    for ctas in ("usual", "first first", "last first", "by turns", "stores first", "first warps"):
+        total, count, out = np.zeros(1, np.uint32), np.zeros(1, np.uint32), np.zeros(1, np.uint32)
+        if cluster:
+            text = text.replace(".version 6.3", ".version 7.8").replace("sm_75", "sm_90")
+        emulator.run(text, grid=6, block=96, args=[total, count, out], ctas=ctas, cluster=cluster)
+        assert total[0] == 18
+        sums[ctas] = int(out[0])
+    early = sums.pop("first warps")
+    assert set(sums.values()) == {18}
+    assert early == (18 if barrier or cluster else 6 + 2)  # all warps of the last CTA, and the first ones of the others
+
+
 def test_every_cta_of_a_kernel_without_atomics_runs_once_in_any_order():
     text = DIARY.replace("atom.global.add.u32 %place, [%ticket], 1;", "mov.u32 %place, %cta;")
     for ctas in ("usual", "last first", "by turns"):

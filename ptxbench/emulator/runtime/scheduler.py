@@ -21,6 +21,8 @@ from ptxbench.emulator.types import LANES
 
 TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
+FIRST_WARPS = 1 << 62
+"""In the context at BY_TURNS: all CTAs but the last give way when one of their warps waits or has ended."""
 MOST_IDLE = 4096
 """Rounds in which all warps only test mbarriers, after which the launch counts as deadlocked."""
 
@@ -44,7 +46,8 @@ def run_cta(clustered: bool) -> RuntimeFunction:
     """`run_cta(env)`: rounds of turns of the current CTA's warps.
 
     They end when the CTA has ended or faulted, or after a round in which every running warp only looped; if CTAs take
-    turns, after each round. In a cluster they also end if all warps wait for the cluster.
+    turns, after each round, or with FIRST_WARPS as soon as a warp waits or has ended. In a cluster they also end if all
+    warps wait for the cluster.
     """
     stuck = cluster_schedule.STUCK if clustered else "stuck:\n  br label %deadlock"
     wake = "call void @wake_cluster(ptr %env)" if clustered else ""
@@ -58,6 +61,17 @@ entry:
   {slot("warp.function", at.RUN_WARP, "ptr")}
   {slot("halves", at.HALVES)}
   %backwards = icmp ne i64 %halves, 0
+  {slot("by.turns", at.BY_TURNS)}
+  {slot("cta", at.CTA)}
+  {slot("count", at.CTA_COUNT)}
+  %cta.next = add i64 %cta, 1
+  %is.last = icmp eq i64 %cta.next, %count
+  %is.early = xor i1 %is.last, true
+  %warp.wise = icmp eq i64 %by.turns, {FIRST_WARPS}
+  %one.warp = and i1 %warp.wise, %is.early
+  %whole = and i1 %warp.wise, %is.last
+  %usual = icmp eq i64 %by.turns, 0
+  %stays = or i1 %usual, %whole
   {slot("warps", at.WARPS, "ptr")}
   {slot("all.registers", at.REGISTERS, "ptr")}
   {slot("all.local", at.ALL_LOCAL, "ptr")}
@@ -168,7 +182,9 @@ over:
   %settled = xor i1 %looping, true
   %moved.new = or i1 %moved, %settled
   %t.next = add i64 %t, 1
-  br label %turn
+  %stopped = and i1 %turned, %settled
+  %gives.way = and i1 %stopped, %one.warp
+  br i1 %gives.way, label %yield, label %turn
 judge:
   br i1 %living, label %alive, label %ended
 alive:
@@ -182,8 +198,6 @@ progress:
   %forever = icmp ugt i32 %idle.new, {MOST_IDLE}
   br i1 %forever, label %deadlock, label %onward
 onward:
-  {slot("by.turns", at.BY_TURNS)}
-  %stays = icmp eq i64 %by.turns, 0
   %another.round = and i1 %moved, %stays
   br i1 %another.round, label %round, label %yield
 {stuck}
