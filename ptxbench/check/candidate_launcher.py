@@ -125,7 +125,8 @@ class CandidateLauncher:
 
     @cached_property
     def lint_subjects(self) -> Sequence[LintSubject]:
-        return subjects_of(self.text.module, self.suite.entry, self.suite.pair.args, self.suite.pair_kernels.cluster)
+        suite, own = self.suite, self.suite.pair_kernels
+        return subjects_of(self.text.module, suite.entry, suite.pair.args, own.cluster, one_cta=own.one_cta)
 
     def launch(self, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
         """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""

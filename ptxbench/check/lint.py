@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ptxbench.check.lint_subject import WRITES, LintSubject, address_roots, specials, subjects_of
-from ptxbench.check.polls import polls
-from ptxbench.check.roots import FETCHED, NO_RESULT, written_registers
+from ptxbench.check.polls import ATOMIC, polls
+from ptxbench.check.reached import several_ctas
+from ptxbench.check.roots import FETCHED, NO_RESULT, Roots, written_registers
 from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.register_pool import limit_of
 from ptxbench.emulator.syntax import Address, Function, Instruction, Module, Register, Symbol, Vector, registers
@@ -31,10 +32,16 @@ class LintFinding:
 
 
 def lint(
-    module: Module, entry: str, args: Sequence[Argument], cluster: tuple[int, int, int] | None = None
+    module: Module,
+    entry: str,
+    args: Sequence[Argument],
+    cluster: tuple[int, int, int] | None = None,
+    *,
+    one_cta: bool = False,
 ) -> list[LintFinding]:
-    """The complaints of all rules, without duplicates, in the order of the lines. `cluster`: of the pair's launch."""
-    return complaints_about(subjects_of(module, entry, args, cluster))
+    """The complaints of all rules, without duplicates, in the order of the lines. `cluster`: of the pair's launch.
+    `one_cta`: whether the pair's grids have one CTA."""
+    return complaints_about(subjects_of(module, entry, args, cluster, one_cta=one_cta))
 
 
 def complaints_about(subjects: Sequence[LintSubject]) -> list[LintFinding]:
@@ -149,19 +156,30 @@ def weak_polls(subject: LintSubject) -> Iterator[LintFinding]:
             )
 
 
-DIFFERS_BETWEEN_CTAS = ("%ctaid", "%smid", "%clusterid", "%cluster_ctaid", "%gridid", FETCHED)
+NUMBERS_OF_CTAS = ("%ctaid", "%smid", "%clusterid", "%cluster_ctaid", "%gridid")
+DIFFERS_BETWEEN_CTAS = (*NUMBERS_OF_CTAS, FETCHED)
 """Prefixes of the roots of values that may differ between CTAs."""
 
 
 def common_addresses(subject: LintSubject) -> Iterator[LintFinding]:
-    """A plain store to an address that is the same in every CTA, so that only one of the stored values remains."""
+    """A plain store to an address that is the same in every CTA, so that only one of the stored values remains; not
+    where a comparison has left one CTA, by its number or by what atomics gave it."""
+    if subject.one_cta:
+        return
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
-    for instruction, used in subject.rooted:
-        if not instruction.opcode.startswith("st."):
+    has_tickets = any(ATOMIC.match(instruction.opcode) for instruction, _ in subject.rooted)
+    chosen_by = DIFFERS_BETWEEN_CTAS if has_tickets else NUMBERS_OF_CTAS
+
+    def differs(roots: Roots) -> bool:
+        return any(root.startswith(chosen_by) for root in roots)
+
+    several = several_ctas(subject.blocks, subject.used, differs)
+    for index, (instruction, used) in enumerate(subject.rooted):
+        if index not in several or not instruction.opcode.startswith("st."):
             continue
         roots = address_roots(instruction, used)
-        differs = any(root.startswith(DIFFERS_BETWEEN_CTAS) for root in roots | used.guard)
-        if roots & outputs and not differs:
+        own = any(root.startswith(DIFFERS_BETWEEN_CTAS) for root in roots | used.guard)
+        if roots & outputs and not own:
             array = subject.display_name(roots & outputs)
             message = f"{instruction.opcode} to an address in '{array}' that is the same in every CTA."
             yield LintFinding("same-place", instruction.line, message)

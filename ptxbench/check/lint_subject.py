@@ -43,6 +43,8 @@ class LintSubject:
     used: Sequence[OperandRoots]
     cluster: tuple[int, int, int] | None = None
     """CTAs in each cluster of the pair's launch, (x, y, z); None without clusters."""
+    one_cta: bool = False
+    """Whether the pair's grids have one CTA."""
 
     @cached_property
     def rooted(self) -> list[tuple[Instruction, OperandRoots]]:
@@ -100,7 +102,12 @@ def address_roots(instruction: Instruction, used: OperandRoots) -> Roots:
 
 
 def subjects_of(
-    module: Module, entry: str, args: Sequence[Argument], cluster: tuple[int, int, int] | None = None
+    module: Module,
+    entry: str,
+    args: Sequence[Argument],
+    cluster: tuple[int, int, int] | None = None,
+    *,
+    one_cta: bool = False,
 ) -> list[LintSubject]:
     """The kernel and the functions that it calls; none without the kernel."""
     if entry not in module.functions:
@@ -112,7 +119,7 @@ def subjects_of(
     }  # fmt: skip
     used = roots_of(module, functions, entry)
     return [
-        LintSubject(module, function, arrays, used[name], cluster)
+        LintSubject(module, function, arrays, used[name], cluster, one_cta)
         for name, function in functions.items()
         if name in used
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -93,6 +94,12 @@ class PairKernels:
     def cluster(self) -> tuple[int, int, int] | None:
         """CTAs of a cluster of the pair's launches, at the cheapest check size."""
         return self.cheapest.launch.cluster_xyz
+
+    @cached_property
+    def one_cta(self) -> bool:
+        """Whether each size that the pair names has a grid of one CTA."""
+        sizes = (*self.pair.check_sizes, *self.pair.bench_sizes)
+        return all(math.prod(self.pair.launch(**size).grid_xyz) == 1 for size in sizes)
 
     @cached_property
     def lint_codes(self) -> frozenset[str]:

@@ -23,7 +23,7 @@ TEXT = """
     .reg .u64 %x, %y, %at, %wide;
     .reg .f32 %f, %g, %h;
     .reg .f64 %dd, %de;
-    .reg .pred %p, %q;
+    .reg .pred %p, %q, %mine, %any;
     .shared .align 16 .f32 tile[8];
     .shared .f32 loose[8];
     ld.param.u64 %x, [x];
@@ -115,6 +115,20 @@ FOUND = [
     ("ld.param.u64 %at, [y]; mad.wide.u32 %at, %d, 4, %at; st.global.f32 [%at], %f;", []),
     ("ld.param.u64 %at, [y]; ld.shared.u32 %a, [tile]; mad.wide.u32 %at, %a, 4, %at; st.global.f32 [%at], %f;", []),
     ("ld.param.u64 %at, [y]; setp.eq.u32 %p, %d, 0; @%p st.global.f32 [%at], %f;",    []),    # of one CTA
+    ("ld.param.u64 %at, [y]; setp.ne.u32 %p, %d, 0; @%p ret; st.global.f32 [%at], %f;", []),
+    ("ld.param.u64 %at, [y]; setp.ne.u32 %p, %d, %a; @!%p bra A; ret; A: st.global.f32 [%at], %f;", []),
+    ("ld.param.u64 %at, [y]; setp.ne.u32 %q, %a, %d; setp.ne.u32 %mine, %b, 0; or.pred %any, %q, %mine; @%any bra A;"
+     "st.global.f32 [%at], %f; A:",                                                   []),
+    ("ld.param.u64 %at, [y]; setp.eq.u32 %q, %a, %d; @%q ret; st.global.f32 [%at], %f;", ["same-place"]),
+    ("ld.param.u64 %at, [y]; setp.ne.u32 %q, %a, %d; @%q add.u32 %b, %b, 1; A: st.global.f32 [%at], %f;",
+     ["same-place"]),                                                                 # after one instruction
+    ("ld.param.u64 %at, [y]; setp.ge.u32 %q, %d, 9; @%q ret; st.global.f32 [%at], %f;", ["same-place"]),
+    ("ld.param.u64 %at, [y]; setp.eq.u32 %q, %a, %d; setp.eq.u32 %mine, %b, 0; or.pred %any, %q, %mine; @!%any bra A;"
+     "st.global.f32 [%at], %f; A:",                                                   ["same-place"]),
+    ("ld.param.u64 %at, [y]; atom.global.add.u32 %a, [%y], 1; setp.ne.u32 %q, %a, 7; @%q ret; st.global.f32 [%at], %f;",
+     []),                                                                             # the last CTA by its ticket
+    ("ld.param.u64 %at, [y]; ld.global.u32 %a, [%x]; setp.ne.u32 %q, %a, 7; @%q ret; st.global.f32 [%at], %f;",
+     ["same-place"]),
     # addresses that go where no rule follows
     ("st.shared.u64 [tile], %x;",                                                     ["hides-address"]),
     ("mov.u64 %at, store; st.shared.u64 [tile], %at;",                                ["hides-address"]),
@@ -247,6 +261,11 @@ def test_stores_to_other_ctas_need_messages_of_the_scope_of_the_cluster(lines, n
 def test_the_clusters_of_an_entry_are_those_of_the_pairs_launch(sizes, cluster, expected):
     module = parse(TEXT.format(line="ret;", directives=f" .reqnctapercluster {sizes}"))
     assert [finding.code for finding in lint(module, "copy", ARGS, cluster)] == expected
+
+
+def test_all_addresses_are_of_the_one_cta_of_a_grid():
+    module = parse(TEXT.format(line="ld.param.u64 %at, [y]; st.global.f32 [%at], %f;", directives=""))
+    assert lint(module, "copy", ARGS, one_cta=True) == []
 
 
 def test_another_kernel_in_the_file_is_not_read():
