@@ -18,6 +18,7 @@ from ptxbench.check.pair_kernels import wrong_element
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.unused import UNUSED_NAN
+from ptxbench.emulator.analysis import analyse
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.errors import (
     Deadlock,
@@ -147,20 +148,29 @@ class CandidateLauncher:
 
         Only for kernels whose memory changes without a store of their own thread: what another thread, a copy or
         another CTA has not delivered yet is as good as unwritten, so the result does not say what is missing. Where
-        only threads of a CTA exchange data, an output that is never written has another cause.
+        only threads of a CTA exchange data, an output that is never written has another cause. For other kernels, and
+        for a bad access, only a read of a register that no instruction has written.
         """
         delivered = self.is_asynchronous or case.launch.cluster or case.launch.chain
-        if wrong.code not in WRONG or not (delivered or (wrong.code == "wrong-result" and self.exchanges)):
+        exchanged = wrong.code in WRONG and (delivered or (wrong.code == "wrong-result" and self.exchanges))
+        if not exchanged and not (wrong.code in (*WRONG, "memory-fault") and self.may_read_unwritten):
             return wrong
         try:
             findings = self.launch(case, LaunchOptions(sanitize=True)).findings
         except KernelError:
             return wrong
-        if not findings:
+        causes = [raw for raw in findings if exchanged or raw.kind == "uninitialised"]
+        if not causes:
             return wrong
-        cause = self.sanitizer_finding(findings[0])
+        cause = self.sanitizer_finding(causes[0])
         where = "" if cause.line is None else f" in line {cause.line}"
         return replace(wrong, hint=f"The sanitizer finds {cause.code}{where}: {cause.message}")
+
+    @cached_property
+    def may_read_unwritten(self) -> bool:
+        """Whether the text has a path to an instruction that reads a register which none on the path has written."""
+        module = self.text.module
+        return bool(analyse(module, module.functions[self.suite.entry]).blocks[0].live_in)
 
     @cached_property
     def is_asynchronous(self) -> bool:

@@ -194,6 +194,24 @@ def test_the_hint_of_a_wrong_result_is_a_shuffle_from_a_thread_that_has_exited()
     assert judgement.decisive.hint.startswith("The sanitizer finds member-mask in line 18: shfl.sync.bfly.b32")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "end", "hint"),
+    [
+        ("ld.param.u64        %a, [a];", "", "memory-fault", "reads '%a' before it was written."),
+        ("ld.global.nc.f32       %y, [%at];", "", "wrong-result", "reads '%y' before it was written."),
+        ("mov.u32             %block, %ctaid.x;", "", "output-unwritten", "reads '%block' before it was written."),
+        ("%i, %n;", "%i, %step;", "output-unwritten", "reads '%step' before it was written."),
+        # a register that only some threads write, and only they read
+        ("mov.u32             %block, %ctaid.x;", "setp.lt.u32 %more, %thread, 8; @%more mov.u32 %step, 9;"
+         "mov.u32 %block, 0; @%more add.u32 %block, %step, 0;", "output-unwritten", "block=256) there."),
+    ],
+)  # fmt: skip
+def test_the_hint_of_a_wrong_result_is_a_register_that_was_never_written_if_there_is_one(old, new, end, hint):
+    judgement = honest(changed(HONEST, old, new), stages=("parses", "results"))
+    assert outcome(judgement) == f"results {end}"
+    assert judgement.decisive.hint.endswith(hint)
+
+
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     judgement = honest(HONEST)
     assert "slower-counts" in codes(judgement)
