@@ -103,6 +103,10 @@ UNUSED_HINT = (
     "zeros in their place: a NaN multiplied by 0 is a NaN."
 )
 
+FUEL_AFTER_FAULT = 1 << 12
+"""Loop iterations of a warp in a sanitized launch of a kernel with a bad access: there it does not end the launch, and
+what was read may keep a loop going. A million iterations take 20 seconds."""
+
 ASYNCHRONOUS = ("cp.async", "cp.reduce.async", "st.async", "red.async", "wgmma.")
 """How the opcodes begin of what may be pending when an instruction has been executed."""
 
@@ -155,8 +159,9 @@ class CandidateLauncher:
         exchanged = wrong.code in WRONG and (delivered or (wrong.code == "wrong-result" and self.exchanges))
         if not exchanged and not (wrong.code in (*WRONG, "memory-fault") and self.may_read_unwritten):
             return wrong
+        launcher = self if wrong.code in WRONG else replace(self, fuel=min(self.fuel, FUEL_AFTER_FAULT))
         try:
-            findings = self.launch(case, LaunchOptions(sanitize=True)).findings
+            findings = launcher.launch(case, LaunchOptions(sanitize=True)).findings
         except KernelError:
             return wrong
         causes = [raw for raw in findings if exchanged or raw.kind == "uninitialised"]

@@ -212,6 +212,18 @@ def test_the_hint_of_a_wrong_result_is_a_register_that_was_never_written_if_ther
     assert judgement.decisive.hint.endswith(hint)
 
 
+def test_a_bad_access_that_keeps_a_loop_going_does_not_take_the_sanitizer_long(monkeypatch):
+    fuels = []
+    launch = CandidateLauncher.launch
+    monkeypatch.setattr(
+        CandidateLauncher, "launch", lambda self, *given: fuels.append(self.fuel) or launch(self, *given)
+    )
+    text = changed(HONEST, "@%outside bra       DONE;", "").replace("%i, %i, 256;", "%i, %i, %step;")
+    judgement = honest(text, stages=("parses", "results"), fuel=1 << 20)
+    assert outcome(judgement) == "results memory-fault"
+    assert fuels == [1 << 20, 1 << 12]
+
+
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     judgement = honest(HONEST)
     assert "slower-counts" in codes(judgement)
