@@ -20,6 +20,9 @@ from ptxbench.tensor_map import TensorMap
 DIGITS = {1: 3, 2: 5, 4: 9, 8: 17}
 """Significant digits that distinguish two floats, by their size in bytes."""
 
+MOST_SEARCHED = 1 << 22
+"""The most elements in which a region with all wrong ones is searched."""
+
 ErrorOf = Callable[[Array], Array]
 """The greatest |error| of an instruction at each of its exact results."""
 
@@ -289,7 +292,10 @@ def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdic
                 differing.worst if indices is None else int(indices[differing.worst]), outputs[name].shape
             )
             pair = actual.reshape(-1)[differing.worst], reference.reshape(-1)[differing.worst]
-            sentence = mismatch_sentence(name, index, *pair, differing.outside, actual.size, expected.tolerance)
+            region = ""
+            if indices is None and actual.size <= MOST_SEARCHED:
+                region = wrong_region(~agrees(actual, reference, expected.bounds[name]))
+            sentence = mismatch_sentence(name, index, *pair, differing.outside, actual.size, region, expected.tolerance)
             return Verdict(finite(differing.greatest), f"{where}: {sentence}")
         error = finite(differing.greatest)
         greatest = None if greatest is None or error is None else max(greatest, error)
@@ -387,16 +393,42 @@ def errors(actual: Array, expected: Array) -> Array:
     return error
 
 
+def wrong_region(wrong: Array) -> str:
+    """The smallest region that has all wrong elements, as slices of NumPy: `[:, 96:]`, `[3::4]`.
+
+    Empty if it says little: for one or two wrong elements, if fewer than half of its elements are wrong, or if it has
+    more than three quarters of the array.
+    """
+    count = int(wrong.sum())
+    if count < 3:
+        return ""
+    places, inside = [], 1
+    for axis, extent in enumerate(wrong.shape):
+        others = tuple(other for other in range(wrong.ndim) if other != axis)
+        along = np.flatnonzero(wrong.any(axis=others))
+        first, last = int(along[0]), int(along[-1])
+        step = math.gcd(*np.unique(np.diff(along)).tolist()) if along.size > 2 else 1
+        inside *= (last - first) // step + 1
+        if first == last and extent > 1:
+            places.append(str(first))
+            continue
+        start, stop = first or "", "" if last + step >= extent else last + 1
+        places.append(f"{start}:{stop}" if step == 1 else f"{start}:{stop}:{step}")
+    return f"[{', '.join(places)}]" if inside <= 2 * count and 4 * inside <= 3 * wrong.size else ""
+
+
 def mismatch_sentence(
-    name: str, index: tuple[Any, ...], element: Any, expected: Any, outside: int, judged: int, tolerance: str
-) -> str:
-    """`y[2, 31] is 0.5, expected 0.25; 1 of 771 elements is outside 1 ulp.`"""
+    name: str, index: tuple[Any, ...], element: Any, expected: Any, outside: int, judged: int, region: str,
+    tolerance: str,
+) -> str:  # fmt: skip
+    """`y[2, 31] is 0.5, expected 0.25; 3 of 771 elements, all in y[:, 31], are outside 1 ulp.`"""
     actual, wanted = number(element, element.dtype), number(expected, element.dtype)
     poison = " (0xFF bytes, as if never written)" if is_float(element.dtype) and is_poison(element) else ""
     verb = "is" if outside == 1 else "are"
     beyond = "not equal" if tolerance == EXACT.describe else f"outside {tolerance}"
     element_name = f"{name}[{', '.join(map(str, index))}]" if index else name
-    return f"{element_name} is {actual}{poison}, expected {wanted}; {outside} of {judged} elements {verb} {beyond}."
+    elements = f"{outside} of {judged} elements{f', all in {name}{region},' if region else ''}"
+    return f"{element_name} is {actual}{poison}, expected {wanted}; {elements} {verb} {beyond}."
 
 
 def number(value: Any, dtype: np.dtype[Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from ptxbench import verify as verify_module
 from ptxbench.arrays import poison
@@ -492,6 +493,37 @@ def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_reporte
     actual[4, 3] = 99
     actual[6, 0] = 7
     assert verify_module.output_errors(actual, x.T, zeros) == verify_module.OutputErrors(99 - x[3, 4], 2, 4 * 5 + 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "at", "region"),
+    [
+        ((100,),     np.s_[70:],                "[70:]"),
+        ((100,),     np.s_[3::4],               "[3::4]"),
+        ((100,),     np.s_[8:70:16],            "[8:57:16]"),
+        ((100,),     np.s_[7:9],                ""),
+        ((100,),     [1, 2, 60],                ""),
+        ((100,),     np.s_[:80],                ""),
+        ((4, 100),   np.s_[:, 96:],             "[:, 96:]"),
+        ((4, 100),   np.s_[2, 5:10],            "[2, 5:10]"),
+        ((1, 100),   np.s_[0, ::2],             "[:, ::2]"),
+        ((4, 6, 10), np.s_[1:3, 5, :],          "[1:3, 5, :]"),
+    ],
+)  # fmt: skip
+def test_a_region_with_all_wrong_elements_is_named(shape, at, region):
+    actual = np.ones(shape, f32)
+    actual[at] = 2
+    ones = np.ones(shape)
+    expected = verify_module.Expected({"y": ones}, {"y": np.zeros(shape)}, EXACT.describe)
+    message = verify({"y": actual}, expected, "w").worst
+    place = f", all in y{region}," if region else ""
+    assert f"; {int((actual == 2).sum())} of {actual.size} elements{place} " in message
+
+
+@given(arrays(bool, array_shapes(max_dims=3, max_side=7)))
+def test_no_wrong_element_is_outside_the_region(wrong):
+    region = verify_module.wrong_region(wrong)
+    assert not region or wrong[eval(f"np.s_{region}")].sum() == wrong.sum()
 
 
 def test_a_large_reference_takes_little_memory_apart_from_its_result():
