@@ -88,7 +88,8 @@ CODES = {
         # ---- lint
         Code("nc-of-written", "lint", ERROR,
              "A .nc load of memory that the kernel writes. This is undefined: the load may return the old value.",
-             "Use a load without .nc."),
+             "Use a load without .nc. In CUDA C without __ldg; and take __restrict__ from an input that shares a load "
+             "with an output, as in c ? x[i] : y[j]."),
         Code("input-written", "lint", ERROR,
              "A store to an input array of the pair, even if it restores the old contents.",
              "Write only to the outputs."),
