@@ -100,7 +100,7 @@ def float_edges(dtype: np.dtype[Any]) -> dict[str, list[float]]:
         "positive infinities": [float("inf")],
         "negative infinities": [float("-inf")],
         "subnormals": [least, -least, float(limits.smallest_normal) / 2],
-        "signed zeros": [0.0, -0.0],
+        SIGNED_ZEROS: [0.0, -0.0],
         "huge values": [greatest, -greatest],
     }
 
@@ -144,6 +144,17 @@ def small(array: Array, limits: ElementRange, draws: Draws) -> Array:
         low, high = limits.whole
         values = np.arange(max(low, -3), min(high, 3) + 1).astype(array.dtype)
     return values[draws[1].integers(values.size, size=array.shape)] if values.size else array
+
+
+def zeros_at_the_end(array: Array, limits: ElementRange, draws: Draws) -> Array:
+    """A third of the elements are zeros of either sign. In the first half of the array none is above zero, in the other
+    half none below: the greatest, or the least, are equal, although their bits differ."""
+    size, rng = array.size, draws[1]
+    signs = np.where(np.arange(size) < size // 2, -1.0, 1.0)
+    zeros = rng.choice([0.0, -0.0], size)
+    changed = np.where(rng.random(size) < 1 / 3, zeros, signs * np.abs(array.reshape(-1).astype(np.float64)))
+    narrow: Array = changed.reshape(array.shape).astype(array.dtype)
+    return narrow
 
 
 TOPS = (7, 127, 15, 255)
@@ -264,6 +275,8 @@ NEAR = "all near one great value"
 
 MASKED = "rows of -inf"
 """Rows without any number, as a mask makes them: a maximum stays what it was at the start, and a sum of powers is 0."""
+
+SIGNED_ZEROS = "signed zeros"
 
 ONE_SIGN = ("positive infinities", "negative infinities")
 """Infinities that do not cancel: a sum of both signs is NaN, whatever the kernel makes of one of them."""
@@ -424,10 +437,8 @@ def multiples(array: Array, limits: ElementRange, draws: Draws) -> Array:
 
 
 FLOATS: Mapping[str, Sequence[Fill]] = {
-    **{
-        kind: (edge(kind), edge(kind, few=True))
-        for kind in ("NaN", "infinities", "subnormals", "signed zeros", "huge values")
-    },
+    **{kind: (edge(kind), edge(kind, few=True)) for kind in ("NaN", "infinities", "subnormals", "huge values")},
+    SIGNED_ZEROS: (zeros_at_the_end, edge(SIGNED_ZEROS), edge(SIGNED_ZEROS, few=True)),
     "small whole and half numbers": (small_with_tops, small),
     "equal neighbours": (runs,),
     "zero throughout": (one_value(0),),

@@ -157,6 +157,14 @@ def data(pair, kind, seed=1, n=96):
     return next(edged(pair, {"n": n}, kind, seed))
 
 
+def test_the_greatest_or_the_least_element_of_a_row_is_a_zero_of_either_sign():
+    x = data(pair_of(In("x", f32, lambda n: (n // 8, 8))), "signed zeros", n=256)["x"]
+    ends = np.concatenate([x[:16].max(axis=1), x[16:].min(axis=1)])
+    assert (ends == 0).mean() > 0.9
+    with_both = [{False, True} == set(np.signbit(row[row == 0]).tolist()) for row in x]
+    assert np.mean(with_both) > 0.5
+
+
 @pytest.mark.parametrize(
     ("kind", "dtype", "is_it"),
     [
