@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, Laun
 from ptxbench.check.lint import LintFinding, complaints_about
 from ptxbench.check.lint_subject import LintSubject, subjects_of
 from ptxbench.check.pair_kernels import wrong_element
+from ptxbench.check.polls import lines_of
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.unused import UNUSED_NAN
@@ -111,17 +112,23 @@ ASYNCHRONOUS = ("cp.async", "cp.reduce.async", "st.async", "red.async", "wgmma."
 """How the opcodes begin of what may be pending when an instruction has been executed."""
 
 
+ACCESS = re.compile(r"(?!ld\.param)(ld|st|atom|red|shfl|cp|wgmma)")
+"""How the opcodes begin of what uses memory or values of other lanes."""
+
+
 @dataclass
 class CandidateLauncher:
     """Launches the kernel of one candidate. `fuel`: the loop iterations that a warp may run.
 
-    `launches`: how many launches there were so far.
+    `launches`: how many launches there were so far. `executed`: the lines that the last case executed; empty if it
+    failed.
     """
 
     suite: CheckSuite
     text: CandidateText
     fuel: int
     launches: int = 0
+    executed: Set[int] = frozenset()
 
     @cached_property
     def complaints(self) -> Sequence[LintFinding]:
@@ -141,10 +148,12 @@ class CandidateLauncher:
 
     def run_case(self, stage: str, case: CheckCase) -> Finding | None:
         """Launch one case and return what is wrong; None if nothing is."""
+        self.executed = frozenset()
         try:
             result = self.launch(case, LaunchOptions())
         except KernelError as error:
             return self.fault(stage, error, case)
+        self.executed = result.by_line.keys()
         return self.wrong(stage, result, case)
 
     def explained(self, wrong: Finding, case: CheckCase) -> Finding:
@@ -153,10 +162,12 @@ class CandidateLauncher:
         Only for kernels whose memory changes without a store of their own thread: what another thread, a copy or
         another CTA has not delivered yet is as good as unwritten, so the result does not say what is missing. Where
         only threads of a CTA exchange data, an output that is never written has another cause. For other kernels, and
-        for a bad access, only a read of a register that no instruction has written.
+        for a bad access, or if the kernel ended before its first access, only a read of a register that no instruction
+        has written.
         """
         delivered = self.is_asynchronous or case.launch.cluster or case.launch.chain
         exchanged = wrong.code in WRONG and (delivered or (wrong.code == "wrong-result" and self.exchanges))
+        exchanged = exchanged and not self.executed.isdisjoint(lines_of(self.text.module, ACCESS))
         if not exchanged and not (wrong.code in (*WRONG, "memory-fault") and self.may_read_unwritten):
             return wrong
         launcher = self if wrong.code in WRONG else replace(self, fuel=min(self.fuel, FUEL_AFTER_FAULT))

@@ -224,6 +224,19 @@ def test_a_bad_access_that_keeps_a_loop_going_does_not_take_the_sanitizer_long(m
     assert fuels == [1 << 20, 1 << 12]
 
 
+@pytest.mark.parametrize(("early", "launches"), [(True, 1), (False, 2)])
+def test_a_wrong_kernel_is_launched_again_to_explain_it_only_if_it_has_accessed_anything(early, launches, tmp_path):
+    text = (KERNELS / "ptx" / "reduce_sum.ptx").read_text()
+    wrong = changed(text, ".shared .f32 warp_sums[8];", ".shared .f32 warp_sums[8];\n    ret;") if early else changed(
+        text, "%sum, 16, 31", "%sum, 15, 31"
+    )  # fmt: skip
+    path = tmp_path / "reduce_sum.ptx"
+    path.write_text(wrong)
+    checker = Checker(suite("reduce_sum"), path)
+    assert [found.code for found in checker.results().findings] == ["wrong-result"]
+    assert checker.launcher.launches == launches
+
+
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     judgement = honest(HONEST)
     assert "slower-counts" in codes(judgement)
