@@ -445,6 +445,8 @@ def test_all_warps_of_a_warpgroup_execute_a_product(name, before, complaint):
     ("options", "complaint"),
     [
         ({"da": 1 << 49}, "a base offset"),
+        *(({"da": 1 << bit}, "a bit that must be 0") for bit in (14, 15, 30, 31, 46, 47, 48, 52, 61)),
+        ({"db": 1 << 61}, "a bit that must be 0"),
         ({"db": 0x3000}, "outside the shared memory"),
         ({"db": descriptor_of(TILE - 64, 128, 256, 16)}, "outside the shared memory"),
         ({"da": descriptor_of(0, 128, 45056, 16)}, "outside the shared memory"),

@@ -38,11 +38,11 @@ SITE, TABLE, PRODUCT, DESCRIPTOR_A, DESCRIPTOR_B, SCALE, GROUP, ORIGIN = 0, 8, 1
 COUNT_D, COUNT_A, COLUMNS, FLAGS, OPERAND_BYTES, NUMBERS = 0, 1, 2, 3, 4, 8
 TRANSPOSED_A, TRANSPOSED_B, NEGATIVE_A, NEGATIVE_B, DOUBLE_B = 1, 2, 4, 8, 16
 """Flags of a table; the last: B has twice as many bytes of k as A."""
-BASE_OFFSET_AT, START_MASK = 49, 0x3FFF
+BASE_OFFSET_AT, START_MASK, UNUSED_BITS = 49, 0x3FFF, 0x3FF1_C000_C000_C000
 
 # Reasons for MISUSED.
 PARTIAL, NO_GROUP, NOT_UNIFORM, BASED, OUTSIDE, UNFENCED, UNORDERED, APART, OVERWRITTEN, NARROW = range(128, 138)
-LEAVES, LEFT = 138, 139
+LEAVES, LEFT, UNUSED = 138, 139, 140
 REGISTERS_MISUSED = (UNFENCED, UNORDERED, OVERWRITTEN)
 """Those that a sanitized launch survives: findings."""
 COMPLAINTS = {
@@ -50,6 +50,10 @@ COMPLAINTS = {
     NO_GROUP: "needs four whole warps, of which the first has a rank that is a multiple of 4",
     NOT_UNIFORM: "has operands that are not the same in all threads of the warp",
     BASED: "has a matrix descriptor with a base offset (bits 49 to 51), which is not modelled",
+    UNUSED: (
+        "has a matrix descriptor with a bit that must be 0 (14, 15, 30, 31, 46 to 48, or 52 to 61): a start or an "
+        "offset is too large, or it is a descriptor for tcgen05"
+    ),
     OUTSIDE: "has a matrix descriptor that reaches outside the shared memory of the CTA",
     UNFENCED: "comes before the first wgmma.fence of its warp",
     UNORDERED: (

@@ -37,6 +37,8 @@ from ptxbench.emulator.runtime.warpgroup import (
     TAIL,
     UNFENCED,
     UNORDERED,
+    UNUSED,
+    UNUSED_BITS,
     VECTOR_BYTES,
     WARPS,
     WarpgroupArea,
@@ -54,7 +56,8 @@ from ptxbench.emulator.runtime.watch import SILENT
 
 
 def descriptor(which: str, origin: str) -> str:
-    """Lines that check a descriptor: the same in all lanes, no base offset, a start in shared memory."""
+    """Lines that check a descriptor: the same in all lanes, no base offset, no unused bit, a start in shared
+    memory."""
     return f"""%{which}.first = extractelement {V64} %{which}.all, i64 0
   {splat(f"{which}.splat", "i64", f"%{which}.first")}
   %{which}.differs = icmp ne {V64} %{which}.all, %{which}.splat
@@ -62,6 +65,8 @@ def descriptor(which: str, origin: str) -> str:
   %{which}.based.bits = lshr i64 %{which}.first, {BASE_OFFSET_AT}
   %{which}.based.field = and i64 %{which}.based.bits, 7
   %{which}.based = icmp ne i64 %{which}.based.field, 0
+  %{which}.unused.bits = and i64 %{which}.first, {UNUSED_BITS}
+  %{which}.unused = icmp ne i64 %{which}.unused.bits, 0
   %{which}.unit = and i64 %{which}.first, {START_MASK}
   %{which}.start = shl i64 %{which}.unit, 4
   %{which}.place = sub i64 %{which}.start, {origin}
@@ -140,7 +145,9 @@ not.uniform:
   ret void
 based:
   %any.based = or i1 %a.based, %b.based
-  {refuse("%any.based", BASED, "is.based", "inside")}
+  {refuse("%any.based", BASED, "is.based", "described")}
+  %any.unused = or i1 %a.unused, %b.unused
+  {refuse("%any.unused", UNUSED, "is.unused", "inside")}
   %a.out = and i1 %a.outside, %in.memory
   %any.out = or i1 %a.out, %b.outside
   {refuse("%any.out", OUTSIDE, "is.outside", "fenced")}
