@@ -27,7 +27,7 @@ from ptxbench.execution import EXIT_STATUSES as STATUSES_OF_ONE
 from ptxbench.execution import FAULT, FINDING, UNSUPPORTED, ExecLaunch, ExecOutcome, Output, execute
 from ptxbench.exit_status import ExitStatus
 from ptxbench.pair import EXACT, close
-from ptxbench.verify import errors, finite, flat_parts, number, output_errors
+from ptxbench.verify import errors, finite, flat_parts, number, output_errors, wrong_region
 
 SAME, DIFFERENT, NAN, NOTHING = "same", "different", "nan", "nothing compared"
 EXIT_STATUSES = {
@@ -166,6 +166,8 @@ class ArrayComparison:
     both_nan: int = 0
     worst: tuple[int, ...] | None = None
     values: tuple[str, str] | None = None
+    region: str = ""
+    """The part that has all elements outside, if it says more than their number (`verify.region_of`)."""
 
     @property
     def size(self) -> int:
@@ -185,7 +187,8 @@ def compare_arrays(a: Output, b: Output, closeness: Closeness) -> ArrayCompariso
         return ArrayComparison(name, a.type, left.shape, changed, bits, bits, None, None, 0.0, (0, 0))
     floating = is_float(left.dtype)
     expected = left.astype(np.float64) if floating else left
-    judged = output_errors(right, expected, closeness.bound(expected))
+    bound = closeness.bound(expected)
+    judged = output_errors(right, expected, bound)
     worst = tuple(int(index) for index in np.unravel_index(judged.worst, left.shape)) if judged.outside else None
     return ArrayComparison(
         name,
@@ -200,6 +203,7 @@ def compare_arrays(a: Output, b: Output, closeness: Closeness) -> ArrayCompariso
         int((np.isnan(left) & np.isnan(right)).sum()) if floating else 0,
         worst,
         None if worst is None else (number(left[worst], left.dtype), number(right[worst], right.dtype)),
+        wrong_region(right, expected, bound) if judged.outside else "",
     )
 
 

@@ -292,9 +292,7 @@ def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdic
                 differing.worst if indices is None else int(indices[differing.worst]), outputs[name].shape
             )
             pair = actual.reshape(-1)[differing.worst], reference.reshape(-1)[differing.worst]
-            region = ""
-            if indices is None and actual.size <= MOST_SEARCHED:
-                region = wrong_region(~agrees(actual, reference, expected.bounds[name]))
+            region = "" if indices is not None else wrong_region(actual, reference, expected.bounds[name])
             sentence = mismatch_sentence(name, index, *pair, differing.outside, actual.size, region, expected.tolerance)
             return Verdict(finite(differing.greatest), f"{where}: {sentence}")
         error = finite(differing.greatest)
@@ -393,7 +391,12 @@ def errors(actual: Array, expected: Array) -> Array:
     return error
 
 
-def wrong_region(wrong: Array) -> str:
+def wrong_region(actual: Array, expected: Array, bounds: Array) -> str:
+    """`region_of` the elements outside their bound; empty for large arrays."""
+    return region_of(~agrees(actual, expected, bounds)) if actual.size <= MOST_SEARCHED else ""
+
+
+def region_of(wrong: Array) -> str:
     """The smallest region that has all wrong elements, as slices of NumPy: `[:, 96:]`, `[3::4]`.
 
     Empty if it says little: for one or two wrong elements, if fewer than half of its elements are wrong, or if it has

@@ -522,7 +522,7 @@ def test_a_region_with_all_wrong_elements_is_named(shape, at, region):
 
 @given(arrays(bool, array_shapes(max_dims=3, max_side=7)))
 def test_no_wrong_element_is_outside_the_region(wrong):
-    region = verify_module.wrong_region(wrong)
+    region = verify_module.region_of(wrong)
     assert not region or wrong[eval(f"np.s_{region}")].sum() == wrong.sum()
 
 

@@ -95,7 +95,8 @@ def difference(array: ArrayComparison, comparison: LaunchComparison) -> Iterator
     if array.worst is not None and array.values is not None:
         index = f"[{', '.join(map(str, array.worst))}]" if array.worst else ""
         where = f"{array.name}{index} is {array.values[0]} in {a} and {array.values[1]} in {b}"
-    yield f"The outputs differ: {where}; {array.outside:,} of {array.size:,} elements {verb} {beyond}."
+    place = f", all in {array.name}{array.region}," if array.region else ""
+    yield f"The outputs differ: {where}; {array.outside:,} of {array.size:,} elements{place} {verb} {beyond}."
     if only := next((name for name, changed in zip((a, b), array.changed, strict=True) if not changed), None):
         yield f"{only} does not change '{array.name}'."
         return

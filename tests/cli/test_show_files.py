@@ -317,7 +317,7 @@ def test_launches_that_differ_are_given_by_an_option_twice(ptxbench, folder):
     assert "would be noise" not in words(same_launch.out)  # the same code in another launch
     fewer = ptxbench("show", *two, "--grid", "8", "--grid", "4", "--block", "128")
     assert fewer.status == 4
-    assert "488 of 1,000 elements are not equal." in words(fewer.out)
+    assert "488 of 1,000 elements, all in y[512:], are not equal." in words(fewer.out)
 
 
 def test_counts_are_shown_at_the_lines_of_two_launched_files(ptxbench, folder):
