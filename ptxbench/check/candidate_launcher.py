@@ -224,8 +224,12 @@ class CandidateLauncher:
     def sanitizer_finding(self, raw: SanitizerFinding, label: str = "") -> Finding:
         """A finding of the sanitizer in the candidate's file; `label` begins its message."""
         message = re.sub(r"^line \d+: ", "", raw.message)
+        failed = None if raw.line else re.search(r"\bline (\d+)", message)  # in the launch with another schedule
         located = self.text.locations.at(
-            "sanitizer", BETWEEN_CTAS if raw.between_ctas else raw.kind, f"{label}{message}", raw.line
+            "sanitizer",
+            BETWEEN_CTAS if raw.between_ctas else raw.kind,
+            f"{label}{message}",
+            int(failed[1]) if failed else raw.line,
         )
         if "which the previous launch stores" in message:
             return replace(located, hint=CHAIN_HINT)

@@ -255,7 +255,7 @@ def test_a_message_about_a_line_of_the_ptx_alone_has_the_other_lines_of_the_cuda
     )  # fmt: skip
 
 
-def test_a_hint_says_what_to_do_where_that_of_the_code_does_not_apply():
+def test_a_finding_has_the_line_and_the_hint_that_its_message_needs():
     text = CandidateText(HOSTILE / "honest.ptx", HONEST.encode(), "sm_90")
     chained = SanitizerFinding("race", 9, "reads 'y', which the previous launch stores, and nothing orders it.", True)
     assert "griddepcontrol.wait" in CandidateLauncher(None, text, 1).sanitizer_finding(chained).hint
@@ -264,6 +264,9 @@ def test_a_hint_says_what_to_do_where_that_of_the_code_does_not_apply():
         assert ("atomics" in CandidateLauncher(None, text, 1).sanitizer_finding(race).hint) == atomics
     race = SanitizerFinding("race", 9, "ld reads byte 0 of 'a', which atom at line 8 updated, and nothing ...", False)
     assert "atomics" in CandidateLauncher(None, text, 1).sanitizer_finding(race).hint
+    for message in ("lanes: line 33: ld by thread 0 reads ...", "lanes, CTA 0 is deadlocked: warp 0 waits at line 33."):
+        failed = SanitizerFinding("schedule", 0, f"with another schedule of the warps' {message}")
+        assert CandidateLauncher(None, text, 1).sanitizer_finding(failed).line == 33
     sixteen = Deadlock("line 9: bar.sync names barrier 16; a CTA has 0 to 15.")
     case = suite("triad").check[0]
     assert (
