@@ -105,6 +105,8 @@ class LaunchUnavailable(MachineError):
 
 class KernelError(PtxbenchError):
     exit_status = ExitStatus.WRONG_KERNEL
+    findings: Sequence[object] = ()
+    """What the sanitizer had found when this error ended a launch."""
 
 
 class CompileError(KernelError):

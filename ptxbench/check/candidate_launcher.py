@@ -104,6 +104,12 @@ UNUSED_HINT = (
     "zeros in their place: a NaN multiplied by 0 is a NaN."
 )
 
+STOPPED = ("deadlock", "endless", "unsupported")
+"""Codes of launches whose threads wait or loop for no reason that the code names."""
+
+OF_ONE_THREAD = ("uninitialised", "member-mask")
+"""Kinds of the sanitizer's findings about what one thread does wrong, whatever the others do."""
+
 FUEL_AFTER_FAULT = 1 << 12
 """Loop iterations of a warp in a sanitized launch of a kernel with a bad access: there it does not end the launch, and
 what was read may keep a loop going. A million iterations take 20 seconds."""
@@ -157,30 +163,37 @@ class CandidateLauncher:
         return self.wrong(stage, result, case)
 
     def explained(self, wrong: Finding, case: CheckCase) -> Finding:
-        """`wrong`, a wrong result of this case, with the sanitizer's first finding there as its hint.
+        """`wrong`, what is wrong with a launch of this case, with the sanitizer's first finding there as its hint.
 
-        Only for kernels whose memory changes without a store of their own thread: what another thread, a copy or
-        another CTA has not delivered yet is as good as unwritten, so the result does not say what is missing. Where
-        only threads of a CTA exchange data, an output that is never written has another cause. For other kernels, and
-        for a bad access, or if the kernel ended before its first access, only a read of a register that no instruction
-        has written.
+        After a wrong result only for kernels whose memory changes without a store of their own thread: what another
+        thread, a copy or another CTA has not delivered yet is as good as unwritten, so the result does not say what is
+        missing. Where only threads of a CTA exchange data, an output that is never written has another cause. For other
+        kernels, for launches that fail, and if the kernel ended before its first access, only what one thread does
+        wrong by itself. If lanes wait for others that are not in their masks, this is the finding.
         """
         delivered = self.is_asynchronous or case.launch.cluster or case.launch.chain
         exchanged = wrong.code in WRONG and (delivered or (wrong.code == "wrong-result" and self.exchanges))
         exchanged = exchanged and not self.executed.isdisjoint(lines_of(self.text.module, ACCESS))
-        if not exchanged and not (wrong.code in (*WRONG, "memory-fault") and self.may_read_unwritten):
+        reads = wrong.code in (*WRONG, "memory-fault") and self.may_read_unwritten
+        if not exchanged and not reads and wrong.code not in STOPPED:
             return wrong
-        launcher = self if wrong.code in WRONG else replace(self, fuel=min(self.fuel, FUEL_AFTER_FAULT))
-        try:
-            findings = launcher.launch(case, LaunchOptions(sanitize=True)).findings
-        except KernelError:
+        kinds = ("member-mask",) if wrong.code == "unsupported" else OF_ONE_THREAD
+        causes = (raw for raw in self.sanitizer_findings(case, wrong.code) if exchanged or raw.kind in kinds)
+        if (raw := next(causes, None)) is None:
             return wrong
-        causes = [raw for raw in findings if exchanged or raw.kind == "uninitialised"]
-        if not causes:
-            return wrong
-        cause = self.sanitizer_finding(causes[0])
+        if wrong.code == "unsupported":
+            return replace(self.sanitizer_finding(raw, f"{case.label}: "), stage=wrong.stage)
+        cause = self.sanitizer_finding(raw)
         where = "" if cause.line is None else f" in line {cause.line}"
         return replace(wrong, hint=f"The sanitizer finds {cause.code}{where}: {cause.message}")
+
+    def sanitizer_findings(self, case: CheckCase, code: str) -> Iterator[SanitizerFinding]:
+        """What the sanitizer finds in a case whose plain launch ended with `code`."""
+        launcher = self if code in WRONG else replace(self, fuel=min(self.fuel, FUEL_AFTER_FAULT))
+        try:
+            yield from launcher.launch(case, LaunchOptions(sanitize=True)).findings
+        except KernelError as error:
+            yield from (raw for raw in error.findings if isinstance(raw, SanitizerFinding))
 
     @cached_property
     def may_read_unwritten(self) -> bool:

@@ -243,7 +243,7 @@ CODES = {
         Code("mbarrier", "sanitizer", ERROR,
              "An mbarrier is initialised again or invalidated in use, or its phase ends before its copies.",
              "Invalidate it after its last use, and expect the bytes of all copies."),
-        Code("member-mask", "sanitizer", ERROR,
+        Code("member-mask", "results hidden values sanitizer", ERROR,
              "A lane executes a warp-wide instruction without being in its mask, or reads a lane that does not.",
              "Use a mask with exactly the lanes that execute it."),
         Code("schedule", "sanitizer repeats", ERROR,

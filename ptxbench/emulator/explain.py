@@ -64,7 +64,10 @@ def explain(
     error = explained(answer, fault, layout, job)
     if not findings:
         return error
-    return type(error)(f"{error} Found before: {' '.join(finding.message for finding in findings[:MOST_FINDINGS])}")
+    words = " ".join(finding.message for finding in findings[:MOST_FINDINGS])
+    with_findings = type(error)(f"{error} Found before: {words}")
+    with_findings.findings = tuple(findings)
+    return with_findings
 
 
 def without_workspace(job: LaunchRequest) -> str:

@@ -222,6 +222,23 @@ def test_a_bad_access_that_keeps_a_loop_going_does_not_take_the_sanitizer_long(m
     judgement = honest(text, stages=("parses", "results"), fuel=1 << 20)
     assert outcome(judgement) == "results memory-fault"
     assert fuels == [1 << 20, 1 << 12]
+    assert judgement.decisive.hint.endswith("reads '%step' before it was written.")  # found before the fuel ran out
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "end", "words"),
+    [
+        # lanes wait with other masks, in two copies of the loop: not what the emulator lacks
+        ("softmax.warp", "(ALL, largest,", "(largest, ALL,", "member-mask", "is not in the member mask"),
+        ("reduce_sum.s32", "(0xffffffff, sum)", "(sum, 0xffffffff)", "deadlock", "finds member-mask in line 24: redux"),
+    ],
+)
+def test_lanes_that_wait_outside_of_their_masks_are_the_cause(name, old, new, end, words):
+    text = changed((KERNELS / "cuda" / f"{name}.cu").read_text(), old, new).encode()
+    judgement = judged(Path(f"{name}.cu"), name, text, stages=("parses", "results"))
+    assert outcome(judgement) == f"results {end}"
+    assert words in judgement.decisive.message + judgement.decisive.hint
+    assert old.split("(")[1][:3] in text.decode().splitlines()[judgement.decisive.line - 1]
 
 
 @pytest.mark.parametrize(("early", "launches"), [(True, 1), (False, 2)])
