@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import floors
-from ptxbench.model.cell import LARGEST_L2, dram_bytes, of_cell
+from ptxbench.model.cell import dram_bytes, of_cell
 from ptxbench.model.executions import executions
 from ptxbench.result import LaunchReport
 from ptxbench.specifications import H100_SXM, MODELS
@@ -64,12 +64,22 @@ MERGED = [
     ((),                    {18: {16: 90}},        20),    # of a line without an access
     (("LDS R9, [R0]",),     {11: {16: 90}},        20),    # some copies are not merged: the least of both
     (("LDS.128 R9, [R0]",), {11: {16: 90}},        45),
+    (("LDS.64 R9, [R0]",),  {11: {16: 90, 8: 50}}, 20),    # of two widths: as if none were merged
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("more", "wide", "passes"), MERGED)
 def test_merged_accesses_of_shared_memory_need_the_passes_of_their_width(more, wide, passes):
     assert counted((*CODE, *((text, 11) for text in more)), wide=wide).executed["shared_wavefronts"] == passes
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [("LDS R8, [R0]", 40), ("LDS.64 R8, [R0]", 20), ("STS.128 [R0], R8", 40), ("@!PT LDS RZ, [RZ]", 0)],
+)
+def test_half_of_the_passes_of_a_wide_load_count(text, passes):
+    executed = counted(((text, 11), CODE[-1])).executed
+    assert (executed["shared_wavefronts"], executed["shuffles"]) == (passes, 0)
 
 
 def test_one_more_instruction_adds_exactly_its_executions_to_the_issue_slots():
@@ -84,6 +94,7 @@ def test_the_lower_bound_of_an_interval_counts_and_inexact_counts_go_to_no_pipe(
     assert result.executed["warp_instructions"] == 92
     assert result.executed["pipes"] == {"LSU": 30, "FMA": 2, "IMAD": 2, "ALU": 2, "TENSOR": 10}  # LSU is exact
     assert result.width == pytest.approx(120 / 92 - 1)
+    assert counted(interval=(60, 120)).executed["pipes"] == {"LSU": 30, "FMA": 0, "IMAD": 0, "ALU": 0, "TENSOR": 10}
 
 
 # an instruction, its change of the executions
@@ -174,6 +185,22 @@ def test_the_same_machine_code_is_named_before_other_reasons():
     assert of(changed(unknown=("FROB",)), one=same).reason == "same machine code"
 
 
+def test_another_grid_prevents_a_claim():
+    wider = replace(BIG.variants["ptx"], launch=LaunchReport((500, 1, 1), (256, 1, 1)))
+    model = of(counted(counts=900_000), one=replace(BIG, variants={**BIG.variants, "ptx": wider}))
+    assert model.reason == "other geometry: the launches differ"
+
+
+def test_the_claim_about_a_cell_is_that_about_ptx_or_about_its_first_variant():
+    variants = {"cuda": BIG.variants["cuda"], "other": replace(BIG.variants["ptx"], build=None), **BIG.variants}
+    known = {"cuda": counted(counts=1_000_000), "other": counted(counts=1_100_000), "ptx": counted(counts=900_000)}
+    assert of_cell(replace(BIG, variants=variants), "h100", known).verdict == floors.LOWER
+    assert of_cell(replace(BIG, variants=variants), "h100", {**known, "ptx": "wrong"}).verdict == floors.NO_CLAIM
+    del known["ptx"]
+    assert of_cell(replace(BIG, variants=variants), "h100", known).verdict == floors.HIGHER
+    assert of_cell(BIG, "h100", {"cuda": known["cuda"]}).reason == "there is no variant to compare"
+
+
 # opcodes of both sides, whether their use of caches is the same
 POLICIES = [
     ("ld.global.f32",         "ld.global.cg.f32",              False),
@@ -228,7 +255,7 @@ def test_an_atomic_of_the_cluster_is_not_a_global_one(counter, atomics, bulk):
 
 
 def test_dram_moves_reads_from_cold_caches_and_data_beyond_the_caches():
-    assert dram_bytes(BIG) == (2 << 30) + (1 << 30) - LARGEST_L2
+    assert dram_bytes(BIG) == (2 << 30) + (1 << 30) - (128 << 20)
     assert dram_bytes(replace(BIG, work={"flops": 1, "bytes": 300, "written": 100})) == 200
     assert dram_bytes(replace(BIG, cache="warm")) == 0
 
