@@ -211,6 +211,25 @@ def test_no_formatter_of_times_takes_a_floor_and_none_mixes_with_a_number():
             attempt()
 
 
+# ---- published times
+
+
+def test_every_published_point_counts_at_its_highest_floor():
+    known = points.published()
+    *by_resource, together = scores.spreads(known)
+    assert (together.resource, together.points) == ("all", len(known))
+    assert together.least == min(point.over_floor for point in known)
+    assert sum(spread.points for spread in by_resource) == len(known)
+    assert all(spread.least <= spread.median <= spread.most for spread in by_resource)
+
+
+def test_claims_are_counted_by_how_far_the_times_differ():
+    scored = [scores.ScoredClaim("", Claim(LOWER), seconds, 1e-3) for seconds in (1.04e-3, 0.8e-3, 0.79e-3, 0.2e-3)]
+    assert scores.by_distance(scored) == {
+        ("under 5 %", "wrong"): 1, ("5 to 30 %", "right"): 2, ("over 30 %", "right"): 1,
+    }  # fmt: skip
+
+
 # ---- the command
 
 FORBIDDEN = re.compile(r"\b(?:faster|slower than|bound by|ties?|tied|predict\w*|speedup|estimated time)\b", re.I)

@@ -36,8 +36,7 @@ class ScoredClaim:
 
     @property
     def measured(self) -> str:
-        ratio = self.seconds / self.base_seconds
-        return ALIKE if self.distance < SAME else LESS if ratio < 1 else MORE
+        return ALIKE if self.distance < SAME else LESS if self.seconds < self.base_seconds else MORE
 
     @property
     def distance(self) -> float:

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from ptxbench.model.runs import scored
-from ptxbench.result import Model, RooflineLimits, from_json, save
+from ptxbench.result import ORACLE_WEAK, Model, RooflineLimits, from_json, save
 from tests.report.pages import page_of
 from tests.runs import Kernel, Sampling, timed_run
 
@@ -49,6 +51,17 @@ def test_only_the_same_machine_code_on_the_gpu_of_the_model_is_scored():
     assert outcomes(modelled("lower"), measured(40, device={"name": "NVIDIA A100-SXM4-80GB", "sms": 108})) == []
     assert outcomes(measured(40)) == []
     assert outcomes(modelled("lower")) == []
+
+
+def test_without_a_sufficient_verification_there_is_no_measured_ratio():
+    weak = measured(40)
+    assert outcomes(modelled("lower"), replace(weak, cells=[replace(weak.cells[0], labels=[ORACLE_WEAK])])) == []
+
+
+def test_a_measured_ratio_whose_interval_contains_one_is_one():
+    apart, unclear = measured(40), measured(50.1)
+    assert [score.seconds for score in scored([modelled("lower"), unclear])] == [1.0]
+    assert [score.seconds for score in scored([modelled("lower"), apart])] == [pytest.approx(0.8, abs=0.02)]
 
 
 def test_the_page_of_both_runs_has_predicted_and_measured_values():
