@@ -22,7 +22,7 @@ from ptxbench.listing.explanation import (
 from ptxbench.listing.explanation.finding import ExecutedRange, VariantContrast, VariantSide, percent, relation
 from ptxbench.listing.explanation.loops import of_listing
 from ptxbench.listing.explanation.memory import first_place
-from ptxbench.listing.explanation.sass_findings import generic, widths
+from ptxbench.listing.explanation.sass_findings import generic, shortened, widths
 from ptxbench.listing.text import Listing
 from ptxbench.pair import Launch
 from ptxbench.result import (
@@ -68,6 +68,21 @@ def test_if_the_machine_code_is_identical_no_other_finding_is_reported():
     assert texts == {
         "same code": "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
     }
+
+
+@pytest.mark.parametrize(("launch", "right_launch", "same"), [
+    (Launch(4, 64), None, True), (Launch(4, 64), Launch(4, 64), True), (Launch(4, 64), Launch(2, 128), False),
+])  # fmt: skip
+def test_identical_machine_code_is_no_reason_for_equal_times_if_the_launches_differ(launch, right_launch, same):
+    sides = compare(listing("cuda", *ADD, sass_sha256="x"), listing("ptx", *ADD, sass_sha256="x"))
+    kinds = {finding.kind for finding in explain(ExplainedPair(sides, launch, right_launch=right_launch))}
+    assert ("same code" in kinds) == same
+    own = None if right_launch is None else LaunchReport(right_launch.grid_xyz, right_launch.block_xyz)
+    run = dataclasses.replace(
+        cell(cuda=variant("cuda"), ptx=variant("ptx", report={"sass_sha256": "cuda"}, launch=own)),
+        launch=LaunchReport(launch.grid_xyz, launch.block_xyz),
+    )
+    assert ("same code" in {finding.kind for finding in of_cell(run, "ptx")}) == same
 
 
 def test_the_same_mix_is_not_reported_as_a_difference():
@@ -459,6 +474,25 @@ def test_the_opcode_with_most_of_a_difference_is_named():
         "MOV": {"cuda": 50, "ptx": 0},
     }
 
+    ranges = ExecutedRange(100, 100, 100, {"MOV": 60, "SEL": 40}), ExecutedRange(70, 70, 70, {"MOV": 55, "SEL": 15})
+    for (left, right), sentence in ((ranges, "15 against 40."), (ranges[::-1], "40 against 15.")):
+        (finding,) = memory.executed_sass(contrast(), left, right)
+        assert finding.text.endswith(f"Most of it is SEL, {sentence}")
+
+
+def contrast(**executed):
+    """Two variants that differ in PTX instructions, each with these executed machine instructions."""
+    build = listing("both", *ADD).report
+    counts = {"cuda": counters(warp_instructions=100), "ptx": counters(warp_instructions=50)}
+    return VariantContrast(
+        *(VariantSide(name, build, {}, counts=counts[name], executed=executed.get(name)) for name in counts)
+    )
+
+
+def test_ptx_instructions_are_compared_only_if_neither_side_has_machine_instructions():
+    assert [finding.kind for finding in memory.executed(contrast())] == ["executed instructions"]
+    assert list(memory.executed(contrast(ptx=ExecutedRange(70, 70, 70)))) == []
+
 
 # ---- of a run
 
@@ -484,6 +518,12 @@ def test_a_stored_run_gives_the_same_findings():
     ]
     counted = cell(cuda=variant("cuda", counts=counters(barriers=8)), ptx=variant("ptx", counts=counters(barriers=4)))
     assert [finding.kind for finding in of_cell(counted, "ptx")] == ["barriers", "same mix"]
+    shared = counters(**SHARED, shared_store_requests=0, shared_store_conflicts=0)
+    cuda, ptx = (
+        variant(name, counts=shared | counters(shared_load_conflicts=n)) for name, n in (("cuda", 0), ("ptx", 30))
+    )
+    finding = of_cell(cell(cuda=cuda, ptx=ptx), "ptx")[0]
+    assert finding.text == "Passes over shared memory that bank conflicts add: cuda none, ptx 30 (3 an access)."
     more = counters(warp_instructions=200)  # of PTX, which points the other way
     for most, kinds_told in ((75, ["executed instructions", "same mix"]), (150, ["same mix"])):
         executed = cell(
@@ -497,6 +537,20 @@ def test_unknown_machine_code_is_not_the_same():
     unknown = {"sass_sha256": None, "registers": None, "occupancy": None, "opcodes": {}}
     driver = cell(cuda=variant("cuda", report=unknown), ptx=variant("ptx", report=unknown))
     assert of_cell(driver, "ptx") == ()
+
+
+def test_unknown_registers_are_not_compared():
+    unknown = variant("cuda", report={"registers": None, "occupancy": None})
+    more = variant("ptx", report={"registers": 40, "occupancy": 0.5})
+    for cuda, ptx in ((unknown, more), (more, unknown)):
+        assert [finding.kind for finding in of_cell(cell(cuda=cuda, ptx=ptx), "ptx")] == ["same mix"]
+
+
+def test_a_short_form_names_as_many_details_as_fit_in_a_line():
+    details = ["FADD 4 to 0", "MOV 2 to 0"]
+    assert shortened("Text", details) == "Text: FADD 4 to 0, MOV 2 to 0."
+    assert shortened("t" * (BRIEF - 20), details) == "t" * (BRIEF - 20) + ": FADD 4 to 0."
+    assert shortened("t" * BRIEF, details) == "t" * BRIEF + "."
 
 
 def test_a_variant_that_was_not_built_has_no_findings():

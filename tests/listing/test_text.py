@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ptxbench.executed import BlockCount, Executed
 from ptxbench.exporters.listing import describe_difference, describe_listing
-from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, compare, normal
+from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, compare, count_differences, normal
 from ptxbench.listing.text import (
     Listing,
     ListingRow,
@@ -106,6 +107,19 @@ def executed(counts):
 
 
 CODE = (("MOV R1, R2", 2), ("EXIT", 3), ("IADD3 R1, R1, R2, RZ", 2), ("NOP", None))
+
+
+def test_executions_whose_number_is_unknown_are_not_shown():
+    blocks = (BlockCount(0, 32, 7.0),)
+    bounded = listing(*CODE, machine=Executed(14, 14, 14, blocks=blocks))
+    assert [bounded.executions(instruction) for instruction in bounded.sass] == [7.0, 7.0, None, None]
+    for machine in (None, Executed(blocks=blocks, reason="a loop")):
+        unbounded = listing(*CODE, machine=machine)
+        assert unbounded.executions(unbounded.sass[0]) is None
+
+
+def test_the_greatest_difference_of_counts_comes_first():
+    assert list(count_differences({"ADD": 1, "MOV": 5, "SEL": 2}, {"ADD": 3, "MOV": 4, "SEL": 2})) == ["ADD", "MOV"]
 
 
 def test_each_line_is_shown_next_to_its_instructions():

@@ -147,7 +147,7 @@ def verified(cell: Cell, name: str) -> bool:
     return name in cell.variants and cell.variants[name].status == VERIFIED
 
 
-def find(contrast: VariantContrast, *, same_launch: bool = True) -> tuple[Explanation, ...]:
+def find(contrast: VariantContrast, *, same_launch: bool) -> tuple[Explanation, ...]:
     a, b = contrast.names
     left, right = contrast.left.report.sass_sha256, contrast.right.report.sass_sha256
     if left is not None and left == right and same_launch:

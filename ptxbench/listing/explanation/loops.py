@@ -55,7 +55,7 @@ def of_listing(listing: Listing) -> list[SassLoop]:
         body = listing.sass[first : last + 1]
         counts = [listing.executions(instruction) for instruction in body]
         turns, executed = counts[0], sum(count for count in counts if count is not None)
-        if turns and executed:
+        if turns:
             line = body[-1].line
             place = None if line is None else place_of(listing, line)
             ends = body[0].address, body[-1].address
