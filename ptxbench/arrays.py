@@ -111,10 +111,6 @@ def spacing(values: Array) -> Array:
         return np.where(np.isnan(steps), 2 * np.spacing(half).astype(np.float64), steps)
 
 
-E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
-"""The value of each four bits of e2m1."""
-
-
 def pack_e2m1(values: Array) -> Array:
     """Numbers as e2m1, two in a byte, the first in the low half: u8, the last axis half as long.
 
@@ -125,15 +121,15 @@ def pack_e2m1(values: Array) -> Array:
         raise ValueError("e2m1 has no NaN.")
     if not values.ndim or values.shape[-1] % 2:
         raise ValueError(f"the shape {values.shape} has an odd last axis. Two e2m1 share a byte.")
-    bits = values.astype(np.float64).astype(ml_dtypes.float4_e2m1fn).view(np.uint8) & 15
+    bits = values.astype(np.float64).astype(ml_dtypes.float4_e2m1fn).view(np.uint8)
     packed: Array = bits[..., ::2] | bits[..., 1::2] << 4
     return packed
 
 
 def unpack_e2m1(packed: Array) -> Array:
     """The numbers in bytes of two e2m1 each, as float64: the last axis is twice as long."""
-    halves = np.stack((packed & 15, packed >> 4 & 15), axis=-1)
-    return E2M1[halves.reshape(*packed.shape[:-1], -1)]
+    bits = np.stack((packed & 15, packed >> 4), axis=-1).reshape(*packed.shape[:-1], -1)
+    return bits.astype(np.uint8).view(ml_dtypes.float4_e2m1fn).astype(np.float64)
 
 
 def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

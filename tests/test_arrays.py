@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ptxbench.arrays import bf16, f16, f32, f64, one_of_each, pieces, s8, some_of_product, u8, u32, u64, wide
+from ptxbench.arrays import bf16, f16, f32, f64, frozen, one_of_each, pieces, s8, some_of_product, u8, u32, u64, wide
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,17 @@ def test_arithmetic_is_safe_in_wide_elements(dtype, wider):
     array = np.array([1, 3], dtype)
     widened = wide(array)
     assert (widened.dtype, widened.tolist(), np.shares_memory(widened, array)) == (wider, [1, 3], False)
+
+
+def test_a_frozen_array_is_a_copy_that_nothing_can_change():
+    array = np.arange(6, dtype=f32).reshape(2, 3)
+    copy = frozen(array)
+    assert (copy.tolist(), copy.dtype, copy.flags.writeable) == (array.tolist(), f32, False)
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        copy.flags.writeable = True
+    assert not np.shares_memory(copy, array)
+    objects = np.array([None, "x"], object)
+    assert frozen(objects) is objects
 
 
 def test_pieces_are_all_elements_in_order():

@@ -22,6 +22,7 @@ from ptxbench.listing.explanation import (
 from ptxbench.listing.explanation.finding import ExecutedRange, VariantContrast, VariantSide, percent, relation
 from ptxbench.listing.explanation.loops import of_listing
 from ptxbench.listing.explanation.memory import first_place
+from ptxbench.listing.explanation.python import DOUBLES, INTEGERS, NEGATIVE, READ_ONLY, classes
 from ptxbench.listing.explanation.sass_findings import generic, shortened, widths
 from ptxbench.listing.text import Listing
 from ptxbench.pair import Launch
@@ -492,6 +493,47 @@ def contrast(**executed):
 def test_ptx_instructions_are_compared_only_if_neither_side_has_machine_instructions():
     assert [finding.kind for finding in memory.executed(contrast())] == ["executed instructions"]
     assert list(memory.executed(contrast(ptx=ExecutedRange(70, 70, 70)))) == []
+
+
+CLASSES = [
+    ("add.s64",          "%rd1, %rd2, 8",   [INTEGERS]),
+    ("setp.lt.s64",      "%p1, %rd1, 0",    [INTEGERS, NEGATIVE]),
+    ("setp.lt.s64",      "%p1, %rd1, 10",   [INTEGERS]),
+    ("setp.gt.s64",      "%p1, %rd1, 0",    [INTEGERS]),
+    ("ld.global.u64",    "%rd1, [%rd2]",    []),
+    ("ld.global.nc.f64", "%fd1, [%rd2]",    [READ_ONLY]),
+    ("st.global.f64",    "[%rd2], %fd1",    []),
+    ("mul.f64",          "%fd1, %fd1, 0.5", [DOUBLES]),
+    ("cvt.f64.f32",      "%fd1, %f1",       [DOUBLES]),
+    ("cvt.rn.f32.f64",   "%f1, %fd1",       [DOUBLES]),
+    ("cvt.s64.s32",      "%rd1, %r1",       []),
+    ("mov.f64",          "%fd1, %fd2",      []),
+    ("ret",              "",                []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("opcode", "operands", "found"), CLASSES)
+def test_instructions_of_python_are_of_these_classes(opcode, operands, found):
+    assert list(classes(opcode, operands)) == found
+
+
+def test_python_is_compared_with_another_language_on_either_side():
+    head = (".visible .entry k(", ")", "{")
+    code = (*head, "add.s64 %rd1, %rd1, 8;", "setp.lt.s64 %p1, %rd1, 0;", "mul.f64 %fd1, %fd1, 0.5;", "}")
+    counted = {4: counters(warp_instructions=30), 5: counters(warp_instructions=20)}
+    python = dataclasses.replace(listing("numba", "NOP"), language="numba", ptx=code, counted=counted)
+    cuda = dataclasses.replace(
+        listing("cuda", "EXIT"), language="cuda", ptx=(*head, "ld.global.nc.f32 %f1, [%rd1];", "}"),
+        counted={4: counters(warp_instructions=10)},
+    )  # fmt: skip
+    for sides in ((python, cuda), (cuda, python)):
+        texts = sentences(*sides)
+        assert texts[INTEGERS].startswith("numba executes 50 PTX instructions on 64-bit integers, cuda 0. 20 of them")
+        assert texts[READ_ONLY].startswith("cuda executes 10 read-only loads (ld.global.nc), numba none: ")
+        assert DOUBLES not in texts  # its line was not executed
+    texts = sentences(dataclasses.replace(python, counted=None), cuda)
+    assert texts[DOUBLES].startswith("numba has 1 PTX instructions in double precision, cuda 0. ")
+    assert not {INTEGERS, DOUBLES} & sentences(python, dataclasses.replace(python, variant="other")).keys()
 
 
 # ---- of a run
