@@ -30,9 +30,8 @@ def each_alone(samplers: Mapping[str, Sampler], samples: int, watch: Watch | Non
 
 def join(*parts: Solo) -> Solo:
     """The samples of all parts."""
-    sampled = [part for part in parts if part.ns]
-    clocks = [part.mhz for part in sampled for _ in part.ns if part.mhz is not None]
-    ns = [sample for part in sampled for sample in part.ns]
+    clocks = [part.mhz for part in parts for _ in part.ns if part.mhz is not None]
+    ns = [sample for part in parts for sample in part.ns]
     return Solo(ns, fmean(clocks) if clocks and len(clocks) == len(ns) else None)
 
 

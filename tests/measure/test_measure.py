@@ -9,7 +9,9 @@ import pytest
 from ptxbench import stats
 from ptxbench.backends.base import BlockState
 from ptxbench.measure import SamplingSettings, measure, start_letter
-from ptxbench.measure.solo import each_alone
+from ptxbench.measure.contrast import Contrast
+from ptxbench.measure.experiment import by_letter
+from ptxbench.measure.solo import Solo, alone, each_alone
 from ptxbench.measure.throttle import dropped, pause
 from tests.fakes import ScriptedClock, ScriptedHost, ScriptedWatch
 
@@ -221,6 +223,15 @@ def test_the_clock_of_each_block_and_of_each_kernel_alone_is_recorded():
     assert (one.solo_mhz, one.clock_mhz) == ({}, [])
 
 
+def test_a_clock_that_is_not_always_known_is_unknown():
+    sampler = ScriptedClock([100]).enqueue
+    assert alone(sampler, 2, ScriptedWatch([BlockState(1700.0), BlockState(1600.0)])) == Solo([100, 100], 1650.0)
+    assert alone(sampler, 2, ScriptedWatch([BlockState(1700.0), BlockState()])) == Solo([100, 100], None)
+    known, unknown = Solo([100], 1700.0), Solo([100], None)
+    assert by_letter(known, known) == {"A": 1700.0, "B": 1700.0}
+    assert by_letter(known, unknown) == by_letter(unknown, known) == {}
+
+
 @pytest.mark.parametrize("samples", [1, 2, 3, 10])
 def test_a_clock_that_drifts_is_the_same_for_all_kernels(samples):
     clocks, _ = clocks_with_log(cuda=[100], ptx=[100], other=[100])
@@ -298,6 +309,8 @@ def test_tiny_kernels_are_timed_by_the_slope_of_two_graphs_in_which_overhead_can
 def test_one_launch_is_a_sample_if_events_resolve_it_or_graphs_are_not_available(ns, graphs, timing):
     clocks = {name: ScriptedClock([ns], name, graphs=graphs) for name in ("cuda", "ptx")}
     assert measured(clocks).rounds[0].timing == timing
+    clocks["ptx"].graphs = False
+    assert measured(clocks).rounds[0].timing == "single"  # all kernels in the same way
 
 
 @pytest.mark.parametrize(("floor", "label"), [(40_000, set()), (51_000, {"LAUNCH-BOUND"})])
@@ -338,6 +351,11 @@ def test_every_block_has_its_own_data_and_new_modules():
             assert first[9] == f"modules {{'cuda': 3, {name!r}: 2}}"  # one for each sample that follows
             assert [line.split()[1] for line in first[10:15]] == ["cuda", "cuda", name, name, "cuda"]
     assert not any(line.startswith(("data", "modules")) for line in log[:begun])
+
+
+@pytest.mark.parametrize(("start", "samples"), [("A", {"cuda": 3, "ptx": 2}), ("B", {"cuda": 2, "ptx": 3})])
+def test_the_kernel_that_starts_takes_one_more_sample(start, samples):
+    assert Contrast("cuda", "ptx", start, {}).samples == samples
 
 
 def test_the_time_of_a_renewal_does_not_count_for_the_blocks():
