@@ -200,7 +200,7 @@ def compare_arrays(a: Output, b: Output, closeness: Closeness) -> ArrayCompariso
         finite(judged.greatest),
         *relative_error(expected, right),
         (nans(left), nans(right)),
-        int((np.isnan(left) & np.isnan(right)).sum()) if floating else 0,
+        int((np.isnan(left) & np.isnan(right)).sum()),
         worst,
         None if worst is None else (number(left[worst], left.dtype), number(right[worst], right.dtype)),
         wrong_region(right, expected, bound) if judged.outside else "",
@@ -235,7 +235,7 @@ def relative_error(expected: NDArray[Any], actual: NDArray[Any]) -> tuple[float 
 
 
 def nans(array: NDArray[Any]) -> int:
-    return int(np.isnan(array).sum()) if is_float(array.dtype) else 0
+    return int(np.isnan(array).sum())
 
 
 # ---- both launches

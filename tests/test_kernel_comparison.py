@@ -8,6 +8,7 @@ import pytest
 
 from ptxbench.arguments.elements import TYPES, ElementType
 from ptxbench.cli._show_files import common_arch
+from ptxbench.errors import UsageError
 from ptxbench.executed import Executed
 from ptxbench.execution import Output
 from ptxbench.kernel_comparison import Closeness, compare_arrays, names_of
@@ -60,6 +61,12 @@ def test_arrays_are_compared_in_bits_and_within_the_tolerance(type, a, b, tolera
     difference = compare_arrays(output(type, a), output(type, b), Closeness.read(tolerance))
     assert (difference.unlike, difference.outside) == (unlike, outside)
     assert (difference.worst is None) == (outside == 0)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1e-5,-1e-8", "nan", "inf", "1e-5,inf", "1e-5,1e-8,0", "1e-5,"])
+def test_a_tolerance_is_one_or_two_numbers(text):
+    with pytest.raises(UsageError, match=rf"^--tolerance is '{text}'; write the relative tolerance, or both"):
+        Closeness.read(text)
 
 
 def test_bits_of_nans_may_differ_and_are_counted():
