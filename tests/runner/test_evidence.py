@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from ptxbench.errors import WrongResult
-from ptxbench.result import ORACLE_WEAK, CheckReport, VariantResult, to_json
+from ptxbench.result import ORACLE_WEAK, CheckReport, Round, VariantResult, to_json
 from ptxbench.runner import RunFrame, document
 from ptxbench.runner.control import CONTROL
 from ptxbench.runner.round_results import RoundResults, merge_results
-from tests.fakes import DEVICE, FakeBackend
+from ptxbench.runner.snapshots import OutputSnapshot, OutputSnapshots, with_verified_outputs
+from ptxbench.verify import Verdict
+from tests.fakes import DEVICE, FakeBackend, ScriptedClock
 from tests.folders import PAIR, changed, kernels_folder
 from tests.runner.test_runner import cells, plan_of, right
 
@@ -160,6 +162,29 @@ def test_the_outputs_of_timed_launches_are_verified_and_recorded(kernels):
         first, last = timed_round.evidence["blocks"]
         assert 0 <= first <= last == len(timed_round.ns) - 1
         assert timed_round.evidence["max_error"] == 0.0
+
+
+@pytest.mark.parametrize(("errors", "greatest"), [((1e-7, 3e-7), 3e-7), ((1e-7, None), None), ((), None)])
+def test_the_greatest_error_of_timed_launches_is_unknown_if_one_is(errors, greatest):
+    rounds = [Round(0, 0, ("cuda", variant), "A", []) for variant in ("ptx", "other")]
+    verdicts = [(OutputSnapshot("ptx", "ptx", 7 - i, {}, None), Verdict(error)) for i, error in enumerate(errors)]
+    wrong = OutputSnapshot("other", "other", 1, {}, None), Verdict(9.0, "worst")
+    (kept,) = with_verified_outputs(rounds, [*verdicts, wrong])
+    assert kept.contrast == ("cuda", "ptx")
+    assert kept.evidence == {"blocks": sorted(range(7, 7 - len(errors), -1)), "max_error": greatest}
+
+
+def test_outputs_with_the_same_bits_are_kept_once_for_each_variant():
+    zeros = {name: {"y": np.zeros(4, np.float32)} for name in ("cuda", "ptx")}
+    clocks = {name: ScriptedClock([1], left=lambda name=name: {"y": zeros[name]["y"].copy()}) for name in zeros}
+    seen = OutputSnapshots(clocks, lambda: None)
+    for block in range(2):
+        for variant in zeros:
+            seen("ptx", variant, block)
+    first, other, again, again_other = (snapshot.outputs for snapshot in seen.snapshots)
+    assert first is again
+    assert other is again_other
+    assert first is not other
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,15 @@ def test_a_failed_control_is_saved_in_preference_to_others():
     assert widest([]) is None
 
 
+def test_only_a_control_is_the_control_of_the_run():
+    pair = timed("first", "a", "1")
+    broken = cell(np.random.default_rng(1), "first", {"n": 3}, {"cuda": Kernel(9.0), "ptx": Kernel(status=BROKEN)})
+    for control_cells, rest in ((pair.cells[:1], [CONTROL]), ((), [])):
+        complete = replace(pair, cells=(*control_cells, *pair.cells[1:], broken))
+        shown = [event.cell.pair for event in gpus.events({0: complete}) if isinstance(event, CellDone)]
+        assert shown == [*rest, "first", "first", "first"]
+
+
 def request_of(plan, device):
     item = WorkItem.of(plan.pair_plans[0], plan.pair_plans[0].sizes)
     backend = SimpleNamespace(name="gpu", isolated=True, device=device)
