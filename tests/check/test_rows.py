@@ -1,13 +1,15 @@
 """A great element at many positions of a row: where it is, at which sizes, and which kernels it shows to be wrong."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from ptxbench.check.peak_positions import peak_positions
-from ptxbench.check.rows import at_equal_distances, sizes_with_rows
+from ptxbench.check.rows import at_equal_distances, single_rows, sizes_with_rows
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE, ElementRange
-from ptxbench.pair import bf16, f16, f32, s8, u32
+from ptxbench.pair import In, Out, bf16, f16, f32, s8, u32
 from tests.check.judging import KERNELS, judged, outcome, suite
 
 
@@ -81,6 +83,12 @@ def test_every_length_of_a_row_that_a_pair_names_gets_many_rows():
     most = {columns: SizeSpace.of(pair, cheap=3 if rows > 20 else 8) for columns, rows in sizes.items()}
     assert all(most[columns].fits({"rows": rows, "columns": columns}) for columns, rows in sizes.items())
     assert len(list(sizes_with_rows(pair))) == len(sizes)
+
+
+def test_an_input_that_is_one_row_is_launched_often_only_if_outputs_have_few_elements():
+    arrays = [In("x", f32, lambda n: (n,)), In("unnamed", f32, lambda n: (n,)), In("rows", f32, lambda n: (n, 8))]
+    pair = SimpleNamespace(args=[*arrays, Out("one", f32, lambda n: (1,)), Out("two", f32, lambda n: (2,))])
+    assert [single_rows(pair, {"n": n}, ["x", "rows"]) for n in (127, 128, 129)] == [[], ["x"], ["x"]]
 
 
 NONLINEAR = {"triad": [], "sgemm_tiled": [], "transpose": [], "scan": [], "softmax": ["x"], "rmsnorm": ["x"]}
