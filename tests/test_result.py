@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.errors import ResultError
-from ptxbench.result import from_json, info_documents, to_json
+from ptxbench.result import from_json, info_documents, save, to_json
 from ptxbench.run_info import Device, SourceInfo, Toolchain
 from tests.terminal.test_comparison import BASE
 
@@ -23,6 +23,8 @@ def of_round(change):
 def of_cell(change):
     return lambda run: change(run["cells"][0])
 
+
+MODEL = {"gpu": "h100", "floors": {}, "verdict": "lower", "reason": None, "claims": {}, "widths": {}}
 
 # the damage, the message
 FAULTS = [
@@ -56,6 +58,16 @@ FAULTS = [
      "x.json: cells[0]: launch: grid: expected three whole numbers, found [1]."),
     (of_cell(lambda cell: cell["launch"].update(cluster=[1])),
      "x.json: cells[0]: launch: cluster: expected three whole numbers, found [1]."),
+    (of_cell(lambda cell: cell["launch"].update(launches=0)),
+     "x.json: cells[0]: launch: launches: expected a whole number over 0, found 0."),
+    (of_cell(lambda cell: cell["variants"]["ptx"].update(launch={"grid": [1, 1, 1], "block": [32]})),
+     "x.json: cells[0]: variants: ptx: launch: block: expected three whole numbers, found [32]."),
+    (of_cell(lambda cell: cell.update(model=MODEL | {"floors": {"ptx": {"issue": 2e9}}})),
+     "x.json: cells[0]: model: floors: ptx: issue: expected seconds, found 2000000000.0."),
+    (of_cell(lambda cell: cell.update(model=MODEL | {"floors": {"ptx": {"issue": -1e-9}}})),
+     "x.json: cells[0]: model: floors: ptx: issue: expected seconds, found -1e-09."),
+    (of_cell(lambda cell: cell["variants"]["ptx"].update(counts={"ptx_active_lane_share": 1e-10})),
+     "x.json: cells[0]: variants: ptx: counts: ptx_active_lane_share: expected 0, or from 1e-9 to 1e24, found 1e-10."),
     (of_cell(lambda cell: cell["variants"]["ptx"].update(status="good")),
      "x.json: cells[0]: variants: ptx: status: expected verified or wrong or broken or unsupported or skipped or "
      "wrong as expected, found "
@@ -125,6 +137,25 @@ def test_a_variant_with_another_number_of_launches_has_another_geometry():
     assert replace(launch, launches=8, dependent=True).geometry == replace(launch, launches=8).geometry
 
 
+def test_a_cell_without_a_model_has_no_such_key():
+    assert "model" not in DOCUMENT["cells"][0]
+
+
+def test_a_number_of_any_kind_is_a_step_of_the_timer():
+    for step in (32, 0.5, None):
+        document = {**DOCUMENT, "calibration": {"timer_step_ns": step}}
+        assert from_json(json.dumps(document), "x").calibration == {"timer_step_ns": step}
+
+
+KINDS = [({}, ""), ({"confirms": "abc"}, ".confirms-abc"), ({"sweep": {"pair": "p"}}, ".sweep")]
+
+
+@pytest.mark.parametrize(("changes", "kind"), KINDS)
+def test_the_name_of_a_file_says_what_kind_of_run_it_is(tmp_path, changes, kind):
+    path = save(replace(BASE, run=replace(BASE.run, id="e3", started="2026-01-31T12:00:00Z", **changes)), tmp_path)
+    assert path.name == f"20260131T120000Z-e3{kind}.json"
+
+
 def test_keys_of_a_later_version_are_ignored_and_a_newer_schema_is_refused():
     assert from_json(json.dumps({**DOCUMENT, "later": 1}), "x").run == BASE.run
     with pytest.raises(ResultError, match=r"^x has schema 'ptxbench\.run/4'; this ptxbench reads 'ptxbench\.run/3'\."):
@@ -133,10 +164,15 @@ def test_keys_of_a_later_version_are_ignored_and_a_newer_schema_is_refused():
 
 def test_labels_of_an_earlier_schema_are_read_with_the_names_of_today():
     document = copy.deepcopy(DOCUMENT)
-    document["schema"] = "ptxbench.run/2"
-    document["cells"][0]["labels"] = ["INTERFERENCE", "UNSTABLE", "LAUNCH-BOUND"]
-    assert from_json(json.dumps(document), "x").cells[0].labels == ["INTERFERENCE", "UNSTABLE", "LAUNCH-BOUND"]
+    document["cells"][0]["labels"] = ["INTERACTION", "UNSETTLED", "LAUNCH-BOUND"]
+    for schema in ("ptxbench.run/1", "ptxbench.run/2"):
+        document["schema"] = schema
+        assert from_json(json.dumps(document), "x").cells[0].labels == ["INTERFERENCE", "UNSTABLE", "LAUNCH-BOUND"]
+    document["cells"][0]["labels"] = None
+    with pytest.raises(ResultError, match=r"^x: cells\[0\]: labels: expected a list, found None\.$"):
+        from_json(json.dumps(document), "x")
     document["schema"] = "ptxbench.run/3"
+    document["cells"][0]["labels"] = ["INTERFERENCE", "UNSTABLE", "LAUNCH-BOUND"]
     assert from_json(json.dumps(document), "x").cells[0].labels == ["INTERFERENCE", "UNSTABLE", "LAUNCH-BOUND"]
 
 
