@@ -47,6 +47,25 @@ def test_a_name_of_no_run_or_of_several_is_reported_in_a_sentence(kept, name, me
         find_run(name, RESULTS)
 
 
+def test_a_path_is_a_file_whether_it_exists_or_not(kept):
+    for path in ("no/such", "such.json", str(kept[0])):
+        assert find_run(path, RESULTS) == Path(path)
+
+
+def test_of_many_runs_that_a_name_matches_four_are_named(kept):
+    for number in (3, 4, 5):
+        keep(f"aaaa000{number}")
+    with pytest.raises(UsageError, match=r"^'aaaa' matches 5 runs: .*aaaa0004\.json,? .* and 1 more\. Give"):
+        find_run("aaaa", RESULTS)
+
+
+def test_a_single_run_is_not_several(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keep("aaaa0001")
+    with pytest.raises(UsageError, match=r"'latest~1': 1 run is saved below results\.$"):
+        find_run("latest~1", RESULTS)
+
+
 def test_runs_of_the_same_second_are_in_the_order_of_writing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = [keep(run_id) for run_id in ("ffff0001", "00000001", "88880001")]
