@@ -129,7 +129,8 @@ def pack_e2m1(values: Array) -> Array:
 def unpack_e2m1(packed: Array) -> Array:
     """The numbers in bytes of two e2m1 each, as float64: the last axis is twice as long."""
     bits = np.stack((packed & 15, packed >> 4), axis=-1).reshape(*packed.shape[:-1], -1)
-    return bits.astype(np.uint8).view(ml_dtypes.float4_e2m1fn).astype(np.float64)
+    values: Array = bits.astype(np.uint8).view(ml_dtypes.float4_e2m1fn).astype(np.float64)
+    return values
 
 
 def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
