@@ -12,7 +12,8 @@ from ptxbench.check.contained import GIB, CheckTask, ProcessLimits
 from ptxbench.check.launching import FUEL
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.timed import Timing
-from ptxbench.discovery import choose_pair, load
+from ptxbench.discovery import LoadedPair, choose_pair, load
+from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import UsageError
 from ptxbench.runner import plan_pairs
 from ptxbench.toolchain import locate, versions
@@ -76,8 +77,16 @@ def request(
     if file_flag := next((flag for flag in flags if names_file(flag)), None):
         raise UsageError(f"--flag {file_flag} names a file or a folder; a candidate may read only CUDA's headers.")
     settings = CheckOptions(fuel, tuple(flags), targets_of(targets), thorough)
-    task = CheckTask(name, kernels, arch or loaded.arch(device_arch, any_gpu=not timed), used_seed, settings, limits)
+    judged_arch = arch or (loaded.arch(device_arch, any_gpu=False) if timed else needed_arch(loaded, device_arch))
+    task = CheckTask(name, kernels, judged_arch, used_seed, settings, limits)
     return task, Timing(opened_backend, kernels, tuple(sizes), rounds, used_seed) if timed else None
+
+
+def needed_arch(loaded: LoadedPair, usual: str) -> str:
+    """`usual`, or what the pair's PTX is for if that is another or a newer one."""
+    found = loaded.arch(usual, any_gpu=True)
+    ptx = next((source for source in loaded.sources if source.variant == "ptx"), None)
+    return at_least(found, ptx.path) if ptx else found
 
 
 def require_known(arch: str) -> None:

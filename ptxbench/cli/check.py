@@ -32,7 +32,11 @@ from ptxbench.errors import UsageError
     help="The language of the text on standard input; required for FILE -, and only for it.",
 )
 @click.option("--pair", "pair", required=True, metavar="NAME", help="Judge each FILE as a variant of this pair.")
-@click.option("--arch", metavar="SM", help="Judge for this architecture.  [default: the GPU's, else sm_90]")
+@click.option(
+    "--arch",
+    metavar="SM",
+    help="Judge for this architecture.  [default: the GPU's, else sm_90 or what the pair's PTX needs]",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0),

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from ptxbench.backends import open_backend
 from ptxbench.check.findings import STAGES
-from ptxbench.check.request import USUAL_TARGETS, targets_of
+from ptxbench.check.request import USUAL_TARGETS, request, targets_of
 from ptxbench.cli import _progress
+from ptxbench.discovery import default_kernels
 from tests.folders import CUDA, PTX, changed
 
 BROKEN = changed(PTX, "setp.ge.u32   %past, %i, %n;", "setp.gt.u32   %past, %i, %n;")
@@ -37,6 +40,20 @@ def files(kernels, tmp_path):
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     return [tmp_path / name for name in texts]
+
+
+@pytest.mark.parametrize(
+    ("pair", "arch", "judged_for"),
+    [
+        ("triad", None, "sm_90"),
+        ("fp8_gemm_promoted", None, "sm_90a"),
+        ("copy_hints.v8", None, "sm_100"),
+        ("copy_hints.v8", "sm_90", "sm_90"),
+    ],
+)
+def test_a_candidate_is_judged_for_what_the_pairs_ptx_needs(pair, arch, judged_for):
+    task, _ = request(pair, default_kernels(), partial(open_backend, "emulator", arch), arch=arch)
+    assert task.arch == judged_for
 
 
 def test_a_terminal_shows_that_the_pair_is_prepared(ptxbench, kernels, files, monkeypatch):
