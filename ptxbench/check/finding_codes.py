@@ -24,8 +24,11 @@ class Code:
 
 
 OF_THE_PAIR = frozenset(
-    {"writable-module-state", "discards-input", "weak-poll", "sleeps", "discards-output", "uses-heap", "for-debugging"}
-)
+    {
+        "writable-module-state", "discards-input", "weak-poll", "sleeps", "discards-output", "uses-heap",
+        "for-debugging", "reads-clock", "reads-hardware",
+    }
+)  # fmt: skip
 """Codes of the stage `lint` that are ignored if a kernel of the pair has them too."""
 
 RUNS = "results hidden values repeats"
@@ -143,11 +146,12 @@ CODES = {
              "A branch can depend on the address of an array or a variable, which differs between emulator and GPU.",
              "Compare indices, or two addresses within one array."),
         Code("reads-clock", "lint", WARNING,
-             "The kernel reads a clock, so it can behave differently while it is timed.",
-             "Remove it, unless the pair requires it."),
+             "The kernel reads a clock, which no kernel of the pair does: it can behave differently while it is timed.",
+             "Remove it."),
         Code("reads-hardware", "lint", WARNING,
-             "The kernel reads on what hardware it runs (%smid, %nsmid, %gridid, ...), so results can depend on it.",
-             "Remove it, unless the pair requires it."),
+             "The kernel reads on what hardware it runs (%smid, %nsmid, %gridid, ...), which no kernel of the pair "
+             "does: results can depend on it.",
+             "Remove it."),
         Code("narrow-index", "hidden", WARNING,
              "At a size too large to be launched here, a CTA uses other elements than that of the pair's kernels.",
              "Compute indices in 32 or 64 bits."),

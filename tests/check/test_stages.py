@@ -510,3 +510,9 @@ def test_the_sanitizer_calls_nothing_clean_where_a_check_was_not_made():
 )
 def test_machine_code_that_could_not_be_read_has_no_number(sass, words):
     assert resource_words(BuildReport("", "", registers=22, shared_bytes=0, sass=sass)) == words
+
+
+def test_a_kernel_may_read_clocks_and_the_number_of_its_sm_if_the_pairs_own_kernels_do():
+    path = KERNELS / "ptx" / "sm_partition.ptx"
+    assert {"%clock64", "%smid"} <= set(re.findall(r"%\w+", path.read_text()))
+    assert codes(judged(path, "sm_partition", stages=("parses", "lint"))) == []
