@@ -76,6 +76,11 @@ UPDATE_HINT = "If several threads update one element, use atomics, also to read 
 GUARD_ADVICE = " Check its guard."
 """How the emulator's sentence about a bad access ends; the hint of its code says the same."""
 
+OFF_THE_START = re.compile(r"\bbyte -|, which is in no buffer\b")
+"""In the message about an access that no guard at the end of an array prevents."""
+
+ADDRESS_HINT = "Check how that line computes its address, and its guard."
+
 AS_THE_MESSAGE_SAYS = "Correct the line as the message says."
 
 
@@ -84,7 +89,8 @@ def with_one_advice(found: Finding) -> Finding:
     if found.code not in ("memory-fault", "out-of-bounds"):
         return found
     if found.message.endswith(GUARD_ADVICE):
-        return replace(found, message=found.message.removesuffix(GUARD_ADVICE))
+        message = found.message.removesuffix(GUARD_ADVICE)
+        return replace(found, message=message, hint=ADDRESS_HINT if OFF_THE_START.search(message) else found.hint)
     return replace(found, hint=AS_THE_MESSAGE_SAYS)
 
 

@@ -114,6 +114,17 @@ def test_a_fault_in_cuda_c_has_its_line_and_the_name_of_the_pairs_argument():
     assert re.search(r" reads byte \d+ of '[bc]', which has ", judgement.decisive.message)
 
 
+@pytest.mark.parametrize(
+    ("new", "place"),
+    [("add.u64 %at, %offset, 0;", "address 0x0, which is in no buffer."), ("sub.u64 %at, %b, 4;", "byte -4 of 'b',")],
+)
+def test_the_hint_of_an_access_before_an_array_or_in_none_is_its_address(new, place):
+    judgement = honest(changed(HONEST, "add.u64             %at, %b, %offset;", new), stages=("parses", "results"))
+    assert outcome(judgement) == "results memory-fault"
+    assert place in judgement.decisive.message
+    assert judgement.decisive.hint == "Check how that line computes its address, and its guard."
+
+
 def test_a_fault_in_dynamic_shared_memory_says_how_much_the_launch_gives():
     text = HONEST_CU.replace("if (i < n)", "kept[threadIdx.x] = own[threadIdx.x % 8] = 1;\n    if (i < n)")
     text = changed(text, 'extern "C"', 'extern __shared__ float kept[];\n__shared__ float own[8];\nextern "C"')
