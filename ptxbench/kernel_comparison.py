@@ -27,7 +27,7 @@ from ptxbench.execution import EXIT_STATUSES as STATUSES_OF_ONE
 from ptxbench.execution import FAULT, FINDING, UNSUPPORTED, ExecLaunch, ExecOutcome, Output, execute
 from ptxbench.exit_status import ExitStatus
 from ptxbench.pair import EXACT, close
-from ptxbench.verify import errors, finite, flat_parts, number, output_errors, wrong_region
+from ptxbench.verify import common_of, errors, finite, flat_parts, number, output_errors
 
 SAME, DIFFERENT, NAN, NOTHING = "same", "different", "nan", "nothing compared"
 EXIT_STATUSES = {
@@ -167,7 +167,7 @@ class ArrayComparison:
     worst: tuple[int, ...] | None = None
     values: tuple[str, str] | None = None
     region: str = ""
-    """The part that has all elements outside, if it says more than their number (`verify.region_of`)."""
+    """The part that has all elements outside, if it says more than their number (`mismatch.region_of`)."""
 
     @property
     def size(self) -> int:
@@ -203,7 +203,7 @@ def compare_arrays(a: Output, b: Output, closeness: Closeness) -> ArrayCompariso
         int((np.isnan(left) & np.isnan(right)).sum()),
         worst,
         None if worst is None else (number(left[worst], left.dtype), number(right[worst], right.dtype)),
-        wrong_region(right, expected, bound) if judged.outside else "",
+        common_of(right, expected, bound).region if judged.outside else "",
     )
 
 

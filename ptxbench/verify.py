@@ -14,6 +14,7 @@ import numpy as np
 
 from ptxbench.arrays import CHUNK, Array, is_float, wide
 from ptxbench.errors import PairError
+from ptxbench.mismatch import Common, region_of, relation_of
 from ptxbench.pair import EXACT, In, InOut, Out, Pair, Sample, Scalar, Scratch, Tolerance
 from ptxbench.tensor_map import TensorMap
 
@@ -21,7 +22,7 @@ DIGITS = {1: 3, 2: 5, 4: 9, 8: 17}
 """Significant digits that distinguish two floats, by their size in bytes."""
 
 MOST_SEARCHED = 1 << 22
-"""The most elements in which a region with all wrong ones is searched."""
+"""The most elements of an array whose wrong ones are compared with each other."""
 
 ErrorOf = Callable[[Array], Array]
 """The greatest |error| of an instruction at each of its exact results."""
@@ -68,11 +69,12 @@ def wider(tolerance: str, opcodes: Sequence[str]) -> str:
 class Verdict:
     """How far outputs are from the reference: the greatest |error|, None if it is not finite.
 
-    `worst` describes the worst element outside its bound; None if all agree.
+    `worst` describes the worst element outside its bound, with what such elements have in `common`; None if all agree.
     """
 
     max_error: float | None
     worst: str | None = None
+    common: Common | None = None
 
 
 def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) -> Expected:
@@ -292,9 +294,11 @@ def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdic
                 differing.worst if indices is None else int(indices[differing.worst]), outputs[name].shape
             )
             pair = actual.reshape(-1)[differing.worst], reference.reshape(-1)[differing.worst]
-            region = "" if indices is not None else wrong_region(actual, reference, expected.bounds[name])
-            sentence = mismatch_sentence(name, index, *pair, differing.outside, actual.size, region, expected.tolerance)
-            return Verdict(finite(differing.greatest), f"{where}: {sentence}")
+            common = Common() if indices is not None else common_of(actual, reference, expected.bounds[name])
+            sentence = mismatch_sentence(
+                name, index, *pair, differing.outside, actual.size, common.region, expected.tolerance
+            )
+            return Verdict(finite(differing.greatest), f"{where}: {sentence} {common.relation}".rstrip(), common)
         error = finite(differing.greatest)
         greatest = None if greatest is None or error is None else max(greatest, error)
     return Verdict(greatest)
@@ -391,33 +395,12 @@ def errors(actual: Array, expected: Array) -> Array:
     return error
 
 
-def wrong_region(actual: Array, expected: Array, bounds: Array) -> str:
-    """`region_of` the elements outside their bound; empty for large arrays."""
-    return region_of(~agrees(actual, expected, bounds)) if actual.size <= MOST_SEARCHED else ""
-
-
-def region_of(wrong: Array) -> str:
-    """The smallest region that has all wrong elements, as slices of NumPy: `[:, 96:]`, `[3::4]`.
-
-    Empty if it says little: for one or two wrong elements, if fewer than half of its elements are wrong, or if it has
-    more than three quarters of the array.
-    """
-    count = int(wrong.sum())
-    if count < 3:
-        return ""
-    places, inside = [], 1
-    for axis, extent in enumerate(wrong.shape):
-        others = tuple(other for other in range(wrong.ndim) if other != axis)
-        along = np.flatnonzero(wrong.any(axis=others))
-        first, last = int(along[0]), int(along[-1])
-        step = math.gcd(*np.unique(np.diff(along)).tolist()) if along.size > 2 else 1
-        inside *= (last - first) // step + 1
-        if first == last and extent > 1:
-            places.append(str(first))
-            continue
-        start, stop = first or "", "" if last + step >= extent else last + 1
-        places.append(f"{start}:{stop}" if step == 1 else f"{start}:{stop}:{step}")
-    return f"[{', '.join(places)}]" if inside <= 2 * count and 4 * inside <= 3 * wrong.size else ""
+def common_of(actual: Array, expected: Array, bounds: Array) -> Common:
+    """What the elements outside their bound have in common; nothing for large arrays."""
+    if actual.size > MOST_SEARCHED:
+        return Common()
+    wrong = ~agrees(actual, expected, bounds)
+    return Common(region_of(wrong), relation_of(actual, expected, bounds, wrong))
 
 
 def mismatch_sentence(

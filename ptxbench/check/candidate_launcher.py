@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import LintFinding, complaints_about
 from ptxbench.check.lint_subject import LintSubject, subjects_of
-from ptxbench.check.pair_kernels import wrong_element
+from ptxbench.check.pair_kernels import has_common, wrong_element
 from ptxbench.check.polls import lines_of
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.suite import CheckSuite
@@ -132,15 +132,14 @@ ACCESS = re.compile(r"(?!ld\.param)(ld|st|atom|red|shfl|cp|wgmma)")
 class CandidateLauncher:
     """Launches the kernel of one candidate. `fuel`: the loop iterations that a warp may run.
 
-    `launches`: how many launches there were so far. `executed`: the lines that the last case executed; empty if it
-    failed.
+    `launches`: how many launches there were so far. `last`: the result of the last case; None if it failed.
     """
 
     suite: CheckSuite
     text: CandidateText
     fuel: int
     launches: int = 0
-    executed: Set[int] = frozenset()
+    last: LaunchResult | None = None
 
     @cached_property
     def complaints(self) -> Sequence[LintFinding]:
@@ -160,16 +159,20 @@ class CandidateLauncher:
 
     def run_case(self, stage: str, case: CheckCase) -> Finding | None:
         """Launch one case and return what is wrong; None if nothing is."""
-        self.executed = frozenset()
+        self.last = None
         try:
-            result = self.launch(case, LaunchOptions())
+            self.last = self.launch(case, LaunchOptions())
         except KernelError as error:
             return self.fault(stage, error, case)
-        self.executed = result.by_line.keys()
-        return self.wrong(stage, result, case)
+        return self.wrong(stage, self.last, case)
 
     def explained(self, wrong: Finding, case: CheckCase) -> Finding:
-        """`wrong`, what is wrong with a launch of this case, with the sanitizer's first finding there as its hint.
+        """`wrong`, what is wrong with a launch of this case, with a cause as its hint if there is one."""
+        caused = self.sanitized(wrong, case)
+        return self.with_common(wrong, case) if caused is wrong and wrong.code == "wrong-result" else caused
+
+    def sanitized(self, wrong: Finding, case: CheckCase) -> Finding:
+        """`wrong` with the sanitizer's first finding there as its hint, or itself.
 
         After a wrong result only for kernels whose memory changes without a store of their own thread: what another
         thread, a copy or another CTA has not delivered yet is as good as unwritten, so the result does not say what is
@@ -177,9 +180,10 @@ class CandidateLauncher:
         kernels, for launches that fail, and if the kernel ended before its first access, only what one thread does
         wrong by itself. If lanes wait for others that are not in their masks, this is the finding.
         """
-        delivered = self.is_asynchronous or case.launch.cluster or case.launch.chain
+        delivered = self.is_asynchronous or case.launch.cluster is not None or case.launch.chain is not None
         exchanged = wrong.code in WRONG and (delivered or (wrong.code == "wrong-result" and self.exchanges))
-        exchanged = exchanged and not self.executed.isdisjoint(lines_of(self.text.module, ACCESS))
+        executed = self.last.by_line.keys() if self.last else frozenset()
+        exchanged = exchanged and not executed.isdisjoint(lines_of(self.text.module, ACCESS))
         reads = wrong.code in (*WRONG, "memory-fault") and self.may_read_unwritten
         if not exchanged and not reads and wrong.code not in STOPPED:
             return wrong
@@ -200,6 +204,21 @@ class CandidateLauncher:
             yield from launcher.launch(case, LaunchOptions(sanitize=True)).findings
         except KernelError as error:
             yield from (raw for raw in error.findings if isinstance(raw, SanitizerFinding))
+
+    def with_common(self, wrong: Finding, case: CheckCase) -> Finding:
+        """`wrong` with what the wrong elements of the largest check size have in common as its hint, if there is
+        anything, if those of `case` have nothing in common, which the message would say, and if the hint is general."""
+        largest = self.suite.largest
+        is_general = wrong.hint == finding(wrong.stage, wrong.code, "").hint
+        if not is_general or self.last is None or case is largest or has_common(self.last, case):
+            return wrong
+        try:
+            result = self.launch(largest, LaunchOptions())
+        except KernelError:
+            return wrong
+        if not has_common(result, largest):
+            return wrong
+        return replace(wrong, hint=f"The largest check size shows more: {wrong_element(result, largest)}")
 
     @cached_property
     def may_read_unwritten(self) -> bool:

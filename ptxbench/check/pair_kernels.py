@@ -19,20 +19,30 @@ from ptxbench.emulator.parse import choose, parsed
 from ptxbench.errors import KernelError, ToolMissing
 from ptxbench.executed import Executed
 from ptxbench.languages import REQUIRED
+from ptxbench.mismatch import Common
 from ptxbench.portability.survey import target_trials
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.trial import ASSEMBLES
-from ptxbench.verify import verify
+from ptxbench.verify import Verdict, verify
 
 USUAL = LaunchOptions()
 
 
 def wrong_element(result: LaunchResult, case: CheckCase) -> str | None:
     """The worst element of a launch outside its tolerance, in words; None if all agree."""
+    return verdict_on(result, case).worst
+
+
+def has_common(result: LaunchResult, case: CheckCase) -> bool:
+    """Whether the wrong elements of a launch have a place or a relation in common."""
+    return verdict_on(result, case).common not in (None, Common())
+
+
+def verdict_on(result: LaunchResult, case: CheckCase) -> Verdict:
     with np.errstate(all="ignore"):
-        return verify(result.outputs, case.expected, case.label).worst
+        return verify(result.outputs, case.expected, case.label)
 
 
 def is_wrong(result: LaunchResult | None, case: CheckCase) -> bool:

@@ -252,9 +252,10 @@ def test_lanes_that_wait_outside_of_their_masks_are_the_cause(name, old, new, en
     assert old.split("(")[1][:3] in text.decode().splitlines()[judgement.decisive.line - 1]
 
 
-@pytest.mark.parametrize(("early", "launches"), [(True, 1), (False, 2)])
+@pytest.mark.parametrize(("early", "launches"), [(True, 2), (False, 3)])
 def test_a_wrong_kernel_is_launched_again_to_explain_it_only_if_it_has_accessed_anything(early, launches, tmp_path):
     text = (KERNELS / "ptx" / "reduce_sum.ptx").read_text()
+    # The last launch is at the largest check size: what do its wrong elements have in common?
     wrong = changed(text, ".shared .f32 warp_sums[8];", ".shared .f32 warp_sums[8];\n    ret;") if early else changed(
         text, "%sum, 16, 31", "%sum, 15, 31"
     )  # fmt: skip
@@ -263,6 +264,22 @@ def test_a_wrong_kernel_is_launched_again_to_explain_it_only_if_it_has_accessed_
     checker = Checker(suite("reduce_sum"), path)
     assert [found.code for found in checker.results().findings] == ["wrong-result"]
     assert checker.launcher.launches == launches
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (
+            "%s, %y, %x;\n    add.rn.f32 %result, %result, %result;",
+            r"The largest .* Each is 2 times the expected value\.",
+        ),
+        ("%s, %x, %y;", "See the element and the size in the message; .*"),
+    ],
+)
+def test_the_hint_of_a_wrong_result_is_what_the_wrong_elements_of_the_largest_size_have_in_common(wrong, hint):
+    judgement = honest(changed(HONEST, "%s, %y, %x;", wrong), stages=("parses", "results"))
+    assert outcome(judgement) == "results wrong-result"
+    assert re.fullmatch(hint, judgement.decisive.hint)
 
 
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
