@@ -11,8 +11,9 @@ from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.findings import VERBS, SanitizerFinding, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.meant import meant_buffer
 from ptxbench.emulator.messages import OF_CLUSTER, OF_POOL, Fault, LaunchReply, LaunchRequest
-from ptxbench.emulator.parse import parse, parsed
+from ptxbench.emulator.parse import choose, parse, parsed
 from ptxbench.emulator.places import OwnPlaces
 from ptxbench.emulator.runtime import (
     boxes,
@@ -110,6 +111,9 @@ def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Lau
     thread = coordinates(32 * fault.warp + fault.lane, block)
     thread_name = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(fault.cta, grid)}"
     buffers = (*layout.buffers, *memory.of_heap(answer.blocks))
+    if fault.kind == context.OUT_OF_BOUNDS and not memory.inside(buffers, fault.address, site.bytes):
+        meant = meant_buffer(choose(parsed(job.ptx), job.entry), step.line, job.params, buffers)
+        buffers = (meant,) if meant else buffers  # the nearest one may be another
     complaint = bad_access(fault.kind, site, fault.address, buffers, own)
     return MemoryFault(f"{thread_name} {complaint}")
 

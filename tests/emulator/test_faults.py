@@ -139,6 +139,26 @@ def test_a_stray_access_is_reported_with_the_nearest_buffer():
         emulator.run(LOAD, grid=1, block=17, args=[x, y, np.int32(0)])
 
 
+INDEXED = accessing(
+    "ld.global.u32 %i, [%y]; mad.wide.u32 %at, %i, 4, %x;\n    ld.global.f32 %v, [%at+8192];", "fault_indexed"
+)
+ONE_OF_TWO = accessing("min.u64 %at, %x, %y;\n    ld.global.f32 %v, [%at+8192];", "fault_one_of_two")
+
+
+@pytest.mark.parametrize(
+    ("text", "shift", "place"),
+    [
+        (LOAD, 8192, "byte 8192 of 'x', which has 64"),  # y is nearer
+        (INDEXED, 0, "byte 8192 of 'x', which has 64"),  # the index is from y, the pointer is not
+        (ONE_OF_TWO, 0, "byte 3840 of 'y', which has 64"),  # which one is not known: the nearest
+    ],
+)
+def test_an_access_far_from_its_buffer_is_reported_with_the_buffer_of_its_pointer(text, shift, place):
+    x, y = np.zeros(16, np.float32), np.zeros(16, np.float32)
+    with pytest.raises(MemoryFault, match=f"reads {place}"):
+        emulator.run(text, grid=1, block=1, args=[x, y, np.int32(shift)])
+
+
 def test_dynamic_shared_memory_counts_in_the_message():
     x, y = np.zeros(16, np.float32), np.zeros(16, np.float32)
     arguments = [x, y, np.int32(0)]
