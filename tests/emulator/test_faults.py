@@ -353,7 +353,7 @@ LAUNCHES = [
     ({"text": TWO}, LaunchError, "The PTX has 2 entries; name one of them: first, second."),
     ({"text": HEADER}, LaunchError, "The PTX has no kernel: no .entry."),
     ({"ctas": "last"}, LaunchError, "ctas is 'last'; expected one of usual, first first, last first, by turns, stores "
-     "first, first alone, last alone."),
+     "first, first warps, first alone, last alone."),
     ({"threads": 0}, LaunchError, "threads is 0; expected a whole number of at least 1."),
     ({"threads": "2"}, LaunchError, "threads is '2'; expected a whole number of at least 1."),
     ({"most_threads": 1.5}, LaunchError, "most_threads is 1.5; expected a whole number of at least 1."),
