@@ -6,6 +6,7 @@ Each rule holds for every wrong element, so that it describes the error and does
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,9 @@ def relation_of(actual: Array, expected: Array, bounds: Array, wrong: Array) -> 
         return "All of them are 0."
     if factor := factor_of(values, wanted):
         return f"Each is {factor:.4g} times the expected value."
+    offset = float(np.median(values - wanted))
+    if comes_from(values - offset, wanted, 2 * bounds[wrong]):
+        return f"Each is {abs(offset):.4g} {'more' if offset > 0 else 'less'} than the expected value."
     if wrong.ndim == 2 and wrong.shape[0] == wrong.shape[1] and comes_from(values, expected.T[wrong], bounds.T[wrong]):
         return "They have the values that are expected in the transposed array."
     return moved(values, expected.reshape(-1), bounds.reshape(-1), wrong)
@@ -81,19 +85,24 @@ def factor_of(values: Array, wanted: Array) -> float:
 
 
 def moved(values: Array, expected: Array, bounds: Array, wrong: Array) -> str:
-    """The sentence for values that are expected some elements before or after their place. `expected` and `bounds` have
-    one dimension."""
-    places = np.flatnonzero(wrong)
-    distances = {1 << k for k in range(MOST_MOVED.bit_length())} | ({wrong.shape[-1]} if wrong.ndim > 1 else set())
-    for distance in sorted(distances):
-        for sign, word in ((1, "after"), (-1, "before")):
-            sources = places + sign * distance
-            exist = (sources >= 0) & (sources < expected.size)
-            sources = sources[exist]
-            if sources.size >= FEWEST and comes_from(values[exist], expected[sources], bounds[sources]):
-                noun = "1 element" if distance == 1 else f"{distance} elements"
-                return f"They have the values that are expected {noun} {word} them."
+    """The sentence for values that are expected at other places. `expected` and `bounds` have one dimension."""
+    for sources, sentence in other_places(np.flatnonzero(wrong), wrong.shape[-1]):
+        exist = (sources >= 0) & (sources < expected.size)
+        sources = sources[exist]
+        if sources.size >= FEWEST and comes_from(values[exist], expected[sources], bounds[sources]):
+            return sentence
     return ""
+
+
+def other_places(places: Array, row: int) -> Iterator[tuple[Array, str]]:
+    """Flat indices from which the values at `places` may come, and the sentence for it. `row`: its elements."""
+    distances = [1 << k for k in range(MOST_MOVED.bit_length())]
+    for distance in distances[:-1]:
+        yield places ^ distance, f"Each has the value that is expected at its index ^ {distance}."
+    for distance in sorted({*distances, row}):
+        noun = "1 element" if distance == 1 else f"{distance} elements"
+        for sign, word in ((1, "after"), (-1, "before")):
+            yield places + sign * distance, f"They have the values that are expected {noun} {word} them."
 
 
 def comes_from(values: Array, wanted: Array, bounds: Array) -> bool:
