@@ -28,6 +28,9 @@ remainder of a division by it."""
 MODERATE = 0.1
 """The share of CHEAP up to which sizes are drawn that are launched often."""
 
+AT_LENGTH = 4
+"""How many times the greatest cost of other sizes a size may cost that has the greatest length of a bench size."""
+
 MOST_DIMENSIONS = 4
 """The most dimensions that are made long or short; more are sampled."""
 
@@ -41,6 +44,7 @@ Draw = Callable[[random.Random], Size | None]
 def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
     """The kinds of hidden sizes of a pair, by name."""
     space, moderate = SizeSpace.of(pair), SizeSpace.of(pair, cheap=MODERATE)
+    wide = space.times(AT_LENGTH)
     weighty = [name for name in space.steps if space.matters(name)]
     chosen = drawn.sample(weighty, min(MOST_DIMENSIONS, len(weighty)))
     draws: dict[str, Draw] = {
@@ -60,9 +64,10 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
     for name in sorted(weighty):
         values = sorted({size[name] for size in pair.bench_sizes}, reverse=True)
         fitting = [value for value in values if space.fits({**space.low, name: value})]
-        others = fitting[1:] if name in chosen else []
-        for value in [*fitting[:1], *drawn.sample(others, min(1, len(others)))]:
-            draws[f"{name}={value}"] = partial(as_timed, space, name, value)
+        longest = [value for value in values if wide.fits({**space.low, name: value})][:1]
+        others = [value for value in fitting if value not in longest] if name in chosen else []
+        for value in [*longest, *drawn.sample(others, min(1, len(others)))]:
+            draws[f"{name}={value}"] = partial(as_timed, space if value in fitting else wide, name, value)
     for name in space.steps:  # a number of repetitions, or of CTAs, may be without a cost where the others are small
         if name not in weighty and space.high[name] > max(size[name] for size in pair.check_sizes):
             draws[f"{name}={space.high[name]}"] = partial(as_timed, space, name, space.high[name])
@@ -72,7 +77,7 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
 def hidden_sizes(pair: Pair, draw: Draw, drawn: random.Random) -> Iterator[Size]:
     """Sizes of one kind that the pair accepts and that are not check sizes, without duplicates."""
     seen = [dict(size) for size in pair.check_sizes]
-    space = SizeSpace.of(pair)
+    space = SizeSpace.of(pair).times(AT_LENGTH)
     for _ in range(DRAWS):
         size = draw(drawn)
         if size is not None and size not in seen and space.fits(size) and space.takes(size):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ptxbench.discovery.validate import size_problems
 from ptxbench.pair import ArrayArgument, InOut, Out, Pair, Size
@@ -67,6 +67,10 @@ class SizeSpace:
         space = cls(pair, most, steps, low, high)
         space.low = {name: space.smallest(name) for name in names}
         return space
+
+    def times(self, factor: float) -> SizeSpace:
+        """The same sizes, and those whose launch costs up to `factor` times as much."""
+        return replace(self, most=tuple(factor * cost for cost in self.most), _shares={})
 
     def smallest(self, name: str) -> int:
         """The smallest value of a dimension that the pair's functions accept with the other dimensions of a check

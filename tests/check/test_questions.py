@@ -12,7 +12,7 @@ from ptxbench import discovery
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.common_elements import with_common_elements
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch, with_nans
-from ptxbench.check.sizes import hidden_sizes, kinds
+from ptxbench.check.sizes import AT_LENGTH, hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
@@ -68,9 +68,11 @@ def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_c
     for seed in range(4):
         sizes = first_sizes(pair, seed)
         assert {kind for kind, size in sizes.items() if size} >= ALWAYS
-        for size in filter(None, sizes.values()):
+        for kind, size in sizes.items():
+            if size is None:
+                continue
             assert size not in pair.check_sizes
-            assert space.share(size) <= 1
+            assert space.share(size) <= (AT_LENGTH if "=" in kind else 1)
             assert all(space.low[dimension] <= value <= space.high[dimension] for dimension, value in size.items())
         assert space.share(sizes["largest"]) >= 0.9 or sizes["largest"] == pair.bench_sizes[0]
         grid = pair.launch(**sizes["even grid"]).grid_xyz
@@ -79,6 +81,15 @@ def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_c
         steps = space.steps
         assert all(is_power(sizes["powers of two"][step] // steps[step]) for step in steps if space.matters(step))
         assert all(sizes["odd"][step] // steps[step] % 2 for step in steps if space.matters(step))
+
+
+@pytest.mark.parametrize(
+    ("name", "dimension", "timed"),
+    [("hgemm_wgmma", "k", 8192), ("sgemm_tiled", "k", 8192), ("fp8_gemm_promoted", "k", 7168), ("scan", "n", 262144)],
+)
+def test_a_hidden_size_is_as_long_as_one_that_is_timed_if_it_is_short_otherwise(name, dimension, timed):
+    size = first_sizes(suite(name).pair, 1)[f"{dimension}={timed}"]
+    assert size[dimension] == timed
 
 
 def is_power(value):
