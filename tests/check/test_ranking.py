@@ -129,6 +129,11 @@ def test_executing_more_than_any_variant_is_reported_only_for_narrow_ranges():
 def test_times_decide_if_all_have_one():
     assert names(accepted("a", 10, 5, 0.9), accepted("b", 20, 9, 0.8)) == ["b", "a"]
     assert names(accepted("a", 10, 5, 0.9), accepted("b", 20, 9)) == ["a", "b"]
+    rejected = ended("c", "results", "wrong-result")  # has none, and needs none
+    judgements = [accepted("a", 20, 9, 0.8), accepted("b", 10, 5, 0.9), rejected]
+    assert names(*judgements) == ["a", "b", "c"]
+    assert places(judgements) == [1, 2, None]
+    assert places([accepted("a", 10, 5, 0.9), accepted("b", 10, 5, 0.9)]) == [1, 2]  # by time, whatever the counts say
 
 
 def test_rejected_candidates_come_last_with_those_that_passed_most_stages_first():
