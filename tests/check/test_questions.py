@@ -19,6 +19,7 @@ from ptxbench.check.suite import CheckSuite
 from ptxbench.check.values import (
     ASCENDING,
     DESCENDING,
+    GREAT,
     GREATEST_ROWS,
     INFINITE_ROWS,
     LEAST_ROWS,
@@ -307,11 +308,46 @@ def test_floating_point_data_include_values_that_random_numbers_miss():
     runs = data(pair, "equal neighbours")["x"]
     assert (runs[1:] == runs[:-1]).sum() > 20
     assert len(set(runs.tolist())) > 10
+    assert np.isfinite(data(pair, "magnitudes of the whole range", n=9600)["x"]).all()
     exponents = np.frexp(data(pair, "magnitudes of the whole range")["x"])[1]
     assert exponents.min() < -100
     assert exponents.max() > 100
     assert (np.abs(exponents) < 40).any()
     assert len(set(data(pair, "one value throughout")["x"].tolist())) == 1
+
+
+def test_a_sum_depends_on_a_few_short_runs_of_a_long_array():
+    pair = pair_of(In("x", f32, lambda n: (n,)), In("scale", f32, lambda n: (n // 100,)))
+    ordinary, arguments = pair.make_arguments({"n": 9600}, 1), data(pair, "zeros but for short runs", n=9600)
+    kept = np.flatnonzero(arguments["x"])
+    assert 20 < kept.size <= 2 * 9600 // 500
+    assert set(np.diff(kept)[::2]) == {1}  # in runs of two
+    assert (arguments["x"][kept] == ordinary["x"][kept]).all()
+    assert (arguments["scale"] == ordinary["scale"]).all()
+
+
+def test_only_the_inputs_that_are_asked_for_change_and_scalars_only_with_small_numbers():
+    scalars = [Scalar("s", f32, 0.7), Scalar("k", u32, 7), Scalar("bound", f32, lambda n: n)]
+    pair = pair_of(In("x", f32, lambda n: (n,)), In("z", f32, lambda n: (n,)), *scalars)
+    ordinary = pair.make_arguments({"n": 96}, 1, varied=True)
+    changed = {
+        kind: {name for name, value in next(edged(pair, {"n": 96}, kind, 1, only=only)).items()
+               if not np.array_equal(value, ordinary[name], equal_nan=True)}
+        for kind, only in (("NaN", None), ("infinities", ["z"]), ("small whole and half numbers", None))
+    }  # fmt: skip
+    assert changed == {"NaN": {"x", "z"}, "infinities": {"z"}, "small whole and half numbers": {"x", "z", "s"}}
+
+
+def test_small_whole_numbers_are_those_around_zero_that_are_legal():
+    pair = pair_of(In("x", s8, lambda n: (n,)), In("z", u8, lambda n: (n,), legal=(1, 9)))
+    arguments = data(pair, "small whole and half numbers")
+    assert set(arguments["x"].tolist()) == set(range(-3, 4))
+    assert set(arguments["z"].tolist()) == {1, 2, 3}
+
+
+def test_rows_of_one_element_have_none_that_is_greater_than_others():
+    pair = pair_of(In("x", f32, lambda n: (n, 1)))
+    assert (data(pair, GREAT)["x"] == pair.make_arguments({"n": 96}, 1)["x"]).all()
 
 
 def test_some_rows_are_ties_or_tiny_as_a_whole():
