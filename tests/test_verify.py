@@ -28,6 +28,7 @@ from ptxbench.pair import (
     Tolerance,
     bf16,
     close,
+    f16,
     f32,
     f64,
     relative,
@@ -37,7 +38,7 @@ from ptxbench.pair import (
     u64,
     ulps,
 )
-from ptxbench.verify import Verdict, agrees, bound, expect, verify, widen
+from ptxbench.verify import Verdict, agrees, bound, expect, output_errors, verify, widen
 
 NAN, INF = np.nan, np.inf
 ULP = 2.0**-23
@@ -77,8 +78,9 @@ def test_an_element_agrees_within_its_bound(actual, expected, bound, dtype, resu
 
 def test_shapes_must_be_equal_because_numpy_would_stretch_one():
     for shapes in [((3,), (1,), (3,)), ((3,), (3,), (1,)), ((3, 1), (3,), (3,))]:
-        with pytest.raises(ValueError, match="shapes differ"):
-            agrees(*map(np.zeros, shapes))
+        for judge in (agrees, output_errors):
+            with pytest.raises(ValueError, match="shapes differ"):
+                judge(*map(np.zeros, shapes))
 
 
 def pair(tolerance=EXACT, reference=lambda x, a, n: {"y": a * x}, dtype=f32, shape=lambda n: (n,)):
@@ -131,6 +133,16 @@ def test_equal_infinities_and_nans_have_no_error():
     tested_pair = pair(ulps(1), reference=lambda x, a, n: {"y": np.array([INF, NAN, -INF])})
     _, expected = arguments_and_expected(tested_pair)
     assert verify({"y": np.array([INF, NAN, -INF], f32)}, expected, "").max_error == 0.0
+
+
+def test_an_infinity_that_a_narrow_type_rounds_to_has_no_greatest_error():
+    tested_pair = pair(ulps(1), dtype=f16, reference=lambda x, a, n: {"y": np.array([7e4, 1, -7e4])})
+    _, expected = arguments_and_expected(tested_pair)
+    assert verify({"y": np.array([INF, 1, -INF], f16)}, expected, "") == Verdict(None)
+    ones = np.ones(3)
+    outputs, bounds = {**expected.outputs, "z": ones}, {**expected.bounds, "z": ones}
+    both = dataclasses.replace(expected, outputs=outputs, bounds=bounds)
+    assert verify({"y": np.array([INF, 1, -INF], f16), "z": np.ones(3, f16)}, both, "") == Verdict(None)
 
 
 def test_the_worst_element_is_reported_with_its_index():
