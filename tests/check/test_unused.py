@@ -54,6 +54,22 @@ MASKED = changed(
 )
 
 
+@pytest.mark.parametrize("shape", [(64,), (64, 8)])
+@pytest.mark.parametrize("used", [[0], [63], [3, 40, 41, 42, 43], []])
+def test_nan_is_in_every_row_that_no_result_needs(shape, used):
+    """A row is the last axis, or one element of an array with one axis."""
+    filled = with_nan(np.zeros(shape), lambda tried: not np.isnan(tried[used]).any())
+    assert np.flatnonzero(~np.isnan(filled).reshape(64, -1).all(axis=1)).tolist() == used
+
+
+@pytest.mark.parametrize(("first", "last"), [(300, 433), (513, 700)])
+def test_rows_next_to_an_unused_one_are_tried_first(first, last):
+    used = np.ones(1024, bool)
+    used[first:last] = False
+    filled = with_nan(np.zeros(used.size), lambda tried: not np.isnan(tried[used]).any())
+    assert (np.isnan(filled) == ~used).all()  # in as many trials as there may be
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     ptx = toolchain.compiled(CUDA.encode(), Path("ragged.cu"), "sm_90", ())[0]

@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench.result import BuildReport, Cell, CheckReport, ExecutedReport, LaunchReport, Round, VariantResult
 from ptxbench.stats import Interval
-from ptxbench.wording.findings import closing, difference, finding, problems
+from ptxbench.wording.findings import closing, compilers, difference, finding, problems, remarks
 from tests.runs import Kernel, Noise, Sampling
 from tests.runs import cell as timed_cell
 
@@ -326,6 +326,12 @@ RIVALS = [
      {"cuda": unknown("cuda"), "cuda.b": ran(100, language="cuda"), "ptx": ran(90)},
      f"ptx executes 10 % fewer machine instructions than cuda.b and {SAME}. cuda has no number of executed "
      "instructions and cannot be compared."),
+    ("nor is PTX without a number",
+     {"cuda": ran(100, language="cuda"), "ptx": unknown()}, "ptx moves as many sectors as cuda."),
+    ("another grid is named",
+     {"cuda": ran(100, language="cuda"),
+      "ptx": dataclasses.replace(ran(90), launch=LaunchReport((2, 1, 1), (16, 1, 1)))},
+     f"ptx executes 10 % fewer machine instructions than cuda (other geometry), and {SAME}."),
     ("rows that say the same are said once",
      {"cuda": ran(100, language="cuda"), "ptx": ran(90), "ptx.a": ran(90, code="a"), "ptx.b": ran(90, code="b")},
      f"ptx executes 10 % fewer machine instructions than cuda and {SAME}. ptx.a, ptx.b: as ptx."),
@@ -357,6 +363,22 @@ def test_a_chosen_row_is_compared_with_instead():
     assert finding(rows, reference="cuda") == f"ptx executes 10 % fewer machine instructions than cuda and {SAME}."
     assert finding(rows, reference="cuda.x") == "cuda.x is not a row of this pair, so nothing is compared with it."
     assert finding(rows, reference="ptx") == ""
+    wrong = cell({"cuda": variant("cuda", status="wrong", reason="x"), "ptx": ran(90)})
+    assert finding(wrong, reference="cuda") == "cuda is not verified, so nothing is compared with it."
+
+
+def test_what_compilers_said_and_which_they_were_is_said_once():
+    def built(language, **report):
+        result = variant(language)
+        return dataclasses.replace(result, build=dataclasses.replace(result.build, **report))
+
+    rows = cell({
+        "cuda": built("cuda", compiler="clang 19", log="C7508"), "cuda.b": built("cuda", compiler="clang 19"),
+        "ptx": built("ptx", log="C7508"), "numba": built("numba", compiler="numba-cuda 0.30"),
+        "ptx.broken": variant(status="broken"),
+    })  # fmt: skip
+    assert remarks(rows) == ["cuda and cuda.b: compiled by clang 19", "cuda and ptx: C7508"]
+    assert compilers(rows) == ["numba: compiled by numba-cuda 0.30."]
 
 
 def race(times, rounds=5, labels=()):
