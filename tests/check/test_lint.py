@@ -77,6 +77,7 @@ FOUND = [
     ("discard.global.L2 [%y], 128; ld.global.nc.f32 %f, [%y];",                       ["nc-of-written"]),
     ("st.global.f32 [%y], %f; discard.global.L2 [%y], 128;",                          ["discards-output"]),
     ("A: discard.L2 [%y], 128; st.f32 [%y], %f; @%p bra A;",                          ["discards-output"]),
+    ("ld.global.u64 %at, [%x]; st.global.f32 [%at], %f; discard.L2 [%y], 128;",       []),    # a store elsewhere
     ("applypriority.global.L2::evict_normal [%x], 128; prefetch.global.L2 [%x];",     []),
     ("createpolicy.fractional.L2::evict_first.b64 %at; ld.global.L2::cache_hint.f32 %f, [%x], %at;", []),
     # sleep
@@ -92,6 +93,7 @@ FOUND = [
      "setp.lt.u32 %q, %b, 9; @%q bra B;", ["weak-poll"]),                             # within another loop
     ("A: atom.global.cas.b32 %a, [%y], 0, 1; setp.ne.u32 %p, %a, 0; @!%p bra C; B: ld.global.u32 %b, [%y]; "
      "setp.ne.u32 %q, %b, 0; @%q bra B; bra A; C: ret;", ["weak-poll"]),              # a lock that looks first
+    ("A: ld.global.u32 %a, [store]; setp.eq.u32 %p, %a, 0; @%p bra A;",               ["weak-poll"]),
     ("A: ld.acquire.gpu.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",      []),
     ("A: ld.volatile.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",         []),
     ("A: bar.sync 0; ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",      []),    # a barrier orders it
@@ -167,6 +169,8 @@ FOUND = [
     ("mul.f32 %f, %g, %h; add.rn.f32 %f, %f, %g;",                                    []),
     ("mul.f32 %f, %g, %h; add.f32 %g, %h, %h;",                                       []),
     ("mul.f64 %dd, %de, %de; add.f64 %de, %dd, %dd;",                                 ["contracts"]),
+    ("mul.f16x2 %a, %b, %c; add.f16x2 %d, %a, %b;",                                   ["contracts"]),
+    ("mul.bf16x2 %a, %b, %c; add.f16x2 %d, %a, %b;",                                  []),    # of another type
     ("mul.f32 %f, %g, %h; mov.f32 %f, %g; add.f32 %f, %f, %g;",                       []),
     ("mul.f32 %f, %g, %h; @%p bra A; A: add.f32 %h, %f, %g;",                         ["contracts"]),
     ("mov.f32 %f, %g; @%p bra A; mul.f32 %f, %g, %h; A: add.f32 %h, %f, %g;",         []),
@@ -261,6 +265,10 @@ def test_stores_to_other_ctas_need_messages_of_the_scope_of_the_cluster(lines, n
 def test_the_clusters_of_an_entry_are_those_of_the_pairs_launch(sizes, cluster, expected):
     module = parse(TEXT.format(line="ret;", directives=f" .reqnctapercluster {sizes}"))
     assert [finding.code for finding in lint(module, "copy", ARGS, cluster)] == expected
+
+
+def test_an_entry_without_clusters_takes_those_of_the_launch():
+    assert lint(parse(TEXT.format(line="ret;", directives="")), "copy", ARGS, (2, 1, 1)) == []
 
 
 def test_all_addresses_are_of_the_one_cta_of_a_grid():
