@@ -1,20 +1,75 @@
 """Indices that have all their bits at the sizes that are launched, and too few at those that are timed."""
 
+import mmap
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ptxbench.check import footprints, long_indices
 from ptxbench.check import suite as suites
+from ptxbench.check.footprints import Footprint
 from ptxbench.check.launching import CheckKernel
 from ptxbench.check.long_indices import Difference, IndicesUnknown, LongIndices, large_sizes
 from ptxbench.check.suite import CheckSuite
 from ptxbench.emulator import memory
-from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, f32, u32
+from ptxbench.emulator.image import TouchedMemory
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, Scratch, ceil_div, f32, u8, u32
 from tests.check.judging import KERNELS, SEED, judged, outcome, suite
 from tests.folders import changed
+
+PART, FAULT = "FuelExhausted", "MemoryFault"
+
+
+def footprint(pages, ended="", stored=None):
+    stored_ranges = None if stored is None else {"y": np.array(stored)}
+    return Footprint({"y": frozenset(pages)}, stored_ranges, {"y": 4}, ended)
+
+
+# the footprint of a candidate's CTA, that of the pair's, what differs
+FOOTPRINTS = [
+    (footprint([0]),                     footprint([0]),                  None),
+    (footprint([0, 1]),                  footprint([0]),                  "uses"),
+    (footprint([0]),                     footprint([0, 1]),               "uses"),
+    (footprint([0], PART),               footprint([0, 1]),               None),     # it was stopped
+    (footprint([0, 2], PART),            footprint([0, 1]),               "uses"),
+    (footprint([0, 1]),                  footprint([0], PART),            None),     # the other one was
+    (footprint([1]),                     footprint([0], PART),            "uses"),
+    (footprint([0], FAULT),              footprint([0]),                  "ends"),
+    (footprint([0], FAULT),              footprint([0], FAULT),           None),
+    (footprint([0]),                     footprint([0], FAULT),           None),
+    (footprint([0], stored=[0, 8]),      footprint([0], stored=[0, 8]),   None),
+    (footprint([0], stored=[0, 8]),      footprint([0], stored=[8, 16]),  "stores"),
+    (footprint([0], stored=[0, 8]),      footprint([0]),                  None),     # not known
+    (footprint([0]),                     footprint([0], stored=[0, 8]),   None),
+    (footprint([0], PART, stored=[0, 8]), footprint([0], stored=[8, 16]), None),
+    (footprint([0], stored=[0, 8]),      footprint([0], PART, [8, 16]),   None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "other", "verb"), FOOTPRINTS)
+def test_the_footprint_of_a_cta_is_compared_with_that_of_the_pair(own, other, verb):
+    difference = own.difference(other)
+    assert (difference and difference.split()[0]) == verb
+
+
+def test_memory_that_only_a_kernel_needs_is_in_no_footprint():
+    pair = SimpleNamespace(args=[Out("y", f32, lambda n: (n,)), Scratch("s", u32, lambda n: (n,)), Scalar("n", u32, 1)])
+    touched = TouchedMemory({"y": frozenset([0]), "s": frozenset([0])}, {"y": np.array([0, 8]), "s": np.array([0, 4])})
+    of = footprints.of_arrays(pair, {"y": np.zeros(mmap.PAGESIZE + 1, u8), "s": np.zeros(1, u32)}, touched, "")
+    assert (of.pages, of.lengths, list(of.stored)) == ({"y": {0}}, {"y": 2}, ["y"])
+
+
+@pytest.mark.parametrize(
+    ("elements", "tickets", "value"),
+    [(64, 5, 5), (64, 0, 0), (65, 5, 2), (65, 0, None), (1 << 20, 5, 2), (1 << 21, 5, None)],
+)
+def test_memory_that_only_a_kernel_needs_holds_tickets_or_flags(elements, tickets, value):
+    drawn = footprints.from_others(Scratch("s", u32, lambda n: (n,)), {"n": elements}, tickets)
+    assert drawn is None if value is None else (drawn.shape, set(drawn.tolist())) == ((elements,), {value})
+
 
 needs_pages = pytest.mark.skipif(not memory.shows_pages(), reason="the system does not show touched pages")
 
