@@ -1,11 +1,13 @@
 """Sizes and data near the numbers that a candidate's text names and no kernel of the pair does."""
 
 import random
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, among, factors, sizes_near
+from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, among, factors, filled_with, sizes_near
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import range_of_element
 from ptxbench.emulator.parse import parsed
@@ -75,6 +77,17 @@ def test_a_number_may_be_that_of_a_part_of_a_dimension():
     assert factors(pair, "columns") == {32}
     sizes = list(sizes_near(SizeSpace.of(pair), 70, random.Random(1)))
     assert {"columns": 70 * 32} in [{"columns": size["columns"]} for size in sizes]
+
+
+def test_only_the_inputs_that_are_asked_for_are_filled():
+    pair = suite("triad").pair
+    cases = SimpleNamespace(pair=pair, with_arguments=lambda size, arguments, words: (arguments, words))
+    ordinary = pair.make_arguments({"n": 8}, 1, varied=False)
+    for only, names, words in ((None, {"b", "c"}, ", with ones"), (["c"], {"c"}, ", with ones in 'c'")):
+        fill = partial(filled_with, cases, {"n": 8}, lambda array, limits, draws: np.ones_like(array), 1, "ones")
+        arguments, said = fill(only)
+        assert {name for name in ("b", "c") if (arguments[name] != ordinary[name]).any()} == names
+        assert said == words
 
 
 def test_an_array_of_a_few_elements_has_numbers_too():
