@@ -1,7 +1,6 @@
 """Sizes and data near the numbers that a candidate's text names and no kernel of the pair does."""
 
 import random
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -81,13 +80,14 @@ def test_a_number_may_be_that_of_a_part_of_a_dimension():
 
 def test_only_the_inputs_that_are_asked_for_are_filled():
     pair = suite("triad").pair
-    cases = SimpleNamespace(pair=pair, with_arguments=lambda size, arguments, words: (arguments, words))
+    cases = SimpleNamespace(
+        pair=pair, with_arguments=lambda size, arguments, words: SimpleNamespace(arguments=arguments, label=words)
+    )
     ordinary = pair.make_arguments({"n": 8}, 1, varied=False)
     for only, names, words in ((None, {"b", "c"}, ", with ones"), (["c"], {"c"}, ", with ones in 'c'")):
-        fill = partial(filled_with, cases, {"n": 8}, lambda array, limits, draws: np.ones_like(array), 1, "ones")
-        arguments, said = fill(only)
-        assert {name for name in ("b", "c") if (arguments[name] != ordinary[name]).any()} == names
-        assert said == words
+        case = filled_with(cases, {"n": 8}, lambda array, limits, draws: np.ones_like(array), 1, "ones", only)
+        assert {name for name in ("b", "c") if (case.arguments[name] != ordinary[name]).any()} == names
+        assert case.label == words
 
 
 def test_an_array_of_a_few_elements_has_numbers_too():
