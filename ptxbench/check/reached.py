@@ -8,8 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ptxbench.check.roots import NO_RESULT, BlockStates, OperandRoots, Roots, ends_block, written_registers
-from ptxbench.emulator.syntax import Function, Instruction, Operand, Register
+from ptxbench.check.roots import (
+    FETCHED,
+    NO_RESULT,
+    BlockStates,
+    OperandRoots,
+    Roots,
+    ends_block,
+    written_registers,
+)
+from ptxbench.emulator.syntax import Function, Immediate, Instruction, Operand, Register
 
 Differs = Callable[[Roots], bool]
 """Whether a value with these roots may differ between CTAs."""
@@ -96,7 +104,9 @@ def result(instruction: Instruction, used: OperandRoots, differs: Differs, known
         return UNKNOWN
     if opcode.startswith(("setp.eq.", "setp.ne.")) and len(operands) == 2:
         is_number = [differs(roots) for roots in used.operands[1:]].count(True) == 1
-        return OneCta(if_true=is_number) if opcode.startswith("setp.eq.") else OneCta(if_false=is_number)
+        is_flag = is_number and FETCHED in used.operands[1] | used.operands[2] and Immediate(0) in operands
+        equal, other = is_number, is_flag  # a flag that is set in one CTA
+        return OneCta(equal, other) if opcode.startswith("setp.eq.") else OneCta(other, equal)
     parts = [of_operand(operand, known) for operand in operands]
     if opcode == "and.pred":
         return OneCta(any(part.if_true for part in parts), all(part.if_false for part in parts))

@@ -131,6 +131,8 @@ FOUND = [
      []),                                                                             # the last CTA by its ticket
     ("ld.param.u64 %at, [y]; ld.global.u32 %a, [%x]; setp.ne.u32 %q, %a, 7; @%q ret; st.global.f32 [%at], %f;",
      ["same-place"]),
+    ("ld.param.u64 %at, [y]; atom.global.add.u32 %a, [%y], 1; ld.shared.u32 %b, [tile]; setp.eq.u32 %q, %b, 0; @%q ret;"
+     "st.global.f32 [%at], %f;", []),                                                 # by a flag that its thread 0 set
     # addresses that go where no rule follows
     ("st.shared.u64 [tile], %x;",                                                     ["hides-address"]),
     ("mov.u64 %at, store; st.shared.u64 [tile], %at;",                                ["hides-address"]),
