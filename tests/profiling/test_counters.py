@@ -57,11 +57,35 @@ def test_the_raw_page_of_a_report_is_read_too_but_rounded_numbers_are_refused():
     ]
     with pytest.raises(ResultError, match=r"dram__bytes\.sum is in Mbyte, which is rounded\. .*--print-units base"):
         table.read(RAW.format(unit="Mbyte"))
+    with pytest.raises(ResultError, match=r"op_ld\.sum is in Ksector, which is rounded\."):
+        table.read(TABLE.replace('"sector","131,072"', '"Ksector","131.07"'))
+
+
+def test_a_launch_of_which_little_is_known_is_read():
+    text = '"ID","Kernel Name","Grid Size","CC","Metric Name","Metric Value"\n"0","","?","x","inst.sum","3"\n'
+    assert table.read(text) == [ProfiledLaunch(None, None, None, None, {"inst.sum": 3})]
 
 
 def test_a_damaged_table_is_refused_in_a_sentence():
     with pytest.raises(ResultError, match=r"^The table of ncu is damaged: field larger than field limit"):
         table.read('"ID","Metric Name","Metric Unit","Metric Value"\n"0","' + "x" * 200_000)
+
+
+AGREEMENTS = [
+    # emulated, measured, least, most, whether they agree
+    (100, 100, None, None, True),
+    (101, 100, None, None, True),
+    (102, 100, None, None, False),
+    (0, 0, None, None, True),
+    (90, 100, 80, 100, True),
+    (100, 100, 80, 99, False),
+    (100, 100, 101, 120, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("emulated", "measured", "least", "most", "agree"), AGREEMENTS)
+def test_counts_agree_within_a_percent_or_inside_the_range(emulated, measured, least, most, agree):
+    assert Agreement("p", "ptx", {}, "sass_executed", "inst", emulated, measured, least, most).agrees == agree
 
 
 def test_every_counter_is_one_of_the_emulator():
