@@ -281,6 +281,18 @@ def test_inputs_have_elements_of_others_and_some_that_differ_a_little():
     assert with_common_elements(pair, ordinary, ["b"], 1) is None
 
 
+def test_elements_of_other_inputs_are_legal_and_fit_into_short_ones():
+    legal = {"values": lambda rng, shape, n: rng.integers(97, 101, shape), "legal": (97, 100)}
+    arrays = {"text": 960, "pattern": 3, "one": 1, "none": 0}
+    pair = pair_of(*(In(name, u8, lambda n, size=size: (size,), **legal) for name, size in arrays.items()))
+    for seed in range(8):
+        ordinary = pair.make_arguments({"n": 960}, seed)
+        arguments = with_common_elements(pair, ordinary, list(arrays), seed)
+        assert {name: arguments[name].size for name in arrays} == arrays
+        values = np.concatenate([arguments[name] for name in arrays])
+        assert 97 <= values.min() <= values.max() <= 100
+
+
 def test_numbers_next_to_those_of_another_input_are_tried():
     edges = In("edges", f32, lambda n: (n,), values=lambda rng, shape, n: np.sort(rng.uniform(-1, 1, shape)))
     pair = with_sorted_inputs(pair_of(In("x", f32, lambda n: (n,)), edges))

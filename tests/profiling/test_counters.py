@@ -71,6 +71,14 @@ def test_a_damaged_table_is_refused_in_a_sentence():
         table.read('"ID","Metric Name","Metric Unit","Metric Value"\n"0","' + "x" * 200_000)
 
 
+def test_only_what_both_counted_is_compared():
+    emulated = {"ptx_global_load_sectors": 8, "ptx_global_store_sectors": 0, "ptx_shared_load_conflicts": 4}
+    measured = {LOADS: 9, STORES: 0, "smsp__inst_executed.sum": 5}
+    (agreement,) = counters.agreements("p", "ptx", {}, emulated, measured)
+    assert (agreement.counter, agreement.emulated, agreement.measured) == ("ptx_global_load_sectors", 8, 9)
+    assert counters.agreements("p", "ptx", {}, emulated, {STORES: 1})[0].off == -1
+
+
 AGREEMENTS = [
     # emulated, measured, least, most, whether they agree
     (100, 100, None, None, True),
