@@ -26,7 +26,7 @@ class Code:
 OF_THE_PAIR = frozenset(
     {
         "writable-module-state", "discards-input", "weak-poll", "sleeps", "discards-output", "uses-heap",
-        "for-debugging", "reads-clock", "reads-hardware",
+        "for-debugging", "reads-clock", "reads-hardware", "contracts", "hides-address", "compares-address",
     }
 )  # fmt: skip
 """Codes of the stage `lint` that are ignored if a kernel of the pair has them too."""
@@ -140,10 +140,12 @@ CODES = {
              "A plain store to an address that is the same in every CTA: only the last stored value remains.",
              "Use red or atom, unless only one CTA reaches that line."),
         Code("hides-address", "lint", WARNING,
-             "The address of an array is stored or passed on, so the lint cannot follow how it is used.",
+             "The address of an array is stored or passed on, so the lint cannot follow how it is used. No kernel of "
+             "the pair does so.",
              "Compute each address from the parameters at the place of use."),
         Code("compares-address", "lint", WARNING,
-             "A branch can depend on the address of an array or a variable, which differs between emulator and GPU.",
+             "A branch can depend on the address of an array or a variable, which differs between emulator and GPU. No "
+             "kernel of the pair has one.",
              "Compare indices, or two addresses within one array."),
         Code("reads-clock", "lint", WARNING,
              "The kernel reads a clock, which no kernel of the pair does: it can behave differently while it is timed.",
@@ -162,7 +164,8 @@ CODES = {
              "setmaxnreg without .minnctapersm or .maxnreg: ptxas drops it and reports that only in an info line.",
              "Add .minnctapersm 1 to .maxntid or .reqntid."),
         Code("contracts", "lint", WARNING,
-             "mul and add without a rounding modifier: the assembler may fuse them into one fma, with other bits.",
+             "mul and add without a rounding modifier, which no kernel of the pair has: the assembler may fuse them "
+             "into one fma, with other bits.",
              "Write fma.rn, or .rn on both instructions (in CUDA C: fmaf, or __fmul_rn and __fadd_rn)."),
         Code("inline-asm", "lint", WARNING,
              "CUDA C with inline PTX: it is compared as it is, so it does not show what the compiler makes of CUDA C.",
