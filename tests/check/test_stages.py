@@ -187,7 +187,7 @@ THROUGH_SHARED = """extern "C" __global__ void copy_hints(const uint4* x, uint4*
     ("old", "new", "hint"),
     [
         ("1, 1);\n        __syncthreads();", "1, 1);\n\n", "The sanitizer finds race in line 6: st.shared"),
-        ("kept[threadIdx.x];", "kept[threadIdx.x ^ 1];", "See the element"),
+        ("kept[threadIdx.x];", "kept[threadIdx.x ^ 1];", "The largest check size shows more"),
     ],
 )
 def test_the_hint_of_a_wrong_result_is_a_missing_barrier_if_there_is_one(old, new, hint):
