@@ -2,6 +2,7 @@
 
 import pytest
 
+from ptxbench import units
 from ptxbench.units import column, error, si, size_words
 
 NUMBERS = [
@@ -57,3 +58,16 @@ def test_an_error_shows_its_order(value, text):
 
 def test_a_size_reads_as_it_is_typed():
     assert size_words({"rows": 3, "columns": 257}) == "rows=3 columns=257"
+
+
+def test_names_and_numbers_of_things_read_as_they_are_said():
+    names = ["a", "b", "c"]
+    assert [units.enumeration(names[:count]) for count in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [units.plural(count, "cell") for count in (0, 1, 2048)] == ["0 cells", "1 cell", "2,048 cells"]
+
+
+def test_a_range_is_one_number_if_both_ends_look_the_same():
+    assert units.ranges([(2.9, 3.1), (3.0, 3.0), (3.001, 3.002), None], "") == (
+        "", ["2.900 - 3.100", "3.000", "3.001 - 3.002", "-"]
+    )  # fmt: skip
+    assert units.ranges([(0.5, 0.501)], "%") == ("%", ["50"])

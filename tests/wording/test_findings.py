@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from ptxbench import stats
 from ptxbench.result import BuildReport, Cell, CheckReport, ExecutedReport, LaunchReport, Round, VariantResult
+from ptxbench.rival import corrected, rival_of
 from ptxbench.stats import Interval
 from ptxbench.wording.findings import closing, compilers, difference, finding, problems, remarks
 from tests.runs import Kernel, Noise, Sampling
@@ -332,6 +334,11 @@ RIVALS = [
      {"cuda": ran(100, language="cuda"),
       "ptx": dataclasses.replace(ran(90), launch=LaunchReport((2, 1, 1), (16, 1, 1)))},
      f"ptx executes 10 % fewer machine instructions than cuda (other geometry), and {SAME}."),
+    ("a CUDA C of another grid is no rival if one has that of the PTX",
+     {"cuda": ran(100, language="cuda"),
+      "cuda.b": dataclasses.replace(ran(50, language="cuda"), launch=LaunchReport((2, 1, 1), (16, 1, 1))),
+      "ptx": ran(90)},
+     f"ptx executes 10 % fewer machine instructions than cuda and {SAME}."),
     ("rows that say the same are said once",
      {"cuda": ran(100, language="cuda"), "ptx": ran(90), "ptx.a": ran(90, code="a"), "ptx.b": ran(90, code="b")},
      f"ptx executes 10 % fewer machine instructions than cuda and {SAME}. ptx.a, ptx.b: as ptx."),
@@ -379,6 +386,19 @@ def test_what_compilers_said_and_which_they_were_is_said_once():
     })  # fmt: skip
     assert remarks(rows) == ["cuda and cuda.b: compiled by clang 19", "cuda and ptx: C7508"]
     assert compilers(rows) == ["numba: compiled by numba-cuda 0.30."]
+
+
+def test_the_upper_end_of_a_ratio_is_the_greatest_to_any_row_of_the_rival():
+    raced = race({"cuda": 50, "cuda.b": 49, "cuda.c": 52, "ptx": 45})
+    rival = rival_of(raced)
+    assert (rival.name, set(rival.rows)) == ("cuda.b", {"cuda", "cuda.b", "cuda.c"})
+    ratio = rival.ratio(raced.rounds, "ptx")
+    highs = {row: stats.ratio_between(raced.rounds, "ptx", row, "cuda", corrected(1)).high for row in rival.rows}
+    assert ratio.high == max(highs.values()) > min(highs.values())
+    assert ratio.value == pytest.approx(45 / 49, rel=0.01)
+    assert [corrected(comparisons) for comparisons in (0, 1, 5)] == [
+        stats.LEVEL, stats.LEVEL, pytest.approx(1 - (1 - stats.LEVEL) / 5)
+    ]  # fmt: skip
 
 
 def race(times, rounds=5, labels=()):
