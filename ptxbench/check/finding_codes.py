@@ -89,7 +89,7 @@ CODES = {
              "The parameters differ from the pair's in order, size or kind.",
              "Copy the parameters from the pair's own kernels."),
         # ---- lint
-        Code("nc-of-written", "lint", ERROR,
+        Code("nc-of-written", "lint sanitizer", ERROR,
              "A .nc load of memory that the kernel writes. This is undefined: the load may return the old value.",
              "Use a load without .nc. In CUDA C without __ldg; and take __restrict__ from an input that shares a load "
              "with an output, as in c ? x[i] : y[j]."),

@@ -29,8 +29,8 @@ class SanitizerFinding:
     """One error in a kernel, found at the first thread that made it, by line and kind.
 
     `kind`: out-of-bounds, misaligned, cluster-exited, cluster-not-started, uninitialised, race, divergent-barrier,
-    barrier-after-exit, pending-copy, pending-mma, missing-proxy-fence, mbarrier, member-mask or schedule. `line` is the
-    PTX's.
+    barrier-after-exit, pending-copy, pending-mma, missing-proxy-fence, mbarrier, member-mask, nc-of-written or
+    schedule. `line` is the PTX's.
     """
 
     kind: str
@@ -83,6 +83,7 @@ KINDS = {
     kinds.TWO_COPIES: "race",
     kinds.NOT_STARTED: "cluster-not-started",
     kinds.OLD_VALUE: "unordered-load",
+    kinds.NOT_READ_ONLY: "nc-of-written",
 }
 RACES = (
     kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY,
@@ -130,6 +131,10 @@ SENTENCES_ABOUT_TWO = {
     kinds.MISSING_PROXY_FENCE: (
         "{verb} {place} in the async proxy, which {other} wrote, without a proxy fence between. Add fence.proxy.async "
         "after the write."
+    ),
+    kinds.NOT_READ_ONLY: (
+        "{verb} {place} by .nc, which {other} {did} in this launch: the load may give the old value, whatever orders "
+        "the two. Load without .nc (in CUDA C without __ldg; or take __restrict__ from the pointer)."
     ),
     kinds.WRITE_UNDER_COPY: "writes {place}, which {other} is still copying. Wait for the copy first.",
     kinds.DISAGREEMENT: (

@@ -183,6 +183,7 @@ class Translator:
         order = order_of(entry.opcode)
         ops.order = order if self.kernel.rows else None
         ops.strength, ops.is_strong = self.strength(step, order), order is not None
+        ops.read_only = "nc" in step.entry.words
         ops.instruction, ops.operand_names, ops.relaxed = instruction, entry.names, entry.is_relaxed
         if entry.flow == "exit" and ops.fragments is not None:
             ops.warpgroups.leave()

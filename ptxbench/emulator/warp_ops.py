@@ -107,6 +107,8 @@ class WarpOps(LaneOps):
     """The lanes' call stacks, if the kernel has any."""
     order: MemoryOrder | None = None
     """How the current instruction orders memory, if it is a strong access that synchronizes threads; else None."""
+    read_only: bool = False
+    """Whether the current instruction promises that nothing writes, in this launch, what it loads: `.nc`."""
     strength: int = layout.WEAK
     """The strength of the current instruction's access (races/layout.py)."""
     is_strong: bool = False

@@ -99,7 +99,7 @@ class Watching:
                 for k, parts in enumerate(elements)
             ]
         if used == EVERY_BYTE:
-            self.access("load", space, element_bytes, count)
+            self.access("read_only_load" if self.ops.read_only else "load", space, element_bytes, count)
             return
         for first, size in itertools.chain(*elements):
             self.part("load", space, first, size)

@@ -39,6 +39,8 @@ CASES = {
         Case("neighbours",              1, 64, RACE, "shared memory"),
         Case("reused_tile",             1, 64, RACE, "shared memory"),
         Case("through_global",          1, 64, RACE, "param_1"),
+        Case("read_only_load",          1, 64, {"nc-of-written"}, "param_1"),
+        Case("read_only_vector",        1, 64, {"nc-of-written"}, "reads byte 324 of"),
         Case("another_barrier",         1, 64, RACE, "shared memory"),
         Case("early_arrival",           1, 64, RACE, "shared memory"),
         Case("arrival_is_no_wait",      1, 64, RACE, "shared memory"),

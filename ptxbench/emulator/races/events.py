@@ -159,7 +159,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     env = carray(env_pointer, context.ENV_SLOTS)
     r = longs_at(env[context.RACES])
     event_kind = kind & 255
-    if event_kind in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.BULK_LOAD):
+    if event_kind in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.BULK_LOAD, at.READ_ONLY_LOAD):
         access(env, r, kind, mask, addresses, site, values)
     elif event_kind == at.STRONG:
         strong(env, r, mask, addresses, kind >> at.FLAGS_AT)

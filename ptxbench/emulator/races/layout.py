@@ -21,8 +21,8 @@ from __future__ import annotations
     BULK_GLOBAL, BULK_TAKEN, BULK_LOAD, CLUSTER_ARRIVE, CLUSTER_WAIT, CLOSE_CTA, MBARRIER_ARRIVE_REMOTE,
     MESSAGE_SENT, MESSAGE_DONE, PROXY_FENCE, PRODUCT_ISSUED, PRODUCT_DONE, MBARRIER_END, COPY_ANNOUNCED,
     GRID_WAIT, COPY_SENT, COPY_BEGINS, COPY_ENDS, COPY_TAKEN_REMOTE, ROW_SHARED, OLD_VALUES, NEW_VALUES,
-    VALUES_REPLACED,
-) = range(42)  # fmt: skip
+    VALUES_REPLACED, READ_ONLY_LOAD,
+) = range(43)  # fmt: skip
 
 # The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24

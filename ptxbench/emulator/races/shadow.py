@@ -79,7 +79,7 @@ def touch(
             report(env, kinds.PENDING_COPY, site, lane, byte, 0, 0)
     if in_shared and (kind == at.STORE or kind == at.COPY) and time == at.PENDING:
         report(env, kinds.OVERWRITES_COPY, site, lane, byte, 0, 0)
-    reads = kind == at.LOAD or kind == at.BULK_LOAD
+    reads = kind == at.LOAD or kind == at.BULK_LOAD or kind == at.READ_ONLY_LOAD
     if not unwritten:
         if earlier_store:
             if earlier_store == 2:
@@ -92,6 +92,8 @@ def touch(
                     return 0
                 kind_of_race = kinds.READ_AFTER_WRITE if reads else kinds.WRITE_AFTER_WRITE
                 report_race(env, r, kind_of_race, site, lane, byte, written, race)
+            elif kind == at.READ_ONLY_LOAD and accessing_cta(env, r, time) != at.EARLIER:
+                report_race(env, r, kinds.NOT_READ_ONLY, site, lane, byte, written, 1)
             elif proxy and written != r[at.FENCED_STAMP] and unfenced(env, r, written, thread, proxy):
                 report_race(env, r, kinds.MISSING_PROXY_FENCE, site, lane, byte, written, 1)
     if reads:

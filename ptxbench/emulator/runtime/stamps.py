@@ -102,12 +102,18 @@ class StampCheck(LaneLines):
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
         self.leave_if(self.both("%active", self.op(f"icmp ult {V64} {time}, %start.all")), "unusual")
 
-    def load(self, granules: int) -> None:
+    def leave_if_written(self, stamp: str) -> None:
+        """Branch to %unusual if a lane's granule was written, which the compiled functions judge."""
+        self.leave_if(self.both("%active", self.op(f"icmp ne {V64} {stamp}, zeroinitializer")), "unusual")
+
+    def load(self, granules: int, *, read_only: bool) -> None:
         """Check and set the stamps of a load of `granules` granules per lane."""
         written = [self.gather(self.pointers_to(0, j)) for j in range(granules)]
         for stamp in written:
             if self.in_shared:  # never written
                 self.leave_if_unwritten(stamp)
+            if read_only:
+                self.leave_if_written(stamp)
             self.check(stamp)
         for j in range(granules):
             first_at = self.pointers_to(1, j)
@@ -170,12 +176,14 @@ class ContiguousStampCheck(StampCheck):
         threads = self.op(f"or {V64} %warp.first.all, <{lanes}>")
         return threads, self.op(f"or {V64} %common.all, {threads}")
 
-    def load(self, granules: int) -> None:
+    def load(self, granules: int, *, read_only: bool) -> None:
         rows = [self.threads(row) for row in range(granules)]
         for row, (threads_of_row, _) in enumerate(rows):
             stamp = self.gather(self.pointers_to(0, row))
             if self.in_shared:
                 self.leave_if_unwritten(stamp)
+            if read_only:
+                self.leave_if_written(stamp)
             self.check(stamp, threads_of_row)
         for row, (threads_of_row, new_stamps) in enumerate(rows):
             first_at = self.pointers_to(1, row)

@@ -234,7 +234,13 @@ def generic_addresses(space: str) -> tuple[str, str]:
     return V32, f"%a.wide = zext {V32} %a to {V64}\n  %all = or {V64} %a.wide, splat (i64 {SHARED_WINDOW})"
 
 
-EVENT_OF = {"load": layout.LOAD, "store": layout.STORE, "atomic": layout.ATOMIC, "copy": layout.COPY}
+EVENT_OF = {
+    "load": layout.LOAD,
+    "read_only_load": layout.READ_ONLY_LOAD,
+    "store": layout.STORE,
+    "atomic": layout.ATOMIC,
+    "copy": layout.COPY,
+}
 
 
 def at_addresses(name: str, event_kind: int) -> RuntimeFunction:

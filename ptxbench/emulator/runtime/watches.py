@@ -163,7 +163,8 @@ def stored_values(kind: str, element_bytes: int, count: int) -> tuple[str, str, 
 def watch(
     kind: str, space: str, element_bytes: int, count: int, strength: int, granule: int, clustered: bool
 ) -> RuntimeFunction:
-    """`watch_KIND_SPACE_BYTES_COUNT_STRENGTH(addresses, mask, env, site, values...)`; kind: load, store, atomic.
+    """`watch_KIND_SPACE_BYTES_COUNT_STRENGTH(addresses, mask, env, site, values...)`; kind: load, read_only_load,
+    store, atomic.
 
     Space: shared or global. It is called before a store, and after other accesses.
     """
@@ -172,8 +173,8 @@ def watch(
     by_lane = StampCheck(in_shared, strength, clustered)
     in_rows = ContiguousStampCheck(in_shared, strength, clustered, granules)
     for path in (by_lane, in_rows):
-        if kind == "load":
-            path.load(granules)
+        if kind.endswith("load"):
+            path.load(granules, read_only=kind == "read_only_load")
         else:
             path.write(granules, atomic=kind == "atomic")
     values, stored, spill, values_at = stored_values(kind, element_bytes, count)

@@ -29,6 +29,25 @@ extern "C" __global__ void through_global(u32* out, u32* data, u32* flags)
     out[threadIdx.x] = data[63 - threadIdx.x];
 }
 
+// A load by .nc may give the old value, although a barrier orders it after the store.
+extern "C" __global__ void read_only_load(u32* out, u32* data, u32* flags)
+{
+    data[threadIdx.x] = 3 * threadIdx.x;
+    __syncthreads();
+    RACY(out[threadIdx.x] = __ldg(&data[63 - threadIdx.x]);)
+    ORDERED(out[threadIdx.x] = data[63 - threadIdx.x] + __ldg(&data[64 + threadIdx.x]);)
+}
+
+extern "C" __global__ void read_only_vector(u32* out, u32* data, u32* flags)
+{
+    if (threadIdx.x == 40)
+        data[81] = 7;
+    __syncthreads();
+    RACY(const uint2 pair = __ldg(reinterpret_cast<const uint2*>(data) + threadIdx.x);)
+    ORDERED(const uint2 pair = __ldg(reinterpret_cast<const uint2*>(data) + 64 + threadIdx.x);)
+    out[threadIdx.x] = pair.x + pair.y;
+}
+
 // The consumers meet at a barrier of their own; the producers meet at another.
 extern "C" __global__ void another_barrier(u32* out, u32* data, u32* flags)
 {
