@@ -29,8 +29,8 @@ CtaOrder = Literal[
   CTA of odd rank reaches an atomic with a result after an update of global memory, with no barrier between.
 - stores first: the same, but all CTAs except that of rank 1 switch at such loops, so that CTAs that wait see the first
   stores of the others, and few later ones.
-- first warps: all in one host thread. It switches from a CTA, except the last one, when one of its warps waits or ends,
-  so that the others have not run yet. The last CTA runs on as long as it can. In clusters: as by turns.
+- first warps: all in one host thread. It switches from a CTA when a warp waits or ends that has just drawn a ticket or
+  stored what others may wait for, so that other warps of the CTA have not run yet. In clusters: as by turns.
 - first alone, last alone: only that CTA runs.
 """
 TAKE_TURNS: Sequence[CtaOrder] = ("by turns", "stores first", "first warps")

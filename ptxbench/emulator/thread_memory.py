@@ -13,7 +13,7 @@ from ptxbench.emulator.races.layout import SHADOW_ARRAYS
 from ptxbench.emulator.runtime import context, kinds, records
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.emulator.runtime.messages import LIST_BYTES
-from ptxbench.emulator.runtime.scheduler import FIRST_WARPS
+from ptxbench.emulator.runtime.turns import ONE_WARP_FIRST
 from ptxbench.emulator.types import LANES
 from ptxbench.errors import GridTooLarge
 
@@ -21,9 +21,9 @@ ALIVE_BYTES = 1 << 30
 """The most memory for the state of CTAs that may wait for each other, in bytes."""
 CONTEXT = -1
 """The number of the part with a thread's context; the other parts have the number of their context slot."""
-BY_TURNS = {"by turns": 1, "stores first": -1, "first warps": FIRST_WARPS}
+BY_TURNS = {"by turns": 1, "stores first": -1, "first warps": ONE_WARP_FIRST}
 """The orders in which CTAs take turns, each with a bit mask. A CTA gives way after a store that others may wait for if
-its rank, with the lowest bit inverted, has a bit of the mask (runtime/turns.py); no rank has the bit FIRST_WARPS."""
+its rank, with the lowest bit inverted, has a bit of the mask (runtime/turns.py); no rank has the bit ONE_WARP_FIRST."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class CtaMemory:
 def turns_mask(request: LaunchRequest, layout: Translation) -> int:
     """The bit mask of the launch's order; 0 if CTAs take no turns. In clusters `first warps` is `by turns`."""
     mask = BY_TURNS.get(request.ctas, 0)
-    return BY_TURNS["by turns"] if mask == FIRST_WARPS and layout.clustered else mask
+    return BY_TURNS["by turns"] if mask == ONE_WARP_FIRST and layout.clustered else mask
 
 
 def slots_of(request: LaunchRequest, layout: Translation, cta: CtaMemory) -> int:

@@ -149,16 +149,18 @@ def test_a_race_between_threads_of_the_host_is_rejected_wherever_it_shows():
     assert judgement.ended_at in ("results", "hidden", "values", "sanitizer", "repeats")
 
 
-def test_a_problem_that_no_launch_shows_is_a_warning():
-    """An address that goes through shared memory, and a .nc load past a write there."""
+@pytest.mark.parametrize(("cache", "expected"), [("", "accepted"), (".nc", "sanitizer nc-of-written")])
+def test_an_address_through_shared_memory_is_a_warning_and_a_read_only_load_of_what_was_written_is_rejected(
+    cache, expected
+):
     hidden = (
         "@%writes_8 st.global.f32   [%y_at_8], %out_8;",
         f"@%writes_8 st.global.f32   [%y_at_8], %out_8;\n{LAUNDERED} st.shared.u64 [%slot], %y_at_8; "
-        "ld.shared.u64 %own, [%slot]; @%writes_8 ld.global.nc.f32 %was, [%own]; "
-        "@%writes_8 st.global.f32 [%y_at_8], %was;",
+        "ld.shared.u64 %own, [%slot]; @%writes_8 "
+        f"ld.global{cache}.f32 %was, [%own]; @%writes_8 st.global.f32 [%y_at_8], %was;",
     )
     judgement = judged(Path("attack.ptx"), "transpose", broken("transpose", hidden).encode())
-    assert judgement.verdict == "accepted"
+    assert outcome(judgement) == expected
     assert "hides-address" in {finding.code for finding in judgement.findings}
 
 

@@ -68,6 +68,7 @@ TICKETS = """
     sub.u32 %ctas, %ctas, 1;
     and.b32 %sum, %thread, 31;
     setp.eq.u32 %leads, %sum, 0;
+    EARLIER
     @%leads red.global.add.u32 [%total], 1;
     BARRIER
     setp.eq.u32 %first, %thread, 0;
@@ -90,9 +91,10 @@ DONE:
 
 
 @pytest.mark.parametrize("cluster", [None, 2])
+@pytest.mark.parametrize("earlier", ["", "bar.sync 0;"])
 @pytest.mark.parametrize("barrier", ["", "bar.sync 0;"])
-def test_the_first_warps_of_other_ctas_may_announce_what_their_other_warps_have_not_done(barrier, cluster):
-    text = TICKETS.replace("BARRIER", barrier)
+def test_the_first_warps_of_other_ctas_may_announce_what_their_other_warps_have_not_done(barrier, earlier, cluster):
+    text = TICKETS.replace("BARRIER", barrier).replace("EARLIER", earlier)
     sums = {}
     for ctas in ("usual", "first first", "last first", "by turns", "stores first", "first warps"):
         total, count, out = np.zeros(1, np.uint32), np.zeros(1, np.uint32), np.zeros(1, np.uint32)

@@ -17,12 +17,11 @@ from ptxbench.emulator.runtime.cta_states import open_cta
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.residents import CLUSTER, CTA, DEADLOCK_OR_YIELD, DONE, FAULTED, run_ctas
 from ptxbench.emulator.runtime.trips import CLOSE_ALL
+from ptxbench.emulator.runtime.turns import ONE_WARP_FIRST
 from ptxbench.emulator.types import LANES
 
 TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
-FIRST_WARPS = 1 << 62
-"""In the context at BY_TURNS: all CTAs but the last give way when one of their warps waits or has ended."""
 MOST_IDLE = 4096
 """Rounds in which all warps only test mbarriers, after which the launch counts as deadlocked."""
 
@@ -46,8 +45,8 @@ def run_cta(clustered: bool) -> RuntimeFunction:
     """`run_cta(env)`: rounds of turns of the current CTA's warps.
 
     They end when the CTA has ended or faulted, or after a round in which every running warp only looped; if CTAs take
-    turns, after each round, or with FIRST_WARPS as soon as a warp waits or has ended. In a cluster they also end if all
-    warps wait for the cluster.
+    turns, after each round, or with ONE_WARP_FIRST as soon as a warp that may have announced anything waits or has
+    ended. In a cluster they also end if all warps wait for the cluster.
     """
     stuck = cluster_schedule.STUCK if clustered else "stuck:\n  br label %deadlock"
     wake = "call void @wake_cluster(ptr %env)" if clustered else ""
@@ -62,16 +61,10 @@ entry:
   {slot("halves", at.HALVES)}
   %backwards = icmp ne i64 %halves, 0
   {slot("by.turns", at.BY_TURNS)}
-  {slot("cta", at.CTA)}
-  {slot("count", at.CTA_COUNT)}
-  %cta.next = add i64 %cta, 1
-  %is.last = icmp eq i64 %cta.next, %count
-  %is.early = xor i1 %is.last, true
-  %warp.wise = icmp eq i64 %by.turns, {FIRST_WARPS}
-  %one.warp = and i1 %warp.wise, %is.early
-  %whole = and i1 %warp.wise, %is.last
+  %one.warp = icmp eq i64 %by.turns, {ONE_WARP_FIRST}
   %usual = icmp eq i64 %by.turns, 0
-  %stays = or i1 %usual, %whole
+  %stays = or i1 %usual, %one.warp
+  %announced.at = getelementptr i64, ptr %env, i64 {at.ANNOUNCED}
   {slot("warps", at.WARPS, "ptr")}
   {slot("all.registers", at.REGISTERS, "ptr")}
   {slot("all.local", at.ALL_LOCAL, "ptr")}
@@ -131,6 +124,7 @@ run:
   %queue = getelementptr i8, ptr %queues, i64 %q.offset
   store ptr %queue, ptr %p.queue
   store i64 0, ptr %p.tested
+  store i64 0, ptr %announced.at
   store i64 %rank, ptr %p.warp
   %fuel.at = getelementptr i8, ptr %state, i64 {at.WARP_FUEL}
   %fuel = load i64, ptr %fuel.at
@@ -182,8 +176,10 @@ over:
   %settled = xor i1 %looping, true
   %moved.new = or i1 %moved, %settled
   %t.next = add i64 %t, 1
+  %announced = load i64, ptr %announced.at
+  %is.announced = icmp ne i64 %announced, 0
   %stopped = and i1 %turned, %settled
-  %gives.way = and i1 %stopped, %one.warp
+  %gives.way = and i1 %stopped, %is.announced
   br i1 %gives.way, label %yield, label %turn
 judge:
   br i1 %living, label %alive, label %ended

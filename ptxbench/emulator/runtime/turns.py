@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime.context import (
+    ANNOUNCED,
     BY_TURNS,
     CTA,
     CTTZ,
@@ -24,6 +25,9 @@ from ptxbench.emulator.runtime.faults import FAULT, fault_of_lowest
 
 POLL_COST = 63
 """Plus one for the iteration: a warp polls 1,024 times in a turn. It is not subtracted from the warp's fuel."""
+
+ONE_WARP_FIRST = 1 << 62
+"""In the context at BY_TURNS: a CTA gives way when a warp that may have announced anything waits or has ended."""
 
 END_TURN = RuntimeFunction("end_turn", f"""
 define internal void @end_turn(ptr %env, i32 %mask) noinline {{
@@ -52,9 +56,18 @@ define internal void @give_way(ptr %env, i32 %mask, i64 %goes.on.rank) noinline 
   ; turns, the turn ends here, so that they see the value before the next store, or change it before the swap. CTAs of
   ; odd rank continue: otherwise all CTAs would have stored before any of them looks, and none would have to wait.
   ; Before %mask announces an update, CTAs of even rank continue, since the one of rank 0 has the last turn of a round:
-  ; so its update is the last one, but not its announcement.
+  ; so its update is the last one, but not its announcement. With ONE_WARP_FIRST all continue until the warp waits.
 entry:
   {slot("by.turns", BY_TURNS)}
+  %one.warp = icmp eq i64 %by.turns, {ONE_WARP_FIRST}
+  %some = icmp ne i32 %mask, 0
+  %announces = and i1 %one.warp, %some
+  br i1 %announces, label %announce, label %turn
+announce:
+  %announced.at = getelementptr i64, ptr %env, i64 {ANNOUNCED}
+  store i64 1, ptr %announced.at
+  ret void
+turn:
   {slot("cta", CTA)}
   %other = xor i64 %cta, %goes.on.rank
   %gives.way = and i64 %other, %by.turns
