@@ -354,7 +354,7 @@ def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buf
         if kind == context.OUT_OF_BOUNDS and own.byte("shared", offset) + site.bytes <= own.size("shared"):
             return f"{verb} {place}, which has no CTA of that rank."
         place += f", which has {own.size('shared')}"
-    elif site.space == "shared" and 1 << context.RANK_BITS <= address < (1 << 32) - context.RESERVED_BYTES:
+    elif site.space == "shared" and own.translation.clustered and 1 << context.RANK_BITS <= address < 1 << 31:
         place = f"an address outside its own CTA ({site.space}::cta); use {site.space}::cluster for that of another"
         return f"{verb} {place}, if the instruction has it."
     else:

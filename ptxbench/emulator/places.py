@@ -30,11 +30,11 @@ class OwnPlaces:
         return size - max((variable.moved for variable in self.in_space(space)), default=0)
 
     def byte(self, space: str, address: int) -> int:
-        """The byte's index; negative for the driver's bytes below the kernel's own."""
+        """The byte's index; negative for an address below the kernel's own memory."""
         moved = max((variable.moved for variable in self.in_space(space) if variable.offset <= address), default=0)
         if space != "shared":
             return address - moved
-        wrapped = 1 << 32 if address >= (1 << 32) - context.RESERVED_BYTES else 0
+        wrapped = 1 << 32 if address >= 1 << 31 else 0
         return address - self.translation.reserved_bytes - wrapped - (0 if wrapped else moved)
 
     def in_zone(self, space: str, address: int) -> str | None:

@@ -140,6 +140,8 @@ def test_shared_and_generic_addresses_lead_to_the_same_bytes(body, reserved):
         (64,      "",                                     "writes byte 64 of shared memory, which has 64"),
         (-4,      "",                                     "writes byte -4 of shared memory, which has 64"),
         (-1024,   "",                                     "writes byte -1024 of shared memory, which has 64"),
+        (-1 << 28, "",                                    "writes byte -268435456 of shared memory, which has 64"),
+        (1 << 28, "",                                     "writes byte 268435456 of shared memory, which has 64"),
         (64,      "mov.u32 %v, %reserved_smem_offset_1;", "writes byte 64 of shared memory, which has 64"),
         (2,       "mov.u32 %v, %reserved_smem_offset_1;", "writes 4 bytes at byte 2 of shared memory, which has 64"),
     ],
