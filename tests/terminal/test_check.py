@@ -60,7 +60,7 @@ mine.ptx  PTX against 'softmax', sm_90, seed 7
 
 ! reads-clock  mine.ptx:48:5
   %clock is a clock.
-  Remove it, unless the pair requires it.
+  Remove it.
 
            regs  spills  shared  SASS  occup.    SASS executed  sectors  wavefronts  divergent
 variant               B       B             %
