@@ -1,19 +1,16 @@
-"""The cases for candidates: sizes and data that they cannot know, and which cases count."""
+"""The cases for candidates: data that they cannot know, and which cases count."""
 
 import dataclasses
-import math
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ptxbench import discovery
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.common_elements import with_common_elements
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch, with_nans
-from ptxbench.check.sizes import AT_LENGTH, hidden_sizes, kinds
-from ptxbench.check.space import SizeSpace
+from ptxbench.check.sizes import hidden_sizes, kinds
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.values import (
@@ -36,9 +33,7 @@ from ptxbench.check.values import (
     with_sorted_inputs,
 )
 from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u8, u32
-from tests.check.judging import KERNELS, outcome, suite
-
-NAMES = discovery.find_pairs(KERNELS)
+from tests.check.judging import outcome, suite
 
 
 def pair_of(*inputs, reference=lambda **_: {}):
@@ -47,106 +42,6 @@ def pair_of(*inputs, reference=lambda **_: {}):
         launch=lambda n: Launch(1, 32), reference=reference, tolerance=EXACT,
         check_sizes=[{"n": 32}, {"n": 64}, {"n": 96}], bench_sizes=[{"n": 1024}], flops=lambda n: n,
     )  # fmt: skip
-
-
-# ---- sizes
-
-
-def first_sizes(pair, seed):
-    """The first size of each kind."""
-    drawn = random.Random(seed)
-    kinds_of = kinds(pair, drawn)
-    return {kind: next(hidden_sizes(pair, draw, drawn), None) for kind, draw in kinds_of.items()}
-
-
-ALWAYS = {"largest", "even grid", "powers of two", "odd"}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_cost(name):
-    pair = suite(name).pair
-    space = SizeSpace.of(pair)
-    for seed in range(4):
-        sizes = first_sizes(pair, seed)
-        assert {kind for kind, size in sizes.items() if size} >= ALWAYS
-        for kind, size in sizes.items():
-            if size is None:
-                continue
-            assert size not in pair.check_sizes
-            assert space.share(size) <= (AT_LENGTH if "=" in kind else 1)
-            assert all(space.low[dimension] <= value <= space.high[dimension] for dimension, value in size.items())
-        assert space.share(sizes["largest"]) >= 0.9 or sizes["largest"] == pair.bench_sizes[0]
-        grid = pair.launch(**sizes["even grid"]).grid_xyz
-        assert math.prod(grid) > 2
-        assert math.prod(grid) % 2 == 0
-        steps = space.steps
-        assert all(is_power(sizes["powers of two"][step] // steps[step]) for step in steps if space.matters(step))
-        assert all(sizes["odd"][step] // steps[step] % 2 for step in steps if space.matters(step))
-
-
-@pytest.mark.parametrize(
-    ("name", "dimension", "timed"),
-    [("hgemm_wgmma", "k", 8192), ("sgemm_tiled", "k", 8192), ("fp8_gemm_promoted", "k", 7168), ("scan", "n", 262144)],
-)
-def test_a_hidden_size_is_as_long_as_one_that_is_timed_if_it_is_short_otherwise(name, dimension, timed):
-    size = first_sizes(suite(name).pair, 1)[f"{dimension}={timed}"]
-    assert size[dimension] == timed
-
-
-def is_power(value):
-    return value & (value - 1) == 0
-
-
-def test_dimensions_that_are_equal_at_bench_sizes_are_equal_at_powers_of_two():
-    squares = [first_sizes(suite("transpose").pair, seed)["powers of two"] for seed in range(5)]
-    assert all(size["rows"] == size["columns"] >= 64 for size in squares)
-
-
-def test_a_dimension_is_as_long_as_the_cost_of_a_check_size_allows():
-    for seed in range(5):
-        sizes = first_sizes(suite("rmsnorm").pair, seed)
-        assert sizes["long columns"]["columns"] > 5000  # the most of the check sizes
-        assert sizes["long columns"]["rows"] <= 3
-        assert sizes["long rows"]["rows"] > 500
-        assert sizes["columns=8192"]["columns"] == 8192
-    assert all(first_sizes(suite("sgemm_tiled").pair, seed)["long k"]["k"] > 32 for seed in range(5))
-
-
-def test_a_dimension_keeps_what_all_its_values_have_in_common():
-    pair = pair_of(In("x", f32, lambda n: (n,)))
-    sizes = [size["n"] for size in first_sizes(pair, 1).values() if size]
-    assert sizes
-    assert {n % 32 for n in sizes} == {0}
-    assert max(sizes) <= 1024  # the largest that the pair names
-
-
-def test_sizes_depend_on_the_seed_alone():
-    pair = suite("softmax").pair
-    assert first_sizes(pair, 5) == first_sizes(pair, 5)
-    assert first_sizes(pair, 5) != first_sizes(pair, 6)
-
-
-def test_a_size_that_the_pairs_functions_refuse_is_left_out():
-    def launch_of(n):
-        if n < 64:
-            raise ValueError("too small")
-        return Launch(1, 32)
-
-    pair = dataclasses.replace(
-        pair_of(In("x", f32, lambda n: (n,))), launch=launch_of, check_sizes=[{"n": 96}, {"n": 128}]
-    )
-    assert min(size["n"] for size in first_sizes(pair, 2).values() if size) >= 64
-
-
-def test_a_thorough_judgement_has_a_bench_size_with_the_scalars_that_are_timed():
-    triad = suite("triad")
-    (question,) = triad.bench
-    case = next(iter(question))
-    assert case.size == {"n": 1 << 16}
-    assert case.arguments["s"] == np.float32(0.7)
-    path = KERNELS / "ptx" / "triad.ptx"
-    words = [Checker(triad, path, CheckOptions(thorough=thorough)).hidden().words for thorough in (True, False)]
-    assert [int(word.split()[0]) for word in words] == [len(triad.hidden) + 1, len(triad.hidden)]
 
 
 # ---- data
@@ -540,23 +435,6 @@ def test_the_poison_of_outputs_and_the_addresses_of_arrays_can_be_chosen():
     assert set(result.outputs["a"].tobytes()) == {0x5A}
     assert triad.unwritten(result, case, 0x5A) == "a"
     assert triad.unwritten(result, case, 0xFF) is None
-
-
-def test_each_dimension_is_short_once_and_a_single_one_is_long_with_each_rest():
-    for seed in range(5):
-        sizes = first_sizes(suite("scatter_add_bf16").pair, seed)
-        assert sizes["short tokens"]["tokens"] == sizes["short rows"]["rows"] == 1
-        of_triad = first_sizes(suite("triad").pair, seed)
-        long = [of_triad[f"long, rest {rest}"]["n"] for rest in range(4)]
-        assert [n % 4 for n in long] == [0, 1, 2, 3]
-        assert min(long) >= 80_000  # 79 CTAs
-
-
-def test_a_reduction_is_tried_with_many_ctas():
-    """The flops of its one result are shared by all threads, however many there are."""
-    pair = suite("reduce_sum").pair
-    most = [math.prod(pair.launch(**first_sizes(pair, seed)["powers of two"]).grid_xyz) for seed in range(4)]
-    assert min(most) >= 16
 
 
 def test_infinities_are_tried_at_the_cheapest_check_sizes_whatever_the_seed():
