@@ -531,6 +531,15 @@ def test_a_region_with_all_wrong_elements_is_named(shape, at, region):
     assert f"; {int((actual == 2).sum())} of {actual.size} elements{place} " in message
 
 
+def test_what_wrong_elements_have_in_common_is_searched_without_a_warning_of_numpy():
+    expected = np.r_[np.full(9, 5e-324), np.inf, np.nan, 1]
+    actual = np.r_[np.full(9, 1e300), 0, 0, 1]
+    judged = verify_module.Expected({"y": expected}, {"y": np.zeros(12)}, EXACT.describe)
+    assert verify({"y": actual}, judged, "w").worst.endswith("11 of 12 elements are not equal.")
+    finite = verify_module.Expected({"y": expected[:9]}, {"y": np.zeros(9)}, EXACT.describe)
+    assert verify({"y": actual[:9]}, finite, "w").worst.endswith("9 of 9 elements are not equal.")
+
+
 def test_a_large_reference_takes_little_memory_apart_from_its_result():
     """NumPy's peak memory: for triad 8 bytes per result, 8 per bound, and one part; for a sum only one part."""
     n = 1 << 22
