@@ -122,6 +122,11 @@ RIGHT = {
         f"{POLL.replace('relaxed', 'acquire')} {LOAD}", {"ctas": 3},
     ),
     "fences_alone": (f"{STORE} membar.gl;", f"membar.gl; {LOAD}", {}),
+    # The load of the writer gives the value before the store of the reader: so its fence comes first.
+    "fence_between_a_store_and_a_load": (
+        f"{STORE} {RAISE} membar.gl; ld.relaxed.gpu.global.u32 %f, [%flag+4];",
+        f"{POLL} st.relaxed.gpu.global.u32 [%flag+4], 1; membar.gl; {LOAD}", {},
+    ),
     "last_cta_of_the_programming_guide": (
         f"{STORE} membar.gl; red.global.add.u32 [%flag], 1;",
         f"@%others bra MET; {POLL.replace('ld.relaxed.gpu', 'ld.volatile')} MET: bar.sync 0; "
@@ -144,6 +149,11 @@ def test_a_right_kernel_reads_new_values(name):
         ("fence.acq_rel.gpu; " + STORE + RAISE, f"{POLL} fence.acq_rel.gpu; {LOAD}"),  # the fence is too early
         (f"{STORE} fence.acq_rel.gpu; {RAISE}", f"fence.acq_rel.gpu; {POLL} {LOAD}"),
         ("red.global.add.u32 [%value], 42; red.global.add.u32 [%flag], 1;", f"{POLL} fence.acq_rel.gpu; {LOAD}"),
+        (f"{STORE} {RAISE} membar.gl;", f"{POLL} membar.gl; {LOAD}"),  # the fence is too late
+        (
+            f"{STORE} {RAISE} fence.sc.gpu; st.shared.u32 [drawn], %f; bar.sync 0; ld.shared.u32 %f, [drawn];",
+            f"{POLL} fence.sc.gpu; {LOAD}",
+        ),
     ],
 )
 def test_other_orders_that_are_not_enough(writer, reader):

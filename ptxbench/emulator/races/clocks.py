@@ -231,23 +231,6 @@ def learn(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
 
 
 @compiled
-def learn_of_others(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
-    """`lanes` execute a fence.sc after a barrier: they acquire what other threads had read before the barrier, of other
-    CTAs, which is row `source`.
-
-    It was released by a fence, too. If both are fence.sc, the first one comes before the second one, because the other
-    order would contradict the read: so they synchronize. (PTX ISA, "Fence-SC".)
-    """
-    if source == 0:
-        return
-    whole = lanes == live_lanes(env, warp)
-    for lane in range(1 if whole else LANES):
-        if whole or lanes >> lane & 1:
-            own = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
-            join(r, allocated_row(r, warp_row(env, r, warp) if whole else own), source, r[at.NEAR], r[at.WIDTH])
-
-
-@compiled
 def publish(env: Any, r: Any, lanes: Any, holder: Any, required_fence: Any, cta_only: Any) -> None:
     """Merge into the row of `holder` what `lanes` of the current warp know, and their own accesses up to now.
 
@@ -341,54 +324,6 @@ def publish_fenced(env: Any, r: Any, lanes: Any, target: Any, required_fence: An
                 times[far] = max(times[far], time)
         for i in range(near_count, r[at.WIDTH]):
             times[i] = max(times[i], min(max(of_cta[i], of_warp[i], of_thread[i]), fence_time))
-
-
-@compiled
-def fence(env: Any, r: Any, lanes: Any, flags: Any) -> None:
-    """`lanes` execute a fence. It releases their accesses up to now, and acquires what they have read from other
-    threads, depending on `flags`."""
-    now = env[context.TIME]
-    releases, scope = flags & at.FENCE_RELEASES, at.OF_CTA
-    if flags & at.FENCES_CLUSTER:
-        scope = at.OF_CLUSTER
-    if flags & at.FENCES_GPU:
-        scope = 0
-    r[at.FENCED] = 1
-    for lane in range(LANES):
-        if lanes >> lane & 1:
-            address = thread_words(env, r, env[context.WARP] * LANES + lane)
-            words = words_at(address)
-            if releases:
-                words[at.FENCE_CTA] = now
-            if releases and scope != at.OF_CTA:
-                words[at.FENCE_CLUSTER] = now
-            if releases and scope == 0:
-                words[at.FENCE_GPU] = now
-            if flags & at.FENCE_ACQUIRES and words[at.PENDING_ROW]:
-                take_pending(env, r, address, scope)
-    if flags & at.FENCE_IS_SC and scope == 0:
-        learn_of_others(env, r, env[context.WARP], lanes, words_at(cta_pending(env, r))[0])
-    if r[at.OLD_SITES] and flags & at.FENCE_IS_SC and scope != at.OF_CTA:
-        follow_fences(env, r, lanes)
-    tick(env, r)
-
-
-@compiled
-def follow_fences(env: Any, r: Any, lanes: Any) -> None:
-    """`lanes` execute a fence.sc: it synchronizes with each one before it, in the order of time."""
-    holder = env[context.RACES] + 8 * at.SC_ROW
-    learn(env, r, env[context.WARP], lanes, words_at(holder)[0])
-    publish(env, r, lanes, holder, -1, False)
-
-
-@compiled
-def take_pending(env: Any, r: Any, thread: Any, scope: Any) -> None:
-    """A thread (the address of its words) acquires what it has read, within the scope of its fence."""
-    words = words_at(thread)
-    join_scope(env, r, thread + 4 * at.OWN_ROW, words[at.PENDING_ROW], scope)
-    if scope == 0:
-        release_row(r, thread + 4 * at.PENDING_ROW)
-        words[at.SEEN] = 0
 
 
 @compiled

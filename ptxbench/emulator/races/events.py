@@ -14,7 +14,6 @@ from ptxbench.emulator.races.clocks import (
     cta_pending,
     cta_row,
     cta_slot,
-    fence,
     learn,
     live_lanes,
     meet_at_barrier,
@@ -26,6 +25,7 @@ from ptxbench.emulator.races.clocks import (
     wait_for_grid,
     warp_row,
 )
+from ptxbench.emulator.races.fences import fence, order_fences, reach_global, waiting_row
 from ptxbench.emulator.races.mbarriers import arrive, complete_bytes, expect_copy, initialise, invalidate, wait
 from ptxbench.emulator.races.objects import forget, strong
 from ptxbench.emulator.races.observed import forget_observed, share_observed
@@ -36,6 +36,14 @@ from ptxbench.emulator.races.proxies import fence_proxy, forget_fences
 from ptxbench.emulator.races.shadow import access, access_range, complete_copy_write, note_copy_read
 from ptxbench.emulator.runtime import barriers, context
 
+AT_ADDRESSES = (at.LOAD, at.STORE, at.ATOMIC, at.READ_ONLY_LOAD, at.STRONG, at.OLD_VALUES, at.VALUES_REPLACED)
+"""Events with an address for each lane, of any space."""
+WITHIN_CTA = (
+    at.WARP_SYNC, at.BARRIER_MET, at.BARRIER_WAKE, at.BARRIER_ARRIVE, at.FENCE, at.ENTER_CTA, at.OPEN_CTA,
+    at.CLOSE_CTA, at.NEW_VALUES,
+)  # fmt: skip
+"""Events that other CTAs do not notice."""
+
 
 @compiled
 def open_cta(env: Any, r: Any) -> None:
@@ -44,6 +52,7 @@ def open_cta(env: Any, r: Any) -> None:
     forget_products(env, r)
     if r[at.OLD_SITES]:
         forget_observed(env, r)
+        release_row(r, waiting_row(env, r))
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
         release_row(r, address + 4 * at.OWN_ROW)
@@ -154,11 +163,21 @@ def access_global_by_copy(
     access_range(env, r, kind, False, offset, size, env[context.WARP] * LANES + lane, site, marks, source)
 
 
+@compiled
+def noticed_by_others(env: Any, r: Any, event_kind: Any, mask: Any, addresses: Any) -> Any:
+    """Whether other CTAs may notice that an event comes after the fences of its CTA."""
+    if event_kind in AT_ADDRESSES:
+        return reach_global(env, r, mask, addresses)
+    return event_kind not in WITHIN_CTA
+
+
 def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, values: int) -> None:
     """Handle one event; the meaning of the arguments depends on its kind (runtime/watch.py)."""
     env = carray(env_pointer, context.ENV_SLOTS)
     r = longs_at(env[context.RACES])
     event_kind = kind & 255
+    if r[at.OLD_SITES] and noticed_by_others(env, r, event_kind, mask, addresses):
+        order_fences(env, r)
     if event_kind in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.BULK_LOAD, at.READ_ONLY_LOAD):
         access(env, r, kind, mask, addresses, site, values)
     elif event_kind == at.STRONG:

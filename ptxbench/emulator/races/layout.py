@@ -72,9 +72,9 @@ MESSAGE_SIZES = (1 << 30) - 1
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
     CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, FENCE_LOG, FENCE_LOG_SIZE, FENCES_LOGGED, WARP_FENCES, FENCER,
     PRODUCT_READS, PRODUCT_PIECES, TARGET, FENCED_STAMP, UNFINISHED, INIT_ROWS, LOOSE_ARRIVALS,
-    OLD_SITES, REPLACED, REPLACED_COUNT, REPLACED_INDEX, HIDDEN, HIDDEN_COUNT, SC_ROW, OBSERVED_ROWS,
+    OLD_SITES, REPLACED, REPLACED_COUNT, REPLACED_INDEX, HIDDEN, HIDDEN_COUNT, SC_ROW, SC_WAITING, OBSERVED_ROWS,
     TABLE_SLOTS,
-) = range(68)  # fmt: skip
+) = range(69)  # fmt: skip
 
 # One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases; rows
 # with the time of each arriving thread's last fence.mbarrier_init, in the same way; the parity of the phase.

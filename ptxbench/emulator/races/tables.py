@@ -165,7 +165,7 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
         array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = cluster_places(request).ravel()
     holders = slots * (129 * warps + 23) + 2  # four per thread, one per warp, the CTA's, its barriers', its cluster's
     objects_rows = 3 * MOST_OBJECTS if translation.rows else 0
-    observed_rows = 2 * MOST_REPLACED + slots * (warps + 1) if loads_vary else 0
+    observed_rows = 2 * MOST_REPLACED + slots * (warps + 2) if loads_vary else 0
     rows = min(ROW_BYTES // (4 * width), holders + objects_rows + observed_rows)
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
     array(at.ROWS, 4 * width * rows)
@@ -231,4 +231,5 @@ def make_tables(request: LaunchRequest, translation: Translation, slots: int, sh
         array(at.REPLACED_INDEX, request.arena_bytes + 8)
         array(at.HIDDEN, 8 * at.HIDDEN_LONGS * 32)
         array(at.OBSERVED_ROWS, 4 * slots * (warps + 1))
+        array(at.SC_WAITING, 4 * slots)
     return Tables(table, arrays, notes)
