@@ -37,6 +37,12 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" or dtype in (bf16, e4m3, ue8m0)
 
 
+def greatest_number(dtype: np.dtype[Any]) -> float:
+    """The greatest finite number of a floating-point type."""
+    limits: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]  # NumPy's own knows no bf16
+    return float(limits.max)
+
+
 def frozen(array: Array) -> Array:
     """A copy that nothing can change; of an array of Python objects, the array itself.
 
@@ -102,13 +108,13 @@ def some_of_product(a: Array, b: Array) -> tuple[Array, Array]:
 def spacing(values: Array) -> Array:
     """The distance from each magnitude to the next greater one of its type, as float64; NaN for infinities and NaN.
 
-    The greatest number of a type without infinities has no next one; for it, the spacing of its binade is returned.
+    The greatest number of a type has no next one; for it, the spacing of its binade is returned.
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         magnitudes = np.abs(values)
         steps: Array = np.spacing(magnitudes).astype(np.float64)
         half = (magnitudes.astype(np.float64) / 2).astype(values.dtype)
-        return np.where(np.isnan(steps), 2 * np.spacing(half).astype(np.float64), steps)
+        return np.where(np.isfinite(steps), steps, 2 * np.spacing(half).astype(np.float64))
 
 
 def pack_e2m1(values: Array) -> Array:

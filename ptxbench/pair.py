@@ -23,6 +23,7 @@ from ptxbench.arrays import (
     f16,
     f32,
     f64,
+    greatest_number,
     is_float,
     one_of_each,
     pack_e2m1,
@@ -245,12 +246,14 @@ def require_size_of_error(noun: str, value: float) -> None:
 def ulps(count: float, dtype: np.dtype[Any] = f32) -> Tolerance:
     """Within `count` units in the last place of the reference, at `dtype`'s precision.
 
-    Raises ValueError unless `count` is finite and 0 or more.
+    A reference beyond the greatest number of `dtype` has the unit of that number. Raises ValueError unless `count` is
+    finite and 0 or more.
     """
     require_size_of_error("ulps has the count", count)
+    most = greatest_number(dtype)
     return Tolerance(
         f"{count:g} ulp",
-        lambda expected, inputs: count * spacing(expected.astype(dtype)),
+        lambda expected, inputs: count * spacing(np.clip(expected, -most, most).astype(dtype)),
     )
 
 

@@ -3,7 +3,24 @@
 import numpy as np
 import pytest
 
-from ptxbench.arrays import bf16, f16, f32, f64, frozen, one_of_each, pieces, s8, some_of_product, u8, u32, u64, wide
+from ptxbench.arrays import (
+    bf16,
+    e4m3,
+    f16,
+    f32,
+    f64,
+    frozen,
+    greatest_number,
+    one_of_each,
+    pieces,
+    s8,
+    some_of_product,
+    spacing,
+    u8,
+    u32,
+    u64,
+    wide,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,6 +30,22 @@ def test_arithmetic_is_safe_in_wide_elements(dtype, wider):
     array = np.array([1, 3], dtype)
     widened = wide(array)
     assert (widened.dtype, widened.tolist(), np.shares_memory(widened, array)) == (wider, [1, 3], False)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "greatest", "step"),
+    [
+        (f16, 65504, 2**5),
+        (bf16, 2.0**128 - 2.0**120, 2.0**120),
+        (f32, 2.0**128 - 2.0**104, 2.0**104),
+        (e4m3, 448, 2**5),
+    ],
+)
+def test_the_greatest_number_has_the_spacing_of_its_binade(dtype, greatest, step):
+    assert greatest_number(dtype) == greatest
+    steps = spacing(np.array([greatest, -greatest, 1, 0, np.nan], dtype))
+    assert (steps[:2].tolist(), steps[2] < 1, steps[3] > 0, np.isnan(steps[4])) == ([step, step], True, True, True)
+    assert dtype == e4m3 or np.isnan(spacing(np.array([np.inf], dtype))).all()
 
 
 def test_a_frozen_array_is_a_copy_that_nothing_can_change():

@@ -90,6 +90,9 @@ def test_small_floats_are_treated_as_floats_everywhere():
         assert wide(np.ones(2, dtype)).dtype == np.float64
     # 448 is the greatest e4m3: there is no next one to take the distance to
     assert ulps(1, e4m3).bound(np.array([1.0, 448.0, -448.0]), {}).tolist() == [0.125, 32.0, 32.0]
+    # a reference beyond the greatest number has a bound too
+    assert ulps(1, e4m3).bound(np.array([1000.0]), {}).tolist() == [32.0]
+    assert ulps(2).bound(np.array([1e39, -1e39, np.inf]), {}).tolist() == [2.0**105] * 3
 
 
 # dtype, whether the data are whole numbers, the least and the greatest magnitude, whether there are negative ones
