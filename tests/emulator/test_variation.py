@@ -182,6 +182,33 @@ def test_launch_conditions_vary_only_where_variation_is_requested():
     assert one["nsmid"] > usual["nsmid"] > other["nsmid"]
 
 
+POLICY = """.version 7.4
+.target sm_80
+.address_size 64
+.visible .entry policy(.param .u64 out)
+{
+    .reg .u64 %out, %policy;
+    ld.param.u64 %out, [out];
+    createpolicy.fractional.L2::evict_first.b64 %policy, 0.5;
+    ld.global.L2::cache_hint.u64 %policy, [%out], %policy;
+    createpolicy.fractional.L2::evict_first.b64 %policy, 0.5;
+    st.global.u64 [%out], %policy;
+    ret;
+}
+"""
+
+
+def test_the_bits_of_a_cache_policy_vary_like_registers():
+    def policy(seed):
+        out = np.zeros(1, np.uint64)
+        emulator.run(POLICY, grid=1, block=1, args=[out], variation=Variation(registers=seed))
+        return int(out[0])
+
+    assert policy(None) == 0
+    assert policy(4) == policy(4) != 0
+    assert policy(4) != policy(5)
+
+
 UNDEFINED = """.version 7.0
 .target sm_75
 .address_size 64

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.types import B64
 
 instruction = Chapter("Data Movement and Conversion Instructions: ld, st", counted="memory")
@@ -188,5 +189,5 @@ SECONDARY = ("L2::evict_first", "L2::evict_unchanged")
             space=("global",), primary=PRIMARY, secondary=SECONDARY)  # fmt: skip
 @cache_only("createpolicy.cvt.L2.b64 d:u64, a:u64", "createpolicy")
 def createpolicy(e):
-    """PTX does not specify a policy's bits; here all are 0."""
-    return e.constant(0, B64)
+    """PTX does not specify a policy's bits; here all are 0, unless the registers of the GPU vary."""
+    return e.condition(conditions.DRIVER, B64)
