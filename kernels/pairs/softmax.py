@@ -33,7 +33,8 @@ def bound(expected, inputs):
     """
     x = inputs["x"]
     columns = x.shape[1]
-    farthest = np.log2(np.e) * (x.max(axis=1, keepdims=True) - x.min(axis=1, keepdims=True))
+    lowest = x.min(axis=1, keepdims=True, where=np.isfinite(x), initial=np.inf)  # the power of -inf is 0, exactly
+    farthest = np.log2(np.e) * (x.max(axis=1, keepdims=True) - lowest)
     powers = 1.55 * (farthest + np.minimum(farthest, np.log2(columns))) + 4 + 4
     additions = ceil_div(columns, BLOCK) + 8
     scalings = 5 * (columns / 4096 + 5)
