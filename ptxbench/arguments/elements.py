@@ -84,6 +84,11 @@ def element_type(name: str, text: str) -> ElementType:
         return TYPES[name]
     if not name:
         raise UsageError(f"'{text}' has no type before '='. Write u32, f32 and so on.")
+    before, _, fill = text.partition("=")
+    type_name, _, shape = before.partition(":")
+    if type_name in TYPES and shape == name and name[0].isdigit():
+        array = f"{type_name}[{shape.replace('x', ',')}]={fill}"
+        raise UsageError(f"'{text}': the shape of an array is in brackets. Did you mean '{array}'?")
     meant = OF_OTHER_LANGUAGES.get(name.lower().removesuffix("_t"))
     hint = f" Did you mean '{meant}'?" if meant else suggestion(name, tuple(TYPES))
     types = f" Types are {', '.join(TYPES)}. After the name of a parameter there is a colon, as in n:u32=1024."

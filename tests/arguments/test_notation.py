@@ -109,6 +109,8 @@ SLIPS = [
     ("=3",              "has no type before '='. Write u32, f32 and so on."),
     ("i32=3",           ": unknown type 'i32'. Did you mean 's32'?"),  # not u32, which is as near
     ("double=3",        ": unknown type 'double'. Did you mean 'f64'?"),
+    ("f32:32=random",   ": the shape of an array is in brackets. Did you mean 'f32[32]=random'?"),
+    ("f32:4x8=zeros",    ": the shape of an array is in brackets. Did you mean 'f32[4,8]=zeros'?"),
     ("uint8_t[3]=0",    ": unknown type 'uint8_t'. Did you mean 'u8'?"),
     ("n=3",             " f64, bf16. After the name of a parameter there is a colon, as in n:u32=1024."),
     ("f 32=3",          ": 'f 32' is not a type. Write u32, or for an array f32[1024]."),
