@@ -228,6 +228,10 @@ CODES = {
         Code("divergent-barrier", "sanitizer", ERROR,
              "Lanes of a warp wait at different barriers.",
              "Move the barrier out of the branch."),
+        Code("divergent-branch", "sanitizer", ERROR,
+             "Lanes of a warp go different ways at a branch, call or return with .uni. This is undefined: the "
+             "assembler does not make them reconverge.",
+             "Remove .uni."),
         Code("barrier-after-exit", "sanitizer", ERROR,
              "A thread exits while other threads wait for it at a barrier.",
              "Make every thread arrive at the barrier before it exits."),
@@ -253,6 +257,10 @@ CODES = {
         Code("member-mask", "results hidden values sanitizer", ERROR,
              "A lane executes a warp-wide instruction without being in its mask, or reads a lane that does not.",
              "Use a mask with exactly the lanes that execute it."),
+        Code("partial-warp", "sanitizer", ERROR,
+             "An instruction that all lanes of a warp must execute, such as mma or ldmatrix, is executed by some of "
+             "them: the others have exited, or have a false guard.",
+             "Let whole warps exit or branch around it."),
         Code("schedule", "sanitizer repeats", ERROR,
              "The results change with the order in which the warp's lanes run.",
              "Add the missing bar.warp.sync or barrier."),

@@ -179,6 +179,10 @@ class ControlFlow:
     def split(self, last: FlowStep, block: Block, number: int) -> None:
         """A guarded branch or exit: all lanes take it, none does, or they diverge."""
         e, mask, taken = self.e, self.ops.mask, self.ops.active
+        if self.must_be_uniform(last):
+            not_all = e.op(f"icmp ne i32 {taken}, {mask}")
+            differing = e.op(f"select i1 {not_all}, i32 {taken}, i32 0")
+            self.ops.finding(kinds.NOT_UNIFORM, self.ops.site("branch"), differing)
         report = self.kernel.reports[block.last - 1]
         if (
             e.in_memory
@@ -210,6 +214,11 @@ class ControlFlow:
             self.follow(taken, number, block.successors[0])
             e.line("br label %dispatch")
 
+    def must_be_uniform(self, step: FlowStep) -> bool:
+        """Whether lanes of a warp that go another way than others are to be reported. With .uni this is undefined:
+        ptxas leaves out what makes them reconverge. (PTX ISA, "bra".)"""
+        return self.kernel.mode == SANITIZE and step.instruction.opcode.endswith(".uni")
+
     def branch(self, number: int, target: int, divergent_slot: int) -> None:
         """`split` by one call."""
         e, mask, taken = self.e, self.ops.mask, self.ops.active
@@ -236,7 +245,7 @@ class ControlFlow:
         staying = e.op(f"xor i32 {self.ops.mask}, {self.ops.active}")
         self.follow(staying, number, number + 1)
         assert report.divergent_slot is not None
-        divergences = "0"
+        divergences, differing, uniform = "0", "0", self.must_be_uniform(last)
         for position, target in enumerate(targets):
             here = self.ops.ballot(e.compare("eq", index, e.constant(position, U32)))
             self.follow(here, number, target)
@@ -244,6 +253,9 @@ class ControlFlow:
             not_all_here = e.op(f"icmp ne i32 {here}, {self.ops.mask}")
             diverges = e.op(f"and i1 {any_here}, {not_all_here}")
             divergences = e.op(f"or i64 {divergences}, {e.op(f'zext i1 {diverges} to i64')}")
+            differing = e.op(f"select i1 {diverges}, i32 {here}, i32 {differing}") if uniform else differing
+        if uniform:
+            self.ops.finding(kinds.NOT_UNIFORM, self.ops.site("branch"), differing)
         self.bump(report.divergent_slot, divergences)
         e.line("br label %dispatch")
 
@@ -442,6 +454,15 @@ class ControlFlow:
         outside = e.op(f"and i32 {lanes}, {e.lanes_where(Value(not_a_member, PRED))}")
         self.ops.finding(kinds.NOT_A_MEMBER, self.ops.site("warp"), outside)
 
+    def check_whole_warp(self, active: str, mask: str) -> None:
+        """Report the `active` lanes of `mask` if others of the warp have exited or have a false guard: without all
+        lanes, an .aligned instruction is undefined. (PTX ISA, "mma".)"""
+        e = self.e
+        _, exited = self.state(context.WARP_EXITED)
+        absent = e.op(f"or i32 {exited}, {e.op(f'xor i32 {active}, {mask}')}")
+        alone = e.op(f"icmp ne i32 {absent}, 0")
+        self.ops.finding(kinds.PART_OF_WARP, self.ops.site("warp"), e.op(f"select i1 {alone}, i32 {active}, i32 0"))
+
     def rendezvous(self, step: FlowStep, number: int, mask: str) -> str:
         """Wait until every live lane of the member mask has reached this instruction. Returns the mask of these lanes.
 
@@ -458,6 +479,8 @@ class ControlFlow:
             members = self.kernel.read_value(operand, B32, line)
         if not aligned:
             self.check_members(members, active)
+        elif self.kernel.mode == SANITIZE:
+            self.check_whole_warp(self.guarded(step.instruction, mask), mask)
         if e.in_memory and members.constant is not None:
             return self.meet_members(members.constant, active, number, mask)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", active), ("i1", "false"))

@@ -29,8 +29,8 @@ class SanitizerFinding:
     """One error in a kernel, found at the first thread that made it, by line and kind.
 
     `kind`: out-of-bounds, misaligned, cluster-exited, cluster-not-started, uninitialised, race, divergent-barrier,
-    barrier-after-exit, pending-copy, pending-mma, missing-proxy-fence, mbarrier, member-mask, nc-of-written or
-    schedule. `line` is the PTX's.
+    divergent-branch, barrier-after-exit, pending-copy, pending-mma, missing-proxy-fence, mbarrier, member-mask,
+    partial-warp, nc-of-written or schedule. `line` is the PTX's.
     """
 
     kind: str
@@ -61,10 +61,12 @@ KINDS = {
     kinds.WRITE_AFTER_READ: "race",
     kinds.DISAGREEMENT: "race",
     kinds.DIVERGENT_BARRIER: "divergent-barrier",
+    kinds.NOT_UNIFORM: "divergent-branch",
     kinds.BARRIER_AFTER_EXIT: "barrier-after-exit",
     kinds.EXIT_BEFORE_BARRIER: "barrier-after-exit",
     kinds.NOT_A_MEMBER: "member-mask",
     kinds.INACTIVE_SOURCE: "member-mask",
+    kinds.PART_OF_WARP: "partial-warp",
     kinds.PENDING_COPY: "pending-copy",
     kinds.OVERWRITES_COPY: "pending-copy",
     kinds.UNFINISHED_COPY: "pending-copy",
@@ -104,12 +106,18 @@ SENTENCES = {
     kinds.DIVERGENT_BARRIER: (
         "reaches a barrier while other lanes of its warp wait at another one. All must reach the same one."
     ),
+    kinds.NOT_UNIFORM: (
+        "goes another way than other lanes of its warp, and .uni promises that all go the same way. Remove .uni."
+    ),
     kinds.BARRIER_AFTER_EXIT: (
         "waits at a barrier that exited threads can never reach. Let them arrive before they exit."
     ),
     kinds.EXIT_BEFORE_BARRIER: ("exits while other lanes of its warp wait at a barrier. Let it arrive there first."),
     kinds.NOT_A_MEMBER: (
         "is not in the member mask of this instruction. Branch around it, or add the lane to the mask."
+    ),
+    kinds.PART_OF_WARP: (
+        "needs all lanes of its warp, but some have exited, or have another guard. Let all of them execute it."
     ),
     kinds.INACTIVE_SOURCE: (
         "reads a lane that does not execute it: one that has exited, is not in the block or is elsewhere. A result "

@@ -166,7 +166,8 @@ class Linker:
             if is_call(instruction):
                 self.call(function, read_call(instruction), renamed)
             elif end and instruction.opcode in ("ret", "ret.uni"):
-                self.emit(replace(renamed, opcode="bra", operands=(Symbol(end),)))
+                opcode = instruction.opcode.replace("ret", "bra")
+                self.emit(replace(renamed, opcode=opcode, operands=(Symbol(end),)))
             else:
                 self.emit(renamed)
         self.place(labels_at.get(len(function.instructions), ()))
@@ -199,7 +200,8 @@ class Linker:
         prefix = f"{function.name if function else 'call'}#{self.inlined}:"
         end = prefix + "end"
         if renamed.guard is not None:  # a branch around the call
-            self.emit(Instruction(call.line, "bra", (Symbol(end),), renamed.guard, not renamed.negated))
+            around = "bra.uni" if ".uni" in renamed.opcode else "bra"
+            self.emit(Instruction(call.line, around, (Symbol(end),), renamed.guard, not renamed.negated))
         if function is not None and function.name not in self.routines:
             self.inline(function, call, prefix)
         else:

@@ -36,6 +36,8 @@ def test_every_code_has_an_existing_stage_and_is_used_in_the_program():
     kinds = "out-of-bounds misaligned uninitialised race divergent-barrier barrier-after-exit pending-copy"
     by_emulator = {
         *kinds.split(),
+        "divergent-branch",
+        "partial-warp",
         "cluster-exited",
         "cluster-not-started",
         "member-mask",

@@ -44,9 +44,9 @@ BODY
 FIRST_LINE = 23  # of BODY
 
 
-def sanitized(body, threads=64, n=64, out=64, grid=1, **options):
+def sanitized(body, threads=64, n=64, out=64, grid=1, functions="", **options):
     array = np.zeros(out, np.uint32)
-    ptx = KERNEL.replace("BODY", body.strip("\n"))
+    ptx = KERNEL.replace("BODY", body.strip("\n")).replace(".visible", f"{functions}.visible")
     return emulator.run(ptx, grid=grid, block=threads, args=[array, np.uint32(n)], sanitize=True, **options), array
 
 
@@ -215,6 +215,53 @@ def test_lanes_that_reach_one_barrier_one_after_the_other_cause_no_finding():
     assert sanitized(body)[0].findings == ()
     turned = "@%first bra AWAY;\nHERE:\nbar.sync 0;\nbra OUT;\nAWAY:\nst.global.u32 [%at], %t;\nbra HERE;\nOUT:"
     assert sanitized(turned)[0].findings == ()
+
+
+LEAVE = ".func leave(.reg .b32 v) { .reg .pred %q; setp.lt.u32 %q, v, 4; @%q ret.uni; ret; } "
+
+
+@pytest.mark.parametrize(
+    ("body", "thread"),
+    [
+        ("@%inside bra.uni OUT;\nst.global.u32 [%at], %t;\nOUT:", 32),
+        ("@!%inside bra.uni OUT;\nst.global.u32 [%at], %t;\nOUT:", 40),
+        ("@!%inside ret.uni;\nst.global.u32 [%at], %t;", 40),
+        ("@%inside call.uni leave, (%n);", 40),
+        ("ways: .branchtargets ON, OUT;\nand.b32 %v, %t, 1;\nbrx.idx.uni %v, ways;\nON:\nOUT:", 1),
+    ],
+    ids=["bra", "bra not", "ret", "call", "brx"],
+)
+def test_lanes_that_go_different_ways_where_none_may_are_found(body, thread):
+    finding = only(sanitized(body, n=40, functions=LEAVE)[0])
+    assert finding.kind == "divergent-branch"
+    assert f".uni by thread {thread} of CTA 0 goes another way than other lanes of its warp" in finding.message
+    assert sanitized(body.replace(".uni", ""), n=40, functions=LEAVE)[0].findings == ()
+    assert "brx" in body or sanitized(body, n=32, functions=LEAVE)[0].findings == ()
+
+
+def test_a_return_of_a_function_is_checked_too():
+    body = "call.uni leave, (%v);\nst.global.u32 [%at], %v;"
+    assert sanitized(f"mov.u32 %v, %n;\n{body}", functions=LEAVE)[0].findings == ()
+    assert only(sanitized(f"shr.u32 %v, %t, 2;\n{body}", functions=LEAVE)[0]).kind == "divergent-branch"
+
+
+TRANSPOSED = "movmatrix.sync.aligned.m8n8.trans.b16 %w, %t;\nst.global.u32 [%at], %w;"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"@!%inside ret;\n{TRANSPOSED}",
+        f"@!%inside bra OUT;\n{TRANSPOSED}\nOUT:",
+        f"mov.u32 %w, 0;\n@%inside {TRANSPOSED}",
+    ],
+    ids=["exit", "branch to the end", "guard"],
+)
+def test_a_part_of_a_warp_that_executes_what_all_lanes_must_is_found(body):
+    finding = only(sanitized(body, n=40)[0])
+    assert finding.kind == "partial-warp"
+    assert "by thread 32 of CTA 0 needs all lanes of its warp, but some have exited" in finding.message
+    assert sanitized(body, n=32)[0].findings == ()
 
 
 def test_a_barrier_behind_an_exit_is_found():

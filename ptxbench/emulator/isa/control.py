@@ -12,19 +12,19 @@ BARRIER = "parallel-synchronization-and-communication-instructions-bar"
 
 
 @instruction("bra{.uni} target", flow="branch", section="control-flow-instructions-bra",
-             ignored={"uni": "a promise that the emulator does not need"})  # fmt: skip
+             ignored={"uni": "a promise, which the sanitizer checks"})  # fmt: skip
 def bra():
     """Lanes whose guard is true go to the label; the lowest program counter runs first."""
 
 
 @instruction("brx.idx{.uni} a:u32, target", flow="switch", section="control-flow-instructions-brx-idx",
-             ignored={"uni": "a promise that the emulator does not need"})  # fmt: skip
+             ignored={"uni": "a promise, which the sanitizer checks"})  # fmt: skip
 def brx_idx():
     """Each lane goes to the label that its index names."""
 
 
 @instruction("ret{.uni} ", flow="exit", section="control-flow-instructions-ret",
-             ignored={"uni": "a promise that the emulator does not need"})  # fmt: skip
+             ignored={"uni": "a promise, which the sanitizer checks"})  # fmt: skip
 @instruction("exit ", flow="exit", section="control-flow-instructions-exit")
 def leave():
     """Lanes whose guard is true exit."""
