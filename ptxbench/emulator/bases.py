@@ -60,4 +60,4 @@ def base_of_address(address: Address, found: Mapping[str, str]) -> str | None:
     """The variable in which an access must stay, if that is known."""
     if isinstance(address.base, Register):
         return found.get(address.base.name)
-    return address.base.name if isinstance(address.base, Symbol) else None
+    return address.variable or None

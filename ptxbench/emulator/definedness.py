@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.runtime.marks import MOST_LOADS, MOST_READS
-from ptxbench.emulator.syntax import Address, Dual, Function, Immediate, Operand, Symbol, Vector, registers
+from ptxbench.emulator.syntax import Address, Dual, Function, Immediate, Operand, Vector, registers
 from ptxbench.emulator.types import B32, PRED, TYPES, bits_of
 
 CHOSEN = {"selp": ("a", "b"), "slct": ("a", "b"), "shfl": ("a",)}
@@ -164,9 +164,9 @@ def only_stored(step: FlowStep, spaces: Collection[tuple[str, ...]] = SPACES) ->
 def passes_structure(step: FlowStep, function: Function) -> bool:
     """Whether an instruction stores a part of a structure that a call takes or returns: nothing may use it."""
     target = step.instruction.operands[0] if step.entry.words[:2] == ("st", "param") else None
-    if not isinstance(target, Address) or not isinstance(target.base, Symbol):
+    if not isinstance(target, Address):
         return False
-    variable = function.variables.get(target.base.name)
+    variable = function.variables.get(target.variable)
     return variable is not None and variable.array
 
 

@@ -331,7 +331,7 @@ class Renamer:
             return self.symbol(operand)
         if isinstance(operand, Address):
             base = self.operand(operand.base)
-            assert isinstance(base, Register | Symbol | Immediate)
+            assert isinstance(base, Register | Symbol | Immediate | Element)
             return Address(base, operand.offset)
         if isinstance(operand, Vector | Group):
             return replace(operand, parts=tuple(self.operand(part) for part in operand.parts))

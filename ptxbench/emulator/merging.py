@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from ptxbench.emulator.flow import Block, FlowStep
-from ptxbench.emulator.syntax import Address, Immediate, Symbol
+from ptxbench.emulator.syntax import Address, Register, Symbol
 
 WIDEST = 16
 """Bytes of the widest access."""
@@ -23,7 +23,7 @@ def mergeable(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[i
             if root not in ("ld", "st") or not any(word.startswith("shared") for word in words):
                 continue
             for operand in steps[index].instruction.operands:
-                if isinstance(operand, Address) and not isinstance(operand.base, Immediate):
+                if isinstance(operand, Address) and isinstance(operand.base, Register | Symbol):
                     start = operand.base.offset if isinstance(operand.base, Symbol) else 0
                     groups[root, operand.base.name].append((start + operand.offset, index))
         for accesses in groups.values():

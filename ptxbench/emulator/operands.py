@@ -19,6 +19,8 @@ PREDEFINED = re.compile(
     r"|%(?:dynamic|total|aggr)_smem_size|%reserved_smem_offset_\w+|%current_graph_exec"
 )
 PREDEFINED_VECTOR = re.compile(f"%(?:{VECTOR_REGISTERS})")
+INDEXED = re.compile(r"(?:ld|ldu|st)\.(?!async\.|bulk\.)")
+"""Instructions that accept an element, `name[2]`, as an address. (PTX ISA, "Arrays as Operands".)"""
 ONE_ELEMENT = re.compile(r"(?:ld|ldu|st)(?!.*\.v\d)(?:\.|\Z)|mov\.b")
 """Instructions that accept `{r}` in place of `r`."""
 
@@ -47,7 +49,7 @@ class Operands:
         if cursor.accept(";"):
             return ()
         self.calls = opcode.startswith("call")
-        read = self.call_operand if self.calls else self.operand
+        read = self.call_operand if self.calls else self.indexed if INDEXED.match(opcode) else self.operand
         operands = cursor.separated(read)
         if not cursor.accept(";"):
             raise slips.no_semicolon(cursor)
@@ -132,6 +134,13 @@ class Operands:
                 self.cursor.last_line, f"'{base.name}' is .{kind}; a constant can only be added to an integer register."
             )
         return syntax.Sum(base, offset) if offset else base
+
+    def indexed(self) -> syntax.Operand:
+        """An operand of a load or store: `name[2]` is an address there."""
+        cursor = self.cursor
+        brackets = is_name(cursor.next) and cursor.following == "["
+        operand = self.operand()
+        return syntax.Address(operand) if brackets and isinstance(operand, syntax.Symbol | syntax.Element) else operand
 
     def element(self, symbol: syntax.Symbol) -> syntax.Operand:
         """`name[2]` and `name[r + 1]`: the address of an element."""

@@ -89,7 +89,7 @@ def named_source(operand: Symbol | Element | Address) -> Source | None:
         return operand.name, operand.offset
     if isinstance(operand.base, Symbol):
         return operand.base.name, operand.base.offset + operand.offset
-    return None
+    return named_source(operand.base) if isinstance(operand.base, Element) else None
 
 
 def global_accesses(step: FlowStep) -> Iterator[tuple[str, Address]]:

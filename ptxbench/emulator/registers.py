@@ -272,7 +272,7 @@ class KernelState:
         if isinstance(operand, Sum):
             return self.fit(self.read_sum(operand), kind or self.function.registers[operand.register.name])
         if isinstance(operand, Element):
-            start = self.fit(self.symbol_address(operand.symbol, line), U64)
+            start = self.read_value(operand.symbol, U64, line)
             index = self.read_sum(operand.index) if isinstance(operand.index, Sum) else self.get(operand.index.name)
             offset = self.e.mul(self.fit(self.fit(index, U32), U64), self.e.constant(operand.scale, U64))
             return self.fit(self.e.add(start, offset), kind or B64)
@@ -305,6 +305,8 @@ class KernelState:
             if base.name in self.frames.variables:
                 return self.frame_address(base, address.offset)
             return self.symbol_address(base, line, address.offset)
+        if isinstance(base, Element):
+            return self.read_value(base, U64, line)
         return self.e.constant(int(base.value) + address.offset, B64)
 
     def located(self, address: Address, value: Value | ParamAddress, entry: Entry, line: int) -> Value | ParamAddress:
@@ -312,11 +314,11 @@ class KernelState:
 
         Raises PtxSyntaxError if the variable is in another space.
         """
-        space = self.spaces.get(address.base.name, "") if isinstance(address.base, Symbol) else ""
+        name = address.variable
+        space = self.spaces.get(name, "")
         if not space or entry.opcode.split(".")[0] not in ACCESSES:
             return value
         if space not in (entry.spaces or GENERIC_SPACES):
-            name = address.base.name if isinstance(address.base, Symbol) else ""
             raise syntax_error(line, f"'{name}' is a .{space} variable, which '{entry.opcode}' does not access.")
         if entry.spaces or space not in ("shared", "local") or isinstance(value, ParamAddress):
             return value

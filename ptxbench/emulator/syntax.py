@@ -76,10 +76,17 @@ class Sink:
 
 @dataclass(frozen=True)
 class Address:
-    """`[base + offset]`."""
+    """`[base + offset]`, or an element of an array such as `name[r]`."""
 
-    base: Register | Symbol | Immediate
+    base: Register | Symbol | Immediate | Element
     offset: int = 0
+
+    @property
+    def variable(self) -> str:
+        """The name of the variable or parameter that the address starts from, "" without one."""
+        if isinstance(self.base, Element):
+            return self.base.symbol.name
+        return self.base.name if isinstance(self.base, Symbol) else ""
 
 
 @dataclass(frozen=True)
@@ -266,13 +273,15 @@ class Function:
     @cached_property
     def names_by_class(self) -> Mapping[type[Operand], frozenset[str]]:
         """Names of symbols and of predefined registers among the operands, the parts of vectors, and the arrays of
-        elements."""
+        elements, also in addresses."""
         names: dict[type[Operand], set[str]] = {Symbol: set(), Special: set()}
         for instruction in self.instructions:
             for operand in instruction.operands:
                 if isinstance(operand, Register):  # most are
                     continue
                 for part in operand.parts if isinstance(operand, Vector) else (operand,):
+                    if isinstance(part, Address) and isinstance(part.base, Element):
+                        part = part.base
                     if isinstance(part, Element):
                         part = part.symbol
                     if isinstance(part, Symbol | Special):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
+    Element,
     Group,
     Instruction,
     Not,
@@ -93,6 +94,8 @@ def registers(operand: Operand) -> list[str]:
         return registers(operand.operand)
     if isinstance(operand, Sum):
         return [operand.register.name]
+    if isinstance(operand, Element):
+        return registers(operand.index)
     if isinstance(operand, Address):
         return registers(operand.base)
     return []

@@ -202,6 +202,107 @@ def test_a_variable_of_another_state_space_is_refused(line):
         assemble(text, "sm_80")
 
 
+ELEMENTS = (
+    HEADER
+    + """
+.global .u32 g[8] = {10, 11, 12, 13, 14, 15, 16, 17};
+.const .u16 c[8] = {20, 21, 22, 23, 24, 25, 26, 27};
+.func (.reg .u32 r) third(.param .b32 q[4]) { ld.param.u32 r, q[2]; ret; }
+.visible .entry elements(.param .u64 out, .param .u32 p[4])
+{
+    .reg .b32 %i, %four, %v<16>;
+    .reg .b16 %h, %half;
+    .reg .b64 %out, %at;
+    .shared .u32 s[41];
+    .local .u32 l[8];
+    .param .b32 q[4];
+    ld.param.u64   %out, [out];
+    mov.u32        %i, %tid.x;
+    and.b32        %four, %i, 3;
+    cvt.u16.u32    %half, %four;
+    st.shared.u32  s[%i + 1], %i;
+    st.local.u32   l[%four], %i;
+    st.local.v2.u32 l[6], {70, 71};
+    bar.sync       0;
+    ld.global.u32  %v0, g[7];
+    ld.global.u32  %v1, g[%four];
+    ld.global.u32  %v2, g[%half + 2];
+    ldu.global.u32 %v3, g[1 + 1];
+    ld.const.u16   %h, c[%four + 1];
+    cvt.u32.u16    %v4, %h;
+    ld.shared.u32  %v5, s[%i + 1];
+    ld.u32         %v6, s[%i + 1];
+    ld.local.u32   %v7, l[%four];
+    ld.u32         %v8, l[7];
+    ld.u32         %v9, l[%four];
+    ld.param.u32   %v10, p[3];
+    ld.param.u32   %v11, p[%four];
+    st.param.u32   q[2], %i;
+    call (%v12), third, (q);
+    mad.wide.u32   %at, %i, 52, %out;
+STORES
+    ret;
+}
+""".replace("STORES", "\n".join(f"    st.global.u32 [%at + {4 * k}], %v{k};" for k in range(13)))
+)
+
+
+@pytest.mark.parametrize("sanitize", [False, True], ids=["plain", "sanitized"])
+def test_a_load_or_store_may_name_an_element_of_an_array(sanitize):
+    out = np.zeros((40, 13), np.uint32)
+    p = np.void(np.array([30, 31, 32, 33], np.uint32).tobytes())
+    execution = emulator.run(ELEMENTS, grid=1, block=40, args=[out, p], sanitize=sanitize)
+    for i, row in enumerate(out.tolist()):
+        four = i & 3
+        assert row == [17, 10 + four, 12 + four, 12, 21 + four, i, i, i, 71, i, 33, 30 + four, i]
+    assert not execution.findings
+
+
+def test_ptxas_accepts_elements_as_addresses():
+    assemble(ELEMENTS, "sm_80")
+
+
+PAST_ELEMENTS = (
+    HEADER
+    + """
+.global .u32 g[8];
+.global .u32 after[8];
+.visible .entry past(.param .u64 out)
+{
+    .reg .b32 %i, %v;
+    mov.u32       %i, %tid.x;
+    ld.global.u32 %v, g[%i];
+    st.global.u32 after[%i], %v;
+    ret;
+}
+"""
+)
+
+
+def test_an_element_past_its_array_is_found():
+    out = np.zeros(1, np.uint32)
+    found = emulator.run(PAST_ELEMENTS, grid=1, block=9, args=[out], sanitize=True).findings
+    assert [finding.line for finding in found] == [11, 12]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "atom.global.add.u32 %r0, g[1], 2;",
+        "red.global.add.u32 g[1], 2;",
+        "prefetch.global.L1 g[1];",
+        "ld.global.u32 %r0, g;",
+        "st.global.u64 [%d0], g[1];",
+    ],
+)
+def test_other_operands_are_no_elements(line):
+    text = f"{HEADER}.global .u32 g[4];\n.visible .entry k()\n{{{REGISTERS}\n    {line}\n    ret;\n}}\n"
+    with pytest.raises(RefusedError):
+        assemble(text, "sm_80")
+    with pytest.raises((PtxSyntaxError, UnsupportedInstruction)):
+        emulator.run(text, grid=1, block=1, args=[])
+
+
 def test_a_predicate_is_not_an_address():
     text = """.version 8.0
 .target sm_90
