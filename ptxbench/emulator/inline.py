@@ -8,7 +8,7 @@ of an inlined function are aliases of the caller's .param variables; registers, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator.callgraph import (
@@ -36,6 +36,7 @@ from ptxbench.emulator.syntax import (
     Operand,
     Register,
     Selected,
+    Sink,
     Sum,
     Symbol,
     Variable,
@@ -186,7 +187,7 @@ class Linker:
         if isinstance(written.target, Symbol) and is_provided(self.module, written):
             operands = [
                 Address(operand) if isinstance(operand, Symbol) else operand
-                for operand in (*call.returned, *call.arguments)
+                for operand in (*self.taken_results(call, written.target.name), *call.arguments)
             ]
             self.emit(replace(renamed, opcode=f"call.{written.target.name}", operands=tuple(operands)))
             return
@@ -208,6 +209,19 @@ class Linker:
             targets = self.plan.graph.targets(caller, written)
             self.go(call, params, returns, targets, prefix)
         self.place((end,))
+
+    def taken_results(self, call: Call, name: str) -> Sequence[Operand]:
+        """The operands for the results of the provided function `name`: a variable that nothing reads for `_`."""
+        function = self.module.functions.get(name)
+        if function is None or len(function.returns) != len(call.returned):
+            return call.returned
+        self.inlined += 1
+        return [
+            self.parameter_storage(formal, operand, f"{name}#{self.inlined}:{formal.name}")
+            if isinstance(operand, Sink)
+            else operand
+            for formal, operand in zip(function.returns, call.returned, strict=True)
+        ]
 
     def inline(self, function: Function, call: Call, prefix: str) -> None:
         actual: dict[str, Symbol] = {}
@@ -273,8 +287,9 @@ class Linker:
         return Symbol(name)
 
     def copy_argument(self, formal: Variable, operand: Operand, name: str, line: int, *, inward: bool) -> None:
-        """Copy a value that is not in a .param variable of the caller: a register or a number."""
-        if formal.space == "param" and isinstance(operand, Symbol):
+        """Copy a value that is not in a .param variable of the caller: a register or a number. `_` takes no result."""
+        discarded = isinstance(operand, Sink) and not inward
+        if discarded or (formal.space == "param" and isinstance(operand, Symbol)):
             return
         if formal.space == "param":
             address = Address(Symbol(name))

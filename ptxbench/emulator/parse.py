@@ -8,6 +8,7 @@ was expected and what was found. This module does not know the meaning of instru
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections import ChainMap
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator.constants import float_bits, size
 from ptxbench.emulator.declarations import (
+    MOST_VARIABLES,
     STATE_SPACES,
     Attributes,
     declared_name,
@@ -429,13 +431,24 @@ class Body:
         if kind == ".callprototype":
             self.function.prototypes[unique] = self.prototype()
             return
-        names = tuple(cursor.separated(lambda: cursor.name("a name")))
+        names = tuple(itertools.chain(*cursor.separated(self.listed_names)))
         cursor.expect(";")
         if kind == ".branchtargets":
             self.function.branch_targets[unique] = names
             self.tables.append((unique, self.scopes.current, line))
         else:
             self.function.call_targets[unique] = names
+
+    def listed_names(self) -> Sequence[str]:
+        """A name in a list of labels or functions; `N<5>` is N0 to N4."""
+        name = self.cursor.name("a name")
+        if not self.cursor.accept("<"):
+            return (name,)
+        count = size(self.cursor)
+        self.cursor.expect(">")
+        if count > MOST_VARIABLES:
+            raise syntax_error(self.cursor.last_line, f"'{name}<{count}>' is more than {MOST_VARIABLES:,} names.")
+        return [f"{name}{number}" for number in range(count)]
 
     def prototype(self) -> Prototype:
         """`(.param .b32 _) _ (.param .b64 _, .param .b32 _) .noreturn;`, after .callprototype."""

@@ -301,8 +301,8 @@ class Module:
 
     @property
     def entries(self) -> dict[str, Function]:
-        """The kernels, by name."""
-        return {name: function for name, function in self.functions.items() if function.entry}
+        """The kernels, by name; not those that the text only declares."""
+        return {name: function for name, function in self.functions.items() if function.entry and function.defined}
 
     @cached_property
     def used_names(self) -> frozenset[str]:

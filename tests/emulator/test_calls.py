@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator, toolchain
-from ptxbench.errors import KernelTrap, UnsupportedInstruction
+from ptxbench.errors import KernelTrap, LaunchError, UnsupportedInstruction
 
 HEAD = ".version 7.0\n.target sm_80\n.address_size 64\n"
 STORE = """
@@ -126,6 +126,78 @@ def test_an_indexed_branch_sends_each_lane_to_its_label():
     out, execution = run("", body)
     assert out.tolist() == [(10, 20, 30, 30)[i & 3] for i in range(40)]
     assert (execution.counters["ptx_branches"], execution.counters["ptx_divergent_branches"]) == (2, 2)
+
+
+def test_a_list_of_labels_may_be_a_range():
+    body = """
+    and.b32 %w, %i, 3;
+    T: .branchtargets N<3>, LAST;
+    brx.idx %w, T;
+    N0: mov.u32 %v, 10; bra E;
+    N1: mov.u32 %v, 20; bra E;
+    N2: mov.u32 %v, 30; bra E;
+    LAST: mov.u32 %v, 40;
+    E:"""
+    out, _ = run("", body)
+    assert out.tolist() == [(10, 20, 30, 40)[i & 3] for i in range(40)]
+
+
+def test_a_list_of_functions_may_be_a_range():
+    functions = "".join(f".func (.reg .u32 r) f{k}(.reg .u32 a) {{ add.u32 r, a, {k + 5}; ret; }}\n" for k in range(2))
+    body = """
+    {
+        .reg .u64 %f, %g;
+        .reg .pred %odd;
+        mov.u64 %f, f0;
+        mov.u64 %g, f1;
+        and.b32 %w, %i, 1;
+        setp.ne.u32 %odd, %w, 0;
+        selp.b64 %f, %g, %f, %odd;
+        T: .calltargets f<2>;
+        call (%v), %f, (%i), T;
+    }"""
+    out, _ = run(functions, body)
+    assert out.tolist() == [i + 5 + i % 2 for i in range(40)]
+
+
+DISCARDED = [
+    ("call (_), pair, (%i);",                 "a param",     ".func (.param .u32 r) pair(.reg .u32 a) {"),
+    ("call (_), pair, (%i);",                 "a register",  ".func (.reg .u32 r) pair(.reg .u32 a) {"),
+    ("call (_, %v), pair, (%i);",             "one of two",  ".func (.reg .u32 q, .reg .u32 r) pair(.reg .u32 a) {"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "kind", "head"), DISCARDED, ids=[kind for _, kind, _ in DISCARDED])
+def test_a_call_may_discard_its_results(call, kind, head):
+    result = "st.param.u32 [r], 9;" if ".param" in head else "mov.u32 r, 9;"
+    functions = f".global .u32 calls;\n{head} red.global.add.u32 [calls], 1; {result} ret; }}\n"
+    out, _ = run(functions, f"mov.u32 %v, 3; {call} mad.lo.u32 %v, %v, 100, 40; ld.global.u32 %w, [calls];", threads=1)
+    assert out.tolist() == [940 if "%v" in call else 340]
+
+
+def test_a_call_of_printf_may_discard_its_result():
+    functions = ".extern .func (.param .b32 r) vprintf(.param .b64 text, .param .b64 values);\n"
+    functions += ".global .b8 text[4] = {104, 105, 10, 0};\n"
+    body = """
+    {
+        .param .b64 t; .param .b64 v;
+        .reg .u64 %t;
+        cvta.global.u64 %t, text;
+        st.param.b64 [t], %t;
+        st.param.b64 [v], 0;
+        call (_), vprintf, (t, v);
+        mov.u32 %v, 1;
+    }"""
+    _, execution = run(functions, body, threads=2)
+    assert execution.printed == "hi\nhi\n"
+
+
+def test_an_entry_that_is_only_declared_is_no_kernel():
+    out, _ = run(".extern .entry other();\n", "mov.u32 %v, 5;")
+    assert set(out.tolist()) == {5}
+    text = HEAD + ".extern .entry other();\n" + STORE.replace("BODY", "mov.u32 %v, 5;")
+    with pytest.raises(LaunchError, match=r"no entry 'other'; it has: k\."):
+        emulator.run(text, "other", grid=1, block=1, args=[])
 
 
 def test_a_function_without_a_body_is_refused_by_name():
