@@ -103,6 +103,7 @@ def with_mbarrier(arrivals, body):
 STORES = {
     "u32":   (4,  "st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%far], %value, [%far_bar];"),
     "weak":  (4,  "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [%far], %value, [%far_bar];"),
+    "scope": (4,  "st.async.cluster.shared::cluster.mbarrier::complete_tx::bytes.b32 [%far], %value, [%far_bar];"),
     "v2":    (8,  "st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.s32 [%far], {%value, %n}, [%far_bar];"),
     "v4":    (16, "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.u32 [%far], {%value, %n, %n, %n}, "
                   "[%far_bar];"),
@@ -110,6 +111,8 @@ STORES = {
                   "st.async.shared::cluster.mbarrier::complete_tx::bytes.b64 [%far], %state, [%far_bar];"),
     "v2.u64": (16, "mov.b64 %state, {%value, %n};\n"
                   "st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.u64 [%far], {%state, %state}, [%far_bar];"),
+    "b128":  (16, "mov.b64 %state, {%value, %n};\n .reg .b128 %wide;\n mov.b128 %wide, {%state, %state};\n"
+                  "st.async.shared::cluster.mbarrier::complete_tx::bytes.b128 [%far], %wide, [%far_bar];"),
     "generic": (4, "cvt.u64.u32 %there, %far;\n cvta.shared::cluster.u64 %there, %there;\n"
                   "cvt.u64.u32 %state, %far_bar;\n cvta.shared::cluster.u64 %state, %state;\n"
                   "st.async.mbarrier::complete_tx::bytes.u32 [%there], %value, [%state];"),

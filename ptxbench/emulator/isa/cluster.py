@@ -55,7 +55,7 @@ def wait():
 
 SPACES = ("shared::cluster", "shared::cta")
 SINGLE = ("b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64")
-STORED = (("", SINGLE), (".v2", SINGLE), (".v4", tuple(name for name in SINGLE if "32" in name)))
+STORED = (("", (*SINGLE, "b128")), (".v2", SINGLE), (".v4", tuple(name for name in SINGLE if "32" in name)))
 
 
 def stores(body):
@@ -63,9 +63,10 @@ def stores(body):
     for vec, kinds in STORED:
         more: dict[str, Any] = {"vec": (vec[1:],)} if vec else {}
         value = "{b}" if vec else "b"
-        opcode = f"st.async{{.weak}}{{.space}}.mbarrier::complete_tx::bytes{'.vec' if vec else ''}.type"
-        sending(f"{opcode} [a], {value}, [c]", space=SPACES, type=kinds, section=ST_ASYNC,
-                ignored={"weak": "the default"}, **more)(body)  # fmt: skip
+        rest = f"{{.space}}.mbarrier::complete_tx::bytes{'.vec' if vec else ''}.type [a], {value}, [c]"
+        more |= {"space": SPACES, "type": kinds, "section": ST_ASYNC}
+        sending(f"st.async{{.weak}}{rest}", ignored={"weak": "the default"}, **more)(body)
+        sending(f"st.async.scope{rest}", scope=("cluster",), ignored={"scope": IN_ORDER}, **more)(body)
     return body
 
 
