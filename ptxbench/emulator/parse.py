@@ -53,6 +53,7 @@ NUMBERED_DIRECTIVES = (
     ".reqnctapercluster",
     ".abi_preserve",
     ".abi_preserve_control",
+    ".minperctamemory",
 )
 BARE_DIRECTIVES = (".noreturn", ".explicitcluster", ".blocksareclusters")
 STATEMENTS = (".entry", ".func", ".file", ".section", ".alias", *LINKAGE, *STATE_SPACES)

@@ -8,6 +8,8 @@ from ptxbench.errors import PtxSyntaxError
 OF_CUDA = {"threadIdx": "%tid", "blockIdx": "%ctaid", "blockDim": "%ntid", "gridDim": "%nctaid"}
 """The predefined registers by their names in CUDA C."""
 LANES = ("warpSize", "%warpsize", "%warpSize", "%warp_size", "%WARP_SZ")
+NEW_REGISTERS = ("%locality_domain_id", "%locality_domain_supplemental_sm", "%perctamemoryoffset", "%perctamemorysize")
+"""The predefined registers of PTX ISA 9.4 and 9.5 that the emulator lacks."""
 FLOATS = "a float is written 1.0, 0f with 8 hexadecimal digits, or 0d with 16"
 
 
@@ -50,6 +52,8 @@ def unknown(cursor: Cursor, name: str) -> PtxSyntaxError:
         return cursor.error("';'")
     if first in OF_CUDA:
         return syntax_error(cursor.last_line, f"'{name}' is CUDA C; in PTX it is '{OF_CUDA[first]}.{selector or 'x'}'.")
+    if name in NEW_REGISTERS:
+        return syntax_error(cursor.last_line, f"'{name}' of PTX ISA 9.4 and 9.5 is not supported.")
     if name in LANES:
         return syntax_error(cursor.last_line, f"'{name}' is not declared; the number of lanes is WARP_SZ.")
     if name.startswith("%") or selector:

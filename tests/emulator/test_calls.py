@@ -269,6 +269,14 @@ def test_nvrtc_kernels_with_constants_local_arrays_and_noinline_templates_run(co
     assert out.tolist() == [10 * (i + (3 * i & 7)) for i in range(32)]
 
 
+def test_memory_for_each_cta_may_be_asked_for():
+    """Only its registers, which the emulator lacks, give its address. (PTX ISA 9.4, ".minperctamemory".)"""
+    out = np.zeros(1, np.uint32)
+    text = HEAD + STORE.replace(".u64 out)\n", ".u64 out)\n.minperctamemory 1024\n").replace("BODY", "mov.u32 %v, 7;")
+    emulator.run(text, grid=1, block=1, args=[out])
+    assert out.tolist() == [7]
+
+
 def test_directives_may_follow_each_other_without_a_space():
     """cuda_fp16.hpp has `{.reg.b16 hl; ...}`."""
     out, _ = run("", "{.reg.b32 twice; add.u32 twice, %i, %i; mov.b32 %v, twice; }")

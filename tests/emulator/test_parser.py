@@ -291,6 +291,8 @@ MALFORMED = [
     (HEADER + ".visible .entry f()\n{ .reg .f32 %f; mov.f32 %f, %f + 1; }",
      "line 5: '%f' is .f32; a constant can only be added to an integer register."),
     (HEADER + ".visible .entry f()\n{ ret; ; }", "line 5: expected an instruction, found ';'."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r; mov.u32 %r, %perctamemorysize; }",
+     "line 5: '%perctamemorysize' of PTX ISA 9.4 and 9.5 is not supported."),
     (HEADER + ".visible .entry f()\n{ mov.u32 %r, 1; }", "line 5: '%r' is not declared; add it to a .reg line."),
     (HEADER + ".global .u32 x, x;", "line 4: duplicate variable 'x'."),
     (HEADER + ".global .u32 x[2] = {1, 2, 3};", "line 4: too many initial values: expected at most 2."),
