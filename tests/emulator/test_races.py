@@ -76,6 +76,8 @@ CASES = {
         Case("chain_of_messages",       3, 32, RACE, "param_1"),
         Case("one_waits_all_read",      2, 64, RACE, "param_1"),
         Case("total_started_late",      2, 32, RACE, "param_1"),
+        Case("lane_announces_too_early", 2, 32, RACE, "param_1"),
+        Case("lane_waits_alone",        2, 32, RACE, "param_1"),
     ],
     "copies": [
         Case("copy_without_wait",       1, 64, COPY, "shared memory"),

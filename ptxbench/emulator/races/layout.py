@@ -137,5 +137,6 @@ EARLIER, EARLIER_TIME = -1, 1
 """The CTA, in the log, and the time of the stores of a launch before this one; no other access has that time."""
 NO_SITE = (1 << SITE_BITS) - 1 << THREAD_BITS
 """The site of a stamp whose access has none."""
-MOST_THREADS = 4096
-"""In clusters of up to this many threads there is a far entry for each thread; else for each warp."""
+MOST_THREADS, MOST_THREADS_OF_CTAS = 4096, 2048
+"""In clusters, or else grids, of up to this many threads there is a far entry for each thread; else for each warp. In
+grids also for each warp if loads may give old values, which are kept of the last of several lanes."""

@@ -120,7 +120,7 @@ def lay_out_far(
 ) -> tuple[str, ...]:
     """Decide which far entries rows have: of the grid if CTAs send each other messages, of a cluster if there are
     clusters, or none. `warps`: of a CTA. Returns notes about what cannot be checked."""
-    size, notes = request.cluster_size, []
+    size, loads_vary, notes = request.cluster_size, request.variation.loads is not None, []
     whole_grid = messages and warps * ctas <= at.MOST_WARPS
     if messages and not whole_grid:
         notes.append(
@@ -128,7 +128,8 @@ def lay_out_far(
             f"the grid has {warps * ctas:,} warps; the maximum is {at.MOST_WARPS:,}; use a smaller grid"
         )
     far_ctas = ctas if whole_grid else size if size > 1 else 0
-    by_thread = size > 1 and 32 * warps * far_ctas <= at.MOST_THREADS
+    most_threads = at.MOST_THREADS if size > 1 else at.MOST_THREADS_OF_CTAS
+    by_thread = 32 * warps * far_ctas <= most_threads and (size > 1 or not loads_vary)
     stride = 32 * warps if by_thread else warps
     table[at.BETWEEN_CTAS], table[at.FAR_IN_CLUSTER] = whole_grid or not messages, not whole_grid
     table[at.FAR_STRIDE], table[at.FAR_SHIFT], table[at.FAR] = stride, 0 if by_thread else 5, far_ctas * stride

@@ -283,3 +283,33 @@ extern "C" __global__ void total_started_late(u32* out, u32* data, u32* flags)
         out[0] = 1;
     }
 }
+
+// The lane that announces what its warp has stored must have met the other lanes.
+extern "C" __global__ void lane_announces_too_early(u32* out, u32* data, u32* flags)
+{
+    if (blockIdx.x == 0) {
+        data[threadIdx.x] = 42;
+        ORDERED(__syncwarp();)
+        if (threadIdx.x == 0)
+            store_release(flags, 1);
+    } else if (threadIdx.x == 0) {
+        while (load_acquire(flags) == 0) { }
+        out[0] = data[31];
+    }
+}
+
+// The lanes that read what one of them has waited for must have met it.
+extern "C" __global__ void lane_waits_alone(u32* out, u32* data, u32* flags)
+{
+    if (blockIdx.x == 0) {
+        if (threadIdx.x == 0) {
+            data[31] = 42;
+            store_release(flags, 1);
+        }
+    } else {
+        if (threadIdx.x == 0)
+            while (load_acquire(flags) == 0) { }
+        ORDERED(__syncwarp();)
+        out[threadIdx.x] = data[threadIdx.x];
+    }
+}
