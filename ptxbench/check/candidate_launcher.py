@@ -11,7 +11,15 @@ from ptxbench.arrays import is_float
 from ptxbench.backends.buffers import POISON
 from ptxbench.check.element_types import other_type
 from ptxbench.check.findings import Finding, finding
-from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
+from ptxbench.check.launching import (
+    OTHER_POISON,
+    CheckCase,
+    CheckKernel,
+    LaunchOptions,
+    LaunchResult,
+    launch,
+    may_hide_unwritten,
+)
 from ptxbench.check.lint import LintFinding, complaints_about
 from ptxbench.check.lint_subject import LintSubject, subjects_of
 from ptxbench.check.pair_kernels import has_common, wrong_element
@@ -102,9 +110,6 @@ DYNAMIC_HINT = (
 
 UNWRITTEN_HINT = "Write every element of every output. The pair's launch is Launch(grid={grid}, block={block}) there."
 
-OTHER_POISON = 0x5A
-"""Fills outputs before the launch that shows whether a kernel left them or stored POISON."""
-
 UNUSED_HINT = (
     "The kernel reads elements on which no result depends, such as the padding after a short row. Skip them, or use "
     "zeros in their place: a NaN multiplied by 0 is a NaN."
@@ -159,12 +164,19 @@ class CandidateLauncher:
 
     def run_case(self, stage: str, case: CheckCase) -> Finding | None:
         """Launch one case and return what is wrong; None if nothing is."""
+        wrong = self.run_with(stage, case, LaunchOptions())
+        if wrong is None and self.last and may_hide_unwritten(self.last, case):
+            wrong = self.run_with(stage, case, LaunchOptions(poison=OTHER_POISON))
+        return wrong
+
+    def run_with(self, stage: str, case: CheckCase, options: LaunchOptions) -> Finding | None:
+        """The same with these options."""
         self.last = None
         try:
-            self.last = self.launch(case, LaunchOptions())
+            self.last = self.launch(case, options)
         except KernelError as error:
             return self.fault(stage, error, case)
-        return self.wrong(stage, self.last, case)
+        return self.wrong(stage, self.last, case, options.poison)
 
     def explained(self, wrong: Finding, case: CheckCase) -> Finding:
         """`wrong`, what is wrong with a launch of this case, with a cause as its hint if there is one."""
@@ -295,11 +307,12 @@ class CandidateLauncher:
         name = self.suite.unwritten(result, case, poison)
         if name is None or is_float(result.outputs[name].dtype):
             return name is not None
+        other = POISON if poison == OTHER_POISON else OTHER_POISON
         try:
-            again = self.launch(case, LaunchOptions(poison=OTHER_POISON))
+            again = self.launch(case, LaunchOptions(poison=other))
         except KernelError:
             return True
-        return self.suite.unwritten(again, case, OTHER_POISON) is not None
+        return self.suite.unwritten(again, case, other) is not None
 
     def lasting(self, stage: str, result: LaunchResult, case: CheckCase) -> Finding | None:
         """A change that outlives the launch, if no kernel of the pair makes such a change."""

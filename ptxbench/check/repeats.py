@@ -60,6 +60,7 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
         on_other_hardware,
         with_nans,
         collisions,
+        stale_outputs,
         kept_module,
     ):
         findings += find(launcher, first, case, other, small)
@@ -186,6 +187,15 @@ def collision_at(launcher: CandidateLauncher, case: CheckCase, all_ctas: LaunchR
             words = f"the first and the last CTA both write byte {both.argmax()} of '{name}', without an atomic."
             return f"{case.label}: {words}"
     return None
+
+
+def stale_outputs(
+    launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, other: CheckCase, *others: object
+) -> Iterator[Finding]:
+    """A launch whose outputs hold the results of other data, as on a GPU after another launch: a kernel that looks at
+    them may take them for its own, and do nothing."""
+    words = "with outputs that hold the results of other data"
+    yield from varied(launcher, case, first, [Aspect("depends-on-output", words, LaunchOptions(stale=other))])
 
 
 def kept_module(
