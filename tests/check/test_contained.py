@@ -77,7 +77,7 @@ def test_a_compilation_that_does_not_end_is_ended(tmp_path):
 
 @pytest.mark.long
 def test_a_compiler_that_runs_out_of_stack_costs_only_the_candidate(tmp_path):
-    (tmp_path / "deep.cu").write_text(HONEST_CU.replace("fmaf(s", "(" * 300_000 + "fmaf(s", 1))
+    (tmp_path / "deep.cu").write_text(HONEST_CU.replace("fmaf(s", "(" * 100_000 + "fmaf(s", 1))
     judgement = judge(tmp_path / "deep.cu", task(seconds=60))
     assert outcome(judgement) in ("parses crashed", "parses does-not-compile", "parses time-limit")
 
