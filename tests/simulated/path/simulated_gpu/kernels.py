@@ -335,7 +335,7 @@ class Launches:
             changed = was != now
             if changed.any():
                 low, high = int(changed.argmax()), changed.size - int(changed[::-1].argmax())
-                changes.append((index, low, chunk(now[low:high])))
+                changes.append((index, low, chunk(now[low:high].tobytes())))
         sectors, instructions = (
             sum(int(ran.counters.get(name, 0)) for name in names)
             for names in (("ptx_global_load_sectors", "ptx_global_store_sectors"), ("ptx_warp_instructions",))

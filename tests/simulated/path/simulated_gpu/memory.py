@@ -43,13 +43,11 @@ def fill(value: int) -> Chunk:
     return Chunk(value)
 
 
-def chunk(data: Bytes) -> Chunk:
-    """The bytes, copied, under their hash; a fill where all are equal."""
-    if data.size and (data == data[0]).all():
-        return Chunk(int(data[0]), None, data.size)
-    data = data.copy()
-    data.setflags(write=False)
-    return Chunk(hashlib.blake2b(data, digest_size=16).digest(), data, data.size)
+def chunk(content: bytes) -> Chunk:
+    """The bytes under their hash; a fill where all are equal."""
+    if content and content == content[:1] * len(content):
+        return Chunk(content[0], None, len(content))
+    return Chunk(hashlib.sha256(content).digest(), np.frombuffer(content, np.uint8), len(content))
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ class Memory:
 
     def put(self, address: int, content: bytes) -> None:
         region, start = self.find(address, len(content))
-        region.write(start, len(content), chunk(np.frombuffer(content, np.uint8)))
+        region.write(start, len(content), chunk(content))
 
     def download(self, host: int, address: int, size: int) -> None:
         region, start = self.find(address, size)
