@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-import scipy.stats
+import scipy  # it loads scipy.stats, which takes most of a second, when a test uses it
 
 from ptxbench import rival, stats
 from ptxbench.result import Cell, LaunchReport, Round, VariantResult

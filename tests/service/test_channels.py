@@ -10,7 +10,6 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from mcp import Client, StdioServerParameters
 
 from ptxbench import Judge
 from ptxbench.exporters.check import verdict
@@ -78,6 +77,8 @@ def by_http(url):
 
 
 def by_agent():
+    from mcp import Client, StdioServerParameters  # half a second, for this test alone
+
     server = StdioServerParameters(command=PTXBENCH[0], args=[*PTXBENCH[1:], "mcp", "--jobs", "2"], env={**os.environ})
     verdicts = {}
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from mcp import Client, StdioServerParameters
 
 from ptxbench.check.source import MOST_BYTES
 from ptxbench.cli import mcp as command
@@ -22,6 +21,7 @@ TOOLS = {"list_pairs", "show_contract", "judge", "show_difference", "hot_lines"}
 
 def asked(*calls):
     """The tools of a server, and its answer to each call, a name and arguments."""
+    from mcp import Client, StdioServerParameters  # half a second, for these tests alone
 
     async def ask():
         command = StdioServerParameters(
