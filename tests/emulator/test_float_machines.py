@@ -1,5 +1,6 @@
 """Floats are the same bits on every CPU, and no code calls a library such as libm or one for half precision."""
 
+import functools
 import hashlib
 import json
 import os
@@ -50,6 +51,7 @@ def cases():
             yield batch.Case(opcode, result, kinds, operands(form, len(kinds), 200))
 
 
+@functools.cache
 def digests():
     """A digest of the results of each opcode."""
     every = list(cases())
@@ -85,9 +87,14 @@ def symbols(code):
     return defined, undefined
 
 
-def on(cpu, level, question):
-    """The result of `question` in a process that makes code for `cpu` at a level of optimisation."""
-    program = f"import json; from tests.emulator import test_float_machines as t; print(json.dumps(t.{question}()))"
+def answers():
+    return {"undefined_symbols": undefined_symbols(), "digests": digests()}
+
+
+@functools.cache
+def on(cpu, level):
+    """`answers` of a process that makes code for `cpu` at a level of optimisation."""
+    program = "import json; from tests.emulator import test_float_machines as t; print(json.dumps(t.answers()))"
     environment = dict(os.environ, PTXBENCH_EMULATOR_CPU=cpu, PTXBENCH_EMULATOR_LEVEL=str(level))
     command = [sys.executable, "-c", program]
     return json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
@@ -103,7 +110,7 @@ LEVELS = (native.QUICK, native.OPTIMISED)
 @pytest.mark.parametrize("cpu", quick.every(len(LESSER), LESSER))
 def test_every_cpu_gives_the_same_bits_at_each_level(cpu, level):
     expected = digests()
-    assert {opcode for opcode, digest in on(cpu, level, "digests").items() if digest != expected[opcode]} == set()
+    assert {opcode for opcode, digest in on(cpu, level)["digests"].items() if digest != expected[opcode]} == set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads ELF objects")
@@ -111,4 +118,4 @@ def test_every_cpu_gives_the_same_bits_at_each_level(cpu, level):
 @pytest.mark.parametrize("cpu", quick.every(len(LESSER), LESSER))
 def test_the_code_calls_no_library(cpu, level):
     # the scheduler clears memory, which every process can; the launch's conditions are a variable of the process
-    assert set(on(cpu, level, "undefined_symbols")) <= {"memset", "conditions"}
+    assert set(on(cpu, level)["undefined_symbols"]) <= {"memset", "conditions"}
