@@ -20,6 +20,7 @@ from ptxbench.check.launching import CheckKernel
 from ptxbench.check.space import SizeSpace
 from ptxbench.emulator.memory import available_in_address_space, available_memory, shows_pages
 from ptxbench.emulator.process import much_memory
+from ptxbench.errors import FuelExhausted
 from ptxbench.pair import ArrayArgument, Pair, Size
 from ptxbench.units import size_words
 
@@ -33,6 +34,9 @@ take up to 1.25 times as much."""
 FUEL = 1 << 12
 """Loop iterations of a warp of a kernel of the pair: its last CTA needs no more, unless it waits for others or takes
 their work too."""
+
+MOST_FUEL = 1 << 18
+"""Loop iterations of a warp of a candidate where the pair's kernels end: one that needs more does not end."""
 
 LONG_FLOPS = 1 << 22
 SHORT_FUEL = 12
@@ -144,6 +148,8 @@ class Candidate:
     def differs(self, size: Size, cta: Cta = CTAS[0]) -> str | None:
         """What a CTA does otherwise than the last CTA of each of the pair's kernels, in words; None if nothing."""
         first: str | None = None
+        if self.is_endless(size, cta):
+            return "does not end, unlike that of the pair's kernels"
         for variant in self.pairs.kernels:
             both = zip(self.of_cta(size, cta), self.pairs.of_variant(variant, size), strict=False)
             words = [words for one, other in both if (words := one.difference(other))]
@@ -184,7 +190,14 @@ class Candidate:
         if key not in self.known:
             fuel = SHORT_FUEL if self.pairs.takes_long(size) else FUEL
             self.known[key] = footprints(self.pairs.pair, self.kernel, size, fuel, cta)
+            if self.is_endless(size, cta):
+                self.known[key] = footprints(self.pairs.pair, self.kernel, size, MOST_FUEL, cta)
         return self.known[key]
+
+    def is_endless(self, size: Size, cta: Cta) -> bool:
+        """Whether a CTA takes all iterations that it may have, where the pair's kernels end."""
+        took_all = any(footprint.ended == FuelExhausted.__name__ for footprint in self.of_cta(size, cta))
+        return took_all and not self.pairs.takes_long(size)
 
 
 def is_like(one: float, other: float) -> bool:

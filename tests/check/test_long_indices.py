@@ -350,6 +350,23 @@ def test_a_kernel_is_launched_where_its_index_loses_bits():
     assert judgement.findings[0].message.startswith("n=")
 
 
+TURNS = (
+    ".reg .u32 %turns; .reg .pred %more;",
+    "mov.u32 %turns, 0;",
+    "TURN: add.u32 %turns, %turns, 1;",
+    "setp.lt.u32 %more, %turns, LAST;",
+    "setp.gt.and.u32 %more, %n, 1000000, %more;",
+    "@%more bra TURN;",
+)
+
+
+@needs_pages
+def test_a_kernel_that_ends_only_at_the_sizes_that_are_launched_is_found():
+    endless, slow = (of_triad(*(line.replace("LAST", last) for line in TURNS)) for last in ("0xffffffff", "5000"))
+    assert outcome(endless) == "hidden endless"
+    assert (outcome(slow), slow.findings, slow.notes) == ("accepted", (), ())
+
+
 def test_a_kernel_that_has_the_other_bits_too_is_accepted():
     lines = (
         ".reg .u32 %low, %top;",
