@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+from bisect import bisect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,15 +165,16 @@ class Memory:
 
     def find(self, address: int, size: int = 1) -> tuple[Region, int]:
         """The region that holds these bytes, and where in it. Raises Failure if none does."""
-        for start, region in self.regions.items():
-            if start <= address and address + size <= start + region.size:
-                return region, address - start
+        starts = [0, *self.regions]  # lowest first, as `malloc` gives them
+        start = starts[bisect(starts, address) - 1]
+        if 0 < start <= address and address + size <= start + self.regions[start].size:
+            return self.regions[start], address - start
         raise Failure(1)
 
     def block(self, address: int) -> Block | None:
         """The memory that a kernel can access from this address: the block in use that holds it, else the region."""
-        for block in self.blocks.values():
-            if block.address <= address < block.address + block.size:
+        for block in (self.blocks.get(address), *self.blocks.values()):  # first the one that starts there, usually
+            if block and block.address <= address < block.address + block.size:
                 return block
         holding = (start for start, region in self.regions.items() if start <= address < start + region.size)
         return next((Block(start, self.regions[start].size) for start in holding), None)
