@@ -118,6 +118,9 @@ UNUSED_HINT = (
 STOPPED = ("deadlock", "endless", "unsupported")
 """Codes of launches whose threads wait or loop for no reason that the code names."""
 
+BETWEEN_LANES = ("shfl.", "mma.", "wmma.", "movmatrix.")
+"""Opcodes of instructions that pass values from lane to lane, with a dot."""
+
 OF_ONE_THREAD = ("uninitialised", "member-mask")
 """Kinds of the sanitizer's findings about what one thread does wrong, whatever the others do."""
 
@@ -249,12 +252,15 @@ class CandidateLauncher:
 
     @cached_property
     def exchanges(self) -> bool:
-        """Whether threads of a CTA of the candidate may read values of others: it has shared memory or shuffles."""
+        """Whether threads of a CTA of the candidate may read values of others: it has shared memory, shuffles, or
+        matrix instructions of a warp."""
         module = self.text.module
         functions = module.functions.values()
         scopes = (module.variables, *(function.variables for function in functions))
         return any(variable.space == "shared" for scope in scopes for variable in scope.values()) or any(
-            instruction.opcode.startswith("shfl.") for function in functions for instruction in function.instructions
+            instruction.opcode.startswith(BETWEEN_LANES)
+            for function in functions
+            for instruction in function.instructions
         )
 
     @cached_property

@@ -205,6 +205,18 @@ def test_the_hint_of_a_wrong_result_is_a_shuffle_from_a_thread_that_has_exited()
     assert judgement.decisive.hint.startswith("The sanitizer finds member-mask in line 18: shfl.sync.bfly.b32")
 
 
+def test_a_wrong_result_of_a_matrix_instruction_by_a_part_of_a_warp_has_that_as_its_hint():
+    transposed = (
+        "unsigned ones = 0x3c003c00u;\n    if (threadIdx.x % 32 < 16)\n"
+        '        asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %0;" : "+r"(ones));\n'
+        "    if (ones != 0x3c003c00u)\n        s += 1;\n    if (i < n)"
+    )
+    judgement = judged(HOSTILE / "honest.cu", "triad", changed(HONEST_CU, "if (i < n)", transposed).encode())
+    assert outcome(judgement) == "results wrong-result"
+    assert judgement.decisive.hint.startswith("The sanitizer finds partial-warp in line ")
+
+
+
 @pytest.mark.parametrize(
     ("old", "new", "end", "hint"),
     [
