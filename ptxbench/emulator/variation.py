@@ -44,13 +44,14 @@ class Variation:
 
     `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: sign and payload of the
     NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that depend on the GPU, the driver or the
-    time, the lane that elect.sync elects, and the bits of cache policies. `memory`: the initial contents of shared and
-    local memory, the heap and unwritten registers, and what `shuffles` varies. `shuffles`: unless it is sanitized, what
-    a shuffle from an inactive lane gives. `lanes`: with any seed, one half of each warp runs before the other half, and
-    the warps of a CTA from last to first. `loads`, in a sanitized launch: a strong load of what another CTA has stored
-    and announced, in global memory, gives the value before the store once, if the memory consistency model allows that
-    (races/old_values.py): each load with EVERY_LINE, else those of this line. `waits`: mbarrier.try_wait and test_wait
-    give false half of the times, as if the phase had not ended within the time limit of the GPU.
+    time, the lane that elect.sync elects, the bits of cache policies and of states of mbarriers. `memory`: the initial
+    contents of shared and local memory, the heap and unwritten registers, and what `shuffles` varies. `shuffles`:
+    unless it is sanitized, what a shuffle from an inactive lane gives. `lanes`: with any seed, one half of each warp
+    runs before the other half, and the warps of a CTA from last to first. `loads`, in a sanitized launch: a strong load
+    of what another CTA has stored and announced, in global memory, gives the value before the store once, if the memory
+    consistency model allows that (races/old_values.py): each load with EVERY_LINE, else those of this line. `waits`:
+    mbarrier.try_wait and test_wait give false half of the times, as if the phase had not ended within the time limit of
+    the GPU.
     """
 
     approximate: int | None = None

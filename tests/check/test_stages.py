@@ -216,7 +216,6 @@ def test_a_wrong_result_of_a_matrix_instruction_by_a_part_of_a_warp_has_that_as_
     assert judgement.decisive.hint.startswith("The sanitizer finds partial-warp in line ")
 
 
-
 @pytest.mark.parametrize(
     ("old", "new", "end", "hint"),
     [

@@ -209,6 +209,44 @@ def test_the_bits_of_a_cache_policy_vary_like_registers():
     assert policy(4) != policy(5)
 
 
+STATE = """.version 7.1
+.target sm_80
+.address_size 64
+.visible .entry state(.param .u64 out)
+{
+    .reg .u64 %out, %state;
+    .reg .u32 %pending, %turns;
+    .reg .pred %done;
+    .shared .align 8 .u64 gate;
+    ld.param.u64 %out, [out];
+    mbarrier.init.shared.b64 [gate], 3;
+    mbarrier.arrive.noComplete.shared.b64 %state, [gate], 1;
+    mbarrier.arrive.shared.b64 %state, [gate];
+    mbarrier.pending_count.b64 %pending, %state;
+    st.global.u64 [%out], %state;
+    st.global.u32 [%out+8], %pending;
+    mbarrier.test_wait.shared.b64 %done, [gate], %state;
+    selp.u32 %turns, 10, 20, %done;
+    mbarrier.arrive.shared.b64 %state, [gate];
+    mbarrier.test_wait.shared.b64 %done, [gate], %state;
+    @%done add.u32 %turns, %turns, 1;
+    st.global.u32 [%out+12], %turns;
+    ret;
+}
+"""
+
+
+def test_the_bits_of_the_state_of_an_mbarrier_vary_like_registers_and_mean_the_same():
+    def state(seed):
+        out = np.zeros(4, np.uint32)
+        emulator.run(STATE, grid=1, block=1, args=[out], variation=Variation(registers=seed))
+        assert out[2:].tolist() == [2, 21]
+        return out[:2].tolist()
+
+    assert state(4) == state(4) != state(5)
+    assert state(None) not in (state(4), state(5))
+
+
 UNDEFINED = """.version 7.0
 .target sm_75
 .address_size 64

@@ -5,7 +5,7 @@ from typing import Any
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.isa.memory import IN_ORDER, NO_CACHE, PREFETCH, space_of
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.runtime import mbarriers
+from ptxbench.emulator.runtime import conditions, mbarriers
 from ptxbench.emulator.runtime.copies import EVERYTHING
 from ptxbench.emulator.runtime.watch import RELAXED
 from ptxbench.emulator.types import PRED, U32, U64
@@ -135,14 +135,15 @@ def arrive_drop_no_complete(e, ops, space, a, n):
 
 
 @mbarrier("arrive.expect_tx", "d:u64, [a], n:u32", ARRIVING)
-def arrive_expect(ops, space, a, n):
+def arrive_expect(e, ops, space, a, n):
     """The phase expects n bytes more; then one arrival is counted."""
-    return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, space_of(space), a, typed(n), flag(ops, 0))
+    return opaque(e, ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, space_of(space), a, typed(n), flag(ops, 0)))
 
 
 @mbarrier("arrive_drop.expect_tx", "d:u64, [a], n:u32", ARRIVING)
-def arrive_drop_expect(ops, space, a, n):
-    return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, space_of(space), a, typed(n), flag(ops, mbarriers.DROPS))
+def arrive_drop_expect(e, ops, space, a, n):
+    flags = flag(ops, mbarriers.DROPS)
+    return opaque(e, ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, space_of(space), a, typed(n), flags))
 
 
 @mbarrier("expect_tx", "[a], n:u32", ("relaxed",))
@@ -164,7 +165,13 @@ def flag(ops, flags):
 
 def arrival(e, ops, space, a, n, flags):
     count = e.constant(1, U32) if n is None else n
-    return ops.copies.mbarrier(mbarriers.ARRIVE, space_of(space), a, typed(count), flag(ops, flags))
+    return opaque(e, ops.copies.mbarrier(mbarriers.ARRIVE, space_of(space), a, typed(count), flag(ops, flags)))
+
+
+def opaque(e, state):
+    """A state as a register holds it, or the other way round. PTX does not specify its bits: they vary like the
+    registers of the GPU."""
+    return e.xor(state, e.condition(conditions.DRIVER, U64))
 
 
 ACQUIRING = ("acquire", "relaxed")
@@ -173,9 +180,9 @@ ACQUIRING = ("acquire", "relaxed")
 @mbarrier("test_wait", "d:pred, [a], state:u64", ACQUIRING)
 @mbarrier("try_wait", "d:pred, [a], state:u64", ACQUIRING)
 @mbarrier("try_wait", "d:pred, [a], state:u64, hint:u32", ACQUIRING)
-def test_wait(ops, space, a, state):
+def test_wait(e, ops, space, a, state):
     """Whether the phase of `state` is complete; try_wait never suspends here."""
-    return ops.copies.test_mbarrier(space_of(space), a, state)
+    return ops.copies.test_mbarrier(space_of(space), a, opaque(e, state))
 
 
 @mbarrier("test_wait.parity", "d:pred, [a], parity:u32", ACQUIRING)
@@ -190,4 +197,4 @@ def test_wait_parity(e, ops, space, a, parity):
 @barrier("mbarrier.pending_count.b64 d:u32, a:u64", section=MBARRIER)
 def pending_count(e, a):
     """The arrivals that the phase was still waiting for."""
-    return e.convert(e.and_(a, e.constant(mbarriers.MOST, U64)), U32)
+    return e.convert(e.and_(opaque(e, a), e.constant(mbarriers.MOST, U64)), U32)

@@ -58,11 +58,11 @@ def fields(*shapes: tuple[int, int]) -> list[Field]:
 value. For shared memory: the kernel's address of its own first byte, the generic address of that byte, and the generic
 address of address 0; the same for local memory. The shift of the module's variables and the parameters from their usual
 addresses. A seed for results of approximate instructions, 0 for ideal ones. %nsmid, %smid of the first CTA, %nwarpid,
-%warpid of the first warp, %gridid, %current_graph_exec, the values of %envreg and %pm, and the bits of cache policies;
-the clocks' start, their steps per instruction, and the unit of %total_smem_size. The initial byte of shared and local
-memory, and of registers that may be read before they are written. Whether elect.sync elects the highest lane and not
-the lowest. A mask for the address of the grid's workspace: -1, or 0 in a launch that is not cooperative. A seed for the
-tests of mbarriers that fail although the phase is complete, 0 for none."""
+%warpid of the first warp, %gridid, %current_graph_exec, the values of %envreg and %pm, and the bits of cache policies
+and of states of mbarriers; the clocks' start, their steps per instruction, and the unit of %total_smem_size. The
+initial byte of shared and local memory, and of registers that may be read before they are written. Whether elect.sync
+elects the highest lane and not the lowest. A mask for the address of the grid's workspace: -1, or 0 in a launch that is
+not cooperative. A seed for the tests of mbarriers that fail although the phase is complete, 0 for none."""
 
 BYTES = -(-(FIELDS[-1].offset + 8) // ALIGNMENT) * ALIGNMENT
 DECLARATION = f"@{SYMBOL} = external global [{BYTES} x i8], align {ALIGNMENT}"
