@@ -63,10 +63,11 @@ def stores(body):
     for vec, kinds in STORED:
         more: dict[str, Any] = {"vec": (vec[1:],)} if vec else {}
         value = "{b}" if vec else "b"
-        rest = f"{{.space}}.mbarrier::complete_tx::bytes{'.vec' if vec else ''}.type [a], {value}, [c]"
-        more |= {"space": SPACES, "type": kinds, "section": ST_ASYNC}
-        sending(f"st.async{{.weak}}{rest}", ignored={"weak": "the default"}, **more)(body)
-        sending(f"st.async.scope{rest}", scope=("cluster",), ignored={"scope": IN_ORDER}, **more)(body)
+        rest = f".mbarrier::complete_tx::bytes{'.vec' if vec else ''}.type [a], {value}, [c]"
+        more |= {"type": kinds, "section": ST_ASYNC}
+        sending(f"st.async{{.weak}}{{.space}}{rest}", space=SPACES, ignored={"weak": "the default"}, **more)(body)
+        sending(f"st.async.scope.space{rest}", scope=("cluster",), space=("shared::cluster",),
+                ignored={"scope": IN_ORDER}, **more)(body)  # fmt: skip
     return body
 
 

@@ -47,7 +47,7 @@ UNSUPPORTED = (
             "not yet: sm_100 follows sm_90"),
     Missing("some forms of PTX ISA 9.3 to 9.5",
             ("sin.2pi", "cos.2pi", "atom.noftz.f32", "red.noftz.f32", "cp.reduce.async.bulk.noftz.f32",
-             "ld.proxy::readonly", "prefetch.valid_addr", "fence.alias", "ldmatrix.s8.s4",
+             "ld.proxy::readonly", "prefetch.valid_addr", "ldmatrix.s8.s4",
              "cp.async.bulk.wait_group.sync_restrict::proxy::async", "mbarrier.check_layout", "applypriority.async",
              "spcompress", "spdecompress"),
             "not yet: they need the newest ptxas"),
