@@ -70,7 +70,8 @@ class NoSuchPair(UsageError):
 
 
 class PairError(PtxbenchError):
-    """`field`: the function of the pair that returned something wrong, `reference` or `tolerance`; "" for others."""
+    """`field`: the field of the pair whose function returned something wrong, `reference`, `tolerance` or `args`; ""
+    for others."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)

@@ -44,6 +44,7 @@ from ptxbench.arrays import (
     wide,
 )
 from ptxbench.device_shape import DeviceShape
+from ptxbench.errors import PairError
 from ptxbench.knobs import Knob, Sweep, Values, with_values
 from ptxbench.launch import Chain, Launch
 from ptxbench.libraries import Gemm
@@ -470,10 +471,21 @@ def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Ar
         low, high = arg.integers
         return in_pieces(lambda count: rng.integers(low, high, count, endpoint=True), shape, arg.dtype)
     if arg.values is not None:
-        return np.ascontiguousarray(arg.values(rng, shape, **size), dtype=arg.dtype)
+        return from_values(arg, arg.values(rng, shape, **size), shape)
     if is_float(arg.dtype):
         return in_pieces(lambda count: rng.uniform(-1, 1, count), shape, arg.dtype)
     return rng.integers(np.iinfo(arg.dtype).min, np.iinfo(arg.dtype).max, shape, arg.dtype, endpoint=True)
+
+
+def from_values(arg: In | InOut, drawn: Any, shape: tuple[int, ...]) -> Array:
+    """What the pair's own `values` returned, as an array of its type. Raises PairError for another shape, and for
+    elements that are not real numbers."""
+    array = np.asarray(drawn)
+    if array.shape != shape:
+        raise PairError(f"values of '{arg.name}' returns the shape {array.shape}; expected {shape}.", "args")
+    if not is_float(array.dtype) and array.dtype.kind not in "biu":
+        raise PairError(f"values of '{arg.name}' returns {array.dtype}; expected numbers.", "args")
+    return np.ascontiguousarray(array, dtype=arg.dtype)
 
 
 def draw_scales(arg: In, rng: np.random.Generator, shape: tuple[int, ...], *, integers: bool) -> Array:
@@ -528,7 +540,7 @@ def draw_start(arg: InOut, rng: np.random.Generator, size: Size, *, integers: bo
     """Other content of an InOut before a launch than its `start`: small numbers, whole ones if `integers` is set."""
     shape = arg.shape(**size)
     if arg.values is not None:
-        return np.ascontiguousarray(arg.values(rng, shape, **size), dtype=arg.dtype)
+        return from_values(arg, arg.values(rng, shape, **size), shape)
     if integers or not is_float(arg.dtype):
         return (arg.start + rng.integers(1, 8, shape, endpoint=True)).astype(arg.dtype)
     return (arg.start + rng.uniform(-1, 1, shape)).astype(arg.dtype)

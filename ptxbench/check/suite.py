@@ -47,7 +47,8 @@ from ptxbench.check.values import (
 from ptxbench.discovery import LoadedPair
 from ptxbench.errors import EmulatorCrash, KernelError, UsageError
 from ptxbench.pair import In, InOut, Out, Pair, Scratch, Size
-from ptxbench.runner.plan import is_too_large
+from ptxbench.runner.case_data import largest, pair_errors
+from ptxbench.runner.plan import PairPlan, is_too_large
 from ptxbench.tensor_map import TensorMap
 from ptxbench.verify import agrees, expect
 
@@ -90,14 +91,17 @@ class CheckSuite:
     """The test cases for one pair, architecture and seed. Results are kept for the next candidate."""
 
     def __init__(self, loaded: LoadedPair, arch: str, seed: int) -> None:
-        """Raises UsageError for a pair whose launches the emulator cannot execute."""
+        """Raises UsageError for a pair whose launches the emulator cannot execute, PairError if its data cannot be
+        drawn."""
         for size in loaded.pair.check_sizes:
             if lacks := unsupported(loaded.pair.launch(**size), arch):
                 raise UsageError(f"'{loaded.name}' cannot be checked: {lacks}")
             for arg in loaded.pair.args:
                 if isinstance(arg, TensorMap) and (lacks := unknown_map(arg.name, loaded.pair.tiled_map(arg, size))):
                     raise UsageError(f"'{loaded.name}' cannot be checked: {lacks}")
-        self.pair: Pair = with_sorted_inputs(loaded.pair)
+        plan = PairPlan(loaded, (), ())
+        with pair_errors(plan, largest(plan)):
+            self.pair: Pair = with_sorted_inputs(loaded.pair)
         self.loaded = replace(loaded, pair=self.pair)
         self.entry = loaded.name.replace(".", "_")
         self.arch = arch

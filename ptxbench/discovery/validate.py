@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -204,8 +205,11 @@ def range_problem(bounds: Any, dtype: np.dtype[Any]) -> str | None:
     if not isinstance(bounds, tuple) or len(bounds) != 2 or not all(isinstance(bound, number) for bound in bounds):
         return "not two numbers"
     low, high = bounds
-    if not low <= high or not math.isfinite(high - low):
+    if not low <= high:
         return "not in order"
+    greatest = sys.float_info.max
+    if low < -greatest or high > greatest or high - low > greatest:
+        return "not finite"
     if not is_float(dtype):
         limits = np.iinfo(dtype)
         if low < limits.min or high > limits.max or low != int(low) or high != int(high):
@@ -265,7 +269,11 @@ def flag_problems(flags: Any) -> Iterator[Problem]:
     for name, options in flags.items():
         if not isinstance(name, str) or not name.replace("_", "").isalnum():
             yield ("flags", name), f"flags names a row {name!r}. Use letters, digits and _."
-        if isinstance(options, str) or not all(isinstance(option, str) for option in options):
+        if (
+            isinstance(options, str)
+            or not isinstance(options, Sequence)
+            or not all(isinstance(option, str) for option in options)
+        ):
             yield ("flags", name), f"flags gives '{name}' {options!r}. It must be a list of NVRTC options."
 
 
@@ -313,10 +321,16 @@ def library_problems(pair: Pair) -> Iterator[Problem]:
 
 def data_problems(pair: Pair) -> Iterator[Problem]:
     """Fields that decide which data a reference gets, and which data are drawn."""
+    for field in ("exact_on_integers", "timed_on_integers"):
+        if not isinstance(value := getattr(pair, field), bool):
+            yield (field,), f"{field} is {value!r}. It must be True or False."
     if pair.timed_on_integers and not pair.exact_on_integers:
         yield ("timed_on_integers",), "timed_on_integers is True without exact_on_integers. Set both, or neither."
     inputs = {arg.name for arg in pair.args if isinstance(arg, In)}
-    names = [pair.by_rows] if isinstance(pair.by_rows, str) else pair.by_rows
+    names = pair.by_rows
+    if isinstance(names, str) or not isinstance(names, Sequence) or any(not isinstance(name, str) for name in names):
+        yield ("by_rows",), f"by_rows is {names!r}. It must list names of inputs, such as 'x'."
+        return
     if unknown := [name for name in names if name not in inputs]:
         yield ("by_rows",), f"by_rows names {unknown[0]!r}, expected inputs of the pair: {', '.join(sorted(inputs))}."
 
@@ -371,9 +385,13 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
             for name in ("box", "shape", "strides"):
                 if callable(function := getattr(arg, name)):
                     calls.append(((*arg_part, name), f"the {name} of '{arg.name}'", function, shape_problem))
-        elif callable(arg.value):
+        else:
             fits = partial(number_problem, dtype=arg.dtype)
-            calls.append(((*arg_part, "value"), f"the value of '{arg.name}'", arg.value, fits))
+            if callable(arg.value):
+                calls.append(((*arg_part, "value"), f"the value of '{arg.name}'", arg.value, fits))
+            if callable(arg.values):
+                drawn = partial(arg.values, np.random.default_rng(0))
+                calls.append(((*arg_part, "values"), f"values of '{arg.name}'", drawn, fits))
     for part, noun, function, problem_of in calls:
         if misfit := does_not_take(function, list(size)):
             sentence = f"{noun} does not take {size_text(size)}: {misfit}."

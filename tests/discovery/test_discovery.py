@@ -99,7 +99,11 @@ def test_impossible_variants_by_request_are_refused(kernels, names, message):
     [
         ("timed_on_integers=True", r"timed_on_integers is True without exact_on_integers\. Set both, or neither\."),
         ('by_rows=["y"]',          r"scale\.py:\d+: by_rows names 'y', expected inputs of the pair: x\."),
-        ('by_rows="y"',            r"by_rows names 'y', expected"),
+        ('by_rows="x"',            r"scale\.py:\d+: by_rows is 'x'\. It must list names of inputs, such as 'x'\."),
+        ("by_rows=[3]",            r"by_rows is \[3\]\. It must list"),
+        ("by_rows=None",           r"by_rows is None\. It must list"),
+        ('exact_on_integers="no"', r"exact_on_integers is 'no'\. It must be True or False\."),
+        ("timed_on_integers=None", r"timed_on_integers is None\. It must be True or False\."),
     ],
 )  # fmt: skip
 def test_impossible_fields_about_data_are_refused(kernels, fields, message):
@@ -326,6 +330,18 @@ MISTAKES = [
      "11: the shape of 'y' at n=1 is 1. It must be a tuple of whole numbers, such as (n,)."),
     ('{"fast": ["--use_fast_math"]}', '{"fast": "--use_fast_math"}',
      "22: flags gives 'fast' '--use_fast_math'. It must be a list of NVRTC options."),
+    ('{"fast": ["--use_fast_math"]}', '{"fast": None}',
+     "22: flags gives 'fast' None. It must be a list of NVRTC options."),
+    ('Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=(0, 10**400))',
+     "12: Scalar 'a' has values (0, 1" + 400 * "0" + "), not finite."),
+    ('Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=lambda n: 1)',
+     "12: values of 'a' does not take n=1: "),
+    ('Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=lambda rng, n: 1 / 0)',
+     "12: values of 'a' fails at n=1: ZeroDivisionError: division by zero."),
+    ('Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=lambda rng, n: None)',
+     "12: values of 'a' at n=1 is None. It must be a number."),
+    ('Scalar("n", u32, lambda n: n)', 'Scalar("n", u32, lambda n: n, values=lambda rng, n: -n)',
+     "13: values of 'n' at n=1 is -1. It must be a whole number from 0 to 4294967295, as uint32 holds."),
 ]  # fmt: skip
 
 

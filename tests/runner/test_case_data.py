@@ -2,6 +2,7 @@
 
 import pytest
 
+from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import load
 from ptxbench.errors import PairError
 from ptxbench.runner.case_data import prepare_case
@@ -40,6 +41,10 @@ MISTAKES = [
      "18: at n=1: TypeError: unsupported operand"),
     (X, 'In(\n            "x",\n            f32,\n            lambda n: (n,),\n            values=np.sort)',
      "23: at n=1: TypeError: sort() got an unexpected keyword argument 'n'."),
+    (X, 'In("x", f32, lambda n: (n,), values=lambda rng, shape, n: 1)',
+     "23: at n=1, values of 'x' returns the shape (); expected (1,)."),
+    (X, 'In("x", f32, lambda n: (n,), values=lambda rng, shape, n: rng.random(shape) + 1j)',
+     "23: at n=1, values of 'x' returns complex128; expected numbers."),
     # of a tolerance from ptxbench, the line of the field
     (TOLERANCE, "tolerance=relative(1e-6, of=lambda x, a, n: x[:0])",
      "31: at n=1, the tolerance of 'y' has the shape (0,); expected (1,), as its reference has, or one number."),
@@ -62,3 +67,11 @@ def test_a_mistake_that_shows_when_data_are_made_has_the_line_of_its_function(
     with pytest.raises(PairError) as caught:
         prepare_case(plan, {"n": 1}, seed=1)
     assert str(caught.value).startswith(f"kernels/pairs/scale.py:{message}")
+
+
+def test_check_names_the_line_of_data_that_cannot_be_drawn(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wrong = 'In("x", f32, lambda n: (n,), values=lambda rng, shape, n: 1 / 0)'
+    loaded = load(kernels_folder(tmp_path, pair=changed(PAIR, X, wrong)), "scale")
+    with pytest.raises(PairError, match=r"^kernels/pairs/scale\.py:10: at n=129: ZeroDivisionError"):
+        CheckSuite(loaded, "sm_90", 1)
