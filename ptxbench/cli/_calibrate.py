@@ -40,11 +40,13 @@ def calibrate(results: Path, *, as_json: bool) -> int:
     require_writable(folder, "Name another folder with --results.")
     perform(suite)
     record = suite.record()
-    if as_json:
-        say(to_json(record), nl=False)
-    else:
-        show(record.lines)
-    say(f"Saved {FILE.save(record, folder)}", err=True)
+    try:
+        if as_json:
+            say(to_json(record), nl=False)
+        else:
+            show(record.lines)
+    finally:  # also if stdout cannot be written to
+        say(f"Saved {FILE.save(record, folder)}", err=True)
     if record.forbids_timing:
         say("A check failed: do not trust times of this device until it is fixed.", err=True)
     return ExitStatus.NO_VERDICT if record.forbids_timing else ExitStatus.GOOD

@@ -159,13 +159,17 @@ def command(
             require_writable(folder, "Name another folder with --results, or use --no-save.")
         outcome = perform(frame, metrics, reference, pool, quiet=as_json)
     run = document(frame.on(outcome.gpus), outcome.cells, outcome.status)
-    if as_json and (outcome.cells or not outcome.error):
-        say(to_json(run, findings=findings_of_run(run, reference or REFERENCE)), nl=False)
-    failures = [
-        save_somewhere(run, folder, printed=as_json) if folder and outcome.cells else None,
-        files.try_write(run),
-        outcome.error,
-    ]
+    printed = False
+    try:
+        if as_json and (outcome.cells or not outcome.error):
+            say(to_json(run, findings=findings_of_run(run, reference or REFERENCE)), nl=False)
+            printed = True
+    finally:  # also if stdout cannot be written to
+        failures = [
+            save_somewhere(run, folder, printed=printed) if folder and outcome.cells else None,
+            files.try_write(run),
+            outcome.error,
+        ]
     for failure in filter(None, failures):
         raise failure
     return outcome.exit_status

@@ -144,10 +144,12 @@ def command(
         say(f"Resuming the interrupted sweep {interrupted.path}; use --no-resume to start again.", err=True)
     with dask_pool(dask, [kernels]) as pool:
         run, error = perform(frame, swept, interrupted.run.cells if interrupted else (), pool)
-    sweep_curves = curves(swept, run.cells, metric)
-    if run.cells or run.run.status == COMPLETE:
-        show(sweep_curves, run, as_json=as_json, files=files)
-    failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
+    try:
+        sweep_curves = curves(swept, run.cells, metric)
+        if run.cells or run.run.status == COMPLETE:
+            show(sweep_curves, run, as_json=as_json, files=files)
+    finally:  # also if a figure of the pair fails, or stdout cannot be written to
+        failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
     for failed in filter(None, (failure, error)):
         raise failed
     return exit_status(sweep_curves, run.run.status)

@@ -73,6 +73,19 @@ def test_json_is_the_run_document_and_nothing_else(kernels, ptxbench):
     assert [cell.pair for cell in run.cells] == ["scale"]
 
 
+def test_a_run_is_saved_also_if_its_json_cannot_be_printed(kernels, ptxbench, monkeypatch):
+    def say_on_a_full_disk(text, *, err=False, nl=True):
+        if not err:
+            raise ToolMissing("stdout is full")
+
+    monkeypatch.setattr("ptxbench.cli.run.say", say_on_a_full_disk)
+    ran = ptxbench(*RUN, "--json", "--output", "run.csv")
+    assert (ran.status, ran.out) == (2, "")
+    (path,) = Path("results").rglob("*.json")
+    assert from_json(path.read_text(), "file").run.status == "complete"
+    assert Path("run.csv").exists()
+
+
 def test_a_run_does_not_reveal_its_user(kernels, ptxbench):
     ran = ptxbench(*RUN, "--json", "--no-save")
     assert str(Path.home()) not in ran.out

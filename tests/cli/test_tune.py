@@ -102,6 +102,22 @@ i Counts are not times: only a GPU can show which point is the fastest.
 """
 
 
+FAILING = """Sweep(
+        values=lambda sms: {"n": (64, 100)}, size=lambda sms: {"n": 64}, emulated={"n": 64},
+        figures=[Figure("f", "", "lower", "counts", ["point"], "fails", lambda part: 1 / 0)]),
+    knobs=["""
+
+
+def test_a_sweep_is_saved_also_if_a_figure_of_the_pair_fails(scale, ptxbench):
+    path = scale / "pairs" / "scale.py"
+    text = changed(path.read_text(), "    knobs=[", f"    sweep={FAILING}")
+    path.write_text(changed(text, "import Knob", "import Figure, Knob, Sweep"))
+    ran = ptxbench(*TUNE)
+    assert ran.status == 2
+    assert "the figure 'f' fails: ZeroDivisionError: division by zero." in ran.err
+    assert [len(document["cells"]) for document in saved()] == [2]
+
+
 def test_json_has_every_point_and_the_best(scale, ptxbench):
     ran = ptxbench(*TUNE, "--json", "--metric", "occupancy", "--no-save")
     assert ran.status == 0
