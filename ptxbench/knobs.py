@@ -14,6 +14,12 @@ __all__ = ["Figure", "Knob", "Sweep", "SweepPart"]
 Values = Mapping[str, int]
 """Knobs, or dimensions of a size, by name."""
 
+Better = Literal["lower", "higher", "neither"]
+FigureSource = Literal["times", "counts"]
+
+ITSELF = "point"
+"""The name of a point's only part if the pair declares no parts."""
+
 
 @dataclass(frozen=True)
 class Knob:
@@ -66,8 +72,8 @@ class Figure:
 
     name: str
     unit: str
-    better: Literal["lower", "higher", "neither"]
-    of: Literal["times", "counts"]
+    better: Better
+    of: FigureSource
     needs: Sequence[str]
     description: str
     formula: Callable[..., float | None]

@@ -18,9 +18,10 @@ import numpy as np
 from ptxbench import architecture, tensor_map
 from ptxbench.arrays import is_float
 from ptxbench.discovery.execute import describe, line_of
+from ptxbench.discovery.sweep_rules import Problem, is_size, sweep_problems
 from ptxbench.discovery.text import PairText, Step
 from ptxbench.errors import PairError
-from ptxbench.knobs import Knob, Sweep
+from ptxbench.knobs import Knob
 from ptxbench.libraries import Gemm
 from ptxbench.pair import (
     PREDICTIONS,
@@ -43,9 +44,6 @@ MOST_THREADS = 1024
 
 MOST_CLUSTER = 16
 """The most CTAs of a cluster, if a device has clusters and the kernel requests more than the portable 8."""
-
-Problem = tuple[tuple[Step, ...], str]
-"""The part of Pair at fault, and a sentence."""
 
 
 def check(pair: Pair, text: PairText) -> None:
@@ -227,10 +225,7 @@ def sizes_problems(field: str, sizes: Any) -> Iterator[Problem]:
         yield (field,), f"{field} is {sizes!r}. It must list at least one size, such as dict(n=1024)."
         return
     for number, size in enumerate(sizes):
-        if not isinstance(size, Mapping) or not all(
-            isinstance(name, str) and isinstance(value, int) and not isinstance(value, bool)
-            for name, value in size.items()
-        ):
+        if not is_size(size):
             of_numpy = isinstance(size, Mapping) and any(isinstance(value, np.number) for value in size.values())
             advice = " Write int(...) around a number of NumPy." if of_numpy else ""
             yield (field, number), f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024).{advice}"
@@ -298,8 +293,7 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
     for field in ("restriction", "observe"):
         if getattr(pair, field) is not None and not callable(getattr(pair, field)):
             yield (field,), f"{field} is {getattr(pair, field)!r}. It must be a function, or be left out."
-    if pair.sweep is not None and not isinstance(pair.sweep, Sweep):
-        yield ("sweep",), f"sweep is {pair.sweep!r}. It must be a Sweep(...) of ptxbench.knobs, or be left out."
+    yield from sweep_problems(pair.sweep)
     yield from library_problems(pair)
 
 

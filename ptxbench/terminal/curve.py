@@ -133,7 +133,9 @@ def best_words(curves: Curves, variant: str, best: Best) -> str:
         text += f" ± {units.si(half, quantity.unit)}"
     text += f", at {point_words(curves, best.index)}."
     if not best.tied:
-        return text + (" Every other point is worse." if len(curves.points) > 1 else "")
+        others = len(curves.judged(quantity, variant)) - 1
+        every = "Every other point" if others == len(curves.points) - 1 else "Every other point with a verdict"
+        return text + (f" {every} is worse." if others else "")
     if reading.rounds and len(reading.rounds) < FEWEST_ROUNDS:
         rounds = "1 round" if len(reading.rounds) == 1 else f"{len(reading.rounds)} rounds"
         return text + f" {rounds} cannot separate two points; use --rounds {FEWEST_ROUNDS} or more."

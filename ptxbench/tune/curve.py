@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log, sqrt
+from math import isfinite, log, sqrt
 from statistics import mean, stdev
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from ptxbench import stats
 from ptxbench.errors import UsageError, suggestion
@@ -95,12 +97,14 @@ class Curves:
     def of(self, quantity: Quantity, variant: str) -> Sequence[Reading | None]:
         return self.readings[quantity.name, variant]
 
+    def judged(self, quantity: Quantity, variant: str) -> dict[int, Reading]:
+        """The points that have the quantity and no label that forbids a verdict, by index."""
+        readings = self.of(quantity, variant)
+        return {i: point_reading for i, point_reading in enumerate(readings) if point_reading and i not in self.labels}
+
     def best(self, quantity: Quantity, variant: str) -> Best | None:
         """The best point of a variant; None if no point is better than another, or none may be judged."""
-        readings = self.of(quantity, variant)
-        judged = {
-            i: point_reading for i, point_reading in enumerate(readings) if point_reading and not self.labels.get(i)
-        }
+        judged = self.judged(quantity, variant)
         if quantity.better == "neither" or not judged:
             return None
         sign = 1 if quantity.better == "lower" else -1
@@ -115,26 +119,18 @@ class Curves:
         best = self.best(quantity, variant)
         if share is None or best is None:
             return None
-        readings = self.of(quantity, variant)
-        greatest = readings[best.index]
-        assert greatest
+        judged = self.judged(quantity, variant)
         x = next(iter(self.swept.values))
-        good = [
-            i
-            for i, point_reading in enumerate(readings)
-            if point_reading and point_reading.value >= share * greatest.value
-        ]
+        # of a value below 0, a share is more than the whole: only the best suffices
+        good = [i for i in judged if i == best.index or judged[i].value >= share * judged[best.index].value]
         return share, min(good, key=lambda i: (self.points[i].at[x], i))
 
     def at_marks(self, quantity: Quantity, variant: str) -> int | None:
         """The best point of a variant among those at the marked values; None without marks or values there."""
         sign = -1 if quantity.better == "higher" else 1
-        readings = self.of(quantity, variant)
-        marked = {
-            i: point_reading
-            for i, point_reading in enumerate(readings)
-            if point_reading and self.marks and self.marks.items() <= self.points[i].at.items()
-        }
+        marks = self.marks.items()
+        judged = self.judged(quantity, variant).items()
+        marked = {i: point_reading for i, point_reading in judged if marks and marks <= self.points[i].at.items()}
         return min(marked, key=lambda i: (sign * marked[i].value, i), default=None)
 
 
@@ -254,8 +250,16 @@ def reading(quantity: Quantity, swept: PairSweep, parts: Mapping[str, Cell], var
 
 
 def of_figure(figure: Figure, swept: PairSweep, parts: Sequence[SweepPart]) -> float | None:
-    value: float | None = call_pair_function(swept.loaded, f"the figure '{figure.name}'", figure.formula, *parts)
+    value: float | None = call_pair_function(
+        swept.loaded, f"the figure '{figure.name}'", figure.formula, *parts, problem_of=figure_problem
+    )
     return value
+
+
+def figure_problem(value: Any) -> str | None:
+    """What is wrong with the result of a figure's formula; None if nothing is."""
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    return None if value is None or (is_number and isfinite(value)) else "Expected a finite number, or None."
 
 
 def verified(cell: Cell, variant: str) -> bool:

@@ -6,14 +6,16 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.knobs import with_knobs
+from ptxbench.discovery.sweep_rules import is_size, is_whole
 from ptxbench.discovery.validate import size_problems
 from ptxbench.emulator.predefined import gpu
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.knobs import Figure, Values
+from ptxbench.knobs import ITSELF, Figure, Values
 from ptxbench.pair import Pair, Size
 from ptxbench.runner import PairPlan, memory
 from ptxbench.runner.plan import without_repeats
@@ -28,9 +30,6 @@ MOST_KNOBS = 2
 """A picture shows two knobs: one along the axis, one as its lines."""
 
 MOST_POINTS = 1000
-
-ITSELF = "point"
-"""The name of a point's only part if the pair declares no parts."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def declared(loaded: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
     pair = loaded.pair
     if pair.sweep:
         pair_values: Mapping[str, Sequence[int]] = call_pair_function(
-            loaded, "the sweep's values", pair.sweep.values, sms
+            loaded, "the sweep's values", pair.sweep.values, sms, problem_of=values_problem
         )
         return pair_values
     if not pair.knobs:
@@ -145,12 +144,26 @@ def declared(loaded: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
     return {knob.name: knob.values for knob in pair.knobs[:MOST_KNOBS]}
 
 
+def values_problem(values: Any) -> str | None:
+    """What is wrong with the values that a pair declares for a sweep; None if nothing is."""
+    if isinstance(values, Mapping) and values:
+        lists = values.values()
+        if all(isinstance(numbers, Sequence) and numbers and all(map(is_whole, numbers)) for numbers in lists):
+            return None
+    return "Expected a dict of whole numbers to try, such as dict(BLOCK=(64, 128))."
+
+
+def size_problem(size: Any) -> str | None:
+    """What is wrong with a size that a function of a sweep returns; None if nothing is."""
+    return None if is_size(size) else "Expected a dict of whole numbers, such as dict(n=1024)."
+
+
 def base_size(loaded: LoadedPair, kind: SweepKind, sms: int) -> Size:
     """The fixed part of every point's size: that of the pair's sweep, else a bench size (on a GPU a middle one)."""
     pair = loaded.pair
     if pair.sweep:
         size: Size = (
-            call_pair_function(loaded, "the sweep's size", pair.sweep.size, sms)
+            call_pair_function(loaded, "the sweep's size", pair.sweep.size, sms, problem_of=size_problem)
             if kind == "times"
             else pair.sweep.emulated
         )
@@ -174,7 +187,10 @@ def points_of(swept: PairSweep, knobs: set[str], dimensions: set[str]) -> Iterat
         launches, reasons = {}, []
         for name, part in parts.items():
             if name in needed:
-                launch = dict(call_pair_function(swept.loaded, f"the part '{name}'", part, **size))
+                with_size = partial(part, **size)
+                launch = dict(
+                    call_pair_function(swept.loaded, f"the part '{name}'", with_size, problem_of=size_problem)
+                )
                 if reason := why_not(swept.loaded, pair, launch):
                     reasons.append(reason)
                 else:
@@ -186,7 +202,9 @@ def why_not(loaded: LoadedPair, pair: Pair, size: Size) -> str | None:
     """Why `pair`, which is that of `loaded` with changed knobs, has no launch of that size; None if it has one."""
     if min(size.values(), default=0) < 0:
         return "No dimension can be below 0."
-    if pair.restriction is not None and (reason := call_pair_function(loaded, "restriction", pair.restriction, **size)):
+    if pair.restriction is not None and (
+        reason := call_pair_function(loaded, "restriction", partial(pair.restriction, **size), part=("restriction",))
+    ):
         return str(reason)
     for problem in size_problems(pair, size):
         return problem.sentence

@@ -7,17 +7,18 @@ import pytest
 from ptxbench import discovery
 from ptxbench.cli._sweep import perform
 from ptxbench.discovery import load
-from ptxbench.knobs import SweepPart
+from ptxbench.knobs import Figure, SweepPart
 from ptxbench.measure import SamplingSettings
 from ptxbench.result import INTERRUPTED, LAUNCH_BOUND, save
 from ptxbench.runner import RunFrame, RunPlan
 from ptxbench.stats import Interval
 from ptxbench.terminal.curve import findings
 from ptxbench.tune import Reading, curves, plan_of, spec_of, sweep_of
-from ptxbench.tune.curve import of_rounds, separated
+from ptxbench.tune.curve import Curves, Quantity, of_rounds, separated
 from ptxbench.tune.panels import panels
 from ptxbench.tune.sweep import finished_before
 from tests.tune.backend import COMPUTE_NS, COPY_NS, SMS, PartitionBackend
+from tests.tune.folders import knobs_folder
 
 QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
 KERNELS = discovery.default_kernels()
@@ -79,6 +80,80 @@ def test_the_interval_of_a_reading_is_that_of_student():
     reading = timed(1.0, 2.0, 3.0)
     assert reading.value == 2.0
     assert reading.interval.high - 2.0 == pytest.approx(9.9248 / 3**0.5, rel=1e-4)  # t at 0.995 with 2 degrees
+
+
+def test_readings_that_are_not_over_0_are_compared_by_their_differences():
+    best, near, far = timed(-10, -10.2, -9.9), timed(-9.95, -10.25, -9.9), timed(-5, -5.2, -4.9)
+    assert separated(best, [near, far], sign=1) == [False, True]
+
+
+# ---- curves without a run
+
+
+def drawn(tmp_path, values, *, better="higher", enough=None, labels=()):
+    """The curves of one variant, `ptx`: a count at n=128 and 256, each with BLOCK=64 and 128."""
+    loaded = load(knobs_folder(tmp_path), "scale")
+    swept = sweep_of(loaded, loaded.sources, "counts", values={"n": (128, 256), "BLOCK": (64, 128)}, size={})
+    figure = Figure("f", "", better, "counts", ["point"], "a figure", lambda part: 0, enough)
+    quantity = Quantity("f", "", better, "a figure", figure)
+    readings = [None if value is None else count(value) for value in values]
+    forbidden = {index: [LAUNCH_BOUND] for index in labels}
+    return Curves(swept, ["ptx"], [quantity], {("f", "ptx"): readings}, {"ptx": [None] * 4}, forbidden)
+
+
+def said(figures):
+    return [text for _, _, text in findings(figures)][:-1]  # without the last one, about counts
+
+
+def test_a_figure_that_is_neither_better_higher_nor_lower_has_no_best_point(tmp_path):
+    figures = drawn(tmp_path, (1, 2, 3, 4), better="neither")
+    assert figures.best(figures.main, "ptx") is None
+    assert said(figures) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "words"),
+    [
+        ((1, 2, 3, 4),       (),     "Every other point is worse."),
+        ((1, 2, None, 4),    (),     "Every other point with a verdict is worse."),
+        ((1, 2, 3, 4),       (2,),   "Every other point with a verdict is worse."),
+        ((None,) * 3 + (4,), (),     "BLOCK=128."),   # nothing to compare it with
+        ((4, 2, 3, 4),       (),     "The same at n=256 BLOCK=128."),
+    ],
+)  # fmt: skip
+def test_other_points_are_called_worse_only_if_they_have_a_verdict(tmp_path, values, labels, words):
+    best = said(drawn(tmp_path, values, labels=labels))[0]
+    assert best.startswith("ptx: the greatest f is 4, at n=")
+    assert best.endswith(words)
+
+
+def test_the_least_sufficient_value_is_that_of_a_point_with_a_verdict(tmp_path):
+    figures = drawn(tmp_path, (1, 9, 9, 10), enough=0.9)
+    assert figures.enough(figures.main, "ptx") == (0.9, 1)
+    figures = drawn(tmp_path, (1, 9, 9, 10), enough=0.9, labels=(1,))
+    assert figures.enough(figures.main, "ptx") == (0.9, 2)
+    figures = drawn(tmp_path, (-1, -9, -9, -10), enough=0.9)  # a share of -1 would be more than it
+    assert figures.enough(figures.main, "ptx") == (0.9, 0)
+    figures = drawn(tmp_path, (None,) * 4, enough=0.9)
+    assert figures.enough(figures.main, "ptx") is None
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "better", "words"),
+    [
+        ((8, 4, 10, 5), (),   "higher", "5 at best, with n=256; 0.50 times the best."),
+        ((8, 4, 10, 5), (),   "lower",  None),                                           # it is the best
+        ((4, 8, 5, 10), (),   "lower",  "8 at best, with n=128; 2.00 times the best."),
+        ((4, 8, 5, 10), (1,), "lower",  "10 at best, with n=256; 2.50 times the best."),
+        ((0, 8, 5, 10), (),   "lower",  "8 at best, with n=128."),
+        ((8, 8, 8, 8),  (),   "higher", None),
+    ],
+)  # fmt: skip
+def test_the_pairs_own_values_are_compared_with_the_best(tmp_path, values, labels, better, words):
+    figures = drawn(tmp_path, values, better=better, labels=labels)
+    assert figures.marks == {"BLOCK": 128}
+    compared = [text for text in said(figures) if "the values of the pair" in text]
+    assert compared == ([] if words is None else [f"ptx at BLOCK=128, the values of the pair: {words}"])
 
 
 # ---- the figures of sm_partition, each launch with the numbers that it would have left

@@ -65,6 +65,12 @@ FAULTS = [
     ("sweep=Sweep(values=lambda sms: 1 // 0, size=dict, emulated={'n': 64}),", "the sweep's values fails: Zero"),
     ("sweep=Sweep(values=lambda sms: {'n': [1]}, size=dict, emulated={'n': 64}, parts={'a': lambda n: x}),",
      "the part 'a' fails: NameError"),
+    *((f"sweep=Sweep(values=lambda sms: {values}, size=dict, emulated={{'n': 64}}),",
+       f":23: the sweep's values returns {values}. Expected a dict of whole numbers to try, such as "
+       "dict(BLOCK=(64, 128)).")
+      for values in ("3", "{}", "{'n': 3}", "{'n': ()}", "{'n': (64, 1.5)}", "{'n': (True,)}")),
+    ("sweep=Sweep(values=lambda sms: {'n': [1]}, size=dict, emulated={'n': 64}, parts={'a': lambda n: n}),",
+     ":23: the part 'a' returns 1. Expected a dict of whole numbers, such as dict(n=1024)."),
 ]  # fmt: skip
 
 
