@@ -46,7 +46,7 @@ ALONE = {
     "kernel_names": set(),
     "languages": set(),
     "foreign_text": set(),
-    "pair": {"arrays", "device_shape", "knobs", "launch", "libraries", "tensor_map"},
+    "pair": {"arrays", "device_shape", "errors", "knobs", "launch", "libraries", "tensor_map"},
     "launch": set(),
     "run_info": set(),
     "checklist": set(),
