@@ -158,6 +158,11 @@ def has_result(cell: Cell, variant: str) -> bool:
     return variant in cell.variants and cell.variants[variant].status in (VERIFIED, WRONG_RESULT, BROKEN, MUST_FAIL)
 
 
+def is_verified(cell: Cell) -> bool:
+    """Whether the pair's PTX, of which the cell has a result, is right."""
+    return cell.variants[HAND_WRITTEN].status == VERIFIED
+
+
 def other_language_rows(loaded: LoadedPair) -> tuple[str, ...]:
     """Rows in other languages, because of which PTX is not the only way; empty if there are none."""
     return tuple(source.variant for source in loaded.sources if source.language in OTHER_LANGUAGES)
@@ -173,12 +178,14 @@ def standings_on(
     sources = {source.variant: source for source in loaded.sources}
     usable = [record for record in on_arch if has_result(record.cell, HAND_WRITTEN)]
     fresh = [record for record in usable if unchanged(record.cell, sources) and has_same_launch(loaded, record.cell)]
-    devices = dict.fromkeys(record.device for record in fresh if record.device and record.cell.rounds)
+    on_gpus = [record for record in fresh if record.device and (record.cell.rounds or not is_verified(record.cell))]
+    devices = dict.fromkeys(record.device for record in on_gpus)
     for device in devices:
-        timed = latest([record for record in fresh if record.device == device and record.cell.rounds])
-        verdict, last = measured(timed), timed[-1]
-        against = rival.rival_of(last.cell)
-        standing = replace(expected, cell=last.cell, against=against, device=device, run=last.run)
+        timed = latest([record for record in on_gpus if record.device == device])
+        verdict = measured(timed)
+        shown = next((record for record in timed if not is_verified(record.cell)), timed[-1])
+        against = rival.rival_of(shown.cell)
+        standing = replace(expected, cell=shown.cell, against=against, device=device, run=shown.run)
         yield replace(standing, verdict=verdict, rests_on=(MEASURED,)) if verdict else standing
     if devices:
         return
@@ -186,10 +193,10 @@ def standings_on(
     if not counted:
         yield replace(expected, stale=bool(usable))
         return
-    cell, run = counted[0].cell, counted[0].run
-    if cell.variants[HAND_WRITTEN].status != VERIFIED:
-        yield replace(expected, verdict=WRONG, rests_on=(EXECUTED,), cell=cell, run=run)
+    if wrong := next((record for record in counted if not is_verified(record.cell)), None):
+        yield replace(expected, verdict=WRONG, rests_on=(EXECUTED,), cell=wrong.cell, run=wrong.run)
         return
+    cell, run = counted[0].cell, counted[0].run
     against = rival.rival_of(cell)
     grounds = expected.rests_on
     if against and expected.verdict not in (None, ONLY_WAY):
@@ -281,7 +288,7 @@ def latest(recorded: Sequence[RecordedCell]) -> list[RecordedCell]:
 
 def measured(recorded: Sequence[RecordedCell]) -> str | None:
     """The verdict of the times on one GPU at all sizes; None if they do not decide, or differ by size."""
-    if any(record.cell.variants[HAND_WRITTEN].status != VERIFIED for record in recorded):
+    if not all(is_verified(record.cell) for record in recorded):
         return WRONG
     words = {size_verdict(record) for record in recorded}
     if words == {"SAME"}:

@@ -11,7 +11,7 @@ from ptxbench.result import MUST_FAIL, WRONG, ExecutedReport, LaunchReport
 from ptxbench.verdict.scoreboard import records, standings
 from ptxbench.wording.scoreboard import evidence_words, scoreboard_table
 from tests.folders import CUDA, PAIR, PTX, changed
-from tests.runs import Kernel, cell, run_of
+from tests.runs import GPU, Kernel, cell, run_of
 
 
 def predicting(kernels, prediction, more=""):
@@ -153,6 +153,28 @@ def test_a_wrong_result_is_wrong_with_any_prediction(kernels):
     }
     (verdict,) = judged(loaded, recorded(loaded, variants))
     assert (verdict.verdict, verdict.rests_on) == ("wrong", ("executed",))
+
+
+def test_a_result_that_is_wrong_at_one_size_is_wrong(kernels):
+    loaded = predicting(kernels, "wins")
+    right = {"cuda": Kernel(), "ptx": Kernel(code="B")}
+    wrong = {"cuda": Kernel(), "ptx": Kernel(status=WRONG, reason="y[0] is 1, expected 2", code="B")}
+    cells = [recorded(loaded, right, size={"n": 1024}), recorded(loaded, wrong, size={"n": 4096})]
+    for order in (cells, cells[::-1]):
+        (verdict,) = judged(loaded, *order)
+        assert (verdict.verdict, verdict.cell.size) == ("wrong", {"n": 4096})
+
+
+def test_a_wrong_result_on_a_gpu_is_wrong_although_nothing_was_timed(kernels):
+    loaded = predicting(kernels, "wins")
+    wrong = {"cuda": Kernel(), "ptx": Kernel(status=WRONG, reason="y[0] is 1, expected 2", code="B")}
+    right = {"cuda": Kernel(50), "ptx": Kernel(25, code="B")}
+    cells = [recorded(loaded, wrong), recorded(loaded, right, size={"n": 4096})]
+    (verdict,) = judged(loaded, *cells)
+    assert (verdict.verdict, verdict.cell.size) == ("wrong", {"n": 1024})
+    (verdict,) = judged(loaded, cells[0], device=dataclasses.asdict(GPU))
+    assert (verdict.verdict, verdict.rests_on, verdict.device) == ("wrong", ("measured",), "NVIDIA H100 80GB HBM3")
+    assert scoreboard_table([verdict])
 
 
 def test_a_variant_that_must_be_wrong_has_a_row_and_a_run_that_shows_it(kernels):
