@@ -70,8 +70,8 @@ class NoSuchPair(UsageError):
 
 
 class PairError(PtxbenchError):
-    """`field`: the field of the pair whose function returned something wrong, `reference`, `tolerance` or `args`; ""
-    for others."""
+    """`field`: the field of the pair whose function returned something wrong: `reference`, `tolerance`, `observe` or
+    `args`; "" for others."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)

@@ -5,6 +5,7 @@ A fault of a kernel affects only its variant. Nothing is printed here: events re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -15,7 +16,7 @@ from ptxbench import oracle, roofline, toolchain
 from ptxbench.backends.base import Clock, LaunchOutcome
 from ptxbench.discovery import Source, display_path
 from ptxbench.discovery.text import PairText
-from ptxbench.errors import KernelError, LaunchUnavailable, MachineError, ToolMissing
+from ptxbench.errors import KernelError, LaunchUnavailable, MachineError, PairError, ToolMissing
 from ptxbench.measure import CellMeasurement, measure
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Pair, Size
@@ -424,11 +425,22 @@ def approximate(candidates: Sequence[VariantRun]) -> set[str]:
 
 
 def observed(pair_plan: PairPlan, size: Size, outputs: Mapping[str, Any]) -> Mapping[str, float] | None:
-    """What the pair reads from the arrays of a launch, by name; None for a pair that reads nothing."""
+    """What the pair reads from the arrays of a launch, by name; None for a pair that reads nothing.
+
+    Raises PairError for numbers that are not finite, which a result file cannot have.
+    """
     if pair_plan.loaded.pair.observe is None:
         return None
     with pair_errors(pair_plan, size):
-        return {name: float(value) for name, value in pair_plan.loaded.pair.observe(outputs, size).items()}
+        returned = pair_plan.loaded.pair.observe(outputs, size)
+        if not isinstance(returned, Mapping):
+            raise PairError(f"observe returns {type(returned)}. It must return a dict of numbers by name.", "observe")
+        numbers = {name: float(value) for name, value in returned.items()}
+        for name, value in numbers.items():
+            if not isinstance(name, str) or not math.isfinite(value):
+                sentence = "It must return finite numbers by name; leave out a number that does not exist."
+                raise PairError(f"observe returns {name!r}: {value}. {sentence}", "observe")
+        return numbers
 
 
 def checks(pair_plan: PairPlan) -> list[tuple[Size, bool]]:

@@ -1,5 +1,8 @@
 """A mistake in a function of a pair, which shows only when the pair's data are made: its file and line."""
 
+import re
+
+import numpy as np
 import pytest
 
 from ptxbench.check.suite import CheckSuite
@@ -7,6 +10,7 @@ from ptxbench.discovery import load
 from ptxbench.errors import PairError
 from ptxbench.runner.case_data import prepare_case
 from ptxbench.runner.plan import PairPlan
+from ptxbench.runner.session import observed
 from tests.folders import PAIR, changed, kernels_folder
 
 REFERENCE = 'reference=lambda x, a, n: {"y": a * x}'
@@ -75,3 +79,28 @@ def test_check_names_the_line_of_data_that_cannot_be_drawn(tmp_path, monkeypatch
     loaded = load(kernels_folder(tmp_path, pair=changed(PAIR, X, wrong)), "scale")
     with pytest.raises(PairError, match=r"^kernels/pairs/scale\.py:10: at n=129: ZeroDivisionError"):
         CheckSuite(loaded, "sm_90", 1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ('{"share": np.float64(0) / arrays["y"].size * np.inf}', "observe returns 'share': nan. It must return finite"),
+        ("{3: 1}",                                                "observe returns 3: 1.0. It must return finite"),
+        ("None",                                                  "observe returns <class 'NoneType'>. It must"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_observe_returns_must_fit_a_result_file(tmp_path, monkeypatch, numbers, message):
+    monkeypatch.chdir(tmp_path)
+    pair = changed(PAIR, "    flops=", f"    observe=lambda arrays, size: {numbers},\n    flops=")
+    pair = pair.replace("from ptxbench.pair", "import numpy as np\nfrom ptxbench.pair")
+    plan = PairPlan(load(kernels_folder(tmp_path, pair=pair), "scale"), (), ())
+    with pytest.raises(PairError) as caught:
+        observed(plan, {"n": 1}, {"y": np.zeros(1)})
+    assert re.match(rf"kernels/pairs/scale\.py:21: at n=1[:,] {re.escape(message)}", str(caught.value)), caught.value
+
+
+def test_what_observe_returns_is_recorded_as_floats(tmp_path):
+    pair = changed(PAIR, "    flops=", '    observe=lambda arrays, size: {"first": arrays["y"][0]},\n    flops=')
+    plan = PairPlan(load(kernels_folder(tmp_path, pair=pair), "scale"), (), ())
+    assert observed(plan, {"n": 1}, {"y": np.float32([3])}) == {"first": 3.0}
