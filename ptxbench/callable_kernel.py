@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from ptxbench.pair import Launch
 from ptxbench.result import VERIFIED, VariantResult
 from ptxbench.toolchain.options import SourceOptions
 from ptxbench.toolchain.parameters import CudaParameter
+
+POINTER_BITS = 64
 
 Extent = int | tuple[int, ...]
 
@@ -218,8 +221,9 @@ class CallableKernel:
         if name := next((name for name, value in values.items() if isinstance(value, Pointer)), None):
             raise UsageError(f"'{name}' is a Pointer, which only the emulator supports.")
         arrays = arrays_of(values)
-        if len({id(array) for array in arrays.values()}) < len(arrays):
-            raise UsageError("Two parameters get the same array, which only the emulator supports.")
+        for (one, first), (other, second) in combinations(arrays.items(), 2):
+            if np.may_share_memory(first, second):
+                raise UsageError(f"'{one}' and '{other}' get the same memory, which only the emulator supports.")
         passed = {name: np.uint64(0) if value is None else value for name, value in values.items()}
         outputs = tuple(name for name, array in arrays.items() if array.flags.writeable)
         gpu_launch = Launch(launch.grid, launch.block_of(self.function), launch.shared_bytes, launch.cluster)
@@ -318,7 +322,10 @@ def as_value(name: str, param: Variable, declared: CudaParameter | None, value: 
     if isinstance(value, np.ndarray):
         require_elements(name, declared, value)
         return value
-    if value is None or isinstance(value, np.generic | Pointer):
+    if value is None:
+        require_pointer(name, param, declared)
+        return value
+    if isinstance(value, np.generic | Pointer):
         return value
     if isinstance(value, int | float):
         return as_number(name, param, declared, value)
@@ -341,6 +348,14 @@ def require_elements(name: str, declared: CudaParameter | None, array: NDArray[A
         raise UsageError(f"'{name}' is declared as {declared.declaration}; expected {expected}, found {array.dtype}.")
 
 
+def require_pointer(name: str, param: Variable, declared: CudaParameter | None) -> None:
+    """Raise UsageError for None, the null pointer, if the parameter is no pointer."""
+    is_pointer = declared.type.pointee is not None if declared else param.type.bits == POINTER_BITS
+    if not is_pointer or param.type.floating:
+        what = f"declared as {declared.declaration}" if declared else f".{param.type}"
+        raise UsageError(f"'{name}' is {what}; expected a number, found None, which is for pointers.")
+
+
 def as_number(name: str, param: Variable, declared: CudaParameter | None, value: float) -> Any:
     """A number of Python in the type of its parameter. Raises UsageError if it does not fit."""
     if param.array or param.vector > 1:
@@ -349,9 +364,22 @@ def as_number(name: str, param: Variable, declared: CudaParameter | None, value:
         raise UsageError(f"'{name}' is declared as {declared.declaration}; expected an array, found {value!r}.")
     bits = param.type.bits
     if param.type.floating:
-        return np.dtype(f"f{bits // 8}").type(value)
+        return as_float(name, param, value)
     if isinstance(value, float):
         raise UsageError(f"'{name}' is .{param.type}; expected a whole number, found {value!r}.")
     if not -(1 << bits - 1) <= value < 1 << bits:
         raise UsageError(f"'{name}' has {bits} bits, which cannot hold {value}.")
     return np.dtype(f"u{bits // 8}").type(value % (1 << bits))
+
+
+def as_float(name: str, param: Variable, value: float) -> Any:
+    """A number of Python, rounded to the float type of its parameter. UsageError if it is beyond the greatest."""
+    inf = float("inf")
+    try:
+        with np.errstate(over="ignore"):
+            rounded = np.dtype(f"f{param.type.bits // 8}").type(value)
+    except OverflowError:  # a whole number beyond the greatest float64
+        rounded = inf
+    if abs(rounded) == inf and value not in (inf, -inf):
+        raise UsageError(f"'{name}' is .{param.type}, which cannot hold {value}.")
+    return rounded

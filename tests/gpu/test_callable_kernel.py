@@ -58,7 +58,7 @@ def test_what_only_the_emulator_can_do_is_refused(load, data):
         kernel(args=[x, y, 2, 1000], grid=8, block=128, sanitize=True)
     with pytest.raises(UsageError, match="'x' is a Pointer"):
         kernel(args=[Pointer(x, 4), y, 2, 999], grid=8, block=128)
-    with pytest.raises(UsageError, match="Two parameters get the same array"):
+    with pytest.raises(UsageError, match="'x' and 'y' get the same memory"):
         kernel(args=[y, y, 2, 1000], grid=8, block=128)
     with pytest.raises(UsageError, match="max_loop_iterations is an option of the emulator"):
         kernel(args=[x, y, 2, 1000], grid=8, block=128, max_loop_iterations=9)
