@@ -99,11 +99,12 @@ def number(literal: str, type: ElementType, text: str) -> int | float:
     """A number that `type` can hold. Raises UsageError if it is not a number, or does not fit."""
     try:
         if type.floating:
-            return (
-                float_of_bits(literal)
-                if re.match(r"0[fFdD][0-9a-fA-F]+$", literal)
-                else float(literal.replace("_", ""))
-            )
+            of_bits = re.match(r"0[fFdD][0-9a-fA-F]+$", literal) is not None
+            real = float_of_bits(literal) if of_bits else float(literal.replace("_", ""))
+            says_infinity = of_bits or "inf" in literal.lower()
+            if np.isinf(type.show(type.hold(np.array([real])))[0]) and not (np.isinf(real) and says_infinity):
+                raise UsageError(f"'{text}': '{quoted(literal)}' is beyond the greatest {type.name}.")
+            return real
         value = int(literal, 0)
     except ValueError:
         kind = "number" if type.floating else "whole number"

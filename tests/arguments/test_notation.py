@@ -33,7 +33,10 @@ SCALARS = [
     ("bf16=1.00390625",       "uint16",  0x3F80),     # a tie goes to even
     ("bf16=1.01171875",       "uint16",  0x3F82),
     ("bf16=nan",              "uint16",  0x7FFF),
-    ("bf16=3.4e38",           "uint16",  0x7F80),     # beyond the greatest
+    ("bf16=3.39e38",          "uint16",  0x7F7F),     # rounded to the greatest
+    ("bf16=Infinity",         "uint16",  0x7F80),
+    ("f32=0fff800000",        "float32", -INF),
+    ("f16=0d7ff0000000000000", "float16", INF),
 ]  # fmt: skip
 
 
@@ -119,6 +122,11 @@ SLIPS = [
     ("u32=",            ": '' is not a whole number."),
     ("f32=x",           ": 'x' is not a number."),
     ("f32=0f3f",        ": '0f3f' is not a number."),
+    ("f32=1e39",        ": '1e39' is beyond the greatest f32."),
+    ("f64=-1e400",      ": '-1e400' is beyond the greatest f64."),
+    ("f16[4]=65520",    ": '65520' is beyond the greatest f16."),
+    ("bf16=3.4e38",     ": '3.4e38' is beyond the greatest bf16."),
+    ("f32=0d7fe0000000000000", ": '0d7fe0000000000000' is beyond the greatest f32."),
     ("f32=random",      ": 'random' is not a number. An array needs its shape: 'f32[1024]=random'."),
     ("u32=-1",          ": expected a u32 from 0 to 4294967295."),
     ("s8=128",          ": expected a s8 from -128 to 127."),
