@@ -114,7 +114,11 @@ def test_the_values_of_knobs_reach_the_functions_of_a_map(mapped):
 
 MISTAKES = [
     ('of="x"', 'of="n"', "TensorMap 'map_x' is of 'n'. It must be of an array: x, y."),
-    ("box=(16,)", "box=16", "TensorMap 'map_x' has box 16. It must be a tuple or a function of the size."),
+    ("box=(16,)", "box=16", "TensorMap 'map_x' has box 16. It must be a tuple of whole numbers or a function"),
+    ("box=(16,)", "box=('n',)", "TensorMap 'map_x' has box ('n',). It must be a tuple of whole numbers or a function"),
+    ("box=(16,)", "box=(16,), element=[]", "TensorMap 'map_x' has element []. It must be a type such as 'f16', or be"),
+    ("box=(16,)", "box=(16,), element_strides=1", "TensorMap 'map_x' has element_strides 1. It must be a tuple of"),
+    ("box=(16,)", "box=(16,), element_strides=(1.5,)", "TensorMap 'map_x' has element_strides (1.5,). It must be a"),
     ("box=(16,)", "box=(16,), shape=(1,)", "TensorMap 'map_x' has shape (1,). It must be a function of the size"),
     ("box=(16,)", "box=lambda n: n", "the box of 'map_x' at n=1 is 1. It must be a tuple of whole numbers"),
     ("box=(16,)", "box=(3,)", "the tensor map 'map_x' at n=1: a row of the box has 12 bytes; expected a multiple"),

@@ -175,8 +175,15 @@ def map_problems(arg: TensorMap, args: Sequence[Argument]) -> Iterator[tuple[str
     arrays = [other.name for other in args if isinstance(other, ArrayArgument)]
     if arg.of not in arrays:
         yield "of", f"TensorMap '{arg.name}' is of {arg.of!r}. It must be of an array: {', '.join(arrays)}."
-    if not callable(arg.box) and not isinstance(arg.box, tuple):
-        yield "box", f"TensorMap '{arg.name}' has box {arg.box!r}. It must be a tuple or a function of the size."
+    if not callable(arg.box) and shape_problem(arg.box):
+        sentence = "It must be a tuple of whole numbers or a function of the size."
+        yield "box", f"TensorMap '{arg.name}' has box {arg.box!r}. {sentence}"
+    if shape_problem(arg.element_strides):
+        sentence = "It must be a tuple of whole numbers, or be left out."
+        yield "element_strides", f"TensorMap '{arg.name}' has element_strides {arg.element_strides!r}. {sentence}"
+    if not isinstance(arg.element, str | None):
+        sentence = "It must be a type such as 'f16', or be left out."
+        yield "element", f"TensorMap '{arg.name}' has element {arg.element!r}. {sentence}"
     for name in ("shape", "strides"):
         if (function := getattr(arg, name)) is not None and not callable(function):
             yield (
@@ -287,6 +294,8 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
         values = knob.values if isinstance(knob.values, Sequence) else [None]
         if not whole(knob.default) or not values or not all(whole(value) for value in values):
             yield part, f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers."
+        if not isinstance(knob.describe, str):
+            yield part, f"the knob {knob.name} has the description {knob.describe!r}. It must be a text."
     for name, times in Counter(knob.name for knob in pair.knobs).items():
         if times > 1:
             yield ("knobs",), f"{times} knobs are named '{name}'. Give each its own name."
