@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy.ma  # noqa: F401  for the copies: numpy.unique imports it
+
 from ptxbench import cache
 from ptxbench.check import huge_pages, task_channel, worker
 from ptxbench.check.judgement_process import END, FREE, NEED
