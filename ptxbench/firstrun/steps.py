@@ -30,13 +30,12 @@ from ptxbench.metrics import REFERENCE
 from ptxbench.profiling import ncu
 from ptxbench.profiling.counters import Agreement, agreements
 from ptxbench.profiling.emulated import counts_of
-from ptxbench.result import BROKEN, COMPLETE, UNJUDGED, VERIFIED, WRONG, Cell, save
+from ptxbench.result import BROKEN, UNJUDGED, VERIFIED, WRONG, Cell, save
 from ptxbench.runner import (
     ALL,
-    CellDone,
-    DeviceLost,
     PairPlan,
     RunFrame,
+    RunOutcome,
     RunPlan,
     carry_out,
     document,
@@ -121,21 +120,19 @@ def measure(setup: FirstRunSetup) -> StepDone:
         setup.folder,
     )  # fmt: skip
     frame = RunFrame(plan, setup.suite.device)
-    cells: list[Cell] = []
-    lost: str | None = None
+    outcome = RunOutcome()
     for event in carry_out(plan):
+        outcome.add(event)
         if isinstance(event, RunStep):
             setup.on_action(f"run: {event.pair} {event.variant}, {event.phase}")
-        elif isinstance(event, CellDone):
-            cells.append(event.cell)
-        elif isinstance(event, DeviceLost):
-            lost = event.reason
+    outcome.finish()
+    cells, lost = outcome.cells, outcome.lost
     lines = [judge_cell(cell, noise(cells)) for cell in cells if not cell.control]
     if lost:
         lines.append(
             CheckResult("run", FAIL, f"the device was lost: {lost}", "Restart the driver, then run this again.")
         )
-    path = save(document(frame, cells, COMPLETE), setup.folder) if cells else None
+    path = save(document(frame, cells, outcome.status), setup.folder) if cells else None
     return StepDone("run", 0.0, lines, (path.name,) if path else ())
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ptxbench import toolchain
+from ptxbench import runner, toolchain
 from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.calibration.assessment import FAIL, PASS, WARN, CheckResult
@@ -16,7 +16,8 @@ from ptxbench.firstrun import sequence, steps
 from ptxbench.measure import SamplingSettings
 from ptxbench.profiling.counters import COUNTERS
 from ptxbench.profiling.emulated import counts_of
-from ptxbench.result import from_json
+from ptxbench.result import DEVICE_LOST, from_json
+from ptxbench.runner import DeviceLost
 from tests.calibrated import Probe
 from tests.fakes import FakeBackend, ScriptedHost
 
@@ -200,6 +201,21 @@ def test_a_first_run_of_another_device_or_version_is_not_continued(first_run, nc
         ran, document = first_run()
         assert "Resuming" not in ran.err
         assert document["status"] == "complete"
+
+
+def test_a_run_that_loses_the_device_is_saved_as_such(first_run, ncu, monkeypatch, tmp_path):
+    def carry_out(plan):
+        yield from runner.carry_out(plan)
+        yield DeviceLost("it fell off the bus")
+
+    ncu("nothing")
+    monkeypatch.setattr(steps, "carry_out", carry_out)
+    ran, document = first_run("--json")
+    assert ran.status == 5
+    [line] = [line for line in step(document, "run")["lines"] if line["subject"] == "run"]
+    assert (line["status"], line["found"]) == (FAIL, "the device was lost: it fell off the bus")
+    [name] = step(document, "run")["files"]
+    assert from_json((tmp_path / "results" / "scripted-gpu" / name).read_text(), name).run.status == DEVICE_LOST
 
 
 def test_a_kernel_that_fails_on_the_device_gets_a_line(first_run, ncu):
