@@ -139,7 +139,10 @@ def best_words(curves: Curves, variant: str, best: Best) -> str:
     if reading.rounds and len(reading.rounds) < FEWEST_ROUNDS:
         rounds = "1 round" if len(reading.rounds) == 1 else f"{len(reading.rounds)} rounds"
         return text + f" {rounds} cannot separate two points; use --rounds {FEWEST_ROUNDS} or more."
-    tied = "The same" if not reading.rounds else "Statistically tied with it: the points"
+    if reading.rounds:
+        tied = "Statistically tied with it: the points"
+    else:
+        tied = "The same" if reading.bare else "Its interval overlaps those"
     return text + f" {tied} at {points_in_words(curves, best.tied, best.index)}."
 
 

@@ -135,13 +135,15 @@ class Curves:
 
 
 def separated(best: Reading, others: Sequence[Reading], sign: int) -> list[bool]:
-    """Whether each is proven worse than the best: counts by any difference, times by their rounds.
+    """Whether each is proven worse than the best: counts by any difference, times by their rounds, and other numbers
+    with an interval, such as ratios, if theirs does not reach that of the best.
 
     Each round visited every point, so a round's difference is free of drift between rounds. Student's one-sided t on
     these differences, of logarithms if all are over 0; p values by Holm, because the best is compared with all.
     """
     if not best.rounds:
-        return [sign * other.value > sign * best.value for other in others]
+        least, greatest = best.interval.low, best.interval.high
+        return [other.interval.low > greatest if sign > 0 else other.interval.high < least for other in others]
     probabilities, enough_rounds = [], []
     for other in others:
         common = sorted(best.rounds.keys() & other.rounds.keys())

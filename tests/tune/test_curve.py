@@ -42,6 +42,18 @@ def test_counts_differ_by_any_difference():
     assert separated(count(10), [count(9), count(10)], sign=-1) == [True, False]
 
 
+def test_ranges_differ_if_they_do_not_overlap():
+    def between(low, value, high):
+        return Reading(Interval(low, value, high))
+
+    best = between(100, 105, 110)
+    others = [between(104, 106, 112), between(110, 115, 120), between(111, 115, 120)]
+    assert separated(best, others, sign=1) == [False, False, True]
+    best = between(100, 105, 110)
+    others = [between(90, 104, 108), between(90, 95, 100), between(90, 95, 99)]
+    assert separated(best, others, sign=-1) == [False, False, True]
+
+
 def test_times_differ_by_their_difference_in_each_round():
     """All times drift by a fifth over the rounds. A difference of a hundredth is still found, because each round has a
     time of every point."""
@@ -125,6 +137,13 @@ def test_other_points_are_called_worse_only_if_they_have_a_verdict(tmp_path, val
     best = said(drawn(tmp_path, values, labels=labels))[0]
     assert best.startswith("ptx: the greatest f is 4, at n=")
     assert best.endswith(words)
+
+
+def test_points_whose_ranges_overlap_are_not_called_the_same(tmp_path):
+    figures = drawn(tmp_path, (1, 2, 3, 4))
+    figures.readings["f", "ptx"][2:] = [Reading(Interval(2, 3, 4)), Reading(Interval(3, 4, 5))]
+    best = "ptx: the greatest f is 4 ± 1, at n=256 BLOCK=128."
+    assert said(figures)[0] == f"{best} Its interval overlaps those at every point with n=256."
 
 
 def test_the_least_sufficient_value_is_that_of_a_point_with_a_verdict(tmp_path):
