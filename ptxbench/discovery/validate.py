@@ -159,6 +159,8 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
         if isinstance(arg, In) and (problem := legal_problem(arg)):
             wanted = "It must be a range (low, high) of whole numbers"
             yield (*part, "legal"), f"In '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
+        if isinstance(arg, In):
+            yield from (((*part, field), f"In '{arg.name}' has {sentence}") for field, sentence in input_problems(arg))
     names = [arg.name for arg in args]
     for name, times in Counter(names).items():
         if times > 1:
@@ -168,6 +170,16 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
             )
     if not any(isinstance(arg, Out | InOut) for arg in args):
         yield ("args",), "no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."
+
+
+def input_problems(arg: In) -> Iterator[tuple[str, str]]:
+    """What is wrong with the fields that only an input has: the field, and the rest of a sentence."""
+    if arg.integers is not None and (problem := range_problem(arg.integers, np.dtype(np.int64))):
+        wanted = "It must be a range (low, high) of whole numbers, or None to draw by `values`"
+        yield "integers", f"integers {arg.integers!r}, {problem}. {wanted}."
+    for field in ("related", "widened"):
+        if not isinstance(value := getattr(arg, field), bool):
+            yield field, f"{field} {value!r}. It must be True or False."
 
 
 def map_problems(arg: TensorMap, args: Sequence[Argument]) -> Iterator[tuple[str, str]]:

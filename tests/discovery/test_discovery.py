@@ -332,6 +332,15 @@ MISTAKES = [
      "22: flags gives 'fast' '--use_fast_math'. It must be a list of NVRTC options."),
     ('{"fast": ["--use_fast_math"]}', '{"fast": None}',
      "22: flags gives 'fast' None. It must be a list of NVRTC options."),
+    *(('In("x", f32, lambda n: (n,))', f'In("x", f32, lambda n: (n,), integers={integers})',
+       f"10: In 'x' has integers {integers}, {problem}. It must be a range (low, high) of whole numbers, or None")
+      for integers, problem in (
+        ("3", "not two numbers"), ("(2, 1)", "not in order"), ("(1.5, 2)", "not whole numbers of int64"),
+        ("(0, 9223372036854775808)", "not whole numbers of int64"))),
+    ('In("x", f32, lambda n: (n,))', 'In("x", f32, lambda n: (n,), related=["y"])',
+     "10: In 'x' has related ['y']. It must be True or False."),
+    ('In("x", f32, lambda n: (n,))', 'In("x", f32, lambda n: (n,), widened=None)',
+     "10: In 'x' has widened None. It must be True or False."),
     ('Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=(0, 10**400))',
      "12: Scalar 'a' has values (0, 1" + 400 * "0" + "), not finite."),
     ('Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=lambda n: 1)',
