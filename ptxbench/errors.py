@@ -17,7 +17,7 @@ PtxbenchError                     exit status 2 unless said otherwise
     ├── TargetMismatch            the PTX is for another architecture
     ├── SignatureMismatch         the entry is not what the pair says
     ├── PtxSyntaxError            the text is not PTX
-    ├── UnsupportedInstruction    valid PTX that the emulator has no entry for
+    ├── UnsupportedInstruction    5: valid PTX that the emulator cannot execute
     ├── KernelTooLarge            its variables take more memory than there can be
     ├── LaunchError               arguments, grid or block that do not fit the kernel
     │   ├── ReadOnlyArray         the kernel writes an array that is read-only
@@ -131,7 +131,7 @@ class PtxSyntaxError(KernelError):
 
 
 class UnsupportedInstruction(KernelError):
-    pass
+    exit_status = ExitStatus.NO_VERDICT
 
 
 class KernelTooLarge(KernelError):

@@ -20,7 +20,7 @@ from ptxbench.discovery.other_files import missing_file, not_a_kernel
 from ptxbench.documents import read_bytes
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Function, Module
-from ptxbench.errors import KernelError, LaunchError, UsageError, suggestion
+from ptxbench.errors import KernelError, LaunchError, PtxSyntaxError, UnsupportedInstruction, UsageError, suggestion
 from ptxbench.toolchain import Build, legality, parameters, ptxas
 from ptxbench.toolchain.encoding import encoding_problem
 from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates, missing_instantiation
@@ -28,6 +28,8 @@ from ptxbench.toolchain.legality import Legality
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions, include_folders
 from ptxbench.toolchain.origins import in_file, places
 from ptxbench.toolchain.parameters import CudaParameter
+
+ACCEPTED = "ptxas accepts it; the emulator does not know this form."
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,21 @@ class ExecProgram:
 
     @cached_property
     def module(self) -> Module:
-        """The PTX, parsed. Raises PtxSyntaxError that names the file."""
+        """The PTX, parsed.
+
+        Raises PtxSyntaxError that names the file; UnsupportedInstruction if ptxas accepts what the parser cannot read.
+        """
         with located(self):
-            return ptx_parser.parse(self.ptx)
+            try:
+                return ptx_parser.parse(self.ptx)
+            except PtxSyntaxError as error:
+                raise self.unless_accepted(error) from None
+
+    def unless_accepted(self, error: KernelError) -> KernelError:
+        """`error`, for a PtxSyntaxError on a text that ptxas accepts an UnsupportedInstruction."""
+        if isinstance(error, PtxSyntaxError) and self.legality.accepted:
+            return UnsupportedInstruction(f"{error} {ACCEPTED}")
+        return error
 
     def build(self, entry: str) -> Build:
         """The kernel `entry`, built to machine code. Raises the errors of `toolchain.build`."""

@@ -199,10 +199,16 @@ def execute(
     )
 
 
+def status_of(error: KernelError) -> str:
+    """The status of a kernel that was stopped, or whose file cannot be read."""
+    return UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
+
+
 def stopped(
     program: ExecProgram, function: Function, launch: ExecLaunch, bound: tuple[BoundArguments, ...], error: KernelError
 ) -> ExecOutcome:
     """The outcome of a launch that ended with an error."""
+    error = program.unless_accepted(error)
     line = re.match(r"line (\d+): ", str(error))
     unchecked = tuple(legality_notes(program.legality))
     return ExecOutcome(
@@ -210,7 +216,7 @@ def stopped(
         function,
         launch,
         bound,
-        UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT,
+        status_of(error),
         type(error)(program.locate(str(error))),
         error_line=int(line[1]) if line else None,
         notes=(*unchecked, *constant_notes(program.module, function, program.text), *type_notes(bound)),
@@ -269,9 +275,9 @@ class SkippedKernel:
     entry: str | None
     reason: str
     status: str | None = None
-    """FAULT if its file is broken, None if the arguments do not fit."""
+    """FAULT if its file is broken, UNSUPPORTED if the emulator cannot read it, None if the arguments do not fit."""
     error: KernelError | None = None
-    """What is wrong with a broken file."""
+    """What is wrong with the file."""
 
 
 def execute_folder(
@@ -299,7 +305,7 @@ def execute_folder(
             all_entries = [] if options.entry else list(program.module.entries.values())
             functions = all_entries or [program.choose(options.entry)]
         except KernelError as error:
-            skipped.append(SkippedKernel(path, None, str(error), FAULT, error))
+            skipped.append(SkippedKernel(path, None, str(error), status_of(error), error))
             continue
         except UsageError as error:
             skipped.append(SkippedKernel(path, None, str(error)))

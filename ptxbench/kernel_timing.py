@@ -22,7 +22,7 @@ from ptxbench.backends.base import Backend
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator import Pointer
 from ptxbench.emulator.variables import reads_workspace
-from ptxbench.errors import PtxbenchError, PtxSyntaxError, SignatureMismatch
+from ptxbench.errors import PtxbenchError, PtxSyntaxError, SignatureMismatch, UnsupportedInstruction
 from ptxbench.execution import UNSUPPORTED, ExecOutcome
 from ptxbench.exit_status import ExitStatus
 from ptxbench.kernel_comparison import SAME, Closeness, LaunchComparison, is_number, numbers_of
@@ -135,7 +135,7 @@ def pair_of(comparison: LaunchComparison) -> ComparedKernels | str:
     try:
         for outcome, source in zip(comparison.outcomes, sources, strict=True):
             check_signature(outcome.program.ptx, source.entry, kernels.loaded().pair.args, source.path)
-    except (SignatureMismatch, PtxSyntaxError) as error:
+    except (SignatureMismatch, PtxSyntaxError, UnsupportedInstruction) as error:
         return str(error).rstrip(".")
     return kernels
 

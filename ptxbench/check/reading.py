@@ -16,7 +16,7 @@ from ptxbench.check.source import problems
 from ptxbench.discovery import BY_SUFFIX
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Module
-from ptxbench.errors import CompileError, PtxSyntaxError
+from ptxbench.errors import CompileError, PtxSyntaxError, UnsupportedInstruction
 from ptxbench.exec_program import ExecProgram
 from ptxbench.toolchain import locate, nvrtc, ptxas, trial, unknown_names
 from ptxbench.toolchain.encoding import with_ascii_comments
@@ -48,7 +48,7 @@ class CandidateText:
             module = self.module
         except CompileError as error:
             return StageOutcome("does not compile", list(self.compile_errors(str(error))))
-        except (PtxSyntaxError, RecursionError, ValueError, OverflowError) as error:
+        except (PtxSyntaxError, UnsupportedInstruction, RecursionError, ValueError, OverflowError) as error:
             return self.unreadable(error)
         if excess := next(oversized_variables(module), None):
             variable, message = excess

@@ -79,7 +79,7 @@ def command(
     from ptxbench.cli._progress import Bar
     from ptxbench.emulator import native
     from ptxbench.exec_program import read_program
-    from ptxbench.execution import FAULT, SkippedKernel, execute, execute_folder, exit_status, with_executed
+    from ptxbench.execution import SkippedKernel, execute, execute_folder, exit_status, status_of, with_executed
 
     files = output_files(outputs)
     arguments = launch.arguments()
@@ -106,7 +106,7 @@ def command(
                 program = read_program(file, arch, source)
                 function = program.choose(source.entry)
             except KernelError as error:  # the files of --output report it too
-                files.write([], [SkippedKernel(file, None, str(error), FAULT, error)])
+                files.write([], [SkippedKernel(file, None, str(error), status_of(error), error)])
                 raise
             if function.params and not arguments:
                 raise UsageError(no_arguments(program, function))

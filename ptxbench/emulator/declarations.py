@@ -17,6 +17,8 @@ STATE_SPACES = (".global", ".const", ".shared", ".local", ".param")
 VECTORS = {".v2": 2, ".v4": 4}
 MOST_VECTOR_BITS = 128
 TEXTURES = (".texref", ".samplerref", ".surfref")
+"""Types of variables of the module and of parameters of kernels, which only instructions for textures use."""
+NO_TEXTURES = "is not supported, because no textures and surfaces are modelled"
 INSTRUCTION_TYPES = ("bf16", "bf16x2", "tf32", "f32x2", "e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "e2m1x2", "ue8m0x2",
                      "s2f6x2")  # fmt: skip
 """Types of instructions only: variables cannot have them."""
@@ -35,6 +37,8 @@ class Attributes:
     align: int
     vector: int
     type: Type
+    texture: str = ""
+    """One of TEXTURES; `type` is then that of a handle."""
 
     @property
     def alignment(self) -> int:
@@ -44,7 +48,7 @@ class Attributes:
 def read_attributes(cursor: Cursor) -> Attributes:
     """`.align 16 .v4 .f32`, with `.attribute(...)`; for a parameter also `.ptr .global .align 4`, which is a
     promise."""
-    align, vector, kind, pointer = 0, 1, None, False
+    align, vector, kind, pointer, texture = 0, 1, None, False, ""
     while cursor.next.startswith(".") and not is_number(cursor.next):
         name = cursor.take()
         if name == ".align":
@@ -54,8 +58,8 @@ def read_attributes(cursor: Cursor) -> Attributes:
             align = align if pointer else number  # after .ptr: the alignment of the target
         elif name in VECTORS:
             vector = VECTORS[name]
-        elif name in TEXTURES:
-            raise syntax_error(cursor.last_line, f"textures and surfaces ('{name}') are not supported.")
+        elif name in TEXTURES and kind is None:
+            kind, texture = TYPES["u64"], name
         elif name == ".ptr":
             pointer = True
         elif name == ".attribute":
@@ -67,13 +71,13 @@ def read_attributes(cursor: Cursor) -> Attributes:
                 nested += {"(": 1, ")": -1}.get(cursor.take(), 0)
         elif name[1:] in TYPES and name[1:] not in INSTRUCTION_TYPES and kind is None:
             kind = TYPES[name[1:]]
-        elif not (pointer and name in STATE_SPACES):
+        elif not (pointer and name in (*STATE_SPACES, *TEXTURES)):
             raise syntax_error(cursor.last_line, f"expected a type, found {quoted(name)}.")
     if kind is None:
         raise cursor.error("a type")
     if vector * kind.bits > MOST_VECTOR_BITS or (vector > 1 and kind is PRED):
         raise syntax_error(cursor.last_line, f"unknown vector type .v{vector} .{kind}; a vector has at most 128 bits.")
-    return Attributes(align, vector, kind)
+    return Attributes(align, vector, kind, texture)
 
 
 def declared_name(cursor: Cursor) -> str:
@@ -88,6 +92,8 @@ def read_variables(cursor: Cursor, *, extern: bool = False) -> list[Variable]:
     line = cursor.line
     space = cursor.take()[1:].partition("::")[0]
     attributes = read_attributes(cursor)
+    if attributes.texture and space != "global":
+        raise syntax_error(line, f"a variable of {attributes.texture} must be .global.")
     variables: list[Variable] = []
     while True:
         variables.extend(read_variable(cursor, space, attributes, line, extern=extern))
@@ -120,11 +126,26 @@ def read_variable(
         if space not in ("global", "const") or extern:
             raise syntax_error(line, f"'{name}' cannot have an initial value: only a .global or .const variable can.")
         vector = (attributes.vector,) if attributes.vector > 1 else ()
-        initial, first = read_initial(cursor, kind, (*dimensions, *vector), bool(vector))
+        if attributes.texture:
+            skip_braces(cursor)
+            first = 1
+        else:
+            initial, first = read_initial(cursor, kind, (*dimensions, *vector), bool(vector))
         dimensions = [first if dimension is None else dimension for dimension in dimensions]
     for dimension in dimensions:
         length = None if dimension is None or length is None else length * dimension
     yield Variable(name, space, kind, attributes.alignment, length, line, attributes.vector, bool(dimensions), initial)
+
+
+def skip_braces(cursor: Cursor) -> None:
+    """`{ addr_mode_0 = clamp_to_border, filter_mode = nearest }`, the fields of a sampler; `{ {...}, {...} }` of
+    several."""
+    cursor.expect("{")
+    depth = 1
+    while depth:
+        if cursor.next == END:
+            raise cursor.error("'}'")
+        depth += {"{": 1, "}": -1}.get(cursor.take(), 0)
 
 
 def read_dimensions(cursor: Cursor) -> list[int | None]:

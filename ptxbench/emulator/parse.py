@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from ptxbench.emulator.constants import float_bits, size
 from ptxbench.emulator.declarations import (
     MOST_VARIABLES,
+    NO_TEXTURES,
     STATE_SPACES,
     Attributes,
     declared_name,
@@ -35,7 +36,7 @@ from ptxbench.emulator.syntax import (
     Symbol,
     Variable,
 )
-from ptxbench.emulator.tokens import END, Cursor, foreign_error, is_number, quoted, syntax_error
+from ptxbench.emulator.tokens import END, Cursor, foreign_error, is_number, quoted, syntax_error, unsupported
 from ptxbench.emulator.types import PRED
 from ptxbench.emulator.used_bytes import EVERY_BYTE, used_bytes
 from ptxbench.errors import LaunchError
@@ -54,12 +55,13 @@ NUMBERED_DIRECTIVES = (
     ".abi_preserve",
     ".abi_preserve_control",
     ".minperctamemory",
+    ".local_maxnreg",
 )
 BARE_DIRECTIVES = (".noreturn", ".explicitcluster", ".blocksareclusters")
 STATEMENTS = (".entry", ".func", ".file", ".section", ".alias", *LINKAGE, *STATE_SPACES)
 """What starts a statement of the module; before it, the declaration of a function needs no semicolon."""
 NOT_OF_A_MODULE = {
-    ".tex": "is not supported, because no textures and surfaces are modelled",
+    ".tex": NO_TEXTURES,
     **dict.fromkeys((".local", ".reg", ".param"), "must be in a function; only PTX before 3.0 may have it outside"),
 }
 """What old PTX may have outside a function."""
@@ -105,6 +107,8 @@ def read_parameters(cursor: Cursor, *, unnamed: bool = False) -> tuple[Variable,
         space = cursor.take()[1:]
         attributes = read_attributes(cursor)
         name = cursor.take() if unnamed and cursor.next == "_" else declared_name(cursor)
+        if attributes.texture:
+            raise unsupported(line, f"'{attributes.texture}' {NO_TEXTURES}.")
         if attributes.type is PRED and space == "param":
             raise syntax_error(line, f"'{name}' cannot be .pred; only a register can.")
         if name in {param.name for param in params} and name != "_":
@@ -239,13 +243,13 @@ class Parser:
             cursor.expect(",")
             size(cursor)
 
-    def skip_location(self) -> None:
-        """`.loc 1 20 5, function_name name + 4, inlined_at 1 30 9`"""
+    def skip_location(self, directive: str) -> None:
+        """`.loc 1 20 5, function_name name + 4, inlined_at 1 30 9`, and `.loc_intermediate 1 20 5`."""
         cursor = self.cursor
-        cursor.expect(".loc")
+        cursor.expect(directive)
         for _ in range(3):
             size(cursor)
-        while cursor.accept(","):
+        while directive == ".loc" and cursor.accept(","):
             if cursor.accept("function_name"):
                 cursor.name("a label")
                 if cursor.accept("+"):
@@ -378,8 +382,8 @@ class Body:
                 self.registers()
             elif word in STATE_SPACES:
                 self.variables()
-            elif word == ".loc":
-                self.parser.skip_location()
+            elif word in (".loc", ".loc_intermediate"):
+                self.parser.skip_location(word)
             elif word == ".pragma":
                 self.used_bytes = self.parser.pragma()
             else:

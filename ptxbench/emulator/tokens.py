@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-from ptxbench.errors import PtxSyntaxError
+from ptxbench.errors import PtxSyntaxError, UnsupportedInstruction
 from ptxbench.foreign_text import foreign_mark
 
 TOKEN = re.compile(
@@ -36,6 +36,11 @@ Item = TypeVar("Item")
 
 def syntax_error(line: int, message: str) -> PtxSyntaxError:
     return PtxSyntaxError(f"line {line}: {message}")
+
+
+def unsupported(line: int, message: str) -> UnsupportedInstruction:
+    """The error for valid PTX that the emulator cannot execute."""
+    return UnsupportedInstruction(f"line {line}: {message}")
 
 
 def foreign_error(text: str) -> PtxSyntaxError | None:

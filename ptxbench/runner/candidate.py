@@ -95,6 +95,8 @@ class VariantRun:
         The error is kept without its traceback, whose frames would hold the buffers of the failed launch.
         """
         self.status = next(status for kind, status in STATUSES if isinstance(error, kind))
+        if self.build and isinstance(error, PtxSyntaxError):  # ptxas has accepted what the emulator cannot read
+            self.status = UNSUPPORTED
         error.__cause__ = error.__context__ = None
         self.reason, self.error = str(error), error.with_traceback(None)
         self.counts = self.observed = self.opcodes = None

@@ -24,6 +24,10 @@ class Legality:
     refusal: KernelError | None = None
     unchecked: str | None = None
 
+    @property
+    def accepted(self) -> bool:
+        return self.refusal is None and self.unchecked is None
+
 
 def check(ptx: str, source: Path, language: str, arch: str) -> Legality:
     """Ask ptxas about PTX that is `source` or was made from it, for `arch` or the next target that ptxas knows."""

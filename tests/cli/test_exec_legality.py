@@ -60,6 +60,30 @@ def test_without_ptxas_a_note_says_that_it_was_not_asked(folder, ptxbench, monke
     assert "found nothing" not in out
 
 
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (
+            ".reg .f32 %f<6>; .reg .pred %p; tex.2d.v4.f32.f32 {%f0, %f1, %f2, %f3}|%p, [%x, {%f4, %f5}];",
+            "k.ptx:8: expected ';', found '|'",  # in the parser
+        ),
+        (".reg .b16 %h<4>; mov.v4.u16 {%h0, %h1, %h2, %h3}, %tid;", "k.ptx:8: '%tid.x' has 32 bits"),  # after it
+    ],
+)
+def test_what_ptxas_accepts_and_the_emulator_cannot_read_is_not_supported(
+    folder, ptxbench, statements, message, monkeypatch
+):
+    (folder / "k.ptx").write_text(HEADER + KERNEL.format(statements))
+    ran = ptxbench("exec", "k.ptx", *ARGS)
+    words = " ".join((ran.out + ran.err).split())
+    assert ran.status == 5
+    assert message in words
+    assert "ptxas accepts it; the emulator does not know this form." in words
+    find_program = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else find_program(name))
+    assert ptxbench("exec", "k.ptx", *ARGS).status == 4
+
+
 def test_a_text_ends_at_its_first_nul_as_for_the_driver(folder, ptxbench):
     (folder / "k.ptx").write_bytes((HEADER + KERNEL.format("")).encode() + b"\0\xff junk")
     ran = ptxbench("exec", "k.ptx", *ARGS, "--json")

@@ -308,7 +308,9 @@ MALFORMED = [
     ("\n__global__ void k() {}", "line 2: this is CUDA C, where PTX is expected; give it as a .cu file."),
     ("import torch\n" + HEADER, "line 1: this is Python; keep only the text of a kernel in CUDA C or PTX."),
     (HEADER + '.pragma "never closed;', "line 4: unterminated string."),
-    (HEADER + ".global .texref t;", "line 4: textures and surfaces ('.texref') are not supported."),
+    (HEADER + ".shared .texref t;", "line 4: a variable of .texref must be .global."),
+    (HEADER + ".global .samplerref s = { filter_mode = nearest", "line 4: expected '}', found the end of the text."),
+    (HEADER + ".visible .entry f()\n{ .loc_intermediate 1 2 3, x; }", "line 5: expected an instruction, found ','."),
     (HEADER + ".global .b8 é;", "line 4: unexpected character 'é'."),
 ]  # fmt: skip
 
@@ -327,6 +329,31 @@ def within(seconds):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+UNUSED = """
+.file 1 "k.cu"
+.global .texref picture;
+.global .surfref surfaces[2];
+.global .samplerref sampler = { addr_mode_0 = clamp_to_border, filter_mode = nearest };
+.global .samplerref samplers[2] = { { filter_mode = nearest }, { filter_mode = linear } };
+.visible .entry f() { .loc_intermediate 1 2 3
+.loc 1 2 3
+ret; }
+"""
+
+
+def test_textures_that_no_kernel_uses_and_directives_without_effect():
+    module = parse(HEADER.replace("8.0", "9.5") + UNUSED)
+    assert [(name, variable.count) for name, variable in module.variables.items()] == [
+        ("picture", 1), ("surfaces", 2), ("sampler", 1), ("samplers", 2),
+    ]  # fmt: skip
+    assert len(choose(module, None).instructions) == 1
+
+
+def test_a_kernel_with_a_texture_as_its_parameter_is_not_supported():
+    with pytest.raises(UnsupportedInstruction, match=r"^line 4: '\.texref' is not supported, because no textures"):
+        parse(HEADER + ".visible .entry f(.param .texref t) { ret; }")
 
 
 @pytest.mark.parametrize(("text", "message"), MALFORMED)
