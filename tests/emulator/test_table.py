@@ -85,7 +85,8 @@ def test_a_qualifier_that_no_line_lists_makes_an_opcode_unknown(opcode):
     "opcode",
     ["sin.approx.ftz.2pi.f32", "fabric.submit.commit_group", "st.async.mmio.release.sys.global.u32",
      "red.async.release.gpu.add.u32", "ld.global.proxy::readonly.b32", "red.relaxed.gpu.global.add.noftz.v2.f32",
-     "ldmatrix.sync.aligned.m8n16.x1.shared.s8.s4", "prefetch.global.valid_addr.L1::32B"],
+     "ldmatrix.sync.aligned.m8n16.x1.shared.s8.s4", "prefetch.global.valid_addr.L1::32B",
+     "cvt.rz.relu.satfinite.e4m3x2.f16x2", "cvt.rz.satfinite.scaled::n2::ue8m0.s2f6x2.f32"],
 )  # fmt: skip
 def test_an_opcode_that_ptxas_knows_and_the_emulator_lacks_has_a_reason(opcode):
     assert opcode not in TABLE
