@@ -29,7 +29,7 @@ from ptxbench.emulator.runtime import context, kinds, records, register_pool
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.sanitize import IN_ZONE
 from ptxbench.emulator.thread_memory import CONTEXT, CtaMemory, part_sizes, slots_of, turns_mask
-from ptxbench.emulator.variation import addresses, memory, module_shift
+from ptxbench.emulator.variation import addresses, memory
 from ptxbench.emulator.zones import zone_granules
 
 WORTH_A_THREAD = 250e-6
@@ -81,7 +81,7 @@ class HostThread:
         self.context = parts.view(CONTEXT).view(np.int64)
         self.address = parts.addresses.pop(CONTEXT)
         bounds = parts.view(context.BUFFERS).view(np.int64)
-        heap = layout.heap and layout.heap + module_shift(request.placement)
+        heap = layout.heap and layout.heap + request.module_shift
         field_values = {
             **addresses(request.placement, 0, fixed=True, shared_bytes=0),
             **memory(request.variation.memory),

@@ -21,6 +21,7 @@ from ptxbench.emulator.variables import (
     initial_bytes,
     lay_out_module,
     lay_out_provided,
+    module_alignment,
     module_variables,
 )
 from ptxbench.emulator.variation import module_shift
@@ -65,7 +66,7 @@ class TouchedMemory:
 class Image:
     """`contents`: offset in the arena and bytes, in the order in which they are written: the module's variables
     (`variables`), their initialisers, the parameters if the kernel takes their address, and the arrays (`arrays`).
-    `params`: the parameters' bytes.
+    `params`: the parameters' bytes. `module_shift`: by how many bytes the module's variables are shifted.
     """
 
     layout: memory.Layout
@@ -73,6 +74,7 @@ class Image:
     params: bytes
     variables: tuple[str, ...]
     arrays: tuple[ImageArray, ...]
+    module_shift: int
 
     def copy_back(
         self, results: Sequence[Bytes], stored: Collection[int] | None, kept_variables: dict[str, bytes] | None
@@ -178,7 +180,7 @@ def build(
     arrays = reachable(check_arguments(function, args, names))
     for name, array in arrays:
         check_array(name, array)
-    shift = module_shift(placement)
+    shift = module_shift(placement, module_alignment(module))
     module_addresses = {name: address + shift for name, address in lay_out_module(module)[0].items()}
     variables = module_variables(module)
     variable_buffers = [
@@ -221,4 +223,4 @@ def build(
         *initialised,
         *((addresses[id(image_array.array)] - context.GLOBAL_BASE, image_array.content) for image_array in encoded),
     )
-    return Image(layout, contents, params, tuple(variable.name for variable in variables), encoded)
+    return Image(layout, contents, params, tuple(variable.name for variable in variables), encoded, shift)

@@ -185,6 +185,7 @@ def run(
         mode="sanitize" if sanitize else "plain" if variation.lanes is None else "adversarial",
         ctas=ctas,
         placement=placement,
+        module_shift=image.module_shift,
         variation=variation,
         cluster=in_clusters,
         cooperative=cooperative,

@@ -57,7 +57,9 @@ class LaunchRequest:
     """plain, sanitize or adversarial."""
     ctas: CtaOrder = "usual"
     placement: int | None = None
-    """A seed for the addresses of the module's variables, the parameters, and shared and local memory."""
+    """A seed for the addresses of shared and local memory."""
+    module_shift: int = 0
+    """By how many bytes the module's variables and the parameters are shifted."""
     variation: Variation = NO_VARIATION
     cluster: tuple[int, int, int] | None = None
     """CTAs of a cluster; None: a launch without clusters."""

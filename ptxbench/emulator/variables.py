@@ -47,11 +47,18 @@ def lay_out_module(module: Module) -> tuple[dict[str, int], int]:
     They come before the arguments, so that their addresses are known at translation.
     """
     placed: dict[str, int] = {}
-    offset = 0
+    end = 0
     for variable in module_variables(module):
+        alignment = max(variable.align, ALIGNMENT)
+        offset = -(-end // alignment) * alignment
         placed[variable.name] = GLOBAL_BASE + offset
-        offset = -(-(offset + variable.size_bytes + GAP) // ALIGNMENT) * ALIGNMENT
-    return placed, offset
+        end = -(-(offset + variable.size_bytes + GAP) // ALIGNMENT) * ALIGNMENT
+    return placed, end
+
+
+def module_alignment(module: Module) -> int:
+    """A multiple, in bytes, by which all of the module's variables can move."""
+    return max([ALIGNMENT, *(variable.align for variable in module_variables(module))])
 
 
 def own_addresses(module: Module) -> dict[str, int]:

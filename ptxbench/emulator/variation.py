@@ -34,8 +34,8 @@ EXTREMES = 4
 """Seeds that are 0 modulo EXTREMES draw the greatest number, and the reverse order of the arrays; seeds that are 1
 modulo EXTREMES, the least."""
 
-MOST_SHIFT = 64
-"""The greatest shift of the module's variables and the parameters, in units of 4 KiB."""
+MOST_SHIFT = 256 << 10
+"""The greatest shift of the module's variables and the parameters, in bytes, unless their alignment is greater."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,18 @@ NO_VARIATION = Variation()
 EVERY_LINE = 0
 
 
-def module_shift(placement: int | None) -> int:
-    """By how many bytes this placement shifts the module's variables and the parameters."""
-    return 0 if placement is None else 4096 * random.Random(f"{placement} module").randint(1, MOST_SHIFT)
+def module_shift(placement: int | None, alignment: int) -> int:
+    """By how many bytes this placement shifts the module's variables and the parameters: a multiple of `alignment`."""
+    if placement is None:
+        return 0
+    return alignment * random.Random(f"{placement} module").randint(1, max(1, MOST_SHIFT // alignment))
 
 
 @functools.lru_cache(maxsize=64)
 def conditions(
     variation: Variation,
     placement: int | None,
+    shift: int,
     arch: str,
     reserved_inside: int,
     block: int,
@@ -84,11 +87,11 @@ def conditions(
     *,
     cooperative: bool = True,
 ) -> bytes:
-    """The bytes of the variable that runtime/conditions.py lays out; `block`: threads per block;
-    `shared_bytes`: of a CTA, with zones."""
+    """The bytes of the variable that runtime/conditions.py lays out; `shift`: that of `module_shift`;
+    `block`: threads per block; `shared_bytes`: of a CTA, with zones."""
     content = bytearray(at.BYTES)
     numbers = {
-        at.MODULE_SHIFT: module_shift(placement),
+        at.MODULE_SHIFT: shift,
         at.WORKSPACE: -1 if cooperative else 0,
         **addresses(placement, 0 if reserved_inside else reserved_bytes(arch), bool(reserved_inside), shared_bytes),
         **registers(variation.registers, arch, block),

@@ -39,7 +39,7 @@ from ptxbench.emulator.messages import (
 from ptxbench.emulator.pending_stores import apply_stores
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.terms import with_runs
-from ptxbench.emulator.variation import conditions, module_shift
+from ptxbench.emulator.variation import conditions
 from ptxbench.errors import MachineError, PtxbenchError
 from ptxbench.interrupts import end_with_parent
 
@@ -149,6 +149,7 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
         conditions(
             request.variation,
             request.placement,
+            request.module_shift,
             request.arch,
             layout.reserved_bytes,
             threads_of_block,
@@ -224,14 +225,11 @@ def mixed_buffers(request: LaunchRequest, layout: Translation) -> set[int]:
     """Indices of the buffers that the kernel's text seems both to load from and to store to."""
     offsets = [offset for offset in layout.mixed_params if offset + 8 <= len(request.params)]
     addresses = [int.from_bytes(request.params[offset : offset + 8], "little") for offset in offsets]
-    shift = module_shift(request.placement)
+    addresses += [mixed_address + request.module_shift for mixed_address in layout.mixed_addresses]
     return {
         index
         for index, (low, high) in enumerate(request.buffers)
-        if any(
-            low <= address < high
-            for address in (*addresses, *(mixed_address + shift for mixed_address in layout.mixed_addresses))
-        )
+        if any(low <= address < high for address in addresses)
     }
 
 

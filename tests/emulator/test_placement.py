@@ -39,6 +39,25 @@ COUNTS = """
 }
 """
 
+VARIABLES = """
+.version 6.3
+.target sm_75
+.address_size 64
+.global .u32 first;
+DECLARED
+.visible .entry variables(.param .u64 a, .param .u64 b)
+{
+    .reg .u64 %to, %at;
+    ld.param.u64 %to, [a];
+    mov.u64 %at, first;
+    st.global.u64 [%to], %at;
+    ld.param.u64 %to, [b];
+    mov.u64 %at, second;
+    st.global.u64 [%to], %at;
+    ret;
+}
+"""
+
 
 def addresses(placement=None, ptx=ADDRESSES):
     a, b = np.zeros(1, np.uint64), np.zeros(1, np.uint64)
@@ -70,6 +89,22 @@ def test_arrays_that_are_one_share_their_address_wherever_they_lie():
     one = np.zeros(1, np.uint64)
     emulator.run(ADDRESSES, grid=1, block=1, args=[one, one], placement=5)
     assert one[0] != addresses()[0]
+
+
+def test_the_address_of_a_variable_of_the_module_varies_in_steps_of_256_bytes():
+    """As that of an array does: a GPU promises no more than the alignment."""
+    ptx = VARIABLES.replace("DECLARED", ".global .u32 second;")
+    placed = [addresses(seed, ptx) for seed in range(16)]
+    assert len({first % 4096 for first, _ in placed}) > 8
+    assert all(first % 256 == 0 for first, _ in placed)
+
+
+@pytest.mark.parametrize("alignment", [512, 4096, 65536])
+def test_variables_of_the_module_are_aligned_as_declared_wherever_they_lie(alignment):
+    ptx = VARIABLES.replace("DECLARED", f".global .align {alignment} .u32 second;")
+    placed = [addresses(seed, ptx) for seed in (None, *range(8))]
+    assert len(set(placed)) > 2
+    assert all(second % alignment == 0 for _, second in placed)
 
 
 def test_an_access_past_an_array_is_found_wherever_it_lies():
