@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,6 +25,8 @@ from ptxbench.units import size_words
 from ptxbench.verify import Expected, agrees, expect, number
 
 Made = TypeVar("Made")
+MOST_OF_A_REASON = 200
+"""The most characters of an error of the pair's own functions in a note."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Cases:
     """The cases of one pair."""
 
     loaded: LoadedPair
+    refusals: dict[str, str] = field(default_factory=dict, compare=False)
+    """Kinds of data on which the pair's own functions failed, and how they did the first time."""
 
     @property
     def pair(self) -> Pair:
@@ -77,8 +81,16 @@ class Cases:
         are skipped, and those that show nothing if a milder one shows more."""
         words = f", with {kind}" + (f" in {', '.join(map(repr, only))}" if only else "")
         forms = edged(self.pair, size, kind, seed, varied=varied, only=only or None)
-        made = (attempt(partial(self.with_arguments, size, arguments, words)) for arguments in forms)
+        made = (
+            attempt(partial(self.with_arguments, size, arguments, words), partial(self.refuse, kind))
+            for arguments in forms
+        )
         yield from telling(case for case in made if case is not None)
+
+    def refuse(self, kind: str, error: Exception) -> None:
+        """Remember that the pair's own functions failed on data of a kind."""
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        self.refusals.setdefault(kind, words[:MOST_OF_A_REASON])
 
     def filled(
         self, size: Size, values: Mapping[str, float], seed: int, kind: str | None = None
@@ -153,10 +165,16 @@ def accepts_zeros(expected: Expected) -> bool:
         return all(bool(agrees(np.zeros_like(values), values, expected.bounds[name]).all()) for name, values in outputs)
 
 
-def attempt(make: Callable[[], Made]) -> Made | None:
-    """The case, or its data; None if the pair's own functions fail, because the pair never promised to accept it."""
-    with contextlib.suppress(Exception), silence():
-        return make()
+def attempt(make: Callable[[], Made], refuse: Callable[[Exception], None] = lambda error: None) -> Made | None:
+    """The case, or its data; None if the pair's own functions fail, because the pair never promised to accept it.
+
+    `refuse` is called with their error.
+    """
+    try:
+        with silence():
+            return make()
+    except Exception as error:  # of any kind: a pair file is Python
+        refuse(error)
     return None
 
 

@@ -302,6 +302,12 @@ class Checker:
                 return first
             message = "the pair's own kernels fail at every check size too."
             return StageOutcome("nothing to compare with", [finding(stage, "nothing-counts", message)])
+        if stage == "values":
+            tried = {series.name for series in groups if series.cases}
+            refused = {kind: why for kind, why in self.suite.cases.refusals.items() if kind not in tried}
+            self.notes += [
+                f"values: nothing with {kind}, on which the pair fails: {why}" for kind, why in refused.items()
+            ]
         words = f", {left_out} that the pair's own kernels fail" if left_out else ""
         return StageOutcome(f"{counted_words(stage, counted)}{words}")
 

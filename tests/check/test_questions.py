@@ -33,7 +33,7 @@ from ptxbench.check.values import (
     with_sorted_inputs,
 )
 from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u8, u32
-from tests.check.judging import outcome, suite
+from tests.check.judging import KERNELS, outcome, suite
 
 
 def pair_of(*inputs, reference=lambda **_: {}):
@@ -419,6 +419,20 @@ def test_all_elements_are_below_zero_where_a_row_has_several_parts():
 def test_each_kind_of_data_is_tried(name):
     """A tolerance that is NaN on some data would leave it out without a word."""
     assert [series.name for series in suite(name).special if next(iter(series), None) is None] == []
+
+
+def test_data_on_which_the_pair_itself_fails_is_named_in_a_note():
+    loaded = suite("triad").loaded
+    tolerance = dataclasses.replace(
+        loaded.pair.tolerance, bound=lambda expected, inputs: np.where(abs(expected) < 1e30, 1e-3, np.nan)
+    )
+    pair = dataclasses.replace(loaded.pair, tolerance=tolerance)
+    own = CheckSuite(dataclasses.replace(loaded, pair=pair), "sm_90", 3)
+    own.special = tuple(series for series in own.special if series.name in ("huge values", "small magnitudes"))
+    judgement = Checker(own, KERNELS / "ptx" / "triad.ptx", CheckOptions()).judge(stages=("parses", "values"))
+    notes = [note for note in judgement.notes if note.startswith("values: ")]
+    assert len(notes) == 1
+    assert notes[0].startswith("values: nothing with huge values, on which the pair fails: PairError: the tolerance of")
 
 
 def test_the_first_case_that_the_pair_passes_counts():
