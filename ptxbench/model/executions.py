@@ -110,6 +110,7 @@ def executions(
     )
 
 
+LANES = 32
 WIDTHS = {"64": 8, "128": 16}
 """Bytes per lane by the modifier of a shared access."""
 
@@ -125,21 +126,37 @@ def wavefronts(
     line are wide, the passes are those of that width; if only some are, the passes are those of the narrow accesses.
     For a load of 8 or 16 bytes per lane only half of the passes count. If pairs of lanes have one address, two
     registers come back in one pass (NVIDIA forum, thread 77228), and no counter shows whether they have one.
+
+    ptxas also narrows a load of which only some registers are used: `ld.shared.v4` may become an `LDS`. Its lanes are
+    then one group and not four, which may need only the passes of one of these.
     """
     widths: dict[int, set[int]] = defaultdict(set)
-    loads = set()
+    loads, others = set(), set()
     for instruction in code:
         opcode = opcode_of(instruction.text)
         if instruction.line is not None and SHARED.match(opcode) and not NEVER.match(instruction.text):
             widths[instruction.line].add(next((WIDTHS[word] for word in opcode.split(".") if word in WIDTHS), 4))
             if opcode.startswith("LDS."):
                 loads.add(instruction.line)
+            if opcode.split(".")[0] != "LDS":
+                others.add(instruction.line)
     total = 0.0
     for line, bytes_of_line in widths.items():
         narrow = summed({line: by_line.get(line, {})}, "ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")
+        if line not in others:
+            narrow *= min(1, min(bytes_of_line) / (bytes_in_ptx(by_line.get(line, {})) or 1))
         passes = wide.get(line, {}).get(min(bytes_of_line), narrow) if len(bytes_of_line) == 1 else narrow
         total += passes / 2 if line in loads and max(bytes_of_line) > 4 else passes
     return total
+
+
+def bytes_in_ptx(counts: Mapping[str, float]) -> float:
+    """The bytes per lane of the shared accesses of a line of PTX; fewer if it has other instructions as well, and if
+    only some lanes of a warp access."""
+    names = ("ptx_shared_load", "ptx_shared_store")
+    total, requests = (sum(counts.get(f"{name}_{what}", 0) for name in names) for what in ("bytes", "requests"))
+    executed = counts.get("ptx_thread_instructions_on", 0)
+    return max(total / executed if executed else 0, total / (LANES * requests) if requests else 0)
 
 
 def summed(by_line: Mapping[int, Mapping[str, float]], *names: str) -> float:

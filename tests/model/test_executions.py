@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench import floors
 from ptxbench.model.cell import dram_bytes, of_cell
-from ptxbench.model.executions import executions
+from ptxbench.model.executions import executions, wavefronts
 from ptxbench.result import LaunchReport
 from ptxbench.specifications import H100_SXM, MODELS
 from ptxbench.toolchain.lines import MachineInstruction
@@ -80,6 +80,28 @@ def test_merged_accesses_of_shared_memory_need_the_passes_of_their_width(more, w
 def test_half_of_the_passes_of_a_wide_load_count(text, passes):
     executed = counted(((text, 11), CODE[-1])).executed
     assert (executed["shared_wavefronts"], executed["shuffles"]) == (passes, 0)
+
+
+# of `ld.shared.v4` by lanes of which each eight read the same 128 bytes: a hand count gives one pass for a word of each
+NARROWED = {"ptx_shared_load_wavefronts": 4, "ptx_shared_load_bytes": 512, "ptx_shared_load_requests": 1,
+            "ptx_thread_instructions_on": 32}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "changed", "passes"),
+    [
+        ("LDS R8, [R0]", {}, 1),  # only one of the four registers is used
+        ("LDS.64 R8, [R0]", {}, 1),  # half of the passes of two groups
+        ("LDS.128 R8, [R0]", {}, 2),
+        ("LDS R8, [R0]", {"ptx_thread_instructions_on": 64}, 1),  # another instruction in the line
+        ("LDS R8, [R0]", {"ptx_shared_load_bytes": 128}, 4),  # PTX has 4 bytes too: conflicts
+        ("LDSM.16.M88.4 R8, [R0]", {}, 4),
+    ],
+)
+def test_a_load_that_is_narrower_than_in_ptx_needs_no_more_than_the_passes_of_one_group(text, changed, passes):
+    instructions = code((text, 11), CODE[-1])
+    counts = {11: {**NARROWED, **changed}}
+    assert wavefronts(instructions, counts, {}) == passes
 
 
 def test_one_more_instruction_adds_exactly_its_executions_to_the_issue_slots():
