@@ -304,6 +304,15 @@ def test_an_instruction_that_the_emulator_lacks(tmp_path, kernels, ptxbench):
     assert statuses(saved()[0]) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "unsupported"}
 
 
+def test_a_form_that_ptxas_accepts_and_the_emulator_does_not_know(tmp_path, kernels, ptxbench):
+    form = "    { .reg .b16 %h<4>; mov.v4.u16 {%h0, %h1, %h2, %h3}, %tid; }\nDONE:\n"
+    kernels_folder(tmp_path, ptx=changed(PTX, "DONE:\n", form))
+    ran = ptxbench(*RUN)
+    assert ran.status == 5
+    assert "scale.ptx:38: '%tid.x' has 32 bits" in one_line(ran.out)
+    assert statuses(saved()[0])["ptx"] == "unsupported"
+
+
 def test_nothing_that_could_be_verified(tmp_path, kernels, ptxbench):
     newer = changed(PTX, ".version 6.3", ".version 8.6").replace("sm_75", "sm_100a")
     kernels_folder(tmp_path, ptx=newer)
