@@ -360,7 +360,8 @@ class WarpOps(LaneOps):
         old = self.e.op(f"call {returns} @{function}({arguments}{values})")
         if varies:
             self.watching.end_load()
-        self.watching.access("atomic", space, kind.bytes, count)
+        use = "overwrite" if self.watching.overwrites(operation) else "atomic"
+        self.watching.access(use, space, kind.bytes, count)
         parts = [old] if count == 1 else [self.e.op(f"extractvalue {returns} {old}, {k}") for k in range(count)]
         return tuple(self.e.as_type(Value(part, bits), kind) for part in parts)
 

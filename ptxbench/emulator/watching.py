@@ -111,7 +111,7 @@ class Watching:
         """
         if not self.ops.sanitize:
             return
-        if space in ("local", "generic") and kind != "atomic":
+        if space in ("local", "generic") and kind not in ("atomic", "overwrite"):
             self.locals.add((kind, element_bytes, count))
             self.ops.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
         if space != "local" and self.ops.watches_order:
@@ -206,10 +206,14 @@ class Watching:
                 function = self.ops.function(watch.values(name, kind, space, size))
                 e.line(f"call void @{function}({self.ops.last_arguments.replace(f'i32 {active},', f'i32 {lanes},')})")
         name, flags = "exchanged", layout.UPDATES | layout.RETURNS
-        if operation == "exch" and self.ops.step in self.ops.unused_atomics:
+        if self.overwrites(operation):
             name, flags = "overwritten", flags | layout.OVERWRITES
         self.replace_values(space, size, name, flags)
         return varies
+
+    def overwrites(self, operation: str) -> bool:
+        """Whether the current atomic is an exchange whose result no instruction reads: a store, in effect."""
+        return operation == "exch" and self.ops.step in self.ops.unused_atomics
 
     def kept(self, operation: str, values: Sequence[Value]) -> Value:
         """The lanes whose atomic leaves memory as it is, whatever memory has."""

@@ -322,6 +322,17 @@ def alone(text):
     return ptx, emulator.run(ptx, grid=4, block=64, cluster=2, args=[out], sanitize=True)
 
 
+def test_an_exchange_in_another_cta_whose_result_nothing_uses_is_no_read():
+    launch = alone("""
+    barrier.cluster.arrive;
+    barrier.cluster.wait;
+    atom.relaxed.cluster.shared::cluster.exch.b32 %other, [%theirs], %value;
+    barrier.cluster.arrive;
+    barrier.cluster.wait;
+    """)[1]
+    assert launch.findings == ()
+
+
 @pytest.mark.parametrize("what", LIVES)
 def test_accesses_before_the_start_or_after_the_exit_of_a_cta_are_found(what):
     kind, at, text = LIVES[what]

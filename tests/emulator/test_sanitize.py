@@ -165,6 +165,10 @@ def test_a_warp_sync_orders_lanes_of_one_warp_only():
     ("body", "space"),
     [
         ("ld.shared.u32 %v, [%slot];\nst.global.u32 [%at], %v;", "shared"),
+        ("atom.shared.add.u32 %v, [%slot], 1;\nst.global.u32 [%at], %v;", "shared"),
+        ("red.shared.or.b32 [tile], 1;", "shared"),
+        ("atom.shared.exch.b32 %v, [%next], 1;\nst.global.u32 [%at], %v;", "shared"),
+        ("mov.u64 %p, tile;\ncvta.shared.u64 %p, %p;\natom.cas.b32 %v, [%p], 1, 2;", "shared"),
         ("ld.local.u32 %v, [own+8];\nst.global.u32 [%at], %v;", "local"),
         ("mov.u64 %p, own;\ncvta.local.u64 %p, %p;\nld.u32 %v, [%p];\nst.global.u32 [%at], %v;", "local"),
     ],
@@ -173,6 +177,18 @@ def test_a_read_of_uninitialised_memory_is_a_finding(body, space):
     finding = only(sanitized(body)[0])
     assert finding.kind == "uninitialised"
     assert f"of {space} memory, which was never written." in finding.message
+
+
+@pytest.mark.parametrize("address", ["%slot", "%next", "tile+4"])
+def test_an_exchange_whose_result_nothing_uses_writes_memory_and_does_not_read_it(address):
+    body = f"atom.shared.exch.b32 %w, [{address}], %t;\nbar.sync 0;\natom.shared.add.u32 %v, [{address}], 1;"
+    execution, _ = sanitized(f"{body}\nst.global.u32 [%at], %v;")
+    assert execution.findings == ()
+
+
+def test_an_exchange_whose_result_nothing_uses_races_with_plain_accesses():
+    finding = only(sanitized("st.shared.u32 [%next], 5;\natom.shared.exch.b32 %w, [%slot], %t;")[0])
+    assert (finding.kind, finding.line) == ("race", FIRST_LINE + 1)
 
 
 def test_data_of_an_earlier_cta_counts_as_uninitialised():

@@ -36,7 +36,9 @@ from ptxbench.emulator.races.proxies import fence_proxy, forget_fences
 from ptxbench.emulator.races.shadow import access, access_range, complete_copy_write, note_copy_read
 from ptxbench.emulator.runtime import barriers, context
 
-AT_ADDRESSES = (at.LOAD, at.STORE, at.ATOMIC, at.READ_ONLY_LOAD, at.STRONG, at.OLD_VALUES, at.VALUES_REPLACED)
+AT_ADDRESSES = (
+    at.LOAD, at.STORE, at.ATOMIC, at.OVERWRITE, at.READ_ONLY_LOAD, at.STRONG, at.OLD_VALUES, at.VALUES_REPLACED,
+)  # fmt: skip
 """Events with an address for each lane, of any space."""
 WITHIN_CTA = (
     at.WARP_SYNC, at.BARRIER_MET, at.BARRIER_WAKE, at.BARRIER_ARRIVE, at.FENCE, at.ENTER_CTA, at.OPEN_CTA,
@@ -178,7 +180,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     event_kind = kind & 255
     if r[at.OLD_SITES] and noticed_by_others(env, r, event_kind, mask, addresses):
         order_fences(env, r)
-    if event_kind in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.BULK_LOAD, at.READ_ONLY_LOAD):
+    if event_kind in (at.LOAD, at.STORE, at.ATOMIC, at.OVERWRITE, at.COPY, at.BULK_LOAD, at.READ_ONLY_LOAD):
         access(env, r, kind, mask, addresses, site, values)
     elif event_kind == at.STRONG:
         strong(env, r, mask, addresses, kind >> at.FLAGS_AT)

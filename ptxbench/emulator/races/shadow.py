@@ -74,7 +74,8 @@ def touch(
     unwritten = time < start
     if in_shared and kind != at.STORE and kind != at.COPY:
         if unwritten:
-            report(env, kinds.UNINITIALISED, site, lane, byte, 0, 0)
+            if kind != at.OVERWRITE:
+                report(env, kinds.UNINITIALISED, site, lane, byte, 0, 0)
         elif time == at.PENDING:
             report(env, kinds.PENDING_COPY, site, lane, byte, 0, 0)
     if in_shared and (kind == at.STORE or kind == at.COPY) and time == at.PENDING:
@@ -118,7 +119,7 @@ def touch(
     stamps[index] = stamp
     if kind == at.COPY:
         stamps[index] = (at.PENDING << 32) | (stamp & 0xFFFFFFFF) | at.ASYNC
-    keeps = kind == at.ATOMIC and not has_product_read(stamps[index + stride])
+    keeps = (kind == at.ATOMIC or kind == at.OVERWRITE) and not has_product_read(stamps[index + stride])
     if keeps and (unwritten or is_strong(r, written)):
         return 0
     # An atomic does not race with others, so it hides no weak access before it: that one counts as a read.

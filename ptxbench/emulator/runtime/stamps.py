@@ -131,11 +131,15 @@ class StampCheck(LaneLines):
             with self.where(other_lanes):
                 self.scatter("%new.stamps", self.pointers_to(2, j), other_lanes)
 
-    def write(self, granules: int, *, atomic: bool) -> None:
-        """Check and set the stamps of a store or an atomic update of `granules` granules per lane."""
+    def write(self, granules: int, kind: str) -> None:
+        """Check and set the stamps of a write of `granules` granules per lane: of a store, or of an atomic, which is an
+        "overwrite" if it depends on no old value."""
+        atomic = kind != "store"
         pointers = [self.pointers_to(0, j) for j in range(granules)]
         written = [self.gather(pointer) for pointer in pointers]
         for j, stamp in enumerate(written):
+            if self.in_shared and kind == "atomic":  # never written
+                self.leave_if_unwritten(stamp)
             self.check(stamp)
             if atomic:
                 self.leave_if_weak(stamp)
@@ -197,13 +201,15 @@ class ContiguousStampCheck(StampCheck):
                 second = self.gather(second_at)
                 self.scatter(self.op(f"select {MASK} {other_lanes}, {V64} {new_stamps}, {V64} {second}"), second_at)
 
-    def write(self, granules: int, *, atomic: bool) -> None:
+    def write(self, granules: int, kind: str) -> None:
         rows = [self.threads(row) for row in range(granules)]
         for row, (threads_of_row, _) in enumerate(rows):
             stamps = [self.gather(self.pointers_to(array, row)) for array in range(layout.SHADOW_ARRAYS)]
+            if self.in_shared and kind == "atomic":
+                self.leave_if_unwritten(stamps[0])
             for stamp in stamps:
                 self.check(stamp, threads_of_row)
-            if atomic:
+            if kind != "store":
                 self.leave_if_weak(stamps[0])
         for row, (_, new_stamps) in enumerate(rows):
             self.scatter(new_stamps, self.pointers_to(0, row))

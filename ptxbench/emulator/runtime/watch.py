@@ -239,6 +239,7 @@ EVENT_OF = {
     "read_only_load": layout.READ_ONLY_LOAD,
     "store": layout.STORE,
     "atomic": layout.ATOMIC,
+    "overwrite": layout.OVERWRITE,
     "copy": layout.COPY,
 }
 

@@ -164,7 +164,7 @@ def watch(
     kind: str, space: str, element_bytes: int, count: int, strength: int, granule: int, clustered: bool
 ) -> RuntimeFunction:
     """`watch_KIND_SPACE_BYTES_COUNT_STRENGTH(addresses, mask, env, site, values...)`; kind: load, read_only_load,
-    store, atomic.
+    store, atomic, or overwrite: an atomic that depends on no old value.
 
     Space: shared or global. It is called before a store, and after other accesses.
     """
@@ -176,7 +176,7 @@ def watch(
         if kind.endswith("load"):
             path.load(granules, read_only=kind == "read_only_load")
         else:
-            path.write(granules, atomic=kind == "atomic")
+            path.write(granules, kind)
     values, stored, spill, values_at = stored_values(kind, element_bytes, count)
     event = EVENT_OF[kind] | element_bytes << layout.ELEMENT_AT | size << layout.BYTES_AT
     addresses, lines = generic_addresses(space)
