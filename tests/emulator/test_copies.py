@@ -202,6 +202,13 @@ def test_a_copy_of_part_of_the_bytes_may_end_at_the_end_of_the_array():
         )
 
 
+def test_a_copy_cannot_take_more_bytes_than_it_has():
+    counts = np.full(32, 16, np.uint32)
+    counts[[3, 9]] = 17, 1 << 31
+    with pytest.raises(MemoryFault, match=r"L2::128B by thread 3 of CTA 0 takes more bytes from the source than"):
+        emulator.run(PARTIAL, grid=1, block=32, args=[np.zeros(1024, np.uint8), np.zeros(1024, np.uint8), counts])
+
+
 def test_a_longer_copy_is_checked_after_a_shorter_one_of_the_same_line():
     text = PARTIAL.replace(
         "    mad.wide.u32 %at, %thread, 16, %x;",

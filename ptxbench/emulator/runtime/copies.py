@@ -25,7 +25,7 @@ from ptxbench.emulator.runtime.context import (
     splat,
 )
 from ptxbench.emulator.runtime.counting import SECTORS_OF, count_sectors
-from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL
+from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL, fault_if_any
 from ptxbench.emulator.runtime.mbarriers import ARRIVE_ONE
 from ptxbench.emulator.runtime.records import LOAD, planned
 from ptxbench.emulator.runtime.spaces import GLOBAL, SHARED_SPACE
@@ -53,6 +53,11 @@ BULK_MASK, BULK_CTAS, BULK_CTA, BULK_BYTES = 64, 148, 152, 160
 MOST_MAPS, MAP_ENTRY_BYTES = 32, 80
 MAPS = BULK + MOST_BULK * BULK_BYTES
 QUEUE_BYTES = MAPS + MOST_MAPS * MAP_ENTRY_BYTES
+TOO_MANY = 87
+"""The reason for MISUSED."""
+COMPLAINTS = {
+    TOO_MANY: "takes more bytes from the source than it copies; its last operand is at most the number before it"
+}
 EVERYTHING = -1
 """How many groups may stay open: none, including the uncommitted one."""
 
@@ -358,7 +363,13 @@ def copy(size: int, *, recorded: bool = False) -> RuntimeFunction:
     text = f"""
 define internal void @copy_{size}({V32} %targets, {V64} %sources, {V32} %asked, i32 %mask, ptr %env, ptr %site.load,
                                   ptr %site.store, ptr %site) noinline {{
+entry:
   %large = icmp ugt {V32} %asked, splat (i32 {size})
+  %large.mask = bitcast {MASK} %large to i32
+  %wrong = and i32 %large.mask, %mask
+  %right = icmp eq i32 %wrong, 0
+  br i1 %right, label %go, label %bad
+{fault_if_any("%wrong", at.MISUSED, TOO_MANY, block="bad", after="go")}
   %counts = select {MASK} %large, {V32} splat (i32 {size}), {V32} %asked
   %stored = call i32 @{stores.name}({V32} %targets, i32 %mask, ptr %env, ptr %site.store)
   %loaded = call i32 @{loads.name}({V64} %sources, {V32} %counts, i32 %stored, ptr %env, ptr %site.load)
@@ -376,7 +387,7 @@ define internal void @copy_{size}({V32} %targets, {V64} %sources, {V32} %asked, 
   ret void
 }}
 """
-    return RuntimeFunction(f"copy_{size}", text, (loads, stores, ISSUE), (CTPOP,))
+    return RuntimeFunction(f"copy_{size}", text, (loads, stores, ISSUE, FAULT), (CTPOP, CTTZ))
 
 
 COMMIT = RuntimeFunction("commit_group", f"""
