@@ -40,6 +40,7 @@ from ptxbench.errors import (
     PtxSyntaxError,
     UnsupportedInstruction,
 )
+from ptxbench.units import enumeration
 
 FAULTS: tuple[tuple[type[KernelError], str], ...] = (
     (UnsupportedInstruction, "unsupported"),
@@ -81,11 +82,22 @@ CHAIN_HINT = "Let every thread that reads it wait: griddepcontrol.wait, in CUDA 
 UPDATE_HINT = "If several threads update one element, use atomics, also to read it; otherwise add a barrier."
 """For a race with an atomic, and for one of a line with itself, which may be an addition to one element."""
 
+REFILL = re.compile(r"(^|: )cp\.async\S* by thread .*? writes byte [^;]*? shared memory")
+"""Begins the message about a copy to shared memory that other accesses are not ordered with."""
+
+REFILL_HINT = (
+    "Before a copy fills memory again, wait until each thread that uses it has arrived after its last use: at a "
+    "barrier, or at an mbarrier that the copying thread waits for."
+)
+
 GUARD_ADVICE = " Check its guard."
 """How the emulator's sentence about a bad access ends; the hint of its code says the same."""
 
 OFF_THE_START = re.compile(r"\bbyte -|, which is in no buffer\b")
 """In the message about an access that no guard at the end of an array prevents."""
+
+MISALIGNED = "they must start at a multiple of"
+"""In the emulator's sentence about an address that is not aligned."""
 
 ADDRESS_HINT = "Check how that line computes its address, and its guard."
 
@@ -108,6 +120,9 @@ DYNAMIC_HINT = (
 )
 """For accesses beyond the shared memory of a kernel that uses dynamic shared memory."""
 
+LAUNCH_HINT = "A candidate has the pair's launch, Launch(grid={grid}, block={block}) there. The pair's {variants}."
+"""For a refused launch, if variants of the pair have other launches."""
+
 UNWRITTEN_HINT = "Write every element of every output. The pair's launch is Launch(grid={grid}, block={block}) there."
 
 UNUSED_HINT = (
@@ -120,6 +135,10 @@ STOPPED = ("deadlock", "endless", "unsupported")
 
 BETWEEN_LANES = ("shfl.", "mma.", "wmma.", "movmatrix.")
 """Opcodes of instructions that pass values from lane to lane, with a dot."""
+
+EXITED = "which has exited at line"
+"""In the emulator's sentence about an access to a CTA of the cluster that has exited: it may not have waited for the
+copies of others, because its mbarrier expects too few bytes."""
 
 OF_ONE_THREAD = ("uninitialised", "member-mask")
 """Kinds of the sanitizer's findings about what one thread does wrong, whatever the others do."""
@@ -193,16 +212,19 @@ class CandidateLauncher:
         thread, a copy or another CTA has not delivered yet is as good as unwritten, so the result does not say what is
         missing. Where only threads of a CTA exchange data, an output that is never written has another cause. For other
         kernels, for launches that fail, and if the kernel ended before its first access, only what one thread does
-        wrong by itself. If lanes wait for others that are not in their masks, this is the finding.
+        wrong by itself, and what mbarriers do not expect, if a CTA of the cluster exits too early. If lanes wait for
+        others that are not in their masks, this is the finding.
         """
         delivered = self.is_asynchronous or case.launch.cluster is not None or case.launch.chain is not None
         exchanged = wrong.code in WRONG and (delivered or (wrong.code == "wrong-result" and self.exchanges))
         executed = self.last.by_line.keys() if self.last else frozenset()
         exchanged = exchanged and not executed.isdisjoint(lines_of(self.text.module, ACCESS))
         reads = wrong.code in (*WRONG, "memory-fault") and self.may_read_unwritten
-        if not exchanged and not reads and wrong.code not in STOPPED:
+        early = self.is_asynchronous and wrong.code == "memory-fault" and EXITED in wrong.message
+        if not exchanged and not reads and not early and wrong.code not in STOPPED:
             return wrong
         kinds = ("member-mask",) if wrong.code == "unsupported" else OF_ONE_THREAD
+        kinds = (*kinds, "mbarrier") if early else kinds
         causes = (raw for raw in self.sanitizer_findings(case, wrong.code) if exchanged or raw.kind in kinds)
         if (raw := next(causes, None)) is None:
             return wrong
@@ -289,6 +311,8 @@ class CandidateLauncher:
         )
         if "which the previous launch stores" in message:
             return replace(located, hint=CHAIN_HINT)
+        if located.code in ("race", BETWEEN_CTAS) and REFILL.search(located.message):
+            return replace(located, hint=REFILL_HINT)
         if located.code == "race" and re.search(rf"\bat line {located.line}\b|\b(updates|updated)\b", located.message):
             return replace(located, hint=UPDATE_HINT)
         return with_one_advice(located)
@@ -345,7 +369,13 @@ class CandidateLauncher:
         located = self.text.locations.at(stage, code, f"{case.label}: {message}", line_number)
         if "names barrier" in message:
             return replace(located, hint=AS_THE_MESSAGE_SAYS)
-        if " of shared memory, which has " in message and self.has_dynamic_array:
+        if code == "launch-refused" and (variants := sorted(self.suite.pair.launches)):
+            others = (
+                f"{enumeration(variants)} {'have launches of their own' if variants[1:] else 'has a launch of its own'}"
+            )
+            launch = case.launch
+            return replace(located, hint=LAUNCH_HINT.format(grid=launch.grid, block=launch.block, variants=others))
+        if " of shared memory, which has " in message and MISALIGNED not in message and self.has_dynamic_array:
             return replace(with_one_advice(located), hint=DYNAMIC_HINT.format(f"{case.launch.shared_bytes:,}"))
         if code == "memory-fault" and self.type_hint:
             return replace(with_one_advice(located), hint=self.type_hint)
