@@ -252,8 +252,9 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
             errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
             if not as_device and host_code_elsewhere(job, errors, texts):
                 other = without_host_code(job.with_flags((*job.flags, AS_DEVICE)), as_device=True)
-                if other[1].status == SUCCESS:
-                    return other
+                others = host_code.errors(other[1].log)
+                if other[1].status == SUCCESS or any(not error.of_host and error in errors for error in others):
+                    return other  # with an error that has nothing to do with the host
                 as_device = True
             if names_of_std and not heavy:
                 errors = [error for error in errors if error.of_host]

@@ -189,6 +189,15 @@ def test_host_code_of_a_header_that_a_macro_names_becomes_device_code(compiled, 
         compiled(f"{include}constexpr int n = nothing;" + KERNEL.replace("= 1", "= size<4>()"))
 
 
+def test_another_error_of_such_a_header_is_reported_before_its_host_code(compiled, without_nvcc, tmp_path):
+    (tmp_path / "values.h").write_text(
+        "inline int two() { return 2; }\n__device__ inline int four() { return 2 * two() + unknown_name; }\n"
+    )
+    source = '#define VALUES "values.h"\n#include VALUES\n__global__ void k(int *y) { *y = four(); }\n'
+    with pytest.raises(CompileError, match=r'^values\.h:2: identifier "unknown_name" is undefined\. NVRTC'):
+        compiled(source)
+
+
 def test_integers_of_128_bits_need_no_option(compiled, without_nvcc):
     output = compiled(KERNEL.replace("= 1", "= ((unsigned __int128)blockIdx.x << 64) * threadIdx.x >> 70"))
     assert (output.how, ".entry k(" in output.ptx) == ("", True)
