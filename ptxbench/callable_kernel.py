@@ -163,9 +163,10 @@ class CallableKernel:
         }
 
     def by_name(self, args: Mapping[str, Any]) -> list[Any]:
-        if unknown := next((name for name in args if name not in self.names), None):
-            hint = suggestion(unknown, self.names)
-            raise UsageError(f"unknown argument '{unknown}'.{hint} {self.described}.")
+        for name in args:
+            if name not in self.names:
+                hint = suggestion(str(name), self.names)
+                raise UsageError(f"unknown argument {name!r}.{hint} {self.described}.")
         if missing := [name for name in self.names if name not in args]:
             raise UsageError(f"no argument for {', '.join(map(repr, missing))}. {self.described}.")
         return [args[name] for name in self.names]

@@ -79,6 +79,20 @@ def test_infinity_and_the_greatest_float_fit(path, data):
         assert y[1] == np.float32(a)
 
 
+def test_a_launch_may_have_numbers_of_numpy(path, data):
+    x, y = data
+    kernel = load_kernel(path, SourceOptions())
+    kernel(args=[x, y, 2, 1000], grid=np.int64(8), block=np.int32(128), shared_bytes=np.prod([4, 16]))
+    assert y[3] == 6
+
+
+@pytest.mark.parametrize("name", ["X", 0, ""])
+def test_an_unknown_argument_is_named(path, data, name):
+    x, y = data
+    with pytest.raises(UsageError, match=rf"^unknown argument {name!r}\..* 'scale' has 4 parameters: x, y, a, n\.$"):
+        load_kernel(path, SourceOptions())(args={"x": x, "y": y, "a": 2, "n": 1000, name: 1}, **SHAPE)
+
+
 def test_on_a_gpu_arrays_that_are_not_read_only_are_outputs(path, data, gpu):
     x, y = data
     x.setflags(write=False)

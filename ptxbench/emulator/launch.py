@@ -167,6 +167,7 @@ def run(
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")
     check_variables(module, function)
     check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
+    dynamic_shared_bytes = int(dynamic_shared_bytes)  # the process takes no number of NumPy
     in_clusters = cluster_of(function, extent_grid, None if cluster is None else extent(cluster, "cluster"), arch)
     args = bind(check_names(function, names), args)
     image, pending_stores = split_pending_stores(build(module, function, args, placement, kept, names), earlier or {})
