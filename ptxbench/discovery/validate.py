@@ -20,6 +20,7 @@ from ptxbench.arrays import is_float
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.discovery.sweep_rules import Problem, is_size, sweep_problems
 from ptxbench.discovery.text import PairText, Step
+from ptxbench.documents import GREATEST
 from ptxbench.errors import PairError
 from ptxbench.knobs import Knob
 from ptxbench.libraries import Gemm
@@ -478,7 +479,9 @@ def shape_problem(value: Any) -> str | None:
 
 
 def count_problem(value: Any) -> str | None:
-    return None if whole(value) and value >= 0 else "It must be a whole number."
+    if not whole(value) or value < 0:
+        return "It must be a whole number."
+    return None if value < GREATEST else "It must be less than 2^64, the greatest number of a result file."
 
 
 def number_problem(value: Any, dtype: np.dtype[Any]) -> str | None:

@@ -326,6 +326,8 @@ MISTAKES = [
      "20: flops fails at n=1: ZeroDivisionError: division by zero."),
     ("flops=lambda n: n", "flops=lambda n: n / 2",
      "20: flops at n=1 is 0.5. It must be a whole number."),
+    ("flops=lambda n: n", "flops=lambda n: n << 64",
+     "20: flops at n=1 is 18446744073709551616. It must be less than 2^64, the greatest number of a result file."),
     ('Out("y", f32, lambda n: (n,))', 'Out("y", f32, lambda n: n)',
      "11: the shape of 'y' at n=1 is 1. It must be a tuple of whole numbers, such as (n,)."),
     ('{"fast": ["--use_fast_math"]}', '{"fast": "--use_fast_math"}',
