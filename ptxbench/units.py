@@ -83,8 +83,11 @@ def error(value: float | None) -> str:
 
 
 def size_words(size: Mapping[str, int], cache: str = "cold") -> str:
-    """A size as in messages and `--size`: `rows=3 columns=257`, then a cache mode other than the usual one."""
-    words = " ".join(f"{name}={value}" for name, value in size.items())
+    """A size as in messages and `--size`: `rows=3 columns=257`, then a cache mode other than the usual one.
+
+    A pair without dimensions has one size.
+    """
+    words = " ".join(f"{name}={value}" for name, value in size.items()) or "its only size"
     return words if cache == "cold" else f"{words} {cache} cache"
 
 

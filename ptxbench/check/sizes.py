@@ -59,7 +59,7 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
     if len(space.steps) > 1:
         draws |= {f"long {name}": partial(long, space, name) for name in sorted(chosen)}
         draws |= {f"short {name}": partial(short, moderate, name) for name in sorted(chosen)}
-    else:
+    elif space.steps:
         draws |= {f"long, rest {rest}": partial(long_with_rest, space, rest) for rest in range(RESTS)}
     for name in sorted(weighty):
         values = sorted({size[name] for size in pair.bench_sizes}, reverse=True)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ptxbench.discovery.validate import size_problems
+from ptxbench.errors import UsageError
 from ptxbench.pair import ArrayArgument, InOut, Out, Pair, Size
+from ptxbench.units import size_words
 
 HEADROOM = 1.1
 """How much more than the costliest check size a launch may cost."""
@@ -36,6 +39,21 @@ def has_fixed_outputs(pair: Pair) -> bool:
     one of the costs means nothing."""
     outputs = [arg for arg in pair.args if isinstance(arg, Out | InOut)]
     return len({tuple(arg.shape(**size) for arg in outputs) for size in (*pair.check_sizes, *pair.bench_sizes)}) == 1
+
+
+def with_dimensions_in_order(pair: Pair) -> Pair:
+    """The pair, with the dimensions of every size in the order of the first. Raises UsageError if sizes differ in their
+    dimensions."""
+    names = list(pair.check_sizes[0])
+    for size in (*pair.check_sizes, *pair.bench_sizes):
+        if set(size) != set(names):
+            both = f"{size_words(pair.check_sizes[0])} and {size_words(size)}"
+            raise UsageError(f"its sizes have different dimensions, as in {both}. Give all sizes the same.")
+
+    def in_order(sizes: Sequence[Size]) -> list[Size]:
+        return [{name: size[name] for name in names} for size in sizes]
+
+    return replace(pair, check_sizes=in_order(pair.check_sizes), bench_sizes=in_order(pair.bench_sizes))
 
 
 @dataclass

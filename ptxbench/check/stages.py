@@ -61,7 +61,7 @@ from ptxbench.portability.survey import target_trials
 from ptxbench.signature import check_signature, read_headers
 from ptxbench.toolchain import Build, locate
 from ptxbench.toolchain.trial import ASSEMBLES
-from ptxbench.units import size_words
+from ptxbench.units import plural, size_words
 
 CANDIDATE = "candidate"
 
@@ -456,8 +456,8 @@ class Checker:
 def counted_words(stage: str, counted: Sequence[CheckCase]) -> str:
     """How many cases of a stage counted, in words; for hidden sizes, with the largest one."""
     if stage == "results":
-        return f"{len(counted)} launches at the check sizes"
+        return f"{len(counted)} launch{'' if len(counted) == 1 else 'es'} at the check sizes"
     if stage == "values":
-        return f"{len(counted)} kinds of data"
+        return f"{plural(len(counted), 'kind')} of data"
     most = max(counted, key=lambda case: sum(np.size(argument) for argument in case.arguments.values()), default=None)
-    return f"{len(counted)} sizes, such as {size_words(most.size)}" if most else "no usable size"
+    return f"{plural(len(counted), 'size')}, such as {size_words(most.size)}" if most else "no usable size"

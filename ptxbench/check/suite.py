@@ -28,7 +28,7 @@ from ptxbench.check.pair_kernels import USUAL, PairKernels, is_wrong
 from ptxbench.check.rounding import is_explained, rounding, underflowed
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
-from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs
+from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
 from ptxbench.check.values import (
     ABOVE,
@@ -91,8 +91,12 @@ class CheckSuite:
     """The test cases for one pair, architecture and seed. Results are kept for the next candidate."""
 
     def __init__(self, loaded: LoadedPair, arch: str, seed: int) -> None:
-        """Raises UsageError for a pair whose launches the emulator cannot execute, PairError if its data cannot be
-        drawn."""
+        """Raises UsageError for a pair whose launches the emulator cannot execute, or whose sizes differ in their
+        dimensions; PairError if its data cannot be drawn."""
+        try:
+            pair = with_dimensions_in_order(loaded.pair)
+        except UsageError as error:
+            raise UsageError(f"'{loaded.name}' cannot be checked: {error}") from None
         for size in loaded.pair.check_sizes:
             if lacks := unsupported(loaded.pair.launch(**size), arch):
                 raise UsageError(f"'{loaded.name}' cannot be checked: {lacks}")
@@ -101,7 +105,7 @@ class CheckSuite:
                     raise UsageError(f"'{loaded.name}' cannot be checked: {lacks}")
         plan = PairPlan(loaded, (), ())
         with pair_errors(plan, largest(plan)):
-            self.pair: Pair = with_sorted_inputs(loaded.pair)
+            self.pair: Pair = with_sorted_inputs(pair)
         self.loaded = replace(loaded, pair=self.pair)
         self.entry = loaded.name.replace(".", "_")
         self.arch = arch

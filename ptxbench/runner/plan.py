@@ -196,6 +196,8 @@ def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
 
 def unknown_size_message(size: Size, loaded: Sequence[LoadedPair]) -> str:
     """The message for a size with dimensions that no pair has."""
-    dimensions = {loaded_pair.name: ", ".join(loaded_pair.pair.bench_sizes[0]) for loaded_pair in loaded}
+    dimensions = {
+        loaded_pair.name: ", ".join(loaded_pair.pair.bench_sizes[0]) or "no dimensions" for loaded_pair in loaded
+    }
     listed = "; ".join(f"'{name}' has {names}" for name, names in dimensions.items())
     return f"No selected pair has the size {size_words(size)}: {listed}."

@@ -126,7 +126,7 @@ def canonical(pair: Pair, name: str) -> str:
 
 def require_known(loaded: LoadedPair, name: str, known: Sequence[str]) -> None:
     if name not in known:
-        hint = suggestion(name, known) or f" It has {', '.join(known)}."
+        hint = suggestion(name, known) or f" It has {', '.join(known) or 'none'}."
         raise UsageError(f"'{loaded.name}' has no knob and no dimension '{name}'.{hint}")
 
 
@@ -139,7 +139,8 @@ def declared(loaded: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
         )
         return pair_values
     if not pair.knobs:
-        dimensions = ", ".join(pair.bench_sizes[0])
+        if not (dimensions := ", ".join(pair.bench_sizes[0])):
+            raise UsageError(f"'{loaded.name}' has no knobs and no dimensions to sweep.")
         raise UsageError(f"'{loaded.name}' declares no knobs. Sweep a dimension with --knob; it has {dimensions}.")
     return {knob.name: knob.values for knob in pair.knobs[:MOST_KNOBS]}
 

@@ -9,11 +9,14 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.check.sizes import AT_LENGTH, hidden_sizes, kinds
-from ptxbench.check.space import SizeSpace
+from ptxbench.check.space import SizeSpace, with_dimensions_in_order
 from ptxbench.check.stages import Checker, CheckOptions
+from ptxbench.check.suite import CheckSuite
+from ptxbench.errors import UsageError
 from ptxbench.pair import In, Launch, f32
 from tests.check.judging import KERNELS, suite
 from tests.check.test_questions import pair_of
+from tests.folders import PAIR, changed, kernels_folder
 
 NAMES = discovery.find_pairs(KERNELS)
 
@@ -130,3 +133,38 @@ def test_a_reduction_is_tried_with_many_ctas():
     pair = suite("reduce_sum").pair
     most = [math.prod(pair.launch(**first_sizes(pair, seed)["powers of two"]).grid_xyz) for seed in range(4)]
     assert min(most) >= 16
+
+
+SIZES = "check_sizes=[dict(n=n) for n in (1, 127, 128, 129)],"
+BENCH = "bench_sizes=[dict(n=1 << k) for k in (10, 12)],"
+
+
+def checker(tmp_path, pair):
+    kernels = kernels_folder(tmp_path, pair=pair)
+    return Checker(
+        CheckSuite(discovery.load(kernels, "scale"), "sm_90", 1), kernels / "ptx" / "scale.ptx", CheckOptions()
+    )
+
+
+def test_a_pair_without_dimensions_is_judged_at_its_only_size(tmp_path):
+    pair = changed(changed(PAIR, SIZES, "check_sizes=[{}],"), BENCH, "bench_sizes=[{}],")
+    pair = changed(pair, "exact_on_integers=True", "exact_on_integers=False")
+    judgement = checker(tmp_path, pair.replace("lambda n:", "lambda n=129:")).judge()
+    assert judgement.verdict == "accepted"
+    words = {stage.stage: stage.detail for stage in judgement.stages}
+    assert (words["results"], words["hidden"]) == ("1 launch at the check sizes", "no usable size")
+
+
+def test_sizes_with_different_dimensions_cannot_be_checked(tmp_path):
+    pair = changed(PAIR, BENCH, "bench_sizes=[dict(n=1024, m=2)],").replace("lambda n:", "lambda n, m=1:")
+    with pytest.raises(UsageError) as caught:
+        checker(tmp_path, pair)
+    assert str(caught.value) == (
+        "'scale' cannot be checked: its sizes have different dimensions, as in n=1 and n=1024 m=2. Give all sizes the "
+        "same."
+    )
+
+
+def test_dimensions_have_one_order_in_all_sizes():
+    pair = dataclasses.replace(pair_of(), check_sizes=[{"n": 2, "m": 3}], bench_sizes=[{"m": 2, "n": 3}])
+    assert [list(size) for size in with_dimensions_in_order(pair).bench_sizes] == [["n", "m"]]

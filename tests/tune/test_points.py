@@ -5,8 +5,9 @@ import pytest
 from ptxbench import discovery
 from ptxbench.discovery import load
 from ptxbench.errors import PairError, UsageError
+from ptxbench.runner import plan_pairs
 from ptxbench.tune import sweep_of
-from tests.folders import changed, kernels_folder
+from tests.folders import PAIR, changed, kernels_folder
 from tests.tune.folders import KNOB_PAIR, knobs_folder
 
 PARTITION = load(discovery.default_kernels(), "sm_partition")
@@ -147,3 +148,15 @@ def test_launches_that_points_share_are_made_once():
     [pair_plan] = swept.pair_plans()
     alone = [size for size in pair_plan.sizes if size["roles"] == 2]
     assert [size["copiers"] for size in alone] == [8, 0, 16]  # whatever the chunk
+
+
+def test_a_pair_without_knobs_and_dimensions_has_nothing_to_sweep(tmp_path):
+    pair = changed(changed(PAIR, "[dict(n=n) for n in (1, 127, 128, 129)]", "[{}]"),
+                   "[dict(n=1 << k) for k in (10, 12)]", "[{}]")  # fmt: skip
+    loaded = load(kernels_folder(tmp_path, pair=pair.replace("lambda n:", "lambda n=129:")), "scale")
+    with pytest.raises(UsageError, match=r"^'scale' has no knobs and no dimensions to sweep\.$"):
+        swept_of(loaded)
+    with pytest.raises(UsageError, match=r"^'scale' has no knob and no dimension 'n'\. It has none\.$"):
+        swept_of(loaded, values={"n": (1, 2)})
+    with pytest.raises(UsageError, match=r"^No selected pair has the size n=3: 'scale' has no dimensions\.$"):
+        plan_pairs(tmp_path / "kernels", ["scale"], [], ["n=3"], emulated=True)
