@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from ptxbench.discovery.text import Step
+from ptxbench.documents import GREATEST
 from ptxbench.knobs import ITSELF, Better, Figure, FigureSource, Sweep
 
 Problem = tuple[tuple[Step, ...], str]
@@ -83,5 +84,5 @@ def is_size(value: Any) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether it is a whole number of Python, which a result file can have."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether it is a whole number of Python, and one that a result file can have."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < GREATEST

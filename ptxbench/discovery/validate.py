@@ -305,8 +305,8 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
         elif knob.name in dimensions:
             yield (*part, "name"), f"the knob {knob.name} has the name of a dimension of the size. Give it another."
         values = knob.values if isinstance(knob.values, Sequence) else [None]
-        if not whole(knob.default) or not values or not all(whole(value) for value in values):
-            yield part, f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers."
+        if not values or not all(whole(value) and abs(value) < GREATEST for value in (knob.default, *values)):
+            yield part, f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers below 2^64."
         if not isinstance(knob.describe, str):
             yield part, f"the knob {knob.name} has the description {knob.describe!r}. It must be a text."
     for name, times in Counter(knob.name for knob in pair.knobs).items():

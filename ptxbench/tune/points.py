@@ -100,7 +100,7 @@ def sweep_of(
     pair = loaded.pair
     swept_values = {canonical(pair, name): tuple(numbers) for name, numbers in values.items()}
     if not swept_values:
-        swept_values = {name: tuple(numbers) for name, numbers in declared(loaded, sms).items()}
+        swept_values = {name: tuple(dict.fromkeys(numbers)) for name, numbers in declared(loaded, sms).items()}
     if len(swept_values) > MOST_KNOBS:
         raise UsageError(f"{', '.join(swept_values)} are {len(swept_values)} knobs. Sweep at most {MOST_KNOBS}.")
     knobs = {knob.name for knob in pair.knobs}

@@ -29,6 +29,11 @@ def test_by_default_the_knobs_of_the_pair_are_swept_at_its_first_bench_size(scal
     assert {tuple(point.parts["point"].items()) for point in swept.points if point.possible} == {(("n", 1024),)}
 
 
+def test_a_value_that_is_declared_twice_is_swept_once(tmp_path):
+    pair = changed(KNOB_PAIR, "(32, 64, 128, 256, 2048)", "(64, 32, 64)")
+    assert swept_of(load(kernels_folder(tmp_path, pair=pair), "scale")).values == {"BLOCK": (64, 32)}
+
+
 def test_an_impossible_launch_has_a_reason_and_no_job(scale):
     swept = swept_of(scale)
     assert [point.reason for point in swept.points if not point.possible] == [
