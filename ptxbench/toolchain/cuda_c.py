@@ -83,7 +83,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
         error_lines = {error.line for error in host_code.errors(answer.log) if error.file == path.name}
         if left := pasted.problem(source.decode("utf-8", "replace"), error_lines):
             raise CompileError(f"{path.name}:{left[0]}: {left[1]}.")
-        has_host_code = any(text.left_out for text in texts.values())
+        has_host_code = any(text.left_out for text in texts.values()) or bool(more)
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
     description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}{more}"
     translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), description)

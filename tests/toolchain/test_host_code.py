@@ -198,6 +198,16 @@ def test_another_error_of_such_a_header_is_reported_before_its_host_code(compile
         compiled(source)
 
 
+def test_a_header_with_another_error_for_nvrtc_alone_is_compiled_by_nvcc(compiled, tmp_path):
+    """As CUTLASS 4.2 with the C++ library of CUDA 13.2 and later."""
+    (tmp_path / "values.h").write_text(
+        "constexpr int two() { return 2; }\n#ifdef __CUDACC_RTC__\ntypedef unknown_name number;\n#endif\n"
+    )
+    output = compiled(f'#define VALUES "values.h"\n#include VALUES{KERNEL.replace("= 1", "= two()")}')
+    assert output.how.startswith("nvcc ")
+    assert "unknown_name" in output.how
+
+
 def test_integers_of_128_bits_need_no_option(compiled, without_nvcc):
     output = compiled(KERNEL.replace("= 1", "= ((unsigned __int128)blockIdx.x << 64) * threadIdx.x >> 70"))
     assert (output.how, ".entry k(" in output.ptx) == ("", True)
