@@ -8,7 +8,7 @@ import keyword
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from ptxbench import architecture, tensor_map
 from ptxbench.arrays import is_float
 from ptxbench.discovery.execute import describe, line_of
-from ptxbench.discovery.sweep_rules import Problem, is_size, sweep_problems
+from ptxbench.discovery.sweep_rules import Problem, is_size, is_whole, sweep_problems
 from ptxbench.discovery.text import PairText, Step
 from ptxbench.documents import GREATEST
 from ptxbench.errors import PairError
@@ -93,6 +93,8 @@ def problems(pair: Pair) -> Iterator[Problem]:
             ("tolerance",),
             f"tolerance is {pair.tolerance!r}. It must be EXACT, close(...), ulps(...) or relative(...).",
         )
+    elif not isinstance(pair.tolerance.describe, str) or not callable(pair.tolerance.bound):
+        yield ("tolerance",), f"tolerance is {pair.tolerance!r}. It must be Tolerance(words, function)."
     for field in ("check_sizes", "bench_sizes"):
         yield from sizes_problems(field, getattr(pair, field))
     yield from flag_problems(pair.flags)
@@ -246,9 +248,14 @@ def sizes_problems(field: str, sizes: Any) -> Iterator[Problem]:
         return
     for number, size in enumerate(sizes):
         if not is_size(size):
-            of_numpy = isinstance(size, Mapping) and any(isinstance(value, np.number) for value in size.values())
-            advice = " Write int(...) around a number of NumPy." if of_numpy else ""
+            advice = advice_on_numpy(size.values()) if isinstance(size, Mapping) else ""
             yield (field, number), f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024).{advice}"
+
+
+def advice_on_numpy(values: Iterable[Any]) -> str:
+    """What to do about numbers of NumPy, which a result file cannot have; empty without them."""
+    of_numpy = any(isinstance(value, np.number) for value in values)
+    return " Write int(...) around a number of NumPy." if of_numpy else ""
 
 
 def variant_problems(pair: Pair) -> Iterator[Problem]:
@@ -305,8 +312,9 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
         elif knob.name in dimensions:
             yield (*part, "name"), f"the knob {knob.name} has the name of a dimension of the size. Give it another."
         values = knob.values if isinstance(knob.values, Sequence) else [None]
-        if not values or not all(whole(value) and abs(value) < GREATEST for value in (knob.default, *values)):
-            yield part, f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers below 2^64."
+        if not values or not all(is_whole(value) for value in (knob.default, *values)):
+            sentence = f"Give whole numbers below 2^64.{advice_on_numpy((knob.default, *values))}"
+            yield part, f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. {sentence}"
         if not isinstance(knob.describe, str):
             yield part, f"the knob {knob.name} has the description {knob.describe!r}. It must be a text."
     for name, times in Counter(knob.name for knob in pair.knobs).items():

@@ -281,6 +281,8 @@ MISTAKES = [
      "16: reference must take x, a, n: got an unexpected keyword argument 'a'."),
     ("tolerance=EXACT", "tolerance=1e-6",
      "17: tolerance is 1e-06. It must be EXACT, close(...), ulps(...) or relative(...)."),
+    ("tolerance=EXACT", "tolerance=__import__('ptxbench.pair').pair.Tolerance(3, None)",
+     "17: tolerance is Tolerance(describe=3, bound=None). It must be Tolerance(words, function)."),
     ("check_sizes=[dict(n=n) for n in (1, 127, 128, 129)]", "check_sizes=[]",
      "18: check_sizes is []. It must list at least one size, such as dict(n=1024)."),
     ("check_sizes=[dict(n=n) for n in (1, 127, 128, 129)]", "check_sizes=[1, 2]",

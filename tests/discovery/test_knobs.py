@@ -46,6 +46,8 @@ BAD = [
     (changed(KNOB_PAIR, '[Knob("BLOCK", BLOCK, (32, 64, 128, 256, 2048), "threads of a CTA")]', '["BLOCK"]'), CUDA, PTX,
      "It must list Knob(...) of ptxbench.knobs."),
     (changed(KNOB_PAIR, "(32, 64, 128, 256, 2048)", "()"), KNOB_CUDA, KNOB_PTX, "Give whole numbers below 2^64."),
+    (changed(KNOB_PAIR, "2048)", "__import__('numpy').int64(4))"), KNOB_CUDA, KNOB_PTX,
+     "Give whole numbers below 2^64. Write int(...) around a number of NumPy."),
     (changed(KNOB_PAIR, "2048)", "1 << 64)"), KNOB_CUDA, KNOB_PTX, "Give whole numbers below 2^64."),
     (changed(KNOB_PAIR, '"threads of a CTA"', "None"), KNOB_CUDA, KNOB_PTX,
      "the knob BLOCK has the description None. It must be a text."),
