@@ -220,7 +220,9 @@ def toml_text(text: str) -> str:
 
 
 def plain_data(value: Any) -> Any:
-    """The value in the types of JSON."""
+    """The value in the types of JSON; a scalar of NumPy as the number of Python."""
+    if hasattr(value, "item"):
+        value = value.item()
     if isinstance(value, Mapping):
         return {key: plain_data(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -6,10 +6,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ptxbench import documents
-from ptxbench.documents import json_text, parse_json, parse_toml, read_json, read_text, toml_text
+from ptxbench.documents import json_text, parse_json, parse_toml, plain_data, read_json, read_text, toml_text
 from ptxbench.errors import ResultError, UsageError
 
 DEEP = 100_000
@@ -137,3 +138,9 @@ def test_a_kernel_must_be_a_regular_file(tmp_path, kind):
         path.symlink_to("/dev/zero")
     with pytest.raises(UsageError, match=r"kernel\.ptx is not a regular file\. Save the kernel as one\."):
         documents.read_bytes(path, UsageError)
+
+
+def test_what_json_lacks_becomes_numbers_and_text():
+    value = {"a": (np.int64(1), np.float32(0.5), np.bool_(True)), "b": [float("inf"), np.float16("nan"), 1j, None]}
+    assert plain_data(value) == {"a": [1, 0.5, True], "b": ["inf", "nan", "1j", None]}
+    assert json.loads(json_text(plain_data(value))) == plain_data(value)

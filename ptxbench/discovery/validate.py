@@ -224,7 +224,7 @@ def range_problem(bounds: Any, dtype: np.dtype[Any]) -> str | None:
     number = int | float | np.number
     if not isinstance(bounds, tuple) or len(bounds) != 2 or not all(isinstance(bound, number) for bound in bounds):
         return "not two numbers"
-    low, high = bounds
+    low, high = (bound.item() if isinstance(bound, np.number) else bound for bound in bounds)
     if not low <= high:
         return "not in order"
     greatest = sys.float_info.max

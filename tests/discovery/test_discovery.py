@@ -369,6 +369,12 @@ def test_a_mistake_in_a_pair_file_is_reported_with_its_line(kernels, right, wron
     assert caught.value.exit_status == 2
 
 
+def test_a_range_may_have_numbers_of_numpy(kernels):
+    text = changed(PAIR, 'Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=(np.float32(1), np.float64(2)))')
+    (kernels / "pairs" / "scale.py").write_text(text.replace("from ptxbench", "import numpy as np\nfrom ptxbench"))
+    load(kernels, "scale")  # warnings are errors
+
+
 def test_a_launch_may_have_numbers_of_numpy(kernels):
     launch = "Launch(grid=__import__('numpy').int64(4), block=__import__('numpy').int32(64))"
     text = changed(PAIR, "Launch(grid=ceil_div(n, BLOCK), block=BLOCK)", launch)
