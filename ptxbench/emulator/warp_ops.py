@@ -165,6 +165,11 @@ class WarpOps(LaneOps):
         return Watching(self)
 
     @property
+    def is_reduction(self) -> bool:
+        """Whether the current instruction is an atomic without a result: `red`."""
+        return self.instruction is not None and self.instruction.opcode.startswith("red")
+
+    @property
     def watches_order(self) -> bool:
         """Whether accesses of global and shared memory are watched."""
         return self.sanitize
@@ -360,7 +365,7 @@ class WarpOps(LaneOps):
         old = self.e.op(f"call {returns} @{function}({arguments}{values})")
         if varies:
             self.watching.end_load()
-        use = "overwrite" if self.watching.overwrites(operation) else "atomic"
+        use = "overwrite" if self.watching.overwrites(operation, b) else "atomic"
         self.watching.access(use, space, kind.bytes, count)
         parts = [old] if count == 1 else [self.e.op(f"extractvalue {returns} {old}, {k}") for k in range(count)]
         return tuple(self.e.as_type(Value(part, bits), kind) for part in parts)

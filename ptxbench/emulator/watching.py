@@ -191,7 +191,7 @@ class Watching:
     def begin_atomic(self, space: str, operation: str, values: Sequence[Value], size: int) -> bool:
         """When sanitizing: before an atomic of `size` bytes whose old value a load may give. `values`: its operands.
         Returns whether it may itself give an old value, as a load does; then `end_load` follows it."""
-        if self.ops.instruction is not None and self.ops.instruction.opcode.startswith("red"):
+        if self.ops.is_reduction:
             self.replace_values(space, size, "updated", layout.UPDATES)
             return False
         varies = self.values_vary(space)
@@ -206,14 +206,18 @@ class Watching:
                 function = self.ops.function(watch.values(name, kind, space, size))
                 e.line(f"call void @{function}({self.ops.last_arguments.replace(f'i32 {active},', f'i32 {lanes},')})")
         name, flags = "exchanged", layout.UPDATES | layout.RETURNS
-        if self.overwrites(operation):
+        if self.overwrites(operation, values):
             name, flags = "overwritten", flags | layout.OVERWRITES
         self.replace_values(space, size, name, flags)
         return varies
 
-    def overwrites(self, operation: str) -> bool:
-        """Whether the current atomic is an exchange whose result no instruction reads: a store, in effect."""
-        return operation == "exch" and self.ops.step in self.ops.unused_atomics
+    def overwrites(self, operation: str, values: Sequence[Value]) -> bool:
+        """Whether the current atomic leaves the same value whatever memory has, and no instruction reads its result: a
+        store, in effect. `values`: its operands."""
+        if self.ops.step not in self.ops.unused_atomics and not self.ops.is_reduction:
+            return False
+        fixed = {"and": 0, "or": (1 << values[0].type.bits) - 1}.get(operation)
+        return operation == "exch" or (fixed is not None and all(value.constant == fixed for value in values))
 
     def kept(self, operation: str, values: Sequence[Value]) -> Value:
         """The lanes whose atomic leaves memory as it is, whatever memory has."""

@@ -186,6 +186,21 @@ def test_an_exchange_whose_result_nothing_uses_writes_memory_and_does_not_read_i
     assert execution.findings == ()
 
 
+@pytest.mark.parametrize(
+    ("update", "kinds"),
+    [
+        ("atom.shared.and.b32 %w, [tile], 0;", []),
+        ("atom.shared.and.b32 %w, [tile], 1;", ["uninitialised"]),
+        ("atom.shared.and.b32 %w, [tile], 0;\nst.global.u32 [%at], %w;", ["uninitialised"]),
+        ("red.shared.or.b32 [tile], -1;", []),
+        ("red.shared.or.b32 [tile], 1;", ["uninitialised"]),
+    ],
+)
+def test_an_atomic_that_leaves_the_same_value_whatever_memory_has_does_not_read_it(update, kinds):
+    execution, _ = sanitized(f"@!%first bra READY;\n{update}\nREADY:\nbar.sync 0;\nld.shared.u32 %v, [tile];")
+    assert [finding.kind for finding in execution.findings] == kinds
+
+
 def test_an_exchange_whose_result_nothing_uses_races_with_plain_accesses():
     finding = only(sanitized("st.shared.u32 [%next], 5;\natom.shared.exch.b32 %w, [%slot], %t;")[0])
     assert (finding.kind, finding.line) == ("race", FIRST_LINE + 1)
