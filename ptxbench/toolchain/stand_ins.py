@@ -159,23 +159,31 @@ OF_HOST = {*re.findall(r"(?:class|struct|using) (\w+)", TYPES)} | {
 """Names of std that light headers have, and that only host code can use. All others need the heavy headers."""
 
 HOST_CPP = (
-    "any", "atomic", "bitset", "charconv", "chrono", "codecvt", "condition_variable", "coroutine", "deque",
-    "exception", "execution", "filesystem", "format", "forward_list", "fstream", "future", "iomanip", "ios", "iosfwd",
-    "iostream", "istream", "latch", "list", "locale", "map", "memory", "memory_resource", "mutex", "new", "ostream",
-    "queue", "random", "ranges", "regex", "semaphore", "set", "shared_mutex", "source_location", "sstream", "stack",
-    "stdexcept", "stop_token", "string", "string_view", "syncstream", "system_error", "thread", "typeindex",
-    "typeinfo", "unordered_map", "unordered_set", "valarray", "vector",
+    "any", "atomic", "barrier", "bitset", "charconv", "chrono", "codecvt", "condition_variable", "coroutine",
+    "debugging", "deque", "exception", "execution", "filesystem", "flat_map", "flat_set", "format",
+    "forward_list", "fstream", "future", "generator", "iomanip", "ios", "iosfwd", "iostream", "istream", "latch",
+    "list", "locale", "map", "memory", "memory_resource", "mutex", "new", "ostream", "print", "queue",
+    "random", "ranges", "regex", "semaphore", "set", "shared_mutex", "source_location", "spanstream", "sstream",
+    "stack", "stacktrace", "stdexcept", "stop_token", "string", "string_view", "strstream", "syncstream",
+    "system_error", "thread", "typeindex", "typeinfo", "unordered_map", "unordered_set", "valarray", "vector",
 )  # fmt: skip
 """C++'s headers for host code."""
 
 HOST_C = (
-    "alloca.h", "arpa/inet.h", "cctype", "cerrno", "cfenv", "clocale", "csetjmp", "csignal", "cstdarg", "ctype.h",
-    "cwchar", "cwctype", "dirent.h", "dlfcn.h", "err.h", "errno.h", "execinfo.h", "fcntl.h", "fenv.h", "getopt.h",
-    "immintrin.h", "libgen.h", "locale.h", "malloc.h", "netdb.h", "netinet/in.h", "poll.h", "pthread.h", "sched.h",
-    "semaphore.h", "setjmp.h", "signal.h", "stdarg.h", "stdbool.h", "strings.h", "sys/ioctl.h", "sys/ipc.h",
-    "sys/mman.h", "sys/resource.h", "sys/shm.h", "sys/socket.h", "sys/stat.h", "sys/syscall.h", "sys/time.h",
-    "sys/times.h", "sys/un.h", "sys/utsname.h", "sys/wait.h", "termios.h", "unistd.h", "wchar.h", "wctype.h",
-    "x86intrin.h", "xmmintrin.h",
+    "aio.h", "alloca.h", "ammintrin.h", "arm_neon.h", "arpa/inet.h", "byteswap.h", "cctype", "cerrno", "cfenv",
+    "clocale", "cpio.h", "cpuid.h", "csetjmp", "csignal", "cstdarg", "cstdbool", "ctype.h", "cwchar", "cwctype",
+    "dirent.h", "dlfcn.h", "emmintrin.h", "err.h", "errno.h", "execinfo.h", "fcntl.h", "fenv.h", "fmtmsg.h",
+    "fnmatch.h", "ftw.h", "getopt.h", "glob.h", "grp.h", "iconv.h", "immintrin.h", "iso646.h", "langinfo.h", "libgen.h",
+    "linux/limits.h", "locale.h", "malloc.h", "mqueue.h", "ndbm.h", "net/if.h", "netdb.h", "netinet/in.h",
+    "netinet/tcp.h", "nl_types.h", "nmmintrin.h", "numa.h", "pmmintrin.h", "poll.h", "pthread.h", "pwd.h", "regex.h",
+    "sched.h", "search.h", "semaphore.h", "setjmp.h", "signal.h", "smmintrin.h", "spawn.h", "stdalign.h", "stdarg.h",
+    "stdbool.h", "stdnoreturn.h", "strings.h", "sys/epoll.h", "sys/eventfd.h", "sys/file.h", "sys/inotify.h",
+    "sys/ioctl.h", "sys/ipc.h", "sys/mman.h", "sys/msg.h", "sys/prctl.h", "sys/random.h",
+    "sys/resource.h", "sys/select.h", "sys/sem.h", "sys/sendfile.h", "sys/shm.h", "sys/socket.h", "sys/stat.h",
+    "sys/statfs.h", "sys/statvfs.h", "sys/syscall.h", "sys/sysinfo.h", "sys/time.h", "sys/timeb.h", "sys/timerfd.h",
+    "sys/times.h", "sys/uio.h", "sys/un.h", "sys/utsname.h", "sys/vfs.h", "sys/wait.h", "syslog.h", "tar.h",
+    "termios.h", "threads.h", "tmmintrin.h", "ulimit.h", "unistd.h", "utime.h", "utmpx.h", "wchar.h", "wctype.h",
+    "wmmintrin.h", "wordexp.h", "x86intrin.h", "xmmintrin.h",
 )  # fmt: skip
 
 HOST_CUDA = (

@@ -67,6 +67,7 @@ LEFT_OUT = [
     ("namespace a { void f() { puts(\"\"); } }\nusing a::f;",                           "1-2"),
     ("#include <string>\nstruct S {\n    __device__ int f() { return 1; }\n    std::string name;\n};", "2-5"),
     ("#include <dirent.h>\n#include <sys/wait.h>\nDIR* f() { return 0; }\nint g(DIR* d);", "3-4"),
+    ("#include <glob.h>\n#include <print>\nvoid f(glob_t g) { std::print(\"{}\", g.gl_pathc); }", "3"),
     ("#include <thrust/random.h>\n#include <nvrtc.h>\nvoid f() { thrust::minstd_rand e; nvrtcProgram p; }", "3"),
     ("#include <cub/device/device_scan.cuh>\nvoid f(int* a) { cub::DeviceScan::Sum(a); }", "2"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
