@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench import report
+from ptxbench import report, units
 from ptxbench.discovery import Source
 from ptxbench.portability.survey import Matrix, TargetResults
 from ptxbench.report import collect, render
@@ -354,6 +354,17 @@ def test_the_labels_of_a_roofline_do_not_overlap_and_points_have_the_right_posit
     for point in picture.points:  # all are slower than memory allows, so lie below its roof
         (x0, y0), (x1, y1) = memory
         assert point.y > y0 + (y1 - y0) * (point.x - x0) / (x1 - x0)
+
+
+def test_a_point_of_a_model_is_on_the_roof_that_limits_it():
+    cell = replace(COUNTED, limits=LIMITS, work={"flops": 250, "bytes": 1000})
+    picture = roofline_of([cell])
+    assert picture.model
+    [point] = picture.points
+    (x0, y0), (x1, y1) = picture.roofs[0].points
+    assert point.y == pytest.approx(y0 + (y1 - y0) * (point.x - x0) / (x1 - x0), abs=0.2)
+    assert point.title == f"{cell.pair}: 0.25 flop/byte, its limit {units.si(LIMITS.bytes_per_s / 4, 'flop/s')}"
+    assert roofline_of([replace(cell, work={"flops": 0, "bytes": 1000})]) is None
 
 
 def test_a_long_label_of_a_roofline_does_not_overlap_the_figures_of_its_axis():
