@@ -48,13 +48,15 @@ def signature(params: Sequence[Variable], returns: Sequence[Variable]) -> Signat
 
 @dataclass(frozen=True)
 class Call:
-    """The operands of a call. `label`: the .callprototype or .calltargets of a call through a register."""
+    """The operands of a call. `label`: the .callprototype or .calltargets of a call through a register. `uniform`:
+    whether .uni promises that all lanes call the same function."""
 
     line: int
     target: Operand
     arguments: tuple[Operand, ...]
     returned: tuple[Operand, ...]
     label: str | None
+    uniform: bool = False
 
 
 def is_call(instruction: Instruction) -> bool:
@@ -76,7 +78,8 @@ def read_call(instruction: Instruction) -> Call:
         raise syntax_error(
             instruction.line, "a call through a register needs the label of a .callprototype or .calltargets."
         )
-    return Call(instruction.line, target, arguments, returned, label.name if label is not None else None)
+    uniform = "uni" in instruction.opcode.split(".")
+    return Call(instruction.line, target, arguments, returned, label.name if label is not None else None, uniform)
 
 
 def is_provided(module: Module, call: Call) -> bool:

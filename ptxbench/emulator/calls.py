@@ -15,9 +15,10 @@ from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import Block, FlowStep
 from ptxbench.emulator.frames import lay_out_formals
 from ptxbench.emulator.inline import CallSite
+from ptxbench.emulator.layout import SANITIZE
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.registers import DEFINED, FRAME, KernelState
-from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime import context, kinds
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.syntax import Register, Symbol
@@ -192,6 +193,8 @@ class Calls:
         first = e.intrinsic("llvm.cttz.i32", "i32", ("i32", ops.mask), ("i1", "false"))
         target_of_first = e.op(f"extractelement {V32} {value.ir}, i32 {e.op(f'and i32 {first}, {LANES - 1}')}")
         other_lanes = ops.ballot(e.compare("ne", value, e.splat(target_of_first, U32)))
+        if site.uniform and self.kernel.mode == SANITIZE:
+            ops.finding(kinds.NOT_UNIFORM, ops.site("branch"), other_lanes)
         diverges = e.op(f"icmp ne i32 {other_lanes}, 0")
         self.control.bump(slot, e.op(f"zext i1 {diverges} to i64"))
         return value

@@ -67,6 +67,8 @@ class CallSite:
     address: Register | None
     comes_back: bool
     """Whether the caller may run again before the call returns, so that its registers must be saved."""
+    uniform: bool = False
+    """Whether .uni promises that all lanes of a warp call the same function."""
 
 
 @dataclass
@@ -264,7 +266,7 @@ class Linker:
         address = call.target if isinstance(call.target, Register) else None
         site = CallSite(
             self.root, targets, signature(params, returns), arguments, results, address,
-            self.plan.may_come_back(self.root, targets),
+            self.plan.may_come_back(self.root, targets), call.uniform,
         )  # fmt: skip
         self.sites[len(self.result.instructions)] = self.sites[len(self.result.instructions) + 1] = site
         read = ((address,) if address else ()) + tuple(

@@ -276,6 +276,31 @@ def test_a_return_of_a_function_is_checked_too():
     assert only(sanitized(f"shr.u32 %v, %t, 2;\n{body}", functions=LEAVE)[0]).kind == "divergent-branch"
 
 
+WAYS = ".func one(.reg .b32 v) { ret; } .func two(.reg .b32 v) { ret; } "
+
+
+@pytest.mark.parametrize("label", ["WAYS: .calltargets one, two;", "WAYS: .callprototype _ (.reg .b32 _);"])
+def test_lanes_that_call_different_functions_where_none_may_are_found(label):
+    body = f"""{label}
+    .reg .pred %odd;
+    .reg .u64 %f, %g;
+    mov.u64 %f, one;
+    mov.u64 %g, two;
+    and.b32 %v, %n, 1;
+    setp.eq.u32 %odd, %v, 1;
+    selp.u64 %f, %g, %f, %odd;
+    call.uni %f, (%t), WAYS;
+    st.global.u32 [%at], %t;
+    """
+    assert sanitized(body, functions=WAYS)[0].findings == ()
+    finding = only(sanitized(body.replace("%v, %n, 1", "%v, %t, 1"), functions=WAYS)[0])
+    assert (finding.kind, finding.line) == ("divergent-branch", 31)
+    assert finding.message.startswith(
+        "line 31: call by thread 1 of CTA 0 goes another way than other lanes of its warp"
+    )
+    assert sanitized(body.replace("%v, %n, 1", "%v, %t, 1").replace(".uni", ""), functions=WAYS)[0].findings == ()
+
+
 TRANSPOSED = "movmatrix.sync.aligned.m8n8.trans.b16 %w, %t;\nst.global.u32 [%at], %w;"
 
 
