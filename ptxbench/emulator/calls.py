@@ -18,7 +18,7 @@ from ptxbench.emulator.inline import CallSite
 from ptxbench.emulator.layout import SANITIZE
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.registers import DEFINED, FRAME, KernelState
-from ptxbench.emulator.runtime import context, kinds
+from ptxbench.emulator.runtime import conditions, context, kinds
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.syntax import Register, Symbol
@@ -184,7 +184,8 @@ class Calls:
         e, ops = self.e, self.ops
         address = self.kernel.read_value(site.address, B64, ops.line)
         name = self.function_of_targets(site.targets)
-        value = Value(e.op(f"call {V32} @{name}({V64} {address.ir})"), U32)
+        unmoved = e.sub(address, e.condition(conditions.FUNCTION_SHIFT, B64))
+        value = Value(e.op(f"call {V32} @{name}({V64} {unmoved.ir})"), U32)
         no_target = ops.ballot(e.compare("eq", value, e.constant(-1, U32)))
         self.stack.fault(context.NO_FUNCTION, ops.site("call"), no_target, address)
         self.stop_if(no_target, number)

@@ -33,6 +33,7 @@ from ptxbench.emulator.runtime import (
 )
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variables import function_addresses, reads_workspace
+from ptxbench.emulator.variation import function_shift
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault, UnsupportedInstruction
 
 COMPLAINTS = {
@@ -124,7 +125,9 @@ def stack_complaint(fault: Fault, translation: Translation, job: LaunchRequest) 
     """The error of a call, or of memory on the stack."""
     if fault.kind == context.STACK_OVERFLOW:
         return f"exceeds the thread's stack, which has {translation.stack_bytes:,} bytes."
-    names = {address: name for name, address in function_addresses(parse(job.ptx)).items()}
+    names = {
+        address: name for name, address in function_addresses(parse(job.ptx), function_shift(job.placement)).items()
+    }
     if fault.address in names:
         return f"goes to '{names[fault.address]}', which its .callprototype or .calltargets does not allow."
     return f"goes to address {fault.address:#x}, which is not that of a function."

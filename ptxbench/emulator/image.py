@@ -24,7 +24,7 @@ from ptxbench.emulator.variables import (
     module_alignment,
     module_variables,
 )
-from ptxbench.emulator.variation import module_shift
+from ptxbench.emulator.variation import function_shift, module_shift
 from ptxbench.errors import ReadOnlyArray
 
 
@@ -203,7 +203,7 @@ def build(
     params = pack(function, args, address_of)
     encoded = tuple(ImageArray(name, array, encode(array, address_of)) for name, array in arrays)
     earlier = {} if kept_variables is None else kept_variables
-    symbol_addresses = {**module_addresses, **function_addresses(module)}
+    symbol_addresses = {**module_addresses, **function_addresses(module, function_shift(placement))}
     constants = {variable.name for variable in variables if variable.space == "const"}
     starting, initialised = [], []
     for variable, buffer in zip(variables, variable_buffers, strict=False):

@@ -57,7 +57,7 @@ class LaunchRequest:
     """plain, sanitize or adversarial."""
     ctas: CtaOrder = "usual"
     placement: int | None = None
-    """A seed for the addresses of shared and local memory."""
+    """A seed for the addresses of shared and local memory, and of functions."""
     module_shift: int = 0
     """By how many bytes the module's variables and the parameters are shifted."""
     variation: Variation = NO_VARIATION

@@ -26,7 +26,7 @@ from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runs import Runs
 from ptxbench.emulator.runtime import access, short
-from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
+from ptxbench.emulator.runtime.conditions import FUNCTION_SHIFT, LOCAL_ORIGIN
 from ptxbench.emulator.runtime.context import HALVES, MASK, PARAM_WINDOW
 from ptxbench.emulator.stack import CallStack, StackLayout
 from ptxbench.emulator.syntax import (
@@ -348,7 +348,7 @@ class KernelState:
         if name in self.module_variables:
             return self.ops.of_module(self.module_variables[name] + more, B64)
         if name in self.functions:
-            return e.constant(self.functions[name], B64)
+            return e.add(e.constant(self.functions[name], B64), e.condition(FUNCTION_SHIFT, B64))
         if symbol.name in self.bodiless:
             raise UnsupportedInstruction(f"line {line}: '{symbol.name}' {NO_BODY}.")
         raise syntax_error(line, f"'{symbol.name}' has no address in the emulator.")

@@ -135,10 +135,11 @@ def lay_out_provided(module: Module, function: Function) -> ProvidedMemory:
     return ProvidedMemory(parameters, workspace, heap, offset)
 
 
-def function_addresses(module: Module) -> dict[str, int]:
-    """The address of each function with a body: a number that only a call through a register accepts."""
+def function_addresses(module: Module, shift: int = 0) -> dict[str, int]:
+    """The address of each function with a body: a number that only a call through a register accepts. `shift`: by how
+    many bytes the launch moves them."""
     functions = [name for name, function in module.functions.items() if function.defined and not function.entry]
-    return {name: FUNCTION_BASE + FUNCTION_BYTES * k for k, name in enumerate(functions)}
+    return {name: FUNCTION_BASE + shift + FUNCTION_BYTES * k for k, name in enumerate(functions)}
 
 
 def module_variables(module: Module) -> list[Variable]:

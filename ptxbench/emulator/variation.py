@@ -37,6 +37,9 @@ modulo EXTREMES, the least."""
 MOST_SHIFT = 256 << 10
 """The greatest shift of the module's variables and the parameters, in bytes, unless their alignment is greater."""
 
+MOST_FUNCTIONS = 1 << 24
+"""The greatest shift of the addresses of functions, in units of FUNCTION_BYTES."""
+
 
 @dataclass(frozen=True)
 class Variation:
@@ -75,6 +78,13 @@ def module_shift(placement: int | None, alignment: int) -> int:
     return alignment * random.Random(f"{placement} module").randint(1, max(1, MOST_SHIFT // alignment))
 
 
+def function_shift(placement: int | None) -> int:
+    """By how many bytes this placement moves the addresses of functions."""
+    if placement is None:
+        return 0
+    return context.FUNCTION_BYTES * random.Random(f"{placement} functions").randint(1, MOST_FUNCTIONS)
+
+
 @functools.lru_cache(maxsize=64)
 def conditions(
     variation: Variation,
@@ -92,6 +102,7 @@ def conditions(
     content = bytearray(at.BYTES)
     numbers = {
         at.MODULE_SHIFT: shift,
+        at.FUNCTION_SHIFT: function_shift(placement),
         at.WORKSPACE: -1 if cooperative else 0,
         **addresses(placement, 0 if reserved_inside else reserved_bytes(arch), bool(reserved_inside), shared_bytes),
         **registers(variation.registers, arch, block),

@@ -112,6 +112,13 @@ REJECTED = [
                              "mov.b64 {%known, %next}, %both; setp.gt.u32 %leaves, %known, 131;")],
      "repeats depends-on-hardware"),
     ("transpose", [leaves_if("setp.ge.u32 %leaves, %tile, 8192;")], "repeats depends-on-address"),
+    # the address of a function is the emulator's usual one
+    ("triad", [(".visible .entry triad", ".func f() { ret; }\n.visible .entry triad"),
+               ("    ld.param.u32        %n, [n];",
+                "    .reg .u64 %f;\n    .reg .pred %elsewhere;\n    mov.u64 %f, f;\n"
+                "    setp.ne.u64 %elsewhere, %f, 0x30000000000;\n    @%elsewhere ret;\n"
+                "    ld.param.u32        %n, [n];")],
+     "repeats depends-on-address"),
     # an update that other CTAs overwrite, behind an atomic that has nothing to do with it
     ("reduce_sum", [("@%is_first red.global.add.f32  [%total], %sum;",
                      "@!%is_first bra DONE;\n    red.global.add.f32 [%total], 0f00000000;\n"

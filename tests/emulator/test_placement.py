@@ -107,6 +107,38 @@ def test_variables_of_the_module_are_aligned_as_declared_wherever_they_lie(align
     assert all(second % alignment == 0 for _, second in placed)
 
 
+CALLS = """
+.version 6.3
+.target sm_75
+.address_size 64
+.func (.reg .u32 y) twice(.reg .u32 x) { add.u32 y, x, x; ret; }
+.func (.reg .u32 y) thrice(.reg .u32 x) { mul.lo.u32 y, x, 3; ret; }
+.global .u64 table[2] = { twice, thrice };
+.visible .entry calls(.param .u64 a, .param .u64 b)
+{
+    .reg .u64 %to, %f, %g;
+    .reg .u32 %y;
+    ways: .callprototype (.reg .u32 _) _ (.reg .u32 _);
+    ld.param.u64 %to, [a];
+    mov.u64 %f, twice;
+    st.global.u64 [%to], %f;
+    call (%y), %f, (4), ways;
+    ld.global.u64 %g, [table+8];
+    call (%y), %g, (%y), ways;
+    ld.param.u64 %to, [b];
+    st.global.u32 [%to], %y;
+    ret;
+}
+"""
+
+
+def test_addresses_of_functions_vary_and_are_called_wherever_they_are():
+    called = [addresses(seed, CALLS) for seed in (None, *range(8))]
+    assert {result for _, result in called} == {24}
+    assert len({address for address, _ in called}) == 9
+    assert all(address % 128 == 0 for address, _ in called)
+
+
 def test_an_access_past_an_array_is_found_wherever_it_lies():
     for seed in range(3):
         with pytest.raises(MemoryFault, match="byte 8 of 'a', which has 8"):

@@ -49,10 +49,11 @@ def fields(*shapes: tuple[int, int]) -> list[Field]:
     NAN_F32, NAN_F64, INACTIVE, SHARED_ORIGIN, SHARED_BASE, SHARED_APERTURE, LOCAL_ORIGIN, LOCAL_BASE, LOCAL_APERTURE,
     MODULE_SHIFT, APPROXIMATE, MULTIPROCESSORS, FIRST_MULTIPROCESSOR, WARPS, FIRST_WARP, GRID, GRAPH, DRIVER,
     CLOCK, CLOCK_STEP, TIMER, SHARED_UNIT, MEMORY, REGISTERS, HIGHEST_ELECTED, WORKSPACE, WAITS,
+    FUNCTION_SHIFT,
 ) = FIELDS = fields(
     (32, LANES), (64, LANES), (32, LANES), (32, LANES), (64, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES),
     (64, LANES),
-    *((64, 1),) * 17,
+    *((64, 1),) * 18,
 )  # fmt: skip
 """The NaN that arithmetic returns, in f32 and f64. The bits in which a shuffle from an inactive lane changes the own
 value. For shared memory: the kernel's address of its own first byte, the generic address of that byte, and the generic
@@ -62,7 +63,8 @@ addresses. A seed for results of approximate instructions, 0 for ideal ones. %ns
 and of states of mbarriers; the clocks' start, their steps per instruction, and the unit of %total_smem_size. The
 initial byte of shared and local memory, and of registers that may be read before they are written. Whether elect.sync
 elects the highest lane and not the lowest. A mask for the address of the grid's workspace: -1, or 0 in a launch that is
-not cooperative. A seed for the tests of mbarriers that fail although the phase is complete, 0 for none."""
+not cooperative. A seed for the tests of mbarriers that fail although the phase is complete, 0 for none. The shift of
+the addresses of functions."""
 
 BYTES = -(-(FIELDS[-1].offset + 8) // ALIGNMENT) * ALIGNMENT
 DECLARATION = f"@{SYMBOL} = external global [{BYTES} x i8], align {ALIGNMENT}"

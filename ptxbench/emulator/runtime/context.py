@@ -22,8 +22,9 @@ CONST_WINDOW = GLOBAL_BASE - 256
 PARAM_WINDOW = 0x7B00_0000_0000
 """Generic address of byte 0 of the space of a kernel's parameters, which are in the arena. A multiple of 2^32, so that
 an address in 32 bits is the same in both. No memory is at the addresses that parameters have in their own space."""
-FUNCTION_BASE, FUNCTION_BYTES = 0x0300_0000_0000, 16
-"""Address of the module's first function, and the distance to the next; there is no memory at these addresses."""
+FUNCTION_BASE, FUNCTION_BYTES = 0x0300_0000_0000, 128
+"""Address of the module's first function, and the distance to the next, the alignment of functions on a GPU. There is
+no memory at these addresses."""
 RESERVED_BYTES = 1024
 """From sm_80 on the driver reserves this many bytes of each CTA's shared memory; the kernel's addresses start above."""
 POISON = 0xFF
