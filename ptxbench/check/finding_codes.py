@@ -144,8 +144,8 @@ CODES = {
              "the pair does so.",
              "Compute each address from the parameters at the place of use."),
         Code("compares-address", "lint", WARNING,
-             "A branch can depend on the address of an array or a variable, which differs between emulator and GPU. No "
-             "kernel of the pair has one.",
+             "A branch can depend on the address of an array, a variable or a function, which differs between emulator "
+             "and GPU. No kernel of the pair has one.",
              "Compare indices, or two addresses within one array."),
         Code("reads-clock", "lint", WARNING,
              "The kernel reads a clock, which no kernel of the pair does: it can behave differently while it is timed.",

@@ -207,7 +207,7 @@ def passed_addresses(subject: LintSubject) -> Iterator[LintFinding]:
 
 def compared_addresses(subject: LintSubject) -> Iterator[LintFinding]:
     """A comparison of an address with something other than an address of the same array."""
-    names_in_memory = subject.arrays.keys() | subject.variables.keys()
+    names_in_memory = subject.arrays.keys() | subject.variables.keys() | subject.module.functions.keys()
     for instruction, used in subject.rooted:
         if not instruction.opcode.startswith("setp."):
             continue

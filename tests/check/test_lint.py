@@ -16,7 +16,7 @@ TEXT = """
 .global .align 16 .u32 wide[4];
 .global .u64 where = store;
 .global .u64 deeper[2] = {{0, where}};
-.const .u32 table[4] = {{1, 2, 3, 4}};
+.const .u32 table[4] = {{1, 2, 3, 4}}; .func helper() {{ ret; }}
 .visible .entry copy(.param .u64 x, .param .u64 y, .param .u32 n){directives}
 {{
     .reg .u32 %a, %b, %c, %d, %mask;
@@ -142,6 +142,7 @@ FOUND = [
     ("setp.lt.u64 %p, %x, 4096;",                                                     ["compares-address"]),
     ("mov.u32 %a, tile; setp.ge.u32 %p, %a, 1024;",                                   ["compares-address"]),
     ("setp.lt.u64 %p, %x, %y;",                                                       ["compares-address"]),
+    ("mov.u64 %at, helper; shr.u64 %at, %at, 40; setp.ne.u64 %p, %at, 3;",            ["compares-address"]),
     ("add.u64 %at, %x, 64; setp.lt.u64 %p, %x, %at;",                                 []),    # the end of a loop
     # a test of an alignment, which does not depend on the place
     ("and.b64 %at, %x, 15; setp.eq.u64 %p, %at, 0;",                                  []),
