@@ -281,6 +281,8 @@ MISTAKES = [
      "16: reference must take x, a, n: got an unexpected keyword argument 'a'."),
     ("tolerance=EXACT", "tolerance=1e-6",
      "17: tolerance is 1e-06. It must be EXACT, close(...), ulps(...) or relative(...)."),
+    ("tolerance=EXACT", "tolerance=__import__('ptxbench.pair').pair.Tolerance('close', None)",
+     "17: tolerance is Tolerance(describe='close', bound=None). It must be Tolerance(words, function)."),
     ("tolerance=EXACT", "tolerance=__import__('ptxbench.pair').pair.Tolerance(3, None)",
      "17: tolerance is Tolerance(describe=3, bound=None). It must be Tolerance(words, function)."),
     ("check_sizes=[dict(n=n) for n in (1, 127, 128, 129)]", "check_sizes=[]",
@@ -345,6 +347,15 @@ MISTAKES = [
      "10: In 'x' has related ['y']. It must be True or False."),
     ('In("x", f32, lambda n: (n,))', 'In("x", f32, lambda n: (n,), widened=None)',
      "10: In 'x' has widened None. It must be True or False."),
+    *(('In("x", f32, lambda n: (n,))', f'In("x", {dtype}, lambda n: (n,), legal={legal})',
+       f"10: In 'x' has legal {legal}, {problem}. It must be a range (low, high) of whole numbers.")
+      for dtype, legal, problem in (
+        ("f32", "(0, 1)", "and holds floats"), ("u32", "3", "not two numbers"), ("u32", "(1, 2, 3)", "not two numbers"),
+        ("u32", "(1, None)", "not two numbers"), ("u32", "(-1, 2)", "not whole numbers of uint32"))),
+    ('"The smallest pair that can go wrong at its edge."', "None",
+     "8: purpose is None. It must be a sentence."),
+    ('Scalar("a", f32, 2)', "Scalar('a', f32, 2, values=(-10**400, 0))",
+     "12: Scalar 'a' has values (-1" + 400 * "0" + ", 0), not finite."),
     ('Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=(0, 10**400))',
      "12: Scalar 'a' has values (0, 1" + 400 * "0" + "), not finite."),
     ('Scalar("a", f32, 2)', 'Scalar("a", f32, 2, values=lambda n: 1)',
@@ -367,6 +378,15 @@ def test_a_mistake_in_a_pair_file_is_reported_with_its_line(kernels, right, wron
     shown = str(caught.value)
     assert shown.startswith(f"kernels/pairs/scale.py:{message}")
     assert caught.value.exit_status == 2
+
+
+def test_what_is_unusual_and_right_is_accepted(kernels):
+    text = changed(PAIR, "    args=[", "    prediction={'sm_90': 'wins', 'sm_100': 'ties'},\n    args=[")
+    text = changed(text, "(1, 127, 128, 129)", "(0, 1)")  # arrays without elements
+    text = changed(text, "grid=ceil_div(n, BLOCK)", "grid=ceil_div(n + 1, BLOCK)")
+    text = changed(text, 'Scalar("a", f32, 2)', 'Scalar("a", f32, float("inf"), values=(2, 2))')
+    (kernels / "pairs" / "scale.py").write_text(text)
+    assert load(kernels, "scale").pair.prediction == {"sm_90": "wins", "sm_100": "ties"}
 
 
 def test_a_range_may_have_numbers_of_numpy(kernels):
