@@ -25,6 +25,7 @@ from ptxbench.check.lint_subject import LintSubject, subjects_of
 from ptxbench.check.pair_kernels import has_common, wrong_element
 from ptxbench.check.polls import lines_of
 from ptxbench.check.reading import CandidateText
+from ptxbench.check.split_carries import split_carry
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.unused import UNUSED_NAN
 from ptxbench.emulator.analysis import analyse
@@ -128,6 +129,11 @@ UNWRITTEN_HINT = "Write every element of every output. The pair's launch is Laun
 UNUSED_HINT = (
     "The kernel reads elements on which no result depends, such as the padding after a short row. Skip them, or use "
     "zeros in their place: a NaN multiplied by 0 is a NaN."
+)
+
+CARRY_HINT = (
+    "In line {}, inline PTX uses the carry flag of another asm statement. Unless all of them are volatile, the "
+    "compiler may move or omit one. Write the chain of carries in one statement."
 )
 
 STOPPED = ("deadlock", "endless", "unsupported")
@@ -292,6 +298,12 @@ class CandidateLauncher:
         return self.text.locations.lines_of(f"In line {found[0]}, {found[1]}") if found else ""
 
     @cached_property
+    def carry_hint(self) -> str:
+        """Where inline PTX of the candidate uses the carry flag of another statement; empty if nowhere."""
+        line = split_carry(self.text.ptx) if self.text.language == "cuda" else None
+        return "" if line is None else self.text.locations.lines_of(CARRY_HINT.format(line))
+
+    @cached_property
     def has_dynamic_array(self) -> bool:
         """Whether the candidate declares an array whose length is that of the launch's dynamic shared memory."""
         module = self.text.module
@@ -327,7 +339,7 @@ class CandidateLauncher:
             if self.leaves_unwritten(result, case, poison):
                 hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
                 return finding(stage, "output-unwritten", worst, hint=hint)
-            hint = UNUSED_HINT if UNUSED_NAN in case.label else self.type_hint
+            hint = UNUSED_HINT if UNUSED_NAN in case.label else self.type_hint or self.carry_hint
             return finding(stage, "wrong-result", worst, hint=hint)
         return self.lasting(stage, result, case)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ptxbench.check.split_carries import split_carry
 from tests.check.judging import KERNELS, judged, outcome
 from tests.folders import changed
 
@@ -23,6 +24,36 @@ def test_a_refused_launch_is_that_of_the_pair_and_not_that_of_a_variant():
         "A candidate has the pair's launch, Launch(grid=1, block=256) there. The pair's tile and triton "
         "have launches of their own."
     )
+
+
+SPLIT = """extern "C" __global__ void __launch_bounds__(128)
+bigint_mul256(const unsigned* a, const unsigned* b, unsigned* product, unsigned n, unsigned reps)
+{
+    const unsigned i = 128 * blockIdx.x + threadIdx.x;
+    if (i >= n)
+        return;
+    unsigned low = a[8 * i], high = a[8 * i + 1];
+    asm("add.cc.u32 %0, %0, %1;" : "+r"(low) : "r"(b[8 * i]));
+    asm("addc.u32 %0, %0, %1;" : "+r"(high) : "r"(b[8 * i + 1]));
+    for (unsigned k = 0; k < 16; ++k)
+        product[16 * i + k] = k % 2 ? high : low;
+}
+"""
+
+
+def test_inline_ptx_that_uses_the_carry_of_another_statement_is_named():
+    judgement = judged(Path("candidate.cu"), "bigint_mul256", SPLIT.encode(), stages=("parses", "results"))
+    assert outcome(judgement) == "results wrong-result"
+    assert judgement.decisive.hint.startswith("In line 9, inline PTX uses the carry flag of another asm statement.")
+
+
+def test_a_chain_of_carries_in_one_statement_uses_no_other_one():
+    begin, end = "\t// begin inline asm\n\t", "\n\t// end inline asm\n"
+    one = f"{begin}add.cc.u32 %r1, %r1, %r2;\n\taddc.u32 %r3, %r3, 0;{end}"
+    other = f"{begin}madc.hi.cc.u32 %r1, %r1, %r2, 0;\n\taddc.u32 %r3, %r3, 0;{end}"
+    assert split_carry(one) is None
+    assert split_carry(one + one + other) == 10
+    assert split_carry(one + "\taddc.u32 %r1, %r1, 0;\n") is None
 
 
 def test_an_address_in_dynamic_shared_memory_that_is_not_aligned_has_nothing_to_do_with_its_size():
