@@ -140,7 +140,7 @@ def best_words(curves: Curves, variant: str, best: Best) -> str:
         rounds = "1 round" if len(reading.rounds) == 1 else f"{len(reading.rounds)} rounds"
         return text + f" {rounds} cannot separate two points; use --rounds {FEWEST_ROUNDS} or more."
     if reading.rounds:
-        tied = "Statistically tied with it: the points"
+        tied = "It is statistically tied with those"
     else:
         tied = "The same" if reading.bare else "Its interval overlaps those"
     return text + f" {tied} at {points_in_words(curves, best.tied, best.index)}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from ptxbench.documents import GREATEST
 from ptxbench.errors import UsageError
 
 MOST = 1000
@@ -28,6 +29,8 @@ def parse_knob(text: str) -> tuple[str, tuple[int, ...]]:
     numbers: list[int] = []
     for part in values.split(","):
         numbers += [value for value in spread(part.strip(), text, numbers) if value not in numbers]
+    if (greatest := max(numbers)) >= GREATEST:
+        raise UsageError(f"'{text}' has the value {greatest}; expected numbers below 2^64, as a result file can hold.")
     return name, tuple(numbers)
 
 

@@ -46,6 +46,7 @@ BAD = [
     ("n=0..8*2", "never ends"),
     ("n=4..8+0", "never ends"),
     ("n=0..1000000", "has more than 1000 values"),
+    ("n=4,18446744073709551616", "has the value 18446744073709551616; expected numbers below 2^64"),
 ]
 
 
