@@ -17,7 +17,19 @@ from ptxbench.errors import NOT_PYTHON
 from ptxbench.toolchain.cpp_tokens import OPENING, Token, tokens
 
 DEFINE = re.compile(r"#\s*define\s+(?P<name>\w+)[ \t]+(?P<value>.+)", re.S)
-SIZES = {"char": 1, "short": 2, "half": 2, "__half": 2, "int": 4, "unsigned": 4, "float": 4, "double": 8, "float4": 16}
+SIZES = {
+    "bool": 1, "uchar": 1, "ushort": 2, "uint": 4, "float": 4, "double": 8,
+    "size_t": 8, "ptrdiff_t": 8, "intptr_t": 8, "uintptr_t": 8,
+    "half": 2, "__half": 2, "half2": 4, "__half2": 4,
+    "nv_bfloat16": 2, "__nv_bfloat16": 2, "nv_bfloat162": 4, "__nv_bfloat162": 4,
+    "cuComplex": 8, "cuFloatComplex": 8, "cuDoubleComplex": 16,
+    **{f"{sign}int{bits}_t": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
+"""Bytes of types with a name of one word; those of vectors and of C's integers follow from their words."""
+INTEGERS = {"char": 1, "short": 2, "long": 8, "int": 4, "unsigned": 4, "signed": 4}
+"""Bytes of C's integers on Linux: those of the first of these words that the name has."""
+VECTOR = re.compile(r"u?(?:long(?=long))?(?P<element>char|short|int|long|float|double)(?P<count>[1-4])")
+POINTER_BYTES = 8
 OPERATORS = ("+", "-", "*", "/", "%", "(", ")")
 DEEPEST = 20
 """The most names that are followed one after the other."""
@@ -177,9 +189,10 @@ class CReader:
             token = code[at]
             if token.kind == "number":
                 words.append(number(token.text))
-            elif token.text == "sizeof" and at + 3 < len(code) and code[at + 2].text in SIZES:
-                words.append(str(SIZES[code[at + 2].text]))
-                at += 3
+            elif token.text == "sizeof" and at + 1 < len(code) and code[at + 1].text == "(":
+                end = matching(code, at + 1)
+                words.append(str(size_of([part.text for part in code[at + 2 : end]])))
+                at = end
             elif token.text in ("<", ">") and at + 1 < len(code) and code[at + 1].text == token.text:
                 words.append(token.text * 2)
                 at += 1
@@ -203,6 +216,24 @@ class CReader:
         if value is None:
             raise UnknownError
         return f"({self.expression(value, depth + 1)})"
+
+
+def size_of(words: Sequence[str]) -> int:
+    """The bytes of a type of C or CUDA by the words of its name, `unsigned char` or `const float *`.
+
+    Raises UnknownError for another type, and for a variable.
+    """
+    words = [word for word in words if word not in ("const", "volatile", "std", "::")]
+    if len(words) > 1 and words[-1] == "*":
+        return POINTER_BYTES
+    if words and all(word in INTEGERS for word in words):
+        return next(size for word, size in INTEGERS.items() if word in words)
+    name = " ".join(words)
+    if vector := VECTOR.fullmatch(name):
+        return int(vector["count"]) * size_of([vector["element"]])
+    if name not in SIZES:
+        raise UnknownError
+    return SIZES[name]
 
 
 def number(text: str) -> str:

@@ -41,3 +41,19 @@ def test_the_text_of_the_launch_is_quoted_with_its_line():
 @pytest.mark.parametrize("host", ["", "other<<<1, 2>>>(x);", "k<<<1, 32>>>(x); k<<<2, 32>>>(x);"])
 def test_without_a_single_launch_of_the_kernel_none_is_proposed(host):
     assert find(host, "k", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("type_name", "size"),
+    [
+        ("char", "1"), ("unsigned char", "1"), ("short int", "2"), ("unsigned", "4"), ("long long unsigned", "8"),
+        ("long int", "8"), ("bool", "1"), ("std::size_t", "8"), ("uint8_t", "1"), ("std::int64_t", "8"),
+        ("float2", "8"), ("float3", "12"), ("uchar4", "4"), ("double2", "16"), ("ulonglong2", "16"), ("long1", "8"),
+        ("const float", "4"), ("float *", "8"), ("const struct node *", "8"), ("half", "2"), ("__nv_bfloat162", "4"),
+        ("T", None), ("tile", None), ("*", None), ("", None), ("float5", None), ("long double", None),
+        ("longfloat2", None), ("float[4]", None), ("n", None),
+    ],
+)  # fmt: skip
+def test_the_size_of_a_type_is_followed_if_the_type_is_one_of_cuda(type_name, size):
+    launch = find(f"void run(int n) {{ k<<<1, 32, 2 * (sizeof({type_name})) / 2>>>(x); }}", "k", {})
+    assert launch.shared_bytes == size
