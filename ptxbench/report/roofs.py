@@ -38,7 +38,8 @@ class Roof:
 class RoofPoint:
     """A pair, or a variant of it, and its label: below it to the right, or above it to the left.
 
-    `label` names the pairs at this place; other points at the place, and a timed reference, have an empty one.
+    `label` names the pairs at this place. Other points at the place have an empty one, and so does a timed reference
+    whose `ptx` was timed too.
     """
 
     label: str
@@ -62,6 +63,8 @@ class Roofline:
     y_ticks: tuple[tuple[float, str], ...]
     absent: tuple[str, ...]
     """Pairs without flops, or without a published rate for their arithmetic."""
+    untimed: tuple[str, ...] = ()
+    """Pairs with flops of which no point was timed; none in a model."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
     if not points:
         return None
     shown = {point.pair for point in points}
+    untimed = () if model else tuple(pair for pair, cell in largest.items() if pair not in shown and has_flops(cell))
     rates = {"f32": limits.f32, "tensor cores": limits.tensor}
     peaks = {name: rate for name, rate in rates.items() if rate}
     least = min(point.intensity for point in points)
@@ -118,7 +122,8 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
         tuple(placed(points, roofs, x, y, model)),
         tuple((x.at(value), f"{value:,g}") for value in x.decades),
         tuple((y.at(value), re.sub(r"\.0+ ", " ", si(value, "flop/s"))) for value in y.decades),
-        tuple(cell for cell in largest if cell not in shown),
+        tuple(pair for pair in largest if pair not in (*shown, *untimed)),
+        untimed,
     )
 
 
@@ -141,6 +146,10 @@ def unit_points(cell: Cell, model: bool) -> Iterator[UnitPoint]:
                 )
         elif intensity and (reached := BY_NAME["compute"].of(cell, variant)) and variant in (REFERENCE, "ptx"):
             yield UnitPoint(cell.pair, variant, intensity, reached)
+
+
+def has_flops(cell: Cell) -> bool:
+    return any(BY_NAME["intensity"].of(cell, variant) for variant in cell.variants)
 
 
 @dataclass(frozen=True)
@@ -171,13 +180,15 @@ def placed(
     """
     names = [(roof.name_at, LETTER * len(roof.name)) for roof in roofs]
     occupied = [(right - width, right, bottom) for (right, bottom), width in names]
+    with_ptx = {point.pair for point in points if point.variant != REFERENCE}
     labelled: set[str] = set()
     sides = 0
     for point in sorted(points, key=lambda point: (point.intensity, -point.flops, point.pair)):
         at_x, at_y = x.at(point.intensity), y.at(point.flops)
         pairs_at_point = [point.pair for point in points if (x.at(point.intensity), y.at(point.flops)) == (at_x, at_y)]
         label = ", ".join(dict.fromkeys(pairs_at_point)) if model else point.pair
-        label = "" if point.pair in labelled or (not model and point.variant == REFERENCE) else label
+        by_ptx = not model and point.variant == REFERENCE and point.pair in with_ptx
+        label = "" if point.pair in labelled or by_ptx else label
         labelled.update(label.split(", "))
         width = LETTER * len(label) + 12
         above = bool(label) and point.on_slope and sides % 2 == 1 and at_x - width > LEFT

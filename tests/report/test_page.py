@@ -356,6 +356,27 @@ def test_the_labels_of_a_roofline_do_not_overlap_and_points_have_the_right_posit
         assert point.y > y0 + (y1 - y0) * (point.x - x0) / (x1 - x0)
 
 
+def test_a_pair_without_times_is_not_shown_for_lack_of_times_and_a_reference_alone_has_its_name():
+    run = timed_run()
+    last = {cell.pair: cell for cell in run.cells}
+    softmax = last["softmax"]
+    only_cuda = replace(
+        softmax,
+        variants={name: result for name, result in softmax.variants.items() if name != "ptx"},
+        rounds=[each for each in softmax.rounds if "ptx" not in each.contrast],
+    )
+    untimed = replace(last["sgemm_tiled"], rounds=())
+    without_flops = replace(last["triad"], pair="copy", work={"flops": 0, "bytes": 1000})
+    cells = [last["triad"], only_cuda, untimed, without_flops]
+    picture = roofline_of(cells)
+    assert {point.label for point in picture.points} == {"triad", "softmax", ""}
+    assert [point.label for point in picture.points if point.title.startswith("softmax")] == ["softmax"]
+    assert (picture.absent, picture.untimed) == (("copy",), ("sgemm_tiled",))
+    text = sound(page_of(replace(run, cells=cells))).text
+    assert "Not shown, for lack of flops or of a published rate for their arithmetic: copy." in text
+    assert "Not shown, for lack of times of cuda and ptx: sgemm_tiled." in text
+
+
 def test_a_point_of_a_model_is_on_the_roof_that_limits_it():
     cell = replace(COUNTED, limits=LIMITS, work={"flops": 250, "bytes": 1000})
     picture = roofline_of([cell])
