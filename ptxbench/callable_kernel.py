@@ -23,6 +23,7 @@ from ptxbench.backends.device_errors import WITHOUT_TIMING
 from ptxbench.emulator import Pointer
 from ptxbench.emulator.arguments import extent
 from ptxbench.emulator.launch import Execution
+from ptxbench.emulator.pointers import reachable
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import PtxbenchError, ToolMissing, UnsafeLaunch, UsageError, suggestion
 from ptxbench.exec_program import ExecProgram, located, read_program
@@ -113,7 +114,7 @@ class CallableKernel:
                 extent(grid, "grid"),
                 None if block is None else extent(block, "block"),
                 shared_bytes,
-                sanitize,
+                keywords.truth("sanitize", sanitize),
                 fuel=None
                 if max_loop_iterations is None
                 else keywords.whole("max_loop_iterations", max_loop_iterations, 1),
@@ -155,12 +156,17 @@ class CallableKernel:
         in_order = self.by_name(args) if isinstance(args, Mapping) else keywords.several("args", args)
         if len(in_order) != len(self.names):
             raise UsageError(f"{self.described}; {len(in_order)} arguments were given.")
-        return {
+        values = {
             name: as_value(name, param, declared, value)
             for name, param, declared, value in zip(
                 self.names, self.function.params, self.declared, in_order, strict=True
             )
         }
+        try:
+            reachable(values.items())
+        except TypeError as error:  # an element of dtype object that is no address
+            raise UsageError(str(error)) from None
+        return values
 
     def by_name(self, args: Mapping[str, Any]) -> list[Any]:
         for name in args:
@@ -221,6 +227,8 @@ class CallableKernel:
             )
         if name := next((name for name, value in values.items() if isinstance(value, Pointer)), None):
             raise UsageError(f"'{name}' is a Pointer, which only the emulator supports.")
+        if name := next((name for name, value in values.items() if has_addresses(value)), None):
+            raise UsageError(f"'{name}' has the addresses of arrays, which only the emulator supports.")
         arrays = arrays_of(values)
         for (one, first), (other, second) in combinations(arrays.items(), 2):
             if np.may_share_memory(first, second):
@@ -308,6 +316,11 @@ def counts_of(execution: Execution) -> Counts:
 
 def arrays_of(values: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def has_addresses(value: Any) -> bool:
+    """Whether an argument is an array or a structure with elements of dtype object, which are addresses."""
+    return isinstance(value, np.ndarray | np.void) and value.dtype.hasobject
 
 
 def sanitizer_words(findings: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from ptxbench.documents import display_value
 from ptxbench.errors import UsageError, suggestion
 
@@ -25,6 +27,13 @@ def number(name: str, value: Any, least: float) -> float:
         if converted >= least > 0 or converted > least == 0:
             return converted
     raise unfit(name, value, f"a number of at least {least:g}" if least else "a number above 0")
+
+
+def truth(name: str, value: Any) -> bool:
+    """The value as a bool: True or False, of Python or NumPy."""
+    if not isinstance(value, bool | np.bool_):
+        raise unfit(name, value, "True or False")
+    return bool(value)
 
 
 def choice(name: str, value: Any, choices: Collection[str]) -> str:

@@ -82,8 +82,26 @@ def test_infinity_and_the_greatest_float_fit(path, data):
 def test_a_launch_may_have_numbers_of_numpy(path, data):
     x, y = data
     kernel = load_kernel(path, SourceOptions())
-    kernel(args=[x, y, 2, 1000], grid=np.int64(8), block=np.int32(128), shared_bytes=np.prod([4, 16]))
+    kernel(
+        args=[x, y, 2, 1000], grid=np.int64(8), block=np.int32(128), shared_bytes=np.prod([4, 16]), sanitize=np.True_
+    )
     assert y[3] == 6
+
+
+@pytest.mark.parametrize("sanitize", ["no", 0, 1, None, "yes"])
+def test_sanitize_is_true_or_false(path, data, sanitize):
+    with pytest.raises(UsageError, match=rf"^sanitize is .*{sanitize}.*; expected True or False\.$"):
+        load_kernel(path, SourceOptions())(args=[*data, 2, 1000], **SHAPE, sanitize=sanitize)
+
+
+@pytest.mark.parametrize(("element", "quote"), [(2.5, r"2\.5"), ("a", "'a'"), (-1, "-1")])
+def test_an_array_of_objects_that_are_no_addresses_is_refused(tmp_path, data, element, quote):
+    file = tmp_path / "scale.ptx"
+    file.write_text(PTX)
+    kernel = load_kernel(file, SourceOptions())
+    objects = np.array([None, element], object)
+    with pytest.raises(UsageError, match=rf"^'x\[1\]' is {quote}; expected an a"):
+        kernel(args=[objects, data[1], 2, 1000], **SHAPE)
 
 
 @pytest.mark.parametrize("name", ["X", 0, ""])
@@ -119,6 +137,14 @@ def test_on_a_gpu_what_only_the_emulator_can_do_is_refused(path, data, gpu):
     for second in (x, x[:], x[1:]):
         with pytest.raises(UsageError, match=r"^'x' and 'y' get the same memory, which only the emulator supports\."):
             kernel(args=[x, second, 2, 999], **SHAPE)
+    assert not gpu.passed
+
+
+def test_a_gpu_takes_no_array_of_addresses(tmp_path, data, gpu):
+    file = tmp_path / "scale.ptx"
+    file.write_text(PTX)
+    with pytest.raises(UsageError, match=r"^'x' has the addresses of arrays, which only the emulator supports\."):
+        load_kernel(file, SourceOptions())(args=[np.array([None], object), data[1], 2, 1000], **SHAPE)
     assert not gpu.passed
 
 

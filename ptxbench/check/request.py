@@ -52,6 +52,7 @@ def request(
     fuel = FUEL if max_loop_iterations is None else keywords.whole("max_loop_iterations", max_loop_iterations, 1)
     used_seed = new_seed() if seed is None else keywords.whole("seed", seed, 0)
     rounds = keywords.whole("rounds", rounds, 1)
+    thorough = keywords.truth("thorough", thorough)
     memory_bytes = int(keywords.number("memory_gib", memory_gib, 1) * GIB)
     limits = ProcessLimits(keywords.number("timeout", timeout, 0), memory_bytes)
     if arch:

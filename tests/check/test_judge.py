@@ -180,6 +180,7 @@ MISTAKES = [
     ({"pair": "scale", "timeout": 0}, UsageError, "timeout is 0; expected a number above 0"),
     ({"pair": "scale", "memory_gib": 0.5}, UsageError, "memory_gib is 0.5; expected a number of at least 1"),
     ({"pair": "scale", "seed": "7"}, UsageError, "seed is '7'; expected a whole number of at least 0"),
+    ({"pair": "scale", "thorough": "no"}, UsageError, "thorough is 'no'; expected True or False"),
     ({"pair": "scale", "rounds": True}, UsageError, "rounds is True; expected a whole number of at least 1"),
     ({"pair": "scale", "max_loop_iterations": 0}, UsageError, "max_loop_iterations is 0; expected a whole number"),
 ]  # fmt: skip
