@@ -382,6 +382,61 @@ def test_atomics_on_halves_round_once_and_prefer_numbers_to_nans(kind, operation
     assert execution.counters["ptx_atomic_global_lanes"] == threads
 
 
+POLICIES = module("""
+.visible .entry policies(.param .u64 y, .param .u32 primary, .param .f32 fraction)
+{
+    // Thread 1 makes no policy. Thread 0 has the parameters, the others have more bytes and a greater fraction.
+    .reg .u64 %y, %policy;
+    .reg .u32 %thread, %primary;
+    .reg .f32 %fraction, %more;
+    .reg .pred %makes;
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %y, [y];
+    ld.param.u32 %primary, [primary];
+    ld.param.f32 %fraction, [fraction];
+    setp.ne.u32 %makes, %thread, 1;
+    mad.lo.u32 %primary, %thread, 1000, %primary;
+    cvt.rn.f32.u32 %more, %thread;
+    add.rn.f32 %fraction, %fraction, %more;
+    @%makes createpolicy.range.global.L2::evict_last.b64 %policy, [%y], %primary, 256;
+    @%makes createpolicy.fractional.L2::evict_last.b64 %policy, %fraction;
+    createpolicy.fractional.L2::evict_last.b64 %policy, 1.0;
+    st.global.L2::cache_hint.u32 [%y], %thread, %policy;
+    ret;
+}
+""")
+
+RANGE = "createpolicy.range.global.L2::evict_last.b64 by thread {} of CTA 0 has a primary size that is greater than"
+FRACTION = "createpolicy.fractional.L2::evict_last.b64 by thread {} of CTA 0 has a fraction that is not greater than 0"
+
+
+def make_policies(block, primary, fraction):
+    emulator.run(POLICIES, grid=1, block=block, args=[np.zeros(1, np.uint32), np.uint32(primary), np.float32(fraction)])
+
+
+@pytest.mark.parametrize(("primary", "fraction"), [(0, 1e-40), (255, 0.5), (256, 1)])
+def test_policies_may_have_the_limits_and_idle_threads_any_operands(primary, fraction):
+    make_policies(2, primary, fraction)
+
+
+@pytest.mark.parametrize(
+    ("block", "primary", "fraction", "message"),
+    [
+        (1, 257, 1, RANGE.format(0)),
+        (1, 0xFFFFFFFF, 1, RANGE.format(0)),
+        (3, 1, 1, RANGE.format(2)),
+        (1, 1, 0, FRACTION.format(0)),
+        (1, 1, -0.5, FRACTION.format(0)),
+        (1, 1, 1.5, FRACTION.format(0)),
+        (1, 1, np.nan, FRACTION.format(0)),
+    ],
+)
+def test_a_policy_beyond_the_limits_is_a_fault(block, primary, fraction, message):
+    with pytest.raises(MemoryFault) as caught:
+        make_policies(block, primary, fraction)
+    assert message in str(caught.value)
+
+
 FLOATS = module("""
 .visible .entry vector_sums(.param .u64 y, .param .u64 z)
 {

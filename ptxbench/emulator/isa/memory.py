@@ -3,8 +3,8 @@
 from typing import Any
 
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.runtime import conditions
-from ptxbench.emulator.types import B64
+from ptxbench.emulator.runtime import conditions, policies
+from ptxbench.emulator.types import B64, F32
 
 instruction = Chapter("Data Movement and Conversion Instructions: ld, st", counted="memory")
 
@@ -183,11 +183,34 @@ SECONDARY = ("L2::evict_first", "L2::evict_unchanged")
 
 @cache_only("createpolicy.fractional.primary{.secondary}.b64 d:u64", "createpolicy", primary=PRIMARY,
             secondary=SECONDARY)  # fmt: skip
-@cache_only("createpolicy.fractional.primary{.secondary}.b64 d:u64, fraction:f32", "createpolicy", primary=PRIMARY,
-            secondary=SECONDARY)  # fmt: skip
-@cache_only("createpolicy.range{.space}.primary{.secondary}.b64 d:u64, [a], first:u32, total:u32", "createpolicy",
-            space=("global",), primary=PRIMARY, secondary=SECONDARY)  # fmt: skip
 @cache_only("createpolicy.cvt.L2.b64 d:u64, a:u64", "createpolicy")
 def createpolicy(e):
     """PTX does not specify a policy's bits; here all are 0, unless the registers of the GPU vary."""
     return e.condition(conditions.DRIVER, B64)
+
+
+@cache_only("createpolicy.fractional.primary{.secondary}.b64 d:u64, fraction:f32", "createpolicy", primary=PRIMARY,
+            secondary=SECONDARY)  # fmt: skip
+def createpolicy_of_fraction(e, ops, fraction):
+    """The same; the fraction must be in (0, 1]."""
+    above = e.compare("gt", fraction, e.constant(0.0, F32))
+    upto = e.compare("le", fraction, e.constant(1.0, F32))
+    require_policy(ops, e.not_(e.and_(above, upto)), policies.NO_FRACTION)
+    return createpolicy(e)
+
+
+@cache_only("createpolicy.range{.space}.primary{.secondary}.b64 d:u64, [a], first:u32, total:u32", "createpolicy",
+            space=("global",), primary=PRIMARY, secondary=SECONDARY)  # fmt: skip
+def createpolicy_of_range(e, ops, first, total):
+    """The same; the primary size must be less than or equal to the total size."""
+    require_policy(ops, e.compare("gt", first, total), policies.LARGER)
+    return createpolicy(e)
+
+
+def require_policy(ops, wrong, reason):
+    """A fault of the first active lane where the predicate `wrong` is true."""
+    if wrong.constant == 0:
+        return
+    lanes = ops.ballot(wrong)
+    check = ops.function(policies.CHECK)
+    ops.e.line(f"call void @{check}(ptr %env, ptr {ops.site('policy')}, i32 {lanes}, i64 {reason})")
