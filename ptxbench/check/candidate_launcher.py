@@ -27,6 +27,7 @@ from ptxbench.check.polls import lines_of
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.split_carries import split_carry
 from ptxbench.check.suite import CheckSuite
+from ptxbench.check.swizzles import misplaced_tile
 from ptxbench.check.unused import UNUSED_NAN
 from ptxbench.emulator.analysis import analyse
 from ptxbench.emulator.findings import SanitizerFinding
@@ -41,6 +42,7 @@ from ptxbench.errors import (
     PtxSyntaxError,
     UnsupportedInstruction,
 )
+from ptxbench.pair import TensorMap
 from ptxbench.units import enumeration
 
 FAULTS: tuple[tuple[type[KernelError], str], ...] = (
@@ -304,6 +306,15 @@ class CandidateLauncher:
         return "" if line is None else self.text.locations.lines_of(CARRY_HINT.format(line))
 
     @cached_property
+    def swizzle_hint(self) -> str:
+        """A tile of the candidate that starts within a pattern of its swizzle, in words; empty if there is none."""
+        kernel = self.text.module.functions[self.suite.entry]
+        arguments = zip(kernel.params, self.suite.pair.args, strict=False)
+        maps = {param.name: arg for param, arg in arguments if isinstance(arg, TensorMap)}
+        found = (misplaced_tile(subject, maps, kernel) for subject in self.lint_subjects) if maps else iter(())
+        return self.text.locations.lines_of(next(filter(None, found), ""))
+
+    @cached_property
     def has_dynamic_array(self) -> bool:
         """Whether the candidate declares an array whose length is that of the launch's dynamic shared memory."""
         module = self.text.module
@@ -339,7 +350,7 @@ class CandidateLauncher:
             if self.leaves_unwritten(result, case, poison):
                 hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
                 return finding(stage, "output-unwritten", worst, hint=hint)
-            hint = UNUSED_HINT if UNUSED_NAN in case.label else self.type_hint or self.carry_hint
+            hint = UNUSED_HINT if UNUSED_NAN in case.label else self.type_hint or self.carry_hint or self.swizzle_hint
             return finding(stage, "wrong-result", worst, hint=hint)
         return self.lasting(stage, result, case)
 

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
+from ptxbench.check.lint_subject import subjects_of
 from ptxbench.check.split_carries import split_carry
+from ptxbench.check.swizzles import misplaced_tile
+from ptxbench.emulator.parse import parse
+from ptxbench.pair import TensorMap
 from tests.check.judging import KERNELS, judged, outcome
 from tests.folders import changed
 
@@ -80,3 +86,73 @@ def test_a_copy_that_fills_a_stage_too_early_waits_for_those_who_use_it():
     assert outcome(judgement) == "sanitizer race"
     assert judgement.decisive.message.count("cp.async.bulk") == 1
     assert judgement.decisive.hint.startswith("Before a copy fills memory again, wait until each thread that uses it")
+
+
+TILE = ".shared .align 1024 .f32 tile[4096];"
+BYTE_128 = ".shared .b64 first; .shared .align 128 .f32 tile[4096];"
+
+
+def test_a_tile_that_starts_within_a_pattern_of_its_swizzle_is_named():
+    judgement = judgement_of("tma_transpose", "tma_transpose.ptx", TILE, BYTE_128, "results")
+    assert outcome(judgement) == "results wrong-result"
+    assert judgement.decisive.hint == (
+        "In line 66, a tensor copy with a swizzle of 128 bytes uses 'tile', which starts at byte 128 of shared memory. "
+        "The pattern repeats every 1,024 bytes. Align 'tile' to 1,024 bytes, or compute the pattern from the bits of "
+        "the address."
+    )
+
+
+COPIES = """.version 8.6
+.target sm_90
+.address_size 64
+.visible .entry k(.param .align 64 .b8 map_x[128], .param .align 64 .b8 map_y[128])
+{{
+    .reg .u64 %map_x, %map_y;
+    .reg .u32 %at;
+    .shared .align 8 .b64 full;
+    .shared .align 128 .b8 first[128];
+    .shared .align 128 .b8 tile[4096];
+    mov.u32 %at, tile;
+    {change}
+    mov.u64 %map_x, map_x;
+    mov.u64 %map_y, map_y;
+    cvta.param.u64 %map_x, %map_x;
+    cvta.param.u64 %map_y, %map_y;
+    {copy}
+    ret;
+}}
+"""
+LOAD = "cp.async.bulk.tensor.2d.shared::cta.global.tile.mbarrier::complete_tx::bytes [%at], [%map_x, {0, 0}], [full];"
+STORE = "cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%map_x, {0, 0}], [%at];"
+REDUCTION = "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%map_x, {0, 0}], [%at];"
+PREFETCH = "cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%map_x, {0, 0}];"
+
+
+def misplaced(copy, change="", **options):
+    """The hint for a copy by the map of x, which has these options; the map of y has no swizzle."""
+    args = [
+        TensorMap("map_x", of="x", box=(32, 8), **options), TensorMap("map_y", of="y", box=(32, 8)),
+    ]  # fmt: skip
+    (subject,) = subjects_of(parse(COPIES.format(change=change, copy=copy)), "k", args)
+    return misplaced_tile(subject, {arg.name: arg for arg in args}, subject.function)
+
+
+@pytest.mark.parametrize("copy", [LOAD, STORE, REDUCTION])
+def test_the_tile_of_each_kind_of_tensor_copy_is_found(copy):
+    assert "'tile', which starts at byte 256 of shared memory" in misplaced(copy, swizzle=128)
+    assert misplaced(copy) == ""
+    assert misplaced(copy.replace("%map_x", "%map_y"), swizzle=128) == ""
+
+
+@pytest.mark.parametrize(
+    ("swizzle", "atom", "period"),
+    [(128, 16, "1,024"), (128, 32, "512"), (128, 64, ""), (64, 16, "512"), (32, 16, "")],
+)
+def test_a_pattern_repeats_once_each_place_of_an_atom_has_had_a_row(swizzle, atom, period):
+    hint = misplaced(LOAD, swizzle=swizzle, atom=atom)
+    assert f"repeats every {period} bytes" in hint if period else hint == ""
+
+
+def test_a_tile_whose_address_is_rounded_may_start_anywhere():
+    assert misplaced(LOAD, "add.u32 %at, %at, 1023; and.b32 %at, %at, -1024;", swizzle=128) == ""
+    assert misplaced(PREFETCH, swizzle=128) == ""
