@@ -25,6 +25,7 @@ from ptxbench.check.lint_subject import LintSubject, subjects_of
 from ptxbench.check.pair_kernels import has_common, wrong_element
 from ptxbench.check.polls import lines_of
 from ptxbench.check.reading import CandidateText
+from ptxbench.check.retries import unrepeated_wait
 from ptxbench.check.split_carries import split_carry
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.swizzles import misplaced_tile
@@ -78,6 +79,9 @@ MBARRIER_HINT = (
     "Check the count of mbarrier.init, who arrives, the bytes that are expected, and the parity of the wait."
 )
 """For threads that wait for a phase of an mbarrier forever."""
+
+ONE_TRY_HINT = "In line {}, {} is not repeated when its result is false. Wait in a loop until it is true."
+"""For the same, if the text has such a wait."""
 
 CHAIN_HINT = "Let every thread that reads it wait: griddepcontrol.wait, in CUDA C cudaGridDependencySynchronize()."
 """For reads of what the previous launch of a chain stores."""
@@ -315,6 +319,13 @@ class CandidateLauncher:
         return self.text.locations.lines_of(next(filter(None, found), ""))
 
     @cached_property
+    def one_try_hint(self) -> str:
+        """The first wait for an mbarrier that the candidate does not repeat, in words; empty if there is none."""
+        waits = (unrepeated_wait(subject.function) for subject in self.lint_subjects)
+        wait = next(filter(None, waits), None)
+        return self.text.locations.lines_of(ONE_TRY_HINT.format(wait.line, wait.opcode)) if wait else ""
+
+    @cached_property
     def has_dynamic_array(self) -> bool:
         """Whether the candidate declares an array whose length is that of the launch's dynamic shared memory."""
         module = self.text.module
@@ -403,5 +414,5 @@ class CandidateLauncher:
         if code == "memory-fault" and self.type_hint:
             return replace(with_one_advice(located), hint=self.type_hint)
         if code == "deadlock" and "the mbarrier at" in message:
-            return replace(located, hint=MBARRIER_HINT)
+            return replace(located, hint=self.one_try_hint or MBARRIER_HINT)
         return with_one_advice(located)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.check.lint_subject import subjects_of
+from ptxbench.check.retries import unrepeated_wait
 from ptxbench.check.split_carries import split_carry
 from ptxbench.check.swizzles import misplaced_tile
 from ptxbench.emulator.parse import parse
@@ -156,3 +157,53 @@ def test_a_pattern_repeats_once_each_place_of_an_atom_has_had_a_row(swizzle, ato
 def test_a_tile_whose_address_is_rounded_may_start_anywhere():
     assert misplaced(LOAD, "add.u32 %at, %at, 1023; and.b32 %at, %at, -1024;", swizzle=128) == ""
     assert misplaced(PREFETCH, swizzle=128) == ""
+
+
+def test_a_deadlock_after_a_wait_that_is_not_repeated_names_that_wait():
+    kernel, right, wrong = "cluster_multicast.single.sm_90a.ptx", "@!%done bra      FREE;", "@!%done bra      COPYING;"
+    judgement = judgement_of("cluster_multicast", kernel, right, wrong, "results")
+    assert outcome(judgement) == "results deadlock"
+    assert judgement.decisive.line == 183
+    assert judgement.decisive.hint == (
+        "In line 156, mbarrier.try_wait.parity.shared::cta.b64 is not repeated when its result is false. Wait in a "
+        "loop until it is true."
+    )
+
+
+WAITS = """.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry k(.param .u32 parity)
+{{
+    .reg .u32 %parity, %n, %other;
+    .reg .pred %done, %more;
+    .shared .b64 full;
+    .shared .b64 used;
+    ld.param.u32 %parity, [parity];
+    {body}
+OVER:
+    st.shared.u32 [full], %n;
+    ret;
+}}
+"""
+TRY = "mbarrier.try_wait.parity.shared::cta.b64 %done, [full], %parity;"
+LOOPS = [
+    f"AGAIN: {TRY} @!%done bra AGAIN;",
+    f"AGAIN: {TRY} @%done bra OVER; nanosleep.u32 100; bra AGAIN;",
+    f"{TRY} @%done bra OVER; AGAIN: {TRY} @!%done bra AGAIN;",
+    f"AGAIN: mov.u32 %other, used; {TRY.replace('full', '%other')} @!%done bra AGAIN;",
+    f"AGAIN: {TRY} selp.u32 %n, 1, 0, %done; setp.ne.u32 %more, %n, 1; @%more bra AGAIN;",
+    f"{TRY} @%done bra OVER; {TRY} @%done bra OVER; AGAIN: {TRY} @!%done bra AGAIN;",
+]
+SINGLE = [
+    f"{TRY} @!%done bra OVER;",
+    f"STEP: {TRY} @!%done bra OVER; ld.shared.u32 %n, [full]; bra STEP;",
+    f"STEP: {TRY} @%done bra OVER; xor.b32 %parity, %parity, 1; bra STEP;",
+    f"{TRY} @!%done bra OTHER; OTHER: {TRY.replace('full', 'used')} @!%done bra OTHER;",
+]
+
+
+@pytest.mark.parametrize(("body", "repeated"), [*((body, True) for body in LOOPS), *((body, False) for body in SINGLE)])
+def test_a_wait_is_repeated_if_the_text_reaches_it_again_before_it_uses_memory(body, repeated):
+    wait = unrepeated_wait(parse(WAITS.format(body=body)).functions["k"])
+    assert (wait is None) == repeated
