@@ -187,6 +187,8 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
     if language is None:
         raise UsageError(not_a_kernel(str(path), path))
     content = read_bytes(path, UsageError)
+    if not content.strip():
+        raise UsageError(f"{path} is empty.")
     if language == "cuda":
         arch = arch or DEFAULT_ARCH  # PTX names its own target
         flags = options.flags_for(content, path.parent)

@@ -7,13 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def results_option(help: str = "Look for runs below this folder.") -> Option:
     """--results DIR: where runs are saved and searched."""
-    return click.option("--results", type=click.Path(path_type=Path), metavar="DIR", default=Path("results"), help=help)
+    return click.option(
+        "--results",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        default=Path("results"),
+        callback=no_file_in_its_place,
+        help=help,
+    )
+
+
+def no_file_in_its_place(context: click.Context, parameter: click.Parameter, folder: Path) -> Path:
+    """The folder. Raises BadParameter if the command line names a file; the usual folder may not be needed at all."""
+    if folder.is_file() and context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT:
+        raise click.BadParameter(f"Directory '{folder}' is a file.", context, parameter)
+    return folder
 
 
 def outputs_option(help: str) -> Option:

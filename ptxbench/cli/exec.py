@@ -168,12 +168,14 @@ def which_arrays(bound: Sequence[BoundArguments], saves: Sequence[tuple[str, Pat
     from ptxbench.arguments import find, names
 
     array_names = names(bound)
-    result = []
+    result: list[tuple[str, Path]] = []
     for name, path in saves:
         array = find(name, array_names, bound)
         if array is None:
             text = suggestion(name, array_names) or (f" There are {', '.join(array_names)}." if array_names else "")
             raise UsageError(f"--save: there is no array '{name}'.{text}")
+        if other := next((other for other, taken in result if taken == path and other != array), None):
+            raise UsageError(f"--save names {path} for '{other}' and for '{array}'. Name two files.")
         result.append((array, path))
     return result
 

@@ -11,6 +11,7 @@ import click
 
 from ptxbench.cli._baselines import BASELINE, baselines_option, load_baseline
 from ptxbench.cli._files import config_option, json_option, outputs_option, results_option
+from ptxbench.cli._given import refuse
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._selection import pairs_option
 from ptxbench.cli._terminal import say
@@ -131,8 +132,11 @@ def command(
     if modes:
         config = replace(config, modes=tuple(dict.fromkeys(modes)))
     if dump_config:
+        refuse("--dump-config prints the rules and judges nothing.", ("as_json", "outputs", "confirms"))
         say(dump(config), nl=False)
         return 0
+    if head:
+        refuse("--arch is for the run that is made without HEAD.", ("arch",))
     config.require_live(datetime.now(UTC).date())
     files = OutputFiles(outputs, EXPORTERS)
     # before the pairs run, so that a base that cannot be read is reported at once

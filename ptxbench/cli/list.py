@@ -10,6 +10,7 @@ import click
 
 from ptxbench.cli._baselines import baselines_option
 from ptxbench.cli._files import json_option, results_option
+from ptxbench.cli._given import refuse
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._saved import read, saved, warn_unreadable
 from ptxbench.cli._terminal import say, width
@@ -58,6 +59,7 @@ def command(
 
     if verdicts:
         return print_verdicts(kernels, choose_pairs(kernels, pairs), recorded(results, baselines), as_json=as_json)
+    refuse("Only --verdicts reads recorded runs.", ("results", "baselines"))
     columns, texts, described, first_error = width(), [], [], None
     starred = failing = False
     for name in choose_pairs(kernels, pairs):

@@ -24,6 +24,7 @@ from ptxbench.cli._device import (
     timeout_option,
 )
 from ptxbench.cli._files import json_option, outputs_option, replay_option, results_option
+from ptxbench.cli._given import refuse
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._selection import variants_option
 from ptxbench.cli._terminal import say
@@ -175,6 +176,13 @@ def command(
     return outcome.exit_status
 
 
+OF_A_NEW_RUN = (
+    "variants", "sizes", "all_sizes", "arch", "assembler", "cache", "model", "rounds", "dask", "timeout",
+    "seed",
+)  # fmt: skip
+"""The options that have no effect on a recorded run."""
+
+
 def require_row(reference: str | None, rows: Collection[str]) -> None:
     """Raise UsageError if no cell has the row that --reference names."""
     if reference is not None and reference not in rows:
@@ -200,8 +208,10 @@ def print_recorded(
     from ptxbench.runner import RunOutcome
     from ptxbench.saved_runs import read_run
 
+    why = "--replay prints a whole recorded run."
     if pairs:
-        raise UsageError("--replay prints a whole recorded run. Leave out the names of pairs.")
+        raise UsageError(f"{why} Leave out the names of pairs.")
+    refuse(why, OF_A_NEW_RUN)
     run = read_run(path)
     require_row(reference, {name for cell in run.cells for name in cell.variants})
     replay(run, metrics, reference, quiet=as_json)

@@ -38,10 +38,16 @@ ROUNDS = 5
 """The usual number of processes to time in, as for `ptxbench run`."""
 
 
+VIEWS = ("--side-by-side", "--ptx", "--sass")
+"""The options that each choose a listing; of several click takes the last one."""
+
+
 class DiffOfNames(click.Command):
     """A command whose `--diff A B` may be before the name of the pair: names after --diff are moved to the end."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if len(views := [word for word in dict.fromkeys(args) if word in VIEWS]) > 1:
+            raise UsageError(f"{' and '.join(views)} exclude each other. Choose one.")
         if "--diff" in args:
             position = args.index("--diff")
             names = [*itertools.takewhile(lambda word: not word.startswith("-"), args[position + 1 : position + 3])]

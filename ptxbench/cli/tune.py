@@ -22,6 +22,7 @@ from ptxbench.cli._device import (
     timeout_option,
 )
 from ptxbench.cli._files import json_option, outputs_option, replay_option, results_option
+from ptxbench.cli._given import refuse
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._selection import variants_option
 from ptxbench.cli._terminal import say
@@ -30,6 +31,13 @@ from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.tune import Curves
+
+
+OF_A_NEW_SWEEP = (
+    "knobs", "variants", "size", "arch", "assembler", "cache", "rounds", "dask", "timeout", "no_resume",
+    "seed",
+)  # fmt: skip
+"""The options that have no effect on a recorded sweep."""
 
 
 @click.command("tune", short_help="Sweep the knobs of a pair and draw the curves.")
@@ -108,8 +116,7 @@ def command(
 
     files = OutputFiles(outputs, EXPORTERS)
     if replay:
-        if knobs or variants or size:
-            raise UsageError("--replay draws a whole recorded sweep. Leave out --knob, --variant and --size.")
+        refuse("--replay draws a whole recorded sweep.", OF_A_NEW_SWEEP)
         sweep_curves, run = recorded_sweep(find_run(str(replay), results, SWEEP), pair, kernels, metric)
         show(sweep_curves, run, as_json=as_json, files=files)
         return exit_status(sweep_curves, run.run.status)

@@ -99,7 +99,7 @@ def test_only_a_fail_is_exit_status_5_and_the_file_has_it_too(calibrate, tmp_pat
 
 def test_an_unwritable_folder_is_reported_before_the_work(calibrate, tmp_path):
     (tmp_path / "file").write_text("no folder")
-    status, out, err = calibrate(FLUSH, results=tmp_path / "file")
+    status, out, err = calibrate(FLUSH, results=tmp_path / "file" / "results")
     assert (status, out) == (2, "")
     assert err.endswith("Name another folder with --results.\n")
 

@@ -1,0 +1,61 @@
+"""Options that would have no effect, or that contradict each other, are wrong usage: each names what to leave out."""
+
+from pathlib import Path
+
+import pytest
+
+from ptxbench.result import to_json
+
+DUMPED = "--dump-config prints the rules and judges nothing."
+RECORDED = "--replay prints a whole recorded run."
+SWEEP = "--replay draws a whole recorded sweep."
+ARRAYS = "--arg f32[1024]=random --arg f32[1024]=zeros --arg f32=2 --arg u32=1024 --grid 8 --block 128"
+
+REFUSED = [
+    # the command, the message
+    ("run --replay RUN --variant ptx",             f"{RECORDED} Leave out --variant."),
+    ("run --replay RUN --seed 1 --size n=64",      f"{RECORDED} Leave out --size, --seed."),
+    ("run --replay RUN --all-sizes --arch sm_80",  f"{RECORDED} Leave out --all-sizes, --arch."),
+    ("tune scale --replay RUN --knob n=64",        f"{SWEEP} Leave out --knob."),
+    ("tune scale --replay RUN --no-resume --seed 3", f"{SWEEP} Leave out --no-resume, --seed."),
+    ("list --results .",                           "Only --verdicts reads recorded runs. Leave out --results."),
+    ("list --baselines . --json",                  "Only --verdicts reads recorded runs. Leave out --baselines."),
+    ("gate RUN --base RUN --arch sm_80",
+     "--arch is for the run that is made without HEAD. Leave out --arch."),
+    ("gate --dump-config --json",                  f"{DUMPED} Leave out --json."),
+    ("gate --dump-config --confirm -o a.md",       f"{DUMPED} Leave out --confirm, -o."),
+    ("show scale --kernels kernels --ptx --sass",  "--ptx and --sass exclude each other. Choose one."),
+    ("show scale --kernels kernels --sass --side-by-side", "--sass and --side-by-side exclude each other. Choose one."),
+    (f"exec kernels/ptx/scale.ptx {ARRAYS} --save x=a.npy --save y=a.npy",
+     "--save names a.npy for 'x' and for 'y'. Name two files."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "message"), REFUSED)
+def test_an_option_without_effect_is_named(command, message, emulated, tmp_path, monkeypatch, ptxbench):
+    monkeypatch.chdir(tmp_path)
+    Path("RUN").write_text(to_json(emulated.run))
+    ran = ptxbench(*command.split())
+    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {message}\n")
+
+
+def test_one_array_may_be_saved_twice(kernels, ptxbench):
+    ran = ptxbench("exec", "kernels/ptx/scale.ptx", *ARRAYS.split(), "--save", "y=a.npy", "--save", "y=a.npy")
+    assert ran.status == 0
+    assert Path("a.npy").is_file()
+
+
+@pytest.mark.parametrize("command", ["history", "run", "compare a b", "gate a", "list --verdicts"])
+def test_a_file_in_place_of_the_folder_of_runs_is_wrong_usage(command, kernels, ptxbench):
+    ran = ptxbench(*command.split(), "--results", "kernels/ptx/scale.ptx")
+    assert ran.status == 2
+    assert "Directory 'kernels/ptx/scale.ptx' is a file." in ran.err
+
+
+@pytest.mark.parametrize("command", ["exec", "show", "new pair --from"])
+@pytest.mark.parametrize(("name", "text"), [("empty.ptx", ""), ("empty.cu", " \n")])
+def test_an_empty_file_is_named_as_such(command, name, text, kernels, tmp_path, ptxbench):
+    path = tmp_path / name
+    path.write_text(text)
+    ran = ptxbench(*command.split(), path)
+    assert (ran.status, ran.err) == (2, f"Error: {path} is empty.\n")
