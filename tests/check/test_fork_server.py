@@ -1,17 +1,25 @@
-"""Which pairs the process from which judgements are forked keeps, with the data of their seeds."""
+"""The process from which judgements are forked: which pairs it keeps, with the data of their seeds, and how it ends
+judgements."""
 
 import dataclasses
+import errno
 import gc
 import json
+import os
+import selectors
 import socket
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from ptxbench import discovery
 from ptxbench.check.contained import CheckTask
-from ptxbench.check.fork_server import MOST_PAIRS, MOST_SEEDS, ForkServer
+from ptxbench.check.fork_server import MOST_PAIRS, MOST_SEEDS, ForkServer, RunningJudgement
+from ptxbench.check.judgement_process import END
 from ptxbench.check.stages import CheckOptions
+from ptxbench.check.task_channel import SentTask
 from tests.folders import changed, kernels_folder
 
 
@@ -73,3 +81,92 @@ def test_another_architecture_seed_or_option_has_its_own_suite(server, other):
         for each in (task, dataclasses.replace(task, **other))
     )
     assert second is not first
+
+
+# ---- the end of a judgement
+
+
+@dataclass
+class ScriptedProcess:
+    """A judgement's process that ends only if it is killed. It is its own fork, too."""
+
+    returncode: int | None = None
+
+    @property
+    def fork(self):
+        return self
+
+    def poll(self):
+        return self.returncode
+
+    def end(self):
+        self.returncode = -9 if self.returncode is None else self.returncode
+
+
+@pytest.fixture
+def judging(server):
+    """A judgement in a scripted process, and the other end of its connection."""
+    connection, judge = socket.socketpair()
+    judge.settimeout(10)
+    process = ScriptedProcess()
+    server.running[connection] = RunningJudgement(process, {}, None)
+    server.selector.register(connection, selectors.EVENT_READ)
+    with judge:
+        yield process, connection, judge
+    connection.close()
+
+
+def test_the_end_of_the_server_ends_its_judgements(server, judging):
+    process, _, judge = judging
+    server.close()
+    assert (process.returncode, server.running, judge.recv(1)) == (-9, {}, b"")
+
+
+def test_a_judgement_whose_judge_has_ended_is_ended(server, judging):
+    process, connection, judge = judging
+    judge.close()
+    server.take_order(connection)
+    assert (process.returncode, server.running) == (-9, {})
+
+
+def test_a_process_that_was_asked_to_end_is_killed_only_when_its_time_is_over(server, judging):
+    process, connection, judge = judging
+    judge.sendall(END)
+    server.take_order(connection)
+    assert process.returncode is None
+    server.running[connection].kill_at = time.monotonic()
+    server.report_end(connection)
+    assert json.loads(judge.recv(100)) == {"status": -9, "forced": True}
+    assert not server.running
+
+
+def test_a_process_that_ends_when_it_was_asked_to_is_not_reported_as_killed(server, judging):
+    process, connection, judge = judging
+    process.returncode = 1
+    judge.sendall(END)
+    server.take_order(connection)
+    assert json.loads(judge.recv(100)) == {"status": 1, "forced": False}
+
+
+def test_a_judge_that_has_gone_does_not_end_the_server(server, judging):
+    process, connection, judge = judging
+    process.returncode = 1
+    server.running[connection].kill_at = time.monotonic()
+    judge.close()
+    server.report_end(connection)
+    assert not server.running
+
+
+def test_a_machine_that_cannot_fork_is_an_answer_and_not_the_end_of_the_server(server, monkeypatch):
+    def fork(pair, sent):
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(server, "fork", fork)
+    task = CheckTask("triad", discovery.default_kernels(), "sm_90", 7)
+    connection, judge = socket.socketpair()
+    judge.settimeout(10)
+    reading, answers = os.pipe()
+    with judge, os.fdopen(reading) as answer, os.fdopen(answers, "w"):
+        server.start(SentTask(json.loads(task.to_json(Path("a.ptx"), Path(), None)), [0, answers, 2]), connection)
+        assert json.loads(answer.readline())["error"] == "MachineError"
+        assert (server.running, judge.recv(1)) == ({}, b"")
