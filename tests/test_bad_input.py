@@ -435,6 +435,31 @@ def test_a_path_without_permission(tmp_path, command):
     assert ran.stderr == f"Error: Cannot use '{named}': Permission denied.\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files have other rights there")
+@pytest.mark.skipif(os.name != "nt" and os.geteuid() == 0 and not is_for_everyone(), reason="root may read every file")
+@pytest.mark.parametrize("command", [
+    "exec locked.ptx --grid 1", "show locked.ptx", "arch locked.ptx", "new pair --kernels k --from locked.ptx",
+    "check locked.ptx --pair triad", "check other.ptx locked.ptx --pair triad",
+])  # fmt: skip
+def test_a_file_that_may_not_be_read(tmp_path, command):
+    (tmp_path / "other.ptx").write_text("{")
+    (tmp_path / "locked.ptx").write_text(PTX)
+    (tmp_path / "locked.ptx").chmod(0)
+    tmp_path.chmod(0o755)
+    mine = "if os.geteuid() == 0: os.setuid(65534)\n"  # root may read every file
+    program = f"import os, sys\nfrom ptxbench.cli import main\n{mine}sys.exit(main())"
+    ran = subprocess.run([sys.executable, "-c", program, *command.split()], cwd=tmp_path, capture_output=True,
+                         text=True, check=False)  # fmt: skip
+    if "other.ptx" in command:  # it is judged
+        assert ran.returncode == 4
+        assert "other.ptx: rejected" in ran.stdout
+        assert "locked.ptx: could not be judged" in ran.stdout
+    else:
+        assert (ran.returncode, ran.stdout) == (2, "")
+        said = "'locked.ptx' cannot be read" if command.startswith("check") else "Cannot read locked.ptx"
+        assert ran.stderr.endswith(f"Error: {said}: Permission denied.\n")
+
+
 def test_a_current_folder_that_is_gone(tmp_path, ptxbench, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")

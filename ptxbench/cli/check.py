@@ -25,7 +25,7 @@ from ptxbench.errors import UsageError
     cls=CheckCommand,
     epilog="`ptxbench check --audit` shows how many planted bugs it catches; see its --help.",
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--language",
     type=click.Choice(["ptx", "cuda"]),

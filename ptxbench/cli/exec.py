@@ -29,7 +29,7 @@ INTERRUPTED = (
 
 
 @click.command("exec", short_help="Launch a kernel of a file on the emulator.")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=click.Path(path_type=Path, readable=False), metavar="FILE")
 @source_options("The kernel to launch, if FILE has several")
 @launch_options
 @click.option(

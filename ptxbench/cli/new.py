@@ -27,7 +27,7 @@ HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C
 @click.option(
     "--from",
     "file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help="Start from a kernel of this .cu or .ptx file: its arguments, the other text, and questions for you.",
 )
