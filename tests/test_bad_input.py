@@ -412,8 +412,9 @@ def test_a_corrupted_build_cache_is_made_again(kernels, ptxbench, tmp_path, monk
 
 
 def is_for_everyone():
-    """Whether another user can run this Python, which may be in the home folder of root."""
-    return all(path.stat().st_mode & 0o1 for path in (Path(sys.base_prefix), *Path(sys.base_prefix).parents))
+    """Whether another user can run this Python with this project: either may be in the home folder of root."""
+    folders = (Path(sys.base_prefix), Path(__file__).resolve().parent)
+    return all(path.stat().st_mode & 0o1 for folder in folders for path in (folder, *folder.parents))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders have other rights there")
