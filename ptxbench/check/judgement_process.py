@@ -104,12 +104,17 @@ class JudgementProcess:
             self.orders.write(b"\n")
 
     def status(self) -> int:
-        """The exit status, once the process has ended by itself; if it does not, the server ends it."""
+        """The exit status, once the process has ended by itself; if it does not, the server ends it.
+
+        Raises ServerLost if the server does not report it: then it is ending, although it may still seem to run.
+        """
         with contextlib.suppress(OSError):
             self.connection.sendall(END)
         report = self.report()
-        self.ended_here |= report.get("forced", False)
-        return int(report.get("status", 0))
+        if "status" not in report:
+            raise ServerLost("it has closed its connection")
+        self.ended_here |= report["forced"]
+        return int(report["status"])
 
     def ended_by_others(self, status: int) -> bool:
         """Whether another program has ended the process, such as the kernel when memory runs out."""

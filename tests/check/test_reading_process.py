@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import itertools
 import json
 import os
@@ -18,7 +19,7 @@ from ptxbench.check.contained import CheckTask, ProcessLimits, judge_candidate
 from ptxbench.check.findings import to_document
 from ptxbench.check.fork_server import FREE_SECONDS, JudgingProcess
 from ptxbench.check.inputs import Candidate, read
-from ptxbench.check.judgement_process import FREE, JudgementProcess, ServerProcess
+from ptxbench.check.judgement_process import FREE, JudgementProcess, ServerLost, ServerProcess
 from ptxbench.check.worker import MOST_READ
 from tests.check.judging import SEED, outcome
 
@@ -142,4 +143,20 @@ def test_a_process_in_which_a_kernel_may_have_run_is_never_used_again(server, be
     contained.from_process(taken_over, candidate, TASK, None, lambda stage: None, lambda one: None, separate=False)
     assert line.recv(10).count(FREE) == free
     for handle in (line.detach(), orders[0], answers[1]):
+        os.close(handle)
+
+
+def test_a_server_that_reports_no_status_is_lost_although_it_seems_to_run(server):
+    """As one that was killed: the kernel closes its connections before it has ended."""
+    pids_of(server, cut())
+    our_end, line = socket.socketpair()
+    orders, answers = os.pipe(), os.pipe()
+    judgement = JudgementProcess(server, our_end, orders[1], answers[0], 10.0)
+    line.sendall(b'{"pid": null}\n')
+    line.shutdown(socket.SHUT_WR)
+    os.close(answers[1])
+    candidate = Candidate("a", "ptx", b"")
+    with pytest.raises(ServerLost):
+        contained.from_process(judgement, candidate, TASK, io.BytesIO(), print, print, separate=False)
+    for handle in (line.detach(), orders[0]):
         os.close(handle)
