@@ -164,7 +164,7 @@ class CallableKernel:
         }
         try:
             reachable(values.items())
-        except TypeError as error:  # an element of dtype object that is no address
+        except TypeError as error:  # an element of dtype object that is not an address
             raise UsageError(str(error)) from None
         return values
 
@@ -363,7 +363,7 @@ def require_elements(name: str, declared: CudaParameter | None, array: NDArray[A
 
 
 def require_pointer(name: str, param: Variable, declared: CudaParameter | None) -> None:
-    """Raise UsageError for None, the null pointer, if the parameter is no pointer."""
+    """Raise UsageError for None, the null pointer, if the parameter is not a pointer."""
     is_pointer = declared.type.pointee is not None if declared else param.type.bits == POINTER_BITS
     if not is_pointer or param.type.floating:
         what = f"declared as {declared.declaration}" if declared else f".{param.type}"
