@@ -143,6 +143,7 @@ class InThisProcess(Process):
         return self.answer(request)
 
     def stop(self) -> None:
+        self.host.helpers.stop()
         self.arena.close()
 
 

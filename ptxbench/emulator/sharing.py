@@ -32,9 +32,15 @@ class Records:
         # Separate maps, so that a word in the owners' map never holds old uses.
         self.all_owners = zeroed(0)
         self.all_uses = zeroed(0)
+        self.pages: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.prepared = 0, 0
 
     def prepare(self, arena_bytes: int, shift: int) -> None:
-        """Make a record for each line of the arena, with all pages untouched; `shift`: of the kernel's granule."""
+        """Make a record for each line of the arena, with all pages untouched; `shift`: of the kernel's granule. It is
+        where the last one was, if that was of the same size."""
+        if self.prepared == (arena_bytes, shift):
+            self.pages.fill(0)
+            return
         lines = (arena_bytes >> shift) // records.LINE + 1
         pages = lines // records.PAGE + 1
         lines = pages * records.PAGE
@@ -44,6 +50,7 @@ class Records:
         self.owners = self.all_owners[: lines * records.OWNER_BYTES].view(np.uint64)
         self.uses = self.all_uses[: lines * records.USES_BYTES].view(np.uint32).reshape(-1, 2, 4)
         self.pages = np.zeros(pages, np.uint8)
+        self.prepared = arena_bytes, shift
 
     def settings(self, shift: int) -> dict[int, int]:
         """The context's slots: the address of the record for the line at address 0."""

@@ -6,7 +6,6 @@ descriptor, PARENT the process that starts this one (it may end before this proc
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import gc
@@ -17,8 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator import native, sharing
+from ptxbench.emulator.helpers import Helpers, refused_threads
 from ptxbench.emulator.host_thread import CtaQueue, HostThread
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, Translation
 from ptxbench.emulator.memory import in_small_pages
@@ -47,24 +46,13 @@ MOST_THREADS = 256
 """The most host threads of a launch."""
 
 
-@contextlib.contextmanager
-def refused_threads() -> Iterator[None]:
-    """Raises MachineError where the system refuses to start a thread."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise MachineError(
-            f"The emulator cannot start a thread: {error}. Raise the limit of processes (ulimit -u), or end some."
-        ) from None
-
-
 class ProcessHost:
     """What the process keeps from launch to launch: the arena, helper threads, and the records of each thread."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
         self.arena: mmap.mmap | None = None
-        self.pool = ThreadPoolExecutor(MOST_THREADS)
+        self.helpers: Helpers[HostThread] = Helpers()
         self.records: list[sharing.Records] = []
         self.tag = 1
         """The next launch's number in the records; a launch takes one number per CTA."""
@@ -90,7 +78,8 @@ class ProcessHost:
         same."""
         launch_key = (request, kernel, kernel.translation, arena, marked, threads)
         if request.pending_stores or launch_key != self.last:
-            self.last, self.reusable = launch_key, {}
+            self.forget()
+            self.last = launch_key
         if self.reusable:
             queue = next(iter(self.reusable.values())).queue
             queue.next[0] = 0
@@ -104,18 +93,18 @@ class ProcessHost:
         """Keep these host threads, which have run a launch without a fault, for the next launch."""
         self.reusable |= {id(worker.records): worker for worker in workers if worker.initial is not None}
 
+    def forget(self) -> None:
+        """Let no host thread of the last launch be used again."""
+        for worker in self.reusable.values():
+            worker.console.close()
+        self.reusable = {}
+
     def run_together(self, first: HostThread, others: Sequence[Callable[[], HostThread]]) -> list[HostThread]:
         """Run `first` on this host thread, and those that `others` make on threads that start before it has ended. Each
         thread makes its own, so that `first` does not wait for it. Returns all that ran.
 
         Raises MachineError if a thread does not start; others may still run CTAs then."""
-        with refused_threads():
-            futures = [self.pool.submit(make_and_run, other) for other in others]
-        first.run()
-        started = [future for future in futures if not future.cancel()]
-        for future in started:
-            future.exception()  # waits for all of them, even if one lacks memory
-        return [first, *(future.result() for future in started)]
+        return [first, *self.helpers.share(first.run, [functools.partial(make_and_run, other) for other in others])]
 
 
 def make_and_run(make: Callable[[], HostThread]) -> HostThread:
@@ -178,10 +167,13 @@ def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryRepl
             reply = replace(reply, stored=first.records.stored(tag, layout.granule_shift))
         if reply.fault is None:
             host.keep(workers)
+        else:
+            host.forget()
         return reply
     finally:
         for worker in workers:
-            worker.console.close()
+            if host.reusable.get(id(worker.records)) is not worker:
+                worker.console.close()
 
 
 def reply_of(workers: Sequence[HostThread], kernel: native.NativeKernel, recorded: bool) -> LaunchReply:

@@ -108,3 +108,25 @@ def test_a_launch_after_a_fault_starts_with_clean_state(launched):
     execution, again, _ = launched(3)
     assert again.tolist() == y.tolist()
     assert execution.counters["ptx_barriers"] == 2 * CTAS
+
+
+SAY = program("""
+.extern .func (.param .b32 r) vprintf(.param .b64 text, .param .b64 values);
+.global .b8 hi[4] = {104, 105, 10, 0};
+.visible .entry say()
+{
+    .param .b64 t;
+    .param .b64 v;
+    .reg .u64 %t;
+    cvta.global.u64 %t, hi;
+    st.param.b64 [t], %t;
+    st.param.b64 [v], 0;
+    call (_), vprintf, (t, v);
+    ret;
+}
+""")
+
+
+def test_a_launch_prints_what_it_prints_and_not_what_the_last_one_printed(launched):
+    printed = [emulator.run(SAY, grid=2, block=1, args=[], threads=1).printed for _ in range(3)]
+    assert printed == 3 * ["hi\nhi\n"]
