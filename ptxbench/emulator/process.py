@@ -143,7 +143,7 @@ class InThisProcess(Process):
         return self.answer(request)
 
     def stop(self) -> None:
-        self.host.helpers.stop()
+        self.host.team.stop()
         self.arena.close()
 
 

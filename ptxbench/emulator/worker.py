@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator import native, sharing
-from ptxbench.emulator.helpers import Helpers, refused_threads
 from ptxbench.emulator.host_thread import CtaQueue, HostThread
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, Translation
 from ptxbench.emulator.memory import in_small_pages
@@ -38,6 +37,7 @@ from ptxbench.emulator.messages import (
 from ptxbench.emulator.pending_stores import apply_stores
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.terms import with_runs
+from ptxbench.emulator.thread_team import ThreadTeam, refused_threads
 from ptxbench.emulator.variation import conditions
 from ptxbench.errors import MachineError, PtxbenchError
 from ptxbench.interrupts import end_with_parent
@@ -52,7 +52,7 @@ class ProcessHost:
     def __init__(self, handle: int) -> None:
         self.handle = handle
         self.arena: mmap.mmap | None = None
-        self.helpers: Helpers[HostThread] = Helpers()
+        self.team: ThreadTeam[HostThread] = ThreadTeam()
         self.records: list[sharing.Records] = []
         self.tag = 1
         """The next launch's number in the records; a launch takes one number per CTA."""
@@ -104,7 +104,7 @@ class ProcessHost:
         thread makes its own, so that `first` does not wait for it. Returns all that ran.
 
         Raises MachineError if a thread does not start; others may still run CTAs then."""
-        return [first, *self.helpers.share(first.run, [functools.partial(make_and_run, other) for other in others])]
+        return [first, *self.team.share(first.run, [functools.partial(make_and_run, other) for other in others])]
 
 
 def make_and_run(make: Callable[[], HostThread]) -> HostThread:

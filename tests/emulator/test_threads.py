@@ -277,7 +277,7 @@ def test_a_launch_gets_more_threads_if_the_remaining_ctas_take_long(monkeypatch,
 
 def test_a_launch_is_repeated_by_rank_if_a_thread_stops_and_others_never_start(monkeypatch):
     process = SameProcess(monkeypatch)
-    process.host.helpers.count = 2  # no thread takes what is meant for these two
+    process.host.team.count = 2  # no thread takes what is meant for these two
     x = np.zeros(WORDS, np.uint32)
     execution = emulator.run(text("st.global.u32 [%x], %cta;"), grid=8 * CTAS, block=BLOCK, args=[x, x[:0]], threads=3)
     assert (x[0], execution.order, process.threads) == (8 * CTAS - 1, "ascending", [3, 1])

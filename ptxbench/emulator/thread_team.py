@@ -1,4 +1,4 @@
-"""Threads that help a launch: they wait for work from launch to launch."""
+"""Threads that do a part of a launch, and wait for the next one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Outcomes: TypeAlias = "SimpleQueue[tuple[int, Result | BaseException]]"
 Tasks: TypeAlias = "SimpleQueue[tuple[int, Callable[[], Result], Outcomes[Result]] | None]"
 
 
-class Helpers(Generic[Result]):
+class ThreadTeam(Generic[Result]):
     """Threads that do a part of the work of this one. They are started when first needed, and end with `stop`.
 
     A `ThreadPoolExecutor` does the same, but takes 30 microseconds of each launch instead of 8.
@@ -26,7 +26,7 @@ class Helpers(Generic[Result]):
         self.count = 0
 
     def share(self, action: Callable[[], object], others: Sequence[Callable[[], Result]]) -> list[Result]:
-        """Do `action` on this thread, and meanwhile each of `others` on one of the helpers. Those that no helper has
+        """Do `action` on this thread, and meanwhile each of `others` on a thread of the team. Those that no thread has
         begun when `action` ends are left out.
 
         Returns the results of the others, in order. Raises the first exception of these after all have ended, and

@@ -1,24 +1,24 @@
-"""Threads that help a launch."""
+"""Threads that do a part of a launch."""
 
 import threading
 
 import pytest
 
-from ptxbench.emulator.helpers import Helpers
+from ptxbench.emulator.thread_team import ThreadTeam
 
 
 @pytest.fixture
-def helpers():
-    helpers = Helpers()
-    yield helpers
-    helpers.stop()
+def team():
+    team = ThreadTeam()
+    yield team
+    team.stop()
 
 
 def nothing():
     pass
 
 
-def test_results_are_in_the_order_of_the_actions(helpers):
+def test_results_are_in_the_order_of_the_actions(team):
     second_done = threading.Event()
 
     def first():
@@ -29,10 +29,10 @@ def test_results_are_in_the_order_of_the_actions(helpers):
         second_done.set()
         return "second"
 
-    assert helpers.share(lambda: second_done.wait(10), [first, second]) == ["first", "second"]
+    assert team.share(lambda: second_done.wait(10), [first, second]) == ["first", "second"]
 
 
-def test_what_no_helper_has_begun_is_left_out(helpers):
+def test_what_no_thread_has_begun_is_left_out(team):
     begun, release = threading.Event(), threading.Event()
     done = []
 
@@ -41,19 +41,19 @@ def test_what_no_helper_has_begun_is_left_out(helpers):
         assert release.wait(10)
 
     def other():
-        """What another thread shares while the only helper is busy."""
+        """What another thread shares while the only thread is busy."""
         assert begun.wait(10)
-        done.append(helpers.share(nothing, [lambda: "not begun"]))
+        done.append(team.share(nothing, [lambda: "not begun"]))
         release.set()
 
     thread = threading.Thread(target=other)
     thread.start()
-    assert helpers.share(lambda: begun.wait(10), [busy]) == [None]
+    assert team.share(lambda: begun.wait(10), [busy]) == [None]
     thread.join()
-    assert (done, helpers.count) == ([[]], 1)
+    assert (done, team.count) == ([[]], 1)
 
 
-def test_an_exception_is_raised_after_all_actions_have_ended(helpers):
+def test_an_exception_is_raised_after_all_actions_have_ended(team):
     all_begun, failed, ended = threading.Barrier(3, timeout=10), threading.Event(), []
 
     def fails():
@@ -67,31 +67,31 @@ def test_an_exception_is_raised_after_all_actions_have_ended(helpers):
         ended.append(True)
 
     with pytest.raises(MemoryError, match="too large"):
-        helpers.share(all_begun.wait, [fails, slow])
+        team.share(all_begun.wait, [fails, slow])
     assert ended == [True]
-    assert helpers.share(nothing, []) == []
+    assert team.share(nothing, []) == []
 
 
-def test_an_action_that_fails_takes_back_what_has_not_begun(helpers):
+def test_an_action_that_fails_takes_back_what_has_not_begun(team):
     def interrupted():
         raise KeyboardInterrupt
 
     begun = threading.Event()
-    assert helpers.share(lambda: begun.wait(10), [begun.set]) == [None]
+    assert team.share(lambda: begun.wait(10), [begun.set]) == [None]
     with pytest.raises(KeyboardInterrupt):
-        helpers.share(interrupted, [lambda: "earlier"])
-    assert helpers.tasks.empty()
+        team.share(interrupted, [lambda: "earlier"])
+    assert team.tasks.empty()
     begun.clear()
-    assert helpers.share(lambda: begun.wait(10), [lambda: begun.set() or "later"]) == ["later"]
+    assert team.share(lambda: begun.wait(10), [lambda: begun.set() or "later"]) == ["later"]
 
 
-def test_helpers_end_when_they_are_stopped(helpers):
+def test_threads_end_when_they_are_stopped(team):
     before = threading.active_count()
     both = threading.Barrier(3, timeout=10)
-    helpers.share(both.wait, [both.wait, both.wait])
+    team.share(both.wait, [both.wait, both.wait])
     assert threading.active_count() == before + 2
     threads = [thread for thread in threading.enumerate() if thread.daemon][-2:]
-    helpers.stop()
+    team.stop()
     for thread in threads:
         thread.join(10)
     assert threading.active_count() == before
