@@ -37,6 +37,8 @@ def check(ptx: str, source: Path, language: str, arch: str) -> Legality:
     try:
         messages = complaints(tool, ptx, arch)
         if UNKNOWN_TARGET in messages:
+            if mismatch := ptxas.target_mismatch(ptx, source, arch, f"ptxas {locate.version(tool)}"):
+                return Legality(refusal=mismatch)
             target = next_target(arch)
             if target is None:
                 return Legality(unchecked=f"ptxas {locate.version(tool)} does not know {arch}")

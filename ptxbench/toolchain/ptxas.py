@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptxbench.architecture import accepts
 from ptxbench.containment import tools
 from ptxbench.errors import AssembleError, MachineError, TargetMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import cubin, locate, register_counts, unknown_names
@@ -122,7 +123,7 @@ def read(
         raise StoppedError(f"needs more than {memory_bytes >> 20:,} MiB of memory for it")
     if status != 0:
         refused = StoppedError if status < 0 else RefusedError
-        raise refused(with_lines(messages) or f"ended with status {status} without a message")
+        raise refused(with_lines(messages, ptx) or f"ended with status {status} without a message")
     return messages
 
 
@@ -130,8 +131,18 @@ SHORT_ADDRESS = re.compile(r"^ptxas warning : Program uses 32-bit address on lin
 OF_32_BITS = re.compile(r"^ptxas fatal *: .*32-Bit (?:ABI|compilation).*\n?", re.M)
 
 
-def with_lines(messages: str) -> str:
-    """ptxas's messages on a text that it refuses, where a warning has the line of the error."""
+ADDRESSES_OF_32_BITS = re.compile(r"^[^/\n]*(\.address_size\s+32\b)", re.M)
+MAKE_64 = (
+    "The text has .address_size 32, and ptxas makes code with 64-bit addresses only. Compile its source for 64 bits, "
+    "or write .address_size 64 and make all addresses .u64"
+)
+
+
+def with_lines(messages: str, ptx: str) -> str:
+    """ptxas's messages on a text that it refuses, with the line where those about 32-bit addresses lack it."""
+    if size := ADDRESSES_OF_32_BITS.search(ptx):
+        located = f"ptxas {INPUT}, line {line_of(size, ptx, 1)}; error   : {MAKE_64}\n"
+        return OF_32_BITS.sub(located, messages).strip()
     if not SHORT_ADDRESS.search(messages):
         return messages
     located = rf"ptxas {INPUT}, line \1; error   : The address has 32 bits, but .address_size is 64"
@@ -157,14 +168,31 @@ def is_too_old(messages: str, language: str) -> bool:
     return language in COMPILERS and "Unsupported .version" in messages
 
 
+DECLARED_TARGET = re.compile(r"^\s*\.target\s+(\w+)", re.M)
+
+
+def target_mismatch(ptx: str, source: Path, arch: str, tool: str) -> TargetMismatch | None:
+    """The error for a PTX text whose .target is later than `arch`, which ptxas need not know; None if it fits."""
+    target = DECLARED_TARGET.search(ptx)
+    return of_target(target, ptx, source, arch, tool) if target and accepts(arch, target[1]) is False else None
+
+
+def of_target(target: re.Match[str], ptx: str, source: Path, arch: str, tool: str) -> TargetMismatch:
+    line = line_of(target, ptx, 1)
+    return TargetMismatch(f"{source.name}:{line}: needs {target[1]}; {tool} cannot assemble it for {arch}.")
+
+
+def line_of(match: re.Match[str], text: str, group: int = 0) -> int:
+    return text.count("\n", 0, match.start(group)) + 1
+
+
 def explain(messages: str, ptx: str, source: Path, language: str, arch: str, tool: str) -> Exception:
     """The error to raise for ptxas's `messages` on PTX that is `source` or was made from it."""
-    target = re.search(r"^\s*\.target\s+(\w+)", ptx, re.M)
+    target = DECLARED_TARGET.search(ptx)
     if "is not defined for option 'gpu-name'" in messages:
         return UsageError(f"{tool} does not know the architecture '{arch}'; name another with --arch.")
     if target and any(mismatch in messages for mismatch in MISMATCHES):
-        line = ptx.count("\n", 0, target.start(1)) + 1
-        return TargetMismatch(f"{source.name}:{line}: needs {target[1]}; {tool} cannot assemble it for {arch}.")
+        return of_target(target, ptx, source, arch, tool)
     if is_too_old(messages, language):
         return ToolMissing(
             f"{COMPILERS[language]} is newer than {tool}, which cannot read its PTX: "
@@ -172,7 +200,7 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
         )
     reported = re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M)
     located = (
-        f"{source_line(ptx, int(line or 0), source, language)}: {text.replace(INPUT, source.name)}"
+        f"{source_line(ptx, int(line or 0), source, language)}: {text.strip().rstrip('.').replace(INPUT, source.name)}"
         for line, text in reported
         if "aborted due to errors" not in text
     )

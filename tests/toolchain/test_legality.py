@@ -1,5 +1,6 @@
 """Whether ptxas accepts a PTX text: an answer, or the reason for no answer."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -58,6 +59,12 @@ def test_for_an_architecture_that_ptxas_does_not_know_the_next_one_is_tried(arch
     assert checked.unchecked is None if unchecked is None else checked.unchecked.endswith(f"does not know {arch}")
     if unchecked is None:
         assert check(text("mov.u32 %r, 1;", target=target), arch).refusal
+
+
+def test_a_later_target_than_an_architecture_that_ptxas_does_not_know_is_refused():
+    refusal = check(text(target="sm_75"), "sm_52").refusal
+    assert isinstance(refusal, TargetMismatch)
+    assert re.fullmatch(r"kernel\.ptx:2: needs sm_75; ptxas [\d.]+ cannot assemble it for sm_52\.", str(refusal))
 
 
 def test_without_ptxas_there_is_no_answer(monkeypatch):

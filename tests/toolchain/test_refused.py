@@ -164,6 +164,11 @@ BAD_PTX = [
         PTX.replace("ld.shared.f32 ", "ld.global.f32 "),
         "twice.ptx:26: The address has 32 bits, but .address_size is 64. ptxas ",
     ),
+    (
+        PTX.replace(".address_size 64", ".address_size 32"),
+        "twice.ptx:5: The text has .address_size 32, and ptxas makes code with 64-bit addresses only. Compile its "
+        "source for 64 bits, or write .address_size 64 and make all addresses .u64. ptxas ",
+    ),
     ("", "twice.ptx:1: Missing .version directive at start of file"),
     ("hello\n", "twice.ptx:1: Missing .version directive at start of file"),
 ]  # fmt: skip
