@@ -16,8 +16,7 @@ from ptxbench import architecture, kernel_names, toolchain
 from ptxbench.arguments import BoundArguments, Parsed, bind
 from ptxbench.backends import DEFAULT_ARCH
 from ptxbench.discovery import BY_SUFFIX
-from ptxbench.discovery.other_files import missing_file, not_a_kernel
-from ptxbench.documents import read_bytes
+from ptxbench.discovery.other_files import kernel_text, missing_file, not_a_kernel
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, PtxSyntaxError, UnsupportedInstruction, UsageError, suggestion
@@ -186,9 +185,7 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
     language = BY_SUFFIX.get(path.suffix)
     if language is None:
         raise UsageError(not_a_kernel(str(path), path))
-    content = read_bytes(path, UsageError)
-    if not content.strip():
-        raise UsageError(f"{path} is empty.")
+    content = kernel_text(path, UsageError)
     if language == "cuda":
         arch = arch or DEFAULT_ARCH  # PTX names its own target
         flags = options.flags_for(content, path.parent)

@@ -1,4 +1,4 @@
-"""Files that are neither PTX nor CUDA C: what they hold instead, and how a kernel in them can be used."""
+"""Files without PTX or CUDA C: what they hold instead, and how a kernel in them can be used."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ptxbench.discovery import SUFFIXES
 from ptxbench.documents import read_bytes
-from ptxbench.errors import UsageError, near
+from ptxbench.errors import PtxbenchError, UsageError, near
 from ptxbench.languages import CUDA, NUMBA, PTX, TRITON
+from ptxbench.toolchain.comments import COMMENT
 
 KERNELS = (
     (re.compile(r"\b__global__\b"), CUDA),
@@ -43,6 +44,17 @@ def of_python(content: bytes) -> str:
         return ""
     language = languages[0]
     return f" Kernels in {language.title} belong to a pair: {language.name}/NAME{language.suffix} in its folder."
+
+
+def kernel_text(path: Path, error: type[PtxbenchError]) -> bytes:
+    """The content of a .ptx or .cu file. Raises `error` if it cannot be read, is empty or has comments only."""
+    content = read_bytes(path, error)
+    if not content.strip():
+        raise error(f"{path} is empty.")
+    lines = content.decode("latin-1").replace("\r", "\n")  # a file of carriage returns alone is not all comment
+    if not COMMENT.sub("", lines).strip():
+        raise error(f"{path} has no kernel: it has comments only.")
+    return content
 
 
 def missing_file(path: Path) -> str:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ptxbench import architecture, kernel_names, toolchain
 from ptxbench.discovery import SUFFIXES, Source, load
-from ptxbench.discovery.other_files import missing_file, not_a_kernel
-from ptxbench.documents import read_bytes
+from ptxbench.discovery.other_files import kernel_text, missing_file, not_a_kernel
 from ptxbench.errors import CompileError, PairError, UsageError, suggestion
+from ptxbench.exec_program import read_program
 from ptxbench.languages import has_own_threads
 from ptxbench.pool import Pool, Reporter, Threads, usable_cores
 from ptxbench.runner.events import Step
@@ -207,15 +207,15 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
     """Every kernel of a .ptx or .cu file, which need not belong to a pair, or the one that `options` names. CTAs have
     the threads that the kernel allows.
 
-    Raises UsageError for another file, PairError for one that cannot be read or has no kernel, CompileError for CUDA C
-    that NVRTC compiles for none of `targets`.
+    Raises UsageError for another file, PairError for one that cannot be read or has no kernel, PtxSyntaxError for one
+    that is not PTX, CompileError for CUDA C that NVRTC compiles for none of `targets`.
     """
     language = next((name for name, suffix in SUFFIXES.items() if path.suffix == suffix), None)
     if language is None:
         raise UsageError(not_a_kernel(f"'{path.name}'", path))
     if not path.exists():
         raise PairError(missing_file(path))
-    content = read_bytes(path, PairError)
+    content = kernel_text(path, PairError)
     flags: tuple[str, ...] = ()
     if language == "ptx":
         if option := options.first_cuda_option:
@@ -227,6 +227,8 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
         ptx, instantiated = compiled.ptx, compiled.instantiated
     entries = {entry["name"]: THREADS.search(entry["directives"]) for entry in ENTRY.finditer(COMMENT.sub("", ptx))}
     if not entries:
+        if language == "ptx":
+            read_program(path, None).module  # noqa: B018 - raises PtxSyntaxError for a text that is not PTX
         templates = kernel_templates(content, path.parent, options.include) if language == "cuda" else []
         wanted = "an .entry" if language == "ptx" else "a __global__ function"
         why = missing_instantiation(templates) if templates else f"no .entry in its PTX. Name a file with {wanted}"

@@ -52,10 +52,25 @@ def test_a_file_in_place_of_the_folder_of_runs_is_wrong_usage(command, kernels, 
     assert "Directory 'kernels/ptx/scale.ptx' is a file." in ran.err
 
 
-@pytest.mark.parametrize("command", ["exec", "show", "new pair --from"])
-@pytest.mark.parametrize(("name", "text"), [("empty.ptx", ""), ("empty.cu", " \n")])
-def test_an_empty_file_is_named_as_such(command, name, text, kernels, tmp_path, ptxbench):
+WITHOUT_CODE = [
+    ("empty.ptx",   "",                       "is empty."),
+    ("empty.cu",    " \n",                    "is empty."),
+    ("comment.ptx", "// to do\n\n/* later */", "has no kernel: it has comments only."),
+    ("comment.cu",  "/* to do",               "has no kernel: it has comments only."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["exec", "show", "arch", "new pair --from"])
+@pytest.mark.parametrize(("name", "text", "message"), WITHOUT_CODE)
+def test_a_file_without_code_is_wrong_usage(command, name, text, message, kernels, tmp_path, ptxbench):
     path = tmp_path / name
     path.write_text(text)
     ran = ptxbench(*command.split(), path)
-    assert (ran.status, ran.err) == (2, f"Error: {path} is empty.\n")
+    assert (ran.status, ran.err) == (2, f"Error: {path} {message}\n")
+
+
+@pytest.mark.parametrize("command", ["exec", "show", "arch", "new pair --from"])
+def test_a_text_that_is_not_ptx_is_a_broken_kernel(command, kernels, tmp_path, ptxbench):
+    (path := tmp_path / "words.ptx").write_text("hello")
+    ran = ptxbench(*command.split(), path)
+    assert (ran.status, ran.err) == (4, "Error: words.ptx:1: expected '.version', found 'hello'.\n")

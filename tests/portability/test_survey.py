@@ -70,7 +70,8 @@ BAD = [
     ("notes.txt", "",  UsageError, "'notes.txt' is neither a .ptx nor a .cu file."),
     ("none.ptx", ".version 7.0\n.target sm_75\n", PairError,
      "none.ptx has no kernel: no .entry in its PTX. Name a file with an .entry."),
-    ("none.ptx", ".extern .entry declared(.param .u64 x);\n", PairError, "none.ptx has no kernel"),
+    ("none.ptx", ".version 7.0\n.target sm_75\n.extern .entry declared(.param .u64 x);\n", PairError,
+     "none.ptx has no kernel"),
 ]  # fmt: skip
 
 
