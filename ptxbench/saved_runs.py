@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptxbench.errors import NoSuchRun, UsageError, suggestion
+from ptxbench.languages import CUDA, PTX
 
 if TYPE_CHECKING:
     from ptxbench.result import RunDocument
@@ -17,6 +18,8 @@ SAVED = re.compile(r"(\d{8}T\d{6}(?:\.\d+)?Z)-([0-9a-zA-Z]+)(\.[\w-]+)?\.json", 
 NEWEST = "latest"
 LATEST = re.compile(r"latest(?:~(?P<back>\d{1,9}))?", re.ASCII)
 """The last run, or the one that many runs before it."""
+
+KERNELS = (PTX.suffix, CUDA.suffix)
 
 NAMES = "A run is a file, the start of a file's name or of an id, 'latest', or 'latest~1', the one before."
 
@@ -44,6 +47,11 @@ SWEEP = ".sweep"
 def find_run(name: str, results: Path, kind: str | None = None) -> Path:
     """The file of the run with this name. `kind`: what `latest` counts; None for runs of pairs."""
     latest = LATEST.fullmatch(name)
+    if not latest and name.endswith(KERNELS):
+        raise UsageError(
+            f"{name} is a kernel, and a saved {'sweep' if kind == SWEEP else 'run'} is expected. `ptxbench show A B` "
+            f"compares two kernels; `ptxbench check {name} --pair NAME` compares one with a pair."
+        )
     if not latest and (Path(name).exists() or "/" in name or name.endswith(".json")):
         return Path(name)
     saved = saved_files(results)

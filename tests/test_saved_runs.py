@@ -41,6 +41,7 @@ def test_a_run_has_many_names(kept):
     ("latest~3", r"^There is no run 'latest~3': 3 runs are saved below results\.$"),
     ("latest~x", r"^There is no run 'latest~x' below results\."),
     ("latest~-1", r"^There is no run 'latest~-1' below results\."),
+    ("a/k.ptx",  r"^a/k\.ptx is a kernel, and a saved run is expected\. `ptxbench show A B` compares two kernels; "),
 ])  # fmt: skip
 def test_a_name_of_no_run_or_of_several_is_reported_in_a_sentence(kept, name, message):
     with pytest.raises(UsageError, match=message):

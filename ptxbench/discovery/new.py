@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -74,8 +75,8 @@ def require_possible(kernels: Path, name: str) -> None:
 def require_name(name: str) -> None:
     """Raise UsageError, with what to do, unless a pair can have this name."""
     if not NAME.fullmatch(name):
-        close = re.sub(r"[^a-z0-9_.]+", "_", name.lower()).strip("_.")
-        hint = f" Did you mean '{close}'?" if NAME.fullmatch(close) else ""
+        close = valid_name(name)
+        hint = f" Did you mean '{close}'?" if close else ""
         raise UsageError(
             f"'{name}' is not a valid name for a pair: use lower-case letters, digits and _, start with a letter, "
             f"and write a dot before a variant of the data, such as reduce_sum.s32.{hint}"
@@ -85,6 +86,17 @@ def require_name(name: str) -> None:
     for language, words in (("PTX", PTX), ("CUDA C", CUDA)):
         if entry_of(name) in words:
             raise UsageError(f"'{name}' is a reserved word of {language}. Choose another name.")
+
+
+def valid_name(name: str) -> str | None:
+    """`name` in lower case, without accents, and with _ for other characters; None if a letter would be lost."""
+    letters = "".join(
+        letter for letter in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(letter)
+    )
+    if any(letter.isalpha() and not letter.isascii() for letter in letters):
+        return None
+    close = re.sub(r"[^a-z0-9_.]+", "_", letters).strip("_.")
+    return close if NAME.fullmatch(close) else None
 
 
 def entry_of(name: str) -> str:

@@ -127,7 +127,9 @@ NAMES = [
     ("../foo",        "Did you mean 'foo'?"),
     ("1foo",          "such as reduce_sum.s32.\n"),
     ("foo..s32",      "such as reduce_sum.s32.\n"),
-    ("fü",            "Did you mean 'f'?"),
+    ("fü",            "Did you mean 'fu'?"),
+    ("Größe",         "Did you mean 'grosse'?"),
+    ("ядро_x",        "such as reduce_sum.s32.\n"),           # 'x' lacks most of it
     ("",              "Argument 3 is empty."),
     ("foo\n",         "Did you mean 'foo'?"),
     ("n" * 61,        "has 61 characters. The name of a pair has at most 60."),
