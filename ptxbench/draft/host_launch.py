@@ -10,6 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ptxbench.draft.cuda import matching
@@ -95,7 +96,7 @@ def read(text: str, code: Sequence[Token], start: int, at: int, dimensions: Mapp
         for position, argument in enumerate(arguments)
         if position in dimensions and len(argument) == 1 and argument[0].kind == "word"
     }
-    reader = CReader(values(code), dimension_of)
+    reader = CReader(values(code), dimension_of, type_names(code))
     parts = [reader.extent(part) for part in configuration[:3]]
     grid, block, shared = (*parts, None, None, None)[:3]
     return HostLaunch(
@@ -145,6 +146,30 @@ def values(code: Sequence[Token]) -> dict[str, Sequence[Token] | None]:
     return result
 
 
+def type_names(code: Sequence[Token]) -> dict[str, tuple[str, ...] | None]:
+    """The words of each type that the file gives a name, by `using`, `typedef` or a macro; None for a name of several
+    types, and for one that is also a parameter of a template."""
+    result: dict[str, tuple[str, ...] | None] = {}
+
+    def add(name: str, words: tuple[str, ...]) -> None:
+        result[name] = words if result.get(name, words) == words else None
+
+    for at, token in enumerate(code):
+        if macro := DEFINE.match(token.text) if token.kind == "directive" else None:
+            add(macro["name"], tuple(part.text for part in tokens(macro["value"])))
+        elif token.kind == "word" and token.text in ("using", "typedef"):
+            end = next((index for index in range(at, len(code)) if code[index].text == ";"), len(code))
+            words = tuple(part.text for part in code[at + 1 : end])
+            if token.text == "typedef":
+                add(words[-1] if words else "", words[:-1])
+            elif words[1:2] == ("=",):
+                add(words[0], words[2:])
+    for before, name in pairwise(code):
+        if before.text in ("typename", "class") and name.text in result:
+            result[name.text] = None
+    return result
+
+
 def is_dim3(code: Sequence[Token], at: int) -> bool:
     """Whether the name is that of a dim3, the first of its declaration or a later one: `dim3 grid(4), block(32)`."""
     while at and code[at - 1].text == "," and code[at - 2].text in (")", "}"):
@@ -159,10 +184,11 @@ def is_dim3(code: Sequence[Token], at: int) -> bool:
 @dataclass(frozen=True)
 class CReader:
     """Turns C into Python. `values`: the values of names in the file; `dimensions`: the names of dimensions, by name in
-    C."""
+    C; `types`: the words of the types that the file names."""
 
     values: Mapping[str, Sequence[Token] | None]
     dimensions: Mapping[str, str]
+    types: Mapping[str, tuple[str, ...] | None]
 
     def extent(self, code: Sequence[Token], depth: int = 0) -> str | None:
         """A number, or a tuple for a dim3; None if it is not followed."""
@@ -191,7 +217,7 @@ class CReader:
                 words.append(number(token.text))
             elif token.text == "sizeof" and at + 1 < len(code) and code[at + 1].text == "(":
                 end = matching(code, at + 1)
-                words.append(str(size_of([part.text for part in code[at + 2 : end]])))
+                words.append(str(size_of([part.text for part in code[at + 2 : end]], self.types)))
                 at = end
             elif token.text in ("<", ">") and at + 1 < len(code) and code[at + 1].text == token.text:
                 words.append(token.text * 2)
@@ -218,8 +244,9 @@ class CReader:
         return f"({self.expression(value, depth + 1)})"
 
 
-def size_of(words: Sequence[str]) -> int:
-    """The bytes of a type of C or CUDA by the words of its name, `unsigned char` or `const float *`.
+def size_of(words: Sequence[str], types: Mapping[str, Sequence[str] | None], depth: int = 0) -> int:
+    """The bytes of a type of C or CUDA by the words of its name, `unsigned char` or `const float *`. `types`: the words
+    of types that the file names.
 
     Raises UnknownError for another type, and for a variable.
     """
@@ -229,8 +256,13 @@ def size_of(words: Sequence[str]) -> int:
     if words and all(word in INTEGERS for word in words):
         return next(size for word, size in INTEGERS.items() if word in words)
     name = " ".join(words)
+    if name in types:
+        named = types[name]
+        if named is None or depth > DEEPEST:
+            raise UnknownError
+        return size_of(named, types, depth + 1)
     if vector := VECTOR.fullmatch(name):
-        return int(vector["count"]) * size_of([vector["element"]])
+        return int(vector["count"]) * size_of([vector["element"]], types)
     if name not in SIZES:
         raise UnknownError
     return SIZES[name]

@@ -57,3 +57,26 @@ def test_without_a_single_launch_of_the_kernel_none_is_proposed(host):
 def test_the_size_of_a_type_is_followed_if_the_type_is_one_of_cuda(type_name, size):
     launch = find(f"void run(int n) {{ k<<<1, 32, 2 * (sizeof({type_name})) / 2>>>(x); }}", "k", {})
     assert launch.shared_bytes == size
+
+
+NAMED = [
+    ("typedef float real;",                                    "4"),
+    ("using real = double;",                                   "8"),
+    ("#define real unsigned short\n",                          "2"),
+    ("using element = float4; typedef const element real;",    "16"),
+    ("typedef struct node *real;",                             "8"),
+    ("typedef float real; using real = float;",                "4"),    # the same type twice
+    ("typedef float real; typedef double real;",               None),   # as in both branches of an #if
+    ("using real = float; template <typename real> class t;",  None),   # it may be the parameter
+    ("typedef struct { float x; } real;",                      None),
+    ("typedef float real[4];",                                 None),
+    ("typedef float other, real;",                             None),
+    ("using real = real;",                                     None),
+    ("using namespace real;",                                  None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("declaration", "size"), NAMED)
+def test_the_size_of_a_type_that_the_file_names_is_followed_if_it_names_one(declaration, size):
+    launch = find(f"{declaration}\nvoid run(int n) {{ k<<<1, 32, sizeof(real)>>>(x); }}", "k", {})
+    assert launch.shared_bytes == size
