@@ -26,7 +26,7 @@ def chain(launches: Sequence[Mapping[str, Any]], *, dependent: bool = True) -> l
     until one of its threads executes griddepcontrol.wait: so a missing wait reads old data. The CTAs of all launches
     except the first run one after the other.
     """
-    launches = keywords.several("launches", launches)
+    launches, dependent = keywords.several("launches", launches), keywords.truth("dependent", dependent)
     for launch in launches:
         keywords.instance("an element of launches", launch, Mapping, "a dict with the arguments of run")
     return list(in_order(launches, dependent=dependent))

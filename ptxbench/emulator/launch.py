@@ -156,6 +156,7 @@ def run(
         ("threads", threads, 1), ("most_threads", most_threads, 1), ("fuel", fuel, 0), ("placement", placement, 0),
     ):  # fmt: skip
         check_whole(name, value, least)
+    sanitize, cooperative = keywords.truth("sanitize", sanitize), keywords.truth("cooperative", cooperative)
     keywords.instance("variation", variation, Variation, "a Variation of ptxbench.emulator.variation")
     if kept is not None:
         keywords.instance("kept", kept, dict, "a dict")

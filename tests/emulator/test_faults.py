@@ -366,6 +366,8 @@ LAUNCHES = [
     ({"placement": "a"}, LaunchError, "placement is 'a'; expected a whole number of at least 0."),
     ({"kept": 3}, UsageError, "kept is 3; expected a dict."),
     ({"variation": 3}, UsageError, "variation is 3; expected a Variation of ptxbench.emulator.variation."),
+    ({"sanitize": "no"}, UsageError, "sanitize is 'no'; expected True or False."),
+    ({"cooperative": 1}, UsageError, "cooperative is 1; expected True or False."),
     ({"arch": "h100"}, UsageError, "Unknown architecture 'h100'. Write it as sm_90 or sm_90a."),
 ]  # fmt: skip
 
