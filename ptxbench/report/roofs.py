@@ -82,14 +82,18 @@ class UnitPoint:
 def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
     """The roofline of the cells that have flops and limits: measured if there are times, otherwise a model.
 
-    None if no cell has them. If a pair has several sizes, only the last one counts.
+    None if no cell has them. Of a pair with several sizes, only the largest one that has points counts.
     """
     cells = [cell for cell in cells if cell.cache == COLD]  # the memory roof does not limit data in L2
     limits = next((cell.limits for cell in cells if cell.limits), None)
     if limits is None:
         return None
     model = not any(cell.rounds for cell in cells)
-    largest = {cell.pair: cell for cell in cells if cell.limits == limits}
+    by_pair: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.limits == limits:
+            by_pair.setdefault(cell.pair, []).append(cell)
+    largest = {pair: max(sizes, key=lambda cell: extent(cell, model)) for pair, sizes in by_pair.items()}
     points = [point for cell in largest.values() for point in unit_points(cell, model)]
     if not points:
         return None
@@ -146,6 +150,11 @@ def unit_points(cell: Cell, model: bool) -> Iterator[UnitPoint]:
                 )
         elif intensity and (reached := BY_NAME["compute"].of(cell, variant)) and variant in (REFERENCE, "ptx"):
             yield UnitPoint(cell.pair, variant, intensity, reached)
+
+
+def extent(cell: Cell, model: bool) -> tuple[bool, float, float]:
+    """By what a pair's cell is chosen: whether it has points, then its bytes and flops."""
+    return any(unit_points(cell, model)), cell.work.get("bytes") or 0, cell.work.get("flops") or 0
 
 
 def has_flops(cell: Cell) -> bool:

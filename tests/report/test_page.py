@@ -377,6 +377,16 @@ def test_a_pair_without_times_is_not_shown_for_lack_of_times_and_a_reference_alo
     assert "Not shown, for lack of times of cuda and ptx: sgemm_tiled." in text
 
 
+def test_a_roofline_has_the_largest_size_of_a_pair_that_was_timed():
+    cell = next(cell for cell in timed_run().cells if cell.pair == "triad")
+    small = replace(cell, size={"n": 1024}, work={name: amount // 4 for name, amount in cell.work.items()})
+    untimed = replace(cell, rounds=(), work={name: 4 * amount for name, amount in cell.work.items()})
+    [expected] = {point.title for point in roofline_of([cell]).points if point.label}
+    picture = roofline_of([untimed, cell, small])
+    assert [point.title for point in picture.points if point.label] == [expected]
+    assert picture.untimed == ()
+
+
 def test_a_point_of_a_model_is_on_the_roof_that_limits_it():
     cell = replace(COUNTED, limits=LIMITS, work={"flops": 250, "bytes": 1000})
     picture = roofline_of([cell])
