@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ptxbench.check.lint_subject import LintSubject
+from ptxbench.check.offsets import definitions, distance
 from ptxbench.check.roots import Roots
 from ptxbench.emulator.syntax import Function
 from ptxbench.emulator.variables import assign_offsets, shared_variables
@@ -25,9 +26,8 @@ ROW_BYTES = 128
 """The bytes of all banks of shared memory. An atom has another place in each row."""
 
 HINT = (
-    "In line {line}, a tensor copy with a swizzle of {swizzle} bytes uses '{name}', which starts at byte {start} of "
-    "shared memory. The pattern repeats every {period:,} bytes. Align '{name}' to {period:,} bytes, or compute the "
-    "pattern from the bits of the address."
+    "In line {line}, a tensor copy with a swizzle of {swizzle} bytes uses {tile}. The pattern repeats every "
+    "{period:,} bytes. Align {what} to {period:,} bytes, or compute the pattern from the bits of the address."
 )
 
 
@@ -35,20 +35,29 @@ def misplaced_tile(subject: LintSubject, maps: Mapping[str, TensorMap], kernel: 
     """The hint for the first copy to or from a tile that starts within a pattern; empty if there is none.
 
     `maps`: the tensor maps of the pair, by the kernel's parameter names. An array whose address the text rounds, by an
-    `and`, may start anywhere.
+    `and`, may start anywhere. A tile whose distance from the start of its array is not constant is taken for one at
+    that start.
     """
     starts, _ = assign_offsets(shared_variables(subject.module, kernel))
     fixed = starts.keys() - rounded(subject)
+    defined = definitions(subject.function)
     for instruction, used in subject.rooted:
         if not TENSOR_COPY.match(instruction.opcode) or len(used.operands) <= TAKEN:
             continue
-        tiles = used.operands[TAKEN if TO_GLOBAL.search(instruction.opcode) else FILLED] & fixed
+        place = TAKEN if TO_GLOBAL.search(instruction.opcode) else FILLED
+        tiles = used.operands[place] & fixed
+        variable, offset = distance(instruction.operands[place], defined, subject.constants) or ("", 0)
         named = union(used.operands) & maps.keys()
         for name, tensor_map in itertools.product(sorted(tiles), (maps[name] for name in sorted(named))):
-            if tensor_map.swizzle and starts[name] % period(tensor_map):
+            within = offset if name == variable else 0
+            start = starts[name] + within
+            if tensor_map.swizzle and start % period(tensor_map):
+                shown = f"'{demangled(name)}'"
                 return HINT.format(
-                    line=instruction.line, swizzle=tensor_map.swizzle, name=demangled(name), start=starts[name],
-                    period=period(tensor_map),
+                    line=instruction.line, swizzle=tensor_map.swizzle, period=period(tensor_map),
+                    tile=f"byte {within} of {shown}, which is byte {start} of shared memory" if within
+                    else f"{shown}, which starts at byte {start} of shared memory",
+                    what="that byte" if within else shown,
                 )  # fmt: skip
     return ""
 

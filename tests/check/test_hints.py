@@ -109,7 +109,8 @@ COPIES = """.version 8.6
 .visible .entry k(.param .align 64 .b8 map_x[128], .param .align 64 .b8 map_y[128])
 {{
     .reg .u64 %map_x, %map_y;
-    .reg .u32 %at;
+    .reg .u32 %at, %at2, %sum, %step, %thread;
+    .reg .pred %other;
     .shared .align 8 .b64 full;
     .shared .align 128 .b8 first[128];
     .shared .align 128 .b8 tile[4096];
@@ -157,6 +158,31 @@ def test_a_pattern_repeats_once_each_place_of_an_atom_has_had_a_row(swizzle, ato
 def test_a_tile_whose_address_is_rounded_may_start_anywhere():
     assert misplaced(LOAD, "add.u32 %at, %at, 1023; and.b32 %at, %at, -1024;", swizzle=128) == ""
     assert misplaced(PREFETCH, swizzle=128) == ""
+
+
+WITHIN = [  # `tile` starts at byte 256
+    ("add.u32 %at2, %at, 768;",                                 ""),
+    ("add.u32 %at2, 768, %at;",                                 ""),
+    ("add.u32 %sum, %at, 896; sub.u32 %at2, %sum, 128;",        ""),
+    ("mov.u32 %step, 768; add.u32 %at2, %at, %step;",           ""),
+    ("add.u32 %at2, %at, 128;",                                 "byte 128 of 'tile', which is byte 384 of shared mem"),
+    ("add.u32 %at2, %at, %thread;",                             "'tile', which starts at byte 256 of shared memory"),
+    ("@%other add.u32 %at2, %at, 768;",                         "'tile', which starts at byte 256 of shared memory"),
+    ("mov.u32 %at2, %at; add.u32 %at2, %at2, 768;",             "'tile', which starts at byte 256 of shared memory"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "place"), WITHIN)
+def test_a_tile_within_an_array_is_at_a_distance_from_its_start(change, place):
+    hint = misplaced(LOAD.replace("%at", "%at2"), change, swizzle=128)
+    assert place in hint if place else hint == ""
+
+
+def test_a_tile_with_an_offset_in_its_address_is_within_an_array():
+    assert misplaced(LOAD.replace("[%at]", "[%at+768]"), swizzle=128) == ""
+    hint = misplaced(LOAD.replace("[%at]", "[tile+1024]"), swizzle=128)
+    assert "byte 1024 of 'tile', which is byte 1280 of shared memory" in hint
+    assert "Align that byte to 1,024 bytes, or" in hint
 
 
 def test_a_deadlock_after_a_wait_that_is_not_repeated_names_that_wait():
