@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ptxbench.check.element_ranges import range_of_element
 from ptxbench.check.launching import CheckCase
 from ptxbench.check.peak_positions import peak_positions
+from ptxbench.check.row_fills import with_peaks
 from ptxbench.check.unused import UNUSED_NAN, with_unused_nan
-from ptxbench.check.values import GREAT, edged, mixed, range_of_element, with_peaks
+from ptxbench.check.values import GREAT, edged, mixed
 from ptxbench.discovery import LoadedPair
 from ptxbench.pair import Pair, Scalar, Size, declared
 from ptxbench.runner.case_data import prepare_case

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench.check.values import ElementRange, range_of_element
+from ptxbench.check.element_ranges import ElementRange, range_of_element
 from ptxbench.pair import In, Pair
 
 COMMON = "elements of another input"

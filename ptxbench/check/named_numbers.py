@@ -20,10 +20,12 @@ import numpy as np
 from ptxbench.arrays import Array, is_float
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import Cases, attempt
+from ptxbench.check.element_ranges import ElementRange, range_of_element
+from ptxbench.check.fills import ONE_IN, Draws, Fill, scattered
 from ptxbench.check.launching import CheckCase
+from ptxbench.check.row_fills import far
 from ptxbench.check.sizes import filled
 from ptxbench.check.space import SizeSpace
-from ptxbench.check.values import ONE_IN, Draws, ElementRange, Fill, far, range_of_element, scattered
 from ptxbench.emulator.syntax import Immediate, Instruction, Module
 from ptxbench.pair import Pair, Scalar, Size, declared
 

@@ -20,30 +20,19 @@ from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import Cases, attempt, silence
 from ptxbench.check.common_elements import COMMON, with_common_elements
+from ptxbench.check.element_ranges import with_sorted_inputs
 from ptxbench.check.footprints import array_bytes, unwritten, with_indices
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.long_indices import LongIndices
 from ptxbench.check.named_numbers import NamedNumbers, named_sizes, named_values
 from ptxbench.check.pair_kernels import USUAL, PairKernels, is_wrong
 from ptxbench.check.rounding import is_explained, rounding, underflowed
+from ptxbench.check.row_fills import PEAK
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
-from ptxbench.check.values import (
-    ABOVE,
-    BELOW,
-    FAR,
-    GREAT,
-    GREATEST,
-    PEAK,
-    data_kinds,
-    edged,
-    free_scalars,
-    inputs_of,
-    shared,
-    with_sorted_inputs,
-)
+from ptxbench.check.values import ABOVE, BELOW, FAR, GREAT, GREATEST, data_kinds, edged, free_scalars, inputs_of, shared
 from ptxbench.discovery import LoadedPair
 from ptxbench.errors import EmulatorCrash, KernelError, UsageError
 from ptxbench.pair import In, InOut, Out, Pair, Scratch, Size

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench.arrays import Array, is_float
-from ptxbench.check.values import range_of_element
+from ptxbench.check.element_ranges import range_of_element
 from ptxbench.pair import In, Pair
 from ptxbench.verify import reference_of
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptxbench.check.element_ranges import range_of_element
 from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, among, factors, filled_with, sizes_near
 from ptxbench.check.space import SizeSpace
-from ptxbench.check.values import range_of_element
 from ptxbench.emulator.parse import parsed
 from tests.check.judging import KERNELS, judged, outcome, suite
 

@@ -9,6 +9,8 @@ import pytest
 
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.common_elements import with_common_elements
+from ptxbench.check.element_ranges import with_sorted_inputs
+from ptxbench.check.fills import float_edges
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch, with_nans
 from ptxbench.check.sizes import hidden_sizes, kinds
 from ptxbench.check.stages import Checker, CheckOptions
@@ -26,11 +28,9 @@ from ptxbench.check.values import (
     ZERO_ROWS,
     data_kinds,
     edged,
-    float_edges,
     inputs_of,
     mixed,
     shared,
-    with_sorted_inputs,
 )
 from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u8, u32
 from tests.check.judging import KERNELS, outcome, suite

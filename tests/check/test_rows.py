@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptxbench.check.element_ranges import ElementRange
 from ptxbench.check.peak_positions import peak_positions
 from ptxbench.check.rows import at_equal_distances, single_rows, sizes_with_rows
 from ptxbench.check.space import SizeSpace
-from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE, ElementRange
+from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE
 from ptxbench.pair import In, Out, bf16, f16, f32, s8, u32
 from tests.check.judging import KERNELS, judged, outcome, suite
 
