@@ -1,13 +1,16 @@
 """The process from which judgements are forked: which pairs it keeps, with the data of their seeds, and how it ends
 judgements."""
 
+import contextlib
 import dataclasses
 import errno
 import gc
 import json
 import os
 import selectors
+import signal
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +18,20 @@ from pathlib import Path
 import pytest
 
 from ptxbench import discovery
+from ptxbench.check import fork_server
 from ptxbench.check.contained import CheckTask
-from ptxbench.check.fork_server import MOST_PAIRS, MOST_SEEDS, ForkServer, RunningJudgement
+from ptxbench.check.fork_server import (
+    MOST_PAIRS,
+    MOST_SEEDS,
+    ForkServer,
+    JudgingProcess,
+    PreparedPair,
+    RunningJudgement,
+)
 from ptxbench.check.judgement_process import END
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.task_channel import SentTask
+from ptxbench.forks import Fork
 from tests.folders import changed, kernels_folder
 
 
@@ -170,3 +182,53 @@ def test_a_machine_that_cannot_fork_is_an_answer_and_not_the_end_of_the_server(s
         server.start(SentTask(json.loads(task.to_json(Path("a.ptx"), Path(), None)), [0, answers, 2]), connection)
         assert json.loads(answer.readline())["error"] == "MachineError"
         assert (server.running, judge.recv(1)) == ({}, b"")
+
+
+# ---- the processes
+
+
+def test_the_processes_that_a_judgement_has_started_end_with_it():
+    reading, writing = os.pipe()
+
+    def main():
+        os.setsid()
+        os.fork()
+        os.write(writing, b".")
+        signal.pause()
+
+    channel, other_end = socket.socketpair()
+    with os.fdopen(reading, "rb", buffering=0) as pipe, other_end:
+        process = JudgingProcess({}, Fork(main, [writing]), channel)
+        os.close(writing)
+        try:
+            assert pipe.read(1) + pipe.read(1) == b".."
+            process.end()
+            with selectors.DefaultSelector() as selector:
+                selector.register(pipe, selectors.EVENT_READ)
+                assert selector.select(10), "a process that the judgement has started is still there"
+            assert pipe.read(1) == b""
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.fork.pid, signal.SIGKILL)
+
+
+def test_a_judgement_is_forked_after_the_threads_of_builds_have_ended(server, monkeypatch):
+    """A copy of the process would wait forever for a lock that one of them holds."""
+    build = threading.Thread(target=time.sleep, args=(0.02,))
+    alive = []
+    # Those of this test: pytest-xdist has threads that do not end.
+    monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), build])
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(fork_server, "Fork", lambda main, inherited: alive.append(build.is_alive()))
+    monkeypatch.setattr(fork_server.huge_pages, "collapse", lambda: None)
+    build.start()
+    server.fork(None, SentTask({}, [])).channel.close()
+    assert alive == [False]
+
+
+def test_processes_that_wait_for_a_task_end_when_the_pair_gets_its_own_kernels(monkeypatch):
+    """They were forked before, and lack what was prepared."""
+    waiting = ScriptedProcess()
+    pair = PreparedPair(None, CheckOptions(), warm_result=False, free=[waiting])
+    pair.prepare()
+    assert (waiting.returncode, pair.free) == (-9, [])
