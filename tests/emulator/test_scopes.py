@@ -201,6 +201,39 @@ def test_the_address_of_an_element_of_a_parameter():
     assert out[0] == 2
 
 
+FAMILIES = program("""
+.visible .entry families_of_blocks(.param .u64 out)
+{
+    .reg .u64 %out;
+    .reg .u32 %r<3>;
+    ld.param.u64 %out, [out];
+    mov.u32 %r1, 1;
+    mov.u32 %r2, 2;
+    {
+        .reg .u32 %r<2>;
+        mov.u32 %r1, 3;
+        mov.u32 %r2, 4;         // that of the function: the block has two
+        st.global.u32 [%out + 8], %r1;
+    }
+    {
+        .reg .u32 %r<2>;
+        mov.u32 %r1, 5;
+        {
+            .reg .u32 %r<2>;
+            mov.u32 %r1, 6;
+        }
+        st.global.u32 [%out + 12], %r1;
+    }
+    st.global.v2.u32 [%out], {%r1, %r2};
+    ret;
+}
+""")
+
+
+def test_a_family_belongs_to_its_block():
+    assert stored(FAMILIES) == [1, 4, 3, 5]
+
+
 # ptxas takes 15 s for this.
 MANY = (
     HEADER
@@ -248,6 +281,7 @@ TAKEN = [
     "t: .branchtargets A, B; { A: brx.idx %r, t; } B: A:",
     ".reg .b32 a<3>; { .reg .f32 a1; mov.f32 a1, 1.0; } mov.b32 a1, 1;",
     ".reg .b32 a<0x4>, b, c<2>; mov.b32 a3, 1;",
+    ".reg .b32 a<3>, a3; mov.b32 a3, 1;",
     ".reg .b32 %tid; mov.b32 %tid, 1;",
     ".shared .b32 a<4>; ld.shared.b32 %r, [a3];",
     ".const .b32 c[2] = {1}; ld.const.b32 %r, [c + 4];",
@@ -274,6 +308,8 @@ REFUSED = [
     ".reg .b32 a; .reg .b32 a;",
     ".reg .b32 a<3>; .reg .b32 a1;",
     ".reg .b32 a1; .reg .b32 a<3>;",
+    ".reg .b32 a1, a9; .reg .b32 a<3>;",
+    ".reg .b32 a<3>; .reg .b32 a<3>;",
     ".reg .b32 a<3>; mov.b32 a3, 1;",
     ".reg .b32 a<2 + 2>;",
     ".reg .b32 WARP_SZ;",
@@ -284,6 +320,7 @@ REFUSED = [
     "{ t: .branchtargets A; } brx.idx %r, t; A:",
     ".reg .v2 .pred %v;",
     ".reg .v4 .b64 %v;",
+    ".reg .v2 .b32 %v; mov.b32 %r, %v.z;",
     ".visible .global .b32 a;",
     "mov.b64 %q, %p - 5;",
     "st.global.u64 [%p - 8], %q;",
