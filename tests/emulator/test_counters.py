@@ -90,6 +90,30 @@ def test_every_counter_of_a_kernel_counted_by_hand():
     assert {name: value for name, value in exact(counters).items() if value} == expected | ratios
 
 
+def test_opcodes_are_counted_by_line():
+    """An opcode of several instructions on one line counts for all of them, and one that no warp reaches does not."""
+    text = program("""
+.visible .entry one_line()
+{
+    .reg .u32 %thread;
+    .reg .pred %low;
+    mov.u32 %thread, %tid.x; add.u32 %thread, %thread, 1; add.u32 %thread, %thread, 1;
+    setp.le.u32 %low, %thread, 33;
+    @%low bra DONE;
+    sub.u32 %thread, %thread, 1;
+DONE:
+    ret;
+}
+""")
+    first = text[: text.index("    mov.u32")].count("\n") + 1
+    one = {"mov.u32": 1, "add.u32": 2}
+    for threads, warps, expected in ((32, 1, {}), (72, 3, {first + 3: {"sub.u32": 2}})):
+        execution = emulator.run(text, grid=1, block=threads, args=[])
+        everywhere = {first: one, first + 1: {"setp.le.u32": 1}, first + 2: {"bra": 1}, first + 5: {"ret": 1}}
+        expected |= {line: {name: warps * n for name, n in of_line.items()} for line, of_line in everywhere.items()}
+        assert execution.opcodes == expected, threads
+
+
 def test_warp_1_executes_ret_once_and_warp_0_once_for_both_sides():
     """The lanes of warp 0 that skip the store wait at the join: the lowest program counter goes first."""
     execution = emulator.run(EVERYTHING, grid=1, block=40, args=[np.ones(40, np.float32)])

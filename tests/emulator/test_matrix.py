@@ -391,6 +391,26 @@ def test_the_origin_of_a_model_completes_a_sentence():
         assert origin.startswith(("reproduces ", "follows ", "is assumed to be that of ")), origin
 
 
-def test_an_instruction_that_did_not_run_reports_no_model():
-    nothing = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry nothing() { ret; }"
-    assert emulator.run(nothing, grid=1, block=1, args=[]).models == {}
+NOT_TAKEN = """
+.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry not_taken(.param .u32 n)
+{
+    .reg .f32 %d<4>;
+    .reg .b32 %a<4>, %b<2>, %n;
+    .reg .pred %none;
+    ld.param.u32 %n, [n];
+    setp.eq.u32 %none, %n, 0;
+    @%none bra DONE;
+    mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%d0, %d1, %d2, %d3}, {%a0, %a1, %a2, %a3}, {%b0, %b1},
+        {%d0, %d1, %d2, %d3};
+DONE:
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize(("n", "models"), [(0, 0), (1, 1)])
+def test_an_instruction_that_did_not_run_reports_no_model(n, models):
+    assert len(emulator.run(NOT_TAKEN, grid=1, block=32, args=[np.uint32(n)]).models) == models
