@@ -5,7 +5,9 @@ import httpx
 import pytest
 
 from ptxbench import discovery
+from ptxbench.check.contained import CheckTask
 from ptxbench.check.inputs import Candidate
+from ptxbench.check.stages import CheckOptions
 from ptxbench.service import judgements as module
 from ptxbench.service.application import Service, Settings
 from ptxbench.service.judgements import CANCELLED, Judgements
@@ -156,6 +158,20 @@ def test_with_tokens_a_request_needs_one_of_them(header, status):
     assert other.status_code == (401 if status == 401 else 415)
     assert (one.headers.get("WWW-Authenticate") == "Bearer") == (status == 401)
     assert health.status_code == 200
+
+
+def test_every_key_of_a_submission_counts():
+    """The body may begin with a byte-order mark; half a character, which is not text, is left to the judgement."""
+    body = b"""\xef\xbb\xbf{"pair": "triad", "arch": "sm_80", "seed": 3.0, "flags": ["--use_fast_math", "-DX=1"],
+        "targets": ["sm_86"], "max_loop_iterations": 1e3, "thorough": true,
+        "candidates": [{"text": "one\\ud800", "file": "one.cu", "language": "cuda"}, {"text": "two"}]}"""
+    submission = read(body, KERNELS, Limits())
+    assert submission == Submission(
+        (Candidate("one.cu", "cuda", b"one\xed\xa0\x80"), Candidate("candidate", "ptx", b"two")),
+        CheckTask("triad", KERNELS, "sm_80", 3, CheckOptions(1000, ("--use_fast_math", "-DX=1"), ("sm_86",), True)),
+        seeded=True,
+    )
+    assert isinstance(submission.task.seed, int)
 
 
 def test_the_operator_and_not_the_client_sets_the_limits_of_a_judgement():
