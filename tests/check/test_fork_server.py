@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench import discovery
-from ptxbench.check import fork_server
+from ptxbench.check import fork_server, huge_pages
 from ptxbench.check.contained import CheckTask
 from ptxbench.check.fork_server import (
     MOST_PAIRS,
@@ -220,7 +220,7 @@ def test_a_judgement_is_forked_after_the_threads_of_builds_have_ended(server, mo
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), build])
     monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(fork_server, "Fork", lambda main, inherited: alive.append(build.is_alive()))
-    monkeypatch.setattr(fork_server.huge_pages, "collapse", lambda: None)
+    monkeypatch.setattr(huge_pages, "collapse", lambda: None)
     build.start()
     server.fork(None, SentTask({}, [])).channel.close()
     assert alive == [False]
