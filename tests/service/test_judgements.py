@@ -1,6 +1,9 @@
 """The queue of the service: its limits, its order, its seeds, and what it keeps."""
 
+import threading
+
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -8,6 +11,7 @@ from ptxbench import discovery
 from ptxbench.check.contained import CheckTask
 from ptxbench.check.inputs import Candidate
 from ptxbench.check.stages import CheckOptions
+from ptxbench.service import application, openapi
 from ptxbench.service import judgements as module
 from ptxbench.service.application import Service, Settings
 from ptxbench.service.judgements import CANCELLED, Judgements
@@ -116,8 +120,59 @@ def test_a_bug_ends_one_judgement_and_no_worker(monkeypatch, capsys):
 
     monkeypatch.setattr(module.JudgementEntry, "judge", broken)
     bad, _ = anyio.run(judge)
+    assert (judgements.running, judgements.judged) == (set(), 0)
     assert bad.document()["error"] == "ptxbench itself failed: ZeroDivisionError. Report a bug, with the candidate."
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_judgements_run_at_the_same_time_and_count_for_their_client_until_they_end(monkeypatch):
+    judgements = queue(most_of_client=2)
+    together = threading.Barrier(3)
+
+    def meet(entry, server):
+        together.wait(10)
+
+    monkeypatch.setattr(module.JudgementEntry, "judge", meet)
+
+    async def judge():
+        async with anyio.create_task_group() as group:
+            group.start_soon(judgements.run)
+            entries = judgements.submit("a", some(2))
+            while judgements.waiting:
+                await anyio.sleep(0)
+            with pytest.raises(Refused, match="This client has 2 judgements that wait or run"):
+                judgements.submit("a", some(1))
+            await anyio.to_thread.run_sync(together.wait, 10)
+            for entry in entries:
+                await entry.done.wait()
+            assert len(judgements.submit("a", some(1))) == 1
+            judgements.close()
+
+    anyio.run(judge)
+
+
+def test_a_client_is_asked_to_come_back_when_enough_judgements_may_have_ended():
+    judgements = queue(jobs=2, most_waiting=5, most_of_client=4)
+    judgements.seconds_each = 30.0
+    judgements.submit("a", some(4))
+    for client, seconds in (("a", 1 + 4 * 30 // 2), ("b", 1 + 4 * 30 // 2)):
+        with pytest.raises(Refused) as refused:
+            judgements.submit(client, some(2))
+        assert refused.value.retry_after == seconds
+    judgements.seconds_each = 1e6
+    assert judgements.retry_seconds(4) == 600
+
+
+def test_a_service_that_ends_takes_no_submission_and_begins_no_judgement():
+    judgements = queue()
+    [entry] = judgements.submit("a", some(1))
+    judgements.close()
+    assert entry.document()["state"] == CANCELLED
+    with pytest.raises(module.Cancelled):
+        entry.begin("text")
+    with pytest.raises(Refused, match=r"The service is ending\.") as refused:
+        judgements.submit("a", some(1))
+    assert refused.value.status == 503
 
 
 TOKENS = ("a" * 32, "b" * 32)
@@ -196,3 +251,61 @@ def test_a_refusal_over_http_says_when_to_try_again(limits, status):
     for answer in anyio.run(ask):
         assert (answer.status_code, int(answer.headers["Retry-After"]) >= 1) == (status, True)
         assert answer.json()["error"]
+
+
+def statuses(settings, requests, **limits):
+    """The statuses of the answers to these requests, each the address of its client and the arguments of httpx."""
+    app = Service(settings, queue(**limits)).application()
+
+    async def ask(address, arguments):
+        transport = httpx.ASGITransport(app, client=(address, 5))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.request(**arguments)).status_code
+
+    async def ask_all():
+        return [await ask(address, arguments) for address, arguments in requests]
+
+    return anyio.run(ask_all)
+
+
+def post(token=None, **arguments):
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    body = b'{"pair": "triad", "candidates": [{"text": ""}]}'
+    return {"method": "POST", "url": "/judgements", "headers": headers, "content": body, **arguments}
+
+
+def test_each_token_and_each_address_is_a_client_with_its_own_limit():
+    one, other = "10.0.0.1", "10.0.0.2"
+    requests = [(one, post(TOKENS[0])), (one, post(TOKENS[0])), (one, post(TOKENS[1])), (other, post(TOKENS[0]))]
+    assert statuses(Settings(KERNELS, tokens=TOKENS), requests, most_of_client=1) == [202, 429, 202, 202]
+    assert statuses(Settings(KERNELS), [(one, post()), (one, post()), (other, post())], most_of_client=1) == [
+        202, 429, 202,
+    ]  # fmt: skip
+
+
+def test_a_body_of_unknown_length_is_read_up_to_the_limit(monkeypatch):
+    monkeypatch.setattr(application, "MOST_BODY", 1000)
+
+    async def parts(size):
+        for _ in range(size // 100):
+            yield b" " * 100
+        yield post()["content"]
+
+    requests = [("10.0.0.1", post(content=parts(size))) for size in (800, 1000)]
+    assert statuses(Settings(KERNELS), requests) == [202, 413]
+
+
+@pytest.mark.parametrize("wait", ["", "-1", "1.5", "x", str(openapi.MOST_WAIT + 1), "9" * 5000])
+def test_a_client_waits_for_a_whole_number_of_seconds(wait):
+    judgements = queue()
+    [entry] = judgements.submit("a", some(1))
+    app = Service(Settings(KERNELS), judgements).application()
+
+    async def ask():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.get(f"/judgements/{entry.id}", params={"wait": wait}, timeout=5)
+
+    answer = anyio.run(ask)
+    assert (answer.status_code, "expected a whole number of seconds" in answer.json()["error"]) == (422, True)
