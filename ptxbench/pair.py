@@ -521,7 +521,8 @@ def draw_scalar(arg: Scalar, rng: np.random.Generator, size: Size) -> float:
     if callable(arg.value):
         return arg.value(**size)
     if is_integer:
-        low, high = sorted((int(arg.value) // 2, 2 * int(arg.value) or 8))
+        half = int(arg.value) // 2
+        low, high = sorted((max(half, 1) if arg.value > 0 else half, 2 * int(arg.value) or 8))  # 1 does not become 0
         limits = np.iinfo(arg.dtype)
         return int(rng.integers(max(low, int(limits.min)), min(high, int(limits.max)), endpoint=True))
     if arg.value == 0:

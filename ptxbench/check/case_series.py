@@ -10,11 +10,13 @@ from ptxbench.check.launching import CheckCase
 class CaseSeries:
     """Cases of one kind, made when needed and kept. The next one is used if the pair's own kernels fail the last one.
 
-    `name`: the kind of size, or of data.
+    `name`: the kind of size, or of data. `always_safe`: whether a launch must not fail, as with a bad access, even
+    where a kernel of the pair gives wrong results.
     """
 
-    def __init__(self, name: str, cases: Iterator[CheckCase]) -> None:
+    def __init__(self, name: str, cases: Iterator[CheckCase], *, always_safe: bool = True) -> None:
         self.name = name
+        self.always_safe = always_safe
         self._remaining = cases
         self.cases: list[CheckCase] = []
 

@@ -141,7 +141,8 @@ class Cases:
         changed = [
             f"{arg.name}={number(arguments[arg.name], arg.dtype)}"
             for arg in self.pair.args
-            if isinstance(arg, Scalar) and arguments[arg.name] != arg.dtype.type(declared(arg, size))
+            if isinstance(arg, Scalar)
+            and arguments[arg.name].tobytes() != arg.dtype.type(declared(arg, size)).tobytes()  # -0 is not 0
         ]
         return f" {' '.join(changed)}" if changed else ""
 

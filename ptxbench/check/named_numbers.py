@@ -24,6 +24,7 @@ from ptxbench.check.element_ranges import ElementRange, range_of_element
 from ptxbench.check.fills import ONE_IN, Draws, Fill, scattered
 from ptxbench.check.launching import CheckCase
 from ptxbench.check.row_fills import far
+from ptxbench.check.scalars import free_scalars, signed_numbers
 from ptxbench.check.sizes import filled
 from ptxbench.check.space import SizeSpace
 from ptxbench.emulator.syntax import Immediate, Instruction, Module
@@ -148,8 +149,8 @@ def factors(pair: Pair, name: str) -> set[int]:
 def named_values(
     cases: Cases, numbers: NamedNumbers, sizes: Sequence[Size], nonlinear: Sequence[str], drawn: random.Random
 ) -> Iterator[CaseSeries]:
-    """The numbers among the data at each of the sizes; and, of an input of which the reference is not a linear
-    function, data beyond one of the numbers alone, at the first size."""
+    """The numbers among the data at each of the sizes; at the first size, of an input of which the reference is not a
+    linear function, data beyond one of the numbers alone, and scalars that are one of the numbers."""
     if not numbers.whole and not numbers.floats:
         return
     for size in sizes:
@@ -159,6 +160,10 @@ def named_values(
         for sign, words in ((-1, f"all below {-number:g}"), (1, f"all above {number:g}")):
             case = filled_with(cases, sizes[0], far(sign, number), drawn.getrandbits(32), words, nonlinear[:1])
             yield CaseSeries(words, iter([case] if case else []))
+    for name in (name for name, dtype in free_scalars(cases.pair).items() if is_float(dtype)):
+        for value in signed_numbers(numbers.floats, drawn):
+            with_value = cases.filled(sizes[0], {name: value}, drawn.getrandbits(32))
+            yield CaseSeries(f"{name}={value:g}", with_value, always_safe=False)
 
 
 def cases_among(cases: Cases, numbers: NamedNumbers, size: Size, seed: int) -> Iterator[CheckCase]:

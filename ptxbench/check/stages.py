@@ -48,7 +48,7 @@ from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
 from ptxbench.check.residency import misfit
 from ptxbench.check.source import inline_assembly
-from ptxbench.check.suite import NAN, CheckSuite
+from ptxbench.check.suite import NAN, NAN_SCALAR, CheckSuite
 from ptxbench.check.values import NAN_ROWS
 from ptxbench.check.variations import ORDERS, order_hint
 from ptxbench.discovery import Source
@@ -285,8 +285,8 @@ class Checker:
                     counted.append(case)
                     break
                 # On special data a kernel of the pair may be wrong; the candidate still must not fault.
-                strict = stage == "values" and wrong.code not in WRONG
-                if series.name in (NAN, NAN_ROWS) and not strict and not self.suite.handles_nan:
+                strict = stage == "values" and series.always_safe and wrong.code not in WRONG
+                if series.name in (NAN, NAN_ROWS, NAN_SCALAR) and not strict and not self.suite.handles_nan:
                     continue
                 if wrong.severity == ERROR and not self.suite.pair_kernels.right:
                     message = "no kernel of the pair is right at its own check sizes here."

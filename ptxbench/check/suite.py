@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -29,10 +30,11 @@ from ptxbench.check.pair_kernels import USUAL, PairKernels, is_wrong
 from ptxbench.check.rounding import is_explained, rounding, underflowed
 from ptxbench.check.row_fills import PEAK
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
+from ptxbench.check.scalars import free_scalars, special_values
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
-from ptxbench.check.values import ABOVE, BELOW, FAR, GREAT, GREATEST, data_kinds, edged, free_scalars, inputs_of, shared
+from ptxbench.check.values import ABOVE, BELOW, FAR, GREAT, GREATEST, data_kinds, edged, inputs_of, shared
 from ptxbench.discovery import LoadedPair
 from ptxbench.errors import EmulatorCrash, KernelError, UsageError
 from ptxbench.pair import In, InOut, Out, Pair, Scratch, Size
@@ -51,6 +53,10 @@ EVEN = "even grid"
 ONE_VALUE = "one value throughout"
 
 NOT_FINITE, NAN, WHOLE_RANGE = "infinities", "NaN", "magnitudes of the whole range"
+
+NAN_SCALAR = "NaN as a scalar"
+"""Where a maximum starts decides what becomes of data that are NaN throughout, so this shows less than NaN among the
+data, and is counted only together with it."""
 
 ENDS = 4
 """Check sizes with infinities and with NaN, each with other ends of rows and tiles: so many of the cheapest, which end
@@ -298,13 +304,17 @@ class CheckSuite:
                     yield CaseSeries(kind, cases)
 
     def scalars(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
-        """0, 1 and -1 for each floating-point scalar without a restriction; with 0 also infinities, which it turns into
-        NaNs."""
-        for name in free_scalars(self.pair):
-            for value in (0.0, 1.0, -1.0):
-                yield CaseSeries(f"{name}={value:g}", self.cases.filled(size, {name: value}, drawn.getrandbits(32)))
-            cases = self.cases.filled(size, {name: 0.0}, drawn.getrandbits(32), NOT_FINITE)
-            yield CaseSeries(f"{name}=0, {NOT_FINITE}", cases)
+        """Special values of each scalar without a restriction; with a floating-point 0 also infinities among the data,
+        which it turns into NaNs. A scalar comes from the host, so where the pair's own kernels are wrong nothing
+        counts."""
+        for name, dtype in free_scalars(self.pair).items():
+            for value in special_values(dtype, drawn):
+                kind = NAN_SCALAR if math.isnan(value) else f"{name}={value:g}"
+                cases = self.cases.filled(size, {name: value}, drawn.getrandbits(32))
+                yield CaseSeries(kind, cases, always_safe=False)
+                if value == 0 and is_float(dtype):
+                    cases = self.cases.filled(size, {name: value}, drawn.getrandbits(32), NOT_FINITE)
+                    yield CaseSeries(f"{kind}, {NOT_FINITE}", cases)
 
     def peaks(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
         """A great element at many positions: of rows of each length that the pair names, or in launch after launch."""

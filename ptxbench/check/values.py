@@ -34,7 +34,8 @@ from ptxbench.check.fills import (
     zeros_at_the_end,
 )
 from ptxbench.check.row_fills import PEAK, far, in_order, multiples, near, peaks, rows_of
-from ptxbench.pair import Argument, In, Pair, Scalar, Size
+from ptxbench.check.scalars import free_scalars
+from ptxbench.pair import Argument, In, Pair, Size
 
 GREATEST = "the greatest integer throughout"
 """Whole numbers with which a counter or a sum in too few bits wraps, if there are many."""
@@ -171,16 +172,7 @@ def edged(
 def small_scalars(pair: Pair, seed: int) -> Mapping[str, Any]:
     """A small number for each floating-point scalar without a restriction."""
     rng = np.random.default_rng([seed, len(pair.args)])
-    return {name: dtype.type(rng.choice(SMALL)) for name, dtype in free_scalars(pair).items()}
-
-
-def free_scalars(pair: Pair) -> Mapping[str, np.dtype[Any]]:
-    """The floating-point scalars that may have any value, and their types."""
-    return {
-        arg.name: arg.dtype
-        for arg in pair.args
-        if isinstance(arg, Scalar) and is_float(arg.dtype) and arg.values is None and not callable(arg.value)
-    }
+    return {name: dtype.type(rng.choice(SMALL)) for name, dtype in free_scalars(pair).items() if is_float(dtype)}
 
 
 def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, Any]:

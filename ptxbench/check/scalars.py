@@ -1,0 +1,43 @@
+"""Values of scalars that are rarely drawn. Knows pairs, but no kernels."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ptxbench.arrays import is_float
+from ptxbench.pair import Pair, Scalar
+
+GREAT_POWERS = 4, 20
+"""Exponents of a great scalar: beyond the drawn ones, and from 16 on also beyond what f16 can hold."""
+
+MOST_NAMED = 3
+"""So many of a text's floating-point numbers are tried as a scalar."""
+
+
+def free_scalars(pair: Pair) -> Mapping[str, np.dtype[Any]]:
+    """The scalars that may have any value, and their types."""
+    return {
+        arg.name: arg.dtype
+        for arg in pair.args
+        if isinstance(arg, Scalar) and arg.values is None and not callable(arg.value)
+    }
+
+
+def special_values(dtype: np.dtype[Any], drawn: random.Random) -> Sequence[float]:
+    """0, -0, 1, -1, a half, 2, a great number, infinities and NaN. Of an integer only 0 and 1: others may be too many
+    steps of a loop, or elements that no array has."""
+    if not is_float(dtype):
+        return 0, 1
+    great = drawn.choice((-1, 1)) * 2.0 ** drawn.uniform(*GREAT_POWERS)
+    return 0.0, -0.0, 1.0, -1.0, 0.5, 2.0, great, math.inf, -math.inf, math.nan
+
+
+def signed_numbers(floats: Collection[float], drawn: random.Random) -> Sequence[float]:
+    """Some of a text's floating-point numbers, of both signs."""
+    chosen = drawn.sample(sorted(floats), min(MOST_NAMED, len(floats)))
+    return [sign * number for number in chosen for sign in (1, -1)]

@@ -1,0 +1,118 @@
+"""Scalars with values that are rarely drawn: a kernel that is wrong only with one of them is rejected."""
+
+import math
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ptxbench import discovery
+from ptxbench.arrays import f16, f32, u32
+from ptxbench.check.cases import Cases
+from ptxbench.check.scalars import GREAT_POWERS, MOST_NAMED, free_scalars, signed_numbers, special_values
+from ptxbench.check.stages import Checker
+from ptxbench.check.suite import NAN_SCALAR, CheckSuite
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, draw_scalar
+from tests.check.judging import KERNELS, judged, outcome, suite
+from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
+
+# what comes first in the CUDA C of triad, a[i] = b[i] + s * c[i], and what finds it
+WRONG = [
+    # limits of the scalar, made of bits, so that the text does not name them
+    ("s = fminf(s, __uint_as_float(0x7149u << 16 | n >> 31));", "values wrong-result"),
+    ("s = fmaxf(s, __uint_as_float(0xf149u << 16 | n >> 31));", "values wrong-result"),
+    ("if (s != s) s = 0;", "values wrong-result"),
+    ("if (__float_as_uint(s) == 0x80000000u) return;", "values output-unwritten"),
+    ("if (fabsf(s) > 4.0f) s = -s;", "values wrong-result"),
+    ("if (s == -3.25f) return;", "values output-unwritten"),
+    ("if ((__float_as_uint(s) & 0x7fffffu) == 0 && fabsf(s) > 1) s = 0;", "values wrong-result"),
+    ("if ((__float_as_uint(s) & 0x7fffffu) == 0 && fabsf(s) < 1) s = 0;", "values wrong-result"),
+]
+FIRST = "const unsigned i = BLOCK"
+
+
+@pytest.mark.parametrize(("statement", "expected"), WRONG)
+def test_a_kernel_that_is_wrong_with_some_scalars_is_rejected(statement, expected):
+    path = KERNELS / "cuda" / "triad.cu"
+    text = path.read_text()
+    assert FIRST in text
+    stages = ("parses", "signature", "results", "hidden", "values")
+    judgement = judged(path, "triad", text.replace(FIRST, f"{statement} {FIRST}").encode(), stages=stages)
+    assert outcome(judgement) == expected
+
+
+def test_the_pair_is_right_with_each_special_scalar():
+    of_triad = suite("triad")
+    special = {series.name: next(iter(series)) for series in of_triad.scalars({"n": 9}, random.Random(1))}
+    assert {"s=0", "s=-0", "s=inf", "s=-inf", "s=0.5", NAN_SCALAR, "s=-0, infinities"} <= special.keys()
+    assert all(of_triad.beyond_contract(case) is None for case in special.values())
+    assert [np.signbit(special[name].arguments["s"]) for name in ("s=0", "s=-0")] == [False, True]
+
+
+def test_only_scalars_without_a_restriction_have_any_value():
+    scalars = [
+        Scalar("s", f32, 0.7), Scalar("k", u32, 7), Scalar("bound", f32, lambda n: n),
+        Scalar("eps", f32, 1e-6, values=(1e-6, 1e-3)), Scalar("fixed", u32, 4, values=(4, 4)),
+    ]  # fmt: skip
+    assert free_scalars(SimpleNamespace(args=scalars)) == {"s": f32, "k": u32}
+
+
+@pytest.mark.parametrize("dtype", [f32, f16])
+def test_a_floating_point_scalar_has_values_of_each_kind(dtype):
+    values = special_values(dtype, random.Random(1))
+    assert {0.0, 1.0, -1.0, math.inf, -math.inf} <= set(values)
+    great = max(abs(value) for value in values if math.isfinite(value))
+    assert 2.0 ** GREAT_POWERS[0] <= great <= 2.0 ** GREAT_POWERS[1]
+    assert any(math.isnan(value) for value in values)
+
+
+def test_an_integer_scalar_is_also_0_and_1():
+    assert list(special_values(u32, random.Random(1))) == [0, 1]
+
+
+def test_few_of_the_numbers_of_a_text_become_scalars():
+    values = signed_numbers({float(number) for number in range(3, 100)}, random.Random(1))
+    assert len(values) == 2 * MOST_NAMED
+    assert sum(values) == 0
+
+
+def test_a_message_names_a_scalar_that_differs_in_its_sign_alone():
+    own = Pair(
+        purpose="A scalar.",
+        args=[In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)), Scalar("beta", f32, 0.0)],
+        launch=lambda n: Launch(grid=1, block=32),
+        reference=lambda x, beta: {"y": x + beta},
+        tolerance=EXACT,
+        check_sizes=[{"n": 4}],
+        bench_sizes=[{"n": 4}],
+        flops=lambda n: n,
+    )
+    cases = Cases(SimpleNamespace(pair=own))
+    labels = [next(cases.filled({"n": 4}, {"beta": value}, 1)).label for value in (0.0, -0.0)]
+    assert labels == ["n=4", "n=4 beta=-0"]
+
+
+ZERO = """
+    ld.param.u32   %n, [steps];
+    setp.ne.u32    %past, %n, 0;
+    @%past bra     DONE;
+    st.global.f32  [%at], 0f00000000;
+"""
+
+
+def test_a_bad_access_with_a_scalar_with_which_the_pair_is_wrong_does_not_count(tmp_path):
+    """The pair never said that `steps` may be 0."""
+    pair = changed(PAIR, 'Scalar("a", f32, 2),', 'Scalar("a", f32, 2),\n        Scalar("steps", u32, 1),')
+    pair = changed(pair, "lambda x, a, n:", "lambda x, a, steps, n:")
+    cuda = changed(changed(CUDA, "float a,", "float a, unsigned steps,"), "a * x[i]", "steps ? a * x[i] : 0")
+    ptx = changed(changed(PTX, ".param .f32 a,", ".param .f32 a,\n    .param .u32 steps,"), "DONE:\n", f"{ZERO}DONE:\n")
+    kernels = kernels_folder(tmp_path, pair=pair, cuda=cuda, ptx=ptx)
+    (candidate := tmp_path / "scale.cu").write_text(changed(cuda, "steps ? a * x[i] : 0", "a * x[i - (steps == 0)]"))
+    judgement = Checker(CheckSuite(discovery.load(kernels, "scale"), "sm_90", 1), candidate).judge()
+    assert outcome(judgement) == "accepted"
+
+
+def test_a_scalar_of_1_is_not_drawn_as_0():
+    rng = np.random.default_rng(1)
+    assert {draw_scalar(Scalar("steps", u32, 1), rng, {}) for _ in range(40)} == {1, 2}
