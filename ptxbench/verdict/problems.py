@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.exit_status import ExitStatus
 from ptxbench.result import COMPLETE, RunDocument
+from ptxbench.verdict.baseline import refusals
 from ptxbench.verdict.comparison import is_timed
 from ptxbench.verdict.config import GateConfig
 from ptxbench.verdict.rows import CellMatch, Mode
@@ -41,7 +42,7 @@ def run_problems(
     if base is None:
         yield Problem(
             "There is no baseline: only limits and verification are judged.",
-            f"ptxbench baseline set {head.run.id} --reason TEXT",
+            to_set(head),
             first,
         )
     for mode in modes:
@@ -55,9 +56,16 @@ def run_problems(
         elif base and not is_timed(base):
             yield Problem(
                 f"The baseline has no times: the {mode} is compared with limits only.",
-                f"ptxbench baseline set {head.run.id} --reason TEXT",
+                to_set(head),
                 first,
             )
+
+
+def to_set(head: RunDocument) -> str:
+    """The command that makes the run the baseline, or why it cannot be one."""
+    if why := refusals(head):
+        return f"This run cannot be the baseline. {' '.join(why)}"
+    return f"ptxbench baseline set {head.run.id} --reason TEXT"
 
 
 def unmatched_rules(config: GateConfig, matches: Sequence[CellMatch]) -> Iterator[Problem]:

@@ -84,7 +84,7 @@ def footer(gate: Gate) -> Iterator[str]:
         "time": f"time, budget {100 * config.time_budget:g} %",
         "counters": "counters, exact",
     }
-    yield f"Gated: {'; '.join(rules[mode] for mode in gate.modes)}. A {config.heading('pair')} may have its own."
+    yield f"Gated: {'; '.join(rules[mode] for mode in gate.modes)}. A {config.heading('pair')} may have other limits."
     for waiver in gate.unused:
         yield f"The waiver of '{waiver.pair}' ({waiver.metric}) covers nothing: remove it."
 

@@ -210,6 +210,8 @@ def test_a_first_run_is_judged_by_its_verification_and_says_that_it_has_no_basel
     assert ran.status == 0
     assert "There is no baseline: only limits and verification are judged." in ran.out
     assert "ptxbench baseline set ba5e0001 --reason TEXT" in ran.out
+    uncommitted = judged(ptxbench, replace(BASE, source=replace(BASE.source, dirty=True)), None)
+    assert "This run cannot be the baseline. Its kernels were not committed" in uncommitted.out
     assert judged(ptxbench, BASE, None, config='version = 1\n[gate]\nfirst_run = "fail"').status == 5
     wrong = counted({"triad": after(status="wrong")})
     assert judged(ptxbench, wrong, None).status == 4

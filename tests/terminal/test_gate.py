@@ -64,7 +64,7 @@ reason = "TEXT"
 
 Gate: a wrong or broken kernel (exit status 4). 2 rows fail, 1 row warns, 43 rows pass.
 1 BROKEN, 2 REGRESSED, 15 NO-REGRESSION, 28 SAME-CODE.
-Gated: counters, exact. A [[pair]] may have its own.
+Gated: counters, exact. A [[pair]] may have other limits.
 """
     )
 
