@@ -200,7 +200,8 @@ def command(
         if open_question:
             say(f"\nNothing was counted: {open_question}")
         for path in subject.files:
-            say(f"\nNothing was executed: `{typed('exec', path)}` launches it and counts machine instructions.")
+            command = typed("exec", path, *sources[0].words, *(("--arch", arch) if arch else ()))
+            say(f"\nNothing was executed: `{command}` launches it and counts machine instructions.")
     return ExitStatus.GOOD
 
 
@@ -234,9 +235,9 @@ class ShowSubject:
         raise UsageError(f"Expected one PAIR, or one or two FILEs (.cu, .ptx); found {listed}.{hint}")
 
 
-def typed(name: str, file: object) -> str:
-    """The command `name` for a file, as it is typed in a shell."""
-    return shlex.join(["ptxbench", name, str(file)])
+def typed(name: str, file: object, *options: str) -> str:
+    """The command `name` for a file, with these words after it, as it is typed in a shell."""
+    return shlex.join(["ptxbench", name, str(file), *options])
 
 
 def requested_launches(

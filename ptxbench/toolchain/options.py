@@ -58,6 +58,18 @@ class SourceOptions:
         """The first option that was given, as on the command line; None if there is none."""
         return "--entry" if self.entry else self.first_cuda_option
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options as on the command line."""
+        by_option = {
+            "--entry": [self.entry] if self.entry else [],
+            "-I": self.include,
+            "-D": self.defines,
+            "--std": [self.standard] if self.standard else [],
+            "--flag": self.flags,
+        }
+        return tuple(word for name, values in by_option.items() for value in values for word in (name, str(value)))
+
     def flags_for(self, content: bytes, folder: Path) -> tuple[str, ...]:
         """All of them as options of `toolchain.compiled` and `toolchain.build`, for CUDA C that was read in
         `folder`."""

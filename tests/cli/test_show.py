@@ -310,8 +310,10 @@ def test_a_file_need_not_be_part_of_a_pair(ptxbench, tmp_path, monkeypatch):
     shown = ptxbench("show", "mine.ptx", "--arch", "sm_80").out
     assert shown.startswith("ptx  mine.ptx  sm_80, ")
     assert shown.endswith(
-        "\nNothing was executed: `ptxbench exec mine.ptx` launches it and counts machine instructions.\n"
+        "\nNothing was executed: `ptxbench exec mine.ptx --arch sm_80` launches it and counts machine instructions.\n"
     )
+    options = ("--entry", "mine", "-I", ".", "-D", "A=1", "-D", "B", "--std", "c++20", "--flag", "--use_fast_math")
+    assert f"`ptxbench exec mine.cu {' '.join(options)}`" in ptxbench("show", "mine.cu", *options).out
 
 
 def test_a_command_that_a_message_names_can_be_typed_as_it_is(ptxbench, tmp_path, monkeypatch):
