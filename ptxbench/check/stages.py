@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -52,6 +53,7 @@ from ptxbench.check.suite import NAN, NAN_SCALAR, CheckSuite
 from ptxbench.check.values import NAN_ROWS
 from ptxbench.check.variations import ORDERS, order_hint
 from ptxbench.discovery import Source
+from ptxbench.emulator.sanitizer_report import USE_SMALLER
 from ptxbench.errors import (
     KernelError,
     SignatureMismatch,
@@ -315,6 +317,7 @@ class Checker:
         """Launch under the sanitizer; if it finds nothing and CTAs exchange data, also with loads of old values."""
         findings: dict[tuple[str, int | None], Finding] = {}
         notes: list[str] = []
+        too_large: list[str] = []
         unchecked = False
         launches = [(case, LaunchOptions(sanitize=True)) for case in self.suite.sanitized]
         if announces(self.text.module):  # other CTAs run between two stores of a CTA
@@ -330,11 +333,13 @@ class Checker:
             for raw in (*result.findings, *result.remarks):
                 located = self.launcher.sanitizer_finding(raw, f"{label}: ")
                 findings.setdefault((located.code, located.line), located)
-            notes += result.notes
+            notes += (note for note in result.notes if not note.endswith(USE_SMALLER))
+            too_large += (note.removesuffix(USE_SMALLER) for note in result.notes if note.endswith(USE_SMALLER))
             unchecked |= bool(result.unchecked)
         if not findings and reads_exchanged(self.text.module):
             wrong = unordered_load(self.launcher, with_ctas([*self.suite.sanitized, self.suite.largest]))
             findings |= {(wrong.code, wrong.line): wrong} if wrong else {}
+        notes += (f"{note}, in {count} of {len(launches)} launches" for note, count in Counter(too_large).items())
         self.notes += [f"sanitizer: {self.text.locations.lines_of(note)}" for note in dict.fromkeys(notes)]
         partly = ", but not all checks were made" if unchecked else ""
         clean = "no finding" if unchecked else "clean"

@@ -29,6 +29,8 @@ OTHER_VALUES = 1
 """A seed."""
 SECOND_SCHEDULE = "second schedule"
 """The first words of the note about a second schedule that was not run."""
+USE_SMALLER = "; use a smaller size"
+"""The last words, for who chooses the size."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,9 @@ def checks_missed(answer: LaunchReply, totals: Mapping[str, float], image: Image
     if obstacle := answer.translation.schedule_obstacle:
         notes.append(f"{SECOND_SCHEDULE} inconclusive: {obstacle}, whose results may depend on the order")
     elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:
-        notes.append(
-            f"{SECOND_SCHEDULE} skipped: more than {MOST_RESCHEDULED:,} thread instructions; use a smaller size"
-        )
+        notes.append(f"{SECOND_SCHEDULE} skipped: more than {MOST_RESCHEDULED:,} thread instructions{USE_SMALLER}")
     elif image.layout.size > MOST_COMPARED_BYTES:
-        notes.append(
-            f"{SECOND_SCHEDULE} skipped: more than {MOST_COMPARED_BYTES >> 20:,} MiB to compare; use a smaller size"
-        )
+        notes.append(f"{SECOND_SCHEDULE} skipped: more than {MOST_COMPARED_BYTES >> 20:,} MiB to compare{USE_SMALLER}")
     return tuple(notes)
 
 

@@ -303,7 +303,7 @@ def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Require
     lines = ptx.splitlines()
     requirements = []
     for error in ERROR.finditer(messages):
-        message = error["message"].strip(" .")
+        message = error["message"].strip().rstrip(" .").replace(f"'{ptxas.INPUT}'", f"'{source.name}'")
         # ptxas expands some instructions into macros, and then reports a line of the macro.
         line = int(error["line"]) if error["file"] == ptxas.INPUT else 0
         if not line and any(words in message for words in OF_NO_LINE):

@@ -19,6 +19,7 @@ from ptxbench.check.source import inline_assembly
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, fails_with, unlike, varied
+from ptxbench.emulator import sanitizer_report
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.variation import EXTREMES
@@ -542,6 +543,15 @@ def test_the_sanitizer_calls_nothing_clean_where_a_check_was_not_made():
     detail = next(stage.detail for stage in judgement.stages if stage.stage == "sanitizer")
     assert detail == "no finding, but not all checks were made"
     assert "sanitizer: second schedule inconclusive: line 25 uses activemask.b32" in judgement.notes[0]
+
+
+def test_launches_that_are_too_large_for_the_second_schedule_are_counted(monkeypatch):
+    monkeypatch.setattr(sanitizer_report, "MOST_RESCHEDULED", 20_000)
+    judgement = judged(HOSTILE / "honest.ptx", "triad", stages=("parses", "sanitizer"))
+    [note] = [note for note in judgement.notes if note.startswith("sanitizer")]
+    words = r"sanitizer: second schedule skipped: more than 20,000 thread instructions, in (\d+) of (\d+) launches"
+    few, all_launches = map(int, re.fullmatch(words, note).groups())
+    assert 0 < few < all_launches
 
 
 @pytest.mark.parametrize(

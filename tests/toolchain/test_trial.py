@@ -121,6 +121,10 @@ NEEDS = [
         need(25, "cp.async.wait_all", "sm_80 or higher",
              "Feature 'cp.async.wait_all' requires .target sm_80 or higher"),
     ]),
+    # the name of the file, not of the copy that ptxas reads
+    ("hello\n", "sm_90", False, [
+        need(1, "hello", None, "Missing .version directive at start of file 'twice.ptx'"),
+    ]),
     # no line, because ptxas gives none
     (PTX.replace("values[64]", "values[64000]"), "sm_90", False, [
         need(None, "", None, "Entry function 'twice' uses too much shared data (0x3e800 bytes, 0xc000 max)"),
