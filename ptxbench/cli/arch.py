@@ -60,8 +60,9 @@ def command(
     need not belong to a pair; all of its kernels are tried. Nothing is executed: "runs on" means that ptxas
     assembles the kernel for that target. No GPU is needed.
 
-    Exit status: 0 good, 2 usage or an unreadable pair, 4 a kernel that works on none of the targets, or with
-    --require-all not on all of them, 5 with --require-all: a target could not be tried.
+    Exit status: 0 good, 2 usage or an unreadable pair, 4 a FILE that does not compile or is not PTX, or a kernel
+    that works on none of the targets, or with --require-all not on all of them, 5 with --require-all: a target could
+    not be tried.
     """
     from ptxbench import toolchain
     from ptxbench.cli._saving import OutputFiles

@@ -50,7 +50,7 @@ def command(
     under a line with TODO. `ptxbench run` refuses the pair until all are answered.
 
     Exit status: 0 written, 2 an invalid name, an existing file, a folder that cannot be written or a kernel that no
-    pair can have, 4 CUDA C that does not compile.
+    pair can have, 4 a FILE that does not compile or is not PTX.
     """
     from ptxbench.discovery import default_kernels
     from ptxbench.discovery.new import require_name
