@@ -234,7 +234,8 @@ SHARED = {"shared_load_requests": 10, "shared_load_wavefronts": 10}
 # lines of cuda, lines of ptx; kind, text, places
 COUNTED = [
     ([GATHER, LOAD], [LOAD, LOAD], "sectors",
-     "ptx touches 320 sectors of global memory, cuda 480: 33 % fewer. Of cuda most at cuda.ptx:3.", ["cuda.ptx:3"]),
+     "ptx touches 320 sectors of global memory, cuda 480: 33 % fewer. In cuda, cuda.ptx:3 touches the most.",
+     ["cuda.ptx:3"]),
     ([GATHER, LOAD], [LOAD, LOAD], "sectors per request",
      "At cuda.ptx:3 a warp's load touches 32 sectors, and its bytes would fit in 4.", ["cuda.ptx:3"]),
     ([GATHER], [LOAD, GATHER], "sectors per request",

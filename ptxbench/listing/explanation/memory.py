@@ -54,7 +54,7 @@ def sectors(contrast: VariantContrast) -> Iterator[Explanation]:
     text = f"{b} touches {after:,.0f} sectors of global memory, {a} {before:,.0f}{relation(before, after)}"
     yield Explanation(
         "sectors",
-        f"{text}{f' Of {more.name} most at {place}.' if place else ''}",
+        f"{text}{f' In {more.name}, {place} touches the most.' if place else ''}",
         text,
         {"sectors": contrast.figures(counts)},
         (place,) if place else (),
