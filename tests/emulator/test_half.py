@@ -66,6 +66,19 @@ def test_fma_rounds_once():
     assert disagreements(cases, NEWEST) == []
 
 
+def test_a_product_that_rounds_up_to_the_least_normal_number_is_not_flushed():
+    """Tiny is what is below it after rounding to 11 bits. The products are near 2^-14, some of them at the tie."""
+    pairs = [(8 << 10 | i, 7 << 10 | j) for i in range(410, 440) for j in range(410, 440)]
+    assert (8 << 10 | 1440 - 1024, 7 << 10 | 1456 - 1024) in pairs  # 2^-14 (1 - 2^-12)
+    columns = [np.array(column, np.uint64) for column in zip(*pairs, strict=True)]
+    zeros = np.zeros(len(pairs), np.uint64)
+    cases = [
+        *checks("mul.rn.ftz", "f16", columns, reference("mul", F16, True)),
+        *checks("fma.rn.ftz", "f16", [*columns, zeros], reference("fma", F16, True)),
+    ]
+    assert disagreements(cases, NEWEST) == []
+
+
 def test_fma_of_a_tie_and_a_tiny_addend_is_not_a_tie():
     rng = np.random.default_rng(7)
     cases = []
