@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -187,7 +188,7 @@ class Job:
         other_flags = [flag for flag in self.flags if not flag.startswith("-I") or len(flag) == 2]
         if self.files is None or any(INCLUDES.match(flag) for flag in other_flags):
             return make()
-        hashes = [sha256(content) for content in (text, *(file.content for file in self.files))]
+        hashes = [sha256(text), *(f"{file.name} {sha256(file.content)}" for file in self.files)]
 
         def encoded_answer() -> bytes:
             answer = make()
@@ -385,7 +386,8 @@ def by_nvcc(job: Job, why: str) -> CompilerOutput | str:
             return Compilation(COMPILATION, "", log, "", {})
         return Compilation(SUCCESS, "", log, nvrtc.FILE.sub(nvrtc.bare_name, ptx), lowered)
 
-    answer = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS, *nvcc.LENIENT), job.source, make)
+    settings = [f"{variable}={os.environ.get(variable)}" for variable in nvcc.VARIABLES]
+    answer = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS, *nvcc.LENIENT, *settings), job.source, make)
     if answer.status != SUCCESS:
         return answer.log
     return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), f"{words}; {why}")

@@ -32,6 +32,8 @@ MARKED = re.compile(
 
 
 ENTRY = re.compile(r"^\.(?:visible|weak) \.entry (\w+)", re.M)
+VARIABLES = ("NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS", "CPATH", "CPLUS_INCLUDE_PATH")
+"""Environment variables that change what nvcc makes, or which headers its host compiler finds."""
 SUBSTITUTION = re.compile(r"S[0-9A-Z]*_")
 """In a mangled name, a number in place of a type that was named before."""
 

@@ -107,6 +107,38 @@ def test_a_header_next_to_the_source_is_included_and_its_changes_are_noticed(bui
         assert f"mov.b32 \t%r1, {step};" in build(source).ptx.replace("mov.u32", "mov.b32")
 
 
+@pytest.mark.parametrize(
+    "include",
+    [
+        '/* the step */ #include "step.cuh"',
+        '/* the\n   step */ #include "step.cuh"',
+        '# /**/ include /**/ "step.cuh"',
+        '#inc\\\nlude "step.cuh"',
+        '#include \\\n    "step.cuh"',
+        '%:include "step.cuh"',
+        '\f#include "step.cuh"',
+        'const char* sign = "/*";\n#include "step.cuh"',
+    ],
+)
+def test_a_header_is_found_however_its_include_is_written(build, tmp_path, include):
+    source = f'{include}\nextern "C" __global__ void scale(int* x) {{ *x = STEP; }}'
+    for step in (3, 5):
+        (tmp_path / "step.cuh").write_text(f"#define STEP {step}\n")
+        assert f"mov.b32 \t%r1, {step};" in build(source).ptx.replace("mov.u32", "mov.b32")
+
+
+def test_a_header_that_is_only_asked_for_counts(build, tmp_path):
+    source = """#if __has_include("steps.cuh")
+#define STEP 5
+#else
+#define STEP 3
+#endif
+extern "C" __global__ void scale(int* x) { *x = STEP; }"""
+    for step in (3, 5):
+        assert f"mov.b32 \t%r1, {step};" in build(source).ptx.replace("mov.u32", "mov.b32")
+        (tmp_path / "steps.cuh").touch()
+
+
 def test_a_header_named_by_a_macro_is_never_taken_from_the_cache(build, tmp_path):
     source = '#define STEPS "step.cuh"\n#include STEPS\nextern "C" __global__ void scale(int* x) { *x = STEP; }'
     for step in (3, 5):
