@@ -5,9 +5,11 @@ whether a file exists or not.
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +23,8 @@ from ptxbench import containment
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.source import file_directives, problems
 from ptxbench.cli import main
-from ptxbench.containment import HEADERS, LANDLOCK, tools
+from ptxbench.containment import HEADERS, LANDLOCK, compiler, tools
+from ptxbench.containment.nvrtc_library import LibraryError
 from ptxbench.errors import CompileError, ToolMissing
 from ptxbench.toolchain import locate, nvrtc
 
@@ -239,12 +242,17 @@ def test_without_landlock_a_text_cannot_make_the_name_of_a_file(text, message, m
 # ---- what a restricted process can do
 
 TRY = """
-import os, pathlib, socket, subprocess, sys
+import ctypes, os, pathlib, socket, subprocess, sys
 from ptxbench.containment import mode, restrict
-own, beside, allowed = map(pathlib.Path, sys.argv[1:4])
-restrict(read=[allowed], write=[own])
-restrict(read=[allowed], write=[own])
+own, beside, allowed, programs = map(pathlib.Path, sys.argv[1:5])
+restrict(read=[allowed], write=[own], execute=[programs])
+restrict(read=[allowed], write=[own], execute=[programs])
 print(mode())
+libc = ctypes.CDLL(None, use_errno=True)
+def of_another_architecture():
+    # x32's number of socket: 1 is EPERM, by the filter; a kernel without x32 does not know the call
+    if libc.syscall(ctypes.c_long(0x40000000 + 41), 1, 1, 0) < 0 and ctypes.get_errno() == 1:
+        raise OSError
 def can(what):
     try:
         what()
@@ -264,9 +272,17 @@ print(*(name for name, what in {
     "move-beside": lambda: (beside / "file").rename(own / "file"),
     "link-beside": lambda: os.link(beside / "file", own / "file"),
     "make-beside": lambda: (beside / "folder").mkdir(),
+    "symlink-beside": lambda: (beside / "link").symlink_to("file"),
+    "pipe-beside": lambda: os.mkfifo(beside / "pipe"),
+    "read-program": lambda: (programs / "file").read_bytes(),
+    "write-program": lambda: (programs / "file").write_bytes(b"x"),
+    "make-program": lambda: (programs / "new").write_bytes(b"x"),
+    "run-allowed": lambda: subprocess.run([allowed / "file"]),
     "run": lambda: subprocess.run([sys.executable, "-c", ""], stdin=0, stdout=1, stderr=2),
     "network": lambda: socket.socket(),
     "local-network": lambda: socket.socket(socket.AF_UNIX),
+    "other-calls": of_another_architecture,
+    "signal": lambda: os.kill(os.getppid(), 0),
     "parent": lambda: pathlib.Path(f"/proc/{os.getppid()}/environ").read_bytes(),
 }.items() if can(what)))
 """
@@ -274,16 +290,43 @@ print(*(name for name, what in {
 
 @needs_landlock
 def test_a_restricted_process_opens_only_the_files_it_is_given(tmp_path):
-    folders = [tmp_path / name for name in ("own", "beside", "allowed")]
+    folders = [tmp_path / name for name in ("own", "beside", "allowed", "programs")]
     for folder in folders:
         folder.mkdir()
         (folder / "file").write_text("content")
+        (folder / "file").chmod(0o755)
     (tmp_path / "own" / "file").unlink()
     program = [sys.executable, "-c", TRY, *map(str, folders)]
     ran = subprocess.run(program, capture_output=True, text=True, check=True)
     # It can be restricted further: the compiler's process is a child of one that is restricted already.
-    assert ran.stdout.split() == ["landlock", "read", "write-own", "remove-own"]
+    signals = [] if containment.version() >= 6 else ["signal"]  # older kernels do not restrict them
+    assert ran.stdout.split() == ["landlock", "read", "write-own", "remove-own", "read-program", *signals]
     assert (tmp_path / "beside" / "file").read_text() == "content"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is of Linux")
+def test_the_operating_system_contains_candidates_where_it_can():
+    """A filter of calls is active in most containers, and does not prevent another one."""
+    available = ctypes.CDLL(None).syscall(ctypes.c_long(444), None, ctypes.c_size_t(0), ctypes.c_uint32(1)) > 0
+    filtered = re.search(r"^Seccomp:\s*(\d)", Path("/proc/self/status").read_text(), re.M)
+    known = os.uname().machine in ("x86_64", "aarch64") and filtered is not None and filtered[1] in ("0", "2")
+    assert containment.mode() == (LANDLOCK if available and known else HEADERS)
+
+
+def test_the_compiler_of_untrusted_text_gets_no_environment_and_an_empty_folder(monkeypatch):
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+    started = []
+
+    def run(command, **options):
+        started.append((options["env"], options["cwd"], list(Path(options["cwd"] or ".").iterdir())))
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(LibraryError):
+        compiler.compile_apart(Path("libnvrtc.so"), b"", "k.cu", (), [])
+    [(environment, folder, files)] = started
+    assert (TOKEN in environment.values(), "HOME" in environment) == (False, False)
+    assert (folder not in (None, str(Path.cwd())), files) == (True, [])
 
 
 @needs_landlock
