@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ptxbench import cache, toolchain
+from ptxbench.containment.compiler import Compilation
+from ptxbench.containment.nvrtc_library import SUCCESS
 from ptxbench.toolchain import cuda_c, legality, lines, locate, nvcc, nvrtc, trial
-from ptxbench.toolchain.nvrtc import Compilation
 
 TOOL = Path("/tools/ptxas")
 
@@ -103,7 +104,7 @@ def test_the_name_of_a_header_counts_and_not_only_its_text(keys, job, tmp_path, 
 @pytest.mark.parametrize("flag", ["-include=a.cuh", "--pre-include=a.cuh", "-I"])
 def test_with_files_that_are_not_known_nothing_is_looked_up(keys, job, monkeypatch, flag):
     monkeypatch.setattr(cuda_c, "nvrtc_version", lambda library: "13.0.88")
-    answer = Compilation(nvrtc.SUCCESS, "", "", "made", {})
+    answer = Compilation(SUCCESS, "", "", "made", {})
     monkeypatch.setattr(nvrtc, "attempt", lambda *arguments, **options: answer)
     assert job(flags=[flag]).by_nvrtc(b"text") == answer
     assert keys == []
