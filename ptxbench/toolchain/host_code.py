@@ -8,6 +8,7 @@ a part of a kernel nor a declaration that could change the meaning of another on
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
@@ -348,7 +349,24 @@ class SourceText:
             self.edit(paths[extent][0], paths[extent][-1], errors_there, names_left_out)
             for extent, errors_there in by_extent.items()
         )
-        return [edit for edit in edits if edit]
+        made = [edit for edit in edits if edit]
+        return [*made, *self.member_functions(made, names_left_out)] if errors else []
+
+    def member_functions(self, edits: Sequence[TextEdit], names_left_out: Collection[str]) -> Iterator[TextEdit]:
+        """Leaves out the functions that belong to classes that were left out, and are defined after these, unless one
+        of `edits` is about them. Of several such functions, NVRTC may report only the first."""
+        for declaration in self.declarations:
+            words = self.words[declaration.first : declaration.last + 1]
+            head = words[: words.index("(")] if "(" in words else words
+            if (
+                declaration.kind == "function"
+                and any(name in names_left_out and after == "::" for name, after in itertools.pairwise(head))
+                and not self.of_device(declaration)
+                and not self.fixed(declaration)
+            ):
+                blank = self.blank(declaration)
+                if not any(blank.start <= edit.start < (blank.end or 0) for edit in edits):
+                    yield blank
 
     def edit(
         self, outer: Declaration, inner: Declaration, errors: Sequence[CompilerError], names_left_out: Collection[str]

@@ -88,6 +88,11 @@ def advice(log: str) -> str:
             return f"instead of {name}, which CUDA no longer has, use {REPLACEMENTS[name]}"
         if name in GNU:
             return f"instead of {name}, which kernels cannot call, use {GNU[name]}"
+        if re.fullmatch(r"cuda[A-Z]\w*", name):
+            return (
+                f"{name} is a function of CUDA's runtime, which a kernel can only call with the device runtime, and "
+                "ptxbench does not have that"
+            )
         if header := next((header for form, header in HEADERS.items() if re.fullmatch(form, name)), None):
             return f"add #include {header}, which has {name}"
     return "compile it as C++20, with the option --std=c++20" if LATER_STANDARD.search(log) else ""

@@ -91,6 +91,24 @@ def test_host_code_that_crashes_nvrtc_is_left_out_before_nvrtc_reads_it(compiled
     assert ".entry k(" in output.ptx
 
 
+def test_a_class_of_the_host_may_have_many_functions(compiled, without_nvcc):
+    layers = "".join(f"Blob<float> *Net::layer{i}(Blob<float> *x) {{ return x->next(name); }}\n" for i in range(20))
+    text = f"""\
+#include <string>
+#include <vector>
+template <typename T> class Blob {{ std::vector<T> values; Blob<T> *next(const std::string &name); }};
+class Net {{
+    std::string name;
+{"".join(f"    Blob<float> *layer{i}(Blob<float> *x);" for i in range(20))}
+}};
+{layers}
+struct Tile {{ int x; __device__ int area(); }};
+__device__ int Tile::area() {{ return x * x; }}
+extern "C" __global__ void k(int *p) {{ Tile tile{{3}}; *p = tile.area(); }}
+"""
+    assert compiled(text).how.endswith(", without host code (lines 3-27)")
+
+
 def test_a_text_that_crashes_nvrtc_is_refused_with_a_message(compiled, without_nvcc):
     text = "#include <vector>\n#include <utility>\nstruct S { std::pair<std::vector<int>, int> a; };\n__device__ S s;\n"
     kernel = "__global__ void k(int* x) { x[0] = std::pair<std::vector<int>, int>().second; }"
@@ -297,6 +315,7 @@ def test_a_header_that_is_not_found_is_named_with_what_to_do(compiled, without_n
 # the body of a kernel, the end of the message
 REFUSED = [
     ("k<<<1, 1>>>(x);", "which ptxbench does not have."),
+    ("cudaDeviceSynchronize();", "cudaDeviceSynchronize is a function of CUDA's runtime, which a kernel can only call"),
     ("f(1, 2.0f);",     '1: more than one instance of overloaded function "f" matches the argument list. NVRTC '),
 ]  # fmt: skip
 
