@@ -158,9 +158,17 @@ def test_the_warm_up_lasts_its_time_and_until_the_times_have_settled():
     assert outcome.rounds[0].ns == [[100_000] * 4] * 3  # without the falling ones
 
 
-def test_a_warm_up_that_never_settles_ends_and_is_labelled():
+def test_the_warm_up_lasts_its_time_if_the_times_have_settled_before():
+    clocks, log = clocks_with_log(cuda=[100_000], ptx=[100_000])
+    settings = SamplingSettings(warm_up_seconds=10, warm_up_limit_seconds=100, looks=(3,), solo=0)
+    assert measured(clocks, settings, host=ScriptedHost(tick=0.1)).labels == set()
+    assert log.count("enqueue cuda") >= 3 * 100
+
+
+@pytest.mark.parametrize("others", [{}, {"ptx.calm": [100_000]}])
+def test_a_warm_up_that_never_settles_ends_and_is_labelled(others):
     restless = cycle([*repeat(100_000, 20), *repeat(104_000, 20)])
-    clocks, _ = clocks_with_log(cuda=[100_000], ptx=restless)
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=restless, **others)
     settings = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=2, looks=(3,), solo=0)
     host = ScriptedHost(tick=0.1)
     assert "UNSTABLE" in measured(clocks, settings, host=host).labels
@@ -173,6 +181,9 @@ def test_a_warm_up_that_never_settles_ends_and_is_labelled():
 def test_blocks_at_a_low_clock_or_under_a_thermal_limit_do_not_count():
     states = [BlockState(1000), BlockState(940), BlockState(1010), BlockState(990, 0x20), BlockState(1000, 0x4)]
     assert dropped(states, 0.95) == {1: "clock", 3: "thermal, by the driver"}  # a power cap, 0x4, does not count
+    states = [BlockState(900, 0x40), BlockState(1000, 0x8), BlockState(1000, 0x80), *[BlockState(1000)] * 4]
+    assert dropped(states, 0.95) == {0: "thermal, by the hardware", 1: "hardware slowdown", 2: "power brake"}
+    assert dropped([BlockState(950), BlockState(1000), BlockState(1000)], 0.95) == {}
     assert dropped([BlockState()] * 4, 0.95) == {}
     assert dropped([BlockState(700)] * 4, 0.95) == {}  # against the round's own median, not the nominal clock
 
@@ -183,7 +194,9 @@ def test_dropped_blocks_are_recorded_and_left_out_and_replaced_by_further_ones()
     ptx = chain(repeat(100_000, PROBES + 2 + 6), repeat(200_000, 2), repeat(100_000))
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=ptx)
     settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
-    one = measured(clocks, settings, watch=ScriptedWatch(states)).rounds[0]
+    result = measured(clocks, settings, watch=ScriptedWatch(states))
+    assert "THROTTLED" not in result.labels
+    one = result.rounds[0]
     assert one.dropped == {"3": "clock"}
     assert len(one.ns) == 9
     assert one.ns[3].count(200_000) == 2
@@ -263,6 +276,23 @@ def test_a_round_ends_by_the_width_at_a_look_and_never_by_the_result():
     assert (len(one.ns), one.stop) == (20, "width")
 
 
+def test_between_two_looks_a_round_does_not_end():
+    """The interval is narrow enough after some 10 blocks, and 30 are the next look."""
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=chain(repeat(100_000, PROBES + 2), [150_000] * 2, repeat(100_000)))
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3, 30, 31), solo=0)
+    one = measured(clocks, settings).rounds[0]
+    assert (len(one.ns), one.stop) == (30, "width")
+
+
+def test_a_look_that_blocks_pass_which_count_again_is_taken():
+    """One slow block of five does not count; two of six are too many to be left out, so that all count."""
+    states = chain([BlockState(1000)] * 4, [BlockState(500)] * 2, repeat(BlockState(1000)))
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(5, 30), solo=0)
+    one = measured(clocks, settings, watch=ScriptedWatch(states)).rounds[0]
+    assert (len(one.ns), one.stop) == (6, "width")
+
+
 def test_a_look_that_a_dropped_block_passes_is_taken_at_the_next_block():
     assert stats.stop_reason([0.0] * 21, 0, since=19) == "width"
     assert stats.stop_reason([0.0] * 21, 0, since=20) is None
@@ -301,6 +331,18 @@ def test_tiny_kernels_are_timed_by_the_slope_of_two_graphs_in_which_overhead_can
     assert {line for line in log if "200" in line or "400" in line} == {
         "enqueue 200 cuda", "enqueue 400 cuda", "enqueue 200 ptx", "enqueue 400 ptx"
     }  # fmt: skip
+
+
+def test_a_graph_has_at_most_512_launches_and_the_pair_the_copies_that_both_have():
+    clocks = {name: ScriptedClock([100], name, graphs=True) for name in ("cuda", "ptx")}
+    clocks["cuda"].copies, clocks["ptx"].copies = 3, 2
+    one = measured(clocks).rounds[0]
+    assert (one.k, one.copies) == (512, 2)
+
+
+def test_a_first_launch_that_is_slow_does_not_decide_how_a_kernel_is_timed():
+    clocks = {name: ScriptedClock(chain([90_000], repeat(2000)), name, graphs=True) for name in ("cuda", "ptx")}
+    assert measured(clocks).rounds[0].timing == "slope"
 
 
 @pytest.mark.parametrize(
