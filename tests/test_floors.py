@@ -184,6 +184,7 @@ TEXTS = [
     (3.99e-3, "3.9 ms"),   # rounded down: it stays a floor
     (12.9e-6, "12 µs"),
     (395e-6,  "395 µs"),
+    (0.7,     "700 ms"),   # divided by 1e-3 it is 699.9999999999999
     (2.0,     "2.0 s"),
     (7e-10,   "0.7 ns"),
 ]  # fmt: skip

@@ -141,6 +141,11 @@ def test_a_share_of_the_bandwidth_is_given_only_if_the_bytes_must_move(what, mea
         assert reason in no_share(measured)
 
 
+def test_a_launch_that_takes_as_long_as_an_empty_one_is_bound_by_nothing_else():
+    measured = cell(labels=["LAUNCH-BOUND"])
+    assert tag(measured, measured.variants["ptx"]) == "launch"
+
+
 FMNMX = {"cuda": variant("FMNMX"), "ptx": variant("FMNMX")}
 
 # 335 MB take 100 us at 3.35 TB/s; 13.4 Gflop take 200 us at 67 Tflop/s, which are those of 1980 MHz
@@ -187,6 +192,7 @@ COUNTED = [
     ({"ptx_wgmma_operations": 4, "ptx_mma_flops_e4m3": 8, "ptx_warp_instructions_f32": 1}, None),  # another rate
     ({"ptx_mma_operations": 4, "ptx_mma_flops_bf16": 8}, TENSOR),
     ({"ptx_warp_instructions_f32": 1}, F32),
+    ({"ptx_warp_instructions_f32": 1, "ptx_warp_instructions_f64": 1}, None),
 ]  # fmt: skip
 
 

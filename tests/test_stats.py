@@ -133,6 +133,13 @@ VERDICTS = [
     (0.012,  0.03,   (-0.02, 0.01),  "INCONCLUSIVE"),    # one kernel against itself differs by more
     (0.022,  0.03,   (-0.02, 0.01),  "SLOWER"),
     (-0.005, 0.005,  (-0.02, 0.01),  "SAME"),
+    (-0.03,  -0.012, (-0.01, 0.02),  "INCONCLUSIVE"),
+    (-0.03,  -0.022, (-0.01, 0.02),  "FASTER"),
+    (0.005,  0.03,   (-0.001, 0.001), "INCONCLUSIVE"),   # little noise does not make the margin smaller
+    (-0.03,  -0.005, (-0.001, 0.001), "INCONCLUSIVE"),
+    (0.005,  0.008,  (-0.001, 0.001), "SAME"),
+    (-0.015, 0.005,  (-0.02, 0.02),  "INCONCLUSIVE"),    # much noise does not make it greater
+    (-0.005, 0.015,  (-0.02, 0.02),  "INCONCLUSIVE"),
     (0.00996, 0.03,  None,           "SLOWER"),    # ln 1.01 is 0.00995
     (0.0,     MARGIN, None,          "INCONCLUSIVE"),    # the margin itself is no longer the same speed
     (-MARGIN, 0.0,   None,           "INCONCLUSIVE"),
@@ -276,10 +283,25 @@ def test_three_rounds_that_differ_give_students_interval_with_one_sided_ends():
     assert stats.run_interval(rounds) == stats.difference_interval(rounds, third) == expected
 
 
+def test_against_a_kernel_without_noise_the_interval_of_a_difference_is_that_of_the_other():
+    skewed, calm = [[0.0] * 12 + [0.05] * 8], [[0.0] * 20]
+    own = stats.hodges_lehmann(skewed[0])
+    assert own.value - own.low != pytest.approx(own.high - own.value)
+    assert stats.difference_interval(skewed, calm) == own
+    assert stats.difference_interval(calm, skewed) == stats.Interval(-own.high, -own.value, -own.low)
+
+
+def test_each_round_counts_as_much_as_another_in_a_difference():
+    ones, others = [[0.0] * 10, [0.03] * 30], [[0.0] * 10, [0.0] * 30]
+    assert stats.difference_interval(ones, others).value == pytest.approx(0.015)
+
+
 def test_too_few_blocks_give_no_ratio_rather_than_a_guess():
     block = [100, 200, 200, 100]
     assert stats.ratio([round_of([block] * 7)], "ptx") is None
     assert stats.ratio([round_of([block] * 8)], "ptx").value == pytest.approx(2)
+    dropped = replace(round_of([[100, 300, 300, 100]], number=1), dropped={"0": "clock"})
+    assert stats.ratio([round_of([block] * 8), dropped], "ptx").value == pytest.approx(2)
     assert stats.ratio([], "ptx") is None
     assert stats.ratio([round_of([block] * 8)], "ptx.v4") is None
 
@@ -325,6 +347,11 @@ def test_two_rows_are_compared_by_the_blocks_that_each_has_with_a_third():
     few, enough = ([replace(part, ns=part.ns[:blocks]) for part in rounds if part.round == 0] for blocks in (7, 8))
     assert stats.ratio_between(few, "ptx", "fast") is None
     assert stats.ratio_between(enough, "ptx", "fast").value == pytest.approx(0.9)
+    for one, other in (("ptx", "fast"), ("fast", "ptx")):
+        mixed = [part for part in (*few, *enough) if (part in few) == (one in part.contrast)]
+        assert stats.ratio_between(mixed, one, other) is None
+    parts = [replace(part, ns=part.ns[:4]) for part in (*enough, *enough)]  # a worker died in the middle
+    assert stats.ratio_between(parts, "ptx", "fast").value == pytest.approx(0.9)
 
 
 def test_the_interval_of_two_such_rows_is_as_wide_as_both_together():
