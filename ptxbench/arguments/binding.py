@@ -262,8 +262,9 @@ def wrong_number(function: Function, arguments: Sequence[Parsed], declared: Decl
     other_indices = [index for index in range(count) if index not in indices_by_name]
     unset = other_indices[args - len(indices_by_name) :]
     missing = [option(templates(function, declared)[index]) for index in unset]
-    hint = f" Give the rest too, such as {' '.join(missing)}." if missing and args < count else ""
+    wanted = "the rest too" if args else "one for each"
+    hint = f" Give {wanted}, such as {' '.join(missing)}." if missing and args < count else ""
     return (
-        f"'{kernel_names.short(function.name)}' has {count} parameter{'s' if count > 1 else ''}, and {args} --arg "
-        f"{'was' if args == 1 else 'were'} given: {signature(function, declared)}.{hint}"
+        f"'{kernel_names.short(function.name)}' has {count} parameter{'s' if count > 1 else ''}, and {args or 'no'} "
+        f"--arg {'was' if args < 2 else 'were'} given: {signature(function, declared)}.{hint}"
     )

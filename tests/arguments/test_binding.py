@@ -85,10 +85,10 @@ MISFITS = [
                               "the rest too, such as --arg a:f32=2.5."),
     (DECLARED, (f"a:{A}",), "'saxpy' has 2 parameters, and 1 --arg was given: float* x, float a. Give the rest too, "
                             "such as --arg 'x:f32[1024]=zeros'."),
-    (SCALE, (), "'scale' has 4 parameters, and 0 --arg were given: x .u64, y .u64, a .f32, n .u32. Give the rest too, "
+    (SCALE, (), "'scale' has 4 parameters, and no --arg was given: x .u64, y .u64, a .f32, n .u32. Give one for each, "
                 "such as --arg 'x:f32[1024]=random' --arg 'y:f32[1024]=random' --arg a:f32=2.5 --arg n:u32=1024."),
     (function("none"), (X,), "'none' has no parameters; leave out --arg."),
-    (STRUCT, (), "'look' has 2 parameters, and 0 --arg were given: point .b8[16], out .u64. Give the rest too, such as "
+    (STRUCT, (), "'look' has 2 parameters, and no --arg was given: point .b8[16], out .u64. Give one for each, such as "
                  "--arg 'point:b8[16]=zeros' --arg 'out:f32[1024]=random'."),
     (COMPILED, (X,), "'saxpy' has 2 parameters, and 1 --arg was given: 0 .u64, 1 .f32. Give the rest too, such as "
                      "--arg f32=2.5."),
