@@ -131,7 +131,11 @@ def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: 
         hint = ' Rename it, and write extern "C" before it.'
     else:
         hint = " Rename it."
-    return f"{where}: expected an entry '{entry}', the pair's name; found {', '.join(map(repr, names))}.{hint}"
+    found = [
+        f"the C++ function '{name}'" if header.name.startswith("_Z") else f"'{name}'"
+        for name, header in zip(names, headers, strict=True)
+    ]
+    return f"{where}: expected an entry '{entry}', the pair's name; found {', '.join(found)}.{hint}"
 
 
 def line_of(source: Path, entry: str) -> int:

@@ -108,7 +108,7 @@ MANGLED = [
 def test_a_mangled_name_asks_for_extern_c(tmp_path, name, found):
     with pytest.raises(SignatureMismatch) as caught:
         check_signature(changed(PTX, ".entry scale(", f".entry {name}("), "scale", ARGS, tmp_path / "scale.cu")
-    assert str(caught.value) == f"scale.cu: expected an entry 'scale', the pair's name; found {found}"
+    assert str(caught.value) == f"scale.cu: expected an entry 'scale', the pair's name; found the C++ function {found}"
 
 
 @pytest.mark.parametrize("name", ["_Z5scalePKfPffj", "scale_kernel"])
