@@ -17,8 +17,10 @@ Definitions = Mapping[str, Instruction]
 def definitions(function: Function) -> Definitions:
     written: dict[str, list[Instruction]] = {}
     for instruction in function.instructions:
-        if instruction.operands and not instruction.opcode.startswith(NO_RESULT):
-            for name in written_registers(instruction.operands[0]):
+        results = instruction.operands[:1] if not instruction.opcode.startswith(NO_RESULT) else ()
+        # which operands of a call are its results is not known here
+        for operand in instruction.operands if instruction.opcode.startswith("call") else results:
+            for name in written_registers(operand):
                 written.setdefault(name, []).append(instruction)
     return {name: one for name, (one, *more) in written.items() if not more and one.guard is None}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.check.lint_subject import subjects_of
+from ptxbench.check.offsets import definitions
 from ptxbench.check.retries import unrepeated_wait
 from ptxbench.check.split_carries import split_carry
 from ptxbench.check.swizzles import misplaced_tile
@@ -176,6 +177,24 @@ WITHIN = [  # `tile` starts at byte 256
 def test_a_tile_within_an_array_is_at_a_distance_from_its_start(change, place):
     hint = misplaced(LOAD.replace("%at", "%at2"), change, swizzle=128)
     assert place in hint if place else hint == ""
+
+
+def test_a_register_that_a_call_may_write_has_no_one_definition():
+    module = parse(""".version 8.0
+.target sm_90
+.address_size 64
+.func (.reg .u32 %r) f() { mov.u32 %r, 4; ret; }
+.visible .entry k()
+{
+    .reg .u32 %a, %b;
+    .shared .b8 tile[64];
+    mov.u32 %a, tile;
+    mov.u32 %b, tile;
+    call (%b), f, ();
+    ret;
+}
+""")
+    assert definitions(module.functions["k"]).keys() == {"%a"}
 
 
 def test_a_tile_with_an_offset_in_its_address_is_within_an_array():
