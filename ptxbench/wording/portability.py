@@ -223,7 +223,7 @@ def file_lines(matrix: Matrix) -> Iterator[str]:
 
 def driver_words(jit: Jit) -> str:
     if jit.driver is None:
-        return f"by a driver that reads .version {jit.version}; which one was the first is not known here"
+        return f"by drivers that read .version {jit.version}; ptxbench does not know the first one"
     return f"by driver {jit.driver.branch} (CUDA {jit.driver.cuda}) or newer"
 
 
@@ -242,7 +242,7 @@ def compiled_line(matrices: Sequence[Matrix]) -> str | None:
     jit = next(filter(None, jits), None)
     if jit is None:
         return None
-    return f"JIT of CUDA C, for which NVRTC writes .version {jit.version}: {driver_words(jit)}."
+    return f"JIT of CUDA C (the PTX of NVRTC has .version {jit.version}): {driver_words(jit)}."
 
 
 def closing(matrix: Matrix) -> str:

@@ -357,8 +357,8 @@ Registers of a thread, by ptxas 13.5.37 and NVRTC 13.5.37, for 8 targets. Nothin
 
 PTX runs on 7 of 8 targets, CUDA C on 8.
 
-JIT of CUDA C, for which NVRTC writes .version 9.5: by a driver that reads .version 9.5; which one was the first is \
-not known here.
+JIT of CUDA C (the PTX of NVRTC has .version 9.5): by drivers that read .version 9.5; ptxbench does not know the first \
+one.
 
 15 of 16 builds assemble: 2 variants of 1.
 """
