@@ -167,7 +167,7 @@ def problems(curves: Curves) -> Iterator[Sentence]:
     reasons: dict[tuple[str, str, str], list[int]] = {}
     for i, point in enumerate(curves.points):
         if point.reason:
-            kind = "Possible in part" if point.possible else "Not possible"
+            kind = "Some launches are not possible" if point.possible else "Not possible"
             reasons.setdefault(("-", "dim", f"{kind}: {point.reason}"), []).append(i)
         for variant in curves.variants:
             result = curves.statuses[variant][i]
