@@ -78,6 +78,14 @@ def has_finite_inputs(pair: Pair, case: CheckCase) -> bool:
     return all(bool(np.isfinite(value).all()) for value in read if is_float(value.dtype))
 
 
+def of_infinite_scalar(pair: Pair, case: CheckCase) -> Explanation:
+    """Infinities and NaNs where a scalar is infinite: times each term of a sum it makes infinities of both signs, whose
+    sum is NaN; times the sum it makes one."""
+    floats = (case.arguments[arg.name] for arg in pair.args if isinstance(arg, Scalar) and is_float(arg.dtype))
+    is_infinite = any(bool(np.isinf(value)) for value in floats)
+    return lambda elements: ~np.isfinite(elements.actual) & is_infinite
+
+
 def underflowed(elements: OutputElements) -> Array:
     """Elements that are off by at most two of the smallest subnormal numbers: factors in another order underflow
     elsewhere. Not those that must be exact."""

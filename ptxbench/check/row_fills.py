@@ -93,10 +93,22 @@ def far(sign: int, height: float) -> Fill:
     return fill
 
 
+CLOSE = 60
+"""How far below the greatest integer of 32 bits others may be that f32 cannot tell from it."""
+
+
 def near(value: float) -> Fill:
-    """The data, moved up by `value`."""
+    """The data, moved up by `value`; of integers, the greatest one once in each row, and others close below it."""
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        if limits.whole is not None:
+            least, most = limits.whole
+            below = 1 + draws[1].integers(max(min(CLOSE, most - least), 1), size=array.shape)
+            changed: Array = np.maximum(most - below.astype(object), least).astype(array.dtype)
+            rows = changed.reshape(-1, array.shape[-1] if array.ndim else 1)
+            if rows.size:
+                rows[np.arange(rows.shape[0]), draws[1].integers(rows.shape[1], size=rows.shape[0])] = most
+            return changed
         limit = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
         moved: Array = np.minimum(array.astype(np.float64) + value, limit).astype(array.dtype)
         return moved

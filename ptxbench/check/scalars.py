@@ -29,10 +29,10 @@ def free_scalars(pair: Pair) -> Mapping[str, np.dtype[Any]]:
 
 
 def special_values(dtype: np.dtype[Any], drawn: random.Random) -> Sequence[float]:
-    """0, -0, 1, -1, a half, 2, a great number, infinities and NaN. Of an integer only 0 and 1: others may be too many
-    steps of a loop, or elements that no array has."""
+    """0, -0, 1, -1, a half, 2, a great number, infinities and NaN. Of an integer only 0 and 1, and -1 if it has a
+    sign: others may be too many steps of a loop, or elements that no array has."""
     if not is_float(dtype):
-        return 0, 1
+        return (0, 1, -1) if dtype.kind == "i" else (0, 1)
     great = drawn.choice((-1, 1)) * 2.0 ** drawn.uniform(*GREAT_POWERS)
     return 0.0, -0.0, 1.0, -1.0, 0.5, 2.0, great, math.inf, -math.inf, math.nan
 

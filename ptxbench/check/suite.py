@@ -27,14 +27,14 @@ from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, Laun
 from ptxbench.check.long_indices import LongIndices
 from ptxbench.check.named_numbers import NamedNumbers, named_sizes, named_values
 from ptxbench.check.pair_kernels import USUAL, PairKernels, is_wrong
-from ptxbench.check.rounding import is_explained, rounding, underflowed
+from ptxbench.check.rounding import is_explained, of_infinite_scalar, rounding, underflowed
 from ptxbench.check.row_fills import PEAK
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.scalars import free_scalars, special_values
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
-from ptxbench.check.values import ABOVE, BELOW, FAR, GREAT, GREATEST, data_kinds, edged, inputs_of, shared
+from ptxbench.check.values import ABOVE, BELOW, FAR, GREAT, GREATEST, NEAR, data_kinds, edged, inputs_of, shared
 from ptxbench.discovery import LoadedPair
 from ptxbench.errors import EmulatorCrash, KernelError, UsageError
 from ptxbench.pair import In, InOut, Out, Pair, Scratch, Size
@@ -64,7 +64,7 @@ within their first tile, and as many drawn ones."""
 
 ZERO = "zero throughout"
 
-AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs", BELOW, ABOVE)
+AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs", BELOW, ABOVE, NEAR)
 """Kinds of data that are also tried at the largest check size, where a maximum has several parts; if CTAs exchange
 values, also zeros, which a kernel may take for "not there yet"."""
 
@@ -439,7 +439,8 @@ class CheckSuite:
         floats = {arg.name for arg in self.pair.args if isinstance(arg, In | InOut) and is_float(arg.dtype)}
         # Whole numbers may be codes of numbers; for the same codes the reference is linear all the same.
         is_linear = floats.isdisjoint(self.nonlinear)
-        explanations = [underflowed, *([rounding(self.pair, case, self.seed)] if is_linear else [])]
+        explanations = [underflowed, of_infinite_scalar(self.pair, case)]
+        explanations += [rounding(self.pair, case, self.seed)] if is_linear else []
         return is_explained(case, result.outputs, explanations)
 
     def unwritten(self, result: LaunchResult, case: CheckCase, poison: int) -> str | None:

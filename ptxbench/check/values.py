@@ -114,6 +114,7 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
     GREAT: (peaks(1),),
     BELOW: (far(-1, 1),),
     ABOVE: (far(1, 1),),
+    NEAR: (near(1),),
     **{
         kind: (rows_of(end=end, whole=True), rows_of(end=end, whole=False))
         for end, kind in enumerate((LEAST_ROWS, GREATEST_ROWS))

@@ -10,7 +10,7 @@ from ptxbench.check.peak_positions import peak_positions
 from ptxbench.check.rows import at_equal_distances, single_rows, sizes_with_rows
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE
-from ptxbench.pair import In, Out, bf16, f16, f32, s8, u32
+from ptxbench.pair import In, Out, bf16, f16, f32, s8, s32, u32
 from tests.check.judging import KERNELS, judged, outcome, suite
 
 
@@ -73,6 +73,18 @@ def test_whole_numbers_have_peaks_within_their_legal_range():
         assert legal[0] <= rows.min()
         assert rows.max() <= legal[1]
         assert (rows[:, -1] > rows[:, -2]).mean() > 0.9
+
+
+def test_whole_numbers_close_to_the_greatest_one_have_it_once_in_each_row():
+    """In f32 they are all equal, so a maximum that compares there keeps another one."""
+    (fill,) = WHOLE[NEAR]
+    for dtype, legal in ((s32, (-(2**31), 2**31 - 1)), (u32, (0, 2**32 - 1)), (u32, (5, 9)), (u32, (7, 7))):
+        limits = ElementRange(np.dtype(dtype), legal)
+        rows = fill(np.full((20, 50), 7, dtype), limits, (rng(2), rng(3)))
+        assert rows.dtype == dtype
+        assert ((rows == legal[1]).sum(axis=1) == (1 if legal[0] < legal[1] else 50)).all()
+        assert legal[0] <= rows.min()
+        assert len(set(rows.astype(np.float32).reshape(-1).tolist())) == 1 or legal[1] < 10
 
 
 def test_every_length_of_a_row_that_a_pair_names_gets_many_rows():

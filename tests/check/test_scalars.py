@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery
-from ptxbench.arrays import f16, f32, u32
+from ptxbench.arrays import f16, f32, s32, u32
 from ptxbench.check.cases import Cases
 from ptxbench.check.scalars import GREAT_POWERS, MOST_NAMED, free_scalars, signed_numbers, special_values
 from ptxbench.check.stages import Checker
@@ -67,8 +67,21 @@ def test_a_floating_point_scalar_has_values_of_each_kind(dtype):
     assert any(math.isnan(value) for value in values)
 
 
-def test_an_integer_scalar_is_also_0_and_1():
-    assert list(special_values(u32, random.Random(1))) == [0, 1]
+@pytest.mark.parametrize(("dtype", "values"), [(u32, {0, 1}), (s32, {0, 1, -1})])
+def test_an_integer_scalar_is_also_0_and_1_and_a_signed_one_negative(dtype, values):
+    assert set(special_values(dtype, random.Random(1))) == values
+
+
+def test_an_infinite_scalar_may_give_nan_where_the_order_of_factors_decides():
+    """inf times each of two terms of different signs is inf - inf; inf times their sum is inf."""
+    triad = suite("triad")
+    (case,) = triad.cases.filled({"n": 4}, {"s": math.inf}, 1)
+    for value, explained in ((np.nan, True), (-np.inf, True), (1.0, False)):
+        result = SimpleNamespace(outputs={"a": np.full(4, value, np.float32)})
+        assert triad.is_explained(result, case, special=True) == explained
+    (finite,) = triad.cases.filled({"n": 4}, {"s": 1.0}, 1)
+    nans = SimpleNamespace(outputs={"a": np.full(4, np.nan, np.float32)})
+    assert not triad.is_explained(nans, finite, special=True)
 
 
 def test_few_of_the_numbers_of_a_text_become_scalars():
