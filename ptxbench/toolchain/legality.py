@@ -33,6 +33,8 @@ def check(ptx: str, source: Path, language: str, arch: str) -> Legality:
     """Ask ptxas about PTX that is `source` or was made from it, for `arch` or the next target that ptxas knows."""
     tool = locate.program("ptxas")
     if tool is None:
+        if mismatch := ptxas.target_mismatch(ptx, source, arch, "ptxas"):
+            return Legality(refusal=mismatch)
         return Legality(unchecked=f"ptxas is not installed ({locate.INSTALL})")
     try:
         messages = complaints(tool, ptx, arch)

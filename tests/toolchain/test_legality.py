@@ -70,6 +70,7 @@ def test_a_later_target_than_an_architecture_that_ptxas_does_not_know_is_refused
 def test_without_ptxas_there_is_no_answer(monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
     assert check(text()).unchecked.startswith("ptxas is not installed (pip install ")
+    assert str(check(text(target="sm_90")).refusal) == "kernel.ptx:2: needs sm_90; ptxas cannot assemble it for sm_80."
 
 
 def test_a_ptxas_that_takes_too_long_or_dies_has_no_answer(monkeypatch, tmp_path):
