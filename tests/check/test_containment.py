@@ -346,6 +346,33 @@ def test_a_tool_sees_only_its_folder_and_this_process_is_not_restricted(tmp_path
     assert (tmp_path / "beside").read_text() == "beside"
 
 
+SHELL = Path("/bin/sh")
+needs_shell = pytest.mark.skipif(not SHELL.exists(), reason="no shell")
+
+
+@needs_shell
+def test_a_tool_gets_no_environment_but_a_folder_for_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+    shown = tools.run(SHELL, ["-c", "set"], tmp_path, 10).stdout.decode()
+    assert TOKEN not in shown
+    assert re.search(rf"^TMPDIR=['\"]?{re.escape(str(tmp_path))}['\"]?$", shown, re.M)
+
+
+@needs_shell
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is of Linux")
+def test_a_tool_has_the_memory_that_it_may_use(tmp_path):
+    wait = "i=0; until [ $(ulimit -v) != unlimited ] || [ $i = 2000 ]; do i=$((i + 1)); done; ulimit -v"
+    assert tools.run(SHELL, ["-c", wait], tmp_path, 10, memory_bytes=1 << 30).stdout == b"1048576\n"
+
+
+@needs_shell
+def test_a_tool_that_takes_too_long_is_ended(tmp_path):
+    started = time.monotonic()
+    with pytest.raises(subprocess.TimeoutExpired):
+        tools.run(SHELL, ["-c", "i=0; while [ $i -lt 20000000 ]; do i=$((i + 1)); done"], tmp_path, 0.05)
+    assert time.monotonic() - started < 4
+
+
 ENDLESS = b"""
 template <unsigned depth, unsigned kind> struct Bomb {
     static constexpr unsigned value = Bomb<depth - 1, 2 * kind>::value + Bomb<depth - 1, 2 * kind + 1>::value;
