@@ -271,6 +271,34 @@ def test_a_stored_value_of_an_unwritten_register_is_reported_if_it_is_used(body)
             assert "which was never written, or only with a value that was never written" in finding.message
 
 
+TWICE = """.func (.param .u32 result) twice(.param .u32 a)
+{
+    .reg .u32 %a;
+    ld.param.u32 %a, [a];
+    add.u32 %a, %a, %a;
+    st.param.u32 [result], %a;
+    ret;
+}
+"""
+AT_ONCE = {
+    "the first element of a vector": ("st.global.v2.u32 [%p], {%v, %t};", True),
+    "another, which may be padding": ("st.global.v2.u32 [%p], {%t, %v};", False),
+    "an argument": ("{ .param .u32 a, result; st.param.u32 [a], %v; call (result), twice, (a); }", True),
+    "a computation with a guard": ("@%chosen add.u32 %x, %v, 1;", True),
+    "the address of its own store": ("st.local.u32 [%v], %v;", True),
+    "a computation that nothing uses": ("add.u32 %x, %v, 1;", False),
+}
+
+
+@pytest.mark.parametrize(("use", "reported"), AT_ONCE.values(), ids=AT_ONCE)
+def test_some_uses_of_an_unwritten_register_are_reported_although_nothing_uses_the_result(use, reported):
+    """A compiler does not move these before their condition."""
+    body = f"@%written mov.u32 %v, own;\nmul.wide.u32 %p, %t, 8;\nadd.u64 %p, %p, %out;\n{use}"
+    ptx = KERNEL.replace(".visible", f"{TWICE}.visible", 1).replace("BODY", body)
+    execution = emulator.run(ptx, grid=1, block=32, args=[np.zeros(64, np.uint32), np.uint32(32)], sanitize=True)
+    assert ("uninitialised" in {finding.kind for finding in execution.findings}) == reported
+
+
 @pytest.mark.parametrize(
     ("write", "end"),
     [
