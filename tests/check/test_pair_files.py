@@ -10,6 +10,9 @@ from ptxbench.check.pair_files import hash_of_files
 CHANGES = {
     "a file has other text": lambda kernels: (kernels / "ptx" / "scale.ptx").write_text("other"),
     "a file has other text of the same length": lambda kernels: (kernels / "ptx" / "scale.ptx").write_text("IJKL"),
+    "a header has other text": lambda kernels: (kernels / "cuda" / "step.cuh").write_text("other"),
+    "a header of a header has other text": lambda kernels: (kernels / "more.cuh").write_text("other"),
+    "a header is removed": lambda kernels: (kernels / "more.cuh").unlink(),
     "a variant is added": lambda kernels: (kernels / "ptx" / "scale.fast.ptx").write_text("new"),
     "a variant is added in a new folder": lambda kernels: new_folder(kernels),
     "a file is removed": lambda kernels: (kernels / "ptx" / "scale.ptx").unlink(),
@@ -32,10 +35,12 @@ def replace(kernels):
 def kernels(tmp_path):
     for folder, name, text in (
         ("pairs", "scale.py", "abcd"),
-        ("cuda", "scale.cu", "efgh"),
+        ("cuda", "scale.cu", '#include "step.cuh"\n'),
+        ("cuda", "step.cuh", '#include "../more.cuh"\n'),
+        ("", "more.cuh", "mnop"),
         ("ptx", "scale.ptx", "ijkl"),
     ):
-        (tmp_path / "kernels" / folder).mkdir(parents=True)
+        (tmp_path / "kernels" / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / "kernels" / folder / name).write_text(text)
     return tmp_path / "kernels"
 
