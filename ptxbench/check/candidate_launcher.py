@@ -32,6 +32,7 @@ from ptxbench.check.swizzles import misplaced_tile
 from ptxbench.check.unused import UNUSED_NAN
 from ptxbench.emulator.analysis import analyse
 from ptxbench.emulator.findings import SanitizerFinding
+from ptxbench.emulator.syntax import Instruction
 from ptxbench.errors import (
     Deadlock,
     EmulatorCrash,
@@ -319,10 +320,14 @@ class CandidateLauncher:
         return self.text.locations.lines_of(next(filter(None, found), ""))
 
     @cached_property
+    def one_try(self) -> Instruction | None:
+        """The first wait for an mbarrier that the candidate does not repeat; None if there is none."""
+        return next(filter(None, (unrepeated_wait(subject.function) for subject in self.lint_subjects)), None)
+
+    @cached_property
     def one_try_hint(self) -> str:
-        """The first wait for an mbarrier that the candidate does not repeat, in words; empty if there is none."""
-        waits = (unrepeated_wait(subject.function) for subject in self.lint_subjects)
-        wait = next(filter(None, waits), None)
+        """That wait, in words; empty if there is none."""
+        wait = self.one_try
         return self.text.locations.lines_of(ONE_TRY_HINT.format(wait.line, wait.opcode)) if wait else ""
 
     @cached_property

@@ -83,6 +83,8 @@ def everything_varied(
         {locations.file_line(line) for line in lines_of(launcher.text.module, pattern)}
         for pattern in (PHASE_WAIT, ACTIVE_MASK)
     )
+    if launcher.one_try is not None:  # the others do not give up
+        waits = {locations.file_line(launcher.one_try.line)}
     for number, order in enumerate(ROUNDS):
         if case.launch.cooperative:  # no CTA can end before the others begin
             order = "by turns"

@@ -42,6 +42,12 @@ TO_AN_INPUT = changed(TILE_PTX, END, FIRST + BOX_STORE + WAIT_FOR_STORE)
 LEAVES = RING_PTX.replace(f"{MEETING}    ret;", "    ret;")
 BEFORE = RING_PTX.replace(f"{MEETING}\n", "\n", 1)
 
+# one of two waits is not repeated
+GIVES_UP = changed(
+    changed(TILE_PTX, "    @!%waits bra  WAIT;\n", "    @!%waits bra  ON;\nON:\n"),
+    "DONE:\n",
+    "DONE:\nLAST:\n    mbarrier.try_wait.parity.shared::cta.b64  %waits, [filled], 0;\n    @!%waits bra  LAST;\n",
+)
 # pair, text, the outcome, the line that the message is about, what it has
 CANDIDATES = [
     ("tile", TILE_PTX, "accepted", None, ""),
@@ -55,6 +61,8 @@ CANDIDATES = [
      line_of(TILE_PTX, "try_wait"), "no instruction reads its result"),
     ("tile", changed(TILE_PTX, "    @!%waits bra  WAIT;\n", "    @!%waits bra  ON;\nON:\n"), "repeats wait-gives-up",
      line_of(TILE_PTX, "try_wait"), "with some results of mbarrier.try_wait or test_wait false"),
+    ("tile", GIVES_UP, "repeats wait-gives-up", line_of(TILE_PTX, "try_wait"),
+     "with some results of mbarrier.try_wait or test_wait false"),
     ("ring", RING_PTX, "accepted", None, ""),
     ("ring", LEAVES, "results memory-fault", line_of(RING_PTX, "ld.shared::cluster"), "which has exited at line"),
     ("ring", BEFORE, "results wrong-result", None, "y[0] is nan"),
