@@ -58,6 +58,7 @@ ROWS = [
     ((LOAD, "ld.acquire.gpu.global.u32 %m, [%x+4];"),                       {1: "after_others"}),
     ((LOAD, BRANCH, LOAD),                                                  {}),
     ((LOAD, "ld.global.u32 %m, [%x+4];"),                                   {}),
+    ((LOAD, "@%p bra END;", LOAD, "END:"),                                  {}),
     # updates by a load and a store
     ((LOAD, "add.u32 %n, %n, 1;", STORE),                                   {2: "after_others"}),
     ((LOAD, OTHER_STORE),                                                   {1: "after_others"}),
@@ -74,6 +75,7 @@ ROWS = [
     ((UPDATE, "atom.global.exch.b32 %n, [%x+4], 1;", USE),                  {1: "after_others"}),
     # what is loaded after an update, such as the generation of a barrier of the grid
     ((UPDATE, LOAD),                                                        {1: "announces"}),
+    ((UPDATE, LOAD, LOAD),                                                  {1: "announces", 2: "after_others"}),
     ((UPDATE, BRANCH, LOAD),                                                {}),
     (("red.shared.add.u32 [tile], 1;", LOAD),                               {}),
 ]  # fmt: skip
