@@ -50,6 +50,14 @@ def test_the_pair_is_right_with_each_special_scalar():
     assert [np.signbit(special[name].arguments["s"]) for name in ("s=0", "s=-0")] == [False, True]
 
 
+def test_special_scalars_are_tried_at_a_size_that_is_no_power_of_two(tmp_path):
+    """Where it is, an index that wraps at 2^32 is right after a division by the size."""
+    pair = changed(PAIR, "(1, 127, 128, 129)", "(1, 127, 128, 512, 1024)")
+    own = CheckSuite(discovery.load(kernels_folder(tmp_path, pair=pair), "scale"), "sm_90", 1)
+    (series,) = (series for series in own.special if series.name == "a=-1")
+    assert next(iter(series)).size == {"n": 127}
+
+
 def test_only_scalars_without_a_restriction_have_any_value():
     scalars = [
         Scalar("s", f32, 0.7), Scalar("k", u32, 7), Scalar("bound", f32, lambda n: n),
