@@ -151,6 +151,14 @@ def test_other_elements_are_sorted(optimised, name, body):
     optimised(text, np.float32, 4)
 
 
+def test_a_number_of_the_lane_differs_by_lane_although_it_is_a_constant(optimised):
+    text = module(
+        "number_of_the_lane", f"mov.u32 %t, %laneid; {per_element('add.u32 %x#, %a#, %t;', 4)}\n    STORE", "u32"
+    )
+    assert not is_interleaved(text)
+    optimised(text, np.uint32, 4)
+
+
 def test_a_store_may_follow_another_of_the_same_values(optimised):
     """Also through shared memory, and where another instruction needs the sorted values."""
     body = f"""{per_element("fma.rn.f32 %c#, %s, %b#, %a#;", 4)}
