@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -207,6 +208,30 @@ def test_a_folder_that_others_could_change_is_refused_with_one_sentence(
     assert len(caplog.messages) == 1
 
 
+# the name of the group that may write to the folder above the cache, its members, whether the cache is used
+GROUPS = [
+    ("me",    [],              True),    # many systems have a group for each user
+    ("me",    ["me"],          True),
+    ("me",    ["me", "other"], False),
+    ("users", [],              False),   # the main group of other users, who are not among its members
+    ("users", ["me"],          False),
+]  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners and modes")
+@pytest.mark.parametrize(("name", "members", "used"), GROUPS)
+def test_only_the_users_own_group_may_write_above_the_cache(below, monkeypatch, name, members, used):
+    import grp
+    import pwd
+
+    monkeypatch.setattr(grp, "getgrgid", lambda number: SimpleNamespace(gr_name=name, gr_mem=members))
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: SimpleNamespace(pw_name="me"))
+    below["parent"].chmod(0o770)
+    assert (cache.refusal(below["cache"]) is None) == used
+    below["parent"].chmod(0o1777)  # as /tmp: only the owner of a folder in it can replace it
+    assert cache.refusal(below["cache"]) is None
+
+
 def test_a_link_of_another_user_is_refused_and_one_of_this_user_is_followed(below, tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(below["cache"])
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "link"))
@@ -229,10 +254,11 @@ def test_a_folder_that_somebody_else_made_first_is_not_written(tmp_path, monkeyp
     assert entries(folder) == []
 
 
-def test_a_new_folder_belongs_only_to_the_user_with_any_umask(folder):
+@pytest.mark.parametrize("remember", [cache.remember, cache.remember_once])
+def test_a_new_folder_belongs_only_to_the_user_with_any_umask(folder, remember):
     before = os.umask(0)
     try:
-        cache.remember(("a",), lambda: b"made")
+        remember(("a",), lambda: b"made")
     finally:
         os.umask(before)
     assert [path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))] == [0, 0, 0]
