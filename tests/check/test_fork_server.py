@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench import discovery
-from ptxbench.check import fork_server, huge_pages
+from ptxbench import cache, discovery
+from ptxbench.check import fork_server, huge_pages, task_channel
 from ptxbench.check.contained import CheckTask
 from ptxbench.check.fork_server import (
     MOST_PAIRS,
@@ -27,8 +27,9 @@ from ptxbench.check.fork_server import (
     JudgingProcess,
     PreparedPair,
     RunningJudgement,
+    with_task,
 )
-from ptxbench.check.judgement_process import END
+from ptxbench.check.judgement_process import END, FREE, NEED
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.task_channel import SentTask
 from ptxbench.forks import Fork
@@ -126,6 +127,59 @@ def judging(server):
     with judge:
         yield process, connection, judge
     connection.close()
+
+
+def test_a_judgement_that_needs_the_kernels_of_the_pair_is_answered_when_they_are_made(server, judging, monkeypatch):
+    _, connection, judge = judging
+    made = []
+    pair = PreparedPair(None, CheckOptions(), warm_result=True)
+    server.running[connection].pair = pair
+    server.running[connection].task = {"pair": "a", "kernels": "b", "arch": "c", "settings": {"targets": []}}
+    monkeypatch.setattr(fork_server, "key", lambda *task: task)
+    monkeypatch.setattr(cache, "replace", lambda key, content: made.append(key))
+    for warm_before in (False, True):
+        monkeypatch.setattr(fork_server, "is_warm", lambda *task, warm_before=warm_before: warm_before)
+        judge.sendall(NEED)
+        server.take_order(connection)
+        assert (json.loads(judge.recv(100)), pair.needed) == ({"ready": True}, True)
+        assert made == [("a", Path("b"), "c", [])]  # at the first time
+
+
+def test_a_process_that_has_only_read_a_text_waits_for_another_task(server, judging):
+    process, connection, judge = judging
+    server.running[connection].pair = pair = PreparedPair(None, CheckOptions())
+    judge.sendall(FREE)
+    server.take_order(connection)
+    assert (process.returncode, server.running, pair.free) == (None, {}, [process])
+
+
+@pytest.mark.parametrize(
+    ("task", "ended", "taken"),
+    [
+        ({"limits": 1, "separate": False, "seed": 2}, False, True),
+        ({"limits": 2, "separate": False}, False, False),
+        ({"limits": 1, "separate": True}, False, False),
+        ({"limits": 1, "separate": False}, True, False),
+    ],
+)
+def test_a_process_that_waits_takes_only_a_task_with_its_limits(task, ended, taken):
+    class Waiting(ScriptedProcess):
+        suits = JudgingProcess.suits
+        task: dict[str, object]
+        channel: socket.socket
+
+    one, other = socket.socketpair()
+    with one, other:
+        waiting = Waiting(1 if ended else None)
+        waiting.task, waiting.channel = {"limits": 1, "separate": False, "seed": 1}, one
+        free = [waiting]
+        assert with_task(free, SentTask(task, [0, 1, 2])) is (waiting if taken else None)
+        assert free == ([] if taken or ended else [waiting])
+        if taken:
+            sent = task_channel.receive(other)
+            assert sent.task == task
+            for descriptor in sent.descriptors:
+                os.close(descriptor)
 
 
 def test_the_end_of_the_server_ends_its_judgements(server, judging):
