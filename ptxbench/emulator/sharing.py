@@ -7,6 +7,7 @@ detected immediately; conflicts between CTAs of different threads, after the lau
 from __future__ import annotations
 
 import contextlib
+import itertools
 import mmap
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,11 +19,12 @@ from ptxbench.emulator.runtime import context, records
 
 PAGES_AT_ONCE = 256
 """Pages of records that are compared at once: 256 KB of owners, and at most 1 MB of uses."""
-MIXED = tuple(
+CONFLICTING = [
     records.USE_BITS[use] | records.USE_BITS[other] for use, others in records.CONFLICTS.items() for other in others
     if use != other
-)  # fmt: skip
-"""Two uses that conflict, as bits: if a buffer has both, its loads and updates must be recorded."""
+]  # fmt: skip
+MIXED = frozenset(uses for uses in range(1 << len(records.USES)) if any(uses & bits == bits for bits in CONFLICTING))
+"""Sums of USE_BITS with two uses that conflict: if a buffer has such uses, its loads and updates must be recorded."""
 
 
 class Records:
@@ -117,11 +119,11 @@ def shared(threads: Sequence[Records], tag: int) -> bool:
 
 def in_several(masks: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """The elements, or bits, that are set in more than one of these masks."""
-    first, *others = masks
-    any_of, several = first, np.zeros_like(first)
-    for mask in others:
+    any_of = masks[0]
+    several = any_of & masks[1] if len(masks) > 1 else np.zeros_like(any_of)
+    for before, mask in itertools.pairwise(masks[1:]):
+        any_of = any_of | before
         several |= any_of & mask
-        any_of = any_of | mask
     return several
 
 
@@ -153,6 +155,6 @@ def unmarked(buffer_uses: Sequence[NDArray[np.int64]]) -> set[int]:
         uses = 0
         for row in rows:
             uses |= row[records.USED]
-        if not rows[0][records.MARKED] and any(uses & bits == bits for bits in MIXED):
+        if uses in MIXED and not rows[0][records.MARKED]:
             result.add(index)
     return result
