@@ -191,32 +191,31 @@ class HostThread:
 
     def conflict(self) -> CtaConflict | None:
         """The first access, by a CTA of this thread, to bytes that an earlier CTA used, if one of the two stored."""
-        site, granule, cta, earlier = (
-            int(self.context[slot])
-            for slot in (context.CONFLICT_SITE, context.CONFLICT_AT, context.CONFLICT_CTA, context.CONFLICT_USE)
-        )
-        if not site:
+        if not (site := int(self.context[context.CONFLICT_SITE])):
             return None
+        granule, cta, earlier = (
+            int(self.context[slot]) for slot in (context.CONFLICT_AT, context.CONFLICT_CTA, context.CONFLICT_USE)
+        )
         use = next(name for name, bit in records.USE_BITS.items() if bit & earlier)
         return CtaConflict(site // 8, granule << self.kernel.translation.granule_shift, cta, use)
 
     def fault(self) -> Fault | None:
-        kind, site, lane, address, cta, warp = (
+        """The fault of a CTA of this thread, if there is one."""
+        if not (kind := int(self.context[context.FAULT_KIND])):
+            return None
+        site, lane, address, cta, warp = (
             int(self.context[slot])
             for slot in (
-                context.FAULT_KIND, context.FAULT_SITE, context.FAULT_LANE, context.FAULT_ADDRESS, context.FAULT_CTA,
-                context.FAULT_WARP,
+                context.FAULT_SITE, context.FAULT_LANE, context.FAULT_ADDRESS, context.FAULT_CTA, context.FAULT_WARP,
             )
         )  # fmt: skip
-        return Fault(kind, site // 8, lane, address & (1 << 64) - 1, cta, warp) if kind else None
+        return Fault(kind, site // 8, lane, address & (1 << 64) - 1, cta, warp)
 
     def raw_findings(self) -> list[RawFinding]:
         """The findings of the watches."""
-        rows = (
-            self.parts.view(context.FINDINGS)
-            .view(np.int64)
-            .reshape(-1, kinds.FINDING_SLOTS)[: int(self.context[context.FINDING_COUNT])]
-        )
+        if not (count := int(self.context[context.FINDING_COUNT])):
+            return []
+        rows = self.parts.view(context.FINDINGS).view(np.int64).reshape(-1, kinds.FINDING_SLOTS)[:count]
         return [
             RawFinding(kind, site // 8, lane, address, cta, warp, other, where)
             for kind, site, lane, address, cta, warp, other, where in rows.tolist()
