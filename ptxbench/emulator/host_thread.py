@@ -153,7 +153,7 @@ class HostThread:
             threads[:, :, granules] = IN_ZONE
 
     def reset_for(self, tag: int) -> HostThread:
-        """This thread for the launch `tag` of the same request, which takes a tenth of the time of a new one."""
+        """This thread for the launch `tag` of the same request, which takes a quarter of the time of a new one."""
         assert self.initial is not None
         self.parts.memory[:] = self.initial
         self.console.printed.clear()

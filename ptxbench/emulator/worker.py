@@ -47,7 +47,7 @@ MOST_THREADS = 256
 
 
 class ProcessHost:
-    """What the process keeps from launch to launch: the arena, helper threads, and the records of each thread."""
+    """What the process keeps from launch to launch: the arena, the threads, and the records of each thread."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
