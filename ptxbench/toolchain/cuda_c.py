@@ -20,9 +20,9 @@ from ptxbench.containment import HEADERS, mode
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
 from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
-from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, pasted, stand_ins, torch_headers
+from ptxbench.toolchain import ambiguous_math, host_code, locate, nvcc, nvrtc, pasted, stand_ins, torch_headers
 from ptxbench.toolchain.encoding import encoding_problem, without_mark
-from ptxbench.toolchain.host_code import CompilerError, SourceText
+from ptxbench.toolchain.host_code import CompilerError, SourceText, names_nothing
 from ptxbench.toolchain.kernel_templates import templates_in
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import include_folders
@@ -76,7 +76,10 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
             return CompilerOutput(answer.ptx, answer.log, *answer.lowered.values())
         if answer.status != COMPILATION or whole_only:
             raise refusal(job, answer._replace(log=host_code.shortened(answer.log)))
-    texts, answer, more = without_host_code(job)
+    try:
+        texts, answer, more = without_host_code(job)
+    except nvrtc.CompilationDied as death:
+        return by_nvcc_or_raise(job, death, "died of it", of_host=True, only_nvrtc=False)
     if answer.status not in (SUCCESS, COMPILATION):
         raise refusal(job, answer)
     if answer.status != SUCCESS:
@@ -85,7 +88,8 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
         if left := pasted.problem(source.decode("utf-8", "replace"), error_lines):
             raise CompileError(f"{path.name}:{left[0]}: {left[1]}.")
         has_host_code = any(text.left_out for text in texts.values()) or bool(more)
-        return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
+        has_stand_ins = includes_host_header(job) or bool(stand_ins.names_of_std([source.decode("utf-8", "replace")]))
+        return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code or has_stand_ins)
     description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}{more}"
     translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), description)
     has_kernel = ENTRY.search(translation.ptx)
@@ -257,12 +261,13 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
                 if other[1].status == SUCCESS or any(not error.of_host and error in errors for error in others):
                     return other  # with an error that has nothing to do with the host
                 as_device = True
-            if names_of_std and not heavy:
-                errors = [error for error in errors if error.of_host]
             names_left_out = set().union(*(text.names_left_out for text in texts.values()))
+            if names_of_std and not heavy:
+                errors = [error for error in errors if error.of_host or names_nothing(error) in names_left_out]
             edits = {
-                name: text.edits([error for error in errors if error.file == (name or job.path.name)], names_left_out)
+                name: text.edits(there, names_left_out) + ambiguous_math.edits(text, there)
                 for name, text in texts.items()
+                for there in [[error for error in errors if error.file == (name or job.path.name)]]
             }
             if not any(edits.values()):
                 break
@@ -349,25 +354,32 @@ def explained(job: Job, answer: Compilation, texts: Mapping[str, SourceText]) ->
 
 
 def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -> CompilerOutput:
-    """The PTX by nvcc, if there is host code or NVRTC's errors may be due to it. Raises NVRTC's errors, or nvcc's."""
+    """The PTX by nvcc. Raises nvcc's errors if there is host code, or what replaces the host's headers; else those of
+    NVRTC, which are about the same problem and easier to read."""
     error = refusal(job, refused)
-    of_host = host_code.concerns_host(refused.log)
-    if not isinstance(error, CompileError) or not (of_host or has_host_code):
+    if not isinstance(error, CompileError):
         raise error
+    of_host = host_code.concerns_host(refused.log)
+    only_nvrtc = nvrtc.NO_HEADER.search(refused.log) or not (of_host or has_host_code)
+    return by_nvcc_or_raise(
+        job, error, f"refuses {first_error(refused.log)}", of_host=of_host, only_nvrtc=bool(only_nvrtc)
+    )
+
+
+def by_nvcc_or_raise(job: Job, error: CompileError, why: str, *, of_host: bool, only_nvrtc: bool) -> CompilerOutput:
+    """The PTX by nvcc, of a source for which NVRTC has given this error: `why` in short. Raises this error if nvcc is
+    missing, or if `only_nvrtc` and nvcc refuses the source too; otherwise nvcc's errors."""
     if job.contained:
         raise CompileError(f"{error} nvcc is not used for untrusted text.") if of_host else error
     try:
-        answer = by_nvcc(job, f"NVRTC refuses {first_error(refused.log)}")
+        answer = by_nvcc(job, f"NVRTC {why}")
     except ToolMissing as missing:
         raise CompileError(f"{error} nvcc might compile it: {missing}.") if of_host else error from None
-    if isinstance(answer, str):
-        # The host compiler's message about the same problem would be harder to read.
-        raise (
-            error
-            if nvrtc.NO_HEADER.search(refused.log) or not host_code.errors(answer)
-            else CompileError(nvrtc.diagnosis(answer, job.path, nvcc.description(*nvcc.find()), job.arch))
-        )
-    return answer
+    if not isinstance(answer, str):
+        return answer
+    if only_nvrtc or not host_code.errors(answer):
+        raise error
+    raise CompileError(nvrtc.diagnosis(answer, job.path, nvcc.description(*nvcc.find()), job.arch))
 
 
 def by_nvcc(job: Job, why: str) -> CompilerOutput | str:

@@ -42,8 +42,11 @@ HOST_WORDS = re.compile(
     r"|namespace \"(?:std|thrust|cub|at|c10|torch|pybind11)(?:::\w+)*\" has no member"
     r"|incomplete type \".*\b(?:std|thrust|at|c10|pybind11)::"
     r"|identifier \"(?:FILE|DIR|va_list|jmp_buf|fd_set|"
-    r"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_)\w+)\" "
+    r"time_t|suseconds_t|sigset_t|socklen_t|"
+    r"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_|GL)\w+)\" "
     r"is undefined"
+    r"|(?:incomplete type|identifier) \"(?:timeval|timezone|timespec|tm|rusage|stat|dirent|sigaction|sockaddr\w*|"
+    r"passwd|utsname|pollfd|termios|iovec|addrinfo)\" is"
 )
 """Errors in a file without its host code that nvcc may not have: of the host's libraries."""
 
@@ -362,7 +365,8 @@ class SourceText:
                 declaration.kind == "function"
                 and any(name in names_left_out and after == "::" for name, after in itertools.pairwise(head))
                 and not self.of_device(declaration)
-                and not self.fixed(declaration)
+                and "constexpr" not in head
+                and self.balanced(declaration)
             ):
                 blank = self.blank(declaration)
                 if not any(blank.start <= edit.start < (blank.end or 0) for edit in edits):
@@ -386,6 +390,8 @@ class SourceText:
                 return TextEdit(self.spans[inner.first + head.index("constexpr")][0], None)
             if not (inner.of_class and self.special(inner)):
                 return self.blank(inner)
+            if self.of_device(outer) and words[0] != "template":  # a class for kernels, which has to keep it
+                return TextEdit(self.spans[inner.first][0], None)
         # The first error that is not about the host decides: those after it may follow from it.
         others = [error for error in errors if not error.of_host]
         first = next((error for error in others if error.text != VOID), others[0] if others else None)
@@ -460,7 +466,7 @@ class SourceText:
         for edit in sorted(set(edits), key=lambda edit: edit.start, reverse=True):
             if edit.end is None:
                 if not any(blank.start <= edit.start < (blank.end or 0) for blank in blanks):
-                    text = f"{text[: edit.start]}__host__ __device__ {text[edit.start :]}"
+                    text = f"{text[: edit.start]}{edit.inserted}{text[edit.start :]}"
                 continue
             text = text[: edit.start] + self.spaces(edit.start, edit.end) + text[edit.end :]
             left_out.append((bisect_right(self.starts, edit.start), bisect_right(self.starts, edit.end - 1)))
@@ -489,12 +495,14 @@ def goes_on(following: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class TextEdit:
-    """Spaces in place of a part of a text; without `end`, the marks of a function for host and device."""
+    """Spaces in place of a part of a text; without `end`, words that are inserted at `start`."""
 
     start: int
     end: int | None
     name: str = ""
     """What the part declares."""
+    inserted: str = "__host__ __device__ "
+    """By default the marks of a function for host and device."""
 
 
 def without_lambda_marks(text: str) -> str:

@@ -25,7 +25,10 @@ def folder_with(path: Path, header: str) -> Path | None:
     """The nearest folder with the header: one above `path`, a folder `include` next to one, or another one there."""
     above = path.absolute().parents
     near = [folder for parent in above for folder in (parent, parent / "include")]
-    apart = (folder for parent in above[:LEVELS] if parent != HOME for folder in subfolders(parent))
+    # Below the root is /usr, whose headers are for the host compiler.
+    apart = (
+        folder for parent in above[:LEVELS] if parent not in (HOME, parent.parent) for folder in subfolders(parent)
+    )
     return next((folder for folder in (*near, *apart) if has_file(folder, header)), None)
 
 

@@ -112,7 +112,7 @@ def compiled(
     """Compile a source with NVRTC, in a separate process if `apart`, or if `readable` lists what it may read.
 
     `headers`: texts of files that the source includes, by the name in the #include.
-    Raises ToolMissing if NVRTC does not work, CompileError if the source makes its process die.
+    Raises ToolMissing if NVRTC does not work, CompilationDied if the source makes its process die.
     """
     try:
         if readable is None and not apart:
@@ -127,7 +127,11 @@ def compiled(
     except LibraryError as error:
         raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None
     except compiler.CompilerDied as died:
-        raise CompileError(f"{Path(name).name}: NVRTC {died} while it compiled this file.") from None
+        raise CompilationDied(f"{Path(name).name}: NVRTC {died} while it compiled this file.") from None
+
+
+class CompilationDied(CompileError):
+    """NVRTC's process has died."""
 
 
 class CompilerOutput(NamedTuple):

@@ -68,10 +68,10 @@ typedef long long int64_t;
 typedef int pid_t, key_t;
 typedef unsigned int uid_t, gid_t, mode_t;
 typedef long ssize_t, off_t;
-typedef unsigned char u_char;
-typedef unsigned short ushort, u_short;
-typedef unsigned int uint, u_int;
-typedef unsigned long ulong, u_long;
+typedef unsigned char u_char, u_int8_t;
+typedef unsigned short ushort, u_short, u_int16_t;
+typedef unsigned int uint, u_int, u_int32_t;
+typedef unsigned long ulong, u_long, u_int64_t;
 """
 """Types of glibc's <sys/types.h>, which nvcc includes at the start of every file by way of <stdlib.h>."""
 
@@ -295,8 +295,18 @@ HOST_CUB = (
 PRELUDE = "ptxbench_prelude.h"
 """The header with what nvcc includes at the start of every file. The name is ptxbench's own."""
 
-GNU = "#define __asm__ asm\n#define __asm asm"
-"""Words of GNU C++ that nvcc knows and NVRTC does not."""
+GNU = "#define __extension__\n#define register\n" + "\n".join(
+    f"#define {spelling} {word}"
+    for word, spellings in {
+        "asm": ("__asm", "__asm__"),
+        "const": ("__const", "__const__"),
+        "volatile": ("__volatile",),
+        "signed": ("__signed", "__signed__"),
+        "alignof": ("__alignof", "__alignof__"),
+    }.items()
+    for spelling in spellings
+)
+"""Words of GNU C++, and of C++ before C++17, that nvcc knows and NVRTC does not."""
 
 BUILTINS = """
 #define INTEGER_FUNCTION(name, type, function, bits, start, test, next) \\
@@ -333,12 +343,15 @@ __device__ inline void* __builtin_memset(void* to, int byte, size_t size) { retu
 )
 """Functions of GNU C++ that nvcc knows in kernels and NVRTC does not."""
 
-MATH_NAMES = re.compile(
-    r"\bstd::(?:f?abs|sqrt|cbrt|hypot|pow|exp\w{0,2}|log\w{0,3}|a?(?:sin|cos|tan)h?|atan2|floor|ceil|trunc|l?l?r(?:ound|int)|"
+MATH_FUNCTION = (
+    r"(?:f?abs|sqrt|cbrt|hypot|pow|exp\w{0,2}|log\w{0,3}|a?(?:sin|cos|tan)h?|atan2|floor|ceil|trunc|l?l?r(?:ound|int)|"
     r"nearbyint|fma|f?(?:min|max)|fmod|fdim|erfc?|[tl]gamma|copysign|isnan|isinf|isfinite|signbit|ldexp|frexp|remainder)"
-    r"\s*\("
 )
+MATH_NAMES = re.compile(rf"\bstd::{MATH_FUNCTION}\s*\(")
 """Functions of <cmath> under the name std, which nvcc knows without an #include."""
+
+OF_CMATH = ["type_traits", "limits", "utility"]
+"""Headers that GNU's <cmath> includes, and therefore nvcc at the start of every file."""
 
 DEVICE_RUNTIME = re.compile(r"\bcuda(?:GridDependencySynchronize|TriggerProgrammaticLaunchCompletion)\b")
 """Functions of <cuda_device_runtime_api.h>, which nvcc includes at the start of every file, NVRTC does not."""
@@ -365,6 +378,7 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     texts["type_traits"] += ALIGNED_STORAGE if heavy else ""
     texts |= {c: f"#include <{cpp}>" for c, cpp in C_OF_CPP.items()}
     texts["sys/types.h"] = "#include <stdlib.h>"
+    texts["memory.h"] = "#include <string.h>"
     texts["cmath"] = f"#undef INFINITY\n#undef NAN\n{texts['cmath']}\n{MATH}"
     texts["math.h"] = MATH
     for c, functions in DEVICE_C.items():
@@ -391,6 +405,7 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     texts["cuda.h"] = CUDA_H
     texts["cub/cub.cuh"] = "\n".join(f"#include <cub/{name}.cuh>" for name in CUB)
     always = ["cuda_runtime.h", "math.h", "stdlib.h"]
+    always += OF_CMATH if heavy else []
     if any(MATH_NAMES.search(text) for text in sources):
         always.append("cmath")
     if any(DEVICE_RUNTIME.search(text) for text in sources):

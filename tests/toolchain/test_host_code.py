@@ -2,13 +2,14 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
 from ptxbench import toolchain
 from ptxbench.discovery import default_kernels
 from ptxbench.errors import CompileError, ToolMissing, UsageError
-from ptxbench.toolchain import cuda_c, locate, nvcc
+from ptxbench.toolchain import cuda_c, locate, neighbours, nvcc
 from ptxbench.toolchain.host_code import SourceText
 
 KERNEL = '\nextern "C" __global__ void k(float* x) { x[0] = 1; }\n'
@@ -70,6 +71,12 @@ LEFT_OUT = [
     ("#include <glob.h>\n#include <print>\nvoid f(glob_t g) { std::print(\"{}\", g.gl_pathc); }", "3"),
     ("#include <thrust/random.h>\n#include <nvrtc.h>\nvoid f() { thrust::minstd_rand e; nvrtcProgram p; }", "3"),
     ("#include <cub/device/device_scan.cuh>\nvoid f(int* a) { cub::DeviceScan::Sum(a); }", "2"),
+    ("#include <sys/time.h>\ntypedef struct { struct timeval start; } Timer;\ntime_t f(Timer*);\n"
+     "void g(Timer* t) { gettimeofday(&t->start, 0); }",                              "2-4"),
+    ("#include <string>\nclass A {\n    std::string name;\n    template <class T> T f() const;\n};\n"
+     "template <> inline bool A::f<bool>() const { return true; }",                   "2-6"),
+    ("#include <vector>\ntemplate <class T> T f(std::vector<T> a) { return a[0]; }\n"
+     "template <> float f(std::vector<float> a) { return std::min(a[0], 1.0f); }",     "2-3"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
 
@@ -112,7 +119,9 @@ extern "C" __global__ void k(int *p) {{ Tile tile{{3}}; *p = tile.area(); }}
 def test_a_text_that_crashes_nvrtc_is_refused_with_a_message(compiled, without_nvcc):
     text = "#include <vector>\n#include <utility>\nstruct S { std::pair<std::vector<int>, int> a; };\n__device__ S s;\n"
     kernel = "__global__ void k(int* x) { x[0] = std::pair<std::vector<int>, int>().second; }"
-    with pytest.raises(CompileError, match=r"^k\.cu: NVRTC ended with SIGSEGV while it compiled this file\.$"):
+    with pytest.raises(
+        CompileError, match=r"^k\.cu: NVRTC ended with SIGSEGV while it compiled this file\. nvcc might"
+    ):
         compiled(text + kernel)
 
 
@@ -122,6 +131,8 @@ OF_NVCC = [
     "x[0] = __builtin_popcount(x[1]) + __builtin_fmaf(__builtin_fabsf(x[2]), 2, __builtin_inff());",
     "int bits; __builtin_memcpy(&bits, x, 4); x[0] = __builtin_clz(bits) + __builtin_huge_val();",
     "auto f = [] __device__ (int n) { return n + 1; }; x[0] = [=] __host__ __device__ { return f(1); }();",
+    "register __const__ int n = 1; __extension__ __signed__ char c = n; x[0] = c + __alignof__(int) + u_int32_t(1);",
+    "x[0] = std::numeric_limits<std::enable_if_t<sizeof(x) == 8, int>>::max(); std::swap(x[0], x[1]);",
 ]
 
 
@@ -148,6 +159,48 @@ def test_host_code_is_left_out_and_its_lines_are_named(compiled, text, lines):
     output = compiled(text + KERNEL)
     assert re.fullmatch(rf"NVRTC \d+\.\d+\.\d+, without host code \(lines? {lines}\)", output.how)
     assert ".entry k(" in output.ptx
+
+
+@pytest.mark.parametrize("header", ["cmath", "vector"])
+def test_a_function_of_cuda_and_std_is_one_function_after_using_namespace_std(compiled, without_nvcc, header):
+    text = f"""\
+#include <{header}>
+#include <limits>
+using namespace std;
+extern "C" __global__ void k(double* x, float* y) {{
+    x[0] = exp(x[1]) + pow(x[2], 2.0) + numeric_limits<double>::max();
+    y[0] = sqrt(y[1]) + max(fabs(y[2]), 1.0f);
+}}
+"""
+    assert compiled(text).ptx.count("sqrt.rn.f32") == 1  # not that of double
+
+
+def test_members_of_a_class_for_kernels_that_only_the_host_calls_stay(compiled, without_nvcc):
+    """They decide how it is copied."""
+    text = """\
+#include <string>
+class Pool {
+    int* first;
+public:
+    Pool() {}
+    ~Pool() {}
+    Pool& operator=(const Pool& other) { first = other.first; return *this; }
+    std::string name() { return ""; }
+    __device__ int* get() { return first; }
+};
+extern "C" __global__ void k(Pool pool) { *pool.get() = 1; }
+"""
+    output = compiled(text)
+    assert output.how.endswith(", without host code (lines 5, 8)")
+    assert ".param .align 8 .b8 k_param_0[8]" in output.ptx
+
+
+def test_what_nvrtc_refuses_or_dies_of_is_compiled_by_nvcc(compiled):
+    statement = compiled('extern "C" __global__ void k(int* x) { x[0] = ({ int n = x[1]; n + 1; }); }')
+    assert re.fullmatch(r"nvcc .*; NVRTC refuses k\.cu:1: expected an expression", statement.how)
+    deadly = "#include <vector>\n#include <utility>\nstruct S { std::pair<std::vector<int>, int> a; };\n"
+    output = compiled(f"{deadly}__device__ S* s;\n__global__ void k(int* x) {{ x[0] = sizeof(s->a); }}")
+    assert output.how.endswith("; NVRTC died of it")
 
 
 # what must stay, because a kernel could mean something else without it; the text is valid for nvcc alone, or not at all
@@ -359,6 +412,10 @@ def test_a_header_in_latin_1_is_read_also_in_a_process_of_its_own(compiled, tmp_
     assert "own.h: line 2" in output.how
 
 
+def test_the_headers_of_the_host_compiler_are_no_advice():
+    assert neighbours.folder_with(Path("/absent/k.cu"), "stdlib.h") is None
+
+
 @pytest.mark.parametrize("by_way_of", ["", "all.cuh"])
 def test_a_file_that_another_one_includes_names_that_one(tmp_path, without_nvcc, monkeypatch, by_way_of):
     monkeypatch.chdir(tmp_path)
@@ -438,6 +495,7 @@ KNOWN = [
     ("iostream",  "uint32_t(2) + std::int64_t(3)"),
     ("ctime",     "clock() / CLOCKS_PER_SEC"),
     ("torch/all.h", "clock() / CLOCKS_PER_SEC"),
+    ("memory.h",  "uint32_t(2)"),
     ("vector",    '[] { __asm__ __volatile__("membar.gl;"); return 1; }()'),
     pytest.param("type_traits", "sizeof(std::aligned_storage<8, 8>::type)", marks=pytest.mark.long),
 ]  # fmt: skip
