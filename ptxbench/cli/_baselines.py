@@ -27,16 +27,10 @@ def baselines_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     )
 
 
-def baseline_path(run: RunDocument, folder: Path) -> Path:
-    """The file of the baseline for the device of `run`, whether or not it exists."""
-    from ptxbench.verdict.baseline import device_name
-
-    return folder / f"{device_name(run)}.json"
-
-
 def load_baseline(run: RunDocument, folder: Path) -> RunDocument | None:
     """The baseline for the device of `run`; None if there is none. Raises ResultError for a damaged one."""
     from ptxbench.saved_runs import load_run
+    from ptxbench.verdict.baseline import baseline_path
 
     path = baseline_path(run, folder)
     if not os.path.lexists(path):  # a broken link is a damaged baseline

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptxbench.cli._baselines import baseline_path, baselines_option, load_baseline
+from ptxbench.cli._baselines import baselines_option, load_baseline
 from ptxbench.cli._files import json_option, results_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
@@ -41,7 +41,7 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     """
     from ptxbench.output_files import write
     from ptxbench.saved_runs import load_run
-    from ptxbench.verdict.baseline import baseline_text
+    from ptxbench.verdict.baseline import baseline_path, baseline_text
 
     if not reason.strip():
         raise UsageError("The reason is empty. Say why the baseline changes: its reviewers need the reason.")
@@ -60,7 +60,7 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
 def check_command(run: str, results: Path, baselines: Path) -> None:
     """Report whether RUN could be the baseline of its device, and what would change; write nothing."""
     from ptxbench.saved_runs import load_run
-    from ptxbench.verdict.baseline import baseline_text
+    from ptxbench.verdict.baseline import baseline_path, baseline_text
 
     loaded = load_run(run, results)
     baseline_text(loaded, "check", datetime.now(UTC).date())
@@ -76,6 +76,7 @@ def show_command(as_json: bool, baselines: Path) -> None:
     from ptxbench.cli._blocks import open_console
     from ptxbench.exporters.baselines import about, to_json
     from ptxbench.terminal.baselines import baselines_table
+    from ptxbench.verdict.baseline import set_command
 
     summaries = [about(path) for path in sorted(baselines.glob("*.json"))]
     if as_json:
@@ -83,7 +84,7 @@ def show_command(as_json: bool, baselines: Path) -> None:
     elif summaries:
         open_console().print(baselines_table(summaries))
     else:
-        raise UsageError(f"There is no baseline in {baselines}. Make one: ptxbench baseline set RUN --reason TEXT.")
+        raise UsageError(f"There is no baseline in {baselines}. Make one: {set_command('RUN', baselines)}.")
 
 
 def changes(run: RunDocument, baselines: Path) -> str:

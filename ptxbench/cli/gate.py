@@ -128,7 +128,7 @@ def command(
     from ptxbench.verdict.config import dump, load_config
     from ptxbench.verdict.gate import gate
 
-    config = load_config(config_path)
+    config = replace(load_config(config_path), baselines=baselines)
     if modes:
         config = replace(config, modes=tuple(dict.fromkeys(modes)))
     if dump_config:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from ptxbench.documents import json_text
@@ -33,10 +35,9 @@ from ptxbench.result import (
 )
 from ptxbench.run_info import HostInfo
 from ptxbench.safe_text import file_name
+from ptxbench.verdict.config import BASELINES
 from ptxbench.verdict.run_control import UNTRUSTED, untrusted_reason
 from ptxbench.verdict.verdicts import LEAST_ROUNDS
-
-FOLDER = "baselines"
 
 PARTS = {metric.name for metric in METRICS if metric.counted_by == "emulator" and metric.better == "neither"}
 """Counters that are a part of another counter and are never compared."""
@@ -56,6 +57,21 @@ class BaselineNote:
 def device_name(run: RunDocument) -> str:
     """The name of the baseline's file: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
     return file_name(re.sub(r"[^a-z0-9_]+", "-", run.device.name.lower()).strip("-") or "unknown")
+
+
+def baseline_path(run: RunDocument, folder: Path) -> Path:
+    """The file of the baseline for the device of `run`, whether or not it exists."""
+    return folder / f"{device_name(run)}.json"
+
+
+def set_command(run: str, folder: Path) -> str:
+    """The command that makes a run the baseline of its device. `run`: what names it on a command line."""
+    return f"ptxbench baseline set {shlex.quote(run)}{folder_words(folder)} --reason TEXT"
+
+
+def folder_words(folder: Path) -> str:
+    """The option for the folder of the baselines, after a blank; empty for the usual folder."""
+    return "" if folder == BASELINES else f" --baselines {shlex.quote(str(folder))}"
 
 
 def refusals(run: RunDocument) -> list[str]:

@@ -27,6 +27,8 @@ NAME = "ptxbench.toml"
 PROJECT = "pyproject.toml"
 """The file that may have the rules instead, in the tables below [tool.ptxbench]."""
 VERSION = 1
+BASELINES = Path("baselines")
+"""The folder of the baselines, if the command line names no other."""
 
 Policy = Literal["warn", "fail"]
 
@@ -108,6 +110,8 @@ class GateConfig:
     waivers: Sequence[Waiver] = ()
     file: str = field(default=NAME, compare=False)
     """Where the rules are, or where they would be written."""
+    baselines: Path = field(default=BASELINES, compare=False)
+    """The folder of the baselines, for messages and for the commands in them."""
 
     def heading(self, key: str) -> str:
         """The line above an entry of an array of the file: [[waive]], or [[tool.ptxbench.waive]]."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.exit_status import ExitStatus
 from ptxbench.result import COMPLETE, RunDocument
-from ptxbench.verdict.baseline import refusals
+from ptxbench.verdict.baseline import baseline_path, refusals, set_command
 from ptxbench.verdict.comparison import is_timed
 from ptxbench.verdict.config import GateConfig
 from ptxbench.verdict.rows import CellMatch, Mode
@@ -41,8 +41,9 @@ def run_problems(
     first = ExitStatus.NO_VERDICT if config.first_run == "fail" else ExitStatus.GOOD
     if base is None:
         yield Problem(
-            "There is no baseline: only limits and verification are judged.",
-            to_set(head),
+            f"There is no baseline: {baseline_path(head, config.baselines)} does not exist. Only limits and "
+            "verification are judged.",
+            to_set(head, config),
             first,
         )
     for mode in modes:
@@ -56,16 +57,16 @@ def run_problems(
         elif base and not is_timed(base):
             yield Problem(
                 f"The baseline has no times: the {mode} is compared with limits only.",
-                to_set(head),
+                to_set(head, config),
                 first,
             )
 
 
-def to_set(head: RunDocument) -> str:
+def to_set(head: RunDocument, config: GateConfig) -> str:
     """The command that makes the run the baseline, or why it cannot be one."""
     if why := refusals(head):
         return f"This run cannot be the baseline. {' '.join(why)}"
-    return f"ptxbench baseline set {head.run.id} --reason TEXT"
+    return set_command(head.run.id, config.baselines)
 
 
 def unmatched_rules(config: GateConfig, matches: Sequence[CellMatch]) -> Iterator[Problem]:

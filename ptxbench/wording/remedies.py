@@ -12,7 +12,7 @@ from itertools import pairwise
 from ptxbench.cycles import CLOCK_DEPENDENT
 from ptxbench.result import WARM, RunDocument, VariantResult
 from ptxbench.verdict import BROKEN, BROKEN_BOTH, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
-from ptxbench.verdict.baseline import device_name
+from ptxbench.verdict.baseline import baseline_path, folder_words, set_command
 from ptxbench.verdict.config import GateConfig, toml
 from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.rules import RULES
@@ -90,7 +90,8 @@ def repeat(row: Row, gate: Gate) -> str:
     clean = HASH.fullmatch(commit) and not gate.head.source.dirty
     checkout = f"git checkout {commit[:12]} && " if clean else ""
     committed = gate.base is None or gate.base.run.argv is None  # a baseline has no command line
-    base = "" if committed or gate.base is None else f" --base {shlex.quote(gate.base.run.id)}"
+    other = "" if committed or gate.base is None else f" --base {shlex.quote(gate.base.run.id)}"
+    base = other or folder_words(gate.config.baselines)
     options = f"--pair {shlex.quote(row.pair)} --mode counters --arch {shlex.quote(row.arch)}"
     return f"{checkout}ptxbench gate {options}{base}{kernels_words(gate.head)}"
 
@@ -98,15 +99,16 @@ def repeat(row: Row, gate: Gate) -> str:
 def accept(row: Row, gate: Gate) -> str:
     """How to make this run the baseline, and what must be committed before and after."""
     head = gate.head
-    path = f"baselines/{device_name(head)}.json"
+    folder = gate.config.baselines
+    path = baseline_path(head, folder)
     if not head.source.dirty:
-        return f"ptxbench baseline set {shlex.quote(head.run.id)} --reason TEXT, and commit {path}"
+        return f"{set_command(head.run.id, folder)}, and commit {path}"
     result = result_of(row, head) if row.verdict in (REGRESSED, CHANGED) else None
     kernel = result.file if result and result.file else "the kernels"
     backend = " --backend emulator" if is_emulated(head) else ""
     return (
-        f"commit {kernel}, then ptxbench run{backend}{kernels_words(head)}, then ptxbench baseline set latest "
-        f"--reason TEXT, and commit {path}"
+        f"commit {kernel}, then ptxbench run{backend}{kernels_words(head)}, then {set_command('latest', folder)}, and "
+        f"commit {path}"
     )
 
 

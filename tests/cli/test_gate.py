@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -208,7 +209,7 @@ def write_config(line):
 def test_a_first_run_is_judged_by_its_verification_and_says_that_it_has_no_baseline(ptxbench):
     ran = judged(ptxbench, BASE, None)
     assert ran.status == 0
-    assert "There is no baseline: only limits and verification are judged." in ran.out
+    assert "There is no baseline: baselines/emulator-sm_90.json does not exist. Only limits" in ran.out
     assert "ptxbench baseline set ba5e0001 --reason TEXT" in ran.out
     uncommitted = judged(ptxbench, replace(BASE, source=replace(BASE.source, dirty=True)), None)
     assert "This run cannot be the baseline. Its kernels were not committed" in uncommitted.out
@@ -443,6 +444,22 @@ BASELINE = Path("baselines/emulator-sm_90.json")
 def commit(ptxbench, run):
     """Make the saved run the baseline; the tests' folder is not a repository, so nothing is dirty."""
     return ptxbench("baseline", "set", run, "--reason", "the first")
+
+
+def test_commands_and_paths_of_messages_are_those_of_the_named_folder_of_baselines(ptxbench, kernels):
+    """Without --baselines, a proposed command would write a baseline that the same gate does not read."""
+    options = ("gate", "--kernels", kernels, "--baselines", "of mine")
+    first = ptxbench(*options)
+    assert "There is no baseline: of mine/emulator-sm_90.json does not exist." in " ".join(first.out.split())
+    (words,) = [line.split("Next: ")[1] for line in first.out.splitlines() if "Next: ptxbench baseline set" in line]
+    assert ptxbench(*shlex.split(words.replace("TEXT", "first"))[1:]).status == 0
+    more = changed(PTX, "    ld.param.u32  %n, [n];\n", "    bar.sync 0;\n    ld.param.u32  %n, [n];\n")
+    (kernels / "ptx" / "scale.ptx").write_text(more)
+    worse = ptxbench(*options)
+    text = " ".join(worse.out.split())
+    assert (worse.status, "does not exist" in text) == (3, False)
+    assert "gate --pair scale --mode counters --arch sm_90 --baselines 'of mine'. If intended:" in text
+    assert "--baselines 'of mine' --reason TEXT, and commit of mine/emulator-sm_90.json" in text
 
 
 def test_without_head_the_pairs_run_on_the_emulator_and_are_compared_with_the_baseline(ptxbench, kernels):
