@@ -358,9 +358,8 @@ def from_document(document: Any, name: str) -> RunDocument:
     """The run in a document that was read from JSON. Raises ResultError as `from_json` does."""
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
-        raise ResultError(
-            f"{name} is not a ptxbench run: its 'schema' is {display_value(schema)}, expected '{SCHEMA}'."
-        )
+        found = "it has no 'schema'" if schema is None else f"its 'schema' is {display_value(schema)}"
+        raise ResultError(f"{name} is not a ptxbench run: {found}, expected '{SCHEMA}'.")
     if schema not in (SCHEMA, *EARLIER):
         raise ResultError(
             f"{name} has schema {display_value(schema)}; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench."

@@ -19,6 +19,7 @@ from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.tensor_map import MAP_BYTES
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
+from ptxbench.units import plural
 
 POINTER_BYTES = 8
 COMPILED = re.compile(r".*_param_(\d+)")
@@ -154,7 +155,7 @@ def find(function: Function, declared: Declared | None, argument: Parsed) -> int
         if int(name) < len(names):
             return int(name)
         raise UsageError(
-            f"'{text}': '{kernel_names.short(function.name)}' has {len(names)} parameters; the first is 0."
+            f"'{text}': '{kernel_names.short(function.name)}' has {plural(len(names), 'parameter')}; the first is 0."
         )
     if all(label is None for label in names):
         raise UsageError(

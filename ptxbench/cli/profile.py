@@ -56,12 +56,15 @@ def command(
     Exit status: 0 good, 2 usage, no GPU, or a file that is not of this launch, 4 a kernel that cannot be built or
     fails, 5 ncu is not installed or cannot count.
     """
+    from ptxbench import architecture
     from ptxbench.profiling import ncu
 
     if sum([read is not None, run_here, launch]) > 1:
         raise UsageError("--read, --run and --launch exclude each other. Choose one.")
     if as_json and not (read or run_here):
         raise UsageError("--json prints counts. Add --read FILE or --run.")
+    if arch:
+        architecture.require(arch)
     profiled = variant_of(pair, variant, size, kernels, seed)
     if launch:
         profiled.launch_on_gpu(arch)

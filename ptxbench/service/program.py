@@ -132,19 +132,19 @@ def tokens(path: Path | None, environment: MutableMapping[str, str] = os.environ
     The variable is removed: the processes of candidates inherit the environment of ptxbench.
     """
     of_variable = environment.pop(TOKEN_VARIABLE, "")
-    result = [of_variable] if of_variable else []
+    found = [(TOKEN_VARIABLE, of_variable)] if of_variable else []
     if path is not None:
         lines = [line.strip() for line in read_text(path, UsageError).splitlines()]
-        result += [line for line in lines if line]
         if not any(lines):
             raise UsageError(f"{path} has no token; expected one token per line.")
-    for token in result:
+        found += [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line]
+    for place, token in found:
         if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError(
-                f"A token has {len(token)} characters; expected at least {SHORTEST_TOKEN} letters, digits and signs "
-                "without blanks. `openssl rand -hex 32` makes one."
+                f"{place}: a token of {len(token)} characters; expected at least {SHORTEST_TOKEN} letters, digits and "
+                "signs without blanks. `openssl rand -hex 32` makes one."
             )
-    return tuple(result)
+    return tuple(token for _, token in found)
 
 
 def require_token(listening: socket.socket, configured: tuple[str, ...], warn: Callable[[str], None]) -> None:

@@ -94,6 +94,7 @@ MISFITS = [
                      "--arg f32=2.5."),
     (SCALE, (X, Y, A, f"m:{N}"), "'m:u32=4': 'scale' has no parameter 'm'. It has x .u64, y .u64, a .f32, n .u32."),
     (SCALE, (X, Y, A, f"4:{N}"), "'4:u32=4': 'scale' has 4 parameters; the first is 0."),
+    (function("one", ".param .u32 n"), (f"1:{N}",), "'1:u32=4': 'one' has 1 parameter; the first is 0."),
     (SCALE, (X, Y, f"n:{N}", f"3:{N}"), "'n:u32=4' and '3:u32=4' set the same parameter of 'scale'."),
     (COMPILED, (f"x:{X}", A), f"'x:{X}': the PTX does not have the names of the parameters, only saxpy_param_0 and so "
                               f"on, so 'x' cannot be checked. Write the parameter's index, from 0, in place of the "

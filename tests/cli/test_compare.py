@@ -44,7 +44,7 @@ REFUSED = [
      "start of a file's name or of an id, 'latest', or 'latest~1', the one before.\n"),
     (["nothing.json"], "Error: Cannot read nothing.json: No such file or directory.\n"),
     (["results"], "Error: Cannot read results: Is a directory.\n"),
-    (["results/calibration.json"], "Error: results/calibration.json is not a ptxbench run: its 'schema' is None, "
+    (["results/calibration.json"], "Error: results/calibration.json is not a ptxbench run: it has no 'schema', "
                                    "expected 'ptxbench.run/3'.\n"),
     (["ba5e", "0e0e", "--metric", "ratio"], "Error: Run 0e0e0e0e has no times. Compare its counters: --metric "
                                             "counters.\n"),

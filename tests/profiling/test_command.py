@@ -117,6 +117,7 @@ WRONG = [
     (["--variant", "*"],        2, "One launch is profiled, found cuda, cuda@fast, ptx. Name one variant"),
     (["--size", "all"],         2, "One launch is profiled, found several sizes. Name one variant and one size."),
     (["--variant", "ptxx"],     2, "Unknown variant 'ptxx'. Did you mean 'ptx'?"),
+    (["--arch", "sm_0"],        2, "Unknown architecture 'sm_0'. Write it as sm_90 or sm_90a."),
 ]  # fmt: skip
 
 

@@ -226,7 +226,7 @@ def test_a_client_continues_when_the_service_is_killed_and_started_again(start_s
          "--token-file, set PTXBENCH_TOKEN, or leave out --host.\n"),
         (["--host", "no.such.host.invalid"], "Error: Cannot listen on no.such.host.invalid port 0: "),
         (["--token-file", "empty"], "Error: empty has no token; expected one token per line.\n"),
-        (["--token-file", "short"], "Error: A token has 5 characters; expected at least 16 "),
+        (["--token-file", "short"], "Error: short:2: a token of 5 characters; expected at least 16 "),
         (["--token-file", "missing"], "Error: Cannot read missing: No such file or directory.\n"),
     ],
 )  # fmt: skip
@@ -234,7 +234,7 @@ def test_options_that_cannot_be_served_are_usage_errors(ptxbench, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PTXBENCH_TOKEN", raising=False)
     Path("empty").write_text("\n")
-    Path("short").write_text("guess\n")
+    Path("short").write_text("\nguess\n")
     ran = ptxbench("serve", "--port", "0", *options)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith(message)
