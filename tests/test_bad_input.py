@@ -60,7 +60,7 @@ PLACES = [
     ("triad",                  "kernels", " in 'kernels'. ptxbench's own kernels have it: leave out --kernels, and "
                                           "unset PTXBENCH_KERNELS."),
     ("kernels",                None,      ". This is a folder of kernels: use --kernels kernels instead."),
-    ("empty/pairs",            None,      ". This is a folder."),
+    ("empty/pairs",            None,      ". This is a folder without pairs: ptxbench exec and check"),
     ("kernels/pairs/scale.py", None,      ". This is a file of the pair 'scale': use scale --kernels kernels instead."),
     ("kernels/ptx/scale.ptx",  "kernels", " in 'kernels'. This is a file of the pair 'scale': use scale instead."),
     ("mine.ptx",               None,      ". This is a file: ptxbench exec, show, arch and check take .ptx and .cu "

@@ -38,7 +38,10 @@ def hint(pattern: str, kernels: Path) -> str:
 
 
 def of_folder(path: Path) -> str:
-    return f" This is a folder of kernels: use --kernels {path} instead." if names_of(path) else " This is a folder."
+    if names_of(path):
+        return f" This is a folder of kernels: use --kernels {path} instead."
+    kinds = " and ".join(SUFFIXES.values())
+    return f" This is a folder without pairs: ptxbench exec and check take folders of {kinds} files."
 
 
 def of_file(path: Path, kernels: Path) -> str:

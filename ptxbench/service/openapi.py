@@ -51,7 +51,7 @@ def document(pairs: Sequence[str], *, tokens: bool) -> dict[str, Any]:
                        "disconnects.",
             "requestBody": submission,
             "responses": {
-                "200": answer("A judgement a line, each as soon as it has ended.",
+                "200": answer("One judgement per line, each as soon as it has ended.",
                               {"application/x-ndjson": {"schema": {"type": "string"}}}),
                 **refusals(*OF_A_SUBMISSION, tokens=tokens)}}},
         "/judgements/{id}": {

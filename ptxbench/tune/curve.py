@@ -203,8 +203,8 @@ def choose_quantities(swept: PairSweep, metric: str | None) -> list[Quantity]:
     names = [figure.name for figure in figures]
     if metric not in BY_NAME and not metric.startswith("sass."):
         all_names = [*names, *BY_NAME]
-        hint = suggestion(metric, all_names) or f" There are {', '.join(all_names)}, and sass.OPCODE."
-        raise UsageError(f"Unknown metric '{metric}' here.{hint}")
+        hint = suggestion(metric, all_names) or f" Metrics are {', '.join(all_names)}, and sass.OPCODE."
+        raise UsageError(f"Unknown metric '{metric}'.{hint}")
     return [quantity_of(choose([metric])[0]), *figures]
 
 

@@ -97,7 +97,7 @@ def not_measured(
 
 def nothing_judged(head: RunDocument, base: RunDocument | None, config: GateConfig) -> str:
     if not head.cells:
-        return "The run is empty. Check which pairs it was to run."
+        return "The run is empty. Check which pairs its command selects."
     if base is None:
         return f"Set a baseline, or set limits in {config.file}."
     return "See the other findings."

@@ -84,7 +84,7 @@ STATUSES = [
     ("missing and worse", counted({"triad": after(ptx_barriers=65)}), 3, "1 REGRESSED, 2 MISSING"),
     ("an instruction that the emulator lacks", counted({"triad": after(status="unsupported", reason="no mma."),
                                                         "scan": BEFORE}), 5, "ptx is unsupported: no mma."),
-    ("an empty run", EMPTY, 5, "The run is empty. Check which pairs it was to run."),
+    ("an empty run", EMPTY, 5, "The run is empty. Check which pairs its command selects."),
     ("all rows unlike", counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2}), 5, "seed 1 -> 2"),
     ("a run that was interrupted", counted({"triad": BEFORE, "scan": BEFORE}, run={"status": "interrupted"}), 5,
      "The run is incomplete: its status is interrupted."),

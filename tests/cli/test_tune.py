@@ -300,7 +300,7 @@ BAD = [
     (("--knob", "BLOK=1"), "'scale' has no knob and no dimension 'BLOK'. Did you mean 'BLOCK'?"),
     (("--knob", "BLOCK"), "'BLOCK' is not a knob setting."),
     (("--knob", "BLOCK=1", "--knob", "BLOCK=2"), "--knob BLOCK is given twice."),
-    (("--metric", "tim"), "Unknown metric 'tim' here. Did you mean 'time'?"),
+    (("--metric", "tim"), "Unknown metric 'tim'. Did you mean 'time'?"),
     (("--variant", "ptx.fast"), "Unknown variant 'ptx.fast'."),
     (("--size", "m=3"), "'scale' has no knob and no dimension 'm'."),
     (("-o", "curve.png"), "Unknown suffix of 'curve.png'. Name a file that ends in .svg or .json."),
