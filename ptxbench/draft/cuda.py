@@ -274,11 +274,11 @@ def edits_outside(edits: Sequence[Replacement], removals: Sequence[Replacement])
 INCLUDE = re.compile(r"#\s*include\s*(?P<quoted>[<\"])(?P<name>[^>\"]+)[>\"]")
 
 
-def without_system_includes(text: str) -> str:
-    """The text without `#include <...>`."""
+def without_includes(text: str, quotes: str = '<"') -> str:
+    """The text without `#include <...>` and `#include "..."`, or without one of them."""
     edits = []
     for token in tokens(text):
-        if token.kind == "directive" and (include := INCLUDE.match(token.text)) and include["quoted"] == "<":
+        if token.kind == "directive" and (include := INCLUDE.match(token.text)) and include["quoted"] in quotes:
             end = token.end + 1 if text[token.end : token.end + 1] == "\n" else token.end
             edits.append(Replacement(token.start, end, ""))
     return apply_edits(text, edits)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ptxbench import toolchain
 from ptxbench.draft import cuda
 from ptxbench.draft.identity import same_kernel
+from ptxbench.draft.included import texts_with
 from ptxbench.draft.kernel_source import KernelSource
 from ptxbench.draft.pair_file import comment
 from ptxbench.emulator.syntax import Function
@@ -49,7 +50,12 @@ def cuda_file(
     """
     refused = ""
     fitting: list[CudaFile] = []
-    for candidate in candidate_texts(kernel, entry, parameters, names):
+    candidates = (
+        candidate
+        for text in texts_with(kernel)
+        for candidate in candidate_texts(replace(kernel, text=text), entry, parameters, names)
+    )
+    for candidate in candidates:
         if fitting and candidate.complete and kernel.program.compiler:
             break  # the compiler needs help with the original too
         # With its header, so that the compared text is the one that is written.
@@ -80,8 +86,9 @@ def cuda_file(
 def candidate_texts(
     kernel: KernelSource, entry: str, parameters: Sequence[CudaParameter], names: Sequence[str]
 ) -> list[CandidateText]:
-    """The texts to try, the shortest first: without host functions, other kernels and system headers; then with the
-    headers; then with everything, unless the kernel is a template. Raises UsageError if the kernel is not found."""
+    """The texts to try, the shortest first: without host functions, other kernels and headers; then with the user's
+    headers, and with all; then with everything, unless the kernel is a template. Raises UsageError if the kernel is not
+    found."""
     chosen = definition_of(kernel)
     definitions = cuda.definitions(kernel.text)
     marks = kernel.device_marks()
@@ -96,11 +103,14 @@ def candidate_texts(
         return with_entry(kernel, chosen, entry, parameters, names, drop)
 
     shortened = without([*host, *others])
-    texts = [
-        CandidateText(cuda.without_system_includes(without([*host, *others, *of_host_library])), left_out),
-        CandidateText(cuda.without_system_includes(shortened), left_out),
-        CandidateText(shortened, left_out),
+    without_library = without([*host, *others, *of_host_library])
+    shorter = [
+        cuda.without_includes(without_library),
+        cuda.without_includes(without_library, "<"),
+        cuda.without_includes(shortened, "<"),
+        shortened,
     ]
+    texts = [CandidateText(text, left_out) for text in dict.fromkeys(shorter)]
     if not chosen.is_template:
         declarations = [definition for definition in others if not definition.body]
         texts.append(CandidateText(without(declarations), complete=True))
@@ -113,8 +123,8 @@ def definition_of(kernel: KernelSource) -> cuda.Definition:
     if len(definitions) != 1:
         how_many = "several definitions" if definitions else "no definition"
         raise UsageError(
-            f"{kernel.path.name} has {how_many} of '{kernel.plain_name}' in its text; a macro or a header may make it. "
-            "Write the kernel in a file of its own, and take that."
+            f"{kernel.path.name} has {how_many} of '{kernel.plain_name}' in its text and its headers; a macro may "
+            "make it. Write the kernel in a file of its own, and take that."
         )
     return definitions[0]
 

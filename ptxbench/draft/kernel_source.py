@@ -14,7 +14,7 @@ from ptxbench.exec_program import ExecProgram
 from ptxbench.toolchain import cuda_c, parameters
 from ptxbench.toolchain.options import SourceOptions
 from ptxbench.toolchain.parameters import CudaParameter
-from ptxbench.toolchain.user_files import user_files
+from ptxbench.toolchain.user_files import UserFile, user_files
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,13 @@ class KernelSource:
 
     def device_marks(self) -> frozenset[str]:
         """The macros that stand for the mark of a device function."""
-        headers = user_files(self.text.encode(), self.path.parent, self.options.include) or []
-        return cuda_c.device_marks([self.text, *(header.content.decode("utf-8", "replace") for header in headers)])
+        return cuda_c.device_marks(
+            [self.text, *(header.content.decode("utf-8", "replace") for header in self.headers())]
+        )
+
+    def headers(self) -> list[UserFile]:
+        """The user's files that the file includes; none if a macro names one."""
+        return user_files(self.text.encode(), self.path.parent, self.options.include) or []
 
     def parameters(self) -> tuple[CudaParameter, ...]:
         """The parameters as the compiler reads them. Raises UsageError if it gives no debugging information."""

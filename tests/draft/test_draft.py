@@ -356,7 +356,7 @@ REFUSED = [
     (SAXPY, ["--entry", "sakspy"], 2,
      "source.cu has no kernel 'sakspy'. Did you mean 'saxpy'?"),
     ("#define K(name) __global__ void name(float* x) { x[0] = 1; }\nK(k)", [], 2,
-     "source.cu has no definition of 'k' in its text; a macro or a header may make it."),
+     "source.cu has no definition of 'k' in its text and its headers; a macro may make it."),
     (SAXPY, ["--flag", "--use_fast_math"], 2,
      "--flag --use_fast_math cannot be kept"),
     (SAXPY.replace("y[i];", "z[i];"), [], 4,
@@ -385,6 +385,29 @@ def test_other_files_and_options_without_a_file_are_refused(ptxbench):
         ran = ptxbench("new", "mine", *arguments)
         assert (ran.status, ran.out) == (2, "")
         assert message in ran.err
+
+
+@pytest.mark.parametrize("between", ['#include "kernels.cuh"', '#include "all.h"'])
+def test_a_kernel_of_a_header_is_found(ptxbench, between):
+    Path("all.h").write_text('#pragma once\n#include "kernels.cuh"\n')
+    Path("kernels.cuh").write_text(
+        "#pragma once\n#include <cuda_fp16.h>\n#define HALF __half\n"
+        "template <class T> __global__ void twice(T* x, int n) {\n"
+        "    int i = blockIdx.x * blockDim.x + threadIdx.x;\n    if (i < n) x[i] = x[i] + x[i];\n}\n"
+        "__global__ void other(float* x) { x[0] = 1; }\n"
+    )
+    Path("reference.h").write_text("#include <vector>\nvoid check(std::vector<float> x);\n")
+    text = f'{between}\n#include "reference.h"\nint main() {{ twice<HALF><<<n / 64, 64>>>(x, n); }}\n'
+    pair, cuda, _ = started(ptxbench, text, "--entry", "twice<__half>")
+    assert "A proposal, from line 3 of the host code" in pair
+    assert "void twice(T* x, int n)" in cuda
+    assert not re.search('once|void other|reference|#include "', cuda)
+
+
+def test_a_kernel_of_a_header_that_needs_the_file_is_found(ptxbench):
+    Path("kernels.h").write_text("__global__ void fill(float* x) { x[threadIdx.x] = VALUE; }\n")
+    _, cuda, _ = started(ptxbench, '#define VALUE 3.0f\n#include "kernels.h"\nint main() {}\n')
+    assert cuda.endswith('#define VALUE 3.0f\nextern "C" __global__ void mine(float* x) { x[threadIdx.x] = VALUE; }\n')
 
 
 def test_headers_and_macros_of_the_command_line_are_kept(ptxbench):
