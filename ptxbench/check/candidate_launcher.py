@@ -66,9 +66,6 @@ NOT_RUN = ("unsupported", "launch-refused", "emulator-crash", "judge-failed", "n
 """Codes of launches that say nothing about the kernel's results. The text may not even be valid PTX. Without
 MEMORY_LIMIT: no tool is started where memory has run out."""
 
-SPECIAL = ("values", "repeats")
-"""Stages that launch on data of other magnitudes than the pair's own."""
-
 BETWEEN_CTAS = "race-between-ctas"
 """The code of a race between two CTAs, which no barrier can order."""
 
@@ -362,7 +359,7 @@ class CandidateLauncher:
             message = f"{case.label}: the kernel writes to '{result.changed}', which is an input."
             return finding(stage, "input-changed", message)
         worst = wrong_element(result, case)
-        if worst and not self.suite.is_explained(result, case, special=stage in SPECIAL):
+        if worst and not self.suite.is_explained(result, case, stage):
             if self.leaves_unwritten(result, case, poison):
                 hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
                 return finding(stage, "output-unwritten", worst, hint=hint)

@@ -27,7 +27,14 @@ from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, Laun
 from ptxbench.check.long_indices import LongIndices
 from ptxbench.check.named_numbers import NamedNumbers, named_sizes, named_values
 from ptxbench.check.pair_kernels import USUAL, PairKernels, is_wrong
-from ptxbench.check.rounding import is_explained, of_infinite_scalar, rounding, underflowed
+from ptxbench.check.rounding import (
+    is_explained,
+    may_overflow,
+    of_infinite_scalar,
+    rounding,
+    sensitive,
+    underflowed,
+)
 from ptxbench.check.row_fills import PEAK
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.scalars import free_scalars, special_values
@@ -74,6 +81,9 @@ elements, and of flops if each thread made an output."""
 
 ON_ZEROS = 4
 """How many times as large a launch may be that is on zeros, and without a reference."""
+
+SPECIAL = ("values", "repeats")
+"""Stages that launch on data of other magnitudes than the pair's own."""
 
 SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
 """The kinds of hidden sizes that are also launched under the sanitizer."""
@@ -434,15 +444,28 @@ class CheckSuite:
         first = [case for series in self.special if series.name == NAN for case in itertools.islice(series, 1)]
         return all(self.beyond_contract(case) is None for case in first)
 
-    def is_explained(self, result: LaunchResult, case: CheckCase, *, special: bool) -> bool:
-        """Whether what is wrong is right in another order of additions or factors. `special`: on special data."""
-        if not special:
-            return False
+    @cached_property
+    def is_linear(self) -> bool:
+        """Whether the reference is linear in each floating-point input. Whole numbers may be codes of numbers; for the
+        same codes the reference is linear all the same."""
         floats = {arg.name for arg in self.pair.args if isinstance(arg, In | InOut) and is_float(arg.dtype)}
-        # Whole numbers may be codes of numbers; for the same codes the reference is linear all the same.
-        is_linear = floats.isdisjoint(self.nonlinear)
+        return floats.isdisjoint(self.nonlinear)
+
+    def may_overflow(self, case: CheckCase) -> bool:
+        """Whether special data are so great that a right kernel may give anything. If the reference is linear, each
+        element is judged on its own."""
+        return not self.is_linear and may_overflow(self.pair, case)
+
+    def is_explained(self, result: LaunchResult, case: CheckCase, stage: str) -> bool:
+        """Whether what is wrong is right in another order of additions or factors. Only data of the stage `values`, and
+        the other scalars of `repeats`, are so special that the pair's tolerance may say nothing about it."""
+        if stage not in SPECIAL:
+            return False
         explanations = [underflowed, of_infinite_scalar(self.pair, case)]
-        explanations += [rounding(self.pair, case, self.seed)] if is_linear else []
+        if self.is_linear:
+            explanations.append(rounding(self.pair, case, self.seed))
+        elif stage == "values":
+            explanations.append(sensitive(self.pair, case, self.seed))
         return is_explained(case, result.outputs, explanations)
 
     def unwritten(self, result: LaunchResult, case: CheckCase, poison: int) -> str | None:

@@ -8,9 +8,9 @@ import pytest
 
 from ptxbench.check.cases import silence
 from ptxbench.check.launching import CheckCase, LaunchOptions, launch
-from ptxbench.check.rounding import is_explained, rounding, underflowed
+from ptxbench.check.rounding import is_explained, may_overflow, rounding, sensitive, underflowed
 from ptxbench.check.suite import CheckSuite
-from ptxbench.pair import In, Launch, Out, Pair, f32, f64, relative, u8
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, close, f32, f64, relative, u8
 from ptxbench.verify import expect
 from tests.check.judging import SEED, suite
 
@@ -69,9 +69,10 @@ def test_terms_of_codes_may_overflow(nonlinear, is_right):
     data = {"w": np.array([2, 2], np.uint8), "x": np.array([3e38, -2.9e38], np.float32)}
     arguments = CODES.make_arguments({"n": 2}, SEED) | data
     case = CheckCase("", CODES.launch(n=2), arguments, expect(CODES, arguments), {}, size={"n": 2})
-    asked = SimpleNamespace(nonlinear=nonlinear, pair=CODES, seed=SEED)
+    asked = CheckSuite.__new__(CheckSuite)
+    asked.__dict__.update(nonlinear=nonlinear, pair=CODES, seed=SEED)
     result = SimpleNamespace(outputs={"y": np.array([np.inf], np.float32)})
-    assert CheckSuite.is_explained(asked, result, case, special=True) is is_right
+    assert asked.is_explained(result, case, "values") is is_right
 
 
 SUMS_OF_THREE = Pair(
@@ -111,7 +112,7 @@ def test_an_exact_result_and_one_that_is_not_a_sum_have_no_rounding():
         result = launch(tested_suite.pair_kernels.executable["ptx"], tested_suite.pair, case, LaunchOptions())
         for output in result.outputs.values():
             output.reshape(-1)[0] += np.float32(2**-10) * max(abs(output.reshape(-1)[0]), 1)
-        assert not tested_suite.is_explained(result, case, special=True)
+        assert not tested_suite.is_explained(result, case, "values")
 
 
 @pytest.mark.parametrize(
@@ -140,3 +141,53 @@ def test_factors_in_another_order_may_overflow(scale, is_right):
     left = case.expected.outputs["d"].astype(np.float32)
     left.flat[np.abs(left).argmax()] = np.inf
     assert is_explained(case, {"d": left}, [rounding(pair, case, SEED)]) is is_right
+
+
+RELU = Pair(
+    purpose="", args=[In("x", f32, lambda n: (4, n)), Out("y", f32, lambda n: (4,)), Out("k", u8, lambda n: (1,))],
+    launch=lambda n: Launch(1, 32),
+    reference=lambda x: {"y": np.maximum(x.sum(axis=1), 0) / x.shape[1], "k": np.array([3])},
+    tolerance=close(rtol=1e-6, atol=1e-7), check_sizes=[{"n": 4}], bench_sizes=[{"n": 8}], flops=lambda n: n,
+)  # fmt: skip
+
+
+def case_of_relu(second_row, pair=RELU):
+    arguments = pair.make_arguments({"n": 4}, SEED)
+    arguments["x"] = np.array([[1, 1, 1, 1], second_row, [-1, -2, 0, -1], [1, 2, 3, 4]], np.float32)
+    return CheckCase("", pair.launch(n=4), arguments, expect(pair, arguments), {}, size={"n": 4})
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "is_right"),
+    [
+        ([1, 1, 1, 1.5], 1e-5, False),
+        ([1024, -1024, 1, 3.5], 2**-14, True),  # f32 rounds 1024 to a multiple of 2**-14
+        ([1024, -1024, 1, 3.5], 2**-7, False),
+        ([1e6, -1e6, 1, 3.5], 2**-4, True),
+        ([-1e6, 1, 1, 1], 1e-3, False),  # far below zero, where nothing moves
+    ],
+)
+def test_a_sum_below_an_activation_is_rounded(row, error, is_right):
+    """As far as its terms, each of which is rounded, move the result."""
+    case = case_of_relu(row)
+    y = (case.expected.outputs["y"] + [0, error, 0, 0]).astype(np.float32)
+    k = np.array([3], np.uint8)
+    explanations = [sensitive(RELU, case, SEED)]
+    assert is_explained(case, {"y": y, "k": k}, explanations) is is_right
+    assert not is_explained(case, {"y": y, "k": k + 1}, explanations)
+
+
+@pytest.mark.parametrize(
+    ("row", "tolerance", "may"),
+    [
+        ([2e38, 2e38, -1e38, -1e38], close(1e-6, 1e-7), True),
+        ([-2e38, 1, 1, 1], close(1e-6, 1e-7), True),  # the magnitudes count
+        ([1e36, 1, 1, 1], close(1e-6, 1e-7), False),
+        ([np.inf, 1, 1, 1], close(1e-6, 1e-7), False),
+        ([2e38, 2e38, -1e38, -1e38], EXACT, False),
+    ],
+)
+def test_a_sum_that_is_near_the_greatest_number_may_overflow(row, tolerance, may):
+    pair = replace(RELU, tolerance=tolerance)
+    with silence():
+        assert may_overflow(pair, case_of_relu(row, pair)) is may
