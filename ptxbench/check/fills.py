@@ -86,14 +86,22 @@ def small(array: Array, limits: ElementRange, draws: Draws) -> Array:
 
 
 def zeros_at_the_end(array: Array, limits: ElementRange, draws: Draws) -> Array:
-    """A third of the elements are zeros of either sign. In the first half of the array none is above zero, in the other
-    half none below: the greatest, or the least, are equal, although their bits differ."""
-    size, rng = array.size, draws[1]
-    signs = np.where(np.arange(size) < size // 2, -1.0, 1.0)
-    zeros = rng.choice([0.0, -0.0], size)
-    changed = np.where(rng.random(size) < 1 / 3, zeros, signs * np.abs(array.reshape(-1).astype(np.float64)))
-    narrow: Array = changed.reshape(array.shape).astype(array.dtype)
-    return narrow
+    """A third of the elements are zeros of either sign. In every second row none is above zero, in the others none
+    below: the greatest, or the least, are equal, although their bits differ. The first and the last of these zeros are
+    -0 as the greatest and 0 as the least ones: by the bits, another one is greater, or less. Of two only the first."""
+    if not array.size:
+        return array
+    rng = draws[1]
+    rows = np.abs(array.reshape(-1, array.shape[-1] if array.ndim else 1).astype(np.float64))
+    number = np.arange(rows.shape[0])
+    signs = np.where((number + rng.integers(2)) % 2, 1.0, -1.0)
+    is_zero, zeros = rng.random(rows.shape) < 1 / 3, rng.choice([0.0, -0.0], rows.shape)
+    zeros[number, rows.shape[1] - 1 - is_zero[:, ::-1].argmax(axis=1)] = (
+        0.0 * signs * np.sign(is_zero.sum(axis=1) - 2.5)
+    )
+    zeros[number, is_zero.argmax(axis=1)] = 0.0 * signs
+    changed: Array = np.where(is_zero, zeros, signs[:, None] * rows).reshape(array.shape).astype(array.dtype)
+    return changed
 
 
 TOPS = (7, 127, 15, 255)
@@ -110,6 +118,22 @@ def small_with_tops(array: Array, limits: ElementRange, draws: Draws) -> Array:
     chosen = np.flatnonzero(np.arange(rows.shape[0]) % 3 < 2)
     rows[chosen, draws[1].integers(rows.shape[1], size=chosen.size)] = np.resize(TOPS, chosen.size)
     return changed
+
+
+def near_ties(array: Array, rng: np.random.Generator) -> Array:
+    """In every second row, all elements that are equal to the greatest, except one, become the next number towards
+    zero, and so do those that are equal to the least: whatever compares fewer bits takes them for ties."""
+    if not array.size:
+        return array
+    rows = array.reshape(-1, array.shape[-1] if array.ndim else 1).copy()
+    numbers = np.flatnonzero(rng.random(rows.shape[0]) < 0.5)
+    zero = array.dtype.type(0)
+    for extreme in (np.max, np.min):
+        equal = rows[numbers] == extreme(rows[numbers], axis=1, keepdims=True)
+        kept = np.argmax(equal * rng.random(equal.shape), axis=1)
+        equal[np.arange(numbers.size), kept] = False
+        rows[numbers] = np.where(equal, np.nextafter(rows[numbers], zero), rows[numbers])
+    return rows.reshape(array.shape)
 
 
 def runs(array: Array, limits: ElementRange, draws: Draws) -> Array:

@@ -24,6 +24,7 @@ from ptxbench.check.fills import (
     greatest_throughout,
     integer_edges,
     magnitudes,
+    near_ties,
     one_value,
     runs,
     short_runs,
@@ -177,8 +178,8 @@ def small_scalars(pair: Pair, seed: int) -> Mapping[str, Any]:
 
 
 def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
-    """Arguments with some small whole and half numbers, special integers and equal neighbours in their inputs: values
-    that any pair accepts, but random numbers never produce."""
+    """Arguments with some small whole and half numbers, special integers, equal neighbours, and greatest elements that
+    are equal or almost so in their inputs: values that any pair accepts, but random numbers never produce."""
     changed: dict[str, Any] = {}
     for index, arg in enumerate(pair.args):
         limits = range_of_element(arg)
@@ -193,7 +194,8 @@ def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, A
             values = UNIT if limits.whole is None else integer_edges(*limits.whole)
             chosen = rng.random(flat.size) < 1 / ONE_IN
             flat[chosen] = np.array(values).astype(flat.dtype)[rng.integers(len(values), size=int(chosen.sum()))]
-        changed[arg.name] = flat.reshape(array.shape)
+        mixed_array = flat.reshape(array.shape)
+        changed[arg.name] = near_ties(mixed_array, rng) if limits is not None and limits.whole is None else mixed_array
     return {**arguments, **changed}
 
 

@@ -66,10 +66,33 @@ def data(pair, kind, seed=1, n=96):
 
 def test_the_greatest_or_the_least_element_of_a_row_is_a_zero_of_either_sign():
     x = data(pair_of(In("x", f32, lambda n: (n // 8, 8))), "signed zeros", n=256)["x"]
-    ends = np.concatenate([x[:16].max(axis=1), x[16:].min(axis=1)])
+    above = (x >= 0).all(axis=1)
+    assert sorted({tuple(above[::2]), tuple(above[1::2])}) == [(False,) * 16, (True,) * 16]
+    ends = np.where(above, x.min(axis=1), x.max(axis=1))
     assert (ends == 0).mean() > 0.9
     with_both = [{False, True} == set(np.signbit(row[row == 0]).tolist()) for row in x]
     assert np.mean(with_both) > 0.5
+    for row, at_least in zip(x, above, strict=True):
+        zeros = np.signbit(row[row == 0]).tolist()
+        # by its bits, another zero is greater than the first and the last one of the greatest, less than the others
+        assert zeros[:1] in ([], [not at_least])
+        assert len(zeros) in (0, 1, 2) or zeros[-1] == zeros[0]
+
+
+@pytest.mark.parametrize("shape", [lambda n: (n,), lambda n: (n // 160, 160)])
+def test_the_greatest_element_of_a_row_has_equals_or_almost_equals(shape):
+    """Of those that are almost equal, the greatest one is at any position."""
+    pair = pair_of(In("x", f32, shape))
+    positions = []
+    for seed in range(40):
+        x = mixed(pair, pair.make_arguments({"n": 320}, seed), seed)["x"]
+        for sign, row in ((sign, row) for sign in (1, -1) for row in x.reshape(-1, x.shape[-1])):
+            almost, equal = (np.flatnonzero(sign * row == value) for value in (np.float32(1 - 2**-24), 1))
+            assert almost.size == 0 or equal.size == 1
+            if almost.size:
+                positions.append(np.searchsorted(almost, equal[0]) / almost.size)
+    assert 0.25 < np.mean(positions) < 0.75
+    assert 20 < len(positions) < (60 if x.ndim == 1 else 120)
 
 
 @pytest.mark.parametrize(

@@ -86,10 +86,10 @@ def test_an_infinite_scalar_may_give_nan_where_the_order_of_factors_decides():
     (case,) = triad.cases.filled({"n": 4}, {"s": math.inf}, 1)
     for value, explained in ((np.nan, True), (-np.inf, True), (1.0, False)):
         result = SimpleNamespace(outputs={"a": np.full(4, value, np.float32)})
-        assert triad.is_explained(result, case, special=True) == explained
+        assert triad.is_explained(result, case, "values") == explained
     (finite,) = triad.cases.filled({"n": 4}, {"s": 1.0}, 1)
     nans = SimpleNamespace(outputs={"a": np.full(4, np.nan, np.float32)})
-    assert not triad.is_explained(nans, finite, special=True)
+    assert not triad.is_explained(nans, finite, "values")
 
 
 def test_few_of_the_numbers_of_a_text_become_scalars():
