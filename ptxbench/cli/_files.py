@@ -9,6 +9,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ptxbench.errors import UsageError
+
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -29,6 +31,15 @@ def no_file_in_its_place(context: click.Context, parameter: click.Parameter, fol
     if folder.is_file() and context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT:
         raise click.BadParameter(f"Directory '{folder}' is a file.", context, parameter)
     return folder
+
+
+def require_folder(option: str, folder: Path, content: str) -> None:
+    """Raises UsageError if the command line names a folder that does not exist; the usual folder may be missing.
+
+    For commands that only read the folder and go on without it. `option`: its name in the code, such as "results".
+    """
+    if not folder.is_dir() and click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT:
+        raise UsageError(f"There is no folder {folder}. Give --{option} the folder that holds {content}.")
 
 
 def outputs_option(help: str) -> Option:

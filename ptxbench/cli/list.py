@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._baselines import baselines_option
-from ptxbench.cli._files import json_option, results_option
+from ptxbench.cli._files import json_option, require_folder, results_option
 from ptxbench.cli._given import refuse
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._saved import read, saved, warn_unreadable
@@ -58,6 +58,8 @@ def command(
     from ptxbench.exporters.pair import describe, to_json
 
     if verdicts:
+        require_folder("results", results, "saved runs")
+        require_folder("baselines", baselines, "baselines")
         return print_verdicts(kernels, choose_pairs(kernels, pairs), recorded(results, baselines), as_json=as_json)
     refuse("Only --verdicts reads recorded runs.", ("results", "baselines"))
     columns, texts, described, first_error = width(), [], [], None

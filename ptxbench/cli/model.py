@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
-from ptxbench.cli._files import json_option, results_option
+from ptxbench.cli._files import json_option, require_folder, results_option
 from ptxbench.cli._terminal import say
-from ptxbench.errors import ResultError, UsageError
+from ptxbench.errors import ResultError
 
 if TYPE_CHECKING:
     from ptxbench.result import RunDocument
-
-
-DEFAULT = ParameterSource.DEFAULT
 
 
 @click.group("model", short_help="Compare modelled floors with measured times.")
@@ -42,8 +38,7 @@ def audit(as_json: bool, results: Path) -> int:
     from ptxbench.model.points import published
     from ptxbench.model.runs import scored
 
-    if not results.is_dir() and click.get_current_context().get_parameter_source("results") is not DEFAULT:
-        raise UsageError(f"There is no folder {results}. Give --results the folder that holds saved runs.")
+    require_folder("results", results, "saved runs")
     points = published()
     measured = scored(readable(results))
     if as_json:

@@ -35,7 +35,7 @@ def command(name: str | None) -> None:
             say(fill(title, width(), initial_indent=f"{schema_name:{widest}}", subsequent_indent=" " * widest))
         return
     if name not in files:
-        hint = suggestion(name, list(files)) or f" Known: {', '.join(files)}."
+        hint = suggestion(name, list(files)) or f" Known are {', '.join(files)}."
         raise UsageError(f"Unknown document '{name}'.{hint}")
     say(files[name].read_text(encoding="utf-8"), nl=False)
 

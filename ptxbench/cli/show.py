@@ -497,7 +497,7 @@ def chosen_variants(loaded: LoadedPair, wanted: Sequence[str], *, strict: bool) 
     if strict:
         for name in wanted:
             if name not in by_name:
-                text = suggestion(name, list(by_name)) or f" Known: {', '.join(by_name)}."
+                text = suggestion(name, list(by_name)) or f" Known are {', '.join(by_name)}."
                 raise UsageError(f"Unknown variant '{name}' of {loaded.name}.{text}")
         return [by_name[name] for name in dict.fromkeys(wanted)]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]

@@ -164,7 +164,7 @@ def source_of(loaded: LoadedPair, side: str | Mapping[str, str]) -> Source:
     if isinstance(side, str):
         by_name = {source.variant: source for source in loaded.sources}
         if side not in by_name:
-            hint = suggestion(side, list(by_name)) or f" Known: {', '.join(by_name)}."
+            hint = suggestion(side, list(by_name)) or f" Known are {', '.join(by_name)}."
             raise UsageError(f"Unknown variant '{side}' of {loaded.name}.{hint}")
         return by_name[side]
     entry = loaded.name.replace(".", "_")

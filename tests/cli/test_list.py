@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.folders import CUDA, PAIR, PTX, changed
 
 
@@ -184,6 +186,14 @@ def test_verdicts_come_from_the_predictions_and_the_runs_of_the_folders(kernels,
     (kernels / "ptx" / "scale.ptx").write_text(f"// changed\n{PTX}")
     (verdict,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--verdicts", "--json").out)["verdicts"]
     assert (verdict["rests_on"], verdict["stale"], verdict["run"]) == (["expected"], True, None)
+
+
+@pytest.mark.parametrize(("option", "content"), [("results", "saved runs"), ("baselines", "baselines")])
+def test_a_named_folder_of_runs_must_exist(ptxbench, option, content):
+    """Else a mistyped one would look like a folder without runs."""
+    ran = ptxbench("list", "--verdicts", f"--{option}", "missing")
+    message = f"Error: There is no folder missing. Give --{option} the folder that holds {content}.\n"
+    assert ran == (2, "", message)
 
 
 def test_verdicts_name_a_baseline_that_cannot_be_read_and_a_pair_that_cannot(kernels, ptxbench):
