@@ -39,7 +39,7 @@ class SourceOptions:
     def __post_init__(self) -> None:
         for folder in self.include:
             if not folder.is_dir():
-                raise UsageError(f"-I {folder}: there is no such folder.")
+                raise UsageError(f"-I {folder}: {'this is not a folder' if folder.exists() else 'no such folder'}.")
         for define in self.defines:
             if not DEFINE.fullmatch(define):
                 raise UsageError(f"-D '{define}': expected NAME or NAME=VALUE, such as BLOCK=256.")

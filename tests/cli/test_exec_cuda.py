@@ -232,6 +232,20 @@ def test_the_block_of_the_command_fits_the_launch_bounds(ptxbench):
     )
 
 
+# options, the message
+WRONG_OPTIONS = [
+    (("-I", "missing"),     "-I missing: no such folder."),
+    (("-I", "scale.cu"),    "-I scale.cu: this is not a folder."),
+    (("-D", "1x"),          "-D '1x': expected NAME or NAME=VALUE, such as BLOCK=256."),
+    (("--std", "c++99"),    "--std: unknown standard 'c++99'. Expected c++17, c++20, c++23."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG_OPTIONS)
+def test_an_option_that_no_compiler_can_take_is_wrong_usage(ptxbench, options, message):
+    assert ptxbench("exec", "scale.cu", *options) == (2, "", f"Error: {message}\n")
+
+
 def test_a_kernel_of_cpp_has_its_cpp_name_in_messages(ptxbench):
     assert ptxbench("exec", *SCALED[:3]).err.startswith("Error: 'scaled<float>' has 4 parameters, and no --arg was ")
     assert ptxbench("exec", *SCALED).err.startswith("Error: 'scaled<float>' has 4 parameters, and 1 --arg was given: ")
