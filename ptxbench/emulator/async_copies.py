@@ -31,7 +31,7 @@ class AsyncCopies(GroupedCopies):
             f"call void @{function}({stores[0]}, {loads[0]}, {V32} {counts.ir}, i32 {self.ops.active}, ptr %env, "
             f"{loads[3]}, {stores[3]}, ptr {site})"
         )
-        if self.ops.watches_order:
+        if self.ops.sanitize:
             watch_stores = self.ops.function(watch.watch_copy(size))
             distinct = self.e.op(
                 f"call i32 @{self.ops.function(watch.DISTINCT_COPIES)}({stores[0]}, {loads[0]}, {V32} {counts.ir}, "
@@ -83,7 +83,7 @@ class AsyncCopies(GroupedCopies):
         test = bulk_queue.TEST if self.ops.bulk else mbarriers.TEST
         answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}", lanes=testing)
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
-        if self.ops.watches_order:
+        if self.ops.sanitize:
             where, _, _, site = self.ops.last_arguments.split(", ")
             waited = self.ops.function(watch.WAITED_RELAXED if self.ops.relaxed else watch.WAITED)
             self.e.line(f"call void @{waited}({where}, i32 {self.ops.ballot(complete)}, ptr %env, {site})")

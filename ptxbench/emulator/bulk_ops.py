@@ -180,7 +180,7 @@ class BulkCopies(GroupedCopies):
         arguments = self.ops.memory_arguments(OWN, self.ops.copies.in_shared(space, address), "store", fill.UNIT)
         addresses, lanes, env, site = arguments.split(", ")
         watch = ""
-        if self.ops.watches_order:
+        if self.ops.sanitize:
             key = ("store", OWN, fill.UNIT, 1, layout.WEAK)
             self.ops.watching.spaces.add(key)
             watch = watches.name_of(*key)

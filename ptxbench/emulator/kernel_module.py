@@ -155,7 +155,7 @@ def add_watches(kernel: KernelState) -> None:
         ops.function(marks.store_marks(space, size, kernel.granules[("shared", "local").index(space)]))
     for key in sorted(ops.watching.spaces):
         ops.function(watches.watches(*key, granules=sizes, clustered=ops.clustered))
-    for function in watch.REPORTERS if ops.watches_order else ():
+    for function in watch.REPORTERS if ops.sanitize else ():
         ops.function(function)
     if ops.stack is not None:
         ops.function(forget_local(sizes.get("local", 4)))

@@ -477,7 +477,7 @@ class Body:
         index = len(function.instructions)
         if index == MOST_INSTRUCTIONS:
             raise syntax_error(line, f"functions of more than {MOST_INSTRUCTIONS:,} instructions are not supported.")
-        if opcode.startswith("bra") and opcode in ("bra", "bra.uni"):
+        if opcode in ("bra", "bra.uni"):
             operands: tuple[Operand, ...] = (Symbol(cursor.name("a label")),)
             cursor.expect(";")
             self.branches.append((index, self.scopes.current))

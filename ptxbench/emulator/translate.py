@@ -20,7 +20,7 @@ from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.host_cpu import USUAL, HostCpu
 from ptxbench.emulator.inline import CALL_THROUGH
-from ptxbench.emulator.isa.table import Entry, OperandForm
+from ptxbench.emulator.isa.table import Entry
 from ptxbench.emulator.kernel_module import whole_module
 from ptxbench.emulator.layout import NUMBERED, PLAIN, SANITIZE, ParamAddress, StepReport, Translation
 from ptxbench.emulator.marks import Marks
@@ -376,8 +376,8 @@ class Translator:
         if entry.carry in ("out", "both"):
             result, carry = result
             self.kernel.put(Register(CARRY), carry, guard, instruction.line)
-        for form, operand in targets:
-            self.deliver(form, operand, result, guard, instruction.line)
+        for _, operand in targets:
+            self.deliver(operand, result, guard, instruction.line)
 
     def bind(self, address: Address, value: Value | ParamAddress) -> None:
         """When sanitizing: note the variable in which an access by this address must stay, if that is known."""
@@ -430,7 +430,7 @@ class Translator:
         label = entry.opcode.partition(".")[0]
         return self.e.compute_both(label, entry.computations, tuple(key), build, values, constant_arguments)
 
-    def deliver(self, form: OperandForm, operand: Operand, result: object, guard: Value | None, line: int) -> None:
+    def deliver(self, operand: Operand, result: object, guard: Value | None, line: int) -> None:
         values = result if isinstance(result, tuple) else (result,)
         if isinstance(operand, Vector):
             if len(operand.parts) != len(values):

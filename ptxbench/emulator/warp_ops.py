@@ -169,11 +169,6 @@ class WarpOps(LaneOps):
         """Whether the current instruction is an atomic without a result: `red`."""
         return self.instruction is not None and self.instruction.opcode.startswith("red")
 
-    @property
-    def watches_order(self) -> bool:
-        """Whether accesses of global and shared memory are watched."""
-        return self.sanitize
-
     # ---- memory
 
     def require_count(self, values: tuple[Value, ...], count: int) -> tuple[Value, ...]:
@@ -421,25 +416,24 @@ class WarpOps(LaneOps):
         self.e.line(f"br label %{on}")
         self.e.line(f"{on}:")
 
-    def site(self, kind: str) -> str:
-        """The pointer name of a new site that only marks the place of a finding and counts nothing."""
-        return self.e.op(f"getelementptr i64, ptr %counters, i64 {self.site_slot(kind)}")
+    def site(self, kind: str, space: str = "none") -> str:
+        """The pointer name of a new site that accesses no memory; without `space` it only marks the place of a
+        finding, and counts nothing."""
+        return self.e.op(f"getelementptr i64, ptr %counters, i64 {self.site_slot(kind, space)}")
 
-    def site_slot(self, kind: str) -> int:
+    def site_slot(self, kind: str, space: str = "none") -> int:
         """The same by the index of its first counter."""
         slot = self.reserve_counters(context.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, "none", kind, 0))
+        self.sites.append(Site(self.step, slot, space, kind, 0))
         return slot
 
     def host(self, kind: str, *values: Value) -> Value:
         """Call the worker's Python code: "print", "assert", "allocate" or "release", with up to four values per lane.
         Returns one u64 per lane."""
-        slot = self.reserve_counters(context.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, "host", kind, 0))
         function = self.function(host.HOST_CALL)
         arguments = [self.e.convert(value, U64) for value in values]
         arguments += [self.e.constant(0, U64)] * (4 - len(arguments))
-        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        site = self.site(kind, "host")
         numbers = {"print": host.PRINT, "assert": host.ASSERT, "allocate": host.ALLOCATE, "release": host.RELEASE}
         vectors = ", ".join(f"{value.type.vector} {value.ir}" for value in arguments)
         call = f"call {U64.vector} @{function}(i64 {numbers[kind]}, i32 {self.active}, ptr %env, ptr {site}, {vectors})"
@@ -466,9 +460,7 @@ class WarpOps(LaneOps):
 
     def arrive(self, ids: Value, counts: Value, lanes: str, kind: int, predicates: str = "0") -> None:
         """`lanes` (i32) arrive at the barriers `ids`, which expect `counts` lanes; see runtime/barriers.py."""
-        slot = self.reserve_counters(context.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
-        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        site = self.site("arrive", "barrier")
         any_lane = self.e.op(f"zext i1 {self.e.op(f'icmp ne i32 {lanes}, 0')} to i64")
         old = self.e.op(f"load i64, ptr {site}")
         self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {any_lane}')}, ptr {site}")
@@ -485,9 +477,7 @@ class WarpOps(LaneOps):
 
     def arrive_at_cluster(self) -> None:
         """The active lanes arrive at the barrier of their cluster."""
-        slot = self.reserve_counters(context.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
-        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        site = self.site("arrive", "barrier")
         self.watching.arrive_at_cluster()
         function = self.function(clusters.ARRIVE)
         self.e.line(f"call void @{function}(ptr %env, ptr %warp, ptr {site}, i32 {self.active})")
@@ -562,10 +552,8 @@ class WarpOps(LaneOps):
 
     def trap(self) -> None:
         """Stop the launch in the first active lane."""
-        slot = self.reserve_counters(context.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, "none", "trap", 0))
         self.function(turns.TRAP)
-        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        site = self.site("trap")
         self.e.line(f"call void @trap(ptr %env, ptr {site}, i32 {self.active})")
 
     def allocate(self, size: Value, align: Value | None) -> Value:

@@ -114,7 +114,7 @@ class Watching:
         if space in ("local", "generic") and kind not in ("atomic", "overwrite"):
             self.locals.add((kind, element_bytes, count))
             self.ops.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
-        if space != "local" and self.ops.watches_order:
+        if space != "local" and self.ops.sanitize:
             key = (kind, space, element_bytes, count, self.ops.strength)
             self.spaces.add(key)
             self.ops.e.line(f"call void @{watches.name_of(*key)}({self.ops.last_arguments}{values})")
@@ -240,7 +240,7 @@ class Watching:
 
     def values_vary(self, space: str) -> bool:
         """Whether this is a strong access in global memory of a sanitized kernel."""
-        return self.ops.watches_order and self.ops.is_strong and space in ("global", "generic")
+        return self.ops.sanitize and self.ops.is_strong and space in ("global", "generic")
 
     def end_load(self) -> None:
         """When sanitizing: after a load that may give old values."""
@@ -262,7 +262,7 @@ class Watching:
     def tell(self, name: str, arguments: str, lanes: str = "") -> None:
         """When sanitizing: report an event of `lanes` (i32 name), by default the active ones, which are %lanes.wide in
         `arguments`."""
-        if self.ops.watches_order:
+        if self.ops.sanitize:
             function = self.ops.function(watch.reporter(name, ", i32 %lanes", arguments, watch.wide("lanes")))
             self.ops.e.line(f"call void @{function}(ptr %env, i32 {lanes or self.ops.active})")
 
@@ -290,7 +290,7 @@ class Watching:
 
     def meet_in_warp(self, members: str) -> None:
         """When sanitizing: the lanes of the mask `members` (i32 name) have synchronized."""
-        if self.ops.watches_order:
+        if self.ops.sanitize:
             arguments = f"i64 {layout.WARP_SYNC}, i64 %lanes.wide, i64 0, i64 0, i64 0"
             function = self.ops.function(watch.reporter("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
             self.ops.e.line(f"call void @{function}(ptr %env, i32 {members})")

@@ -251,8 +251,8 @@ def publish_all(env: Any, r: Any, lanes: Any, target: Any, cta_only: Any) -> Non
     warp, near_count = env[context.WARP], r[at.NEAR]
     own_far, shift = far_first(env, r, env[context.CTA]), r[at.FAR_SHIFT]
     base = 0 if near_count > LANES else warp * LANES
-    merge_for_publication(env, r, target, words_at(cta_row(env, r))[0], base, own_far, cta_only)
-    merge_for_publication(env, r, target, words_at(warp_row(env, r, warp))[0], base, own_far, cta_only)
+    merge_for_publication(r, target, words_at(cta_row(env, r))[0], base, own_far, cta_only)
+    merge_for_publication(r, target, words_at(warp_row(env, r, warp))[0], base, own_far, cta_only)
     times, barrier, warp_time = row(r, target), env[context.TIME_OF_BARRIER], env[context.TIME_OF_WARP]
     if cta_only:
         for i in range(near_count):
@@ -265,7 +265,7 @@ def publish_all(env: Any, r: Any, lanes: Any, target: Any, cta_only: Any) -> Non
         time = warp_time
         if lanes >> lane & 1:
             merge_for_publication(
-                env, r, target, words_at(thread_words(env, r, thread))[at.OWN_ROW], base, own_far, cta_only
+                r, target, words_at(thread_words(env, r, thread))[at.OWN_ROW], base, own_far, cta_only
             )
             time = env[context.TIME]
         if cta_only:
@@ -275,7 +275,7 @@ def publish_all(env: Any, r: Any, lanes: Any, target: Any, cta_only: Any) -> Non
 
 
 @compiled
-def merge_for_publication(env: Any, r: Any, target: Any, source: Any, base: Any, own_far: Any, cta_only: Any) -> None:
+def merge_for_publication(r: Any, target: Any, source: Any, base: Any, own_far: Any, cta_only: Any) -> None:
     """Merge row `source` of the current CTA into row `target`, near entries also into the CTA's own far entries.
 
     `base`: the thread of the first near entry. `own_far`: the first of the CTA's far entries, or -1.

@@ -176,11 +176,11 @@ def close_cta(env: Any, r: Any) -> None:
         header = env[context.CTA_HEADERS] + (env[context.CLUSTER_SLOT] + index // stride) * context.CTA_BYTES
         other_cta = longs_at(header + context.CTA_RANK)[0]
         if row(r, words_at(known_row)[0])[far_first(env, r, other_cta) + index % stride] < stamp >> 32:
-            report_access_after_exit(env, r, stamp, other_cta)
+            report_access_after_exit(env, stamp, other_cta)
 
 
 @compiled
-def report_access_after_exit(env: Any, r: Any, stamp: Any, other_cta: Any) -> None:
+def report_access_after_exit(env: Any, stamp: Any, other_cta: Any) -> None:
     """Report the access of another CTA that is not ordered before the current CTA's exit."""
     cta, warp, thread = env[context.CTA], env[context.WARP], stamp & (1 << at.THREAD_BITS) - 1
     line = longs_at(env[context.CTA_STATE] + context.CTA_EXIT_LINE)[0]

@@ -58,7 +58,7 @@ def fence(env: Any, r: Any, lanes: Any, flags: Any) -> None:
 
 
 @compiled
-def order_row(env: Any, r: Any) -> Any:
+def order_row(env: Any) -> Any:
     """Address of the number of the row with what fence.sc of all CTAs have released."""
     return env[context.RACES] + 8 * at.SC_ROW
 
@@ -77,7 +77,7 @@ def execute_sc(env: Any, r: Any, lanes: Any) -> None:
     before its CTA accesses global memory again. No access shows another order, so they may have been executed first:
     it does not replace a missing fence before an atomic that precedes it. (PTX ISA, "Fence-SC".)
     """
-    learn(env, r, env[context.WARP], lanes, words_at(order_row(env, r))[0])
+    learn(env, r, env[context.WARP], lanes, words_at(order_row(env))[0])
     publish(env, r, lanes, waiting_row(env, r), -1, False)
 
 
@@ -87,8 +87,8 @@ def order_fences(env: Any, r: Any) -> None:
     others up to now."""
     waiting = waiting_row(env, r)
     if words_at(waiting)[0]:
-        join_all(r, cta_row(env, r), words_at(order_row(env, r))[0])
-        join_all(r, order_row(env, r), words_at(waiting)[0])
+        join_all(r, cta_row(env, r), words_at(order_row(env))[0])
+        join_all(r, order_row(env), words_at(waiting)[0])
         release_row(r, waiting)
 
 

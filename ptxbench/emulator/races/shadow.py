@@ -98,7 +98,7 @@ def touch(
             elif proxy and written != r[at.FENCED_STAMP] and unfenced(env, r, written, thread, proxy):
                 report_race(env, r, kinds.MISSING_PROXY_FENCE, site, lane, byte, written, 1)
     if reads:
-        note_read(env, r, stamps, stride, index, in_shared, thread, slot, stamp, start)
+        note_read(env, r, stamps, stride, index, thread, stamp, start)
         return 0
     for k in range(1, at.SHADOW_ARRAYS):
         read = stamps[index + k * stride]
@@ -173,10 +173,7 @@ def unfenced(env: Any, r: Any, written: Any, thread: Any, proxy: Any) -> Any:
 
 
 @compiled
-def note_read(
-    env: Any, r: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any, stamp: Any,
-    start: Any,
-) -> None:  # fmt: skip
+def note_read(env: Any, r: Any, stamps: Any, stride: Any, index: Any, thread: Any, stamp: Any, start: Any) -> None:
     """Record a read. Two reads since the last write are kept: the first one that is not ordered before this read, and
     this read."""
     first = stamps[index + stride]
