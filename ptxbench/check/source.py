@@ -106,16 +106,16 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
         if directive.name != "include" or not allowed:
             quoted_name = (wanted or directive.rest.strip())[:MOST_QUOTED]
             message = f"#{directive.name} of '{quoted_name}', which is not one of CUDA's headers."
-            yield finding(STAGE, "bad-include", message, line_of(text, joined, directive.start))
+            yield finding(STAGE, "bad-include", message, line_of(text, directive.start))
             return
     if question := QUESTION.search(joined):
         message = f"{question[0]} tests whether a file exists."
-        yield finding(STAGE, "bad-include", message, line_of(text, joined, question.start()))
+        yield finding(STAGE, "bad-include", message, line_of(text, question.start()))
         return
     if mode() == HEADERS and (wrong := unlisted(joined, folders)):
         at, message = wrong
         yield finding(STAGE, "bad-include", f"{message}, which is not allowed on a system without Landlock.",
-                      line_of(text, joined, at))  # fmt: skip
+                      line_of(text, at))  # fmt: skip
 
 
 class FileDirective(NamedTuple):
@@ -167,11 +167,11 @@ def inline_assembly(content: bytes) -> int | None:
         return None
     for token in tokens(joined):
         if token.kind == "word" and ASSEMBLY.fullmatch(token.text):
-            return line_of(text, joined, token.start)
+            return line_of(text, token.start)
         if JOINS.match(joined, token.start) or (
             token.kind == "directive" and (ASSEMBLY.search(token.text) or JOINS.search(token.text))
         ):
-            return line_of(text, joined, token.start)
+            return line_of(text, token.start)
     return None
 
 
@@ -216,8 +216,8 @@ def line_and_column(content: bytes, at: int) -> tuple[int, int]:
     return content.count(b"\n", 0, at) + 1, at - content.rfind(b"\n", 0, at)
 
 
-def line_of(text: str, joined: str, at: int) -> int:
-    """The line of `text` for offset `at` of the joined text; joined lines count as their first."""
+def line_of(text: str, at: int) -> int:
+    """The line of `text` for an offset in its joined text; joined lines count as their first."""
     line = 1
     position = 0
     for text_line in re.split(r"(?<=\n)", text):

@@ -151,7 +151,7 @@ def to_junit(gate: Gate) -> str:
             if value is not None:
                 ElementTree.SubElement(properties, "property", name=key, value=plain(f"{value}"))
         if judged.exit_status or skipped(judged):
-            message = plain(f"{why(judged, gate)} Next: {next_step(judged, gate)}")
+            message = plain(f"{why(judged)} Next: {next_step(judged, gate)}")
             kind = "failure" if judged.exit_status else "skipped"
             ElementTree.SubElement(case, kind, type=row.verdict, message=message)
     ElementTree.indent(root, " ")

@@ -120,7 +120,7 @@ def steps(gate: Gate) -> list[GateRow]:
     for judged in (*gate.failing, *gate.warning, *waived):
         if judged.warns and judged.row.verdict in (REGRESSED, CHANGED) and row_key(judged.row) in failed:
             continue  # the failure of its variant says the same
-        group = judged.outcome, judged.row.verdict, why(judged, gate), next_step(judged, gate)
+        group = judged.outcome, judged.row.verdict, why(judged), next_step(judged, gate)
         groups.setdefault(group, []).append(judged)
     worst_first = sorted(
         groups.items(), key=lambda item: (GATE_ORDER.index(item[0][1]), -max(map(change_size, item[1])))
@@ -161,7 +161,7 @@ def describe_rows(rows: Sequence[JudgedRow]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def why(judged: JudgedRow, gate: Gate) -> str:
+def why(judged: JudgedRow) -> str:
     """The reason, as the end of a sentence."""
     row = judged.row
     if row.verdict in (INCONCLUSIVE, NOT_MEASURABLE) or row.reason == OTHER_COUNTS:
