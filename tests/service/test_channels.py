@@ -133,6 +133,8 @@ def test_a_hostile_candidate_gets_the_same_verdict_through_every_channel(channel
     assert {name: outcome(from_library) for name, from_library in library.items()} == {
         path.name: header_value(path, "judged") for path in HOSTILE
     }
+    findings = [finding for from_library in library.values() for finding in from_library["findings"]]
+    assert all(finding["message"] and finding["hint"] for finding in findings)
     not_utf8 = {path.name for path in HOSTILE if text(path).encode() != path.read_bytes()}  # JSON has another text
     for channel, judge in channels.items():
         by_channel = judge()
