@@ -56,6 +56,10 @@ FOLLOWING = re.compile(
 )
 """Errors in what is left of a class after a member was left out, and in a class whose base was left out."""
 
+UNDEFINED = "template <class... T> __host__ __device__ void {}(T...);"
+"""A function of the host that a `constexpr` function calls in a case that does not occur, such as an error. If a kernel
+calls it, the PTX has a call of a function without a body, which is an error."""
+
 VOID = 'incomplete type "void" is not allowed'
 """NVRTC's first error for `void f(T* a, int b);` if T is unknown: it could be a variable."""
 
@@ -397,6 +401,8 @@ class SourceText:
         first = next((error for error in others if error.text != VOID), others[0] if others else None)
         if first and not due_to_host(first, names_left_out):
             return None
+        if first and (name := names_nothing(first)) in names_left_out and self.can_be_constant(inner):
+            return TextEdit(self.spans[inner.first][0], None, inserted=f"{UNDEFINED.format(name)} ")
         for declaration in (inner, outer):
             if declaration.of_class and (declaration.kind != "function" or self.special(declaration)):
                 continue
@@ -408,6 +414,17 @@ class SourceText:
             if of_left_out or not self.fixed(declaration):
                 return self.blank(declaration)
         return None
+
+    def can_be_constant(self, declaration: Declaration) -> bool:
+        """Whether it is a function of a namespace that the compiler may evaluate, so that a kernel can use the result
+        without a call."""
+        words = self.words[declaration.first : declaration.last + 1]
+        return (
+            declaration.kind == "function"
+            and not declaration.of_class
+            and "{" in words
+            and "constexpr" in words[: words.index("{")]
+        )
 
     def specialises(self, declaration: Declaration, name: str | None) -> bool:
         """Whether it is a specialisation of the function `name`, a template for the host that was left out."""

@@ -195,6 +195,22 @@ extern "C" __global__ void k(Pool pool) { *pool.get() = 1; }
     assert ".param .align 8 .b8 k_param_0[8]" in output.ptx
 
 
+FAILS = """\
+void fail(const char* file, int line, const char* format, ...);
+template <class... T> constexpr int most(int a, int b, T... more) {
+    if (a == 0) fail(__FILE__, __LINE__, "%d", b);
+    return a > b ? a : b;
+}
+"""
+
+
+def test_a_constant_may_come_from_a_function_that_calls_the_host_in_another_case(compiled, without_nvcc):
+    constant = 'extern "C" __global__ void k(int* x) { constexpr int n = most(3, 4, 5); x[0] = n; }'
+    assert compiled(FAILS + constant).how.endswith(", without host code (line 1)")
+    called = compiled(f'{FAILS}extern "C" __global__ void k(int* x) {{ x[0] = most(x[1], x[2]); }}')
+    assert re.search(r"\.extern \.func +\w*fail", called.ptx)
+
+
 def test_what_nvrtc_refuses_or_dies_of_is_compiled_by_nvcc(compiled):
     statement = compiled('extern "C" __global__ void k(int* x) { x[0] = ({ int n = x[1]; n + 1; }); }')
     assert re.fullmatch(r"nvcc .*; NVRTC refuses k\.cu:1: expected an expression", statement.how)
