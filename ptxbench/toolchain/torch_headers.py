@@ -6,7 +6,7 @@ The number types compute as PyTorch's do: in f32, rounded to the type after each
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 HEADER = re.compile(r"(?:ATen|THC|c10|pybind11|torch)/(?:[\w-]+/)*[\w-]+\.(?:h|cuh)")
 INCLUDED = re.compile(rf"^[ \t]*#[ \t]*include[ \t]*[<\"]({HEADER.pattern})[>\"]", re.M)
@@ -197,6 +197,64 @@ VALUE_TEXT = """\
     static constexpr __host__ __device__ c10::NAME {function}() {{ return {{{bits}, c10::NAME::from_bits()}}; }}
 """
 
+COMPLEX = re.compile(r"\b(?:c10|at)::complex\b")
+COMPLEX_TEXT = """
+namespace c10 {
+template <class T> struct alignas(2 * sizeof(T)) complex {
+    using value_type = T;
+    T real_ = 0, imag_ = 0;
+    constexpr complex() = default;
+    constexpr __host__ __device__ complex(const T& real, const T& imag = T()) : real_(real), imag_(imag) {}
+    template <class U> explicit constexpr __host__ __device__ complex(const complex<U>& z)
+        : real_(T(z.real_)), imag_(T(z.imag_)) {}
+    constexpr __host__ __device__ T real() const { return real_; }
+    constexpr __host__ __device__ T imag() const { return imag_; }
+ASSIGNMENTS
+};
+OPERATORS
+template <class T> constexpr __host__ __device__ complex<T> operator+(complex<T> a, complex<T> b)
+{ return {a.real_ + b.real_, a.imag_ + b.imag_}; }
+template <class T> constexpr __host__ __device__ complex<T> operator-(complex<T> a, complex<T> b)
+{ return {a.real_ - b.real_, a.imag_ - b.imag_}; }
+template <class T> constexpr __host__ __device__ complex<T> operator*(complex<T> a, complex<T> b)
+{ return {a.real_ * b.real_ - a.imag_ * b.imag_, a.real_ * b.imag_ + a.imag_ * b.real_}; }
+// Smith's division, which does not square the parts of b.
+template <class T> constexpr __host__ __device__ complex<T> operator/(complex<T> a, complex<T> b) {
+    T real = b.real_ < 0 ? -b.real_ : b.real_, imag = b.imag_ < 0 ? -b.imag_ : b.imag_;
+    if (real >= imag) {
+        if (real == 0) return {a.real_ / real, a.imag_ / imag};
+        T ratio = b.imag_ / b.real_, scale = 1 / (b.real_ + b.imag_ * ratio);
+        return {(a.real_ + a.imag_ * ratio) * scale, (a.imag_ - a.real_ * ratio) * scale};
+    }
+    T ratio = b.real_ / b.imag_, scale = 1 / (b.real_ * ratio + b.imag_);
+    return {(a.real_ * ratio + a.imag_) * scale, (a.imag_ * ratio - a.real_) * scale};
+}
+template <class T> constexpr __host__ __device__ complex<T> operator+(complex<T> a) { return a; }
+template <class T> constexpr __host__ __device__ complex<T> operator-(complex<T> a) { return {-a.real_, -a.imag_}; }
+template <class T> constexpr __host__ __device__ bool operator==(complex<T> a, complex<T> b)
+{ return a.real_ == b.real_ && a.imag_ == b.imag_; }
+template <class T> constexpr __host__ __device__ bool operator!=(complex<T> a, complex<T> b) { return !(a == b); }
+}
+namespace at { using c10::complex; }
+namespace std {
+template <class T> constexpr __host__ __device__ c10::complex<T> conj(c10::complex<T> z) { return {z.real_, -z.imag_}; }
+template <class T> constexpr __host__ __device__ T real(c10::complex<T> z) { return z.real_; }
+template <class T> constexpr __host__ __device__ T imag(c10::complex<T> z) { return z.imag_; }
+template <class T> constexpr __host__ __device__ T norm(c10::complex<T> z)
+{ return z.real_ * z.real_ + z.imag_ * z.imag_; }
+template <class T> __host__ __device__ T abs(c10::complex<T> z) { return hypot(z.real_, z.imag_); }
+}
+template <class T> __device__ c10::complex<T> atomicAdd(c10::complex<T>* address, c10::complex<T> value)
+{ return {atomicAdd(&address->real_, value.real_), atomicAdd(&address->imag_, value.imag_)}; }
+"""
+COMPLEX_ASSIGNMENT = """\
+    constexpr __host__ __device__ complex& operator@=(const complex& z) { return *this = *this @ z; }
+"""
+COMPLEX_OPERATOR = """\
+template <class T> constexpr __host__ __device__ complex<T> operator@(complex<T> a, T b) { return a @ complex<T>(b); }
+template <class T> constexpr __host__ __device__ complex<T> operator@(T a, complex<T> b) { return complex<T>(a) @ b; }
+"""
+
 SPELLINGS = {
     "Half": {
         "CUDA_TYPE": "__half", "TO_BITS": "__half_as_ushort", "FROM_BITS": "__ushort_as_half",
@@ -215,7 +273,7 @@ LIMIT_BITS = {
 """The bits of each function of std::numeric_limits, for Half and for BFloat16."""
 
 
-def table(sources: Iterable[str], *, half: bool, heavy: bool) -> dict[str, str]:
+def table(sources: Sequence[str], *, half: bool, heavy: bool) -> dict[str, str]:
     """The text of each header that the sources include. `half`: whether they use types of 16 bits; `heavy`: whether
     they use libcu++'s heavy headers."""
     names = {name for text in sources for name in INCLUDED.findall(text)}
@@ -225,7 +283,16 @@ def table(sources: Iterable[str], *, half: bool, heavy: bool) -> dict[str, str]:
     halves = (
         f"#include <cuda_fp16.h>\n#include <cuda_bf16.h>\nnamespace c10 {{{comparisons}}}\n{numbers}" if half else ""
     )
-    return texts | {MAIN: f"{TEXT}{halves}"}
+    numbers_of_two_parts = complex_text() if any(COMPLEX.search(text) for text in sources) else ""
+    return texts | {MAIN: f"{TEXT}{halves}{numbers_of_two_parts}"}
+
+
+def complex_text() -> str:
+    """The complex number."""
+    assignments, operators = (
+        "".join(text.replace("@", operator) for operator in "+-*/") for text in (COMPLEX_ASSIGNMENT, COMPLEX_OPERATOR)
+    )
+    return COMPLEX_TEXT.replace("ASSIGNMENTS", assignments).replace("OPERATORS", operators)
 
 
 def numbers_text(name: str, *, limits: bool) -> str:

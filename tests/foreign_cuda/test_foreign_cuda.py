@@ -368,6 +368,15 @@ def numbers_of_pytorch():
 
 
 @case
+def complex_numbers_of_pytorch():
+    random = np.random.default_rng(8)
+    a, b = (random.integers(-20, 20, 64).astype(np.float32).view(np.complex64) for _ in range(2))  # exact
+    expected = {"turned": -(2 * (np.conj(a) * b - 3 + a / 2j)) / 4, "sum": b.sum(keepdims=True)}
+    arguments = [a.view(np.float32), b.view(np.float32), "turned:f32[64]=zeros", "sum:f32[2]=zeros"]
+    return Case("torch_complex.cu", arguments, {name: z.view(np.float32) for name, z in expected.items()})
+
+
+@case
 def host_code_that_only_nvcc_can_read():
     x = np.arange(40, dtype=np.int32)
     compiler = r"nvcc \d+\.\d+\.\d+ with .* \d+.*; NVRTC refuses unbalanced_host\.cu:11: host code"
@@ -409,6 +418,7 @@ WITHOUT_TWIN = {
     "spmv_csr.cu": "nvcc lacks cusparse.h",
     "torch_extension.cu": "nvcc lacks PyTorch's headers",
     "torch_types.cu": "nvcc lacks PyTorch's headers",
+    "torch_complex.cu": "nvcc lacks PyTorch's headers",
     "bitonic_sort.cu": "std::int64_t is another type for nvcc, so its kernel has another name",
     "unbalanced_host.cu": "made by nvcc itself",
 }
