@@ -166,6 +166,8 @@ class InOut:
 
     It starts with what `values(rng, shape, **size)` draws, by default filled with `start`, and is restored before each
     launch, outside the timed part. Without `values`, `ptxbench check` starts it with small numbers around `start` too.
+
+    `legal`, for whole numbers that `values` draws: as for an In. By default `ptxbench check` starts with no others.
     """
 
     name: str
@@ -173,6 +175,7 @@ class InOut:
     shape: Callable[..., tuple[int, ...]]
     start: float = 0
     values: Callable[..., Array] | None = None
+    legal: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ class ElementRange:
 
 def range_of_element(arg: Argument) -> ElementRange | None:
     """The legal elements of an argument; None if only the pair knows, as for indices."""
-    if is_updated_input(arg) and is_float(arg.dtype):
-        return ElementRange(arg.dtype, None)
+    if is_updated_input(arg) and (is_float(arg.dtype) or arg.legal is not None):
+        return ElementRange(arg.dtype, arg.legal)
     if not isinstance(arg, In) or arg.related or arg.dtype == ue8m0:  # a scale, which has no sign and no zero
         return None
     if is_float(arg.dtype):

@@ -159,9 +159,9 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
         if isinstance(arg, Scalar) and (problem := scalar_problem(arg)):
             wanted = "It must be (low, high) or a function (rng, **size)"
             yield (*part, "values"), f"Scalar '{arg.name}' has values {arg.values!r}, {problem}. {wanted}."
-        if isinstance(arg, In) and (problem := legal_problem(arg)):
+        if isinstance(arg, In | InOut) and (problem := legal_problem(arg)):
             wanted = "It must be a range (low, high) of whole numbers"
-            yield (*part, "legal"), f"In '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
+            yield (*part, "legal"), f"{kind(arg)} '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
         if isinstance(arg, In):
             yield from (((*part, field), f"In '{arg.name}' has {sentence}") for field, sentence in input_problems(arg))
     names = [arg.name for arg in args]
@@ -212,10 +212,12 @@ def scalar_problem(arg: Scalar) -> str | None:
     return None if arg.values is None or callable(arg.values) else range_problem(arg.values, arg.dtype)
 
 
-def legal_problem(arg: In) -> str | None:
+def legal_problem(arg: In | InOut) -> str | None:
     """What is wrong with the range of whole numbers that is legal in an input; None if nothing is."""
     if arg.legal is None:
         return None
+    if isinstance(arg, InOut) and arg.values is None:
+        return "but no values"
     return "and holds floats" if is_float(arg.dtype) else range_problem(arg.legal, arg.dtype)
 
 

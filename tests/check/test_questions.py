@@ -315,7 +315,12 @@ def test_an_array_that_is_updated_in_place_has_the_data_of_an_input():
     assert set(changed["keys"].tolist()) <= set(range(960))
     assert {0, 1, -1, 0.5, -0.5} <= set(changed["row"].tolist())
     assert inputs_of(pair, "NaN") == ["row"]
+    assert inputs_of(pair, GREATEST_ROWS) == []
     assert changed["total"] is ordinary["total"]
+    legal = pair_of(dataclasses.replace(keys, legal=(0, 5000)))
+    assert inputs_of(legal, GREATEST_ROWS) == ["keys"]
+    assert data(legal, GREATEST_ROWS)["keys"].max() == 5000
+    assert mixed(legal, legal.make_arguments({"n": 960}, 1), 1)["keys"].max() == 5000
 
 
 def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():

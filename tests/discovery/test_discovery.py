@@ -352,6 +352,10 @@ MISTAKES = [
       for dtype, legal, problem in (
         ("f32", "(0, 1)", "and holds floats"), ("u32", "3", "not two numbers"), ("u32", "(1, 2, 3)", "not two numbers"),
         ("u32", "(1, None)", "not two numbers"), ("u32", "(-1, 2)", "not whole numbers of uint32"))),
+    *(('Out("y", f32, lambda n: (n,))', f'InOut("y", {dtype}, lambda n: (n,), {values}legal=(0, 1))',
+       f"11: InOut 'y' has legal (0, 1), {problem}. It must be a range (low, high) of whole numbers.")
+      for dtype, values, problem in (
+        ("u32", "", "but no values"), ("f32", "values=lambda rng, shape, n: 0, ", "and holds floats"))),
     ('"The smallest pair that can go wrong at its edge."', "None",
      "8: purpose is None. It must be a sentence."),
     ('Scalar("a", f32, 2)', "Scalar('a', f32, 2, values=(-10**400, 0))",
