@@ -212,8 +212,10 @@ async def refused(request: Request, error: Refused) -> Response:
 
 async def http_error(request: Request, error: HTTPException) -> Response:
     """An error of the framework: an unknown path, or a method that a path does not have."""
-    words = {404: "Unknown path.", 405: f"The path does not take {request.method[:20]}."}
-    return JSONResponse(document(words.get(error.status_code, error.detail)), error.status_code, error.headers)
+    problems = {404: "Unknown path.", 405: f"The path does not take {request.method[:20]}."}
+    problem = problems.get(error.status_code)
+    sentence = f"{problem} GET /openapi.json describes all requests." if problem else error.detail
+    return JSONResponse(document(sentence), error.status_code, error.headers)
 
 
 async def disconnected(request: Request, error: ClientDisconnect) -> Response:

@@ -138,11 +138,11 @@ def test_a_bad_request_is_answered_with_one_sentence(service, path):
         assert document["error"].startswith(message), document["error"]
 
 
-def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(service):
+def test_an_unknown_path_or_method_or_judgement_is_answered_with_what_to_do(service):
     for method, path, status, message in (
-        ("GET", "nothing", 404, "Unknown path."),
-        ("GET", "health/", 404, "Unknown path."),
-        ("GET", "judgements", 405, "The path does not take GET."),
+        ("GET", "nothing", 404, "Unknown path. GET /openapi.json describes all requests."),
+        ("GET", "health/", 404, "Unknown path. GET /openapi.json describes all requests."),
+        ("GET", "judgements", 405, "The path does not take GET. GET /openapi.json describes all requests."),
         (
             "GET",
             f"judgements/{'x' * 22}",
