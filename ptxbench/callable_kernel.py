@@ -35,6 +35,7 @@ from ptxbench.pair import Launch
 from ptxbench.result import VERIFIED, VariantResult
 from ptxbench.toolchain.options import SourceOptions
 from ptxbench.toolchain.parameters import CudaParameter
+from ptxbench.units import plural
 
 POINTER_BITS = 64
 
@@ -155,7 +156,8 @@ class CallableKernel:
         """Each parameter with its value, as the emulator takes it. Raises UsageError."""
         in_order = self.by_name(args) if isinstance(args, Mapping) else keywords.several("args", args)
         if len(in_order) != len(self.names):
-            raise UsageError(f"{self.described}; {len(in_order)} arguments were given.")
+            given = f"{plural(len(in_order), 'argument')} {'was' if len(in_order) == 1 else 'were'} given"
+            raise UsageError(f"{self.described}; {given}.")
         values = {
             name: as_value(name, param, declared, value)
             for name, param, declared, value in zip(

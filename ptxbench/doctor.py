@@ -21,6 +21,7 @@ from ptxbench.checklist import ChecklistLine
 from ptxbench.discovery import KERNELS_VARIABLE
 from ptxbench.errors import PtxbenchError, ToolMissing
 from ptxbench.pool import usable_cores
+from ptxbench.units import plural
 
 if TYPE_CHECKING:
     from ptxbench.backends.base import Backend
@@ -362,7 +363,8 @@ def examine_cache() -> PartStatus:
     except OSError as error:
         advice = "Nothing is cached. Set PTXBENCH_CACHE to a writable folder."
         return PartStatus("cache", BROKEN, f"{display_path(folder)}: {error.strerror}", advice)
-    return PartStatus("cache", WORKS, f"{len(sizes)} entries, {sum(sizes) / 1e6:.1f} MB in {display_path(folder)}")
+    words = f"{plural(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB in {display_path(folder)}"
+    return PartStatus("cache", WORKS, words)
 
 
 def is_installed(name: str) -> bool:

@@ -149,6 +149,8 @@ WRONG = [
     ('ptxbench_kernel("scale.cu")(args=[x[::2], y, 2, 9])',
      ["*LaunchError: The array for 'x' must be C-contiguous. Pass numpy.ascontiguousarray of it."]),
     ('ptxbench_kernel("bytes.cu")(args=[1, y, y])', ["*UsageError: 'two' is a structure of 8 bytes; expected an np*"]),
+    ('ptxbench_kernel("scale.cu")(args=[x])',
+     ["*UsageError: 'scale' has 4 parameters: x, y, a, n; 1 argument was given."]),
     ('ptxbench_kernel("scale.cu")(args=[x, y])',
      ["*UsageError: 'scale' has 4 parameters: x, y, a, n; 2 arguments were given."]),
     ('ptxbench_kernel("two.cu", "ns::add<float>")(args=[x])', ["*'ns::add<float>' has 2 parameters: x, y; 1*"]),

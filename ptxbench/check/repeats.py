@@ -24,6 +24,7 @@ from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variation import Variation
 from ptxbench.errors import KernelError
 from ptxbench.pair import In
+from ptxbench.units import plural
 from ptxbench.verify import expect
 
 ROUNDS: Sequence[CtaOrder] = ("first first", "last first", "by turns")
@@ -249,7 +250,7 @@ def smallest_visible_change(launcher: CandidateLauncher, case: CheckCase, other:
         arguments = {**case.arguments, **changed}
         expected = expect(suite.pair, arguments)
         if any(visible(case, name, expected.outputs[name], expected.bounds[name]) for name in expected.outputs):
-            label = f"{case.label}, with {count} elements changed"
+            label = f"{case.label}, with {plural(count, 'element')} changed"
             return replace(case, label=label, arguments=arguments, expected=expected)
         count *= 4
     return case

@@ -210,7 +210,7 @@ class Checker:
                 "not the pair's parameters" if known else f"no kernel '{entry}'",
                 [finding("signature", code, message, line, self.text.locations.column(line), hint)],
             )
-        return StageOutcome(f"{len(pair.args)} parameters, the same as the pair's")
+        return StageOutcome(f"{plural(len(pair.args), 'parameter')}, the same as the pair's")
 
     def lint(self) -> StageOutcome:
         findings = [

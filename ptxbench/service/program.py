@@ -19,6 +19,7 @@ from ptxbench.documents import read_text
 from ptxbench.errors import UsageError
 from ptxbench.service.application import Service, Settings
 from ptxbench.service.judgements import Judgements
+from ptxbench.units import plural
 
 if sys.platform != "win32":
     import resource
@@ -141,8 +142,8 @@ def tokens(path: Path | None, environment: MutableMapping[str, str] = os.environ
     for place, token in found:
         if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError(
-                f"{place}: a token of {len(token)} characters; expected at least {SHORTEST_TOKEN} letters, digits and "
-                "signs without blanks. `openssl rand -hex 32` makes one."
+                f"{place}: a token of {plural(len(token), 'character')}; expected at least {SHORTEST_TOKEN} letters, "
+                "digits and signs without blanks. `openssl rand -hex 32` makes one."
             )
     return tuple(token for _, token in found)
 

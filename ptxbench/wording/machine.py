@@ -8,6 +8,7 @@ from ptxbench.executed import Executed
 from ptxbench.listing.explanation.finding import percent
 from ptxbench.listing.explanation.loops import SassLoop, of_listing
 from ptxbench.listing.text import Listing
+from ptxbench.units import plural
 
 NAMED = 4
 """The most loops that are shown."""
@@ -51,7 +52,8 @@ def executions(listing: Listing, executed: Executed) -> Iterator[str]:
     for loop in loops[:NAMED]:
         yield in_loop(loop, executed.fit)
     if len(loops) > NAMED:
-        yield f"{len(loops) - NAMED} more loops have fewer."
+        more = len(loops) - NAMED
+        yield f"{plural(more, 'more loop')} {'has' if more == 1 else 'have'} fewer."
 
 
 def in_loop(loop: SassLoop, total: int) -> str:

@@ -13,7 +13,7 @@ from ptxbench import architecture
 from ptxbench.languages import CUDA, LANGUAGES, title
 from ptxbench.portability.survey import Jit, Matrix, TargetResults
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial
-from ptxbench.units import ABSENT, column, enumeration
+from ptxbench.units import ABSENT, column, enumeration, plural
 
 
 @dataclass(frozen=True)
@@ -275,8 +275,9 @@ def header(versions: Mapping[str, str | None], targets: Sequence[str], cell: str
 
 
 def total(matrices: Sequence[Matrix]) -> str:
-    """`21 pairs or files, 66 variants: 1,650 of 1,716 builds assemble.`"""
+    """`1,650 of 1,716 builds assemble: 66 variants of 21 pairs or files.`"""
     trials = [trial for matrix in matrices for reach in matrix.reaches.values() for trial in reach.trials.values()]
     assembled = sum(trial.status == ASSEMBLES for trial in trials)
     variants = sum(len(matrix.reaches) for matrix in matrices)
-    return f"{assembled:,} of {len(trials):,} builds assemble: {variants} variants of {len(matrices)}."
+    owners = "1 pair or file" if len(matrices) == 1 else f"{len(matrices)} pairs or files"
+    return f"{assembled:,} of {len(trials):,} builds assemble: {plural(variants, 'variant')} of {owners}."

@@ -332,7 +332,7 @@ def test_the_header_names_the_tools_and_the_last_line_the_builds():
     assert header(versions, ["sm_90"], "sass") == (
         "SASS instructions, by ptxas 13.5.37 without NVRTC, for 1 target. Nothing is run."
     )
-    assert total([PAIR, matrix(CUDA)]) == "27 of 40 builds assemble: 5 variants of 2."
+    assert total([PAIR, matrix(CUDA)]) == "27 of 40 builds assemble: 5 variants of 2 pairs or files."
 
 
 def test_markdown_holds_the_same_table_and_notes():
@@ -360,7 +360,7 @@ PTX runs on 7 of 8 targets, CUDA C on 8.
 JIT of CUDA C (the PTX of NVRTC has .version 9.5): by drivers that read .version 9.5; ptxbench does not know the first \
 one.
 
-15 of 16 builds assemble: 2 variants of 1.
+15 of 16 builds assemble: 2 variants of 1 pair or file.
 """
     )
     assert compiled_line([matrix(PTX)]) is None
