@@ -221,6 +221,10 @@ def test_every_published_point_counts_at_its_highest_floor():
     assert (together.resource, together.points) == ("all", len(known))
     assert together.least == min(point.over_floor for point in known)
     assert sum(spread.points for spread in by_resource) == len(known)
+    highest = {point.highest.resource for point in known}
+    assert [spread.resource for spread in by_resource] == [
+        floors.WORDS[name] for name in floors.WORDS if name in highest
+    ]
     assert all(spread.least <= spread.median <= spread.most for spread in by_resource)
 
 

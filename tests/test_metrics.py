@@ -41,6 +41,7 @@ COUNTS = {
     "ptx_global_store_sectors": 80,
     "ptx_shared_load_conflicts": 3,
     "ptx_shared_store_conflicts": 4,
+    "ptx_async_requests": 3,
     "ptx_atomic_global_requests": 1,
     "ptx_atomic_shared_requests": 5,
     "ptx_active_lane_share": 0.5,
@@ -121,7 +122,8 @@ VALUES = [
     ("ptx_shared_wavefronts",            COUNTED, 0),
     ("ptx_atomics",                      COUNTED, 6),
     ("ptx_barriers",                     COUNTED, 0),
-    ("ptx_direct_loads",                 COUNTED, 10),
+    ("ptx_direct_loads",                 COUNTED, 10 - 3),
+    ("ptx_direct_loads",                 IDLE,    0),
     ("ptx_global_load_sectors_per_request", IDLE, None),
     ("intensity",                        IDLE,    None),
     ("cycles_ratio",                     TIMED,   None),    # the clocks are unknown

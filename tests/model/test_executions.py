@@ -96,6 +96,13 @@ NARROWED = {"ptx_shared_load_wavefronts": 4, "ptx_shared_load_bytes": 512, "ptx_
         ("LDS R8, [R0]", {"ptx_thread_instructions_on": 64}, 1),  # another instruction in the line
         ("LDS R8, [R0]", {"ptx_shared_load_bytes": 128}, 4),  # PTX has 4 bytes too: conflicts
         ("LDSM.16.M88.4 R8, [R0]", {}, 4),
+        ("LDS.128 R8, [R0]", {"ptx_shared_load_bytes": 128}, 2),  # wider than in PTX: no more than its passes
+        ("LDS R8, [R0]", {name: 2 * count for name, count in NARROWED.items()}, 2),  # executed twice
+        (
+            "LDS R8, [R0]",  # twice, among other instructions of the line
+            {**{name: 2 * count for name, count in NARROWED.items()}, "ptx_thread_instructions_on": 128},
+            2,
+        ),
     ],
 )
 def test_a_load_that_is_narrower_than_in_ptx_needs_no_more_than_the_passes_of_one_group(text, changed, passes):
@@ -221,6 +228,10 @@ def test_the_claim_about_a_cell_is_that_about_ptx_or_about_its_first_variant():
     del known["ptx"]
     assert of_cell(replace(BIG, variants=variants), "h100", known).verdict == floors.HIGHER
     assert of_cell(BIG, "h100", {"cuda": known["cuda"]}).reason == "there is no variant to compare"
+    alone = replace(BIG, variants={"ptx": BIG.variants["ptx"]})
+    assert of_cell(alone, "h100", {"ptx": changed()}).claims == {
+        "ptx": {"verdict": floors.NO_CLAIM, "reason": "there is no cuda to compare with"}
+    }
 
 
 # opcodes of both sides, whether their use of caches is the same
