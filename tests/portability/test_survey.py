@@ -7,6 +7,7 @@ from ptxbench.errors import CompileError, PairError, UsageError
 from ptxbench.portability.survey import Jit, Matrix, file_subject, pair_subject, survey
 from ptxbench.runner.events import Step
 from ptxbench.toolchain.drivers import FIRST, Driver
+from ptxbench.toolchain.options import SourceOptions
 from tests.folders import CUDA, PTX, changed
 
 TWO = (
@@ -53,6 +54,16 @@ def test_a_file_is_tried_with_all_its_kernels_and_the_threads_that_they_allow(fi
     subject = file_subject(file("two.ptx", TWO), ["sm_90"])
     assert [source.entry for source in subject.sources] == ["scale", "second", "third"]
     assert subject.threads == {"scale": 128, "second": 32}
+
+
+def test_one_kernel_of_a_file_is_chosen_by_its_name(file):
+    path = file("two.ptx", TWO)
+    subject = file_subject(path, ["sm_90"], SourceOptions(entry="second"))
+    assert ([source.entry for source in subject.sources], subject.threads["second"]) == (["second"], 32)
+    for name, hint in (("secnd", "Did you mean 'second'?"), ("x", "It has scale, second, third.")):
+        with pytest.raises(UsageError) as caught:
+            file_subject(path, ["sm_90"], SourceOptions(entry=name))
+        assert str(caught.value) == f"two.ptx has no kernel '{name}'. {hint}"
 
 
 def test_the_kernels_of_cuda_c_are_found_for_a_target_that_compiles_it(file, kernels):

@@ -56,7 +56,8 @@ def test_it_prints_one_command_that_a_shell_takes_and_says_how_to_read_its_file(
 
 
 def test_the_kernels_of_ptxbench_need_no_folder_in_the_command(ptxbench):
-    assert "--kernels" not in ptxbench("profile", "triad").out
+    words = ptxbench("profile", "triad").out.split()
+    assert {"--kernels", "--arch"}.isdisjoint(words)
 
 
 def test_the_counts_of_the_emulator_and_the_gpu_are_printed_next_to_each_other(profile, emulated, tmp_path):
@@ -151,4 +152,4 @@ def test_the_option_run_starts_the_command(profile, ncu, emulated, monkeypatch, 
     assert ran.status == 0, ran.err
     assert ran.out.startswith("scale ptx, n=1024, sm_75: counts of one launch")
     ncu("nothing", runs=True)
-    assert "ncu counted no launch: it printed nothing." in profile("--run", "--arch", "sm_75").err
+    assert "ncu counted no launch: it printed nothing." in profile("--run").err  # for the GPU's own architecture

@@ -164,6 +164,20 @@ def test_a_failure_of_counting_is_reported_in_one_sentence(ncu, mode, runs, mess
     assert str(error.value).startswith(message)
 
 
+# what ncu and the command print between its first line and its last, the reason
+PRINTED = [
+    ("==ERROR== Unknown Error on device 0.\n", "Unknown Error on device 0"),
+    ("hello\nError: There is no GPU.\n",      "There is no GPU"),
+    ("",                                       "it printed nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("printed", "reason"), PRINTED)
+def test_the_reason_is_the_error_of_ncu_or_the_last_line_of_the_command(printed, reason):
+    text = f"==PROF== Connected to process 1\n{printed}==PROF== Disconnected from process 1\n"
+    assert str(profiler.failure(text)) == f"ncu counted no launch: {reason}."
+
+
 def test_a_profiler_that_hangs_is_ended_with_its_processes(ncu):
     pid = ncu("hangs")
     with pytest.raises(MachineError, match=r"ncu took longer than 1\.5 s"):
