@@ -12,7 +12,7 @@ from ptxbench.exporters import SUFFIXES, exporter, exporter_for, fragment, run_e
 from ptxbench.metrics import METRICS
 from ptxbench.result import RunDocument, from_json, to_json
 from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
-from tests.terminal.test_table import COUNTED, FAILED, TIMED
+from tests.terminal.test_table import COUNTED, FAILED, TIMED, verified
 from tests.wording.test_findings import race
 
 HEADING = (
@@ -58,6 +58,13 @@ ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has
     )
 
 
+@pytest.mark.parametrize(("cell", "word"), [(COUNTED, "differs"), (TIMED, "why")])
+def test_markdown_has_the_first_finding_below_the_table(cell, word):
+    variants = {"cuda": verified("cuda", code="A"), "ptx": verified("ptx", code="B", spilled=8)}
+    text = exporter("markdown")(run_of(dataclasses.replace(cell, variants=variants)))
+    assert f"|\n\n{word}: Spilled registers go through memory: ptx 16 bytes a thread, stores and loads.\n\n" in text
+
+
 def test_csv_has_every_metric_in_base_units_and_empty_fields_for_absent_ones():
     rows = list(csv.DictReader(io.StringIO(exporter("csv")(run_of(COUNTED, TIMED, FAILED)))))
     assert len(rows) == 8
@@ -97,6 +104,12 @@ BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
     )
     nowhere = dataclasses.replace(run_of(dataclasses.replace(TIMED, rounds=rounds)), host=HostInfo(os=""))
     assert exporter("benchstat")(nowhere).startswith("goos: unknown\n")
+    wrong = {**TIMED.variants, "ptx": dataclasses.replace(TIMED.variants["ptx"], status="wrong")}
+    one = run_of(dataclasses.replace(TIMED, variants=wrong))
+    text = exporter("benchstat")(dataclasses.replace(one, host=HostInfo(os="Linux 6.1")))
+    assert text.splitlines() == [
+        "goos: linux", "gpu: emulator-sm_90", "BenchmarkTriad/n=65536/cache=cold/impl=cuda 1 4000 ns/op",
+    ]  # fmt: skip
     with pytest.raises(UsageError, match=r"^Run 12ab has no times"):
         exporter("benchstat")(run_of(COUNTED))
 

@@ -87,6 +87,57 @@ def test_samples_are_stored_next_to_the_file_in_seconds_without_dropped_blocks(t
     assert seconds == pytest.approx(np.array(stats.samples(rounds, "ptx")) / 1e9, rel=1e-6)
 
 
+def numbers(summaries):
+    return {summary["tag"].removeprefix("nv/cold/"): float(summary["data"][0]["value"])
+            for summary in summaries if summary["tag"].startswith("nv/cold/")}  # fmt: skip
+
+
+def test_the_numbers_of_a_state_are_those_of_its_samples():
+    exported = run()
+    document = json.loads(to_nvbench.export(exported)["ptx.json"])
+    state = next(bench for bench in document["benchmarks"] if bench["name"] == "triad")["states"][0]
+    seconds = np.array(stats.samples(exported.cells[0].rounds, "ptx")) / 1e9
+    q1, median, q3 = np.quantile(seconds, (0.25, 0.5, 0.75))
+    deviation = np.std(seconds, ddof=1)
+    assert numbers(state["summaries"]) == pytest.approx(
+        {
+            "sample_size": 300,
+            "time/gpu/min": min(seconds),
+            "time/gpu/max": max(seconds),
+            "time/gpu/mean": np.mean(seconds),
+            "time/gpu/median": median,
+            "time/gpu/q1": q1,
+            "time/gpu/q3": q3,
+            "time/gpu/stdev/absolute": deviation,
+            "time/gpu/iqr/absolute": q3 - q1,
+            "time/gpu/stdev/relative": deviation / np.mean(seconds),
+            "time/gpu/iqr/relative": (q3 - q1) / median,
+            "sm_clock_rate/mean": 1.755e9,
+        },
+        rel=1e-3,
+    )
+
+
+def test_a_state_without_a_time_has_no_file_of_samples_and_the_control_is_not_exported():
+    exported = run()
+    cells = [replace(cell, control=cell.pair == "scan") for cell in exported.cells]
+    files = to_nvbench.export(replace(exported, cells=cells))
+    assert {name for name in files if name.endswith(".json")} == {"cuda.json", "ptx.json"}
+    assert sorted(name for name in files if name.startswith("ptx.json-bin")) == [
+        f"ptx.json-bin/{i}.bin" for i in range(len(RATIOS))
+    ]
+
+
+def test_a_sample_whose_clock_is_not_known_leaves_all_clocks_of_its_state_out():
+    exported = run()
+    rounds = exported.cells[0].rounds
+    rounds = [replace(rounds[0], clock_mhz=[None, *rounds[0].clock_mhz[1:]]), *rounds[1:]]
+    files = to_nvbench.export(replace(exported, cells=[replace(exported.cells[0], rounds=rounds)]))
+    assert sorted(files) == ["cuda.json", "cuda.json-bin/0.bin", "ptx.json", "ptx.json-bin/0.bin"]
+    [state] = json.loads(files["ptx.json"])["benchmarks"][0]["states"]
+    assert "sm_clock_rate/mean" not in numbers(state["summaries"])
+
+
 def test_all_files_have_equal_names_of_devices_benchmarks_and_states():
     files = {name: json.loads(text) for name, text in to_nvbench.export(run()).items() if name.endswith(".json")}
     cuda, ptx = (files[name] for name in ("cuda.json", "ptx.json"))

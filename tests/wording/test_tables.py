@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from ptxbench.exporters.tables import csv_table, markdown_lines
+from ptxbench.exporters.tables import csv_table, html_table, markdown_lines
 from ptxbench.terminal.prose import wrapped
 from ptxbench.terminal.tables import draw
 from ptxbench.wording.table import Column, Mark, StyledText, Table, numbers, texts
@@ -51,6 +51,23 @@ def test_a_terminal_has_units_below_headings_and_marks_before_texts():
 
 def test_markdown_has_units_behind_headings_and_no_markup_of_a_text():
     assert "\n".join(markdown_lines(TABLE)) + "\n" == MARKDOWN
+
+
+HTML = """\
+<table>
+<thead><tr><th L>variant</th><th R>time<br><small>µs</small></th><th R>change</th><th L>status</th></tr></thead>
+<tbody>
+<tr><td L><code>ptx</code><br><small>n=64</small></td><td R>45.20</td><td R>-</td><td L><b>differs</b></td></tr>
+<tr><td L>a|b</td><td R>7.00</td><td R>+9.4 %</td><td L>✘ (1)</td></tr>
+</tbody>
+</table>
+<p>Two rows.</p>
+"""
+
+
+def test_html_has_all_of_it_and_no_style_but_the_alignment():
+    html = "\n".join(html_table(TABLE)) + "\n"
+    assert html.replace('style="text-align: left"', "L").replace('style="text-align: right"', "R") == HTML
 
 
 LONG = Table(
