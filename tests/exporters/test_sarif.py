@@ -230,6 +230,24 @@ def test_a_finding_is_the_same_after_its_line_moved_and_another_after_it_changed
     assert ([first], second in before) == (before, False)
 
 
+def test_a_fingerprint_never_changes():
+    """A service knows alerts by it: with another one, those that somebody has dismissed come back."""
+    Path("a.ptx").write_text("bar.sync 0;\n")
+    assert fingerprints(Alert(RULE, True, "x", Place("a.ptx", 1))) == ["79c99873c907489a67692c72091f2acb"]
+
+
+def test_a_rule_has_its_advice_as_help():
+    advised = AlertRule("race", "Two threads access the same byte.", "Put a barrier between them.")
+    run = read(to_log("exec", [Alert(advised, True, "x", Place("a.ptx"))], 4))
+    assert run["tool"]["driver"]["rules"] == [
+        {
+            "id": "race",
+            "shortDescription": {"text": "Two threads access the same byte."},
+            "help": {"text": "Put a barrier between them."},
+        }
+    ]
+
+
 def test_paths_are_relative_to_the_repository_and_addresses_outside_it(folder, monkeypatch):
     monkeypatch.chdir(folder / "my kernels")
     names = ["ä b.ptx", str(folder / "x.ptx"), "../y.ptx", str(folder.parent / "z.ptx")]
