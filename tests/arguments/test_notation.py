@@ -135,6 +135,7 @@ SLIPS = [
     ("s8=128",          ": expected a s8 from -128 to 127."),
     ("f32[]=zeros",     ": '' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
     ("f32[0]=zeros",    ": '0' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[4,0]=zeros",  ": '4,0' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
     ("f32[n]=zeros",    ": 'n' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
     ("f32[-4]=zeros",   ": '-4' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
     ("f32[4]=ones",     ": 'ones' is not a fill. Write zeros, iota, random, random(LOW,HIGH), a number or FILE.npy."),
@@ -143,6 +144,7 @@ SLIPS = [
                         "FILE.npy."),
     ("f32[4]=random(2,1)", ": expected random(LOW,HIGH), with LOW below HIGH."),
     ("f32[4]=random(0,inf)", ": expected random(LOW,HIGH), with LOW below HIGH."),
+    ("f64[4]=random(-1e308,1e308)", ": expected random(LOW,HIGH), with LOW below HIGH."),  # their difference is inf
     ("u8[4]=random(0,256)", ": expected a u8 from 0 to 255."),
     ("u8[4]=1.5",       ": '1.5' is not a whole number."),
     ("f64[1000000000]=zeros", "takes 8.0 GB; an array may have 4.3 GB."),

@@ -107,6 +107,13 @@ def test_eight_bytes_take_an_address_or_a_struct(text):
         assert isinstance(x, Pointer)
 
 
+def test_numbers_in_memory_are_arrays_of_their_parameter_also_in_inner_structs():
+    made = values(POINTERS, "null", "&{n:u32=5, inner:{m:u16=6, p:f32[2]=iota}}")
+    assert [(array.index, array.name, array.array.tolist()) for array in made.arrays] == [
+        (1, "y.n", [5]), (1, "y.inner.m", [6]), (1, "y.inner.p", [0, 1]),
+    ]  # fmt: skip
+
+
 def test_a_file_is_an_array_by_its_address_in_a_struct(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("a.npy", np.arange(3, dtype=np.int16))
