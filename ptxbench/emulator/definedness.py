@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from ptxbench.emulator.flow import CARRY, Block, FlowStep
 from ptxbench.emulator.runtime.marks import MOST_LOADS, MOST_READS
 from ptxbench.emulator.syntax import Address, Dual, Function, Immediate, Operand, Vector, registers
-from ptxbench.emulator.types import B32, PRED, TYPES, bits_of
+from ptxbench.emulator.types import B32, PRED, TYPES, Type, bits_of
 
 CHOSEN = {"selp": ("a", "b"), "slct": ("a", "b"), "shfl": ("a",)}
 """Instructions that choose among values, by lane, and the operands among which they choose."""
@@ -106,13 +106,15 @@ def moves_bits(step: FlowStep) -> bool:
     if words[0] == "cvt":
         return len(words) == 3 and all(INTEGER.fullmatch(word) for word in words[1:])
     if words[0] == "mul":
-        return words[1] in ("lo", "wide") and is_power_of_two(step.instruction.operands[-1])
+        return words[1] in ("lo", "wide") and is_shift(words[1], TYPES[words[2]], step.instruction.operands[-1])
     return words[0] in MOVED_OPERANDS
 
 
-def is_power_of_two(factor: Operand) -> bool:
-    """Whether a product with this factor is a shift to the left."""
+def is_shift(part: str, kind: Type, factor: Operand) -> bool:
+    """Whether this part of a product with the factor is a shift to the left."""
     number = factor.value if isinstance(factor, Immediate) else 0
+    if part == "wide" and kind.signed and number == 1 << (kind.bits - 1):
+        return False  # as a signed factor it is negative, which only the lower half does not show
     return isinstance(number, int) and number > 0 and number.bit_count() == 1
 
 

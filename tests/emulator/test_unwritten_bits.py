@@ -116,6 +116,10 @@ USED = {
     "a copy": LOAD + "st.shared.b32 [%at], %word;\nld.shared.u8 %x, [%at+1];",
     "a product with 3": LOAD + "mul.lo.u32 %x, %word, 0x3000000;\nand.b32 %x, %x, 0xff000000;",
     "a product with a power of two": LOAD + "mul.lo.u32 %x, %word, 0x800000;",
+    "a wide product with the least number": LOAD + "mul.wide.s32 %long, %word, 0x80000000;\n"
+    "shr.u64 %long, %long, 40;\ncvt.u32.u64 %x, %long;",
+    "the upper half of a product with the least number": LOAD + "mul.hi.s32 %x, %word, 0x80000000;\n"
+    "and.b32 %x, %x, 256;",
     "a sum": LOAD + "add.u32 %x, %word, 1;\nand.b32 %x, %x, 255;",
     "a byte beside a merged one": MERGED + "and.b32 %x, %x, 511;",
     "a byte beside an inserted one": INSERTED + "and.b32 %x, %never, 511;",
