@@ -215,9 +215,11 @@ def test_the_clock_is_settled_from_when_it_stays_near_its_last_value(mhz, second
 
 
 def test_a_clock_that_settles_late_or_never_or_is_not_reported_is_a_warning():
-    assert judge.judge_ramp("clock", ticks(345, 1755, 1755, 1755), limit=5.0).status == PASS
+    soon = judge.judge_ramp("clock", ticks(345, 1740, 1755, 1750), limit=5.0)
+    assert (soon.status, soon.found) == (PASS, "345 to 1750 MHz, stable after 1.0 s")
     late = judge.judge_ramp("clock", ticks(345, 500, 700, 900, 1100, 1300, 1755, 1755), limit=5.0)
     assert (late.status, late.values) == (WARN, {"ramp_seconds": 6.0})
+    assert late.found == "345 to 1755 MHz, and not stable after 6.0 s"
     never = judge.judge_ramp("clock", ticks(1755, 1700, 1650, 1600, 1755, 1500, 1750, 1400), limit=5.0)
     assert (never.status, never.values) == (WARN, {"ramp_seconds": None})
     assert judge.judge_ramp("clock", [], limit=5.0).status == WARN

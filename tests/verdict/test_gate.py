@@ -152,6 +152,7 @@ def with_sass(run, variant, code, **sass):
 CODE = [
     ({"LDG_128": 2}, {"LDG": 8}, WIDTH, "REGRESSED", ExitStatus.REGRESSION),
     ({"LDG": 8}, {"LDG_128": 2}, WIDTH, "NO-REGRESSION", 0),
+    ({"LDG_128": 2}, {"LDG_128": 1}, WIDTH, "NO-REGRESSION", 0),  # fewer wide accesses are not better
     ({"LDG": 8}, {"LDG": 8, "STL": 1}, LOCAL, "REGRESSED", ExitStatus.REGRESSION),
     ({"LDL": 1, "STL_64": 1}, {"LDL": 2, "STL_64": 1}, LOCAL, "REGRESSED", ExitStatus.REGRESSION),
     ({"LDL": 1}, {"LDG": 1}, LOCAL, "IMPROVED", 0),
