@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ptxbench.errors import WrongResult
-from ptxbench.result import ORACLE_WEAK, CheckReport, Round, VariantResult, to_json
+from ptxbench.result import ORACLE_WEAK, BuildReport, CheckReport, Round, VariantResult, to_json
 from ptxbench.runner import RunFrame, document
 from ptxbench.runner.control import CONTROL
 from ptxbench.runner.round_results import RoundResults, merge_results
@@ -151,6 +151,19 @@ def test_one_differing_round_of_several_is_enough(verdicts, combined):
         merge_results([VariantResult("ptx", "verified", check=check) for check in checks]).check.deterministic
         is combined
     )
+
+
+@pytest.mark.parametrize(("errors", "greatest"), [([1e-7, 3e-7, 2e-7], 3e-7), ([1e-7, None], None)])
+def test_the_greatest_error_of_all_rounds_is_unknown_if_one_is(errors, greatest):
+    results = [VariantResult("ptx", "verified", check=CheckReport("", "", [], error)) for error in errors]
+    assert merge_results(results).check.max_error == greatest
+
+
+def test_the_build_of_all_rounds_is_that_of_the_worst_result_if_it_has_one():
+    first, wrong = (VariantResult("ptx", status, build=BuildReport(status, "p")) for status in ("verified", "wrong"))
+    ended = VariantResult("ptx", "broken", "its process ended with SIGSEGV (build).")
+    assert merge_results([first, wrong]).build == wrong.build
+    assert merge_results([first, ended]) == replace(ended, build=first.build)
 
 
 # ---- a timed launch
