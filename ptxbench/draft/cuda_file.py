@@ -49,6 +49,7 @@ def cuda_file(
     the parameters. Raises UsageError if no text has the same kernel.
     """
     refused = ""
+    another = False
     fitting: list[CudaFile] = []
     candidates = (
         candidate
@@ -69,10 +70,12 @@ def cuda_file(
             fitting.append(CudaFile(text, candidate.left_out, output.ptx))
             if not output.how:
                 return fitting[-1]
+        else:
+            another = True
     if fitting:
         return fitting[0]
     why = ""
-    if refused:
+    if refused and not another:
         try:
             compiled(refused, kernel)  # without the header, so that the lines are those of the source
         except CompileError as error:
