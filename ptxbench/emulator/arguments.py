@@ -73,11 +73,16 @@ def check_launch(
         )
 
 
+def parameters_of(function: Function) -> str:
+    """How many parameters it has, in words."""
+    return f"{len(function.params)} parameter{'' if len(function.params) == 1 else 's'}"
+
+
 def check_names(function: Function, names: Sequence[str] | None) -> Sequence[str]:
     """The names of the arguments, by default those of the parameters. Raises LaunchError for another number of them."""
     params = [param.name for param in function.params]
     if names and len(names) != len(params):
-        raise LaunchError(f"'{function.name}' has {len(params)} parameters, but 'names' has {len(names)}.")
+        raise LaunchError(f"'{function.name}' has {parameters_of(function)}, but 'names' has {len(names)}.")
     return names or params
 
 
@@ -115,7 +120,8 @@ def check_arguments(
 ) -> list[tuple[str, Any]]:
     """The arguments with their names, by default those of the parameters. Raises LaunchError and TypeError."""
     if len(args) != len(function.params):
-        raise LaunchError(f"'{function.name}' has {len(function.params)} parameters; {len(args)} arguments were given.")
+        arguments = "argument was" if len(args) == 1 else "arguments were"
+        raise LaunchError(f"'{function.name}' has {parameters_of(function)}; {len(args)} {arguments} given.")
     for param, arg in zip(function.params, args, strict=True):
         if isinstance(arg, MapOf):
             arg.check(param.name, param.size_bytes, param.align)

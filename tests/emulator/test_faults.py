@@ -328,6 +328,7 @@ CONTIGUOUS = "The array for 'x' must be C-contiguous. Pass numpy.ascontiguousarr
 
 LAUNCHES = [
     ({"args": GOOD[:2]}, LaunchError, "'simple' has 3 parameters; 2 arguments were given."),
+    ({"args": GOOD[:1]}, LaunchError, "'simple' has 3 parameters; 1 argument was given."),
     ({"args": [*GOOD, np.uint32(0)]}, LaunchError, "'simple' has 3 parameters; 4 arguments were given."),
     ({"args": [X, np.float64(1), np.uint32(1)]}, LaunchError,
      "'s' is .f32 (4 bytes), but its argument is float64."),
