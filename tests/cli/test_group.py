@@ -154,16 +154,22 @@ def processor_seconds(command, environment):
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
+USUAL_START = 0.02
+"""Seconds that the start of Python takes where `ptxbench --help` takes 0.12."""
+
+
 @pytest.mark.parametrize(("arguments", "seconds"), [(["--help"], 0.15), (["list"], 1)])
 def test_help_and_list_answer_quickly(tmp_path, arguments, seconds):
-    """The least of eight runs, in seconds of the processor, so that other work on the machine does not matter."""
+    """The least of eight runs, in seconds of the processor. Other work on the machine makes it slower: then the start
+    of Python alone takes longer too."""
     # as installed: with byte code, which the first turn writes
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path / "cache")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     taken = []
     while len(taken) < 8 and not (taken and min(taken) <= seconds):
         taken.append(processor_seconds([SCRIPT, *arguments], environment))
-    assert min(taken) <= seconds
+    python = min(processor_seconds(["pass"], environment) for _ in range(4)) if min(taken) > seconds else 0
+    assert min(taken) <= seconds * max(1, python / USUAL_START)
 
 
 def test_the_package_is_the_command():
