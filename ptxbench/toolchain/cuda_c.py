@@ -264,11 +264,10 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
             names_left_out = set().union(*(text.names_left_out for text in texts.values()))
             if names_of_std and not heavy:
                 errors = [error for error in errors if error.of_host or names_nothing(error) in names_left_out]
-            edits = {
-                name: text.edits(there, names_left_out) + ambiguous_math.edits(text, there)
-                for name, text in texts.items()
-                for there in [[error for error in errors if error.file == (name or job.path.name)]]
-            }
+            edits = {}
+            for name, text in texts.items():
+                of_text = [error for error in errors if error.file == (name or job.path.name)]
+                edits[name] = text.edits(of_text, names_left_out) + ambiguous_math.edits(text, of_text)
             if not any(edits.values()):
                 break
             texts = {name: text.edited(edits[name]) if edits[name] else text for name, text in texts.items()}
