@@ -20,7 +20,17 @@ from ptxbench.containment import HEADERS, mode
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
 from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
-from ptxbench.toolchain import ambiguous_math, host_code, locate, nvcc, nvrtc, pasted, stand_ins, torch_headers
+from ptxbench.toolchain import (
+    ambiguous_math,
+    host_code,
+    locate,
+    nvcc,
+    nvrtc,
+    pasted,
+    stand_ins,
+    tool_hashes,
+    torch_headers,
+)
 from ptxbench.toolchain.encoding import encoding_problem, without_mark
 from ptxbench.toolchain.host_code import CompilerError, SourceText, names_nothing
 from ptxbench.toolchain.kernel_templates import templates_in
@@ -173,8 +183,8 @@ class Job:
 
         kind = f"nvrtc {mode()}" if self.contained else "nvrtc"
         hashed = [f"{name} {sha256(content)}" for name, content in (headers or {}).items()]
-        # The folders of CUDA's headers, whose version may differ from NVRTC's.
-        folders = map(str, locate.headers())
+        # The version of CUDA's headers may differ from NVRTC's.
+        folders = map(tool_hashes.folder_hash, locate.headers())
         tool = (kind, cache.code_version(*CODE), nvrtc_version(self.library), *nvrtc.FLAGS, *folders)
         answer = self.remembered((*tool, "headers", *hashed), text, make)
         if answer.status == COMPILATION and INT128 in answer.log and INT128 not in flags:
@@ -398,7 +408,10 @@ def by_nvcc(job: Job, why: str) -> CompilerOutput | str:
         return Compilation(SUCCESS, "", log, nvrtc.FILE.sub(nvrtc.bare_name, ptx), lowered)
 
     settings = [f"{variable}={os.environ.get(variable)}" for variable in nvcc.VARIABLES]
-    answer = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS, *nvcc.LENIENT, *settings), job.source, make)
+    headers = tool_hashes.folder_hash(tool.parent.parent / "include")
+    answer = job.remembered(
+        ("nvcc", words, tool_hashes.file_hash(tool), headers, *nvrtc.FLAGS, *nvcc.LENIENT, *settings), job.source, make
+    )
     if answer.status != SUCCESS:
         return answer.log
     return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), f"{words}; {why}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ptxbench import architecture, cache, toolchain
 from ptxbench.errors import KernelError, ToolMissing
-from ptxbench.toolchain import locate, ptxas, trial
+from ptxbench.toolchain import locate, ptxas, tool_hashes, trial
 
 SECONDS = 10
 MEMORY_BYTES = 2 << 30
@@ -94,9 +94,9 @@ def complaints(tool: Path, ptx: str, arch: str) -> str:
         return b""
 
     try:
-        state = tool.stat()
+        content = tool_hashes.file_hash(tool)
     except OSError as error:
         locate.raise_if_machine(error)
         raise ToolMissing(f"{tool} does not start: {error.strerror}. {locate.INSTALL}.") from None
-    key = ("legality", str(tool), str(state.st_size), str(state.st_mtime_ns), arch, toolchain.sha256(ptx.encode()))
+    key = ("legality", content, arch, toolchain.sha256(ptx.encode()))
     return cache.remember(key, make).decode()

@@ -1,0 +1,66 @@
+"""The hashes of tools and headers are those of their content, wherever they are, and are kept in the cache."""
+
+import hashlib
+import os
+import shutil
+
+import pytest
+
+from ptxbench.toolchain import tool_hashes
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    forget()
+
+
+def forget():
+    """As in another process."""
+    tool_hashes.remembered_file.cache_clear()
+    tool_hashes.remembered_folder.cache_clear()
+
+
+def test_a_tool_has_the_same_hash_in_every_folder_and_another_one_if_it_changes(tmp_path):
+    tool, copy = tmp_path / "ptxas", tmp_path / "copy"
+    tool.write_bytes(b"one")
+    shutil.copyfile(tool, copy)
+    os.utime(copy, ns=(1, 1))
+    before = tool_hashes.file_hash(tool)
+    assert tool_hashes.file_hash(copy) == before
+    copy.write_bytes(b"two")
+    assert tool_hashes.file_hash(copy) != before
+    with pytest.raises(FileNotFoundError):
+        tool_hashes.file_hash(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("change", ["a header with another size", "another name", "one more below", "one less"])
+def test_a_folder_of_headers_has_the_hash_of_its_names_and_sizes(tmp_path, change):
+    folder, copy = tmp_path / "include", tmp_path / "copy"
+    (folder / "cuda" / "std").mkdir(parents=True)
+    (folder / "cuda.h").write_text("#define CUDA_VERSION 13020\n")
+    (folder / "cuda" / "std" / "array").write_text("array\n")
+    shutil.copytree(folder, copy)
+    before = tool_hashes.folder_hash(folder)
+    assert tool_hashes.folder_hash(copy) == before
+    if change == "a header with another size":
+        (copy / "cuda" / "std" / "array").write_text("an array\n")
+    elif change == "another name":
+        (copy / "cuda" / "std" / "array").rename(copy / "cuda" / "array")
+    elif change == "one more below":
+        (copy / "cuda" / "std" / "span").write_text("")
+    else:
+        (copy / "cuda.h").unlink()
+    os.utime(copy, ns=(1, 1))  # pip changes the folder itself too
+    assert tool_hashes.folder_hash(copy) != before
+    absent = [tool_hashes.folder_hash(tmp_path / name) for name in ("absent", "other")]
+    assert len({*absent, before}) == 3
+
+
+def test_a_tool_is_read_once_for_all_processes(tmp_path, monkeypatch):
+    tool = tmp_path / "ptxas"
+    tool.write_bytes(b"one")
+    before = tool_hashes.file_hash(tool)
+    forget()
+    monkeypatch.setattr(hashlib, "file_digest", lambda *arguments: pytest.fail("read again"))
+    assert tool_hashes.file_hash(tool) == before
