@@ -52,7 +52,8 @@ def display_value(value: Any) -> str:
 
 
 def read_bytes(path: Path, error: type[PtxbenchError] = ResultError) -> bytes:
-    """The content of a kernel's file, which is read more than once, so it must be a regular file. Raises `error`."""
+    """The content of a kernel's file, which is read more than once, so it must be a regular file. Raises `error`;
+    OSError if too many files are open."""
     try:
         with opened(path) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -60,6 +61,8 @@ def read_bytes(path: Path, error: type[PtxbenchError] = ResultError) -> bytes:
             with io.BufferedReader(file) as reader:
                 content = reader.read(MOST_BYTES + 1)
     except OSError as failure:
+        if failure.errno in (errno.EMFILE, errno.ENFILE):  # too many open files, whichever file is next
+            raise
         raise error(f"Cannot read {path}: {failure.strerror}.") from None
     if len(content) > MOST_BYTES:
         raise error(f"{path} is too large: expected at most {MOST_BYTES // 2**20} MiB.")
@@ -91,13 +94,16 @@ def first_part(file: io.FileIO) -> bytes:
 
 
 def read_text(path: Path, error: type[PtxbenchError] = ResultError) -> str:
-    """The text of a file in UTF-8, with or without a byte-order mark. Raises `error`."""
+    """The text of a file in UTF-8, with or without a byte-order mark. Raises `error`; OSError if too many files are
+    open."""
     try:
         with opened(path) as file:
             start = first_part(file)
             with io.BufferedReader(file) as reader:
                 content = start + reader.read(MOST_BYTES + 1)
     except OSError as failure:
+        if failure.errno in (errno.EMFILE, errno.ENFILE):  # too many open files, whichever file is next
+            raise
         raise error(f"Cannot read {path}: {failure.strerror}.") from None
     if len(content) > MOST_BYTES:
         raise error(f"{path} is too large: expected at most {MOST_BYTES // 2**20} MiB.")
