@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from ptxbench import cache
 
@@ -21,9 +22,10 @@ def file_hash(path: Path) -> str:
 
 
 def folder_hash(folder: Path) -> str:
-    """The hash of the names and sizes of all files in a folder and below; of its path if there is no such folder.
+    """The hash of the names and sizes of all files in a folder and below; its path if there is no such folder.
 
-    A change below the folder is noticed if it adds or removes an entry of the folder itself, as pip does.
+    A change below the folder is noticed if it adds or removes an entry of the folder itself, as pip does. Raises
+    OSError if a folder below cannot be read.
     """
     try:
         state = folder.stat()
@@ -44,8 +46,11 @@ def remembered_file(path: Path, size: int, changed: int) -> str:
 @functools.lru_cache(maxsize=64)
 def remembered_folder(folder: Path, changed: int) -> str:
     def make() -> bytes:
+        def fail(error: OSError) -> NoReturn:
+            raise error
+
         digest = hashlib.sha256()
-        for parent, subfolders, names in os.walk(folder):
+        for parent, subfolders, names in os.walk(folder, onerror=fail):
             subfolders.sort()
             for name in sorted(names):
                 path = Path(parent, name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench import cache, toolchain
-from ptxbench.toolchain import nvrtc, ptxas, sass
+from ptxbench.toolchain import locate, nvrtc, ptxas, sass, tool_hashes
 
 from .conftest import CUDA
 
@@ -15,6 +15,7 @@ from .conftest import CUDA
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    tool_hashes.remembered_folder.cache_clear()  # as in another process
     return tmp_path / "cache"
 
 
@@ -22,8 +23,8 @@ def entries(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-ENTRIES = 4
-"""Of a build of CUDA C: NVRTC's version, PTX, cubin, opcodes."""
+ENTRIES = 4 + len(locate.headers())
+"""Of a build of CUDA C: NVRTC's version, PTX, cubin, opcodes; and the hash of each folder of headers."""
 
 
 def test_a_build_calls_no_tool_the_second_time(build, folder, monkeypatch):
@@ -55,6 +56,7 @@ def test_a_damaged_cache_gives_the_same_build(build, folder, caplog):
     first = build(CUDA)
     for path in entries(folder):
         path.write_bytes(path.read_bytes()[:-1])
+    tool_hashes.remembered_folder.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert build(CUDA) == first
     assert len(caplog.messages) == len(entries(folder)) == ENTRIES

@@ -1,5 +1,6 @@
 """The hashes of tools and headers are those of their content, wherever they are, and are kept in the cache."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -64,3 +65,18 @@ def test_a_tool_is_read_once_for_all_processes(tmp_path, monkeypatch):
     forget()
     monkeypatch.setattr(hashlib, "file_digest", lambda *arguments: pytest.fail("read again"))
     assert tool_hashes.file_hash(tool) == before
+
+
+def test_headers_that_cannot_be_listed_are_an_error(tmp_path, monkeypatch):
+    """A hash of the others alone would be that of other headers."""
+    (tmp_path / "include" / "cuda").mkdir(parents=True)
+    scan = os.scandir
+
+    def fail(path):
+        if os.fspath(path).endswith("cuda"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(OSError, match="Too many"):
+        tool_hashes.folder_hash(tmp_path / "include")
