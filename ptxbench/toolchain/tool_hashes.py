@@ -10,22 +10,24 @@ import functools
 import hashlib
 import os
 from pathlib import Path
-from typing import NoReturn
 
 from ptxbench import cache
 
 
 def file_hash(path: Path) -> str:
-    """The hash of a file's content. Raises OSError."""
+    """The hash of a file's content; its path, size and time if it may be executed but not read. Raises OSError."""
     state = path.stat()
-    return remembered_file(path, state.st_size, state.st_mtime_ns)
+    try:
+        return remembered_file(path, state.st_size, state.st_mtime_ns)
+    except PermissionError:
+        return f"{path} {state.st_size} {state.st_mtime_ns}"
 
 
 def folder_hash(folder: Path) -> str:
-    """The hash of the names and sizes of all files in a folder and below; its path if there is no such folder.
+    """The hash of the names and sizes of all files in a folder and below; its path if the folder does not exist.
 
-    A change below the folder is noticed if it adds or removes an entry of the folder itself, as pip does. Raises
-    OSError if a folder below cannot be read.
+    A change below the folder is noticed if it adds or removes an entry of the folder itself, as pip does. What may not
+    be read is left out: a compiler cannot read it either. Raises OSError if a folder below cannot be listed otherwise.
     """
     try:
         state = folder.stat()
@@ -46,11 +48,12 @@ def remembered_file(path: Path, size: int, changed: int) -> str:
 @functools.lru_cache(maxsize=64)
 def remembered_folder(folder: Path, changed: int) -> str:
     def make() -> bytes:
-        def fail(error: OSError) -> NoReturn:
-            raise error
+        def skip_forbidden(error: OSError) -> None:
+            if not isinstance(error, PermissionError):
+                raise error
 
         digest = hashlib.sha256()
-        for parent, subfolders, names in os.walk(folder, onerror=fail):
+        for parent, subfolders, names in os.walk(folder, onerror=skip_forbidden):
             subfolders.sort()
             for name in sorted(names):
                 path = Path(parent, name)

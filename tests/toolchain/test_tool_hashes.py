@@ -67,16 +67,41 @@ def test_a_tool_is_read_once_for_all_processes(tmp_path, monkeypatch):
     assert tool_hashes.file_hash(tool) == before
 
 
-def test_headers_that_cannot_be_listed_are_an_error(tmp_path, monkeypatch):
-    """A hash of the others alone would be that of other headers."""
+@pytest.fixture
+def unlisted(tmp_path, monkeypatch):
+    """A folder of headers, one folder of which fails with this error when it is listed."""
     (tmp_path / "include" / "cuda").mkdir(parents=True)
+    (tmp_path / "include" / "cuda.h").write_text("")
     scan = os.scandir
 
-    def fail(path):
-        if os.fspath(path).endswith("cuda"):
-            raise OSError(errno.EMFILE, "Too many open files")
-        return scan(path)
+    def unlisted(error):
+        def fail(path):
+            if os.fspath(path).endswith("cuda"):
+                raise OSError(error, os.strerror(error))
+            return scan(path)
 
-    monkeypatch.setattr(os, "scandir", fail)
+        monkeypatch.setattr(os, "scandir", fail)
+        return tmp_path / "include"
+
+    return unlisted
+
+
+def test_headers_that_cannot_be_listed_are_an_error(unlisted):
+    """A hash of the others alone would be that of other headers."""
     with pytest.raises(OSError, match="Too many"):
-        tool_hashes.folder_hash(tmp_path / "include")
+        tool_hashes.folder_hash(unlisted(errno.EMFILE))
+
+
+def test_headers_that_may_not_be_read_are_left_out(unlisted):
+    assert len(tool_hashes.folder_hash(unlisted(errno.EACCES))) == 64
+
+
+def test_a_tool_that_may_not_be_read_has_its_path_and_its_time(tmp_path, monkeypatch):
+    def forbidden(*arguments):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(hashlib, "file_digest", forbidden)
+    tool = tmp_path / "ptxas"
+    tool.write_bytes(b"one")
+    os.utime(tool, ns=(1, 1))
+    assert tool_hashes.file_hash(tool) == f"{tool} 3 1"
