@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench import kernel_names
-from ptxbench.draft import draft, names, ptx_file
+from ptxbench.draft import draft, included, names, ptx_file
 from ptxbench.draft.identity import same_kernel
 from ptxbench.errors import UsageError
 from ptxbench.exec_program import read_program
@@ -404,6 +404,17 @@ def test_a_kernel_of_a_header_is_found(ptxbench, between):
     assert "A proposal, from line 3 of the host code" in pair
     assert "void twice(T* x, int n)" in cuda
     assert not re.search('once|void other|reference|#include "', cuda)
+
+
+def test_each_header_is_searched_once_for_a_kernel():
+    """Each of 40 headers includes all that follow: there are 2**39 ways from the first to the last."""
+    names = [f"{number}.h" for number in range(40)]
+    headers = {
+        name: "".join(f'#include "{other}"\n' for other in names[number:]) for number, name in enumerate(names, 1)
+    }
+    assert included.inlined('#include "0.h"\n', dict(headers), "k") is None
+    headers["39.h"] = "#pragma once\n__global__ void k() {}\n"
+    assert "__global__ void k() {}" in included.inlined('#include "0.h"\n', dict(headers), "k")
 
 
 def test_a_kernel_of_a_header_that_needs_the_file_is_found(ptxbench):
