@@ -104,6 +104,15 @@ def zeros_at_the_end(array: Array, limits: ElementRange, draws: Draws) -> Array:
     return changed
 
 
+def zeros_in_columns(array: Array, limits: ElementRange, draws: Draws) -> Array:
+    """The same in rows along another axis than the last one, such as columns."""
+    if array.ndim < 2:
+        return array
+    axis = int(draws[1].integers(array.ndim - 1))
+    swapped = np.ascontiguousarray(np.swapaxes(array, axis, -1))
+    return np.ascontiguousarray(np.swapaxes(zeros_at_the_end(swapped, limits, draws), axis, -1))
+
+
 TOPS = (7, 127, 15, 255)
 """The greatest whole numbers of 4 and 8 bits: divided by a row's greatest magnitude over one of them, and rounded, the
 half numbers of a row with that number are ties."""
@@ -188,14 +197,17 @@ def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
 
 
 def small_rows(array: Array, limits: ElementRange, draws: Draws) -> Array:
-    """Numbers of either sign below 1; in every second row, all are below a power of two, from the least ones on."""
+    """Numbers of either sign below 1; in three of four rows, all are below a power of two, which is drawn from an equal
+    part of the range for each of them: a limit below a norm shows between it and the right one."""
     changed = magnitudes(None, -1)(array, limits, draws)
     if changed.ndim < 2 or changed.size == 0:
         return changed
-    rows = changed.reshape(-1, changed.shape[-1])[1::2]
+    rows, rng = changed.reshape(-1, changed.shape[-1]), draws[1]
+    chosen = np.flatnonzero((np.arange(rows.shape[0]) + rng.integers(4)) % 4)
     least, _ = limits.powers
-    tops = 2.0 ** np.linspace(least + 6, -1, rows.shape[0] + 1)[:-1, None]
-    rows[:] = np.clip(rows.astype(np.float64), -tops, tops).astype(array.dtype)
+    shares = (np.arange(chosen.size) + rng.random(chosen.size)) / max(chosen.size, 1)
+    tops = 2.0 ** (least + 6 + shares * (-1 - least - 6))[:, None]
+    rows[chosen] = np.clip(rows[chosen].astype(np.float64), -tops, tops).astype(array.dtype)
     return changed
 
 

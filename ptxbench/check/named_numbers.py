@@ -23,7 +23,7 @@ from ptxbench.check.cases import Cases, attempt
 from ptxbench.check.element_ranges import ElementRange, range_of_element
 from ptxbench.check.fills import ONE_IN, Draws, Fill, scattered
 from ptxbench.check.launching import CheckCase
-from ptxbench.check.row_fills import far
+from ptxbench.check.row_fills import beneath, far
 from ptxbench.check.scalars import free_scalars, signed_numbers
 from ptxbench.check.sizes import filled
 from ptxbench.check.space import SizeSpace
@@ -50,6 +50,9 @@ MOST_COST = 4
 
 MOST_LIMITS = 6
 """For so many floating-point numbers above 1 there are launches on data beyond them: data below 1 are usual."""
+
+MOST_SMALL_LIMITS = 3
+"""The same for numbers below 1, on rows whose sum, or sum of squares, is below them: a limit below a norm."""
 
 MODERATE = 2.0**60
 """If the pair refuses data with greater numbers, as its results overflow, only those below are used."""
@@ -150,7 +153,7 @@ def named_values(
     cases: Cases, numbers: NamedNumbers, sizes: Sequence[Size], nonlinear: Sequence[str], drawn: random.Random
 ) -> Iterator[CaseSeries]:
     """The numbers among the data at each of the sizes; at the first size, of an input of which the reference is not a
-    linear function, data beyond one of the numbers alone, and scalars that are one of the numbers."""
+    linear function, data beyond one of the numbers alone; rows below one; and scalars that are one of the numbers."""
     if not numbers.whole and not numbers.floats:
         return
     for size in sizes:
@@ -160,6 +163,12 @@ def named_values(
         for sign, words in ((-1, f"all below {-number:g}"), (1, f"all above {number:g}")):
             case = filled_with(cases, sizes[0], far(sign, number), drawn.getrandbits(32), words, nonlinear[:1])
             yield CaseSeries(words, iter([case] if case else []))
+    small = sorted(number for number in numbers.floats if 0 < number < 1)
+    for number in drawn.sample(small, min(MOST_SMALL_LIMITS, len(small))):
+        for power, words in ((1, "sums"), (2, "sums of squares")):
+            label = f"{words} of rows below {number:g}"
+            case = filled_with(cases, sizes[0], beneath(number, power), drawn.getrandbits(32), label)
+            yield CaseSeries(label, iter([case] if case else []))
     for name in (name for name, dtype in free_scalars(cases.pair).items() if is_float(dtype)):
         for value in signed_numbers(numbers.floats, drawn):
             with_value = cases.filled(sizes[0], {name: value}, drawn.getrandbits(32))

@@ -93,6 +93,22 @@ def far(sign: int, height: float) -> Fill:
     return fill
 
 
+def beneath(limit: float, power: int) -> Fill:
+    """The data, so small that the sum of a row's magnitudes, with a `power` of 2 of their squares, is below `limit`."""
+
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        length = array.shape[-1] if array.ndim else 1
+        if limits.whole is not None or array.size == 0:
+            return array
+        greatest = max(1.0, float(np.abs(array.astype(np.float64)).max()))
+        scale = (limit / (4 * length)) ** (1 / power) / greatest
+        with np.errstate(all="ignore"):
+            changed: Array = (scale * array.astype(np.float64)).astype(array.dtype)
+        return changed
+
+    return fill
+
+
 CLOSE = 60
 """How far below the greatest integer of 32 bits others may be that f32 cannot tell from it."""
 

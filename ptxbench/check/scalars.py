@@ -37,6 +37,16 @@ def special_values(dtype: np.dtype[Any], drawn: random.Random) -> Sequence[float
     return 0.0, -0.0, 1.0, -1.0, 0.5, 2.0, great, math.inf, -math.inf, math.nan
 
 
+def high_bits(dtype: np.dtype[Any], drawn: random.Random) -> int | None:
+    """An integer with high bits, such as a seed has, negative in one of two cases if the type has a sign; None for a
+    floating-point type."""
+    if is_float(dtype):
+        return None
+    bits = 8 * dtype.itemsize - (dtype.kind == "i")
+    value = drawn.getrandbits(bits) | 1 << bits - 1
+    return value if dtype.kind == "u" else value * drawn.choice((1, -1))
+
+
 def signed_numbers(floats: Collection[float], drawn: random.Random) -> Sequence[float]:
     """Some of a text's floating-point numbers, of both signs."""
     chosen = drawn.sample(sorted(floats), min(MOST_NAMED, len(floats)))

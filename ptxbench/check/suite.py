@@ -37,11 +37,23 @@ from ptxbench.check.rounding import (
 )
 from ptxbench.check.row_fills import PEAK
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
-from ptxbench.check.scalars import free_scalars, special_values
+from ptxbench.check.scalars import free_scalars, high_bits, special_values
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
-from ptxbench.check.values import ABOVE, BELOW, FAR, GREAT, GREATEST, NEAR, data_kinds, edged, inputs_of, shared
+from ptxbench.check.values import (
+    ABOVE,
+    BELOW,
+    FAR,
+    GREAT,
+    GREATEST,
+    NEAR,
+    ZERO_COLUMNS,
+    data_kinds,
+    edged,
+    inputs_of,
+    shared,
+)
 from ptxbench.discovery import LoadedPair
 from ptxbench.errors import EmulatorCrash, KernelError, UsageError
 from ptxbench.pair import In, InOut, Out, Pair, Scratch, Size
@@ -75,12 +87,21 @@ AT_THE_LARGEST = (ONE_VALUE, "zeros but for short runs", BELOW, ABOVE, NEAR)
 """Kinds of data that are also tried at the largest check size, where a maximum has several parts; if CTAs exchange
 values, also zeros, which a kernel may take for "not there yet"."""
 
+ONCE = (ZERO_COLUMNS,)
+"""Kinds of data that are tried at one size: errors with columns alone are rare."""
+
 MOST_BYTES, MOST_ELEMENTS, MOST_FLOPS = 1 << 28, 1 << 27, 1 << 31
 """The most for a launch at a size at which an index seems to lose bits, which takes some seconds: of bytes, of
 elements, and of flops if each thread made an output."""
 
 ON_ZEROS = 4
 """How many times as large a launch may be that is on zeros, and without a reference."""
+
+WORK = "ptx_warp_instructions"
+"""The counter of what a kernel executes."""
+
+FEW_ROUNDS = replace(USUAL, fuel=1 << 12)
+"""The options of a launch that may not end."""
 
 SPECIAL = ("values", "repeats")
 """Stages that launch on data of other magnitudes than the pair's own."""
@@ -238,7 +259,7 @@ class CheckSuite:
         questions = []
         for varied, size in ((True, half[-1]), (False, self.about(half[-1], drawn))):
             for kind in data_kinds(self.pair):
-                if (only := self.inputs_for(kind)) is not None:
+                if (only := self.inputs_for(kind)) is not None and not (varied and kind in ONCE):
                     cases = self.cases.edged(size, kind, drawn.getrandbits(32), varied=varied, only=only)
                     questions.append(CaseSeries(kind, cases))
         alone = inputs_of(self.pair, ZERO)  # if two factors are both zero, an error with either does not show
@@ -327,6 +348,23 @@ class CheckSuite:
                 if value == 0 and is_float(dtype):
                     cases = self.cases.filled(size, {name: value}, drawn.getrandbits(32), NOT_FINITE)
                     yield CaseSeries(f"{kind}, {NOT_FINITE}", cases)
+            high, seed = high_bits(dtype, drawn), drawn.getrandbits(32)
+            if high is not None and self.changes_no_work(size, name, high, seed):
+                yield CaseSeries(f"{name}={high}", self.cases.filled(size, {name: high}, seed), always_safe=False)
+
+    def changes_no_work(self, size: Size, name: str, value: int, seed: int) -> bool:
+        """Whether each right kernel of the pair ends with this value of a scalar, and executes about as much as with
+        the pair's own. Otherwise it may be a number of steps or elements, and the reference may not end."""
+        usual = self.cases.plain(size, seed)
+        changed = replace(usual, arguments={**usual.arguments, name: usual.arguments[name].dtype.type(value)})
+        for kernel in self.pair_kernels.right.values():
+            try:
+                own, other = (launch(kernel, self.pair, case, FEW_ROUNDS) for case in (usual, changed))
+            except KernelError:
+                return False
+            if not 1 / 2 <= other.counters[WORK] / own.counters[WORK] <= 2:
+                return False
+        return True
 
     def peaks(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
         """A great element at many positions: of rows of each length that the pair names, or in launch after launch."""
@@ -348,7 +386,9 @@ class CheckSuite:
         """The inputs that get data of a kind, () for all; None if the kind shows no more than ordinary data."""
         if kind not in FAR:
             return ()
-        return [name for name in inputs_of(self.pair, kind) if name in self.nonlinear] or None
+        axes = {arg.name: len(arg.shape(**self.by_cost[0])) for arg in self.pair.args if isinstance(arg, In | InOut)}
+        least = 2 if kind in ONCE else 0
+        return [name for name in inputs_of(self.pair, kind) if name in self.nonlinear and axes[name] >= least] or None
 
     @cached_property
     def nonlinear(self) -> Sequence[str]:

@@ -33,6 +33,7 @@ from ptxbench.check.fills import (
     small_with_tops,
     whole_edges,
     zeros_at_the_end,
+    zeros_in_columns,
 )
 from ptxbench.check.row_fills import PEAK, far, in_order, multiples, near, peaks, rows_of
 from ptxbench.check.scalars import free_scalars
@@ -72,13 +73,17 @@ ASCENDING, DESCENDING = "ascending rows", "descending rows"
 MULTIPLES = "multiples of a power of two"
 """Different whole numbers whose lower bits are zero, which many a hash table has in one place."""
 
+ZERO_COLUMNS = "signed zeros in columns"
+"""Zeros of both signs as the greatest and the least elements of columns, for results of these."""
+
 ROWS = (MASKED, INFINITE_ROWS, NAN_ROWS, ZERO_ROWS, LEAST_ROWS, GREATEST_ROWS, ASCENDING, DESCENDING)
-FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MULTIPLES, *ROWS)
+FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MULTIPLES, ZERO_COLUMNS, *ROWS)
 """Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
 
 FLOATS: Mapping[str, Sequence[Fill]] = {
     **{kind: (edge(kind), edge(kind, few=True)) for kind in ("NaN", "infinities", "subnormals", "huge values")},
     SIGNED_ZEROS: (zeros_at_the_end, edge(SIGNED_ZEROS), edge(SIGNED_ZEROS, few=True)),
+    ZERO_COLUMNS: (zeros_in_columns,),
     "small whole and half numbers": (small_with_tops, small),
     "equal neighbours": (runs,),
     "zero throughout": (one_value(0),),

@@ -6,11 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptxbench import discovery
 from ptxbench.check.element_ranges import range_of_element
 from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, among, factors, filled_with, sizes_near
+from ptxbench.check.pair_kernels import PairKernels
 from ptxbench.check.space import SizeSpace
+from ptxbench.check.stages import Checker, CheckOptions
+from ptxbench.check.suite import CheckSuite
 from ptxbench.emulator.parse import parsed
 from tests.check.judging import KERNELS, judged, outcome, suite
+from tests.folders import kernels_folder
 
 TEXT = """.version 7.0
 .target sm_75
@@ -120,6 +125,49 @@ def test_a_kernel_that_is_wrong_near_a_number_of_its_text_is_rejected(pair, righ
     assert right in text
     judgement = judged(path, pair, text.replace(right, wrong, 1).encode(), seed=3)
     assert outcome(judgement).split()[0] == stage
+
+
+def test_a_limit_below_a_norm_is_found(tmp_path):
+    """Rows are as great as the limit of the text, so that it replaces their norms, and the pair's limit does not."""
+    pair = """
+import numpy as np
+from ptxbench.pair import In, Launch, Out, Pair, close, f32
+
+PAIR = Pair(
+    purpose="A norm with a limit.",
+    args=[In("x", f32, lambda rows: (rows, 32)), Out("y", f32, lambda rows: (rows, 32))],
+    launch=lambda rows: Launch(grid=rows, block=32),
+    reference=lambda x: {"y": x / np.maximum(np.sqrt((x * x).sum(axis=1, keepdims=True)), 1e-12)},
+    tolerance=close(rtol=1e-5, atol=1e-6),
+    check_sizes=[{"rows": rows} for rows in (1, 2)],
+    bench_sizes=[{"rows": 4096}],
+    flops=lambda rows: 3 * 32 * rows,
+)
+"""
+    cuda = """
+extern "C" __global__ void scale(const float* x, float* y)
+{
+    const unsigned i = 32 * blockIdx.x + threadIdx.x;
+    double sum = (double)x[i] * x[i];
+    for (int lane = 16; lane > 0; lane /= 2)
+        sum += __shfl_xor_sync(~0u, sum, lane);
+    y[i] = x[i] / fmax(sqrt(sum), 1e-12);
+}
+"""
+    folder = kernels_folder(tmp_path, pair=pair, cuda=cuda)
+    compiled = PairKernels(discovery.load(folder, "scale"), "sm_90", None, None).executable["cuda"].ptx
+    loaded = discovery.load(kernels_folder(tmp_path, pair=pair, cuda=cuda, ptx=compiled), "scale")
+    (wrong := tmp_path / "wrong.cu").write_text(cuda.replace("1e-12", "1e-6"))
+    _, values = CheckSuite(loaded, "sm_90", 1).named(NamedNumbers(frozenset(), frozenset({1e-6})))
+    assert [series.name for series in values[-2:]] == [
+        "sums of rows below 1e-06",
+        "sums of squares of rows below 1e-06",
+    ]
+    sums, squares = (np.abs(next(iter(series)).arguments["x"].astype(float)) for series in values[-2:])
+    assert 1e-8 < sums.sum(axis=1).max() < 1e-6
+    assert 1e-8 < (squares**2).sum(axis=1).max() < 1e-6
+    outcomes = {outcome(Checker(CheckSuite(loaded, "sm_90", seed), wrong, CheckOptions()).judge()) for seed in range(4)}
+    assert outcomes == {"values wrong-result"}
 
 
 def test_the_launches_for_a_text_with_many_numbers_are_limited():

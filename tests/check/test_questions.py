@@ -25,6 +25,7 @@ from ptxbench.check.values import (
     MASKED,
     MULTIPLES,
     NAN_ROWS,
+    ZERO_COLUMNS,
     ZERO_ROWS,
     data_kinds,
     edged,
@@ -289,6 +290,31 @@ def test_some_rows_are_ties_or_tiny_as_a_whole():
     rows = np.abs(data(pair, "small magnitudes", n=960)["x"])
     assert rows.max() > 0.25
     assert (rows.max(axis=1) < 2.0**-100).sum() >= 2
+
+
+def test_a_few_tiny_rows_have_all_powers_in_the_course_of_time():
+    """A limit below a norm shows only where the norm is between it and the right limit."""
+    pair = pair_of(In("x", f32, lambda n: (n // 32, 32)))
+    tops = [np.abs(data(pair, "small magnitudes", seed, n=64)["x"]).max(axis=1).min() for seed in range(60)]
+    for low, high in ((-126, -80), (-80, -40), (-40, 0)):
+        assert any(2.0**low < top < 2.0**high for top in tops)
+
+
+def test_the_greatest_or_the_least_element_of_a_column_is_a_zero_of_either_sign():
+    pair = pair_of(In("x", f32, lambda n: (n // 8, 8)))
+    columns = data(pair, ZERO_COLUMNS, n=256)["x"].T
+    above, below = (columns >= 0).all(axis=1), (columns <= 0).all(axis=1)
+    assert above.sum() == below.sum() == 4
+    assert all({False, True} == set(np.signbit(column[column == 0])) for column in columns)
+    planes = [data(pair_of(In("x", f32, lambda n: (8, n, 8))), ZERO_COLUMNS, seed, n=16)["x"] for seed in range(8)]
+    assert {tuple(((x >= 0).all(axis=0)).any() for x in (plane, plane[0])) for plane in planes} >= {(True, False)}
+
+
+def test_zeros_in_columns_are_tried_once_if_there_are_columns():
+    own = suite("softmax")
+    names = [series.name for series in own.special]
+    assert names.count(ZERO_COLUMNS) == 1
+    assert ZERO_COLUMNS not in [series.name for series in suite("triad").special]
 
 
 def test_data_for_the_hidden_sizes_include_small_numbers_and_equal_neighbours():

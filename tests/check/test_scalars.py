@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery
-from ptxbench.arrays import f16, f32, s32, u32
+from ptxbench.arrays import f16, f32, s32, u32, u64
 from ptxbench.check.cases import Cases
-from ptxbench.check.scalars import GREAT_POWERS, MOST_NAMED, free_scalars, signed_numbers, special_values
+from ptxbench.check.pair_kernels import PairKernels
+from ptxbench.check.scalars import GREAT_POWERS, MOST_NAMED, free_scalars, high_bits, signed_numbers, special_values
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import NAN_SCALAR, CheckSuite
 from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, draw_scalar
@@ -132,6 +133,43 @@ def test_a_bad_access_with_a_scalar_with_which_the_pair_is_wrong_does_not_count(
     (candidate := tmp_path / "scale.cu").write_text(changed(cuda, "steps ? a * x[i] : 0", "a * x[i - (steps == 0)]"))
     judgement = Checker(CheckSuite(discovery.load(kernels, "scale"), "sm_90", 1), candidate).judge()
     assert outcome(judgement) == "accepted"
+
+
+HASH = "y[i] = x[i] + ((seed >> 32) % 7 + seed % 5);"
+STEPS = "for (unsigned step = 0; step < seed; step++) y[i] += 1;"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "reference", "expected"),
+    [
+        (HASH, "y[i] = x[i] + unsigned(seed) % 5;", "x + (seed >> 32) % 7 + seed % 5", "values wrong-result"),
+        # the value is a number of steps, so none with high bits is tried
+        (f"y[i] = x[i]; {STEPS}", f"y[i] = x[i]; seed = unsigned(seed); {STEPS}", "x + seed", "accepted"),
+    ],
+)
+def test_a_kernel_that_ignores_the_high_bits_of_an_integer_is_rejected(tmp_path, right, wrong, reference, expected):
+    pair = changed(PAIR, 'Scalar("a", f32, 2),', 'Scalar("seed", u64, 3),')
+    pair = changed(changed(pair, "f32, u32", "f32, s32, u32, u64"), 'In("x", f32', 'In("x", s32')
+    pair = changed(changed(pair, 'Out("y", f32', 'Out("y", s32'), 'lambda x, a, n: {"y": a * x}',
+                   f'lambda x, seed, n: {{"y": {reference.replace("seed", "int(seed)")}}}')  # fmt: skip
+    pair = changed(pair, 'In("x", s32, lambda n: (n,))', 'In("x", s32, lambda n: (n,), legal=(-9, 9))')
+    cuda = changed(changed(CUDA, "float a,", "unsigned long long seed,"), "y[i] = a * x[i];", f"{{ {right} }}")
+    cuda = cuda.replace("float*", "int*")
+    kernels = kernels_folder(tmp_path, pair=pair, cuda=cuda)
+    ptx = PairKernels(discovery.load(kernels, "scale"), "sm_90", None, None).executable["cuda"].ptx
+    kernels = kernels_folder(tmp_path, pair=pair, cuda=cuda, ptx=ptx)
+    (candidate := tmp_path / "scale.cu").write_text(changed(cuda, right, wrong))
+    judgement = Checker(CheckSuite(discovery.load(kernels, "scale"), "sm_90", 1), candidate).judge()
+    assert outcome(judgement) == expected, judgement.decisive
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(u32, 32), (s32, 31), (u64, 64)])
+def test_an_integer_with_high_bits_is_in_the_range_of_its_type(dtype, bits):
+    values = [high_bits(dtype, random.Random(seed)) for seed in range(20)]
+    assert all(abs(value).bit_length() == bits for value in values)
+    assert len(set(values)) == 20
+    assert (min(values) < 0) == (dtype == s32)
+    assert high_bits(f32, random.Random(1)) is None
 
 
 def test_a_scalar_of_1_is_not_drawn_as_0():
