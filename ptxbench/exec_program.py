@@ -146,8 +146,8 @@ class ExecProgram:
 
     def declared(self, function: Function) -> tuple[CudaParameter, ...] | None:
         """The parameters of a kernel as CUDA C declares them; None if that is not known."""
-        parameters = self.parameters.get(function.name)
-        return parameters if parameters is not None and len(parameters) == len(function.params) else None
+        declared = self.parameters.get(parameters.key(function.name))
+        return declared if declared is not None and len(declared) == len(function.params) else None
 
     def locate(self, message: str) -> str:
         """`message` with `in_file` lines; with the file's name in front if it names no line."""

@@ -6,6 +6,7 @@ know macros, so the callers compile a changed text and compare.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -232,20 +233,52 @@ def kernel_named(text: str, name: str) -> list[Definition]:
     ]
 
 
+def named_namespaces(text: str) -> str:
+    """The text with a name for its unnamed namespaces: a kernel in one is not compiled unless the text launches it.
+    The new ones are inline, so their content is found as before."""
+    code = [*tokens(text)]
+    edits = [
+        Replacement(token.start, token.end, "inline namespace unnamed")
+        for token, after in itertools.pairwise(code)
+        if token.text == "namespace" and token.kind == "word" and after.text == "{"
+    ]
+    return apply_edits(text, edits)
+
+
 def renamed(text: str, kernel: Definition, name: str, *, drop: Sequence[Definition]) -> str:
     """The text with the kernel as extern "C" and under another name, also in its launches; `drop` is removed."""
-    old = kernel.name
-    all_tokens = [*tokens(text)]
     removals = [removal(text, definition) for definition in drop]
+    return apply_edits(text, [*edits_outside(edits_of_name(text, kernel, name), removals), *removals])
+
+
+def without_template(
+    text: str, kernel: Definition, name: str, named_arguments: Sequence[str], *, drop: Sequence[Definition]
+) -> str:
+    """As `renamed`, with the lines `named_arguments` in place of the template's head: `using T = float;`."""
+    removals = [removal(text, definition) for definition in drop]
+    start, end = kernel.head[0].start, kernel.head[template_end(kernel.head) - 1].end
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    indent = before if before.isspace() else ""
+    lines = "".join(f"{line}\n{indent}" for line in named_arguments)
+    edits = [
+        Replacement(start, end + len(text[end:]) - len(text[end:].lstrip()), lines),
+        *edits_of_name(text, kernel, name),
+    ]
+    return apply_edits(text, [*edits_outside(edits, removals), *removals])
+
+
+def edits_of_name(text: str, kernel: Definition, name: str) -> list[Replacement]:
+    """The edits that make the kernel extern "C" and give it another name, also in its launches."""
     edits = []
-    first = next(token for token in kernel.head if token.text not in SPECIFIERS)
+    all_tokens = [*tokens(text)]
+    first = next(token for token in kernel.head[template_end(kernel.head) :] if token.text not in SPECIFIERS)
     if not kernel.extern_c and not (first.text == "extern" and any(token.text == '"C"' for token in kernel.head)):
         edits.append(Replacement(first.start, first.start, 'extern "C" '))
     edits += [Replacement(token.start, token.end + 1, "") for token in kernel.head if token.text in SPECIFIERS]
     for token, after in zip(all_tokens, [*all_tokens[1:], None], strict=True):
-        if token.kind == "word" and token.text == old and after is not None and after.text in ("(", "<<<"):
+        if token.kind == "word" and token.text == kernel.name and after is not None and after.text in ("(", "<<<"):
             edits.append(Replacement(token.start, token.end, name))
-    return apply_edits(text, [*edits_outside(edits, removals), *removals])
+    return edits
 
 
 def with_wrapper(text: str, kernel: Definition, body: str, signature: str, *, drop: Sequence[Definition]) -> str:

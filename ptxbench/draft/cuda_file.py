@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ptxbench import toolchain
-from ptxbench.draft import cuda
+from ptxbench.draft import cuda, instantiation
 from ptxbench.draft.identity import same_kernel
 from ptxbench.draft.included import texts_with
 from ptxbench.draft.kernel_source import KernelSource
@@ -53,7 +53,7 @@ def cuda_file(
     fitting: list[CudaFile] = []
     candidates = (
         candidate
-        for text in texts_with(kernel)
+        for text in texts_of(kernel)
         for candidate in candidate_texts(replace(kernel, text=text), entry, parameters, names)
     )
     for candidate in candidates:
@@ -74,16 +74,33 @@ def cuda_file(
             another = True
     if fitting:
         return fitting[0]
-    why = ""
-    if refused and not another:
+    raise UsageError(reason(kernel, entry, "" if another else refused))
+
+
+def reason(kernel: KernelSource, entry: str, refused: str) -> str:
+    """Why no text has the same kernel. `refused`: the last one, if the compiler refuses all; empty otherwise."""
+    is_template = kernel.displayed.endswith(">")
+    why = "the compiler makes another kernel of it."
+    if refused:
         try:
             compiled(refused, kernel)  # without the header, so that the lines are those of the source
         except CompileError as error:
-            why = f" {error}"
-    raise UsageError(
-        f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, the compiler makes "
-        f"another kernel of it.{why} Move the kernel to a file of its own."
+            why = f"it does not compile: {error}"
+    if is_template:  # whose host code is always left out
+        why = re.sub(rf"\b{re.escape(kernel.path.name)}:\d+: ", "", why)
+    plain = " as a kernel that is no template" if is_template else ""
+    return (
+        f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, {why} Write it{plain} "
+        "in a file of its own, and take that."
     )
+
+
+def texts_of(kernel: KernelSource) -> Iterator[str]:
+    """The texts that define the kernel; for one in an unnamed namespace, first with a name for that."""
+    for text in texts_with(kernel):
+        if kernel.is_unnamed:
+            yield cuda.named_namespaces(text)
+        yield text
 
 
 def candidate_texts(
@@ -102,22 +119,21 @@ def candidate_texts(
     of_host_library = [definition for definition in definitions if definition.is_of_host_library]
     left_out = [definition.name for definition in (*host, *others) if definition.body and definition.name]
 
-    def without(drop: Sequence[cuda.Definition]) -> str:
-        return with_entry(kernel, chosen, entry, parameters, names, drop)
-
-    shortened = without([*host, *others])
-    without_library = without([*host, *others, *of_host_library])
-    shorter = [
-        cuda.without_includes(without_library),
-        cuda.without_includes(without_library, "<"),
-        cuda.without_includes(shortened, "<"),
-        shortened,
-    ]
-    texts = [CandidateText(text, left_out) for text in dict.fromkeys(shorter)]
-    if not chosen.is_template:
-        declarations = [definition for definition in others if not definition.body]
-        texts.append(CandidateText(without(declarations), complete=True))
-    return texts
+    texts: dict[str, CandidateText] = {}
+    for form in forms_of(kernel, chosen, entry, parameters, names):
+        shortened = form([*host, *others])
+        without_library = form([*host, *others, *of_host_library])
+        for text in (
+            cuda.without_includes(without_library),
+            cuda.without_includes(without_library, "<"),
+            cuda.without_includes(shortened, "<"),
+            shortened,
+        ):
+            texts.setdefault(text, CandidateText(text, left_out))
+        if not chosen.is_template:
+            text = form([definition for definition in others if not definition.body])
+            texts[text] = CandidateText(text, complete=True)
+    return list(texts.values())
 
 
 def definition_of(kernel: KernelSource) -> cuda.Definition:
@@ -132,25 +148,34 @@ def definition_of(kernel: KernelSource) -> cuda.Definition:
     return definitions[0]
 
 
-def with_entry(
+def forms_of(
     kernel: KernelSource,
     chosen: cuda.Definition,
     entry: str,
     parameters: Sequence[CudaParameter],
     names: Sequence[str],
-    drop: Sequence[cuda.Definition],
-) -> str:
-    """The text without `drop`, with the kernel `chosen` under the name `entry`: renamed, or, if it is a template,
-    called by a kernel of that name. The macros of -D are defined in it."""
+) -> list[Callable[[Sequence[cuda.Definition]], str]]:
+    """Functions that give the text without some definitions and with the kernel `chosen` under the name `entry`.
+
+    It is renamed; a template also gets the values of its parameters, or is called by a kernel of that name. The macros
+    of -D are defined in the text."""
     defines = "".join(f"#define {' '.join((*define.split('=', 1), '1')[:2])}\n" for define in kernel.options.defines)
     if not chosen.is_template:
-        return defines + cuda.renamed(kernel.text, chosen, entry, drop=drop)
-    call = re.sub(r"\(anonymous namespace\)::", "", kernel.displayed)
+        return [lambda drop: defines + cuda.renamed(kernel.text, chosen, entry, drop=drop)]
+    arguments = instantiation.arguments_of(kernel.displayed, kernel.options.entry)
+    call = f"{kernel.qualified_name}<{', '.join(arguments)}>({', '.join(names)})"
     declared = ", ".join(
         replace(parameter, name=name).declaration for parameter, name in zip(parameters, names, strict=True)
     )
     signature = f"{launch_bounds(kernel.function)}\n{entry}({declared})"
-    return defines + cuda.with_wrapper(kernel.text, chosen, f"{call}({', '.join(names)})", signature, drop=drop)
+
+    def with_wrapper(drop: Sequence[cuda.Definition]) -> str:
+        return defines + cuda.with_wrapper(kernel.text, chosen, call, signature, drop=drop)
+
+    lines = instantiation.named_arguments(kernel.text, chosen, arguments)
+    if lines is None:
+        return [with_wrapper]
+    return [lambda drop: defines + cuda.without_template(kernel.text, chosen, entry, lines, drop=drop), with_wrapper]
 
 
 def header_of(kernel: KernelSource, name: str, left_out: Sequence[str]) -> str:

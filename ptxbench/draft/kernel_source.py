@@ -16,6 +16,8 @@ from ptxbench.toolchain.options import SourceOptions
 from ptxbench.toolchain.parameters import CudaParameter
 from ptxbench.toolchain.user_files import UserFile, user_files
 
+UNNAMED = "(anonymous namespace)::"
+
 
 @dataclass(frozen=True)
 class KernelSource:
@@ -34,7 +36,17 @@ class KernelSource:
     @property
     def plain_name(self) -> str:
         """The name without namespace and template arguments."""
-        return kernel_names.unqualified(kernel_names.without_arguments(self.displayed))
+        return kernel_names.unqualified(self.qualified_name)
+
+    @property
+    def qualified_name(self) -> str:
+        """The name without template arguments, as the file can call it."""
+        return kernel_names.without_arguments(self.displayed).replace(UNNAMED, "")
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether the kernel is in an unnamed namespace, itself or by a template argument."""
+        return UNNAMED in self.displayed
 
     @property
     def dynamic(self) -> bool:
@@ -61,7 +73,7 @@ class KernelSource:
         """The parameters as the compiler reads them. Raises UsageError if it gives no debugging information."""
         for text in (self.text, cuda.without_bodies(self.text)):  # with -G, NVRTC refuses some bodies
             by_kernel = parameters.of_source(text.encode(), self.path, self.program.arch, self.program.flags)
-            declared = by_kernel.get(self.function.name)
+            declared = by_kernel.get(parameters.key(self.function.name))
             if declared is not None and len(declared) == len(self.function.params):
                 return declared
         raise UsageError(

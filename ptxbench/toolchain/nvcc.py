@@ -25,13 +25,14 @@ MARKER = "ptxbench_name"
 contains the mangled name of that kernel."""
 
 MARKED = re.compile(
-    rf"^[ \t]*// \.globl\s+\w*{MARKER}\w*\n|^\.(?:visible|weak) \.entry _Z13{MARKER}IXadL(?P<name>_Z\w+)EEEvv\(\s*\)"
+    rf"^[ \t]*// \.globl\s+\w*{MARKER}\w*\n"
+    rf"|^(?:\.(?:visible|weak) )?\.entry _Z13{MARKER}IXadL(?P<name>_Z\w+)EEEvv\(\s*\)"
     r"[^{]*\{[^}]*\}\n*",
     re.M,
 )
 
 
-ENTRY = re.compile(r"^\.(?:visible|weak) \.entry (\w+)", re.M)
+ENTRY = re.compile(r"^(?:\.(?:visible|weak) )?\.entry (\w+)", re.M)
 VARIABLES = ("NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS", "CPATH", "CPLUS_INCLUDE_PATH")
 """Environment variables that change what nvcc makes, or which headers its host compiler finds."""
 SUBSTITUTION = re.compile(r"S[0-9A-Z]*_")

@@ -25,6 +25,9 @@ NEWER = "sm_100"
 OPTIMISED = re.compile(r"--?dopt\b")
 """An option that makes -G write no debugging information."""
 
+UNNAMED = re.compile(r"(?<=_GLOBAL__N__)[0-9a-f]{8}(?=_)")
+"""The hash of an unnamed namespace in a name of PTX, which depends on the compiler's options."""
+
 FLOATING = 4
 SIGNED = (5, 6)
 """Encodings of a base type."""
@@ -84,8 +87,13 @@ class CudaParameter:
         return f"{before}{self.name}{inside}{after}" if inside else f"{self.type.text} {self.name}"
 
 
+def key(name: str) -> str:
+    """The name of a kernel in PTX as `of_source` and `of_ptx` have it: the same for all options of the compiler."""
+    return UNNAMED.sub("", name)
+
+
 def of_source(source: bytes, path: Path, arch: str, flags: Sequence[str] = ()) -> dict[str, tuple[CudaParameter, ...]]:
-    """The parameters of each kernel of CUDA C, by the kernel's name in PTX. Not for untrusted text.
+    """The parameters of each kernel of CUDA C, by the `key` of its name in PTX. Not for untrusted text.
 
     Empty if the compiler gives no debugging information that can be read.
     """
@@ -98,14 +106,14 @@ def of_source(source: bytes, path: Path, arch: str, flags: Sequence[str] = ()) -
 
 
 def of_ptx(ptx: str) -> dict[str, tuple[CudaParameter, ...]]:
-    """The parameters of each kernel or function that the debugging information of the PTX describes."""
+    """The parameters of each kernel or function that the debugging information of the PTX describes, by `key`."""
     try:
         entries = dwarf.entries(ptx)
     except UnreadableError:
         return {}
     types = Types(entries)
     return {
-        name: types.parameters(entry)
+        key(name): types.parameters(entry)
         for entry in entries.values()
         if entry.tag == dwarf.SUBPROGRAM
         if (name := entry.text(dwarf.MIPS_LINKAGE_NAME) or entry.text(dwarf.LINKAGE_NAME) or entry.text(dwarf.NAME))

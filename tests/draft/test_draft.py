@@ -402,7 +402,7 @@ def test_a_kernel_of_a_header_is_found(ptxbench, between):
     text = f'{between}\n#include "reference.h"\nint main() {{ twice<HALF><<<n / 64, 64>>>(x, n); }}\n'
     pair, cuda, _ = started(ptxbench, text, "--entry", "twice<__half>")
     assert "A proposal, from line 3 of the host code" in pair
-    assert "void twice(T* x, int n)" in cuda
+    assert 'using T = __half;\nextern "C" __global__ void mine(T* x, int n)' in cuda
     assert not re.search('once|void other|reference|#include "', cuda)
 
 
@@ -431,6 +431,91 @@ def test_headers_and_macros_of_the_command_line_are_kept(ptxbench):
     _, cuda, _ = started(ptxbench, text, "-I", "own", "-D", "FACTOR=3")
     assert '#define FACTOR 3\n#include "../../next.h"\n#include "../../own/scale.cuh"\n' in cuda
     assert ptxbench("arch", "mine", "--kernels", "kernels", "--target", "sm_90").status == 0
+
+
+# ---- templates
+
+TEMPLATES = [
+    # the template's parameters, text before it, a statement of the kernel, the arguments of --entry, lines of the file
+    ("int BLOCK",                         "", "x[i] += BLOCK; x[i + BLOCK] = 1;", "256",
+     ["constexpr int BLOCK = 256;"]),
+    ("typename T, const unsigned N = 4",  "", "T a = x[i]; x[i] = a * N;", "double",
+     ["using T = double;", "constexpr unsigned N = 4u;"]),
+    ("bool A, class = void, int = 2",     "", "if constexpr (A) x[i] += 1; else x[i] -= 1;", "true",
+     ["constexpr bool A = true;"]),
+    ("Mode M",                            "enum class Mode { kAdd, kDouble };", "x[i] += M == Mode::kAdd ? 1 : x[i];",
+     "Mode::kDouble", ["constexpr Mode M = Mode::kDouble;"]),
+    ("class Op",                          "struct Twice { __device__ float operator()(float a) { return 2 * a; } };",
+     "x[i] = Op()(x[i]);", "Twice", ["using Op = Twice;"]),
+    ("float (*F)(float)",                 "__device__ float twice(float a) { return 2 * a; }", "x[i] = F(x[i]);",
+     "twice", ["constexpr float (*F)(float) = twice;"]),
+    ("class T, int N = Of<T>::n",
+     "template <class T> struct Of { static constexpr int n = 3; using Sum = T; };",
+     "typename Of<T>::Sum a = x[i]; x[i] = a * N;", "float", ["using T = float;", "constexpr int N = 3;"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("parameters", "before", "statement", "arguments", "lines"), TEMPLATES)
+def test_the_parameters_of_a_template_become_names(ptxbench, parameters, before, statement, arguments, lines):
+    text = (
+        f"{before}\nnamespace ns {{\n  template <{parameters}>\n  static __global__ void k(float* x)\n"
+        f"  {{ int i = threadIdx.x; {statement} }}\n}}\n"
+    )
+    _, cuda, _ = started(ptxbench, text, "--entry", f"k<{arguments}>")
+    new = "".join(f"  {line}\n" for line in [*lines, 'extern "C" __global__ void mine(float* x)'])
+    assert f"namespace ns {{\n{new}" in cuda
+    assert "template <" not in cuda.replace(before, "")
+
+
+def test_a_parameter_of_a_template_may_have_a_type_of_its_namespace(ptxbench):
+    text = (
+        "namespace ns {\nusing index = long long;\ntemplate <class T> __global__ void k(T* x, index n) "
+        "{ if (threadIdx.x < n) x[threadIdx.x] = 1; }\n}\n"
+    )
+    pair, _, _ = started(ptxbench, text, "--entry", "ns::k<float>")
+    assert 'Scalar("n", s64, lambda n: n)' in pair
+
+
+CALLED = [
+    # what cannot be a name: a branch that does not compile, a template as parameter
+    ("class T", "if constexpr (sizeof(T) == 1) x[i].none(); else x[i] += 1;", "float", "k<float>(x);"),
+    ("template <class> class Op, class T", "x[i] = Op<T>()(x[i]);", "Minus, float", "k<Minus, float>(x);"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "statement", "arguments", "call"), CALLED)
+def test_another_template_is_called_by_a_kernel(ptxbench, parameters, statement, arguments, call):
+    text = (
+        "template <class T> struct Minus { __device__ T operator()(T a) { return -a; } };\n"
+        f"template <{parameters}> __global__ void k(T* x) {{ int i = threadIdx.x; {statement} }}\n"
+    )
+    _, cuda, _ = started(ptxbench, text, "--entry", f"k<{arguments}>")
+    assert cuda.endswith(f'extern "C" __global__ void\nmine(float* x)\n{{\n    {call}\n}}\n')
+
+
+def test_a_template_that_no_kernel_can_call_is_refused_without_lines_of_another_text(ptxbench):
+    text = (
+        "template <class T, class... Rest> struct First { using type = T; };\n"
+        "template <class... Ts> __global__ void k(typename First<Ts...>::type* x, Ts... a) { x[0] = (a + ...); }\n"
+    )
+    Path("source.cu").write_text(text)
+    ran = ptxbench("new", "mine", "--from", "source.cu", "--entry", "k<float, int>")
+    assert (ran.status, ran.out) == (2, "")
+    assert "void mine, it does not compile: " in ran.err
+    assert ran.err.endswith(" Write it as a kernel that is no template in a file of its own, and take that.\n")
+    assert not re.search(r"\.cu:\d", ran.err)
+
+
+@pytest.mark.parametrize("template", ["", "template <class T> "])
+def test_a_kernel_in_an_unnamed_namespace_needs_no_launch(ptxbench, template):
+    kind, call = ("T", "k<float>") if template else ("float", "k")
+    text = (
+        f"namespace {{\n{template}__global__ void k({kind}* x) {{ x[threadIdx.x] += 1; }}\n}}\n"
+        f"int main() {{ {call}<<<1, 32>>>(nullptr); }}\n"
+    )
+    _, cuda, _ = started(ptxbench, text)
+    assert "inline namespace unnamed {" in cuda
+    assert "main" not in cuda.partition("\n\n")[2]
 
 
 def test_a_macro_with_brackets_before_its_name_is_not_the_name_of_a_kernel(ptxbench):

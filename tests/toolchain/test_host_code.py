@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench import toolchain
+from ptxbench import kernel_names, toolchain
 from ptxbench.discovery import default_kernels
 from ptxbench.errors import CompileError, ToolMissing, UsageError
 from ptxbench.toolchain import cuda_c, locate, neighbours, nvcc
@@ -217,6 +217,13 @@ def test_what_nvrtc_refuses_or_dies_of_is_compiled_by_nvcc(compiled):
     deadly = "#include <vector>\n#include <utility>\nstruct S { std::pair<std::vector<int>, int> a; };\n"
     output = compiled(f"{deadly}__device__ S* s;\n__global__ void k(int* x) {{ x[0] = sizeof(s->a); }}")
     assert output.how.endswith("; NVRTC died of it")
+
+
+def test_an_instantiation_by_nvcc_adds_no_kernel_also_in_an_unnamed_namespace(compiled):
+    text = "namespace { namespace ns { template <int N> static __global__ void k(int* x) { x[0] = ({ N; }); } } }\n"
+    output = compiled(text, "--name-expression=ns::k<4>")
+    assert re.findall(r"\.entry (\w+)", output.ptx) == [output.instantiated]
+    assert kernel_names.short(output.instantiated) == "(anonymous namespace)::ns::k<4>"
 
 
 # what must stay, because a kernel could mean something else without it; the text is valid for nvcc alone, or not at all

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ptxbench.exec_program import read_program
 from ptxbench.toolchain import dwarf, parameters
 from ptxbench.toolchain.dwarf import UnreadableError
 
@@ -150,3 +151,13 @@ def test_damaged_debugging_information_is_refused_and_gives_no_parameters(text, 
     with pytest.raises(UnreadableError, match=reason):
         dwarf.entries(text)
     assert parameters.of_ptx(text) == {}
+
+
+def test_a_kernel_in_an_unnamed_namespace_is_the_same_with_debugging_information(tmp_path):
+    path = tmp_path / "kernels.cu"
+    path.write_text(
+        "namespace { __global__ void k(float* x, int n) { x[n] = 1; } }\nint main() { k<<<1, 1>>>(0, 0); }\n"
+    )
+    program = read_program(path, None)
+    (entry,) = program.module.entries.values()
+    assert [parameter.declaration for parameter in program.declared(entry)] == ["float* x", "int n"]
