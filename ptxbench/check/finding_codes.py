@@ -151,8 +151,8 @@ CODES = {
              "The kernel reads a clock, which no kernel of the pair does: it can behave differently while it is timed.",
              "Remove it."),
         Code("reads-hardware", "lint", WARNING,
-             "The kernel reads on what hardware it runs (%smid, %nsmid, %gridid, ...), which no kernel of the pair "
-             "does: results can depend on it.",
+             "The kernel reads on what hardware it runs (%smid, %nsmid, %gridid, ..., bytes of a tensor map), which no "
+             "kernel of the pair does: results can depend on it.",
              "Remove it."),
         Code("narrow-index", "hidden", WARNING,
              "At a size too large to be launched here, a CTA uses other elements than that of the pair's kernels.",

@@ -217,6 +217,14 @@ def compared_addresses(subject: LintSubject) -> Iterator[LintFinding]:
             yield LintFinding("compares-address", instruction.line, message)
 
 
+def map_bytes(subject: LintSubject) -> Iterator[LintFinding]:
+    """A load of bytes of a tensor map: the driver of a GPU encodes it otherwise than the emulator."""
+    for instruction, roots in subject.addressed if subject.maps else ():
+        if instruction.opcode.startswith("ld.") and (names := roots & subject.maps.keys()):
+            message = f"{instruction.opcode} reads bytes of the tensor map '{subject.maps[min(names)].name}'."
+            yield LintFinding("reads-hardware", instruction.line, message)
+
+
 CLOCKS = ("%clock", "%globaltimer", "%pm")
 HARDWARE = (
     "%smid", "%nsmid", "%gridid", "%warpid", "%nwarpid", "%envreg", "%current_graph_exec", "%total_smem_size",
@@ -431,6 +439,7 @@ RULES = (
     compared_addresses,
     special("reads-clock", is_clock, "is a clock"),
     special("reads-hardware", is_hardware, "depends on where the kernel runs"),
+    map_bytes,
     masks,
     dropped_setmaxnreg,
     unchecked_waits,

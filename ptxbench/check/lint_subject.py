@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ptxbench.check.calls import reachable, roots_of
@@ -24,7 +24,7 @@ from ptxbench.emulator.syntax import (
     Variable,
     Vector,
 )
-from ptxbench.pair import Argument, ArrayArgument
+from ptxbench.pair import Argument, ArrayArgument, TensorMap
 
 WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
 
@@ -41,6 +41,8 @@ class LintSubject:
     function: Function
     arrays: Mapping[str, Argument]
     used: Sequence[OperandRoots]
+    maps: Mapping[str, Argument] = field(default_factory=dict)
+    """The pair's tensor maps, by the kernel's parameter names."""
     cluster: tuple[int, int, int] | None = None
     """CTAs in each cluster of the pair's launch, (x, y, z); None without clusters."""
     one_cta: bool = False
@@ -114,12 +116,12 @@ def subjects_of(
         return []
     kernel = module.functions[entry]
     functions = {name: ordered(function) for name, function in reachable(module, kernel).items()}
-    arrays = {
-        param.name: arg for param, arg in zip(kernel.params, args, strict=False) if isinstance(arg, ArrayArgument)
-    }  # fmt: skip
+    passed = {param.name: arg for param, arg in zip(kernel.params, args, strict=False)}
+    arrays = {name: arg for name, arg in passed.items() if isinstance(arg, ArrayArgument)}
+    maps = {name: arg for name, arg in passed.items() if isinstance(arg, TensorMap)}
     used = roots_of(module, functions, entry)
     return [
-        LintSubject(module, function, arrays, used[name], cluster, one_cta)
+        LintSubject(module, function, arrays, used[name], maps, cluster, one_cta)
         for name, function in functions.items()
         if name in used
     ]

@@ -4,7 +4,7 @@ import pytest
 
 from ptxbench.check.lint import lint
 from ptxbench.emulator.parse import parse
-from ptxbench.pair import In, Out, Scalar, f32, u32
+from ptxbench.pair import In, Out, Scalar, TensorMap, f32, u32
 
 ARGS = [In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)), Scalar("n", u32, lambda n: n)]
 
@@ -357,3 +357,22 @@ CALLED = """
 def test_the_rules_follow_calls(first, last, inside, after, expected):
     text = CALLED.format(first=first, last=last, inside=inside, after=after)
     assert [finding.code for finding in lint(parse(text), "copy", ARGS)] == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("ld.param.u64 %at, [map_x+8];", True),
+        ("mov.u64 %at, map_x; cvta.param.u64 %at, %at; ld.u64 %wide, [%at+16];", True),
+        ("mov.u64 %at, map_x; cvta.param.u64 %at, %at; prefetch.tensormap [%at];", False),
+        ("ld.param.u32 %a, [n];", False),
+    ],
+)
+def test_bytes_of_a_tensor_map_are_read_only_by_copies(line, found):
+    """The emulator encodes a map in its own way, so they show where the kernel runs."""
+    args = [*ARGS, TensorMap("of_x", of="x", box=(32,))]
+    text = TEXT.replace(".param .u32 n)", ".param .u32 n, .param .align 64 .b8 map_x[128])")
+    module = parse(text.format(line=line, directives=""))
+    complaints = [(finding.code, finding.message) for finding in lint(module, "copy", args)]
+    load = next((word for word in line.split() if word.startswith("ld.")), "")
+    assert complaints == ([("reads-hardware", f"{load} reads bytes of the tensor map 'of_x'.")] if found else [])
