@@ -11,6 +11,7 @@ from ptxbench.arrays import is_float
 from ptxbench.backends.buffers import POISON
 from ptxbench.check.element_types import other_type
 from ptxbench.check.findings import Finding, finding
+from ptxbench.check.infinities import infinite_hint
 from ptxbench.check.launching import (
     OTHER_POISON,
     CheckCase,
@@ -364,6 +365,7 @@ class CandidateLauncher:
                 hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
                 return finding(stage, "output-unwritten", worst, hint=hint)
             hint = UNUSED_HINT if UNUSED_NAN in case.label else self.type_hint or self.carry_hint or self.swizzle_hint
+            hint = hint or infinite_hint(result, case)
             return finding(stage, "wrong-result", worst, hint=hint)
         return self.lasting(stage, result, case)
 

@@ -34,6 +34,20 @@ def test_a_refused_launch_is_that_of_the_pair_and_not_that_of_a_variant():
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "says_so"),
+    [
+        ("fmaf(s, c[i], b[i] + (b[i] - b[i]))", True),  # NaN, and an infinity is right
+        ("fmaf(s, c[i], fminf(b[i], 9.0f))", False),  # 9, and an infinity is right
+    ],
+)
+def test_an_infinity_that_becomes_nan_may_be_due_to_another_form_of_the_formula(value, says_so):
+    text = changed(HONEST_CU, "fmaf(s, c[i], b[i])", value)
+    judgement = judged(Path("candidate.cu"), "triad", text.encode(), stages=("parses", "values"))
+    assert outcome(judgement) == "values wrong-result"
+    assert judgement.decisive.hint.startswith("Inputs are infinite there, and another form") == says_so
+
+
 SPLIT = """extern "C" __global__ void __launch_bounds__(128)
 bigint_mul256(const unsigned* a, const unsigned* b, unsigned* product, unsigned n, unsigned reps)
 {
