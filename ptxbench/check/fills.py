@@ -119,14 +119,27 @@ half numbers of a row with that number are ties."""
 
 
 def small_with_tops(array: Array, limits: ElementRange, draws: Draws) -> Array:
-    """The same, with one of TOPS at one place of two rows in three."""
+    """The same, in one row of four; two have one of TOPS at one place too, and the fourth is of `scaled_ties`."""
     changed = small(array, limits, draws)
     if changed.ndim == 0 or changed.size == 0:
         return changed
-    rows = changed.reshape(-1, changed.shape[-1])
-    chosen = np.flatnonzero(np.arange(rows.shape[0]) % 3 < 2)
-    rows[chosen, draws[1].integers(rows.shape[1], size=chosen.size)] = np.resize(TOPS, chosen.size)
+    rows, rng = changed.reshape(-1, changed.shape[-1]), draws[1]
+    turn = (np.arange(rows.shape[0]) + rng.integers(4)) % 4
+    chosen = np.flatnonzero(turn < 2)
+    rows[chosen, rng.integers(rows.shape[1], size=chosen.size)] = np.resize(TOPS, chosen.size)
+    if limits.whole is None:
+        rows[turn == 3] = scaled_ties((int((turn == 3).sum()), rows.shape[1]), rng).astype(array.dtype)
     return changed
+
+
+def scaled_ties(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Rows of half numbers and one of TOPS, times a factor: divided by the scale that the greatest one gives, they are
+    almost ties, and the rounding of the quotient decides which way each goes."""
+    tops = rng.choice(TOPS, (shape[0], 1))
+    halves = np.floor(rng.uniform(-1, 1, shape) * tops) + 0.5
+    np.put_along_axis(halves, rng.integers(shape[1], size=tops.shape), tops, axis=1)
+    rows: Array = halves * rng.uniform(0.5, 2, tops.shape)
+    return rows
 
 
 def near_ties(array: Array, rng: np.random.Generator) -> Array:
