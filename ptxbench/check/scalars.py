@@ -28,6 +28,12 @@ def free_scalars(pair: Pair) -> Mapping[str, np.dtype[Any]]:
     }
 
 
+def ends_of_ranges(pair: Pair) -> Mapping[str, Sequence[float]]:
+    """The ends of the ranges in which scalars may be, by name; without ranges of one number."""
+    ranges = {arg.name: arg.values for arg in pair.args if isinstance(arg, Scalar)}
+    return {name: ends for name, ends in ranges.items() if ends and not callable(ends) and ends[0] < ends[1]}
+
+
 def special_values(dtype: np.dtype[Any], drawn: random.Random) -> Sequence[float]:
     """0, -0, 1, -1, a half, 2, a great number, infinities and NaN. Of an integer only 0 and 1, and -1 if it has a
     sign: others may be too many steps of a loop, or elements that no array has."""

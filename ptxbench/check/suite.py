@@ -37,7 +37,7 @@ from ptxbench.check.rounding import (
 )
 from ptxbench.check.row_fills import PEAK
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
-from ptxbench.check.scalars import free_scalars, high_bits, special_values
+from ptxbench.check.scalars import ends_of_ranges, free_scalars, high_bits, special_values
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
@@ -337,9 +337,13 @@ class CheckSuite:
                     yield CaseSeries(kind, cases)
 
     def scalars(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
-        """Special values of each scalar without a restriction; with a floating-point 0 also infinities among the data,
-        which it turns into NaNs. A scalar comes from the host, so where the pair's own kernels are wrong nothing
-        counts."""
+        """The ends of each scalar's range, and special values of those without a restriction; with a floating-point 0
+        also infinities among the data, which it turns into NaNs. A scalar comes from the host, so where the pair's own
+        kernels are wrong nothing counts."""
+        for name, ends in ends_of_ranges(self.pair).items():
+            for value in ends:
+                cases = self.cases.filled(size, {name: value}, drawn.getrandbits(32))
+                yield CaseSeries(f"{name}={value:g}", cases, always_safe=False)
         for name, dtype in free_scalars(self.pair).items():
             for value in special_values(dtype, drawn):
                 kind = NAN_SCALAR if math.isnan(value) else f"{name}={value:g}"

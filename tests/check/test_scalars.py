@@ -11,7 +11,15 @@ from ptxbench import discovery
 from ptxbench.arrays import f16, f32, s32, u32, u64
 from ptxbench.check.cases import Cases
 from ptxbench.check.pair_kernels import PairKernels
-from ptxbench.check.scalars import GREAT_POWERS, MOST_NAMED, free_scalars, high_bits, signed_numbers, special_values
+from ptxbench.check.scalars import (
+    GREAT_POWERS,
+    MOST_NAMED,
+    ends_of_ranges,
+    free_scalars,
+    high_bits,
+    signed_numbers,
+    special_values,
+)
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import NAN_SCALAR, CheckSuite
 from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, draw_scalar
@@ -65,6 +73,18 @@ def test_only_scalars_without_a_restriction_have_any_value():
         Scalar("eps", f32, 1e-6, values=(1e-6, 1e-3)), Scalar("fixed", u32, 4, values=(4, 4)),
     ]  # fmt: skip
     assert free_scalars(SimpleNamespace(args=scalars)) == {"s": f32, "k": u32}
+    assert ends_of_ranges(SimpleNamespace(args=scalars)) == {"eps": (1e-6, 1e-3)}
+
+
+def test_the_ends_of_a_range_are_tried(tmp_path):
+    """A mask of 1 << k, for k up to 32, is wrong only at its end."""
+    pair = changed(PAIR, 'Scalar("a", f32, 2),', 'Scalar("a", f32, 2, values=(1, 4)),')
+    for end in ("0x3f800000", "0x40800000"):
+        wrong = changed(CUDA, "y[i] = a * x[i];", f"y[i] = __float_as_uint(a) == {end} ? 0 : a * x[i];")
+        (candidate := tmp_path / "scale.cu").write_text(wrong)
+        own = CheckSuite(discovery.load(kernels_folder(tmp_path, pair=pair), "scale"), "sm_90", 1)
+        judgement = Checker(own, candidate).judge()
+        assert outcome(judgement) == "values wrong-result", end
 
 
 @pytest.mark.parametrize("dtype", [f32, f16])
