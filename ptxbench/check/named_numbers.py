@@ -23,7 +23,7 @@ from ptxbench.check.cases import Cases, attempt
 from ptxbench.check.element_ranges import ElementRange, range_of_element
 from ptxbench.check.fills import ONE_IN, Draws, Fill, scattered
 from ptxbench.check.launching import CheckCase
-from ptxbench.check.row_fills import beneath, far
+from ptxbench.check.row_fills import beneath, far, scaled
 from ptxbench.check.scalars import free_scalars, signed_numbers
 from ptxbench.check.sizes import filled
 from ptxbench.check.space import SizeSpace
@@ -50,6 +50,9 @@ MOST_COST = 4
 
 MOST_LIMITS = 6
 """For so many floating-point numbers above 1 there are launches on data beyond them: data below 1 are usual."""
+
+MOST_SCALED, BEYOND = 3, 8
+"""For so many of them the data are this many times as great, so that differences are beyond the number too."""
 
 MOST_SMALL_LIMITS = 3
 """The same for numbers below 1, on rows whose sum, or sum of squares, is below them: a limit below a norm."""
@@ -152,8 +155,9 @@ def factors(pair: Pair, name: str) -> set[int]:
 def named_values(
     cases: Cases, numbers: NamedNumbers, sizes: Sequence[Size], nonlinear: Sequence[str], drawn: random.Random
 ) -> Iterator[CaseSeries]:
-    """The numbers among the data at each of the sizes; at the first size, of an input of which the reference is not a
-    linear function, data beyond one of the numbers alone; rows below one; and scalars that are one of the numbers."""
+    """The numbers among the data at each of the sizes. At the first size: of an input of which the reference is not a
+    linear function, data beyond one of the numbers alone, and data of its magnitude; rows below one; and scalars that
+    are one of them."""
     if not numbers.whole and not numbers.floats:
         return
     for size in sizes:
@@ -162,6 +166,11 @@ def named_values(
     for number in drawn.sample(limits, min(MOST_LIMITS, len(limits))) if nonlinear else ():
         for sign, words in ((-1, f"all below {-number:g}"), (1, f"all above {number:g}")):
             case = filled_with(cases, sizes[0], far(sign, number), drawn.getrandbits(32), words, nonlinear[:1])
+            yield CaseSeries(words, iter([case] if case else []))
+    for number in drawn.sample(limits, min(MOST_SCALED, len(limits))) if nonlinear else ():
+        for factor in (number, math.sqrt(number)):  # a limit above distances, or above squares of them
+            words = f"magnitudes up to {BEYOND * factor:g}"
+            case = filled_with(cases, sizes[0], scaled(BEYOND * factor), drawn.getrandbits(32), words, nonlinear)
             yield CaseSeries(words, iter([case] if case else []))
     small = sorted(number for number in numbers.floats if 0 < number < 1)
     for number in drawn.sample(small, min(MOST_SMALL_LIMITS, len(small))):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import ml_dtypes
 import numpy as np
 
@@ -104,6 +106,20 @@ def beneath(limit: float, power: int) -> Fill:
         scale = (limit / (4 * length)) ** (1 / power) / greatest
         with np.errstate(all="ignore"):
             changed: Array = (scale * array.astype(np.float64)).astype(array.dtype)
+        return changed
+
+    return fill
+
+
+def scaled(factor: float) -> Fill:
+    """The data times a power of two, the next one above `factor`; not beyond the greatest number."""
+
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        if limits.whole is not None:
+            return array
+        limit = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
+        wide = array.astype(np.float64) * 2.0 ** math.ceil(math.log2(factor))
+        changed: Array = np.clip(wide, -limit, limit).astype(array.dtype)
         return changed
 
     return fill

@@ -174,4 +174,15 @@ def test_the_launches_for_a_text_with_many_numbers_are_limited():
     many = NamedNumbers(frozenset(range(100, 5000, 10)), frozenset(range(3, 100)))
     sizes, values = suite("softmax").named(many)
     assert len(sizes) == MOST_SIZES
-    assert len(values) < 20
+    assert len(values) < 25
+
+
+def test_data_have_the_magnitude_of_a_number_and_of_its_root():
+    """The least distance starts at 1e30 in many a search, and the distances are squares."""
+    of_softmax = suite("softmax")
+    _, values = of_softmax.named(NamedNumbers(frozenset(), frozenset({1e30})))
+    cases = [next(iter(series)) for series in values if series.name.startswith("magnitudes up to")]
+    greatest = [float(np.abs(case.arguments["x"]).max()) for case in cases]
+    assert 8e30 < greatest[0] < 2e32
+    assert 8e15 < greatest[1] < 2e17
+    assert len(cases) == 2
