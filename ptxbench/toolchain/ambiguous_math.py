@@ -22,5 +22,5 @@ def edits(text: SourceText, errors: Sequence[CompilerError]) -> list[TextEdit]:
     return [
         TextEdit(place, None, inserted="::")
         for place, name in places
-        if re.compile(rf"(?<![\w:.>]){name}\b").match(text.text, place)
+        if re.compile(rf"(?<![\w:.])(?<!->){name}\b").match(text.text, place)
     ]

@@ -170,6 +170,7 @@ using namespace std;
 extern "C" __global__ void k(double* x, float* y) {{
     x[0] = exp(x[1]) + pow(x[2], 2.0) + numeric_limits<double>::max();
     y[0] = sqrt(y[1]) + max(fabs(y[2]), 1.0f);
+    x[3] = x[4]>exp(x[5]);
 }}
 """
     assert compiled(text).ptx.count("sqrt.rn.f32") == 1  # not that of double
