@@ -58,6 +58,57 @@ def test_a_folder_of_headers_has_the_hash_of_its_names_and_sizes(tmp_path, chang
     assert len({*absent, before}) == 3
 
 
+def test_tools_and_headers_of_one_name_size_and_time_differ_by_their_content(tmp_path):
+    for release, header in (("one", "a.h"), ("two", "b.h")):
+        (tmp_path / release / "include").mkdir(parents=True)
+        (tmp_path / release / "ptxas").write_text(release)
+        (tmp_path / release / "include" / header).write_text("")
+        for name in ("ptxas", "include"):
+            os.utime(tmp_path / release / name, ns=(1, 1))
+    assert len({tool_hashes.file_hash(tmp_path / release / "ptxas") for release in ("one", "two")}) == 2
+    assert len({tool_hashes.folder_hash(tmp_path / release / "include") for release in ("one", "two")}) == 2
+
+
+def test_a_tool_that_grows_within_a_tick_of_the_clock_has_another_hash(tmp_path):
+    tool = tmp_path / "ptxas"
+    hashes = set()
+    for content in ("one", "three"):
+        tool.write_text(content)
+        os.utime(tool, ns=(1, 1))
+        hashes.add(tool_hashes.file_hash(tool))
+    assert len(hashes) == 2
+
+
+class Listing:
+    """The entries of a folder in an order, as of some file system."""
+
+    def __init__(self, entries, reverse):
+        self.entries = iter(sorted(entries, key=lambda entry: entry.name, reverse=reverse))
+
+    def __next__(self):
+        return next(self.entries)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+def test_the_order_in_which_a_folder_is_listed_does_not_matter_and_a_link_may_lead_nowhere(tmp_path, monkeypatch):
+    for name in ("a", "b", "cuda/a.h", "cuda/b.h", "std/a.h", "std/b.h"):
+        (tmp_path / "include" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "include" / name).write_text("")
+    (tmp_path / "include" / "link.h").symlink_to(tmp_path / "absent.h")
+    scan, hashes = os.scandir, set()
+    for reverse in (False, True):
+        forget()
+        monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / f"cache {reverse}"))
+        monkeypatch.setattr(os, "scandir", lambda path, reverse=reverse: Listing(scan(path), reverse))
+        hashes.add(tool_hashes.folder_hash(tmp_path / "include"))
+    assert len(hashes) == 1
+
+
 def test_a_tool_is_read_once_for_all_processes(tmp_path, monkeypatch):
     tool = tmp_path / "ptxas"
     tool.write_bytes(b"one")
