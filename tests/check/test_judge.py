@@ -262,3 +262,11 @@ def test_the_best_known_kernel_may_be_another_candidate():
     ]
     assert fast == pytest.approx([1, 1, 1, 0.5])
     assert ptxbench.reward(better, among=(tested, better)).fast == 1
+
+
+def test_a_range_of_another_candidate_counts_by_its_lower_end_and_one_that_is_too_wide_does_not_count():
+    tested = judged(ratios={"cuda": {"sectors": 1.0, "sass_executed": 0.8}})
+    ratios = {"cuda": {"sectors": 1.0, "sass_executed": [0.4, 0.6]}}
+    uncertain = {**ALL_SURE, "candidate": {"least": 100, "most": 150}}
+    assert ptxbench.reward(tested, among=[judged(ratios=ratios)]).fast == pytest.approx(0.5)
+    assert ptxbench.reward(tested, among=[judged(ratios=ratios, executed=uncertain)]).fast == 1

@@ -154,6 +154,8 @@ FOUND = [
     ("mov.b64 {%b, %a}, %x; and.b32 %a, %a, 1; setp.eq.u32 %p, %a, 0;",               ["compares-address"]),
     ("mul.hi.u64 %at, %x, 3; and.b64 %at, %at, 1; setp.eq.u64 %p, %at, 0;",           ["compares-address"]),
     ("cvt.u64 %at; and.b64; setp.eq.u64 %p, %x, 0;",                                  ["compares-address"]),
+    ("div.u64 %at, %x, 3; and.b64 %at, %at, 1; setp.eq.u64 %p, %at, 0;",              ["compares-address"]),
+    ("cvt.rn.f32.u64 %f, %x; mov.b32 %a, %f; and.b32 %a, %a, 1; setp.eq.u32 %p, %a, 0;", ["compares-address"]),
     ("cvt.sat.u8.u64 %a, %x; and.b32 %a, %a, 1; setp.eq.u32 %p, %a, 0;",              ["compares-address"]),
     ("mov.u64 %at, store; and.b64 %at, %at, 1; setp.eq.u64 %p, %at, 0;",              ["compares-address"]),
     ("mbarrier.test_wait.shared.b64 %p, [tile], %at; selp.u32 %a, 1, 0, %p; setp.eq.u32 %q, %a, 0;", []),

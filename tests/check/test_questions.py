@@ -66,7 +66,10 @@ def data(pair, kind, seed=1, n=96):
 
 
 def test_the_greatest_or_the_least_element_of_a_row_is_a_zero_of_either_sign():
-    x = data(pair_of(In("x", f32, lambda n: (n // 8, 8))), "signed zeros", n=256)["x"]
+    pair = pair_of(In("x", f32, lambda n: (n // 8, 8)))
+    x = data(pair, "signed zeros", n=256)["x"]
+    ordinary = pair.make_arguments({"n": 256}, 1, varied=True)["x"]
+    assert (np.abs(x) == np.abs(ordinary))[x != 0].all()
     above = (x >= 0).all(axis=1)
     assert sorted({tuple(above[::2]), tuple(above[1::2])}) == [(False,) * 16, (True,) * 16]
     ends = np.where(above, x.min(axis=1), x.max(axis=1))
@@ -245,6 +248,13 @@ def test_floating_point_data_include_values_that_random_numbers_miss():
     assert exponents.max() > 100
     assert (np.abs(exponents) < 40).any()
     assert len(set(data(pair, "one value throughout")["x"].tolist())) == 1
+
+
+def test_magnitudes_of_a_part_of_the_range_have_their_limits():
+    pair = pair_of(In("x", f32, lambda n: (n,)))
+    kind = "magnitudes of a part of the range"
+    exponents = [np.frexp(arguments["x"])[1] - 1 for arguments in edged(pair, {"n": 9600}, kind, 1)][:3]
+    assert [(form.min(), form.max()) for form in exponents] == [(-30, 30), (-12, 12), (-30, -1)]
 
 
 def test_a_sum_depends_on_a_few_short_runs_of_a_long_array():

@@ -5,13 +5,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptxbench.check.cases import Cases
 from ptxbench.check.element_ranges import ElementRange
 from ptxbench.check.peak_positions import peak_positions
 from ptxbench.check.rows import at_equal_distances, single_rows, sizes_with_rows
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import ABOVE, BELOW, FLOATS, GREAT, NEAR, WHOLE
-from ptxbench.pair import In, Out, bf16, f16, f32, s8, s32, u32
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, bf16, f16, f32, s8, s32, u32
 from tests.check.judging import KERNELS, judged, outcome, suite
+
+
+def pair_of_a_maximum(dtype, legal):
+    return Pair(
+        purpose="", args=[In("x", dtype, lambda n: (n,), legal=legal), Out("y", dtype, lambda n: (1,))],
+        launch=lambda n: Launch(1, 32), reference=lambda x: {"y": x.max(keepdims=True)}, tolerance=EXACT,
+        check_sizes=[{"n": 500}], bench_sizes=[{"n": 1024}], flops=lambda n: n,
+    )  # fmt: skip
 
 
 def rng(seed=1):
@@ -102,6 +111,29 @@ def test_an_input_that_is_one_row_is_launched_often_only_if_outputs_have_few_ele
     arrays = [In("x", f32, lambda n: (n,)), In("unnamed", f32, lambda n: (n,)), In("rows", f32, lambda n: (n, 8))]
     pair = SimpleNamespace(args=[*arrays, Out("one", f32, lambda n: (1,)), Out("two", f32, lambda n: (2,))])
     assert [single_rows(pair, {"n": n}, ["x", "rows"]) for n in (127, 128, 129)] == [[], ["x"], ["x"]]
+
+
+@pytest.mark.parametrize(("dtype", "legal"), [(f16, None), (f32, None), (s32, None), (s8, (-3, 5)), (u32, (7, 8))])
+def test_an_input_of_one_row_has_one_element_above_all_others_at_another_position_in_each_launch(dtype, legal):
+    pair = pair_of_a_maximum(dtype, legal)
+    positions = []
+    for case in Cases(SimpleNamespace(pair=pair)).with_peaks({"n": 500}, "x", 40, seed=1):
+        x = case.arguments["x"]
+        order = np.argsort(x.astype(np.float64))
+        lowest, low, high, highest = x.astype(np.float64)[order[[0, 1, -2, -1]]]
+        assert lowest < low or high == low == 7  # two numbers are legal
+        assert high < highest == case.expected.outputs["y"][0]
+        if legal:
+            assert (lowest, highest) == legal
+        elif dtype == s32:
+            assert np.unique(x).size > 400
+        else:
+            assert 100 * abs(low) < -lowest < highest < np.inf
+            assert 1000 * abs(high) < highest
+        assert case.label == f"n=500, with {GREAT}, {order[-1]} of 'x'"
+        positions.append(order[-1])
+    assert {0, 499} < set(positions)
+    assert len(set(positions)) > 30
 
 
 NONLINEAR = {"triad": [], "sgemm_tiled": [], "transpose": [], "scan": [], "softmax": ["x"], "rmsnorm": ["x"]}
