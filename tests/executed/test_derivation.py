@@ -88,6 +88,16 @@ def test_without_the_trips_of_loops_the_interval_is_wider_and_still_holds_the_nu
     assert blind.least <= ran.executed.least <= ran.executed.most <= blind.most
     assert blind.width > 2 * ran.executed.width
     assert blind.reason is not None
+    assert blind.fit == pytest.approx(ran.executed.fit, rel=0.02)  # the counts of its lines are evenly shared
+
+
+def test_a_count_that_the_machine_code_cannot_have_leaves_no_number_and_is_named(launched):
+    ran = launched(UNROLLED, [floats(32 * 5), floats(32), np.int32(5)], grid=2, language="ptx")
+    line = next(number for number, text in enumerate(UNROLLED.splitlines(), 1) if "st.global" in text)
+    counts = {**ran.counted.by_line, line: {name: 3 * count for name, count in ran.counted.by_line[line].items()}}
+    derived = executed.of_build(ran.build, dataclasses.replace(ran.counted, by_line=counts))
+    assert (derived.least, derived.fit, derived.most, derived.anchors, derived.anchors_off) == (None, None, None, 2, 1)
+    assert derived.reason == f"the counts of PTX line {line} do not fit the machine code"
 
 
 SPLIT = """
@@ -226,7 +236,7 @@ extern "C" __global__ void k(const float* x, float* y) {
 
 def test_a_slow_path_that_depends_on_the_data_makes_the_interval_wide_and_says_so(launched):
     derived = launched(DIVIDES, [floats(64), floats(32)]).executed
-    assert derived.least < derived.most
+    assert derived.least == derived.fit < derived.most  # the slow path is not likely
     assert "slow path" in derived.reason
 
 

@@ -1,7 +1,10 @@
 """The blocks of machine code, where they lead, and which guards are known to be false."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from ptxbench.executed.flow import Flow
 from ptxbench.executed.graph import graph
 from ptxbench.executed.guards import Guards
 from ptxbench.toolchain.lines import MachineInstruction
@@ -88,3 +91,87 @@ def test_a_guard_is_not_known_after_the_branch_that_was_taken_on_it():
     flow = graph(code("ISETP.GE.U32.AND P3, PT, R3, R0, PT\n @!P3 BRA .L_x_0\n ISETP.GE.U32.AND P4, PT, R3, R0, PT\n"
                       "@P4 MOV R9, R8\n .L_x_0: EXIT"))  # fmt: skip
     assert not Guards(flow).never(1, 1, "P4")
+
+
+NEWER = "ISETP.GE.U32.AND P4, PT, R3, R0, PT"
+FIRST = "ISETP.GE.U32.AND P3, PT, R3, R0, PT"
+OLDER = f"{FIRST}\n @P3 BRA .L_x_9"
+USE, END = "@P4 LDG.E R9, desc[UR4][R6.64]", ".L_x_9: EXIT"
+OTHER = "ISETP.LT.U32.AND P4, PT, R8, R2, PT"
+
+# what is between the first branch and the end; whether the guard of the load is known to be false
+ON_PATHS = [
+    (f"{NEWER}\n {USE}",                                                                         True),
+    (f"{NEWER}\n STG.E desc[UR4][R2.64], R3\n {USE}",                                            True),   # sets nothing
+    (f"STG.E desc[UR4][R2.64], R3\n {NEWER}\n {USE}",                                            True),
+    (f"{NEWER}\n R2P PR, R5, 0x7f\n {USE}",                                                      False),  # sets P4
+    (f"@P1 {NEWER}\n {USE}",                                                                     False),  # perhaps not
+    (f"{NEWER}\n @P1 BRA .L_x_1\n MOV R8, R2\n .L_x_1: {USE}",                                   True),
+    (f"{NEWER}\n @P1 BRA .L_x_1\n {OTHER}\n .L_x_1: {USE}",                                      False),
+    (f"{NEWER}\n @P1 BRA .L_x_1\n MOV R8, R2\n {USE}\n .L_x_1: NOP",                              True),   # in a side
+    (f"@P1 BRA .L_x_1\n MOV R8, R2\n .L_x_1: {NEWER}\n {USE}",                                   True),
+    (f"@P1 BRA .L_x_1\n MOV R3, R2\n .L_x_1: {NEWER}\n {USE}",                                   False),
+    (f"{NEWER}\n @P1 BRA .L_x_1\n {OTHER}\n @P2 BRA .L_x_2\n NOP\n .L_x_2: NOP\n .L_x_1: {USE}", False),
+    (f"{NEWER}\n @P1 BRA .L_x_1\n NOP\n @P2 BRA .L_x_2\n NOP\n .L_x_2: {OTHER}\n .L_x_1: {USE}", False),
+    (f"@P1 BRA .L_x_1\n NOP\n @P2 BRA .L_x_2\n NOP\n .L_x_2: MOV R3, R2\n .L_x_1: {NEWER}\n {USE}", False),
+    (f"NOP\n .L_x_1: {NEWER}\n {USE}\n MOV R8, R5\n @P1 BRA .L_x_1", True),    # in a loop
+    (f"NOP\n .L_x_1: {NEWER}\n {USE}\n MOV R3, R5\n @P1 BRA .L_x_1",                                   False),
+    (f"NOP\n .L_x_1: MOV R8, R2\n @P2 BRA .L_x_2\n .L_x_2: {NEWER}\n {USE}\n MOV R3, R5\n @P1 BRA .L_x_1", False),
+    (f"{NEWER}\n .L_x_1: {USE}\n {OTHER}\n @P1 BRA .L_x_1",                                      False),
+    (f"{NEWER}\n .L_x_1: {USE}\n MOV R8, R5\n @P1 BRA .L_x_1",                                   True),
+    (f"ISETP.GE.U32.AND P4, PT, R0, R3, PT\n {USE}",                                             False),  # swapped
+    (f"ISETP.GT.U32.AND P4, PT, R3, R0, PT\n {USE}",                                             False),
+]  # fmt: skip
+
+
+# the same for whole kernels
+KERNELS = [
+    (f"{FIRST}\n @P3 BRA .L_x_1\n .L_x_2: {NEWER}\n {USE}\n EXIT\n .L_x_1: NOP\n BRA .L_x_2",
+     False),                                                          # the branch that was taken comes back
+    (f"{FIRST}\n @P3 BRA P1, .L_x_9\n {NEWER}\n {USE}\n {END}", False),   # or P1 is false
+    (f"ISETP.GE.U32.AND P3, PT, R3, R0, P6\n @P3 BRA .L_x_9\n R2P PR, R5, 0x40\n ISETP.GE.U32.AND P4, PT, R3, R0, P6\n"
+     f" {USE}\n {END}", False),                                      # another P6
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "never"), [*((f"{OLDER}\n {text}\n {END}", never) for text, never in ON_PATHS), *KERNELS]
+)
+def test_a_guard_is_known_to_be_false_if_no_path_sets_it_or_what_it_compares(text, never):
+    built = graph(code(text))
+    [at] = [
+        (block.index, position)
+        for block in built.blocks
+        for position, operation in enumerate(block.operations)
+        if operation.guard == "P4"
+    ]
+    assert Guards(built).never(*at, "P4") is never
+
+
+IF = "@P0 BRA .L_x_0\n MOV R1, R2\n .L_x_0: EXIT"
+EITHER = "@P0 BRA .L_x_0\n @P1 BRA .L_x_1\n .L_x_0: MOV R1, R2\n .L_x_1: EXIT"
+LOOP = ".L_x_0: MOV R1, R2\n @P0 BRA .L_x_0\n EXIT"
+UNIFORM = "BRA.U UP0, .L_x_0\n MOV R1, R2\n .L_x_0: EXIT"
+
+# code, executions of its blocks by one warp, and of its edges; whether both are possible
+RUNS = [
+    (IF,      [1, 0, 1],    {(0, 2): 1, (0, 1): 0, (1, 2): 0},                       True),
+    (IF,      [1, 1, 1],    {(0, 2): 1, (0, 1): 1, (1, 2): 1},                       True),   # the lanes diverge
+    (IF,      [1, 1, 2],    {(0, 2): 1, (0, 1): 1, (1, 2): 1},                       False),  # they converge again
+    (IF,      [1, 0, 1],    {(0, 2): 0, (0, 1): 0, (1, 2): 0},                       False),  # nobody goes on
+    (IF,      [1, 2, 1],    {(0, 2): 1, (0, 1): 2, (1, 2): 2},                       False),  # more than the warp
+    (EITHER,  [1, 1, 1, 1], {(0, 2): 1, (0, 1): 1, (1, 3): 1, (1, 2): 1, (2, 3): 1}, True),   # two parts come together
+    (EITHER,  [1, 1, 3, 1], {(0, 2): 1, (0, 1): 1, (1, 3): 1, (1, 2): 1, (2, 3): 3}, False),
+    (LOOP,    [3, 1],       {(0, 0): 2, (0, 1): 1},                                  True),   # the last lanes leave
+    (LOOP,    [3, 0],       {(0, 0): 2, (0, 1): 1},                                  False),
+    (UNIFORM, [1, 1, 1],    {(0, 2): 0, (0, 1): 1, (1, 2): 1},                       True),
+    (UNIFORM, [1, 1, 1],    {(0, 2): 1, (0, 1): 1, (1, 2): 1},                       False),  # no lanes diverge
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "blocks", "edges", "possible"), RUNS)
+def test_the_rows_of_a_flow_allow_what_a_warp_can_do_and_nothing_else(text, blocks, edges, possible):
+    flow = Flow(graph(code(text)), SimpleNamespace(begin=lambda line: None), warps=1)
+    values = [*blocks, *(edges[edge] for edge in flow.edges)]
+    sums = [(row, sum(factor * values[at] for at, factor in row.coefficients.items())) for row in flow.rows()]
+    assert all(row.low <= total <= row.high for row, total in sums) == possible
