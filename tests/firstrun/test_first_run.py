@@ -1,25 +1,30 @@
 """`ptxbench doctor --first-run` as a user runs it, on a GPU with kernels that run on the emulator."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from ptxbench import runner, toolchain
 from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
-from ptxbench.calibration.assessment import FAIL, PASS, WARN, CheckResult
+from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, CheckResult
 from ptxbench.calibration.suite import CalibrationSuite, Check
 from ptxbench.cli import _first_run
 from ptxbench.discovery import load
 from ptxbench.errors import DeviceError
 from ptxbench.firstrun import sequence, steps
+from ptxbench.firstrun.record import StepDone
 from ptxbench.measure import SamplingSettings
 from ptxbench.profiling.counters import COUNTERS
 from ptxbench.profiling.emulated import counts_of
-from ptxbench.result import DEVICE_LOST, from_json
+from ptxbench.result import BIASED, DEVICE_LOST, MODELLED, from_json
 from ptxbench.runner import DeviceLost
+from ptxbench.stats import Interval
 from tests.calibrated import Probe
 from tests.fakes import FakeBackend, ScriptedHost
+from tests.report.pages import timed_run
 
 EMULATOR = EmulatorBackend("sm_90")
 
@@ -152,6 +157,37 @@ def test_correct_results_with_other_bits_are_reported(first_run, ncu, monkeypatc
     monkeypatch.setattr(steps, "same_bits", lambda *arrays: False)
     ran, document = first_run("--json")
     assert (ran.status, statuses(document)["bits: scale ptx"]) == (0, WARN)
+    run = EmulatorBackend.run
+    monkeypatch.setattr(EmulatorBackend, "run", lambda *arguments: replace(run(*arguments), modelled=True))
+    _, document = first_run("--json")
+    assert statuses(document)["bits: scale ptx"] == PASS  # the model explains them
+    found = step(document, "bits")["lines"][0]["found"]
+    assert found.endswith("but within the tolerance, by matrix instructions by a model")
+
+
+def test_of_a_late_step_no_further_pair_is_tested():
+    setup, plan = SimpleNamespace(late=lambda: True), SimpleNamespace(loaded=SimpleNamespace(name="scale"))
+    [line] = steps.each_variant(setup, "bits", pytest.fail, [plan, plan])
+    assert (line.status, line.found) == (ABSENT, "not available: the time limit was reached before scale")
+
+
+# the noise floor as a log ratio, a label, the status of a pair with times
+FLOORS = [
+    ((-0.009, 0.009),  "",           PASS),
+    ((-0.011, 0.001),  "",           WARN),
+    ((-0.001, 0.011),  "",           WARN),
+    (None,             "",           WARN),  # unknown
+    ((-0.009, 0.009),  MODELLED,     PASS),
+    ((-0.009, 0.009),  BIASED,       WARN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("floor", "label", "status"), FLOORS)
+def test_a_pair_passes_if_its_times_can_be_judged_and_the_noise_is_below_one_per_cent(floor, label, status):
+    cell = replace(timed_run().cells[0], labels=[label] if label else [])
+    line = steps.judge_cell(cell, floor and Interval(floor[0], 0.0, floor[1]))
+    assert (line.subject, line.status) == ("run: triad", status)
+    assert ("noise floor" in line.advice) == (status == WARN and not label)
 
 
 def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, ncu, monkeypatch):
@@ -183,23 +219,24 @@ def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, ncu
     assert taken == [*steps.STEPS, *steps.STEPS]
 
 
-def test_a_first_run_of_another_device_or_version_is_not_continued(first_run, ncu, monkeypatch, tmp_path):
-    ncu("nothing")
+def test_a_first_run_of_another_device_or_version_is_not_continued(first_run, monkeypatch, tmp_path):
+    for name in steps.STEPS:
+        monkeypatch.setitem(steps.STEPS, name, lambda setup, name=name: StepDone(name, 0.0, [], ()))
     monkeypatch.setattr(sequence, "SECONDS", 0.0)
     ran, document = first_run()
     assert (ran.status, document) == (5, None)  # the time limit was reached before the first step
     assert (
         f"0 minutes are over: 0 of {len(steps.STEPS)} steps are done. Run the same command again to resume." in ran.err
     )
-    monkeypatch.setattr(sequence, "SECONDS", 1.0)
     path = tmp_path / "results" / "scripted-gpu" / "first-run.json"
-    for changes in ({"device": {"name": "Scripted GPU", "driver": "1"}}, {"tool": {"version": "0"}}, {"steps": [1]}):
-        monkeypatch.setattr(sequence, "SECONDS", 600.0)
-        _, complete = first_run()
-        unfinished = {**complete, "status": "unfinished", "steps": complete["steps"][:1]}
+    monkeypatch.setattr(sequence, "SECONDS", 600.0)
+    _, complete = first_run()
+    unfinished = {**complete, "status": "unfinished", "steps": complete["steps"][:1]}
+    others = ({"device": {"name": "Scripted GPU", "driver": "1"}}, {"tool": {"version": "0"}}, {"steps": [1]})
+    for changes in ({}, *others):
         path.write_text(json.dumps({**unfinished, **changes}))
         ran, document = first_run()
-        assert "Resuming" not in ran.err
+        assert ("Resuming" in ran.err) == (not changes)
         assert document["status"] == "complete"
 
 
