@@ -89,6 +89,8 @@ def element_type(name: str, text: str) -> ElementType:
     if type_name in TYPES and shape == name and name[0].isdigit():
         array = f"{type_name}[{shape.replace('x', ',')}]={fill}"
         raise UsageError(f"'{text}': the shape of an array is in brackets. Did you mean '{array}'?")
+    if fill.startswith(("{", "&")) and name.isidentifier():  # NAME={...}
+        raise UsageError(f"'{text}': a colon follows the name of a parameter. Did you mean '{name}:{quoted(fill)}'?")
     of_name = re.fullmatch(r"(\w+)(\[.*\])?(=.*)?", fill)
     if of_name and of_name[1] in TYPES:  # NAME=TYPE
         value = "" if of_name[3] else "=random" if of_name[2] else "=NUMBER"

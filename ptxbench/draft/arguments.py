@@ -10,6 +10,9 @@ from ptxbench.draft.access import Access
 from ptxbench.errors import UsageError
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
+MOST_MEMBERS = 8
+"""The most members of a structure that a message names."""
+
 OPEN = "..."
 """What a pair file has in place of an open question's answer."""
 
@@ -70,10 +73,7 @@ def draft_of(
         question = f"the array that {name} describes, by its name, and the box of a copy, such as (64, 128)"
         return DraftArgument(name, "TensorMap", f'TensorMap("{name}", of={OPEN}, box={OPEN})', question, declared, None)
     if cuda_type.number is None:
-        reason = (
-            f"a structure of {cuda_type.bytes} bytes. A pair passes numbers and arrays. Pass its members as parameters"
-        )
-        raise refusal(number, declared, reason)
+        raise refusal(number, declared, f"a structure of {cuda_type.bytes} bytes. {remedy_for_structure(parameter)}")
     if is_whole(cuda_type):
         call = f'Scalar("{name}", {cuda_type.number}, lambda {", ".join(dimensions)}: {name})'
         note = f"{declared}. A proposal: a dimension of the size"
@@ -93,6 +93,36 @@ def is_whole(cuda_type: CudaType) -> bool:
 
 def refusal(number: int, declared: str, reason: str) -> UsageError:
     return UsageError(f"Parameter {number}, '{declared}', is {reason}.")
+
+
+def remedy_for_structure(parameter: CudaParameter) -> str:
+    """What to do about a parameter that is a structure, without a full stop."""
+    example = from_members(parameter.name or "s", parameter.type)
+    if example is None or len(example[0]) > MOST_MEMBERS:
+        return "A pair passes numbers and arrays. Pass its members as parameters"
+    members, structure = example
+    return (
+        "A pair passes numbers and arrays. Make the kernel a __device__ function, and write a kernel that has the "
+        f"parameters '{', '.join(members)}' in its place and passes {structure} to the function"
+    )
+
+
+def from_members(name: str, cuda_type: CudaType) -> tuple[list[str], str] | None:
+    """The members of the structure `name` as parameters, and an expression that makes it of them: (["float p_x",
+    "float p_y"], "float2{p_x, p_y}"). None if it has members that are no numbers, pointers or structures of these."""
+    parameters, expressions = [], []
+    for member in cuda_type.members:
+        path = f"{name}_{member.name}" if member.name else name
+        if member.type.number or (member.type.pointee and not member.type.text.endswith("&")):
+            parameters.append(CudaParameter(path, member.type).declaration)
+            expressions.append(path)
+        elif inner := from_members(path, member.type):
+            parameters += inner[0]
+            expressions.append(inner[1])
+        else:
+            return None
+    made = f"{cuda_type.text.removeprefix('const ')}{{{', '.join(expressions)}}}"
+    return (parameters, made) if parameters else None
 
 
 def draft_array(

@@ -117,6 +117,7 @@ SLIPS = [
     ("uint8_t[3]=0",    ": unknown type 'uint8_t'. Did you mean 'u8'?"),
     ("out=u32[32]",     ": a colon follows the name of a parameter. Did you mean 'out:u32[32]=random'?"),
     ("x=f32[4]=zeros",  ": a colon follows the name of a parameter. Did you mean 'x:f32[4]=zeros'?"),
+    ("p={f32=1,u32=2}", ": a colon follows the name of a parameter. Did you mean 'p:{f32=1,u32=2}'?"),
     ("n=u32",           ": a colon follows the name of a parameter. Did you mean 'n:u32=NUMBER'?"),
     ("n=3",             " f64, bf16. After the name of a parameter there is a colon, as in n:u32=1024."),
     ("f 32=3",          ": 'f 32' is not a type. Write u32, or for an array f32[1024]."),

@@ -349,6 +349,13 @@ def test_a_number_is_a_dimension_or_a_question_and_every_argument_has_a_name_for
 REFUSED = [
     (kernel_of(["Point p"], ["out[0] = p.weight"]), [], 2,
      "Parameter 2, 'Point p', is a structure of 8 bytes. A pair passes numbers and arrays."),
+    (kernel_of(["Point p"], ["out[0] = p.weight"]), [], 2,
+     "write a kernel that has the parameters 'float p_weight, int p_count' in its place and passes "
+     "Point{p_weight, p_count} to the function."),
+    ("struct I { int a; };\nstruct O { I i; float* x; };\n__global__ void k(const O o) { o.x[0] = o.i.a; }", [], 2,
+     "the parameters 'int o_i_a, float* o_x' in its place and passes O{I{o_i_a}, o_x} to the function."),
+    ("struct P { int a[2]; };\n__global__ void k(P p, int* x) { x[0] = p.a[0]; }", [], 2,
+     "Parameter 1, 'P p', is a structure of 8 bytes. A pair passes numbers and arrays. Pass its members as"),
     (kernel_of(["float** p"], ["p[0][0] = 1"]), [], 2,
      "Parameter 2, 'float** p', is a pointer to pointers."),
     ("__global__ void k(const float* x) { if (x[0] > 1) __trap(); }", [], 2,
