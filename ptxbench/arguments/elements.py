@@ -33,14 +33,22 @@ class ElementType:
         if self.name != "bf16":
             with np.errstate(over="ignore"):
                 return values.astype(self.dtype)
-        with np.errstate(over="ignore"):
-            bits = values.astype(np.float32).view(np.uint32)
+        bits = to_odd(values.astype(np.float64))
         rounded = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) >> 16
         return np.where(bits & 0x7FFFFFFF > 0x7F800000, 0x7FFF, rounded).astype(np.uint16)
 
     def show(self, encoded: NDArray[Any]) -> NDArray[Any]:
         """The numbers that `encoded`, an array in the type's dtype, stands for."""
         return (encoded.astype(np.uint32) << 16).view(np.float32) if self.name == "bf16" else encoded
+
+
+def to_odd(values: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """The bits of `values` as float32, with 0 as the last bit only if that is exact: a further rounding to fewer bits
+    is then the same as one from float64. (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008.)"""
+    with np.errstate(over="ignore"):
+        nearest = values.astype(np.float32)
+    bits: NDArray[np.uint32] = nearest.view(np.uint32) - (np.abs(nearest.astype(np.float64)) > np.abs(values))
+    return np.where(np.isnan(values) | (nearest == values), nearest.view(np.uint32), bits | 1)
 
 
 TYPES = {
