@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -416,6 +416,11 @@ def choose(names: Iterable[str]) -> tuple[Metric, ...]:
     return tuple(BY_NAME.get(name) or sass_count(name) for name in names)
 
 
+COUNTER = "ptx_"
+"""What the names of the emulator's counters begin with."""
+SHORTEST_PART = 4
+"""The fewest letters of a part of a name for which the names with it are listed."""
+
 OPCODE = re.compile(r"[A-Z][A-Z0-9_]*(\.\w+)*", re.ASCII)
 """An opcode of SASS and some of its modifiers: LDG, LDG.128, UCGABAR_ARV, REDG.F32x4."""
 
@@ -443,11 +448,20 @@ def has(opcode: str, wanted: str) -> bool:
     return name == wanted_name and set(wanted_modifiers) <= set(modifiers)
 
 
-def hint(name: str) -> str:
-    """The name that was probably meant for a column."""
+def hint(name: str, others: Sequence[str] = ()) -> str:
+    """What to write in place of an unknown name: the one that was probably meant, those that contain it, or those that
+    are no counters. `others`: names that are known besides those of metrics."""
     if "." in name:
         return (
             " Instructions of SASS are counted by sass.OPCODE, with the opcode and modifiers as nvdisasm writes them, "
             "such as sass.LDG, sass.LDG.128 or sass.IMAD.WIDE."
         )
-    return suggestion(name, tuple(BY_NAME)) or f" Columns are {', '.join(BY_NAME)}, and sass.OPCODE for any opcode."
+    names = (*others, *BY_NAME)
+    parts = [known for known in names if len(name) >= SHORTEST_PART and name.casefold() in known]
+    if len(parts) > 1:
+        return f" Names with '{name}' are {', '.join(parts)}."
+    usual = [known for known in names if not known.startswith(COUNTER)]
+    return suggestion(name, names) or (
+        f" Names are {', '.join(usual)}, sass.OPCODE for any opcode, and those of {len(names) - len(usual)} counters, "
+        f"such as ptx_barriers. Write '{COUNTER}' to list them all."
+    )

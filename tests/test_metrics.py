@@ -245,8 +245,19 @@ def test_columns_are_chosen_by_name_in_their_order():
     assert [metric.name for metric in choose(["sass.LDG", "sass"])] == ["sass.LDG", "sass"]
     with pytest.raises(UsageError, match=r"Unknown column 'registrs'\. Did you mean 'registers'\?"):
         choose(["registrs"])
-    with pytest.raises(UsageError, match=r"Unknown column 'x'\. Columns are time, ratio, .* sass\.OPCODE"):
+    with pytest.raises(UsageError, match=r"Unknown column 'x'\. Names are time, ratio, .* sass\.OPCODE") as error:
         choose(["x"])
+    assert "Write 'ptx_' to list them all" in str(error.value)
+    assert str(error.value).count("ptx_") == 2
+
+
+def test_a_part_of_a_name_lists_the_names_that_contain_it():
+    with pytest.raises(UsageError) as error:
+        choose(["Sleep"])
+    assert str(error.value) == "Unknown column 'Sleep'. Names with 'Sleep' are ptx_sleeps, ptx_sleep_ns."
+    with pytest.raises(UsageError) as error:
+        choose(["ptx_"])
+    assert all(name in str(error.value) for name in BY_NAME if name.startswith("ptx_"))
 
 
 # ---- the limits of the device

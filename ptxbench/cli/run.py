@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     "--columns",
     metavar="NAME,..",
     help="Show these metrics, such as time,sass. sass.OPCODE, such as sass.LDG or sass.LDG.128, counts the "
-    "machine instructions of one opcode. An unknown name prints all choices. By default the most important metrics; "
-    "those that a narrow terminal has no room for are named below the tables.",
+    "machine instructions of one opcode. A part of a name, such as ptx_shared, prints the names with it. By default "
+    "the most important metrics; those that a narrow terminal has no room for are named below the tables.",
 )
 @click.option(
     "--reference",

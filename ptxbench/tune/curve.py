@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ptxbench import stats
-from ptxbench.errors import UsageError, suggestion
+from ptxbench.errors import UsageError
 from ptxbench.knobs import Figure, SweepPart, Values
-from ptxbench.metrics import BY_NAME, Metric, choose
+from ptxbench.metrics import BY_NAME, Metric, choose, hint
 from ptxbench.result import BROKEN, UNJUDGED, VERIFIED, Cell, VariantResult
 from ptxbench.stats import Interval
 from ptxbench.tune.pair_functions import call_pair_function
@@ -202,9 +202,7 @@ def choose_quantities(swept: PairSweep, metric: str | None) -> list[Quantity]:
         return chosen + [figure for figure in figures if figure.name != metric]
     names = [figure.name for figure in figures]
     if metric not in BY_NAME and not metric.startswith("sass."):
-        all_names = [*names, *BY_NAME]
-        hint = suggestion(metric, all_names) or f" Metrics are {', '.join(all_names)}, and sass.OPCODE."
-        raise UsageError(f"Unknown metric '{metric}'.{hint}")
+        raise UsageError(f"Unknown metric '{metric}'.{hint(metric, names)}")
     return [quantity_of(choose([metric])[0]), *figures]
 
 

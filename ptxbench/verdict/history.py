@@ -12,8 +12,8 @@ from math import isfinite, log
 from statistics import median, median_low
 
 from ptxbench.discovery import select
-from ptxbench.errors import UsageError, suggestion
-from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
+from ptxbench.errors import UsageError
+from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose, hint
 from ptxbench.result import UNJUDGED, VERIFIED, Cell, RunDocument
 from ptxbench.verdict.code_changes import Move, move
 from ptxbench.verdict.comparable import ConditionDifference, cell_differences, run_differences
@@ -168,6 +168,5 @@ def metrics_of(cell: Cell, requested: Metric | None) -> Sequence[Metric]:
 def choose_metric(name: str) -> Metric:
     """The metric of that name. Raises UsageError with a suggestion."""
     if name not in BY_NAME and not name.startswith("sass."):
-        hint = suggestion(name, tuple(BY_NAME)) or f" The metrics are {', '.join(BY_NAME)}, and sass.OPCODE."
-        raise UsageError(f"Unknown metric '{name}'.{hint}")
+        raise UsageError(f"Unknown metric '{name}'.{hint(name)}")
     return choose([name])[0]
