@@ -200,7 +200,8 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
         )
     reported = re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M)
     located = (
-        f"{source_line(ptx, int(line or 0), source, language)}: {text.strip().rstrip('.').replace(INPUT, source.name)}"
+        f"{source_line(ptx, int(line or line_meant(text, ptx)), source, language)}: "
+        f"{text.strip().rstrip('.').replace(INPUT, source.name)}"
         for line, text in reported
         if "aborted due to errors" not in text
     )
@@ -210,6 +211,20 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
     quoted = "; ".join(errors[:ERRORS_QUOTED])
     return AssembleError(f"{quoted}{more}. {tool} refuses this for {arch}; {advice(messages, language, arch)}.")
+
+
+WITHOUT_LINE = {
+    "passing predicate, 8-bit and 16-bit parameters": re.compile(
+        r"\.func\b[^{;/]*?(?P<place>\.reg\s*\.(?:pred|[bus]8|[bus]16|b?f16)\b)"
+    )
+}
+"""Errors that ptxas reports without a line -> the text that causes them."""
+
+
+def line_meant(message: str, ptx: str) -> int:
+    """The line of the PTX that an error of ptxas without a line means; 0 if that is not known."""
+    matches = (cause.search(ptx) for words, cause in WITHOUT_LINE.items() if words in message)
+    return next((line_of(match, ptx, 1) for match in matches if match), 0)
 
 
 def advice(messages: str, language: str, arch: str) -> str:

@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.errors import AssembleError
 from ptxbench.toolchain import ptxas
 
 from .conftest import CUDA, PTX
@@ -102,3 +106,15 @@ def test_each_of_two_kernels_in_a_file_gets_its_own_figures(build):
     )
     assert build(two).report.shared_bytes == 0
     assert build(two, "big").report.shared_bytes == 4096
+
+
+@pytest.mark.parametrize("type", ["pred", "u16"])
+def test_a_parameter_that_no_function_may_have_is_named_with_its_line(tmp_path, type):
+    path = tmp_path / "k.ptx"
+    path.write_text(
+        ".version 8.0\n.target sm_80\n.address_size 64\n"
+        f".func f(\n    .reg .u32 %n,\n    .reg .{type} %p)\n{{ ret; }}\n"
+        f".visible .entry k()\n{{\n.reg .u32 %n;\n.reg .{type} %p;\ncall f, (%n, %p);\nret;\n}}\n"
+    )
+    with pytest.raises(AssembleError, match=r"^k\.ptx:6: In ABI compilation, passing predicate, 8-bit and 16-bit "):
+        toolchain.build(path, language="ptx", variant="ptx", entry="k", arch="sm_80")
