@@ -109,7 +109,7 @@ def remedy_for_structure(parameter: CudaParameter) -> str:
 
 def from_members(name: str, cuda_type: CudaType) -> tuple[list[str], str] | None:
     """The members of the structure `name` as parameters, and an expression that makes it of them: (["float p_x",
-    "float p_y"], "float2{p_x, p_y}"). None if it has members that are no numbers, pointers or structures of these."""
+    "float p_y"], "float2{p_x, p_y}"). None if it has members that are not numbers, pointers or structures of these."""
     parameters, expressions = [], []
     for member in cuda_type.members:
         path = f"{name}_{member.name}" if member.name else name

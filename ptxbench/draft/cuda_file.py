@@ -88,7 +88,7 @@ def reason(kernel: KernelSource, entry: str, refused: str) -> str:
             why = f"it does not compile: {error}"
     if is_template:  # whose host code is always left out
         why = re.sub(rf"\b{re.escape(kernel.path.name)}:\d+: ", "", why)
-    plain = " as a kernel that is no template" if is_template else ""
+    plain = " as a kernel that is not a template" if is_template else ""
     return (
         f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, {why} Write it{plain} "
         "in a file of its own, and take that."

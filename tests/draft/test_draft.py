@@ -509,7 +509,7 @@ def test_a_template_that_no_kernel_can_call_is_refused_without_lines_of_another_
     ran = ptxbench("new", "mine", "--from", "source.cu", "--entry", "k<float, int>")
     assert (ran.status, ran.out) == (2, "")
     assert "void mine, it does not compile: " in ran.err
-    assert ran.err.endswith(" Write it as a kernel that is no template in a file of its own, and take that.\n")
+    assert ran.err.endswith(" Write it as a kernel that is not a template in a file of its own, and take that.\n")
     assert not re.search(r"\.cu:\d", ran.err)
 
 
