@@ -450,7 +450,7 @@ def has(opcode: str, wanted: str) -> bool:
 
 def hint(name: str, others: Sequence[str] = ()) -> str:
     """What to write in place of an unknown name: the one that was probably meant, those that contain it, or those that
-    are no counters. `others`: names that are known besides those of metrics."""
+    are not counters. `others`: names that are known besides those of metrics."""
     if "." in name:
         return (
             " Instructions of SASS are counted by sass.OPCODE, with the opcode and modifiers as nvdisasm writes them, "

@@ -48,7 +48,8 @@ UNUSED = "--diag-suppress=177"
 MARK_IT = "mark a function __device__, and keep the C++ library out of a class"
 RANGES_SHOWN = 4
 INCLUDES = re.compile(r"-I|--?include|--?pre-include|-include")
-ENTRY = re.compile(r"^\s*\.(?:visible|weak)\s+\.entry\s+([\w$]+)", re.M)
+ENTRY = re.compile(r"^\s*(?:\.(?:visible|weak)\s+)?\.entry\s+([\w$]+)", re.M)
+"""A kernel; one that is static, or in an unnamed namespace, is not visible."""
 ERRORS = re.compile(r"^.*: error: .*$", re.M)
 AT_END = "At end of source"
 """Where NVRTC reports a brace or a declaration that is never closed."""

@@ -220,6 +220,14 @@ def test_what_nvrtc_refuses_or_dies_of_is_compiled_by_nvcc(compiled):
     assert output.how.endswith("; NVRTC died of it")
 
 
+@pytest.mark.parametrize("kernel", ["static __global__ void k(int* x)", "namespace { __global__ void k(int* x)"])
+def test_a_kernel_that_is_not_visible_needs_no_nvcc(compiled, kernel):
+    end = "} }" if kernel[0] == "n" else "}"
+    output = compiled(f"{kernel} {{ x[0] = 1; {end}\nint main() {{ k<<<1, 1>>>(nullptr); }}\n")
+    assert output.how.startswith("NVRTC ")
+    assert ".entry" in output.ptx
+
+
 def test_an_instantiation_by_nvcc_adds_no_kernel_also_in_an_unnamed_namespace(compiled):
     text = "namespace { namespace ns { template <int N> static __global__ void k(int* x) { x[0] = ({ N; }); } } }\n"
     output = compiled(text, "--name-expression=ns::k<4>")
