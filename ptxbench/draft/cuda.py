@@ -245,10 +245,18 @@ def named_namespaces(text: str) -> str:
     return apply_edits(text, edits)
 
 
-def renamed(text: str, kernel: Definition, name: str, *, drop: Sequence[Definition]) -> str:
-    """The text with the kernel as extern "C" and under another name, also in its launches; `drop` is removed."""
+def renamed(
+    text: str, kernel: Definition, name: str, *, drop: Sequence[Definition], declared_before: bool = False
+) -> str:
+    """The text with the kernel as extern "C" and under another name, also in its launches; `drop` is removed.
+
+    `declared_before`: write extern "C" in a declaration before the definition. In the definition it would also apply to
+    what the body declares: `extern __shared__ float s[]` is then another array than in functions without extern "C".
+    (C++ standard, [dcl.link].)
+    """
     removals = [removal(text, definition) for definition in drop]
-    return apply_edits(text, [*edits_outside(edits_of_name(text, kernel, name), removals), *removals])
+    edits = edits_outside(edits_of_name(text, kernel, name, declared_before=declared_before), removals)
+    return apply_edits(text, [*edits, *removals])
 
 
 def without_template(
@@ -267,18 +275,29 @@ def without_template(
     return apply_edits(text, [*edits_outside(edits, removals), *removals])
 
 
-def edits_of_name(text: str, kernel: Definition, name: str) -> list[Replacement]:
-    """The edits that make the kernel extern "C" and give it another name, also in its launches."""
+def edits_of_name(text: str, kernel: Definition, name: str, *, declared_before: bool = False) -> list[Replacement]:
+    """The edits that make the kernel extern "C" and give it another name, also in its launches (see `renamed`)."""
     edits = []
     all_tokens = [*tokens(text)]
     first = next(token for token in kernel.head[template_end(kernel.head) :] if token.text not in SPECIFIERS)
     if not kernel.extern_c and not (first.text == "extern" and any(token.text == '"C"' for token in kernel.head)):
-        edits.append(Replacement(first.start, first.start, 'extern "C" '))
+        declaration = f"{new_head(text, kernel, name)};\n" if declared_before else ""
+        edits.append(Replacement(first.start, first.start, f'extern "C" {declaration}'))
     edits += [Replacement(token.start, token.end + 1, "") for token in kernel.head if token.text in SPECIFIERS]
     for token, after in zip(all_tokens, [*all_tokens[1:], None], strict=True):
         if token.kind == "word" and token.text == kernel.name and after is not None and after.text in ("(", "<<<"):
             edits.append(Replacement(token.start, token.end, name))
     return edits
+
+
+def new_head(text: str, kernel: Definition, name: str) -> str:
+    """The head of a kernel, up to its parameters, with its new name and on one line."""
+    words = [token for token in kernel.head if token.text not in SPECIFIERS]
+    head, end = "", words[0].start
+    for token in words:
+        head += " " * (token.start > end) + (name if token.text == kernel.name else token.text)
+        end = token.end
+    return head
 
 
 def with_wrapper(text: str, kernel: Definition, body: str, signature: str, *, drop: Sequence[Definition]) -> str:

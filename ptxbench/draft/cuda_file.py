@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ptxbench import toolchain
 from ptxbench.draft import cuda, instantiation
@@ -119,10 +120,11 @@ def candidate_texts(
     of_host_library = [definition for definition in definitions if definition.is_of_host_library]
     left_out = [definition.name for definition in (*host, *others) if definition.body and definition.name]
 
+    defines = "".join(f"#define {' '.join((*define.split('=', 1), '1')[:2])}\n" for define in kernel.options.defines)
     texts: dict[str, CandidateText] = {}
     for form in forms_of(kernel, chosen, entry, parameters, names):
-        shortened = form([*host, *others])
-        without_library = form([*host, *others, *of_host_library])
+        shortened = defines + form(drop=[*host, *others])
+        without_library = defines + form(drop=[*host, *others, *of_host_library])
         for text in (
             cuda.without_includes(without_library),
             cuda.without_includes(without_library, "<"),
@@ -131,7 +133,7 @@ def candidate_texts(
         ):
             texts.setdefault(text, CandidateText(text, left_out))
         if not chosen.is_template:
-            text = form([definition for definition in others if not definition.body])
+            text = defines + form(drop=[definition for definition in others if not definition.body])
             texts[text] = CandidateText(text, complete=True)
     return list(texts.values())
 
@@ -154,28 +156,21 @@ def forms_of(
     entry: str,
     parameters: Sequence[CudaParameter],
     names: Sequence[str],
-) -> list[Callable[[Sequence[cuda.Definition]], str]]:
-    """Functions that give the text without some definitions and with the kernel `chosen` under the name `entry`.
-
-    It is renamed; a template also gets the values of its parameters, or is called by a kernel of that name. The macros
-    of -D are defined in the text."""
-    defines = "".join(f"#define {' '.join((*define.split('=', 1), '1')[:2])}\n" for define in kernel.options.defines)
+) -> list[Callable[..., str]]:
+    """Functions that give the text without the definitions `drop`, and with the kernel `chosen` under the name `entry`:
+    renamed, or, if it is a template, with the values of its parameters, or called by a kernel of that name."""
+    text = kernel.text
     if not chosen.is_template:
-        return [lambda drop: defines + cuda.renamed(kernel.text, chosen, entry, drop=drop)]
+        return [partial(cuda.renamed, text, chosen, entry, declared_before=before) for before in (False, True)]
     arguments = instantiation.arguments_of(kernel.displayed, kernel.options.entry)
     call = f"{kernel.qualified_name}<{', '.join(arguments)}>({', '.join(names)})"
     declared = ", ".join(
         replace(parameter, name=name).declaration for parameter, name in zip(parameters, names, strict=True)
     )
     signature = f"{launch_bounds(kernel.function)}\n{entry}({declared})"
-
-    def with_wrapper(drop: Sequence[cuda.Definition]) -> str:
-        return defines + cuda.with_wrapper(kernel.text, chosen, call, signature, drop=drop)
-
-    lines = instantiation.named_arguments(kernel.text, chosen, arguments)
-    if lines is None:
-        return [with_wrapper]
-    return [lambda drop: defines + cuda.without_template(kernel.text, chosen, entry, lines, drop=drop), with_wrapper]
+    wrapped = partial(cuda.with_wrapper, text, chosen, call, signature)
+    lines = instantiation.named_arguments(text, chosen, arguments)
+    return [wrapped] if lines is None else [partial(cuda.without_template, text, chosen, entry, lines), wrapped]
 
 
 def header_of(kernel: KernelSource, name: str, left_out: Sequence[str]) -> str:

@@ -513,6 +513,34 @@ def test_a_template_that_no_kernel_can_call_is_refused_without_lines_of_another_
     assert not re.search(r"\.cu:\d", ran.err)
 
 
+def test_an_array_that_a_device_function_declares_too_stays_one_array(ptxbench):
+    text = """\
+__device__ float total(int n) {
+    extern __shared__ float s[];
+    float a = 0;
+    for (int i = 0; i < n; ++i) a += s[i];
+    return a;
+}
+static __global__ void __launch_bounds__(64)
+k(float* x, /* all */ int n)
+{
+    extern __shared__ float s[];
+    float sum = 0;
+    for (int tile = 0; tile < n; tile += 64) {
+        s[threadIdx.x] = x[tile + threadIdx.x];
+        __syncthreads();
+        sum += total(blockDim.x);
+        __syncthreads();
+    }
+    x[threadIdx.x] = sum;
+}
+"""
+    _, cuda, ptx = started(ptxbench, text)
+    head = "__global__ void __launch_bounds__(64)"
+    assert f'extern "C" {head} mine(float* x, int n);\n{head}\nmine(float* x, /* all */ int n)\n' in cuda
+    assert ptx.count(".extern .shared") == 1
+
+
 @pytest.mark.parametrize("template", ["", "template <class T> "])
 def test_a_kernel_in_an_unnamed_namespace_needs_no_launch(ptxbench, template):
     kind, call = ("T", "k<float>") if template else ("float", "k")
