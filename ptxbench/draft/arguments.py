@@ -6,9 +6,13 @@ import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ptxbench import kernel_names
 from ptxbench.draft.access import Access
 from ptxbench.errors import UsageError
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
+
+FLOATS = frozenset(("f32", "f64"))
+"""Types that a load or a store shows: other elements may be loaded as integers, several at once."""
 
 MOST_MEMBERS = 8
 """The most members of a structure that a message names."""
@@ -73,7 +77,8 @@ def draft_of(
         question = f"the array that {name} describes, by its name, and the box of a copy, such as (64, 128)"
         return DraftArgument(name, "TensorMap", f'TensorMap("{name}", of={OPEN}, box={OPEN})', question, declared, None)
     if cuda_type.number is None:
-        raise refusal(number, declared, f"a structure of {cuda_type.bytes} bytes. {remedy_for_structure(parameter)}")
+        text = declared.replace(cuda_type.text, kernel_names.demangled(cuda_type.text))  # a lambda's is mangled
+        raise refusal(number, text, f"a structure of {cuda_type.bytes} bytes. {remedy_for_structure(parameter)}")
     if is_whole(cuda_type):
         call = f'Scalar("{name}", {cuda_type.number}, lambda {", ".join(dimensions)}: {name})'
         note = f"{declared}. A proposal: a dimension of the size"
@@ -97,6 +102,8 @@ def refusal(number: int, declared: str, reason: str) -> UsageError:
 
 def remedy_for_structure(parameter: CudaParameter) -> str:
     """What to do about a parameter that is a structure, without a full stop."""
+    if parameter.type.text.startswith("_Z"):
+        return "A pair passes numbers and arrays. Write a kernel with the body of the lambda"
     example = from_members(parameter.name or "s", parameter.type)
     if example is None or len(example[0]) > MOST_MEMBERS:
         return "A pair passes numbers and arrays. Pass its members as parameters"
@@ -131,6 +138,8 @@ def draft_array(
     """The argument of a pair for a pointer to `element`; what the type does not say is a question."""
     kind, reason = kind_of(element, access)
     dtype, length = words_of(element)
+    if dtype is None and not element.bytes and len(access.types) == 1 and access.types <= FLOATS:
+        (dtype,), length = access.types, 1  # what the kernel loads and stores by a pointer to void
     parameters = ", ".join(dimensions)
     example = ", ".join(dimensions) + ("," if len(dimensions) == 1 else "")
     if dtype is None:

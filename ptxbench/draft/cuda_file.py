@@ -80,16 +80,15 @@ def cuda_file(
 
 def reason(kernel: KernelSource, entry: str, refused: str) -> str:
     """Why no text has the same kernel. `refused`: the last one, if the compiler refuses all; empty otherwise."""
-    is_template = kernel.displayed.endswith(">")
     why = "the compiler makes another kernel of it."
     if refused:
         try:
             compiled(refused, kernel)  # without the header, so that the lines are those of the source
         except CompileError as error:
             why = f"it does not compile: {error}"
-    if is_template:  # whose host code is always left out
+    if kernel.is_template:  # whose host code is always left out
         why = re.sub(rf"\b{re.escape(kernel.path.name)}:\d+: ", "", why)
-    plain = " as a kernel that is not a template" if is_template else ""
+    plain = " as a kernel that is not a template" if kernel.is_template else ""
     return (
         f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, {why} Write it{plain} "
         "in a file of its own, and take that."
@@ -140,7 +139,8 @@ def candidate_texts(
 
 def definition_of(kernel: KernelSource) -> cuda.Definition:
     """The definition of the kernel in its file. Raises UsageError unless there is exactly one."""
-    definitions = cuda.kernel_named(kernel.text, kernel.plain_name)
+    named = cuda.kernel_named(kernel.text, kernel.plain_name)
+    definitions = [definition for definition in named if definition.is_template == kernel.is_template] or named
     if len(definitions) != 1:
         how_many = "several definitions" if definitions else "no definition"
         raise UsageError(

@@ -44,6 +44,10 @@ class KernelSource:
         return kernel_names.without_arguments(self.displayed).replace(UNNAMED, "")
 
     @property
+    def is_template(self) -> bool:
+        return self.displayed.endswith(">")
+
+    @property
     def is_unnamed(self) -> bool:
         """Whether the kernel is in an unnamed namespace, itself or by a template argument."""
         return UNNAMED in self.displayed

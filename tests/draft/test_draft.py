@@ -287,7 +287,8 @@ PARAMETERS = [
     ("const signed char* P",    "out[0] += P[1]",                 'In("P", s8, ...),  # const signed char* P'),
     ("const long long* P",      "out[0] += P[1]",                 'In("P", s64, ...),  # const long long* P'),
     ("const Point* P",          "out[0] += P[1].weight",          'In("P", ..., ...),  # const Point* P'),
-    ("void* P",                 "*(float*)P = 1",                 'Out("P", ..., ...),  # void* P'),
+    ("void* P",                 "*(float*)P = 2 * out[1]",        'Out("P", f32, ...),  # void* P'),
+    ("void* P",                 "*(int*)P = 1",                   'Out("P", ..., ...),  # void* P'),
     ("const half* P",           "out[0] += __half2float(P[0])",   'In("P", f16, ...),  # const half* P'),
     ("double P",                "out[0] += P",                    'Scalar("P", f64, ...),  # double P'),
     ("bool P",                  "out[0] += P",                    'Scalar("P", u8, ...),  # bool P'),
@@ -356,6 +357,10 @@ REFUSED = [
      "the parameters 'int o_i_a, float* o_x' in its place and passes O{I{o_i_a}, o_x} to the function."),
     ("struct P { int a[2]; };\n__global__ void k(P p, int* x) { x[0] = p.a[0]; }", [], 2,
      "Parameter 1, 'P p', is a structure of 8 bytes. A pair passes numbers and arrays. Pass its members as"),
+    ("template <class F> __global__ void k(float* x, F f) { f(0); }\n"
+     "int main() { float* x; k<<<1, 1>>>(x, [=] __device__(int i) { x[i] = 1; }); }", [], 2,
+     "Parameter 2, 'main::{lambda(int)#1} f', is a structure of 8 bytes. A pair passes numbers and arrays. Write a "
+     "kernel with the body of the lambda."),
     (kernel_of(["float** p"], ["p[0][0] = 1"]), [], 2,
      "Parameter 2, 'float** p', is a pointer to pointers."),
     ("__global__ void k(const float* x) { if (x[0] > 1) __trap(); }", [], 2,
@@ -481,6 +486,17 @@ def test_a_parameter_of_a_template_may_have_a_type_of_its_namespace(ptxbench):
     )
     pair, _, _ = started(ptxbench, text, "--entry", "ns::k<float>")
     assert 'Scalar("n", s64, lambda n: n)' in pair
+
+
+def test_a_kernel_that_is_not_a_template_may_have_the_name_of_one(ptxbench):
+    text = (
+        "template <class T> __global__ void fill(T* x, T a) { x[threadIdx.x] = a; }\n"
+        "__global__ void fill(int* x) { x[threadIdx.x] = 3; }\n"
+        "int main() { fill<<<1, 1>>>((float*)nullptr, 1.0f); fill<<<1, 1>>>(nullptr); }\n"
+    )
+    _, cuda, _ = started(ptxbench, text, "--entry", "fill<float>")
+    assert 'using T = float;\nextern "C" __global__ void mine(T* x, T a)' in cuda
+    assert "fill" not in cuda.partition("\n\n")[2]
 
 
 CALLED = [
