@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ptxbench.exec_program import ExecProgram
 
 BLOCK = 256
+MOST_THREADS = 1024
 SHARED_BYTES = 4096
 
 
@@ -26,7 +28,7 @@ def no_arguments(program: ExecProgram, function: Function) -> str:
 
     name, count = kernel_names.short(function.name), len(function.params)
     declared = program.declared(function)
-    words = [*command_words(click.get_current_context()), *launch_words(function), *shared_words(program, function)]
+    words = [*command_words(click.get_current_context()), *launch_words(program, function)]
     command = " \\\n    ".join([shlex.join(words), *map(option, templates(function, declared))])
     return (
         f"'{name}' has {count} parameter{'s' if count > 1 else ''}, and no --arg was given: "
@@ -49,26 +51,43 @@ def command_words(context: click.Context) -> Iterator[str]:
                 yield str(item)
 
 
-def launch_words(function: Function) -> Iterator[str]:
-    """--grid and --block for the sizes of the templates, if neither was given and the kernel does not require them."""
+def launch_words(program: ExecProgram, function: Function) -> Iterator[str]:
+    """--grid and --block for the sizes of the templates, and --shared, unless they were given.
+
+    Those of the block and of shared memory are the numbers of the host code's launches, where these agree.
+    """
     from ptxbench.arguments import ELEMENTS
-
-    source = click.get_current_context().get_parameter_source
-    if any(source(name) is ParameterSource.COMMANDLINE for name in ("grid", "block")):
-        return
-    required = function.directives.get(".reqntid")
-    threads = min(BLOCK, math.prod(function.directives.get(".maxntid", (BLOCK,))))
-    yield from ("--grid", str(-(-ELEMENTS // (math.prod(required) if required else threads))))
-    if not required:
-        yield from ("--block", str(threads))
-
-
-def shared_words(program: ExecProgram, function: Function) -> Iterator[str]:
-    """--shared, if it was not given and the kernel uses dynamic shared memory."""
     from ptxbench.launch_notes import used_variables
 
-    if click.get_current_context().get_parameter_source("shared") is ParameterSource.COMMANDLINE:
-        return
+    source = click.get_current_context().get_parameter_source
+    given = {name for name in ("grid", "block", "shared") if source(name) is ParameterSource.COMMANDLINE}
+    blocks, shared_bytes = launches_in_host_code(program, function)
+    most = math.prod(function.directives.get(".maxntid", (MOST_THREADS,)))
+    required = function.directives.get(".reqntid")
+    block = required or (blocks if blocks and math.prod(blocks) <= most else (min(BLOCK, most),))
+    if not given & {"grid", "block"}:
+        yield from ("--grid", str(-(-ELEMENTS // math.prod(block))))
+        if not required:
+            yield from ("--block", ",".join(map(str, block)))
     used = used_variables(program.module, function, program.text)
-    if any(variable.space == "shared" and variable.count is None for variable in used):
-        yield from ("--shared", str(SHARED_BYTES))
+    if "shared" not in given and any(variable.space == "shared" and variable.count is None for variable in used):
+        yield from ("--shared", str(shared_bytes or SHARED_BYTES))
+
+
+def launches_in_host_code(program: ExecProgram, function: Function) -> tuple[tuple[int, ...], int]:
+    """The threads of a block and the bytes of shared memory of all launches of the kernel in its file; () and 0 where
+    they differ, or are not numbers."""
+    from ptxbench.draft import host_launch
+
+    if program.language != "cuda":
+        return (), 0
+    name = kernel_names.unqualified(kernel_names.without_arguments(kernel_names.short(function.name)))
+    launches = host_launch.all_of(program.path.read_text("utf-8-sig", errors="replace"), name, {})
+    return agreed(launch.block for launch in launches), sum(agreed(launch.shared_bytes for launch in launches))
+
+
+def agreed(extents: Iterable[str | None]) -> tuple[int, ...]:
+    """(16, 4) if all are "(16, 4)", and (4,) if all are "4"; () for different ones and other expressions."""
+    different = set(extents)
+    text = (different.pop() or "") if len(different) == 1 else ""
+    return tuple(map(int, re.findall(r"\d+", text))) if re.fullmatch(r"\d+|\((\d+, )+\d+\)", text) else ()

@@ -60,10 +60,15 @@ def find(text: str, kernel: str, dimensions: Mapping[int, str]) -> HostLaunch | 
 
     `dimensions`: the names of the parameters, by their position, that are dimensions of the size.
     """
-    code = [*tokens(text)]
-    launches = [read(text, code, start, at, dimensions) for start, at in launches_of(code, kernel)]
+    launches = all_of(text, kernel, dimensions)
     different = {(launch.grid, launch.block, launch.text) for launch in launches}
     return launches[0] if len(different) == 1 else None
+
+
+def all_of(text: str, kernel: str, dimensions: Mapping[int, str]) -> list[HostLaunch]:
+    """The launches of `kernel` in the file, in its order. `dimensions`: as for `find`."""
+    code = [*tokens(text)]
+    return [read(text, code, start, at, dimensions) for start, at in launches_of(code, kernel)]
 
 
 def launches_of(code: Sequence[Token], kernel: str) -> Iterator[tuple[int, int]]:

@@ -216,6 +216,24 @@ def test_without_arguments_the_message_is_the_whole_command_and_it_works(ptxbenc
     assert ptxbench(*copied[1:]).status == 0
 
 
+HOST_CODE = [
+    # host code, the launch of the command
+    ("constexpr int THREADS = 64;\nvoid f() { k<<<9, THREADS, THREADS * sizeof(float)>>>(nullptr); }",
+     "--grid 16 --block 64 --shared 256"),
+    ("void f() { dim3 block(32, 8); k<<<dim3(4, 4), block>>>(nullptr); }",   "--grid 4 --block 32,8 --shared 4096"),
+    ("void f(int n) { k<<<9, n, n>>>(nullptr); }",                           "--grid 4 --block 256 --shared 4096"),
+    ("void f() { k<<<1, 32>>>(nullptr); k<<<1, 64>>>(nullptr); }",           "--grid 4 --block 256 --shared 4096"),
+    ("void f() { k<<<1, 2048>>>(nullptr); }",                                "--grid 4 --block 256 --shared 4096"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "launch"), HOST_CODE)
+def test_the_command_has_the_block_and_the_shared_memory_of_the_host_code(ptxbench, folder, host, launch):
+    kernel = "extern __shared__ float s[];\n__global__ void k(float* x) { s[threadIdx.x] = 1; x[0] = s[0]; }\n"
+    (folder / "host.cu").write_text(f"{kernel}{host}\n")
+    assert f"\n  ptxbench exec host.cu {launch} \\\n" in ptxbench("exec", "host.cu").err
+
+
 def test_the_command_for_ptx_has_the_names_of_the_ptx(ptxbench, folder):
     (folder / "scale.ptx").write_text(PTX)
     command = ptxbench("exec", "scale.ptx").err.partition("\n\n")[2]
