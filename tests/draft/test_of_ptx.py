@@ -57,6 +57,11 @@ SEEN = [
     ("atom.global.add.u32 %n, [%at], 1;",                         "unsigned* x"),
     ("st.global.u64 [%at], %offset;",                             "unsigned long long* x"),
     ("mov.u64 %at, %at;",                                         "unsigned long long x"),   # no access: a number
+    ("@%past mov.u64 %at, 0; st.global.f32 [%at], %a;",       "float* x"),         # perhaps still its address
+    ("@%past ret; st.global.f32 [%at], %a;",                  "float* x"),         # for some threads
+    ("@%past bra A; mov.u64 %at, 0; A: st.global.f32 [%at], %a;", "float* x"),     # on one of two paths
+    ("mov.u64 %at, 0; st.global.f32 [%at], %a;",                  "unsigned long long x"),   # never
+    ("bra A; st.global.f32 [%at], %a; A: ld.global.f32 %a, [%at];", "const float* x"),       # not reached
 ]  # fmt: skip
 
 
