@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from ptxbench.report.charts import ChartAxis, axis_of
 from ptxbench.report.runs import RunView
+from ptxbench.result import ExecutedReport
 from tests.report.pages import timed_run
 from tests.runs import run_of
 from tests.terminal.test_table import COUNTED, FAILED
@@ -97,3 +99,66 @@ COMMANDS = [
 def test_the_command_of_a_run_has_its_seed_once(argv, seed, command):
     run = run_of([COUNTED])
     assert RunView(replace(run, run=replace(run.run, argv=argv, seed=seed)), 1).command == command
+
+
+# the ends of an axis; the texts of its ticks, those that a narrow picture omits with '
+AXES = [
+    ((1 / 70, 70), "1/64' 1/16 0.25' 1 4' 16 64'"),  # thirteen are too many
+    ((0.25, 4),    "0.25 0.5' 1 2' 4"),
+    ((0.45, 2.1),  "0.5 0.7' 1 1.4' 2"),
+    ((0.9, 1.1),   "0.9 0.95' 1 1.05' 1.1"),
+    ((0.99, 1.06), "1 1.05'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ends", "ticks"), AXES)
+def test_an_axis_has_ticks_at_round_ratios_and_at_1(ends, ticks):
+    axis = ChartAxis(*ends)
+    assert " ".join(tick.text + "'" * tick.minor for tick in axis.ticks) == ticks
+    for text, tick in zip(ticks.replace("'", "").split(), axis.ticks, strict=True):
+        value = 1 / float(text[2:]) if text.startswith("1/") else float(text)
+        assert tick.at == axis.at(value)
+
+
+def test_half_and_double_are_equally_far_from_1_and_nothing_leaves_the_axis():
+    axis = ChartAxis(0.25, 4)
+    assert [axis.at(value) for value in (0.1, 0.25, 0.5, 1, 2, 4, 9)] == [0, 0, 25, 50, 75, 100, 100]
+    assert (round(axis_of([]).low, 3), round(axis_of([]).high, 3)) == (0.949, 1.054)
+    assert (round(axis_of([0.5]).low, 3), round(axis_of([0.5]).high, 3)) == (0.485, 1.082)
+
+
+LINES = """
+triad        n=16777216  ptx        same       1.001 ±0.005  1.002 1.003 0.996 1.001 1.002
+softmax      n=16777216  cuda@fast  unsure     0.989 ±0.006  0.992 0.983 0.990 0.992 0.990
+softmax      n=16777216  ptx        faster     0.799 ±0.003  0.797 0.798 0.801 0.801 0.800
+sgemm_tiled  n=16777216  ptx        slower     1.079 ±0.004  1.080 1.077 1.079 1.075 1.081
+scan         n=64        ptx        same-code  1.000 ±0.004  1.004 0.999 0.999 0.999 0.999
+"""
+
+
+def test_a_line_of_the_chart_has_the_ratio_of_each_round():
+    shown = []
+    for line in RunView(timed_run(), 1).chart.lines:
+        [mark] = line.marks
+        rounds = [f"{ratio:.3f}" for ratio in mark.rounds]
+        shown.append(" ".join([line.pair, line.size, line.variant, line.style, *line.figures, *rounds]))
+    shown = [line for line in shown if "n=1048576" not in line]
+    assert shown == lines(LINES)
+
+
+def test_a_number_of_machine_instructions_that_is_too_uncertain_is_no_dot():
+    cuda, ptx = COUNTED.variants["cuda"], COUNTED.variants["ptx"]
+
+    def executed(least, most):
+        return ExecutedReport(least, most, least, whole=True)
+
+    def figures(most):
+        variants = {
+            "cuda": replace(cuda, executed=executed(200, 200)),
+            "ptx": replace(ptx, executed=executed(100, most)),
+        }
+        [line] = RunView(run_of([replace(COUNTED, variants=variants)]), 1).chart.lines
+        return line.figures, [mark.kind for mark in line.marks]
+
+    assert figures(104) == (("0.500", "1.000"), ["instructions", "sectors"])
+    assert figures(105) == (("-", "1.000"), ["sectors"])
