@@ -12,7 +12,7 @@ from ptxbench.terminal.gate import GateTable
 from ptxbench.verdict.config import GateConfig, parse
 from ptxbench.verdict.gate import gate
 from ptxbench.verdict.problems import Problem
-from ptxbench.wording.gating import steps
+from ptxbench.wording.gating import header, steps
 from ptxbench.wording.remedies import waivers
 from tests.cli.test_gate import BASE, BEFORE, TIMED, UNLIKE_TOOLS, after, counted, timed
 from tests.runs import Kernel
@@ -84,6 +84,15 @@ FAIL  REGRESSED  triad ptx  ratio        0.898  0.999  +11.3 %  +11.0 .. +11.8 %
 
 """
     )
+
+
+def test_the_head_lines_name_what_the_runs_differ_in_and_a_run_that_is_not_complete():
+    assert list(header(gate(UNLIKE_TOOLS, BASE, GateConfig())))[2:] == [
+        "They differ in ptxas 13.2.78 -v -> 13.9 -v (NOT-COMPARABLE: counts of the tools)."
+    ]
+    cut = replace(BASE, run=replace(BASE.run, status="interrupted"))
+    frame = "ba5e0001  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee"
+    assert list(header(gate(cut, BASE, GateConfig()))) == [f"base  {frame}", f"head  {frame}  interrupted"]
 
 
 def test_a_command_is_not_cut_on_a_narrow_terminal():
