@@ -5,9 +5,10 @@ Everything that is changed is compared: the machine code of the kernel must stay
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptxbench import toolchain
@@ -17,11 +18,11 @@ from ptxbench.draft.access import accesses, provenance
 from ptxbench.draft.arguments import OPEN, DraftArgument, arguments_of, names_of
 from ptxbench.draft.cuda_file import cuda_file
 from ptxbench.draft.identity import same_kernel
-from ptxbench.draft.kernel_source import KernelSource
+from ptxbench.draft.kernel_source import UNNAMED, KernelSource
 from ptxbench.draft.pair_file import comment, pair_text
 from ptxbench.draft.ptx_file import ptx_text
 from ptxbench.emulator.syntax import Function
-from ptxbench.errors import UsageError
+from ptxbench.errors import CompileError, UsageError
 from ptxbench.exec_program import read_to_build
 from ptxbench.toolchain.options import SourceOptions
 from ptxbench.units import enumeration
@@ -57,10 +58,22 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
         )
     program = read_to_build(source, arch, options)
     text = source.read_text(encoding="utf-8-sig", errors="replace")
-    kernel = KernelSource(source, text, program, program.choose(options.entry), options)
+    kernel = without_nvcc(KernelSource(source, text, program, program.choose(options.entry), options))
     if program.language == "ptx":
         return draft_of_ptx(kernel, name, entry)
     return draft_of_cuda(kernel, name, entry, destination)
+
+
+def without_nvcc(kernel: KernelSource) -> KernelSource:
+    """The kernel as NVRTC makes it, which also compiles the pair, if nvcc has instantiated its template for a launch in
+    host code. `kernel` itself if NVRTC refuses it."""
+    if kernel.options.entry or not kernel.is_template or not kernel.program.compiler.startswith("nvcc "):
+        return kernel
+    options = replace(kernel.options, entry=kernel.displayed.replace(UNNAMED, ""))
+    with contextlib.suppress(CompileError, UsageError):
+        program = read_to_build(kernel.path, kernel.program.arch, options)
+        return replace(kernel, program=program, function=program.choose(options.entry), options=options)
+    return kernel
 
 
 def draft_of_ptx(kernel: KernelSource, name: str, entry: str) -> Draft:

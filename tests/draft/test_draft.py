@@ -1,6 +1,7 @@
 """A pair from a kernel: with its questions answered, both sides are verified on the emulator."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from ptxbench import kernel_names
 from ptxbench.draft import draft, included, names, ptx_file
 from ptxbench.draft.identity import same_kernel
 from ptxbench.errors import UsageError
-from ptxbench.exec_program import read_program
+from ptxbench.exec_program import read_program, read_to_build
 from ptxbench.toolchain import locate, ptxas
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from tests.draft.kernels import CASES
@@ -486,6 +487,23 @@ def test_a_parameter_of_a_template_may_have_a_type_of_its_namespace(ptxbench):
     )
     pair, _, _ = started(ptxbench, text, "--entry", "ns::k<float>")
     assert 'Scalar("n", s64, lambda n: n)' in pair
+
+
+@pytest.mark.parametrize("compiler", ["NVRTC 13.5", "nvcc 13.5"])
+def test_the_original_of_a_template_is_compiled_by_nvrtc(monkeypatch, compiler):
+    """nvcc may have other headers than NVRTC."""
+    path = Path("source.cu")
+    path.write_text("template <int N> __global__ void k(int* x) { x[0] = N; }\nvoid f() { k<4><<<1, 1>>>(nullptr); }\n")
+    programs = []
+
+    def read(source, arch, options):
+        program = read_to_build(source, arch, replace(options, entry="k<4>"))
+        programs.append(options.entry)
+        return replace(program, compiler=compiler)
+
+    monkeypatch.setattr("ptxbench.draft.read_to_build", read)
+    assert draft(path, "mine", "mine", "sm_90", AS_IT_IS, Path("kernels/cuda")).complete
+    assert programs == [None, "k<4>"][: 1 + (compiler[:4] == "nvcc")]
 
 
 def test_a_kernel_that_is_not_a_template_may_have_the_name_of_one(ptxbench):
