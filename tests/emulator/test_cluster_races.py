@@ -412,6 +412,21 @@ def test_a_mistake_with_a_bulk_copy_to_another_cta(mistake, way):
     assert any((bulk.WAYS[way] if at == "WAY" else at) in line for line in lines), message
 
 
+@pytest.mark.parametrize("way", ["multicast", "tensor multicast"])
+@pytest.mark.parametrize("fence", [True, False], ids=["fence.mbarrier_init", "no fence"])
+def test_a_relaxed_arrival_lets_another_thread_issue_copies_to_an_initialised_mbarrier(way, fence):
+    """As in CUTLASS: a thread of another warp has initialised it, with fence.mbarrier_init.release.cluster."""
+    init = "    @%leads mbarrier.init.shared::cta.b64 [full], 1;\n"
+    by_other = init.replace("%leads", "%other") + (INIT.replace("%leads", "%other") if fence else "")
+    text = bulk.changed(
+        (init + INIT, f"    setp.eq.u32 %other, %t, 32;\n{by_other}"),
+        ("    barrier.cluster.arrive;", "    barrier.cluster.arrive.relaxed;"),
+    )
+    execution, y = bulk.copied(way, mask=0b1111, text=text, sanitize=True)
+    assert (y == bulk.X).all()
+    assert {finding.kind for finding in execution.findings} == (set() if fence else {"race", "missing-proxy-fence"})
+
+
 def test_a_write_to_the_source_of_a_pending_copy_between_ctas_is_found():
     text = bulk.changed(("SENT:\n", "    st.shared.u32 [own], 77;\nSENT:\n"))
     execution, _ = bulk.copied("between", text=text, first=1, sanitize=True)

@@ -77,18 +77,24 @@ def invalidate(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
 
 
 @compiled
-def check_initialised(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, site: Any) -> None:
-    """A lane uses an mbarrier (the address of its words): the initialisation must be ordered before the use.
+def released_in_cluster(env: Any, r: Any, words: Any) -> Any:
+    """Whether the thread that has initialised an mbarrier has then executed a fence.mbarrier_init, in a cluster.
 
-    In clusters, a fence.mbarrier_init after the initialisation is enough: a relaxed arrival at the barrier of the
-    cluster may follow it.
+    That is enough there, also for the async proxy: a relaxed arrival at the barrier of the cluster may follow it, which
+    tells the clocks nothing.
     """
+    starter = words[at.STARTER] & (1 << at.THREAD_BITS) - 1
+    return env[context.CLUSTER_STATE] and fenced_by(env, r, starter, starter, words[at.STARTED], at.OF_START)
+
+
+@compiled
+def check_initialised(env: Any, r: Any, sync_object: Any, lane: Any, address: Any, site: Any) -> None:
+    """A lane uses an mbarrier (the address of its words): the initialisation must be ordered before the use."""
     words = words_at(sync_object)
     if words[at.STARTED] == 0 or r[at.OVERFLOW]:
         return
     thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
-    released = env[context.CLUSTER_STATE] and fenced_by(env, r, starter, starter, words[at.STARTED], at.OF_START)
-    if not released and not knows(env, r, thread, starter, env[context.CTA], False, words[at.STARTED]):
+    if not released_in_cluster(env, r, words) and not knows(env, r, thread, starter, env[context.CTA], False, words[at.STARTED]):
         report(env, kinds.START_UNORDERED, site, lane, address, words[at.STARTER], env[context.CTA] << 1)
     if r[at.NEAR] > LANES:
         row(r, allocated_row(r, sync_object + 4 * at.USES_ROW))[thread] = env[context.TIME]
@@ -162,7 +168,9 @@ def expect_copy(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any)
     words = words_at(sync_object)
     words[at.UNDONE_BYTES] += size
     thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
-    if words[at.STARTED] and not fenced(env, r, thread, starter, words[at.STARTED], at.PROXY_SHARED | at.OF_START):
+    if words[at.STARTED] == 0 or released_in_cluster(env, r, words):
+        return
+    if not fenced(env, r, thread, starter, words[at.STARTED], at.PROXY_SHARED | at.OF_START):
         report(env, kinds.START_UNFENCED, site, lane, address, words[at.STARTER], env[context.CTA] << 1)
 
 
