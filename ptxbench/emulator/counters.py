@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ptxbench.emulator import tensor_models
 from ptxbench.emulator.accuracy import bound
 from ptxbench.emulator.layout import EXACT_TRIPS, RESIDUES, Translation
-from ptxbench.emulator.runtime.context import REQUESTS, WIDE_8, WIDE_16
+from ptxbench.emulator.runtime.context import NOT_AWAITED, REQUESTS, WIDE_8, WIDE_16
 from ptxbench.emulator.terms import terms
 from ptxbench.emulator.types import LANES
 
@@ -107,6 +107,16 @@ def wide_wavefronts(raw: NDArray[np.int64], translation: Translation) -> dict[in
                 if width > site.bytes and (passes := int(raw[site.slot + slot])):
                     lines.setdefault(translation.steps[site.step].line, Counter())[width] += passes
     return {line: dict(count) for line, count in sorted(lines.items())}
+
+
+def unfinished_copies(raw: NDArray[np.int64], translation: Translation) -> dict[int, int]:
+    """By line, the bulk copies to global memory that were not complete when their threads exited, so that the emulator
+    has not done them."""
+    lines: Counter[int] = Counter()
+    for site in translation.sites if translation.queues else ():
+        if site.space == "async" and (copies := int(raw[site.slot + NOT_AWAITED])):
+            lines[translation.steps[site.step].line] += copies
+    return dict(sorted(lines.items()))
 
 
 def approximate(raw: NDArray[np.int64], translation: Translation) -> dict[str, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, get_args
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench import architecture, keywords
@@ -17,6 +18,7 @@ from ptxbench.emulator.deferred import Deferred
 from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, SanitizerFinding
 from ptxbench.emulator.image import TouchedMemory, build
+from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.limits import check_variables
 from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
@@ -221,7 +223,7 @@ def run(
         order=order,
         printed=answer.printed,
         findings=report.findings,
-        notes=(*report.notes, *dropped_note(translation)),
+        notes=(*report.notes, *dropped_note(translation), *unfinished_notes(raw, translation)),
         approximate=Deferred(lambda: counters.approximate(raw, translation)),
         models=Deferred(lambda: counters.models(raw, translation, arch)),
         unchecked=report.unchecked,
@@ -235,6 +237,16 @@ def run(
         wide_wavefronts=Deferred(lambda: counters.wide_wavefronts(raw, translation)),
         old_values=report.old_values,
     )
+
+
+def unfinished_notes(raw: NDArray[np.int64], translation: Translation) -> Iterator[str]:
+    """A sentence for each line with bulk copies that were not complete when their threads exited."""
+    for line, copies in counters.unfinished_copies(raw, translation).items():
+        what = "bulk copy was" if copies == 1 else "bulk copies were"
+        yield (
+            f"line {line}: {copies:,} {what} not complete when the thread exited, and the emulator does not do such "
+            "copies. Let each thread wait for its own (cp.async.bulk.commit_group and wait_group)"
+        )
 
 
 def check_order(ctas: str) -> None:

@@ -187,8 +187,9 @@ class Translator:
         ops.instruction, ops.operand_names, ops.relaxed = instruction, entry.names, entry.is_relaxed
         if entry.flow == "exit" and ops.fragments is not None:
             ops.warpgroups.leave()
-        if entry.flow == "exit" and ops.bulk and self.kernel.mode == SANITIZE:
-            self.e.line(f"call void @{ops.function(bulk_exit.EXIT)}(ptr %env, i32 {ops.active})")
+        if entry.flow == "exit" and ops.bulk:
+            unfinished = bulk_exit.REPORT if self.kernel.mode == SANITIZE else bulk_exit.COUNT
+            self.e.line(f"call void @{ops.function(unfinished)}(ptr %env, i32 {ops.active})")
         if entry.flow in ("enter", "returned"):
             self.calls.between_functions(index, self.kernel.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):

@@ -393,6 +393,19 @@ def test_a_thread_that_exits_before_its_copy_to_global_memory_is_done_is_a_findi
     assert kinds == {("pending-copy", line(text, "cp.async.bulk.global"))}
 
 
+@pytest.mark.parametrize(
+    ("missing", "words"), [("commit_group;", "5 bulk copies were"), ("wait_group 0;", "1 bulk copy was")]
+)
+def test_other_launches_do_not_do_such_copies_and_say_so(missing, words):
+    text = changed((f"@%first cp.async.bulk.{missing}", ""))
+    execution, y, expected = echoed(text)
+    assert y[-1] != expected[-1]
+    (note,) = execution.notes
+    assert note.startswith(f"line {line(text, 'cp.async.bulk.global')}: {words} not complete when the thread")
+    execution, y, expected = echoed()
+    assert (y, execution.notes) == (expected, ())
+
+
 UNFILLED = changed(("fence.proxy.async.shared::cta;", "fence.proxy.async;"), ("st.shared.u32 [%out], %v;", ""))
 
 

@@ -94,7 +94,9 @@ def check_initialised(env: Any, r: Any, sync_object: Any, lane: Any, address: An
     if words[at.STARTED] == 0 or r[at.OVERFLOW]:
         return
     thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
-    if not released_in_cluster(env, r, words) and not knows(env, r, thread, starter, env[context.CTA], False, words[at.STARTED]):
+    if not released_in_cluster(env, r, words) and not knows(
+        env, r, thread, starter, env[context.CTA], False, words[at.STARTED]
+    ):
         report(env, kinds.START_UNORDERED, site, lane, address, words[at.STARTER], env[context.CTA] << 1)
     if r[at.NEAR] > LANES:
         row(r, allocated_row(r, sync_object + 4 * at.USES_ROW))[thread] = env[context.TIME]

@@ -1,4 +1,5 @@
-"""Bulk copies in groups that a thread has not waited for when it exits: findings of a sanitized launch.
+"""Bulk copies in groups that a thread has not waited for when it exits: findings of a sanitized launch; others count
+them.
 
 Such a copy is never done here. On a GPU it may read shared memory that belongs to another CTA by then. (PTX ISA,
 cp.async.bulk.wait_group: only the executing thread can wait for its groups.)
@@ -11,8 +12,12 @@ from ptxbench.emulator.runtime.context import RuntimeFunction, field, loop, loop
 from ptxbench.emulator.runtime.copies import BULK_BARRIER, BULK_COUNT, BULK_LANE, BULK_SITE
 from ptxbench.emulator.runtime.sanitize import FINDING
 
-EXIT = RuntimeFunction("exit_before_bulk", f"""
-define internal void @exit_before_bulk(ptr %env, i32 %mask) noinline {{
+
+def at_exit(name: str, lines: str, needs: tuple[RuntimeFunction, ...] = ()) -> RuntimeFunction:
+    """`NAME(env, mask)`: these lines for each such copy of the lanes of %mask, with its %site and its lane
+    %lane.wide."""
+    return RuntimeFunction(name, f"""
+define internal void @{name}(ptr %env, i32 %mask) noinline {{
 entry:
   {slot("queue", at.QUEUE, "ptr")}
   {field("queue", "count", BULK_COUNT)}
@@ -27,11 +32,25 @@ entry:
   %own = and i32 %bit, %mask
   %exits = icmp ne i32 %own, 0
   %left = and i1 %grouped, %exits
-  br i1 %left, label %report, label %on
-report:
-  %lane.wide = zext i32 %lane to i64
-  call void @finding(ptr %env, i64 {kinds.UNFINISHED_COPY}, ptr %site, i64 %lane.wide, i64 0, i64 0)
+  br i1 %left, label %unfinished, label %on
+unfinished:
+  {lines}
   br label %on
 {loop_end("next", "index", after="on", kind="i32")}
 }}
-""", (FINDING,))  # fmt: skip
+""", needs)  # fmt: skip
+
+
+REPORT = at_exit(
+    "report_unfinished_bulk",
+    f"""%lane.wide = zext i32 %lane to i64
+  call void @finding(ptr %env, i64 {kinds.UNFINISHED_COPY}, ptr %site, i64 %lane.wide, i64 0, i64 0)""",
+    (FINDING,),
+)
+COUNT = at_exit(
+    "count_unfinished_bulk",
+    f"""%unfinished.at = getelementptr i64, ptr %site, i64 {at.NOT_AWAITED}
+  %unfinished.before = load i64, ptr %unfinished.at
+  %unfinished.now = add i64 %unfinished.before, 1
+  store i64 %unfinished.now, ptr %unfinished.at""",
+)

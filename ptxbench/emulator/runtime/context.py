@@ -107,8 +107,10 @@ RANK_BITS = 24
 # the number of addresses in it at which an access may start (0: no hit yet). USE and RECORDED: see records.py. LINES:
 # for global memory; WIDE_8, WIDE_16: for shared memory (counting.py). RUNS: accesses by all lanes of neighbouring bytes
 # (spaces.UnitStrideAccess), in global memory from the start of a line on; they are not in the other counters yet.
+# NOT_AWAITED: for asynchronous copies, those of bulk groups that were not complete when their threads exited.
 REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, USE, RECORDED, LINES, WIDE_16, RUNS, SITE_SLOTS = range(12)
 WIDE_8 = LINES
+NOT_AWAITED = CACHED_LOW
 PATTERN_SCALE = 4
 """Bytes of a stored pattern for each byte of a site: a vector of 32 i32 and its result (counting.py)."""
 
