@@ -150,6 +150,7 @@ def execute(
         return ExecOutcome(program, function, launch, bound, FAULT, program.legality.refusal)
     values = make(bound, launch.seed, like)
     before = [argument.array.copy() for argument in values.arrays]
+    names = [parameter.param.name if parameter.name.startswith("#") else parameter.name for parameter in bound]
     try:
         execution = emulator.run(
             program.ptx,
@@ -157,7 +158,7 @@ def execute(
             grid=launch.grid,
             block=launch.block_of(function),
             args=values.args,
-            names=[parameter.param.name if parameter.name.startswith("#") else parameter.name for parameter in bound],
+            names=names,
             dynamic_shared_bytes=launch.shared_bytes,
             cluster=launch.cluster,
             arch=program.arch,
@@ -166,7 +167,9 @@ def execute(
             fuel=launch.fuel,
         )
     except LaunchError as error:
-        raise UsageError(labelled(str(error), {function.name: kernel_names.short(function.name)})) from None
+        of_params = {parameter.param.name: name for parameter, name in zip(bound, names, strict=True)}
+        words = of_params | {function.name: kernel_names.short(function.name)}
+        raise UsageError(labelled(str(error), words)) from None
     except KernelError as error:
         return stopped(program, function, launch, bound, error)
     arrays = tuple(

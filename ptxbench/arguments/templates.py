@@ -28,10 +28,16 @@ def templates(function: Function, declared: Sequence[CudaParameter] | None) -> l
     """
     maps = tensor_map(function)
     if declared is not None:
+        copies = any(".tensor." in instruction.opcode for instruction in function.instructions)
         return [
-            with_name(parameter.name, maps if TENSOR_MAP.search(parameter.type.text) else of_type(parameter.type))
-            for parameter in declared
-        ]
+            with_name(
+                parameter.name,
+                # A class of the source may have the bytes of a map and another name.
+                maps if TENSOR_MAP.search(parameter.type.text) or (copies and may_be_map(param))
+                else of_type(parameter.type),
+            )
+            for parameter, param in zip(declared, function.params, strict=True)
+        ]  # fmt: skip
     compiled = re.compile(r".*_param_\d+")
     return [
         with_name(None if compiled.fullmatch(param.name) else param.name, maps if may_be_map(param) else of_ptx(param))

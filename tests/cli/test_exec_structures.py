@@ -116,3 +116,20 @@ def test_a_map_that_no_gpu_accepts_gets_one_sentence(folder, ptxbench):
     assert "The tensor map 'from': a row of the box has 12 bytes; expected a multiple of 16." in " ".join(
         ran.err.split()
     )
+
+
+PREFETCHES = r"""
+struct alignas(128) Descriptor { char bytes[128]; };
+__global__ void fetch(const __grid_constant__ Descriptor rows, const Descriptor* others) {
+    asm volatile("cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%0, {0, 0}];" :: "l"(&rows));
+}
+"""
+
+
+def test_a_map_may_have_a_type_of_the_source_and_messages_its_name_there(folder, ptxbench):
+    (folder / "fetch.cu").write_text(PREFETCHES)
+    proposed = " ".join(ptxbench("exec", "fetch.cu").err.split())
+    assert "--arg 'rows:map(f32[64,64]=random, box=64x8)' \\ --arg 'others:s8[131072]=iota'" in proposed
+    ran = ptxbench("exec", "fetch.cu", "--arg", "rows:map(f32[4,64]=zeros, box=3x4)", "--arg", "others:null")
+    assert ran.status == 2
+    assert "The tensor map 'rows': a row of the box has 12 bytes; expected" in " ".join(ran.err.split())
