@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 
 from ptxbench import kernel_names
@@ -12,18 +13,22 @@ from ptxbench.toolchain.host_code import SourceText, device_macros
 from ptxbench.toolchain.template_arguments import examples
 from ptxbench.toolchain.user_files import user_files
 
+MACRO_OF_KERNELS = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t][^\n]*\b__global__\b", re.M)
+"""The definition of a macro that marks kernels, such as `#define KERNEL __global__ static`."""
+
 
 @dataclass(frozen=True)
 class KernelTemplate:
-    """A template: its name with namespace, its parameters, and an example of its arguments."""
+    """A template: its name with namespace, its parameters, and what makes an example of its arguments."""
 
     name: str
     parameters: str
-    arguments: tuple[str, ...]
+    make_arguments: Callable[[], tuple[str, ...]] = field(repr=False, compare=False)
+    """Searches all texts, which takes seconds if there are megabytes of headers."""
 
-    @property
+    @cached_property
     def example(self) -> str:
-        return f"{self.name}<{', '.join(self.arguments)}>"
+        return f"{self.name}<{', '.join(self.make_arguments())}>"
 
 
 def kernel_templates(content: bytes, folder: Path, searched: Sequence[Path] = ()) -> list[KernelTemplate]:
@@ -54,12 +59,15 @@ def templates_in(contents: Sequence[bytes]) -> list[KernelTemplate]:
     """The templates of __global__ functions in texts that are compiled as one, each once, in the order of the texts.
     Explicit instantiations are not templates."""
     texts = [content.decode("utf-8-sig", "replace") for content in contents]
-    templates = (template for text in texts for template in templates_of(text, "\n".join(texts)))
+    marks = {"__global__", *(name for text in texts for name in MACRO_OF_KERNELS.findall(text))}
+    with_mark = [text for text in texts if any(mark in text for mark in marks)]
+    templates = (template for text in with_mark for template in templates_of(text, marks, "\n".join(texts)))
     return list({template.name: template for template in reversed([*templates])}.values())[::-1]
 
 
-def templates_of(source: str, launches: str) -> list[KernelTemplate]:
-    """The templates of one text. `launches`: the text that may launch them."""
+def templates_of(source: str, marks: Collection[str], launches: str) -> list[KernelTemplate]:
+    """The templates of one text. `marks`: words that make a function a kernel. `launches`: the text that may launch
+    them."""
     text = SourceText(source, device_macros([source]))
     templates: dict[str, KernelTemplate] = {}
     for declaration in text.declarations:
@@ -68,12 +76,12 @@ def templates_of(source: str, launches: str) -> list[KernelTemplate]:
             continue
         end = text.angle(declaration.first + 1, declaration.last) - declaration.first
         head = words[end + 1 : words.index("{") if "{" in words else None]
-        if "__global__" not in head:
+        if not any(mark in head for mark in marks):
             continue
         name = declaration.namespace + text.name_of_function(head)
         parameters = text.between(declaration.first + 2, declaration.first + end - 1)
         words_of_each = re.split(r" , (?![^<]*>)", " ".join(words[2:end]))
         body = text.between(declaration.first + end, declaration.last)
-        arguments = examples(name.split("::")[-1], words_of_each, body, launches)
-        templates.setdefault(name, KernelTemplate(name, parameters, arguments))
+        make_arguments = partial(examples, name.split("::")[-1], words_of_each, body, launches)
+        templates.setdefault(name, KernelTemplate(name, parameters, make_arguments))
     return list(templates.values())

@@ -47,3 +47,9 @@ EXAMPLES = [
 def test_the_example_of_a_template_has_arguments_that_the_text_uses(kernel, host, example):
     (template,) = templates_in([kernel.encode("utf-8-sig"), host.encode()])
     assert template.example == example
+
+
+def test_a_macro_may_make_a_function_a_kernel():
+    header = b"#define LIBRARY_GLOBAL __global__ static\n#define OTHER static\n"
+    source = b"template <int N> LIBRARY_GLOBAL void k(int* x) { x[0] = N; }\ntemplate <int N> OTHER void f() {}\n"
+    assert [template.name for template in templates_in([source, header])] == ["k"]
