@@ -7,6 +7,7 @@ compiler is cached by everything that it depends on.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import hashlib
 import json
@@ -35,7 +36,7 @@ from ptxbench.toolchain.encoding import encoding_problem, without_mark
 from ptxbench.toolchain.host_code import CompilerError, SourceText, names_nothing
 from ptxbench.toolchain.kernel_templates import templates_in
 from ptxbench.toolchain.nvrtc import CompilerOutput
-from ptxbench.toolchain.options import include_folders
+from ptxbench.toolchain.options import defined_macros, include_folders
 from ptxbench.toolchain.user_files import UserFile, has_file, user_files
 
 ROUNDS = 12
@@ -44,6 +45,11 @@ ROUNDS = 12
 DEBUG = {"-G", "--device-debug"}
 UNUSED = "--diag-suppress=177"
 """Suppresses the warning about unused constants: only host code used them."""
+
+AS_BY_NVCC = (f"--pre-include={stand_ins.PRELUDE}", UNUSED)
+"""The options that give NVRTC what nvcc has in every file."""
+
+AS_DEVICE_WORDS = ", with functions without a mark as device functions"
 
 MARK_IT = "mark a function __device__, and keep the C++ library out of a class"
 RANGES_SHOWN = 4
@@ -87,6 +93,11 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
             return CompilerOutput(answer.ptx, answer.log, *answer.lowered.values())
         if answer.status != COMPILATION or whole_only:
             raise refusal(job, answer._replace(log=host_code.shortened(answer.log)))
+    if not contained and made_for_nvrtc(job):
+        answer = with_functions_of_device(job)
+        if answer.status == SUCCESS:
+            how = f"NVRTC {nvrtc_version(job.library)}{AS_DEVICE_WORDS}"
+            return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
     try:
         texts, answer, more = without_host_code(job)
     except nvrtc.CompilationDied as death:
@@ -164,11 +175,13 @@ class Job:
         self.library = nvrtc.find()
         self.source, self.path, self.arch, self.flags, self.contained = source, path, arch, flags, contained
         # Contained, it sees only CUDA's headers.
-        self.files = [] if contained else user_files(source, path.parent, include_folders(flags))
+        self.files = [] if contained else user_files(source, path.parent, include_folders(flags), defined_macros(flags))
 
     def with_flags(self, flags: Sequence[str]) -> Job:
-        """The same file with other flags."""
-        return Job(self.source, self.path, self.arch, tuple(flags), self.contained)
+        """The same file with other flags, but the same -I and -D."""
+        job = copy.copy(self)
+        job.flags = tuple(flags)
+        return job
 
     def by_nvrtc(
         self, text: bytes, headers: Mapping[str, bytes] | None = None, extra: Sequence[str] = (), *, apart: bool = False
@@ -252,19 +265,15 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
     }
     macros = device_marks([*decoded.values()])
     texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
-    user_names = {file.name for file in job.files or []}
     names_of_std = stand_ins.names_of_std(decoded.values())
-    installed = {name for name in stand_ins.OF_DEVICE if any(has_file(folder, name) for folder in locate.headers())}
-    extra = (f"--pre-include={stand_ins.PRELUDE}", UNUSED)
     # The same is left out with and without debugging information, so it is found only once.
     plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])
     # Often only host code uses what the heavy headers have. Host functions are left out without them first: NVRTC dies
     # of some, such as one with a std::pair of a std::vector. Then they are needed only if kernels use them too.
     for heavy in (False, True) if names_of_std else (False,):
-        table = stand_ins.table([*decoded.values()], heavy=heavy)
-        table = {name: text for name, text in table.items() if name not in user_names | installed} | aliases
+        table = stand_in_headers(job, [*decoded.values()], heavy=heavy) | aliases
         for _ in range(ROUNDS):
-            answer = plain.by_nvrtc(*encoded(texts, table), extra, apart=heavy)
+            answer = plain.by_nvrtc(*encoded(texts, table), AS_BY_NVCC, apart=heavy)
             errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
             if not as_device and host_code_elsewhere(job, errors, texts):
                 other = without_host_code(job.with_flags((*job.flags, AS_DEVICE)), as_device=True)
@@ -284,8 +293,32 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
             texts = {name: text.edited(edits[name]) if edits[name] else text for name, text in texts.items()}
         if answer.status == SUCCESS and "" not in names_of_std:
             break
-    more = ", with functions without a mark as device functions" if AS_DEVICE in job.flags else ""
-    return texts, answer if plain is job else job.by_nvrtc(*encoded(texts, table), extra, apart=heavy), more
+    more = AS_DEVICE_WORDS if AS_DEVICE in job.flags else ""
+    return texts, answer if plain is job else job.by_nvrtc(*encoded(texts, table), AS_BY_NVCC, apart=heavy), more
+
+
+def made_for_nvrtc(job: Job) -> bool:
+    """Whether the user's headers ask if NVRTC compiles them, as those of libraries for both compilers do."""
+    return any(b"__CUDACC_RTC__" in file.content for file in job.files or [])
+
+
+def with_functions_of_device(job: Job) -> Compilation:
+    """NVRTC's answer to the whole text, in which functions without a mark are device functions."""
+    files = unambiguous(job.files or [])
+    texts = [content.decode("utf-8", "surrogateescape") for content in (job.source, *(file.content for file in files))]
+    headers = stand_in_headers(job, texts, heavy=True) | second_names(files)
+    if "cmath" in headers:
+        # libcu++'s defines macros, such as FP_NAN, that these headers define for NVRTC too.
+        headers["cmath"] = stand_ins.table((), heavy=False)["cmath"]
+    return job.with_flags((*job.flags, AS_DEVICE)).by_nvrtc(job.source, headers, AS_BY_NVCC, apart=True)
+
+
+def stand_in_headers(job: Job, texts: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
+    """The headers that replace those of the host for these texts, without what the user or CUDA has."""
+    user_names = {file.name for file in job.files or []}
+    installed = {name for name in stand_ins.OF_DEVICE if any(has_file(folder, name) for folder in locate.headers())}
+    table = stand_ins.table(texts, heavy=heavy)
+    return {name: text for name, text in table.items() if name not in user_names | installed}
 
 
 def host_code_elsewhere(job: Job, errors: Sequence[CompilerError], texts: Mapping[str, SourceText]) -> bool:

@@ -102,3 +102,8 @@ AS_IT_IS = SourceOptions()
 def include_folders(flags: Iterable[str]) -> list[Path]:
     """The folders of the options -IDIR among `flags`."""
     return [Path(flag[2:]) for flag in flags if flag.startswith("-I") and len(flag) > 2]
+
+
+def defined_macros(flags: Iterable[str]) -> set[str]:
+    """The names of the options -DNAME and -DNAME=VALUE among `flags`."""
+    return {re.split(r"[=(]", flag[2:])[0].strip() for flag in flags if flag.startswith("-D")}

@@ -5,22 +5,41 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ptxbench.toolchain.encoding import without_mark
 
 BLANK = rb"[ \t\v\f]*"
-NAMED = rb"(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<computed>\w+))"
+NAMED = rb"(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<macro>\w+)(?:\((?P<argument>[^()\n]*)\))?)"
 INCLUDE = re.compile(rb"^" + BLANK + rb"(?:#|%:)" + BLANK + rb"include" + BLANK + NAMED, re.M)
 QUESTION = re.compile(rb"__has_include" + BLANK + rb"\(" + BLANK + NAMED)
+ASKS_WHETHER_KNOWN = re.compile(
+    rb"(?:\bdefined" + BLANK + rb"\(?|#" + BLANK + rb"ifn?def)" + BLANK + rb"__has_include\b"
+)
+OTHER_QUESTION = re.compile(
+    rb"#" + BLANK + rb"define\b[^\n]*__has_include\b|__has_include\b(?!" + BLANK + rb"\(" + BLANK + rb"[<\"\w])"
+)
+"""A `__has_include` that does not show which file is meant: in a macro that asks, or without a name."""
+DEFINITION = re.compile(
+    rb"^" + BLANK + rb"(?:#|%:)" + BLANK + rb"define" + BLANK
+    + rb"(?P<name>\w+)(?:\((?P<parameter>\w*)\))?[ \t]+(?P<body>[^\n]*)", re.M
+)  # fmt: skip
+FILE_NAME = re.compile(r"[<\"]([^<>\"\n]+)[>\"]")
 SPLICE = re.compile(rb"\\[ \t]*\r?\n")
 COMMENT = re.compile(rb"//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
 
 
-def named_files(text: bytes) -> Iterator[str | None]:
-    """The names in the `#include` and `__has_include` of a text, also of those in comments; None for a macro's name.
+class MacroUse(NamedTuple):
+    """A macro in place of the name of a file, with its argument, if it has one: NAME(wmma) in `#include NAME(wmma)`."""
+
+    name: str
+    argument: str | None
+
+
+def named_files(text: bytes) -> Iterator[str | MacroUse]:
+    """The names in the `#include` and `__has_include` of a text, also of those in comments.
 
     A name may come twice.
     """
@@ -32,7 +51,11 @@ def named_files(text: bytes) -> Iterator[str | None]:
         texts.append(COMMENT.sub(b" ", text))
     for form in (INCLUDE, QUESTION):
         for match in itertools.chain.from_iterable(map(form.finditer, texts)):
-            yield None if match["computed"] else os.fsdecode(match["name"])
+            if match["macro"] is None:
+                yield os.fsdecode(match["name"])
+            else:
+                argument = match["argument"]
+                yield MacroUse(os.fsdecode(match["macro"]), None if argument is None else os.fsdecode(argument).strip())
 
 
 def lines_with(word: bytes, text: bytes) -> Iterator[bytes]:
@@ -61,23 +84,63 @@ class UserFile(NamedTuple):
     content: bytes
 
 
-def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> list[UserFile] | None:
+def has_other_question(text: bytes) -> bool:
+    """Whether a `__has_include` of the text may ask for any file."""
+    return OTHER_QUESTION.search(ASKS_WHETHER_KNOWN.sub(b"", SPLICE.sub(b"", text))) is not None
+
+
+def files_of_macro(use: MacroUse, texts: Iterable[bytes]) -> list[str] | None:
+    """The files that a macro can name, by each of its definitions in the texts; None if one of them names no file."""
+    names = []
+    for text in texts:
+        for match in DEFINITION.finditer(SPLICE.sub(b"", text)) if use.name.encode() in text else ():
+            if os.fsdecode(match["name"]) != use.name:
+                continue
+            body = os.fsdecode(COMMENT.sub(b" ", match["body"])).strip()
+            if match["parameter"]:
+                body = re.sub(rf"\b{os.fsdecode(match['parameter'])}\b", lambda _: use.argument or "", body)
+            named = FILE_NAME.fullmatch(body)
+            if named is None or "#" in body:
+                return None
+            names.append(named[1])
+    return names or None
+
+
+def user_files(
+    source: bytes, folder: Path, searched: Sequence[Path] = (), defined: Collection[str] = ()
+) -> list[UserFile] | None:
     """The user's files that `source` includes or asks for, directly or indirectly; None if that is not known.
 
     They are next to the file that includes them, or in one of the folders `searched`. CUDA's own headers have NVRTC's
-    version and are left out.
+    version and are left out. `defined`: macros that options define, so that their values are not in the texts.
     """
     files: dict[tuple[str, Path], UserFile] = {}
-    pending = [(source, folder)]
+    uses: dict[MacroUse, set[Path]] = {}
+    texts, pending = [source], [(source, folder)]
+
+    def add(name: str, including_folder: Path) -> None:
+        path = next((parent / name for parent in (including_folder, *searched) if has_file(parent, name)), None)
+        if path is not None and (name, path) not in files:
+            files[name, path] = UserFile(name, path, without_mark(path.read_bytes()))
+            texts.append(files[name, path].content)
+            pending.append((files[name, path].content, path.parent))
+
     while pending:
-        text, including_folder = pending.pop()
-        if searched and b"__has_include" in text:
-            return None
-        for name in named_files(text):
-            if name is None:
+        while pending:
+            text, including_folder = pending.pop()
+            if searched and b"__has_include" in text and has_other_question(text):
                 return None
-            path = next((parent / name for parent in (including_folder, *searched) if has_file(parent, name)), None)
-            if path is not None and (name, path) not in files:
-                files[name, path] = UserFile(name, path, without_mark(path.read_bytes()))
-                pending.append((files[name, path].content, path.parent))
+            for named in named_files(text):
+                if isinstance(named, str):
+                    add(named, including_folder)
+                else:
+                    uses.setdefault(named, set()).add(including_folder)
+        # Each file that was found may define these macros too.
+        for use, including_folders in uses.items():
+            names = None if use.name in defined else files_of_macro(use, tuple(texts))
+            if names is None:
+                return None
+            for including_folder in including_folders:
+                for name in names:
+                    add(name, including_folder)
     return [files[key] for key in sorted(files)]

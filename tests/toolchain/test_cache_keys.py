@@ -1,5 +1,6 @@
 """Every input of a cached result is part of its key: with another input, no result of an earlier one is used."""
 
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -100,6 +101,28 @@ def test_the_name_of_a_header_counts_and_not_only_its_text(keys, job, tmp_path, 
     first = key_of(keys, lambda: job(text=text).by_nvrtc(text))
     (tmp_path / "a.cuh").rename(tmp_path / "b.cuh")
     assert key_of(keys, lambda: job(text=text).by_nvrtc(text)) != first
+
+
+# a text, whether all files that it may read are known if there is an option -I
+QUESTIONS = [
+    (b'#if __has_include("a.cuh")\n#endif\n',                                                    True),
+    (b"#if defined(__has_include)\n#if __has_include(<cuda/std/tuple>)\n#endif\n#endif\n",      True),
+    (b"#ifdef __has_include\n#endif\n",                                                          True),
+    (b"#define NAME <cuda/std/tuple>\n#if __has_include(NAME)\n#endif\n",                        True),
+    (b"#if __has_include(NAME)\n#endif\n",                                                       False),
+    (b"#define ASKS(name) __has_include(<name.h>)\n#if ASKS(a)\n#endif\n",                       False),
+    (b"#define ASKS(name) \\\n    __has_include(<name.h>)\n#if ASKS(a)\n#endif\n",                False),
+    (b"#define ASKS __has_include\n#if ASKS(<a.h>)\n#endif\n",                                   False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "known"), QUESTIONS)
+def test_an_answer_is_kept_if_the_files_that_the_text_asks_for_are_known(keys, job, tmp_path, monkeypatch, text, known):
+    monkeypatch.setattr(cuda_c, "nvrtc_version", lambda library: "13.0.88")
+    monkeypatch.setattr(nvrtc, "attempt", lambda *arguments, **options: Compilation(SUCCESS, "", "", "made", {}))
+    with contextlib.suppress(LookedUp):
+        job(text=text, flags=[f"-I{tmp_path}"]).by_nvrtc(text)
+    assert len(keys) == known
 
 
 @pytest.mark.parametrize("flag", ["-include=a.cuh", "--pre-include=a.cuh", "-I"])

@@ -285,9 +285,9 @@ def test_a_fence_of_markdown_is_named(compiled, without_nvcc, text, line):
 def test_host_code_of_a_header_that_a_macro_names_becomes_device_code(compiled, without_nvcc, tmp_path):
     """NVRTC sees that header, and ptxbench does not: nothing can be left out of it."""
     (tmp_path / "sizes.hpp").write_text("#pragma once\ntemplate <int N> constexpr int size() { return 3 * N; }\n")
-    include = '#define HEADER "sizes.hpp"\n#include HEADER\n'
+    include = "#define TEXT(x) #x\n#define HEADER TEXT(sizes.hpp)\n#include HEADER\n"
     output = compiled(f"{include}int main() {{ return 0; }}" + KERNEL.replace("= 1", "= size<4>()"))
-    assert output.how.endswith(" without host code (line 3), with functions without a mark as device functions")
+    assert output.how.endswith(" without host code (line 4), with functions without a mark as device functions")
     assert "0f41400000" in output.ptx.lower() or "1094713344" in output.ptx  # 12.0
     with pytest.raises(CompileError, match="cannot compile this"):
         compiled(f"{include}constexpr int n = nothing;" + KERNEL.replace("= 1", "= size<4>()"))
@@ -297,9 +297,54 @@ def test_another_error_of_such_a_header_is_reported_before_its_host_code(compile
     (tmp_path / "values.h").write_text(
         "inline int two() { return 2; }\n__device__ inline int four() { return 2 * two() + unknown_name; }\n"
     )
-    source = '#define VALUES "values.h"\n#include VALUES\n__global__ void k(int *y) { *y = four(); }\n'
+    include = "#define TEXT(x) #x\n#define VALUES TEXT(values.h)\n#include VALUES\n"
+    source = f"{include}__global__ void k(int *y) {{ *y = four(); }}\n"
     with pytest.raises(CompileError, match=r'^values\.h:2: identifier "unknown_name" is undefined\. NVRTC'):
         compiled(source)
+
+
+NAMES_OF_A_HEADER = [
+    '#define HEADER "sizes.hpp"\n#include HEADER',
+    "#define HEADER(name) <name.hpp> // in angles\n#include HEADER( sizes )",
+    '#if 1\n# define HEADER \\\n    "sizes.hpp"\n#endif\n#include HEADER',
+]
+
+
+@pytest.mark.parametrize("include", NAMES_OF_A_HEADER)
+def test_a_header_that_a_macro_names_is_known_if_each_definition_is_a_name(compiled, without_nvcc, tmp_path, include):
+    (tmp_path / "sizes.hpp").write_text("#pragma once\nint main() { return 0; }\n__device__ int size() { return 4; }\n")
+    source = include + KERNEL.replace("= 1", "= size()")
+    output = compiled(source, f"-I{tmp_path}")
+    assert output.how.endswith(" without host code (sizes.hpp: line 2)")
+    # An option, or another definition, may name another file.
+    other = source.replace("#include", "#ifdef X\n#define HEADER OTHER\n#endif\n#include", 1)
+    for output in (compiled(source, f"-I{tmp_path}", "-DHEADER=other"), compiled(other, f"-I{tmp_path}")):
+        assert output.how.endswith(", with functions without a mark as device functions")
+
+
+LIBRARY = """#pragma once
+#include <tuple>
+#ifdef __CUDACC_RTC__
+enum { FP_NAN =
+#define FP_NAN 0
+       FP_NAN };
+#else
+#include <cmath>
+#endif
+template <class T> struct Tile { int size() const { return 4; } };
+constexpr int two() { return 2; }
+"""
+
+
+def test_a_library_for_nvrtc_has_its_functions_without_a_mark_on_the_device(compiled, without_nvcc, tmp_path):
+    """As CUTLASS and DeepGEMM: nothing is left out of it."""
+    (tmp_path / "tile.hpp").write_text(LIBRARY)
+    kernel = KERNEL.replace("= 1", "= Tile<int>{}.size() * two() + std::get<0>(std::tuple<int>(3))")
+    output = compiled(f'#include "tile.hpp"{kernel}')
+    assert re.fullmatch(r"NVRTC \S+, with functions without a mark as device functions", output.how)
+    assert "0f41300000" in output.ptx.lower() or "1093664768" in output.ptx  # 11.0
+    with pytest.raises(CompileError, match="unknown_name"):
+        compiled(f'#include "tile.hpp"{kernel.replace("two()", "unknown_name")}')
 
 
 def test_a_header_with_another_error_for_nvrtc_alone_is_compiled_by_nvcc(compiled, tmp_path):
