@@ -365,7 +365,7 @@ class CandidateLauncher:
                 hint = UNWRITTEN_HINT.format(grid=case.launch.grid, block=case.launch.block)
                 return finding(stage, "output-unwritten", worst, hint=hint)
             hint = UNUSED_HINT if UNUSED_NAN in case.label else self.type_hint or self.carry_hint or self.swizzle_hint
-            hint = hint or infinite_hint(result, case)
+            hint = hint or infinite_hint(self.suite.pair, result, case)
             return finding(stage, "wrong-result", worst, hint=hint)
         return self.lasting(stage, result, case)
 
