@@ -55,7 +55,7 @@ from ptxbench.check.values import (
     shared,
 )
 from ptxbench.discovery import LoadedPair
-from ptxbench.errors import EmulatorCrash, KernelError, UsageError
+from ptxbench.errors import EmulatorCrash, FuelExhausted, KernelError, UsageError
 from ptxbench.pair import In, InOut, Out, Pair, Scratch, Size
 from ptxbench.runner.case_data import largest, pair_errors
 from ptxbench.runner.plan import PairPlan, is_too_large
@@ -139,6 +139,8 @@ class CheckSuite:
         self.cases = Cases(self.loaded)
         self.reference_failures: dict[tuple[CheckCase, bool], str | None] = {}
         self._beyond: dict[tuple[CheckCase, bool], str | None] = {}
+        self._endless: dict[CheckCase, str | None] = {}
+        self.has_endless = False
         self._named: dict[NamedNumbers, tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]] = {}
         self._repeated: dict[tuple[int, ...], tuple[CheckCase, CheckCase, CheckCase]] = {}
 
@@ -477,9 +479,33 @@ class CheckSuite:
             result = launch(kernel, self.pair, case, options)
         except EmulatorCrash:  # says nothing about the case: a candidate must not be excused by it
             raise
-        except KernelError:
+        except KernelError as error:
+            self.has_endless |= isinstance(error, FuelExhausted)
             return True
         return not fault and is_wrong(result, case)
+
+    def never_ends(self, case: CheckCase) -> bool:
+        """Whether a kernel of the pair loops for long in this case, which then does not count. Asked only once one of
+        them has used up its loop iterations, which takes seconds: it does so in other cases too, such as with more keys
+        than a hash table has slots."""
+        if not self.has_endless:
+            return False
+        if case not in self._endless:
+            kernels = self.pair_kernels.right.items()
+            self._endless[case] = next((variant for variant, kernel in kernels if self.loops(kernel, case)), None)
+        if self._endless[case]:
+            self.reference_failures[case, False] = self._endless[case]
+        return self._endless[case] is not None
+
+    def loops(self, kernel: CheckKernel, case: CheckCase) -> bool:
+        """Whether a launch of a kernel of the pair takes more than a few loop iterations."""
+        try:
+            launch(kernel, self.pair, case, FEW_ROUNDS)
+        except FuelExhausted:
+            return True
+        except KernelError:
+            return False
+        return False
 
     @cached_property
     def handles_nan(self) -> bool:
