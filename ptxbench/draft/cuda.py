@@ -300,10 +300,13 @@ def new_head(text: str, kernel: Definition, name: str) -> str:
     return head
 
 
-def with_wrapper(text: str, kernel: Definition, body: str, signature: str, *, drop: Sequence[Definition]) -> str:
-    """The text with the template `kernel` as a device function, and at the end a kernel that calls it.
+def with_wrapper(
+    text: str, kernel: Definition, body: str, signature: str, *, drop: Sequence[Definition], at_end: bool
+) -> str:
+    """The text with the template `kernel` as a device function, and a kernel that calls it.
 
-    `body`: the call, `ns::k<float, 4>(x, y)`; `signature`: that of the new kernel, after `void`.
+    `body`: the call, `ns::k<float, 4>(x, y)`; `signature`: that of the new kernel, after `void`. `at_end`: whether the
+    kernel is at the end of the text, which has all types, or after the template, in its namespace.
     """
     edits, removals = [], [removal(text, definition) for definition in drop]
     for number, token in enumerate(kernel.head):
@@ -314,8 +317,11 @@ def with_wrapper(text: str, kernel: Definition, body: str, signature: str, *, dr
         elif token.text == "__launch_bounds__":
             end = kernel.head[matching(kernel.head, number + 1)].end
             edits.append(Replacement(token.start, end + len(text[end:]) - len(text[end:].lstrip(" ")), ""))
-    remaining_text = apply_edits(text, [*edits_outside(edits, removals), *removals]).rstrip("\n")
-    return f'{remaining_text}\n\nextern "C" __global__ void{signature}\n{{\n    {body};\n}}\n'
+    wrapper = f'\n\nextern "C" __global__ void{signature}\n{{\n    {body};\n}}\n'
+    if not at_end:
+        edits.append(Replacement(kernel.end, kernel.end, wrapper.rstrip("\n")))
+    remaining_text = apply_edits(text, [*edits_outside(edits, removals), *removals])
+    return remaining_text.rstrip("\n") + wrapper if at_end else remaining_text
 
 
 def edits_outside(edits: Sequence[Replacement], removals: Sequence[Replacement]) -> list[Replacement]:

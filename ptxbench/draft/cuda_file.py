@@ -168,9 +168,10 @@ def forms_of(
         replace(parameter, name=name).declaration for parameter, name in zip(parameters, names, strict=True)
     )
     signature = f"{launch_bounds(kernel.function)}\n{entry}({declared})"
-    wrapped = partial(cuda.with_wrapper, text, chosen, call, signature)
+    wrapped = [partial(cuda.with_wrapper, text, chosen, call, signature, at_end=at_end) for at_end in (True, False)]
     lines = instantiation.named_arguments(text, chosen, arguments)
-    return [wrapped] if lines is None else [partial(cuda.without_template, text, chosen, entry, lines), wrapped]
+    plain = [] if lines is None else [partial(cuda.without_template, text, chosen, entry, lines)]
+    return [*plain, *wrapped]
 
 
 def header_of(kernel: KernelSource, name: str, left_out: Sequence[str]) -> str:

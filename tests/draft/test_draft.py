@@ -534,6 +534,18 @@ def test_another_template_is_called_by_a_kernel(ptxbench, parameters, statement,
     assert cuda.endswith(f'extern "C" __global__ void\nmine(float* x)\n{{\n    {call}\n}}\n')
 
 
+def test_a_kernel_that_calls_a_template_may_have_types_of_its_namespace(ptxbench):
+    text = (
+        "namespace ns {\nstruct Pair { float a, b; };\n"
+        "template <class T> __global__ void k(T* x, const Pair* p)\n"
+        "{ if constexpr (sizeof(T) == 1) x[0].none(); else x[0] = p[0].a + p[0].b; }\n}\n"
+    )
+    _, cuda, _ = started(ptxbench, text, "--entry", "k<float>")
+    assert cuda.endswith(
+        '\n\nextern "C" __global__ void\nmine(float* x, const Pair* p)\n{\n    ns::k<float>(x, p);\n}\n}\n'
+    )
+
+
 def test_a_template_that_no_kernel_can_call_is_refused_without_lines_of_another_text(ptxbench):
     text = (
         "template <class T, class... Rest> struct First { using type = T; };\n"
