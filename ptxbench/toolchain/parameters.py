@@ -25,8 +25,9 @@ NEWER = "sm_100"
 OPTIMISED = re.compile(r"--?dopt\b")
 """An option that makes -G write no debugging information."""
 
-UNNAMED = re.compile(r"(?<=_GLOBAL__N__)[0-9a-f]{8}(?=_)")
-"""The hash of an unnamed namespace in a name of PTX, which depends on the compiler's options."""
+UNNAMED = re.compile(r"(?P<length>\d+)(?=_GLOBAL__N_)")
+"""The length of an unnamed namespace's name, before it in a name of PTX. The name has hashes of the compiler's options,
+and may have the number of the process."""
 
 FLOATING = 4
 SIGNED = (5, 6)
@@ -89,7 +90,9 @@ class CudaParameter:
 
 def key(name: str) -> str:
     """The name of a kernel in PTX as `of_source` and `of_ptx` have it: the same for all options of the compiler."""
-    return UNNAMED.sub("", name)
+    if (unnamed := UNNAMED.search(name)) is None:
+        return name
+    return name[: unnamed.start()] + "_GLOBAL__N_" + key(name[unnamed.end() + int(unnamed["length"]) :])
 
 
 def of_source(source: bytes, path: Path, arch: str, flags: Sequence[str] = ()) -> dict[str, tuple[CudaParameter, ...]]:

@@ -5,6 +5,7 @@ import pytest
 from ptxbench.exec_program import read_program
 from ptxbench.toolchain import dwarf, parameters
 from ptxbench.toolchain.dwarf import UnreadableError
+from ptxbench.toolchain.options import SourceOptions
 
 SOURCE = r"""
 #include <cuda_fp16.h>
@@ -161,3 +162,20 @@ def test_a_kernel_in_an_unnamed_namespace_is_the_same_with_debugging_information
     program = read_program(path, None)
     (entry,) = program.module.entries.values()
     assert [parameter.declaration for parameter in program.declared(entry)] == ["float* x", "int n"]
+
+
+def test_a_template_in_an_unnamed_namespace_is_the_same_with_debugging_information(tmp_path):
+    path = tmp_path / "kernels.cu"
+    path.write_text(
+        "namespace { namespace ns { struct S {}; template <class T, int N> __global__ void k(int* x) { x[0] = N; } } }"
+    )
+    program = read_program(path, None, SourceOptions("k<ns::S, 4>"))
+    (entry,) = program.module.entries.values()
+    assert [parameter.declaration for parameter in program.declared(entry)] == ["int* x"]
+
+
+def test_the_key_of_a_name_has_no_name_of_an_unnamed_namespace():
+    for name in ("_ZN33_GLOBAL__N__0741cd80_5_u1_cu_main1kIfEEvPT_i", "_ZN12_GLOBAL__N_11kIfEEvPT_i"):
+        assert parameters.key(name) == "_ZN_GLOBAL__N_1kIfEEvPT_i"
+    assert parameters.key("_Z1kIN12_GLOBAL__N_11SENS0_1TEEvv") == "_Z1kIN_GLOBAL__N_1SENS0_1TEEvv"
+    assert parameters.key("_Z1kPf") == "_Z1kPf"
