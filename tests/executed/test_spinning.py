@@ -41,6 +41,10 @@ CASES = {
                                   "atom.global.add.u32 %a, [%at], 1; st.shared.u32 [kept+4], %a;",     "ab"),
     "another value in it":       ("atom.global.add.u32 %a, [%at], 1; st.shared.u32 [kept], %c;"
                                   "ld.shared.u32 %b, [kept];",                                         "a"),
+    "a shared load at its address": ("atom.global.add.u32 %a, [%at], 1; ld.shared.u32 %b, [%a];"
+                                  "ld.shared.u32 %c, [kept];",                                         "a"),
+    "an arrival in it":          ("atom.global.add.u32 %a, [%at], 1; st.shared.u32 [kept], %a;"
+                                  "mbarrier.arrive.shared.b64 %state, [kept+8];",                      "a"),
     "a load at its address":     ("atom.global.add.u64 %state, [%at], 1; ld.global.u32 %a, [%state];", "state"),
 }  # fmt: skip
 
