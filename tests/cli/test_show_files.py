@@ -260,6 +260,21 @@ def test_both_are_launched_on_the_same_data_and_their_outputs_compared(ptxbench,
     )
 
 
+OUTPUTS = [
+    # file, the row of the output below the headings, the mark of the sentence
+    ("twice.ptx",  "y f32[1000] 312 312 2.38e-07 0.000157 0", "✘ The outputs differ: "),
+    ("nan.ptx",    "y f32[1000] 1 1 - - 0/1",                 "✘ The outputs differ: "),
+    ("saxpy.cu",   "y f32[1000] 0 0 0 0 0",                   "✔ Same outputs, "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "row", "sentence"), OUTPUTS)
+def test_each_output_has_a_row_of_its_differences(ptxbench, folder, file, row, sentence):
+    lines = [words(line) for line in ptxbench("show", "saxpy.cu", file, "--diff", *LAUNCH).out.splitlines()]
+    assert lines[lines.index("output holds other bits outside max |B-A| relative NaN A/B") + 2] == row
+    assert any(line.startswith(sentence) for line in lines)
+
+
 def test_a_fault_has_priority_over_an_instruction_that_the_emulator_lacks(ptxbench, folder):
     ran = ptxbench("show", "lacking.ptx", "fault.ptx", "--diff", *LAUNCH)
     assert ran.status == 4

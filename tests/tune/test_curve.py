@@ -12,11 +12,12 @@ from ptxbench.measure import SamplingSettings
 from ptxbench.result import INTERRUPTED, LAUNCH_BOUND, save
 from ptxbench.runner import RunFrame, RunPlan
 from ptxbench.stats import Interval
-from ptxbench.terminal.curve import findings
+from ptxbench.terminal.curve import findings, tables
 from ptxbench.tune import Reading, curves, plan_of, spec_of, sweep_of
 from ptxbench.tune.curve import Curves, Quantity, of_rounds, separated
 from ptxbench.tune.panels import panels
 from ptxbench.tune.sweep import finished_before
+from tests.terminal.test_table import printed
 from tests.tune.backend import COMPUTE_NS, COPY_NS, SMS, PartitionBackend
 from tests.tune.folders import knobs_folder
 
@@ -144,6 +145,8 @@ def test_points_whose_ranges_overlap_are_not_called_the_same(tmp_path):
     figures.readings["f", "ptx"][2:] = [Reading(Interval(2, 3, 4)), Reading(Interval(3, 4, 5))]
     best = "ptx: the greatest f is 4 ± 1, at n=256 BLOCK=128."
     assert said(figures)[0] == f"{best} Its interval overlaps those at every point with n=256."
+    [[_, table]] = [*tables(figures, plain=True)]
+    assert " ".join(printed(table).split()).endswith("256 3 ±33.3% ~ 4 ±25.0% *")
 
 
 def test_the_least_sufficient_value_is_that_of_a_point_with_a_verdict(tmp_path):
