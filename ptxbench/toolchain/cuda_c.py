@@ -37,7 +37,7 @@ from ptxbench.toolchain.host_code import CompilerError, SourceText, names_nothin
 from ptxbench.toolchain.kernel_templates import templates_in
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import defined_macros, include_folders
-from ptxbench.toolchain.user_files import UserFile, has_file, user_files
+from ptxbench.toolchain.user_files import UserFile, has_file, user_files, with_distinct_names
 
 ROUNDS = 12
 """Compilations without host code: leaving out a type makes errors in what uses it, which are found by the next one."""
@@ -256,9 +256,9 @@ def nvrtc_version(library: Path) -> str:
 def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, SourceText], Compilation, str]:
     """NVRTC's last answer, and the texts that it read: of the source ("") and of the user's files, by name; and in
     words what else was done. `as_device`: whether the job has AS_DEVICE."""
-    files = unambiguous(job.files or [])
+    source, files = with_distinct_names(job.source, job.path.parent, job.files or [], include_folders(job.flags))
     aliases = second_names(files)
-    contents = {"": job.source, **{file.name: file.content for file in files if file.name not in aliases}}
+    contents = {"": source, **{file.name: file.content for file in files if file.name not in aliases}}
     decoded = {
         name: host_code.without_lambda_marks(content.decode("utf-8", "surrogateescape"))
         for name, content in contents.items()
@@ -304,9 +304,9 @@ def made_for_nvrtc(job: Job) -> bool:
 
 def with_functions_of_device(job: Job) -> Compilation:
     """NVRTC's answer to the whole text, in which functions without a mark are device functions."""
-    files = unambiguous(job.files or [])
-    texts = [content.decode("utf-8", "surrogateescape") for content in (job.source, *(file.content for file in files))]
-    headers = stand_in_headers(job, texts, heavy=True) | second_names(files)
+    contents = (job.source, *(file.content for file in job.files or []))
+    texts = [content.decode("utf-8", "surrogateescape") for content in contents]
+    headers = stand_in_headers(job, texts, heavy=True)
     if "cmath" in headers:
         # libcu++'s defines macros, such as FP_NAN, that these headers define for NVRTC too.
         headers["cmath"] = stand_ins.table((), heavy=False)["cmath"]
@@ -349,13 +349,6 @@ def second_names(files: Sequence[UserFile]) -> dict[str, bytes]:
         for file in files
         if (name := first.setdefault(file.path.resolve(), file.name)) != file.name
     }
-
-
-def unambiguous(files: Sequence[UserFile]) -> list[UserFile]:
-    """The files whose name means one file, each once."""
-    distinct = {(file.name, file.path.resolve()): file for file in files}
-    names = [name for name, _ in distinct]
-    return [file for (name, _), file in distinct.items() if names.count(name) == 1]
 
 
 def left_out(texts: Mapping[str, SourceText]) -> str:
@@ -443,9 +436,9 @@ def by_nvcc(job: Job, why: str) -> CompilerOutput | str:
 
     settings = [f"{variable}={os.environ.get(variable)}" for variable in nvcc.VARIABLES]
     headers = tool_hashes.folder_hash(tool.parent.parent / "include")
-    answer = job.remembered(
-        ("nvcc", words, tool_hashes.file_hash(tool), headers, *nvrtc.FLAGS, *nvcc.LENIENT, *settings), job.source, make
-    )
+    code = cache.code_version("toolchain/nvcc.py")
+    key = ("nvcc", words, code, tool_hashes.file_hash(tool), headers, *nvrtc.FLAGS, *nvcc.LENIENT, *settings)
+    answer = job.remembered(key, job.source, make)
     if answer.status != SUCCESS:
         return answer.log
     return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), f"{words}; {why}")

@@ -76,6 +76,11 @@ def has_file(folder: Path, name: str) -> bool:
         return False
 
 
+def first_with(name: str, *folders: Path) -> Path | None:
+    """The file of this name in the first of the folders that has one."""
+    return next((folder / name for folder in folders if has_file(folder, name)), None)
+
+
 class UserFile(NamedTuple):
     """A file of the user that a source includes. `name`: as the #include writes it."""
 
@@ -119,7 +124,7 @@ def user_files(
     texts, pending = [source], [(source, folder)]
 
     def add(name: str, including_folder: Path) -> None:
-        path = next((parent / name for parent in (including_folder, *searched) if has_file(parent, name)), None)
+        path = first_with(name, including_folder, *searched)
         if path is not None and (name, path) not in files:
             files[name, path] = UserFile(name, path, without_mark(path.read_bytes()))
             texts.append(files[name, path].content)
@@ -144,3 +149,41 @@ def user_files(
                 for name in names:
                     add(name, including_folder)
     return [files[key] for key in sorted(files)]
+
+
+def with_distinct_names(
+    source: bytes, folder: Path, files: Sequence[UserFile], searched: Sequence[Path] = ()
+) -> tuple[bytes, list[UserFile]]:
+    """The source and its files, each once, with a name of its own: for NVRTC, which gets them by name.
+
+    Where two folders have a file of one name, each of these files is named by its path from `folder`, also in the texts
+    that include it.
+    """
+    paths: dict[str, dict[Path, Path]] = {}
+    for file in files:
+        paths.setdefault(file.name, {}).setdefault(file.path.resolve(), file.path)
+    ambiguous = {name for name, of_name in paths.items() if len(of_name) > 1}
+
+    def name_of(path: Path) -> str:
+        return Path(os.path.relpath(path, folder)).as_posix()
+
+    def renamed(content: bytes, including_folder: Path) -> bytes:
+        def replace(match: re.Match[bytes]) -> bytes:
+            name = os.fsdecode(match["name"] or b"")
+            path = first_with(name, including_folder, *searched) if name in ambiguous else None
+            if path is None:
+                return match[0]
+            start, end = (place - match.start() for place in match.span("name"))
+            return match[0][:start] + os.fsencode(name_of(path)) + match[0][end:]
+
+        return QUESTION.sub(replace, INCLUDE.sub(replace, content)) if ambiguous else content
+
+    distinct = {
+        UserFile(
+            name_of(file.path) if file.name in ambiguous else file.name,
+            paths[file.name][file.path.resolve()],
+            renamed(file.content, file.path.parent),
+        )
+        for file in files
+    }
+    return renamed(source, folder), sorted(distinct)

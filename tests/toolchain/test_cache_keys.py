@@ -149,6 +149,8 @@ def test_the_answer_of_nvcc_depends_on_its_version_and_its_environment(keys, job
     found.append(asked())
     monkeypatch.setattr(nvcc, "find", lambda: (Path("/others/nvcc"), "g++"))
     found.append(asked())
+    monkeypatch.setattr(cache, "code_version", lambda *names: "other code")
+    found.append(asked())
     assert all_differ(found)
 
 

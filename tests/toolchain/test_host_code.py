@@ -322,6 +322,28 @@ def test_a_header_that_a_macro_names_is_known_if_each_definition_is_a_name(compi
         assert output.how.endswith(", with functions without a mark as device functions")
 
 
+@pytest.mark.parametrize("include", ['"util.cuh"', "<util.cuh>"])
+def test_headers_of_one_name_in_several_folders_are_several(compiled, without_nvcc, tmp_path, include):
+    """Each is the one next to the file that includes it, if that has one; else the one in a folder of -I."""
+    for folder, number in (("a", 3), ("b", 5)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "all.cuh").write_text('#pragma once\n#include "util.cuh"\n')
+        (tmp_path / folder / "util.cuh").write_text(
+            f"#pragma once\nvoid {folder}_host() {{ puts(0); }}\n__device__ int {folder}() {{ return {number}; }}\n"
+        )
+    text = (
+        f'#include "a/all.cuh"\n#include "b/all.cuh"\n#include {include}\n{KERNEL.replace("= 1", "= 10 * a() + b()")}'
+    )
+    output = compiled(text, f"-I{tmp_path / 'b'}")
+    assert output.how.endswith(" without host code (a/util.cuh: line 2; b/util.cuh: line 2)")
+    assert "0f420c0000" in output.ptx.lower() or "1108082688" in output.ptx  # 35.0
+    (tmp_path / "b/util.cuh").write_text(
+        "#pragma once\nvoid b_host() {}\n__device__ int b() { return unknown_name; }\n"
+    )
+    with pytest.raises(CompileError, match=r"^b/util\.cuh:3: identifier \"unknown_name\" is undefined"):
+        compiled(text, f"-I{tmp_path / 'b'}")
+
+
 LIBRARY = """#pragma once
 #include <tuple>
 #ifdef __CUDACC_RTC__
