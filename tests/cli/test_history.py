@@ -44,6 +44,15 @@ WORSE = after(ptx_barriers=96, registers=40)
 COUNTED = [emulated(0), emulated(1, source={"commit": "feed"}), emulated(2, WORSE, toolchain={"nvrtc": "13.3"})]
 
 
+def test_steps_are_in_the_order_of_time_whatever_their_pairs_are(ptxbench):
+    for first, second in (("a", "z"), ("z", "a")):
+        pairs = [{first: BEFORE, second: BEFORE}, {first: WORSE, second: BEFORE}, {first: WORSE, second: WORSE}]
+        runs = [counted(kernels, id=f"e{i:07}", started=day(i)) for i, kernels in enumerate(pairs)]
+        keep(*runs, folder=f"{first}/device")
+        out = ptxbench("history", "--results", first).out
+        assert re.findall(r"^2026-01-0. +(.) ptx", out, re.M) == [first, second]
+
+
 def test_a_step_of_counts_names_its_runs_commits_and_other_changes(ptxbench):
     keep(*COUNTED)
     assert (
