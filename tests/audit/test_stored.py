@@ -32,6 +32,7 @@ def six():
 TOO_LITTLE = [
     ([], "0 runs without times"),
     ([run(i) for i in range(5)], "NVIDIA H100 80GB HBM3: 5 runs, 50 rounds, 2 days"),
+    ([run(i, sampling=replace(CALM, rounds=12)) for i in range(5)], "5 runs, 60 rounds, 2 days"),
     ([run(i, sampling=replace(CALM, rounds=9)) for i in range(6)], "6 runs, 54 rounds, 2 days"),
     ([run(i, day=0) for i in range(6)], "6 runs, 60 rounds, 1 day"),
     ([run(i, device={"name": f"GPU {i % 2}"}) for i in range(6)], "GPU 0: 3 runs, 30 rounds, 1 day; GPU 1: 3 runs"),
@@ -57,6 +58,8 @@ def test_runs_are_grouped_by_gpu_model_and_emulator_runs_are_left_out(six):
         "NVIDIA A100": (1, 10, 1, False),
         "NVIDIA H100 80GB HBM3": (6, 60, 2, True),
     }
+    for [device] in (devices(six), devices(six[::-1])):
+        assert [run.run.id[-1] for run in device.runs] == ["0", "2", "4", "1", "3", "5"]  # in the order of their start
 
 
 def test_a_quiet_gpu_raises_no_alarm_and_every_two_runs_are_judged_both_ways(six):
