@@ -98,6 +98,8 @@ def test_a_forest_needs_intervals_and_more_than_one_round():
     assert printed(Forest([TIMED])) == ""
     assert printed(Forest([replace(cell, rounds=[]) for cell in CELLS])) == ""
     assert printed(Forest([TIMED, TIMED])).count("●") == 2
+    several = replace(CELLS[0], variants={name: CELLS[0].variants[name] for name in ("cuda", "ptx")})
+    assert printed(Forest([several])).count("●") == 1  # its rounds are worth a line
 
 
 def test_an_unverified_variant_has_no_ratio():

@@ -14,6 +14,7 @@ from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, UNTRIED, Requirement, T
 from ptxbench.wording.portability import (
     closing,
     compiled_line,
+    compiler_lines,
     failure_words,
     forms,
     header,
@@ -325,6 +326,13 @@ def test_warnings_are_reported_once_with_their_targets(log, words):
         "ptx", assembling("sm_80", 8, log=log), assembling("sm_86", 8, log=f"{log}\n{log}"), assembling("sm_90", 8)
     )
     assert list(warnings(matrix(warned))) == [f"ptx on sm_80, sm_86: {words}"]
+
+
+def test_the_compiler_of_cuda_c_is_unusual_and_that_of_another_language_is_expected():
+    log = "compiled by nvcc 13.2"
+    both = matrix(reach("cuda", assembling("sm_80", 8, log=log)), reach("ptx", assembling("sm_80", 8, log=log)))
+    assert list(warnings(both)) == [f"cuda on sm_80: {log}"]
+    assert list(compiler_lines(both)) == [f"ptx on sm_80: {log}"]
 
 
 def test_the_header_names_the_tools_and_the_last_line_the_builds():
