@@ -95,6 +95,15 @@ def test_the_head_lines_name_what_the_runs_differ_in_and_a_run_that_is_not_compl
     assert list(header(gate(cut, BASE, GateConfig()))) == [f"base  {frame}", f"head  {frame}  interrupted"]
 
 
+def test_a_warning_is_left_out_only_if_its_own_variant_fails():
+    """The failure says the same, with all numbers."""
+    head = counted({"triad": after(registers=40, ptx_barriers=96), "scan": after(registers=40)})
+    todo = steps(gate(head, BASE, GateConfig()))
+    assert [(step.outcome, step.words.split(":")[0]) for step in todo] == [
+        ("FAIL", "triad ptx n=64 (ptx_barriers)"), ("warn", "scan ptx n=64 (registers)"),
+    ]  # fmt: skip
+
+
 def test_a_command_is_not_cut_on_a_narrow_terminal():
     size = {"sms": 132, "copiers": 20, "n": 1048576, "chunk": 16384, "tiles": 132, "steps": 8, "roles": 3}
     base, head = (
