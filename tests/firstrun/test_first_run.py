@@ -190,9 +190,14 @@ def test_a_pair_passes_if_its_times_can_be_judged_and_the_noise_is_below_one_per
     assert ("noise floor" in line.advice) == (status == WARN and not label)
 
 
-def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, ncu, monkeypatch):
-    ncu("nothing")
+@pytest.fixture
+def empty_steps(monkeypatch):
+    """Steps that do nothing, for tests of what is recorded of them."""
+    for name in steps.STEPS:
+        monkeypatch.setitem(steps.STEPS, name, lambda setup, name=name: StepDone(name, 0.0, [], ()))
 
+
+def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, empty_steps, monkeypatch):
     def interrupted(bench):
         raise KeyboardInterrupt
 
@@ -219,9 +224,7 @@ def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, ncu
     assert taken == [*steps.STEPS, *steps.STEPS]
 
 
-def test_a_first_run_of_another_device_or_version_is_not_continued(first_run, monkeypatch, tmp_path):
-    for name in steps.STEPS:
-        monkeypatch.setitem(steps.STEPS, name, lambda setup, name=name: StepDone(name, 0.0, [], ()))
+def test_a_first_run_of_another_device_or_version_is_not_continued(first_run, empty_steps, monkeypatch, tmp_path):
     monkeypatch.setattr(sequence, "SECONDS", 0.0)
     ran, document = first_run()
     assert (ran.status, document) == (5, None)  # the time limit was reached before the first step
