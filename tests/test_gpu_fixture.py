@@ -38,6 +38,7 @@ def pytest_on(tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_a_missing_device_is_simulated(pytest_on):
     status, output = pytest_on(ONCE)
     assert status == 0

@@ -387,6 +387,7 @@ def test_where_a_reference_takes_too_long_zeros_show_what_is_never_written(monke
     assert judgement.findings[0].message.endswith(" elements of 'a', from 524,288 on, are never written.")
 
 
+@pytest.mark.long
 @needs_pages
 def test_an_index_that_loses_bits_only_at_sizes_that_are_too_large_is_a_warning():
     text = (KERNELS / "cuda" / "reduce_sum.cu").read_text()

@@ -97,6 +97,7 @@ def test_with_both_fences_it_is_right():
     assert outcome(judgement_of(FENCE, FENCE)) == "accepted"
 
 
+@pytest.mark.long
 def test_a_value_that_only_an_atomic_reads_needs_both_fences_too():
     assert outcome(judgement_of(FENCE, FENCE, atomics=True)) == "accepted"
     judgement = judgement_of("", FENCE, atomics=True)
