@@ -57,7 +57,8 @@ class Paths:
         return result
 
     def sides(self, line: int) -> tuple[frozenset[int], frozenset[int]] | None:
-        """The lines that run only if the branch is taken, and those that run only if it is not."""
+        """The lines that are reached only through the branch's target, and those only through the next instruction. If
+        the target is where both ways meet, the first are all lines from there on."""
         index = self.branches[line]
         if len(self.successors[index]) != 2:
             return None
