@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ptxbench import toolchain
-from ptxbench.toolchain import locate
+from ptxbench.errors import ToolMissing
+from ptxbench.toolchain import cuda_c, locate, nvcc
 
 CUDA = """\
 // scale: y = a * x, one element a thread.
@@ -95,3 +96,21 @@ def no_wheels(monkeypatch):
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     monkeypatch.setattr(locate, "USUAL_FOLDERS", ())
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    def compiled(text, *flags):
+        path = tmp_path / "k.cu"
+        path.write_text(text)
+        return cuda_c.translate(text.encode(), path, "sm_90", flags)
+
+    return compiled
+
+
+@pytest.fixture
+def without_nvcc(monkeypatch):
+    def find():
+        raise ToolMissing("nvcc is not installed")
+
+    monkeypatch.setattr(nvcc, "find", find)
