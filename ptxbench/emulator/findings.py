@@ -333,7 +333,7 @@ VARIABLE_BYTES = 1 << 32
 def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buffer], own: OwnPlaces) -> str:
     """A sentence about an access outside every buffer or variable, or a misaligned one."""
     verb = VERBS[site.kind]
-    if site.space in ("global", "const"):
+    if site.space in ("global", "const", "param"):
         place = memory.nearest(buffers, address, site.bytes)
         if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # a freed heap block
             return f"{verb} {place}, after free. Free it later."

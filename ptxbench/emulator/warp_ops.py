@@ -184,13 +184,14 @@ class WarpOps(LaneOps):
         kind = bits_of(type)
         if isinstance(address, ParamAddress):
             return self.load_param(space, address, type, count)
+        named_space = space
         is_local = address.type.bits == 32 or (address.constant is not None and address.constant < 1 << 32)
         if space == "param" and not is_local:  # the address of a kernel's parameter, or of a call's own variable
             space = "generic" if self.calls else "global"
             address = self.generic_parameter(address) if self.calls or self.parameters else address
         if space == "const":
             address = self.e.add(self.e.convert(address, U64), self.window(space, U64))
-        named_space, space = space, self.stored_in(space)
+        space = self.stored_in(space)
         interleaves = self.interleaved is not None and count > 1 and space != "generic"
         chosen = (
             access.load_generic(type.bytes, count, recorded=self.parallel, clustered=self.clustered)
@@ -214,7 +215,7 @@ class WarpOps(LaneOps):
         result = self.e.op(f"call {returns} @{function}({arguments}{in_order})")
         if varies:
             self.watching.end_load()
-        if named_space == "const":  # in the arena, but not a load of global memory
+        if named_space in ("const", "param") and space == "global":  # in the arena, but not a load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named_space)
         elif (named_space, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
             self.watching.load(space, type.bytes, count - padding, self.used_bytes)

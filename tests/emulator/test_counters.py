@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptxbench import emulator
+from ptxbench.errors import MemoryFault
 from tests.emulator.harness import HEADER, program
 from tests.emulator.oracle.counters import exact
 
@@ -549,3 +550,30 @@ def test_a_load_of_a_constant_does_not_count_as_a_global_load():
     assert to[0] == 2
     assert counters["ptx_global_load_requests"] == counters["ptx_global_load_bytes"] == 0
     assert counters["ptx_warp_instructions_memory"] == 3
+
+
+PARAMETER = f"""{HEADER}
+.visible .entry parameter_load(.param .align 8 .b8 table[16], .param .u64 to)
+{{
+    .reg .u64 %to, %at;
+    .reg .u32 %value, %lane;
+    ld.param.u64 %to, [to];
+    mov.u32 %lane, %tid.x;
+    mov.u64 %at, table;
+    mad.wide.u32 %at, %lane, 4, %at;
+    ld.param.u32 %value, [%at];
+    mad.wide.u32 %to, %lane, 4, %to;
+    st.global.u32 [%to], %value;
+    ret;
+}}
+"""
+
+
+def test_a_load_of_a_parameter_by_its_address_does_not_count_as_a_global_load():
+    to = np.zeros(4, np.uint32)
+    table = np.void(np.array([3, 1, 4, 1], np.uint32).tobytes())
+    counters = emulator.run(PARAMETER, grid=1, block=4, args=[table, to]).counters
+    assert to.tolist() == [3, 1, 4, 1]
+    assert counters["ptx_global_load_requests"] == counters["ptx_global_load_sectors"] == 0
+    with pytest.raises(MemoryFault, match=r"ld\.param.*reads byte 24 of 'the parameters', which has 24"):
+        emulator.run(PARAMETER, grid=1, block=7, args=[table, np.zeros(7, np.uint32)])
