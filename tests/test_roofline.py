@@ -113,6 +113,12 @@ def test_an_impossible_time_removes_only_its_own_samples():
     assert corrected.rounds == [third]
 
 
+@pytest.mark.parametrize(("status", "rounds"), [("wrong", cell(ptx_ns=1_000).rounds), ("verified", [])])
+def test_only_the_time_of_a_verified_variant_is_judged(status, rounds):
+    measured = cell(variants={"cuda": variant("FFMA"), "ptx": replace(variant("FFMA"), status=status)}, rounds=rounds)
+    assert disproved(measured, H100) is measured
+
+
 L2 = 50 << 20
 SLOPES = [Round(0, 0, ("cuda", "ptx"), "A", [[100_000] * 4], timing="slope")]
 
@@ -124,6 +130,7 @@ SHARES = [
     ("in a cache of unknown size", cell(),                                             None, "memory", "may stay"),
     ("an unknown part",          cell(work={"flops": 0, "bytes": 1 << 28}),            L2,   "memory", "may stay"),
     ("written back by the next", cell(rounds=SLOPES),                                  L2,   "memory", None),
+    ("not in every round",       cell(rounds=[*SLOPES, *cell().rounds]),               L2,   "memory", "may stay"),
     ("too few copies for that",  cell(rounds=SLOPES, labels=["L2-PARTIAL"]),           L2,   "memory", "before"),
     ("warm",                     cell(cache="warm"),                                   L2,   None,     "before"),
     ("bound by flops",           cell(flops=10**10),                                   L2,   "f32",    None),
@@ -154,6 +161,7 @@ BOUNDS = [
     ("flops that take less",          {"flops": 4 * 10**9},                                (100e-6, "memory")),
     ("flops that take more",          {"flops": 134 * 10**8},                              (200e-6, "f32")),
     ("at half the clock",             {"flops": 134 * 10**8, "clock_mhz": [990]},          (400e-6, "f32")),
+    ("a clock that was not read",     {"flops": 134 * 10**8, "clock_mhz": [None, 990]},    (400e-6, "f32")),
     ("few flops of an unknown unit",  {"flops": 4 * 10**9, "variants": FMNMX},             (100e-6, "memory")),
     ("many of them",                  {"flops": 134 * 10**8, "variants": FMNMX},           None),
     ("warm",                          {"cache": "warm"},                                   None),
