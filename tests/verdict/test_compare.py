@@ -274,6 +274,10 @@ def test_times_are_rows_of_every_variant_and_controls_show_the_shift_of_the_run(
     assert by["changed", "ptx"] == "NO-REGRESSION"
     assert by["worse", "ptx"] == "REGRESSED"
     assert by["worse", "cuda"] == by["k0", "ptx"] == "SAME-CODE"
+    changes = {(row.pair, row.variant): row.change.value for row in comparison.rows}
+    assert changes["k0", "ptx"] == pytest.approx(1.08, abs=0.01)  # as measured
+    assert changes["changed", "ptx"] == pytest.approx(1, abs=0.01)  # without the shift of the run
+    assert comparison.geometric_mean == pytest.approx(np.prod(list(changes.values())) ** (1 / len(changes)))
 
 
 def test_if_unchanged_code_moves_by_more_than_the_budget_there_is_no_verdict():
@@ -539,6 +543,11 @@ def test_the_timers_step_is_a_floor_too():
     assert compare(base, head).rows[0].verdict == "REGRESSED"
     row = compare(base, changed(head, "calibration", timer_step_ns=4000)).rows[0]
     assert (row.verdict, row.reason) == ("NO-REGRESSION", "under_floor")
+    for one, other in ((changed(base, "calibration", timer_step_ns=1000), head),
+                       (base, changed(head, "calibration", timer_step_ns=1000))):  # fmt: skip
+        comparison = compare(one, other)
+        assert comparison.rule.floor_seconds == pytest.approx(2e-6)
+        assert comparison.rows[0].verdict == "REGRESSED"
     assert compare(base, head, rule=Rule(budget=0.2)).rows[0].verdict == "NO-REGRESSION"
 
 

@@ -13,7 +13,8 @@ from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.config import GateConfig, Waiver, parse
 from ptxbench.verdict.confirmation import pooled
 from ptxbench.verdict.gate import JudgedRow, gate
-from ptxbench.verdict.rows import COUNTERS
+from ptxbench.verdict.limits import row_rule
+from ptxbench.verdict.rows import COUNTERS, Row
 from ptxbench.verdict.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
 from ptxbench.verdict.verdicts import GATE_ORDER, VERDICTS
 from ptxbench.wording.gating import steps
@@ -346,6 +347,20 @@ def test_a_waiver_of_a_speedup_covers_only_the_given_loss(most, verdict):
                    f'metric = "min_speedup"\nuntil = 2999-12-31\nmax = {most}')  # fmt: skip
     [limited] = [row for row in gate(timed({"cuda": Kernel(50), "ptx": Kernel(45)}), TIMED, config).rows if row.limit]
     assert limited.row.verdict == verdict
+    assert limited.row.base == pytest.approx(1.3)
+    assert limited.row.head == pytest.approx(1.11, abs=0.01)
+
+
+@pytest.mark.parametrize("limit", ["ptx_over_cuda_max = 1.2", "min_speedup = 0.8"])
+def test_a_limit_of_a_kernel_that_was_not_timed_fails_the_gate(limit):
+    [measured] = TIMED.cells
+    other = replace(measured, pair="other", rounds=[])
+    run = replace(TIMED, cells=[measured, other])
+    outcome = gate(run, run, parse(f'version = 1\n[gate]\nmode = "ratio"\n[[pair]]\nmatch = "*"\n{limit}'))
+    limited = {judged.row.pair: judged for judged in outcome.rows if judged.limit}
+    verdicts = {pair: (judged.row.verdict, judged.row.reason) for pair, judged in limited.items()}
+    assert verdicts == {"triad": ("NO-REGRESSION", None), "other": ("MISSING", "not_measured")}
+    assert (limited["triad"].exit_status, limited["other"].exit_status) == (0, ExitStatus.NO_VERDICT)
 
 
 def test_the_rounds_of_a_confirming_run_follow_the_first_rounds_in_new_processes():
@@ -398,6 +413,16 @@ def test_limits_apply_only_to_handwritten_kernels():
     wrong = gate(counted({"triad": after(status="wrong")}), BASE, config)
     assert not any(row.limit for row in wrong.rows)  # a wrong kernel may need few registers
     assert wrong.exit_status == ExitStatus.WRONG_KERNEL
+
+
+@pytest.mark.parametrize(("metric", "of_all", "of_the_pair"), [("ratio", 0.02, 0.1), ("time", 0.2, 0.3)])
+def test_times_and_ratios_have_budgets_of_their_own_also_for_one_pair(metric, of_all, of_the_pair):
+    config = parse(
+        "version = 1\n[gate]\nbudget = 0.02\ntime_budget = 0.2\n"
+        '[[pair]]\nmatch = "triad"\nbudget = 0.1\ntime_budget = 0.3'
+    )
+    rows = [Row(pair, {"n": 1}, "sm_90", "cold", "ptx", metric, "") for pair in ("triad", "saxpy")]
+    assert [row_rule(config, metric)(row).budget for row in rows] == [of_the_pair, of_all]
 
 
 def test_rules_are_not_reported_as_unused_by_runs_without_kernels():
