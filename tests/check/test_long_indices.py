@@ -55,6 +55,12 @@ def test_the_footprint_of_a_cta_is_compared_with_that_of_the_pair(own, other, ve
     assert (difference and difference.split()[0]) == verb
 
 
+def test_of_an_array_that_a_cta_does_not_use_it_reaches_nothing():
+    unused, last = footprint([]), footprint([2, 3], stored=[[8192, 8200], [8208, 8212]])
+    assert (unused.reach(), unused.begin(), unused.stored_bytes()) == ({"y": 0}, {"y": 0}, {})
+    assert (last.reach(), last.begin(), last.stored_bytes()) == ({"y": 1}, {"y": 1 / 2}, {"y": 12})
+
+
 def test_memory_that_only_a_kernel_needs_is_in_no_footprint():
     pair = SimpleNamespace(args=[Out("y", f32, lambda n: (n,)), Scratch("s", u32, lambda n: (n,)), Scalar("n", u32, 1)])
     touched = TouchedMemory({"y": frozenset([0]), "s": frozenset([0])}, {"y": np.array([0, 8]), "s": np.array([0, 4])})

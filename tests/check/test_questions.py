@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from ptxbench.check.case_series import CaseSeries
+from ptxbench.check.cases import telling
 from ptxbench.check.common_elements import with_common_elements
 from ptxbench.check.element_ranges import with_sorted_inputs
 from ptxbench.check.fills import TOPS, float_edges
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch, with_nans
 from ptxbench.check.sizes import hidden_sizes, kinds
 from ptxbench.check.stages import Checker, CheckOptions
-from ptxbench.check.suite import CheckSuite
+from ptxbench.check.suite import ZERO, CheckSuite
 from ptxbench.check.values import (
     ASCENDING,
     DESCENDING,
@@ -489,6 +490,36 @@ def test_all_elements_are_below_zero_where_a_row_has_several_parts():
 def test_each_kind_of_data_is_tried(name):
     """A tolerance that is NaN on some data would leave it out without a word."""
     assert [series.name for series in suite(name).special if next(iter(series), None) is None] == []
+
+
+def test_at_each_size_mixed_data_come_before_the_pairs_own():
+    cases, sizes = suite("triad").cases, [{"n": 1000}, {"n": 33}]
+    tried = list(cases.at(iter(sizes), 7, varied=False))
+    assert [case.size for case in tried] == [sizes[0], sizes[0], sizes[1], sizes[1]]
+    ordinary = [cases.pair.make_arguments(case.size, 7) for case in tried]
+    same = [(case.arguments["b"] == own["b"]).mean() for case, own in zip(tried, ordinary, strict=True)]
+    assert (same[1], same[3]) == (1, 1)
+    assert 0.7 < same[0] < 1
+    assert 0.7 < same[2] < 1
+
+
+def test_data_of_a_kind_are_in_the_inputs_that_are_asked_for_and_the_case_names_them():
+    cases = suite("triad").cases
+    [alone], [everywhere] = (cases.edged({"n": 1000}, ZERO, 7, varied=False, only=only) for only in (["b"], ()))
+    assert (alone.arguments["b"].any(), alone.arguments["c"].any()) == (False, True)
+    assert alone.label.endswith(", with zero throughout in 'b'")
+    assert (everywhere.arguments["b"].any(), everywhere.arguments["c"].any()) == (False, False)
+    assert everywhere.label.endswith(", with zero throughout")
+
+
+def test_cases_on_which_zeros_would_do_are_left_out_unless_there_are_no_others():
+    triad = suite("triad").check[-1]
+    wide = {name: np.full_like(bound, 1e30) for name, bound in triad.expected.bounds.items()}
+    vague, other = (
+        dataclasses.replace(triad, expected=dataclasses.replace(triad.expected, bounds=wide)) for _ in range(2)
+    )
+    assert [case is triad for case in telling([vague, triad, other])] == [True]
+    assert [case is vague for case in telling([vague, other])] == [True, False]
 
 
 def test_data_on_which_the_pair_itself_fails_is_named_in_a_note():

@@ -102,6 +102,7 @@ def test_only_unused_rows_are_changed(suite):
     assert all(changed_rows[edge] for edge in edges)  # the first row after each matrix's own
     full = {**arguments, "lengths": np.full(5, 17, np.uint32)}
     assert with_unused_nan(suite.pair, full) is None
+    assert list(suite.cases.unused({"n": 1, "rows": 1}, 3)) == []  # each matrix has one row, which is used
 
 
 def test_a_range_is_halved_until_it_is_unused():
