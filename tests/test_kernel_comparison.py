@@ -1,6 +1,7 @@
 """Two kernels compared: arrays element by element, names, tolerances, and the sentence on machine instructions."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 
 from ptxbench.arguments.elements import TYPES, ElementType
 from ptxbench.cli._show_files import common_arch
+from ptxbench.emulator.parse import parse
 from ptxbench.errors import UsageError
 from ptxbench.executed import Executed
 from ptxbench.execution import Output
-from ptxbench.kernel_comparison import Closeness, compare_arrays, names_of
+from ptxbench.kernel_comparison import Closeness, Kernel, compare_arrays, names_of, unlike_signatures
 from ptxbench.wording.kernel_comparison import instructions, rounded_up
 
 NAN, INF = float("nan"), float("inf")
@@ -95,6 +97,28 @@ def test_elements_that_are_not_numbers_are_compared_by_their_bytes():
     a, b = (Output(0, "z", kind, np.array([1 + 2j, value], np.complex64), True) for value in (3, 4))
     assert compare_arrays(a, a, Closeness.read("1")).outside == 0
     assert compare_arrays(a, b, Closeness.read("1")).outside > 0
+
+
+SIGNATURES = [
+    (".u32 n",         ".s32 n",              True),
+    (".b32 n",         ".f32 n",              True),     # bits may be a float
+    (".f64 n",         ".b64 n",              True),
+    (".u32 n",         ".f32 n",              False),
+    (".u32 n",         ".u64 n",              False),
+    (".b64 n",         ".align 8 .b8 n[8]",   False),    # a structure is no number
+    (".u32 n",         ".u32 n, .param .u32 m", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "right", "alike"), SIGNATURES)
+def test_parameters_differ_in_number_size_and_kind(left, right, alike):
+    text = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param {}) {{ ret; }}\n"
+    program = SimpleNamespace(declared=lambda function: None)
+    a, b = (Kernel(side, program, parse(text.format(side)).entries["k"]) for side in (left, right))
+    for one, other in ((a, b), (b, a)):
+        sentence = unlike_signatures(one, other)
+        assert (sentence is None) == alike
+        assert alike or sentence.startswith("The parameters differ: ")
 
 
 def test_an_array_without_elements_is_equal():

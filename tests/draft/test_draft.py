@@ -176,9 +176,13 @@ def test_the_ptx_names_registers_by_purpose_and_quotes_the_cuda_c(ptxbench):
         "    // ---- const int i = blockIdx.x * blockDim.x + threadIdx.x;",
         "    mov.u32             %thread, %tid.x;",
         "    mad.lo.s32          %i, %block, %block_size, %thread;",
+        "    .param .u32 n,",
         "    @%p1 bra            DONE;",
+        "    cvta.to.global.u64  %y, %y;",
         "    // ---- y[i] = a * x[i] + y[i];",
         "    add.s64        %x_at, %x, %offset;",
+        "    ld.global.f32  %x_i, [%x_at];",
+        "    st.global.f32  [%y_at], %y_i_2;",
         "DONE:",
     ):
         assert line in ptx.splitlines(), line
@@ -326,6 +330,28 @@ def drafted(tmp_path_factory):
 @pytest.mark.parametrize(("parameter", "body", "line"), NUMBERED)
 def test_an_argument_follows_from_its_parameter_and_the_kernel(drafted, parameter, body, line):
     assert f"        {line}" in drafted
+
+
+SHAPE = "such as lambda width: (width,)."
+QUESTIONS = [
+    # parameter P of PARAMETERS, what its TODO asks
+    ("const double* P",  f"the shape of P, {SHAPE}"),
+    ("unsigned* P",      f"the shape of P, {SHAPE} The kernel updates it with atomics. An InOut starts with the same "
+     "values in each launch; write Out if each element is stored before it is loaded, Scratch if its content does not "
+     "matter after a launch."),
+    ("float4* P",        "the shape of P in f32, 4 for each float4, such as lambda width: (width, 4)."),
+    ("const Point* P",   "the dtype and the shape of P, whose elements are Point of 8 bytes: one type of number, such "
+     "as u32, and lambda width: (width,)."),
+    ("bool P",           "the value of P, such as 0 or 1, or a function of the size."),
+]  # fmt: skip
+VOID = "the dtype and the shape of P, whose elements are void: one type of number, such as u32, and"
+
+
+def test_what_a_parameter_leaves_open_is_asked(drafted):
+    rows = " ".join(row.strip().removeprefix("# ") for row in drafted)
+    number_of = {parameter: number for number, (parameter, *_) in enumerate(PARAMETERS)}
+    for parameter, question in (*QUESTIONS, ("void* P", VOID)):  # of several, the last one
+        assert "TODO: " + re.sub(r"\bP\b", f"p{number_of[parameter]}", question) in rows
 
 
 def test_a_number_is_a_dimension_or_a_question_and_every_argument_has_a_name_for_python(drafted):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ptxbench.draft.host_launch import find
+from ptxbench.draft.host_launch import HostLaunch, find
+from ptxbench.draft.pair_file import launch_lines
 
 LAUNCHES = [
     # host code, the names of the parameters by position; grid, block, shared bytes
@@ -80,3 +81,33 @@ NAMED = [
 def test_the_size_of_a_type_that_the_file_names_is_followed_if_it_names_one(declaration, size):
     launch = find(f"{declaration}\nvoid run(int n) {{ k<<<1, 32, sizeof(real)>>>(x); }}", "k", {})
     assert launch.shared_bytes == size
+
+
+GRID = "ceil_div(n, 256)"
+KNOWN = f"launch=lambda n: Launch(grid={GRID}, block=256"
+ASKED = f"such as lambda n: Launch(grid={GRID}, block=256)."
+DYNAMIC = "It has dynamic shared memory: give shared_bytes, too."
+
+PROPOSALS = [
+    # grid, block and shared bytes of the host, threads of the kernel, dynamic, cooperative; what the pair file has
+    ((GRID, "256", "0"),         None, False, False, f"{KNOWN}),"),
+    ((GRID, "256", "1024"),      None, False, False, f"{KNOWN}, shared_bytes=1024),"),
+    ((GRID, "256", "4 * n"),     None, True,  False, f"{KNOWN}, shared_bytes=4 * n),"),
+    ((GRID, "256", "0"),         None, True,  False, DYNAMIC),          # the host may set it elsewhere
+    ((GRID, "256", None),        None, False, False, ASKED),
+    ((GRID, "256", "0"),         None, False, True,  "block=256, cooperative=True)."),
+    ((None, "(16, 16)", "0"),    None, False, False, f"such as lambda n: Launch(grid={GRID}, block=(16, 16))."),
+    ((GRID, None, "0"),          None, False, False, ASKED),
+    ((GRID, None, "0"),          64,   False, False, "Launch(grid=ceil_div(n, 64), block=64). Line 7 of the host code "
+     "has k<<<...>>>(x). The kernel allows 64 threads in a block."),
+    (None,                       64,   False, False, "Launch(grid=ceil_div(n, 64), block=64). The kernel allows 64 "),
+    (None,                       None, False, False, ASKED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "threads", "dynamic", "cooperative", "text"), PROPOSALS)
+def test_a_launch_is_proposed_if_all_of_it_is_known_and_asked_for_otherwise(host, threads, dynamic, cooperative, text):
+    launch = host and HostLaunch(7, "k<<<...>>>(x)", *host)
+    lines = list(launch_lines(["n"], launch, threads, dynamic=dynamic, cooperative=cooperative))
+    assert text in " ".join(line.strip().removeprefix("# ") for line in lines)
+    assert (lines[-1].strip() == "launch=...,") == (not text.startswith("launch="))
