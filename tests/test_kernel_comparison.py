@@ -85,6 +85,11 @@ def test_the_worst_element_has_its_index_and_both_values():
     assert (difference.greatest, difference.relative, difference.scale) == (10, 10 / 3, 4)
 
 
+def test_the_scale_of_an_array_is_its_greatest_finite_magnitude():
+    small = compare_arrays(output("f64", [2.0**-20, -(2.0**-18), INF]), output("f64", [2.0**-19, 0, INF]), Closeness())
+    assert (small.greatest, small.relative, small.scale) == (2.0**-18, 1, 2.0**-18)
+
+
 def test_differences_from_zero_or_nan_have_no_greatest_relative_value():
     zero = compare_arrays(output("f32", [0, 4]), output("f32", [1, 4]), Closeness.read("0"))
     assert (zero.greatest, zero.relative) == (1, None)

@@ -44,7 +44,8 @@ def answered(answers):
 @pytest.mark.parametrize("name", CASES)
 def test_both_sides_are_verified_once_the_questions_are_answered(ptxbench, name):
     case = CASES[name]
-    started(ptxbench, case.cuda, *(["--entry", case.entry] if case.entry else []))
+    _, _, ptx = started(ptxbench, case.cuda, *(["--entry", case.entry] if case.entry else []))
+    assert "_ZZ" not in ptx  # variables of the kernel have the names of the CUDA C
     run = ["run", "mine", "--kernels", "kernels", "--backend", "emulator", "--no-save"]
     ran = ptxbench(*run)
     assert ran.status == 2

@@ -152,6 +152,15 @@ def test_a_change_of_time_must_be_one_of_clock_cycles_too(metric, us, alone, blo
                             r"It is [+-]\d+\.\d % in time and [+-]\d+\.\d % in cycles\.", reason(row))  # fmt: skip
 
 
+@pytest.mark.parametrize("us", [45, 40.5])  # the same time by more cycles; the same cycles in less time
+def test_cycles_of_the_base_are_those_of_its_own_clocks(us):
+    base = clocked(timed(1, "0000aaaa", triad=(Kernel(50), Kernel(45))), alone=(1755.0, 1580.0))
+    head = clocked(timed(2, "0000bbbb", triad=(Kernel(50, "B"), Kernel(us, "B"))))
+    (row,) = [row for row in compare(base, head, "ratio").rows if row.variant == "ptx"]
+    assert (row.verdict, row.reason) == ("INCONCLUSIVE", "CLOCK-DEPENDENT")
+    assert row.change_in_cycles.value == pytest.approx(us / 45 * 1755 / 1580, rel=0.01)
+
+
 def test_a_run_from_before_there_were_clocks_of_each_kernel_is_read():
     text = to_json(timed(1, "0000aaaa", triad=(Kernel(50), Kernel(45))))
     document = json.loads(text)

@@ -11,7 +11,7 @@ from ptxbench.result import BuildReport, ExecutedReport
 from ptxbench.verdict.causes import instructions
 from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.config import GateConfig, Waiver, parse
-from ptxbench.verdict.confirmation import pooled
+from ptxbench.verdict.confirmation import changes, pooled
 from ptxbench.verdict.gate import JudgedRow, gate
 from ptxbench.verdict.limits import row_rule
 from ptxbench.verdict.rows import COUNTERS, Row
@@ -373,6 +373,25 @@ def test_throttling_in_a_confirming_run_applies_to_the_merged_run():
     [first] = TIMED.cells
     throttled = replace(TIMED, cells=[replace(first, labels=["THROTTLED"])])
     assert pooled(TIMED, [throttled]).cells[0].labels == ["THROTTLED"]
+
+
+def test_a_variant_that_is_wrong_in_a_confirming_run_is_wrong():
+    [first] = TIMED.cells
+    wrong = replace(first.variants["ptx"], status="wrong", reason="y[0] is 1, expected 2")
+    [cell] = pooled(TIMED, [replace(TIMED, cells=[replace(first, variants={**first.variants, "ptx": wrong})])]).cells
+    assert {name: result.status for name, result in cell.variants.items()} == {"cuda": "verified", "ptx": "wrong"}
+    [cell] = pooled(TIMED, [replace(TIMED, cells=[replace(first, variants={"cuda": first.variants["cuda"]})])]).cells
+    assert cell.variants == first.variants
+
+
+def test_other_ptx_of_a_variant_that_both_runs_have_confirms_nothing():
+    [first] = TIMED.cells
+    [other] = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")}).cells
+    assert changes(first, first) == []
+    assert "PTX of ptx" in changes(first, other)
+    assert "PTX of cuda" not in changes(first, other)
+    alone = replace(other, variants={"cuda": other.variants["cuda"]})
+    assert changes(first, alone) == changes(alone, first) == []
 
 
 def test_the_instructions_that_changed_most_come_first():
