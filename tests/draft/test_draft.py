@@ -200,6 +200,24 @@ def test_each_target_is_known_to_ptx_from_its_version_on():
                 ptxas.accept(tool, text.format(before), target)
 
 
+def test_the_lowest_version_is_found_from_the_usual_one_on_with_few_tries():
+    def search(begin, least):
+        tried = []
+
+        def works(number):
+            tried.append(number)
+            return number >= least
+
+        return ptx_file.first_true(works, begin, 12), tried
+
+    for begin in range(12):
+        for least in range(13):
+            found, tried = search(begin, least)
+            assert found == max(begin, least)
+            assert tried[0] == begin
+            assert len(tried) <= 5
+
+
 def test_show_lists_the_kernels_of_a_pair_with_open_questions(ptxbench):
     started(ptxbench, SAXPY)
     ran = ptxbench("show", "mine", "--kernels", "kernels", "--sass")
