@@ -23,7 +23,7 @@ from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variation import Variation
 from ptxbench.errors import KernelError
-from ptxbench.pair import In
+from ptxbench.pair import In, InOut
 from ptxbench.units import plural
 from ptxbench.verify import expect
 
@@ -136,7 +136,8 @@ def with_nans(launcher: CandidateLauncher, first: LaunchResult, *others: CheckCa
     anyway are not counted: they have passed the stage `values`, because the pair does not handle NaN."""
     suite = launcher.suite
     special_cases = (made_case for series in suite.special for made_case in series.cases or series)
-    with_nan = (made_case for made_case in special_cases if any(map(has_nan, made_case.arguments.values())))
+    inputs = [arg.name for arg in suite.pair.args if isinstance(arg, In | InOut)]
+    with_nan = (made_case for made_case in special_cases if any(has_nan(made_case.arguments[name]) for name in inputs))
     case = next((made_case for made_case in with_nan if suite.reference_failures.get((made_case, False)) is None), None)
     if case is not None:
         findings = list(varied(launcher, case, None, aspects(suite.drawn("NaN"), approximate=True)))
