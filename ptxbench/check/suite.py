@@ -48,6 +48,7 @@ from ptxbench.check.values import (
     GREAT,
     GREATEST,
     NEAR,
+    NOT_FINITE_KINDS,
     ZERO_COLUMNS,
     data_kinds,
     edged,
@@ -310,7 +311,8 @@ class CheckSuite:
                     )
                 )
                 break
-        return tuple(questions)
+        # What is wrong with finite data too is easier to understand there.
+        return tuple(sorted(questions, key=lambda series: series.name in NOT_FINITE_KINDS))
 
     def named(self, numbers: NamedNumbers) -> tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]:
         """Sizes, and data, near the numbers of a candidate's text that no kernel of the pair names."""

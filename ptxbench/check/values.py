@@ -64,6 +64,9 @@ ONE_SIGN = ("positive infinities", "negative infinities")
 INFINITE_ROWS, NAN_ROWS, ZERO_ROWS = "rows of inf", "rows of NaN", "rows of -0"
 """For a minimum; with NaN, of which no comparison is true; with -0, whose bits are those of the least integer."""
 
+NOT_FINITE_KINDS = frozenset({"NaN", "infinities", *ONE_SIGN, MASKED, INFINITE_ROWS, NAN_ROWS})
+"""Kinds of data with infinities or NaN."""
+
 LEAST_ROWS, GREATEST_ROWS = "rows of the least integer", "rows of the greatest integer"
 """The same for integers: a maximum, or a minimum, stays what it was at the start, and so does its index."""
 

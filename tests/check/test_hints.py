@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from ptxbench.check.infinities import OVERFLOW_HINT
 from ptxbench.check.lint_subject import subjects_of
 from ptxbench.check.offsets import definitions
 from ptxbench.check.retries import unrepeated_wait
 from ptxbench.check.split_carries import split_carry
 from ptxbench.check.swizzles import misplaced_tile
+from ptxbench.check.values import NOT_FINITE_KINDS
 from ptxbench.emulator.parse import parse
 from ptxbench.pair import TensorMap
-from tests.check.judging import KERNELS, judged, outcome
+from tests.check.judging import KERNELS, judged, outcome, suite
 from tests.folders import changed
 
 HONEST_CU = (Path(__file__).with_name("hostile") / "honest.cu").read_text()
@@ -38,7 +40,7 @@ def test_a_refused_launch_is_that_of_the_pair_and_not_that_of_a_variant():
     ("value", "says_so"),
     [
         ("fmaf(s, c[i], b[i] + (b[i] - b[i]))", True),  # NaN, and an infinity is right
-        ("fmaf(s, c[i], fminf(b[i], 1e30f))", True),  # a finite number, and an infinity is right
+        ("fmaf(s, c[i], fminf(b[i], 3.4028235e38f))", True),  # a finite number, and an infinity is right
         ("fmaf(s, c[i], b[i] + 0.0f * b[i ^ (i + 1 < n)])", False),  # NaN, and a finite number is right
     ],
 )
@@ -47,6 +49,46 @@ def test_a_result_that_is_wrong_because_inputs_are_infinite_may_be_due_to_anothe
     judgement = judged(Path("candidate.cu"), "triad", text.encode(), stages=("parses", "values"))
     assert outcome(judgement) == "values wrong-result"
     assert judgement.decisive.hint.startswith("Inputs are infinite or NaN there.") == says_so
+
+
+SOFTMAX = """extern "C" __global__ void softmax(const float* x, float* y, unsigned columns)
+{
+    __shared__ float total, greatest;
+    x += (size_t)blockIdx.x * columns;
+    if (threadIdx.x == 0) {
+        total = 0, greatest = x[0];
+        for (unsigned i = 1; i < columns; i++)
+            greatest = fmaxf(greatest, x[i]);
+        for (unsigned i = 0; i < columns; i++)
+            total += expf(x[i] - greatest);
+    }
+    __syncthreads();
+    for (unsigned i = threadIdx.x; i < columns; i += blockDim.x)
+        y[(size_t)blockIdx.x * columns + i] = expf(x[i] - greatest) / total;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says_so"),
+    [
+        ("fmaxf(greatest, x[i])", "0", True),
+        ("fmaxf(greatest, x[i])", "fminf(fmaxf(greatest, x[i]), 64.0f)", True),
+        ("total = 0", "total = 0.0f / (x[0] != 0.0f)", False),  # NaN where no input is great
+        ("/ total", "/ total + (x[i] > 64.0f)", False),  # a finite number
+    ],
+)
+def test_a_step_that_overflows_on_finite_inputs_is_named(right, wrong, says_so):
+    text = changed(SOFTMAX, right, wrong)
+    judgement = judged(Path("candidate.cu"), "softmax", text.encode(), stages=("parses", "values"))
+    assert outcome(judgement) == "values wrong-result"
+    assert (judgement.decisive.hint == OVERFLOW_HINT) == says_so, judgement.decisive
+
+
+def test_what_is_wrong_with_finite_data_too_is_shown_with_them():
+    names = [series.name for series in suite("softmax").special]
+    last_finite = max(number for number, name in enumerate(names) if name not in NOT_FINITE_KINDS)
+    assert NOT_FINITE_KINDS.isdisjoint(names[: last_finite + 1])
 
 
 SPLIT = """extern "C" __global__ void __launch_bounds__(128)
