@@ -53,6 +53,11 @@ def high_bits(dtype: np.dtype[Any], drawn: random.Random) -> int | None:
     return value if dtype.kind == "u" else value * drawn.choice((1, -1))
 
 
+def many_steps(drawn: random.Random) -> int:
+    """A number of steps that 8 bits do not hold, and whose lower 8 bits are another number of steps."""
+    return (1 << 8) + drawn.randrange(1, 32)
+
+
 def signed_numbers(floats: Collection[float], drawn: random.Random) -> Sequence[float]:
     """Some of a text's floating-point numbers, of both signs."""
     chosen = drawn.sample(sorted(floats), min(MOST_NAMED, len(floats)))

@@ -37,7 +37,7 @@ from ptxbench.check.rounding import (
 )
 from ptxbench.check.row_fills import PEAK
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
-from ptxbench.check.scalars import ends_of_ranges, free_scalars, high_bits, special_values
+from ptxbench.check.scalars import ends_of_ranges, free_scalars, high_bits, many_steps, special_values
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
@@ -109,6 +109,13 @@ SPECIAL = ("values", "repeats")
 
 SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
 """The kinds of hidden sizes that are also launched under the sanitizer."""
+
+OTHER_DATA = 6
+"""On how many other data of the largest check size CTAs that swap run in another order: one that updates a maximum by
+a swap is right on about one in four."""
+
+MOST_STEPS = 1 << 17
+"""The most warp instructions of a launch with a great number of steps, which takes some milliseconds."""
 
 ABOUT_DRAWS = 20
 """How many sizes are drawn to find one with a similar cost."""
@@ -357,22 +364,30 @@ class CheckSuite:
                     cases = self.cases.filled(size, {name: value}, drawn.getrandbits(32), NOT_FINITE)
                     yield CaseSeries(f"{kind}, {NOT_FINITE}", cases)
             high, seed = high_bits(dtype, drawn), drawn.getrandbits(32)
-            if high is not None and self.changes_no_work(size, name, high, seed):
+            if high is None:
+                continue
+            works = self.works(size, name, high, seed)
+            if works and all(1 / 2 <= changed / usual <= 2 for usual, changed in works):
                 yield CaseSeries(f"{name}={high}", self.cases.filled(size, {name: high}, seed), always_safe=False)
+                continue
+            few, steps = self.by_cost[len(self.by_cost) // 4], many_steps(drawn)
+            works = self.works(few, name, steps, seed)
+            if works and all(changed <= MOST_STEPS for _, changed in works):
+                yield CaseSeries(f"{name}={steps}", self.cases.filled(few, {name: steps}, seed), always_safe=False)
 
-    def changes_no_work(self, size: Size, name: str, value: int, seed: int) -> bool:
-        """Whether each right kernel of the pair ends with this value of a scalar, and executes about as much as with
-        the pair's own. Otherwise it may be a number of steps or elements, and the reference may not end."""
+    def works(self, size: Size, name: str, value: int, seed: int) -> list[tuple[float, float]] | None:
+        """How much each right kernel of the pair executes with its own value of a scalar, and with this one. None if
+        one fails or loops for long: the value may be a number of steps or elements, and the reference may not end."""
         usual = self.cases.plain(size, seed)
         changed = replace(usual, arguments={**usual.arguments, name: usual.arguments[name].dtype.type(value)})
+        works = []
         for kernel in self.pair_kernels.right.values():
             try:
-                own, other = (launch(kernel, self.pair, case, FEW_ROUNDS) for case in (usual, changed))
+                own, other = (launch(kernel, self.pair, case, FEW_ROUNDS).counters[WORK] for case in (usual, changed))
             except KernelError:
-                return False
-            if not 1 / 2 <= other.counters[WORK] / own.counters[WORK] <= 2:
-                return False
-        return True
+                return None
+            works.append((own, other))
+        return works
 
     def peaks(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
         """A great element at many positions: of rows of each length that the pair names, or in launch after launch."""

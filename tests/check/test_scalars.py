@@ -165,6 +165,8 @@ STEPS = "for (unsigned step = 0; step < seed; step++) y[i] += 1;"
         (HASH, "y[i] = x[i] + unsigned(seed) % 5;", "x + (seed >> 32) % 7 + seed % 5", "values wrong-result"),
         # the value is a number of steps, so none with high bits is tried
         (f"y[i] = x[i]; {STEPS}", f"y[i] = x[i]; seed = unsigned(seed); {STEPS}", "x + seed", "accepted"),
+        # but one that 8 bits do not hold
+        (f"y[i] = x[i]; {STEPS}", f"y[i] = x[i]; seed &= 255; {STEPS}", "x + seed", "values wrong-result"),
     ],
 )
 def test_a_kernel_that_ignores_the_high_bits_of_an_integer_is_rejected(tmp_path, right, wrong, reference, expected):
