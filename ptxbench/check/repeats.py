@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -99,7 +99,7 @@ def stores_first(launcher: CandidateLauncher, *others: object) -> Iterator[Findi
     before, and what the first CTA does by a swap comes after what others do meanwhile."""
     if swaps(launcher.text.module) or announces(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["stores first"], LaunchOptions(ctas="stores first"))
-        yield from varied(launcher, launcher.suite.largest, None, [aspect])
+        yield from first_of(varied(launcher, case, None, [aspect]) for case in exchanging(launcher, 0))
 
 
 def largest_by_turns(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
@@ -109,7 +109,20 @@ def largest_by_turns(launcher: CandidateLauncher, *others: object) -> Iterator[F
     """
     if swaps(launcher.text.module) or announces(launcher.text.module):
         aspect = Aspect("depends-on-threads", ORDERS["by turns"], LaunchOptions(ctas="by turns"))
-        yield from varied(launcher, launcher.suite.largest, None, [aspect])
+        yield from first_of(varied(launcher, case, None, [aspect]) for case in exchanging(launcher, 1))
+
+
+def first_of(findings_of_cases: Iterable[Iterator[Finding]]) -> Iterator[Finding]:
+    """The findings of the first case that has any."""
+    yield from next(filter(None, map(list, findings_of_cases)), [])
+
+
+def exchanging(launcher: CandidateLauncher, turn: int) -> Iterator[CheckCase]:
+    """The largest check size; if the kernel swaps, also on the `turn`-th half of the other data: whether a lost update
+    of a maximum shows depends on which CTA has the greatest element."""
+    yield launcher.suite.largest
+    if swaps(launcher.text.module):
+        yield from launcher.suite.largest_on_other_data[turn::2]
 
 
 def first_warps(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:

@@ -461,6 +461,12 @@ class CheckSuite:
         """The largest check size, which the stage `counts` uses."""
         return self.check[-1]
 
+    @cached_property
+    def largest_on_other_data(self) -> tuple[CheckCase, ...]:
+        """The same size with other data, for kernels whose CTAs exchange values by swaps."""
+        drawn = self.drawn("other data")
+        return tuple(self.cases.plain(self.largest.size, drawn.getrandbits(32)) for _ in range(OTHER_DATA))
+
     # ---- what the pair's own kernels and a candidate do with a case
 
     @cached_property

@@ -50,14 +50,14 @@ extern "C" __global__ void count(unsigned* total, unsigned* work, unsigned ctas)
 WAIT = "    while (atomicAdd(work + 1, 0) == 0) { }\n"
 
 
-def suite_of(folder, pair):
+def suite_of(folder, pair, kernel=CUDA, seed=5):
     for name in ("pairs", "cuda", "ptx"):
         (folder / name).mkdir()
     source = folder / "cuda" / "count.cu"
-    source.write_text(CUDA)
+    source.write_text(kernel)
     (folder / "pairs" / "count.py").write_text(pair)
-    (folder / "ptx" / "count.ptx").write_text(toolchain.compiled(CUDA.encode(), source, "sm_90", ())[0])
-    return CheckSuite(load(folder, "count"), "sm_90", 5)
+    (folder / "ptx" / "count.ptx").write_text(toolchain.compiled(kernel.encode(), source, "sm_90", ())[0])
+    return CheckSuite(load(folder, "count"), "sm_90", seed)
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +134,39 @@ def test_ctas_that_wait_for_each_other_in_turns_are_named_as_the_cause(stage, su
     checker = Checker(suite, path, CheckOptions(fuel=1000))
     found = checker.sanitizer().findings if stage == "sanitizer" else list(largest_by_turns(checker.launcher))
     assert ("turns" in found[0].message, found[0].hint) == (True, WAIT_FOR_EACH_OTHER)
+
+
+MAXIMUM = """\
+extern "C" __global__ void count(const int* x, int* greatest)
+{
+    if (threadIdx.x == 0) {
+        int v = x[blockIdx.x];
+        UPDATE
+    }
+}
+"""
+MAXIMUM_PAIR = changed(
+    changed(
+        changed(PAIR, PAIR[PAIR.index("    args=[") : PAIR.index("    launch")], """\
+    args=[In("x", s32, lambda ctas: (ctas,)), InOut("greatest", s32, lambda ctas: (1,), start=-(2**31))],
+"""),
+        'lambda ctas: {"total": np.array([ctas])}', 'lambda x, greatest: {"greatest": np.maximum(greatest, x.max())}',
+    ),
+    "Launch, Out, Pair, Scalar, Scratch, u32", "In, InOut, Launch, Pair, s32",
+)  # fmt: skip
+LOOP = "for (int old; (old = atomicExch(greatest, v)) > v; v = old) { }"
+ONCE = "int old = *(volatile int*)greatest; if (v > old) atomicCAS(greatest, old, v);"
+
+
+@pytest.mark.parametrize(("update", "wrong"), [(LOOP, False), (ONCE, True)])
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_an_update_of_a_maximum_that_is_lost_shows_whichever_cta_has_the_greatest_element(
+    update, wrong, seed, tmp_path
+):
+    kernel = MAXIMUM.replace("UPDATE", "atomicMax(greatest, v);")
+    suite = suite_of(tmp_path, MAXIMUM_PAIR, kernel, seed)
+    path = tmp_path / "count.cu"
+    path.write_text(MAXIMUM.replace("UPDATE", update))
+    launcher = Checker(suite, path).launcher
+    found = [*largest_by_turns(launcher), *stores_first(launcher)]
+    assert {finding.code for finding in found} == ({"depends-on-threads"} if wrong else set())
