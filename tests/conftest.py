@@ -126,17 +126,14 @@ def interruptible():
         signal.signal(number, handler)
 
 
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch):
-    """Output as into a file, whatever the terminal of whoever runs the tests; pytest-xdist sets COLUMNS too."""
-    for variable in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def own_kernels(monkeypatch):
-    """The kernels of ptxbench, whatever folder whoever runs the tests works in."""
-    monkeypatch.delenv("PTXBENCH_KERNELS", raising=False)
+@pytest.fixture(scope="session", autouse=True)
+def same_environment():
+    """Output as into a file, whatever the terminal of whoever runs the tests, and the kernels of ptxbench, whatever
+    folder they work in; pytest-xdist sets COLUMNS too. Not for each test: that takes a quarter of an empty one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PTXBENCH_KERNELS"):
+            patch.delenv(variable, raising=False)
+        yield
 
 
 @pytest.fixture
