@@ -333,6 +333,8 @@ def test_without_a_time_there_is_an_intensity_and_no_share():
     ],
 )  # fmt: skip
 def test_there_is_no_ratio_with_an_unverified_variant_or_a_blind_oracle(changes, ratio):
-    changed = dataclasses.replace(TIMED, **changes)
-    assert BY_NAME["ratio"].of(changed, "ptx") == (None if ratio is None else pytest.approx(ratio))
-    assert (BY_NAME["ratio"].interval(changed, "ptx", changed.variants["ptx"]) is None) == (ratio is None)
+    rounds = [dataclasses.replace(timed_round, solo_mhz={"A": 1000.0, "B": 1000.0}) for timed_round in TIMED.rounds]
+    changed = dataclasses.replace(TIMED, rounds=rounds, **changes)
+    for name in ("ratio", "cycles_ratio"):
+        assert BY_NAME[name].of(changed, "ptx") == (None if ratio is None else pytest.approx(ratio))
+        assert (BY_NAME[name].interval(changed, "ptx", changed.variants["ptx"]) is None) == (ratio is None)

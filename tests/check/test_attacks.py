@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -242,6 +243,27 @@ def test_two_ctas_collide_where_both_write_even_if_neither_ends(first_writes, la
     assert (collision_at(launcher, case, whole) is not None) == collide
     atomic = dataclasses.replace(whole, counters={"ptx_atomic_global_requests": 1})
     assert list(collisions(launcher, atomic, case)) == []
+
+
+@pytest.mark.parametrize(("complaints", "found"), [(["same-place"], True), ([], False)])
+def test_if_every_cta_stores_to_one_place_the_largest_size_is_tried_too(complaints, found, monkeypatch):
+    """At the size of the other launches the last CTA may have nothing to add."""
+    histogram = suite("histogram256")
+    case, launcher = histogram.repeated[0], CandidateLauncher(histogram, text=None, fuel=0)
+    lint = [SimpleNamespace(code=code) for code in complaints]
+    monkeypatch.setattr(CandidateLauncher, "complaints", property(lambda self: lint))
+    launched = launch(histogram.pair_kernels.executable["ptx"], histogram.pair, case, LaunchOptions())
+
+    def lone(current, options):
+        start = dataclasses.replace(launched, outputs={"bins": current.arguments["bins"].copy()})
+        idle = options.ctas == "last alone" and current is case
+        return start if idle else left_by(start, 0, 1 if "alone" in options.ctas else 2)
+
+    launcher.launch = lone
+    whole = dataclasses.replace(lone(case, LaunchOptions()), counters={"ptx_atomic_global_requests": 0})
+    findings = list(collisions(launcher, whole, case))
+    assert [finding.code for finding in findings] == (["depends-on-threads"] if found else [])
+    assert all(finding.message.startswith(f"{histogram.largest.label}: ") for finding in findings)
 
 
 @pytest.mark.parametrize(
