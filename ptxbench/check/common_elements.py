@@ -24,15 +24,17 @@ def with_common_elements(
     pair: Pair, arguments: Mapping[str, Any], names: Collection[str], seed: int
 ) -> Mapping[str, Any] | None:
     """Arguments in which the inputs `names` have runs of elements of other inputs of the same type, one element of
-    every second run a little different; None if no input has any."""
+    every second run a little different; None if no input has any. If that would change all inputs of a type, the
+    shortest one stays as it is: a pattern is then in the text."""
     changed: dict[str, Any] = {}
     inputs = [arg for arg in pair.args if isinstance(arg, In) and arguments[arg.name].size]
+    ranges = {arg.name: range_of_element(arg) if arg.name in names else None for arg in inputs}
     for index, arg in enumerate(inputs):
-        limits = range_of_element(arg)
-        others = [
-            arguments[other.name].reshape(-1) for other in inputs if other is not arg and other.dtype == arg.dtype
-        ]
-        if limits is None or arg.name not in names or not others:
+        limits, alike = ranges[arg.name], [other for other in inputs if other.dtype == arg.dtype]
+        others = [arguments[other.name].reshape(-1) for other in alike if other is not arg]
+        shortest = min(alike, key=lambda other: arguments[other.name].size)
+        stays = arg is shortest and all(ranges[other.name] is not None for other in alike)
+        if limits is None or stays or not others:
             continue
         rng, flat = np.random.default_rng([seed, index]), arguments[arg.name].reshape(-1).copy()
         for number in range(min(MOST_RUNS, -(-flat.size // 2))):

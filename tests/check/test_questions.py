@@ -9,7 +9,7 @@ import pytest
 
 from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import telling
-from ptxbench.check.common_elements import with_common_elements
+from ptxbench.check.common_elements import COMMON, with_common_elements
 from ptxbench.check.element_ranges import with_sorted_inputs
 from ptxbench.check.fills import TOPS, float_edges
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch, with_nans
@@ -202,6 +202,30 @@ def test_inputs_have_elements_of_others_and_some_that_differ_a_little():
     assert (bits == 0).sum() > 10
     assert ((windows == 128).any(axis=1) & (bits == 1)).any()  # a comparison of 7 bits
     assert with_common_elements(pair, ordinary, ["b"], 1) is None
+
+
+BYTES = {"values": lambda rng, shape, n: rng.integers(0, 256, shape), "legal": (0, 255)}
+SEARCH = pair_of(
+    In("text", u8, lambda n: (n,), **BYTES),
+    In("pattern", u8, lambda n: (8,), **BYTES),
+    reference=lambda text, pattern, n: {"y": np.isin(text, pattern) * 1.0},
+)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pattern_is_in_the_text_also_if_both_may_change(seed):
+    arguments = with_common_elements(SEARCH, SEARCH.make_arguments({"n": 960}, seed), ["text", "pattern"], seed)
+    windows = np.lib.stride_tricks.sliding_window_view(arguments["text"], 8)
+    unlike = (windows != arguments["pattern"]).sum(axis=1)
+    assert {0, 1} <= set(unlike.tolist())
+
+
+def test_a_pair_with_inputs_that_may_match_gets_elements_of_others_at_two_sizes():
+    own = CheckSuite(dataclasses.replace(suite("triad").loaded, pair=SEARCH), "sm_90", 5)
+    cases = [next(iter(series)) for series in own.special if series.name == COMMON]
+    assert [case.size for case in cases] == [{"n": 64}, {"n": 96}]
+    assert all(case.label.endswith(f", with {COMMON}") for case in cases)
+    assert all(case.expected.outputs["y"].mean() > 0.5 for case in cases)  # by chance it is 8 of 256
 
 
 def test_elements_of_other_inputs_are_legal_and_fit_into_short_ones():
