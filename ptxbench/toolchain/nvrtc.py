@@ -98,6 +98,11 @@ def version(path: Path) -> str:
     return match[1]
 
 
+DEBUG = frozenset(("-G", "--device-debug", "-device-debug"))
+"""Options after which NVRTC 13.5 makes other PTX of the next texts in its process: it reads a __grid_constant__
+parameter by its generic address, and optimises nothing if it has refused a text with -G."""
+
+
 def compiled(
     nvrtc: Path,
     source: bytes,
@@ -109,20 +114,15 @@ def compiled(
     *,
     apart: bool = False,
 ) -> Compilation:
-    """Compile a source with NVRTC, in a separate process if `apart`, or if `readable` lists what it may read.
+    """Compile a source with NVRTC, in a separate process if `apart`, if an option is of DEBUG, or if `readable` lists
+    what it may read.
 
     `headers`: texts of files that the source includes, by the name in the #include.
     Raises ToolMissing if NVRTC does not work, CompilationDied if the source makes its process die.
     """
     try:
-        if readable is None and not apart:
-            library = compiler.library(nvrtc)
-            answer = Compilation(*library.compile(source, name, options, expressions, headers))
-            if answer.status == COMPILATION:
-                # If the back end has refused a text with -G, such as one with dp4a before sm_100, NVRTC 13.5 does not
-                # optimise the next text either, until one compiles.
-                library.compile(b"", "empty.cu", [option for option in options if option.startswith("-arch")])
-            return answer
+        if readable is None and not apart and DEBUG.isdisjoint(options):
+            return Compilation(*compiler.library(nvrtc).compile(source, name, options, expressions, headers))
         return compiler.compile_apart(nvrtc, source, name, options, readable, expressions, headers)
     except LibraryError as error:
         raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None

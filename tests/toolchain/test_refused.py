@@ -305,12 +305,24 @@ DOT = b'extern "C" __global__ void dot(const int* x, int* y) { *y = __dp4a(x[0],
 SUM = b'extern "C" __global__ void sum(const int* x, int* y) { for (int i = 0; i < 4; ++i) *y += x[i]; }'
 
 
-def test_a_text_that_the_back_end_refuses_does_not_change_the_code_of_the_next_one(tmp_path):
+BY_VALUE = b"""
+struct Rows { const float* data; int steps[2]; };
+extern "C" __global__ void by_value(const __grid_constant__ Rows rows, float* y)
+{
+    y[threadIdx.x] = rows.data[threadIdx.x * rows.steps[1]];
+}
+"""
+
+
+@pytest.mark.parametrize("flag", ["-G", "--device-debug"])
+def test_a_text_with_debugging_information_does_not_change_the_code_of_the_next_one(tmp_path, flag):
     """With -G, NVRTC's back end before sm_100 does not know dp4a."""
 
     def compiled(source, *flags):
         return nvrtc.attempt(nvrtc.find(), source, tmp_path / "k.cu", "sm_90", flags)
 
-    before = compiled(SUM)
-    assert compiled(DOT, "-G").log == "Error: unsupported operation"
-    assert compiled(SUM) == before
+    before = compiled(SUM), compiled(BY_VALUE)
+    assert "cvta.param" not in before[1].ptx
+    assert compiled(BY_VALUE, flag).ptx.count(".section") > 2
+    assert compiled(DOT, flag).log == "Error: unsupported operation"
+    assert (compiled(SUM), compiled(BY_VALUE)) == before
