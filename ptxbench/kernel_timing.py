@@ -134,7 +134,7 @@ def pair_of(comparison: LaunchComparison) -> ComparedKernels | str:
     kernels = ComparedKernels(name, sources, arguments, expected, comparison.closeness)
     try:
         for outcome, source in zip(comparison.outcomes, sources, strict=True):
-            check_signature(outcome.program.ptx, source.entry, kernels.loaded().pair.args, source.path)
+            check_signature(outcome.program.ptx, source.entry, kernels.loaded().pair.parameters, source.path)
     except (SignatureMismatch, PtxSyntaxError, UnsupportedInstruction) as error:
         return str(error).rstrip(".")
     return kernels

@@ -1,12 +1,15 @@
-"""How a kernel is launched: its grid, block and cluster, and chains of launches. Data only; imports no ptxbench."""
+"""How a kernel is launched: its grid, block and cluster, and chains of launches. Data only."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from ptxbench.structs import StructLayout, parameters
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ class Launch:
     resident: bool = False
     set_aside: int = 0
     chain: Chain | None = None
+    structs: tuple[StructLayout, ...] = dataclasses.field(default=(), repr=False)
+    """The parameters that are structs; a pair sets them."""
 
     def __repr__(self) -> str:
         """Without the fields of special launches if they are not set."""
         usual = {"cluster": None, "cooperative": False, "resident": False, "set_aside": 0, "chain": None}
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.repr}
         options = [f"{name}={value!r}" for name, value in values.items() if name not in usual or value != usual[name]]
         return f"Launch({', '.join(options)})"
 
@@ -96,16 +101,23 @@ class Launch:
 
     def emulated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """This launch with these arguments as `emulator.chain.run_steps` takes it, by its names."""
+        taken = parameters(self.structs, arguments)
         return {
-            "steps": [list(step.values()) for step in self.steps(arguments)],
+            "steps": [self.packed(step) for step in self.steps(arguments)],
             "dependent": self.dependent,
             "grid": self.grid_xyz,
             "block": self.block_xyz,
-            "names": list(arguments),
+            "names": ["" if isinstance(value, StructLayout) else name for name, value in taken.items()],
             "dynamic_shared_bytes": int(self.shared_bytes),
             "cluster": self.cluster_xyz,
             "cooperative": self.cooperative,
         }
+
+    def packed(self, arguments: Mapping[str, Any]) -> list[Any]:
+        """The kernel's parameters from its arguments, in signature order: a struct as np.void, with a field for each
+        member."""
+        taken = parameters(self.structs, arguments)
+        return [value.packed(arguments) if isinstance(value, StructLayout) else value for value in taken.values()]
 
     def steps(self, arguments: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """The arguments of each of its launches, in their order: those given, with the number of the launch."""
@@ -125,6 +137,19 @@ class OwnCta:
     def of(self, launch: Launch) -> Launch:
         """The launch with this CTA."""
         return dataclasses.replace(launch, block=self.threads, shared_bytes=self.shared_bytes)
+
+
+def with_structs(function: Callable[..., Launch], structs: tuple[StructLayout, ...]) -> Callable[..., Launch]:
+    """A function of a pair that returns its launch, with the structs that the kernel takes."""
+    if not callable(function):
+        return function  # an error of the pair file, which is reported later
+
+    @functools.wraps(function)
+    def launch(**size: int) -> Launch:
+        value = function(**size)
+        return dataclasses.replace(value, structs=structs) if isinstance(value, Launch) else value
+
+    return launch
 
 
 def xyz(extent: int | tuple[int, ...]) -> tuple[int, int, int]:

@@ -46,8 +46,9 @@ from ptxbench.arrays import (
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import PairError
 from ptxbench.knobs import Knob, Sweep, Values, with_values
-from ptxbench.launch import Chain, Launch
+from ptxbench.launch import Chain, Launch, with_structs
 from ptxbench.libraries import Gemm
+from ptxbench.structs import Struct, StructLayout, layout, parameters
 from ptxbench.tensor_map import MAP_WORDS, TensorMap, TiledMap
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Sample",
     "Scalar",
     "Scratch",
+    "Struct",
     "TensorMap",
     "Tolerance",
     "bf16",
@@ -194,6 +196,10 @@ class Scratch:
 
 ArrayArgument = In | Out | InOut | Scratch
 Argument = Scalar | TensorMap | ArrayArgument
+Parameter = Argument | StructLayout
+"""What a kernel takes: an argument, or several of them as a struct."""
+
+POINTER_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -302,7 +308,8 @@ class Pair:
     then a dimension of the size, so that a result says what was launched. A Pair always has concrete sizes: those of an
     H100, until `on` gives those of another device.
 
-    `args` is in signature order. `launch`, `shape`s, `flops` and `bytes` take the size's dimensions by keyword;
+    `args` is in signature order. A Struct in it is a parameter with several arguments, which `args` then has in its
+    place; `structs` says where they are. `launch`, `shape`s, `flops` and `bytes` take the size's dimensions by keyword;
     `reference` takes every In, InOut (its start) and Scalar by name, floats as float64 and integers as int64, and
     returns the outputs by name, each whole or a Sample; it does not get Scratch. `exact_on_integers`: any order of
     operations on small integers gives the same result, so each check size is also run on integers and compared exactly.
@@ -328,6 +335,7 @@ class Pair:
 
     purpose: str
     args: Sequence[Argument]
+    structs: tuple[StructLayout, ...] = ()
     launch: Callable[..., Launch]
     reference: Callable[..., Mapping[str, Array]]
     tolerance: Tolerance
@@ -353,6 +361,17 @@ class Pair:
     def __post_init__(self) -> None:
         if callable(self.bench_sizes):
             object.__setattr__(self, "bench_sizes", DeviceSizes.of(self.bench_sizes, DeviceShape()))
+        written: Sequence[Any] = self.args if isinstance(self.args, Sequence) else ()
+        if structs := [arg for arg in written if isinstance(arg, Struct)]:
+            require_members(structs)
+            flat = [arg for item in written for arg in (item.arguments if isinstance(item, Struct) else (item,))]
+            object.__setattr__(self, "args", flat)
+            object.__setattr__(self, "structs", tuple(layout(struct, parameter_bytes) for struct in structs))
+        if self.structs:
+            object.__setattr__(self, "launch", with_structs(self.launch, self.structs))
+            if isinstance(self.launches, Mapping):
+                launches = {name: with_structs(launch, self.structs) for name, launch in self.launches.items()}
+                object.__setattr__(self, "launches", launches)
 
     def on(self, device: DeviceShape) -> Pair:
         """The pair with its bench sizes for this device."""
@@ -382,6 +401,11 @@ class Pair:
         tolerance = dataclasses.replace(self.tolerance, bound=bound)
         launches = {name: with_values(launch, values) for name, launch in self.launches.items()}
         return dataclasses.replace(self, args=args, tolerance=tolerance, launches=launches, **functions)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """What the kernel takes, in signature order: the arguments, with a struct in place of its members."""
+        return [*parameters(self.structs, {arg.name: arg for arg in self.args}).values()]
 
     @property
     def signature(self) -> tuple[tuple[str, str], ...]:
@@ -463,6 +487,22 @@ class Pair:
     def scratch(self) -> tuple[str, ...]:
         """Names of the arrays that the kernel needs internally."""
         return tuple(arg.name for arg in self.args if isinstance(arg, Scratch))
+
+
+def require_members(structs: Sequence[Struct]) -> None:
+    """Raise TypeError for a member of a struct that is neither a number nor an array."""
+    for struct in structs:
+        for member in struct.arguments:
+            if not isinstance(member, Scalar | ArrayArgument):
+                kinds = "Scalar, In, Out, InOut, Scratch or Struct"
+                raise TypeError(f"Struct {struct.name!r} has the member {member!r}, expected {kinds}")
+            if isinstance(member, Scalar) and not isinstance(member.dtype, np.dtype):
+                raise TypeError(f"Scalar '{member.name}' has dtype {member.dtype!r}, expected f32, u32, ...")
+
+
+def parameter_bytes(arg: Argument) -> int:
+    """The bytes of a number or an address among a kernel's parameters."""
+    return arg.dtype.itemsize if isinstance(arg, Scalar) else POINTER_BYTES
 
 
 def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:

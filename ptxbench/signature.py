@@ -17,11 +17,11 @@ from ptxbench.emulator.parse import read_parameters
 from ptxbench.emulator.syntax import Variable
 from ptxbench.emulator.tokens import Cursor
 from ptxbench.errors import SignatureMismatch
-from ptxbench.pair import Argument, Scalar, bf16
+from ptxbench.pair import POINTER_BYTES, Parameter, Scalar, bf16
+from ptxbench.structs import StructLayout
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap
 from ptxbench.toolchain.kernel_templates import only_templates
 
-POINTER_BYTES = 8
 KINDS = {"f": "bf", "i": "bus", "u": "bus"}
 """For each kind of NumPy dtype, the kinds of PTX type (b bits, u, s, f) that accept it."""
 
@@ -36,11 +36,11 @@ class Header:
 
 
 def check_signature(
-    ptx: str, entry: str, args: Sequence[Argument], source: Path, pair_place: Callable[[int], str] | None = None
+    ptx: str, entry: str, args: Sequence[Parameter], source: Path, pair_place: Callable[[int], str] | None = None
 ) -> None:
     """Raise SignatureMismatch unless `ptx`, made from `source`, has `entry` with parameters that accept `args`.
 
-    `pair_place`: gives the file and line of an argument of the pair by its number, for the message.
+    `args`: `Pair.parameters`. `pair_place`: gives the file and line of one of them by its number, for the message.
 
     Raises PtxSyntaxError if the text cannot be read.
     """
@@ -82,8 +82,10 @@ def read_headers(ptx: str) -> list[Header]:
     return headers
 
 
-def takes(param: Variable, arg: Argument) -> bool:
+def takes(param: Variable, arg: Parameter) -> bool:
     """Whether the parameter has the size of the argument, and a type that does not contradict its kind."""
+    if isinstance(arg, StructLayout):
+        return param.size_bytes == arg.size_bytes and param.array and param.align >= arg.align
     if isinstance(arg, TensorMap):
         return param.size_bytes == MAP_BYTES and param.array and param.align >= MAP_ALIGN
     if isinstance(arg, Scalar):
@@ -92,8 +94,11 @@ def takes(param: Variable, arg: Argument) -> bool:
     return param.size_bytes == POINTER_BYTES and param.type.kind in KINDS["u"] and not param.array
 
 
-def named_argument(arg: Argument) -> str:
-    """`In('x', float32)`."""
+def named_argument(arg: Parameter) -> str:
+    """`In('x', float32)`, `Struct('p', 12 bytes: x at 0, n at 8)`."""
+    if isinstance(arg, StructLayout):
+        members = ", ".join(f"{name} at {offset}" for name, offset in arg.offsets.items())
+        return f"Struct('{arg.name}', {arg.size_bytes} bytes: {members})"
     detail = f"of '{arg.of}'" if isinstance(arg, TensorMap) else str(arg.dtype)
     return f"{type(arg).__name__}('{arg.name}', {detail})"
 
@@ -103,8 +108,10 @@ def written(param: Variable) -> str:
     return f".align {param.align} .{param.type} [{param.count}]" if param.array else f".{param.type}"
 
 
-def wanted(arg: Argument) -> str:
+def wanted(arg: Parameter) -> str:
     """The allowed types of the parameter for `arg`."""
+    if isinstance(arg, StructLayout):
+        return f".align {arg.align} .b8 [{arg.size_bytes}]"
     if isinstance(arg, TensorMap):
         return f".align {MAP_ALIGN} .b8 [{MAP_BYTES}]"
     if not isinstance(arg, Scalar):

@@ -12,7 +12,7 @@ zone of another is detected too. 0xFF bytes would not do, because outputs start 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,26 +109,26 @@ def pack(
     arguments: Arguments,
     addresses: Mapping[str, int],
     encode: Callable[[TiledMap, int], np.void] = lambda tiled, address: np.void(bytes(MAP_BYTES)),
-) -> tuple[np.generic[Any], ...]:
-    """The launch's arguments in signature order: array addresses, NumPy scalars, and 128 bytes for each tensor map.
+) -> dict[str, np.generic[Any]]:
+    """The launch's arguments by name: array addresses, NumPy scalars, and 128 bytes for each tensor map.
 
     `encode` makes these bytes from the map and its array's address. Raises LaunchError for anything else, because a
     bare number would be passed as 8 bytes, whatever the kernel reads.
     """
-    packed: list[np.generic[Any]] = []
+    packed: dict[str, np.generic[Any]] = {}
     for name, value in arguments.items():
         if name in addresses:
-            packed.append(np.uint64(addresses[name]))
+            packed[name] = np.uint64(addresses[name])
         elif isinstance(value, TiledMap):
-            packed.append(encode(value, addresses[value.of]))
+            packed[name] = encode(value, addresses[value.of])
         elif isinstance(value, np.generic):
-            packed.append(value)
+            packed[name] = value
         else:
             raise LaunchError(
                 f"Argument '{name}' is a {type(value).__name__}, whose size the kernel does not know. "
                 "Give it a NumPy dtype."
             )
-    return tuple(packed)
+    return packed
 
 
 POISON = 0xFF
@@ -174,10 +174,10 @@ def names_of_arrays(arguments: Arguments) -> list[str]:
     return [name for name, value in arguments.items() if isinstance(value, np.ndarray)]
 
 
-def empty_kernel(packed: tuple[np.generic[Any], ...]) -> str:
+def empty_kernel(packed: Sequence[np.generic[Any]]) -> str:
     """PTX of a kernel `empty` that takes these arguments and returns at once."""
     params = ", ".join(
-        f".param .align {MAP_ALIGN} .b8 p{index}[{MAP_BYTES}]"
+        f".param .align {MAP_ALIGN} .b8 p{index}[{value.nbytes}]"
         if isinstance(value, np.void)
         else f".param .b{8 * value.nbytes} p{index}"
         for index, value in enumerate(packed)

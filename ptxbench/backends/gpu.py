@@ -252,7 +252,7 @@ class GpuBackend:
 
     def floor(self, launch: Launch, arguments: Arguments) -> Clock | None:
         """The clock of an empty kernel with the same grid, block and size of parameters; not of a chain."""
-        packed = buffers.pack(arguments, dict.fromkeys(buffers.names_of_arrays(arguments), 0))
+        packed = launch.packed(buffers.pack(arguments, dict.fromkeys(buffers.names_of_arrays(arguments), 0)))
         with self.reporting(EMPTY):
             function = self.own_text(buffers.empty_kernel(packed), "empty")
             empty_launch = replace(launch, shared_bytes=0, chain=None)
@@ -362,7 +362,8 @@ class GpuBackend:
         """Returns the function that enqueues a launch of `function`, or a call of a library."""
         if isinstance(function, Gemm):
             return self.cublas.gemm(function, arguments, memory.addresses)
-        steps = [buffers.pack(step, memory.addresses, self.launcher.encode) for step in launch.steps(arguments)]
+        packed = (buffers.pack(step, memory.addresses, self.launcher.encode) for step in launch.steps(arguments))
+        steps = [launch.packed(values) for values in packed]
         return self.launcher.bound(function, launch, steps)
 
     def load(self, image: bytes, entry: str, module: str = "", *, fresh: bool = False) -> Any:

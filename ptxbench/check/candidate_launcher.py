@@ -187,7 +187,7 @@ class CandidateLauncher:
     @cached_property
     def lint_subjects(self) -> Sequence[LintSubject]:
         suite, own = self.suite, self.suite.pair_kernels
-        return subjects_of(self.text.module, suite.entry, suite.pair.args, own.cluster, one_cta=own.one_cta)
+        return subjects_of(self.text.module, suite.entry, suite.pair.parameters, own.cluster, one_cta=own.one_cta)
 
     def launch(self, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
         """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""
@@ -312,7 +312,7 @@ class CandidateLauncher:
     def swizzle_hint(self) -> str:
         """A tile of the candidate that starts within a pattern of its swizzle, in words; empty if there is none."""
         kernel = self.text.module.functions[self.suite.entry]
-        arguments = zip(kernel.params, self.suite.pair.args, strict=False)
+        arguments = zip(kernel.params, self.suite.pair.parameters, strict=False)
         maps = {param.name: arg for param, arg in arguments if isinstance(arg, TensorMap)}
         found = (misplaced_tile(subject, maps, kernel) for subject in self.lint_subjects) if maps else iter(())
         return self.text.locations.lines_of(next(filter(None, found), ""))

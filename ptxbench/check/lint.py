@@ -17,7 +17,7 @@ from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.register_pool import limit_of
 from ptxbench.emulator.syntax import Address, Function, Instruction, Module, Register, Symbol, Vector, registers
 from ptxbench.emulator.variables import WORKSPACE_REGISTERS
-from ptxbench.pair import Argument, In
+from ptxbench.pair import In, Parameter
 
 FULL_MASK = 0xFFFFFFFF
 
@@ -34,7 +34,7 @@ class LintFinding:
 def lint(
     module: Module,
     entry: str,
-    args: Sequence[Argument],
+    args: Sequence[Parameter],
     cluster: tuple[int, int, int] | None = None,
     *,
     one_cta: bool = False,

@@ -24,7 +24,7 @@ from ptxbench.emulator.syntax import (
     Variable,
     Vector,
 )
-from ptxbench.pair import Argument, ArrayArgument, TensorMap
+from ptxbench.pair import Argument, ArrayArgument, Parameter, TensorMap
 
 WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
 
@@ -106,7 +106,7 @@ def address_roots(instruction: Instruction, used: OperandRoots) -> Roots:
 def subjects_of(
     module: Module,
     entry: str,
-    args: Sequence[Argument],
+    args: Sequence[Parameter],
     cluster: tuple[int, int, int] | None = None,
     *,
     one_cta: bool = False,

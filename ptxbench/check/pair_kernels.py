@@ -117,7 +117,7 @@ class PairKernels:
         return frozenset(
             complaint.code
             for kernel in self.executable.values()
-            for complaint in lint(parsed(kernel.ptx), kernel.entry, self.pair.args, self.cluster)
+            for complaint in lint(parsed(kernel.ptx), kernel.entry, self.pair.parameters, self.cluster)
         )
 
     @cached_property

@@ -60,7 +60,7 @@ from ptxbench.errors import (
 )
 from ptxbench.launch_notes import model_notes
 from ptxbench.portability.survey import target_trials
-from ptxbench.signature import check_signature, read_headers
+from ptxbench.signature import check_signature, named_argument, read_headers
 from ptxbench.toolchain import Build, locate
 from ptxbench.toolchain.trial import ASSEMBLES
 from ptxbench.units import plural, size_words
@@ -197,20 +197,21 @@ class Checker:
         """Compare the parameters of the kernel with the arguments of the pair."""
         pair, entry = self.suite.pair, self.suite.entry
         try:
-            check_signature(self.text.ptx, entry, pair.args, self.path)
+            check_signature(self.text.ptx, entry, pair.parameters, self.path)
         except SignatureMismatch as error:
             known = any(header.name == entry for header in read_headers(self.text.ptx))
             location = re.match(rf"{re.escape(self.path.name)}(?::(\d+))?: ", str(error))
             line = int(location[1]) if location and location[1] else None
             message = str(error)[location.end() :] if location else str(error)
             code = "wrong-signature" if known else "no-entry"
-            wanted = ", ".join(arg.name for arg in pair.args)
-            hint = f"The pair's arguments are {wanted}, in this order."
+            wanted = ", ".join(parameter.name for parameter in pair.parameters)
+            structs = "".join(f" {named_argument(struct)}." for struct in pair.structs)
+            hint = f"The pair's arguments are {wanted}, in this order.{structs}"
             return StageOutcome(
                 "not the pair's parameters" if known else f"no kernel '{entry}'",
                 [finding("signature", code, message, line, self.text.locations.column(line), hint)],
             )
-        return StageOutcome(f"{plural(len(pair.args), 'parameter')}, the same as the pair's")
+        return StageOutcome(f"{plural(len(pair.parameters), 'parameter')}, the same as the pair's")
 
     def lint(self) -> StageOutcome:
         findings = [

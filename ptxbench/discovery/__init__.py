@@ -277,6 +277,7 @@ def load(
     for field in ("by_request", "must_fail", "launches"):
         require_known(field, getattr(pair, field), variants, text)
     require_own_launches(pair, variants, text)
+    require_no_structs(pair, variants, text)
     # A kernel whose compiler chooses its threads need not use a knob of threads.
     shared = [source for source in variants if not has_own_threads(source.language)]
     check_knobs(pair, tuple(form for source in shared for form in source.forms))
@@ -311,6 +312,16 @@ def require_own_launches(pair: Pair, variants: Sequence[Source], text: PairText)
                     f"{text.at_field('launches')}: the launch of '{source.variant}' is {launch!r}. Expected a grid, "
                     f"and a block of 1: {why}."
                 )
+
+
+def require_no_structs(pair: Pair, variants: Sequence[Source], text: PairText) -> None:
+    """Raise PairError for a variant in Python if the pair has a Struct, which no kernel in Python can take."""
+    for source in variants:
+        if pair.structs and LANGUAGES[source.language].typed_by_pair:
+            raise PairError(
+                f"{text.at_field('args')}: a pair with a Struct can have no kernel in Python, but "
+                f"{display_path(source.path)} is one. Remove it, or pass the struct's members as parameters."
+            )
 
 
 def require_files(kernels: Path, name: str) -> Path:

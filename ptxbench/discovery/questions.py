@@ -13,6 +13,7 @@ from typing import Any
 from ptxbench.discovery.text import PairText, Step
 from ptxbench.errors import PairError
 from ptxbench.pair import Pair
+from ptxbench.structs import steps_to_arguments
 
 TODO = re.compile(r"\s*# TODO: (?P<text>.*)")
 COMMENT = re.compile(r"\s*# (?P<text>.*)")
@@ -22,6 +23,12 @@ def open_parts(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[Step,
     """The parts of a pair that are `...`, in the order of its fields."""
     if value is ...:
         yield steps
+    elif isinstance(value, Pair):
+        for field in dataclasses.fields(value):
+            if field.name != "args":
+                yield from open_parts(getattr(value, field.name), (*steps, field.name))
+        for way, arg in zip(steps_to_arguments(value.args, value.structs), value.args, strict=True):
+            yield from open_parts(arg, (*steps, *way))
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):  # a class in place of a value has no parts
         for field in dataclasses.fields(value):
             yield from open_parts(getattr(value, field.name), (*steps, field.name))

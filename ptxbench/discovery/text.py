@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,7 +107,7 @@ class PairText:
         to."""
         while isinstance(function, functools.partial):
             function = function.func
-        code = getattr(function, "__code__", None)
+        code = getattr(inspect.unwrap(function) if function else None, "__code__", None)
         if code is not None and code.co_filename == str(self.path):
             return self.at(code.co_firstlineno)
         return self.at_part(steps)

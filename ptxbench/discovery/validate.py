@@ -38,6 +38,7 @@ from ptxbench.pair import (
     Scratch,
     Tolerance,
 )
+from ptxbench.structs import steps_to_arguments
 from ptxbench.tensor_map import TensorMap
 
 MOST_THREADS = 1024
@@ -82,7 +83,7 @@ def problems(pair: Pair) -> Iterator[Problem]:
     if not isinstance(pair.expectation, str):
         yield ("expectation",), f"expectation is {pair.expectation!r}. It must be a sentence, or be left out."
     yield from prediction_problems(pair.prediction)
-    yield from argument_problems(pair.args)
+    yield from argument_problems(pair)
     for field in ("launch", "reference", "flops"):
         if not callable(getattr(pair, field)):
             yield (field,), f"{field} is {getattr(pair, field)!r}. It must be a function."
@@ -118,15 +119,16 @@ def prediction_problems(prediction: object) -> Iterator[Problem]:
             yield ("prediction",), f"prediction is {word!r} for {arch}. {wanted}."
 
 
-def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
+def argument_problems(pair: Pair) -> Iterator[Problem]:
     """Invalid kinds, names, dtypes and functions of the arguments."""
+    args = pair.args
     if not isinstance(args, Sequence) or not args:
         yield ("args",), f"args is {args!r}. It must list the kernel's parameters in signature order."
         return
-    for number, arg in enumerate(args):
-        part = ("args", number)
+    parts = steps_to_arguments(pair.args, pair.structs)
+    for part, arg in zip(parts, args, strict=True):
         if not isinstance(arg, Argument):
-            yield part, f"args holds {arg!r}. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."
+            yield part, f"args holds {arg!r}. It may hold In, Out, InOut, Scratch, Scalar, TensorMap and Struct."
             return
         if not isinstance(arg.name, str) or not arg.name.isidentifier() or keyword.iskeyword(arg.name):
             yield (
@@ -164,13 +166,15 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
             yield (*part, "legal"), f"{kind(arg)} '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
         if isinstance(arg, In):
             yield from (((*part, field), f"In '{arg.name}' has {sentence}") for field, sentence in input_problems(arg))
-    names = [arg.name for arg in args]
+    for struct in pair.structs:
+        if not isinstance(struct.name, str) or not struct.name.isidentifier():
+            yield ("args",), f"a Struct is named {struct.name!r}. Give it the name of the parameter."
+    names = [*(arg.name for arg in args), *(struct.name for struct in pair.structs)]
     for name, times in Counter(names).items():
         if times > 1:
-            yield (
-                ("args", names.index(name, names.index(name) + 1)),
-                f"{times} arguments are named '{name}'. Give each its own name.",
-            )
+            second = names.index(name, names.index(name) + 1)
+            part = parts[second] if second < len(parts) else ("args",)
+            yield part, f"{times} arguments are named '{name}'. Give each its own name."
     if not any(isinstance(arg, Out | InOut) for arg in args):
         yield ("args",), "no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."
 
@@ -403,8 +407,8 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
         calls.append((("launches", variant), f"the launch of '{variant}'", launch, partial(launch_problem, pair.args)))
     if pair.bytes is not None:
         calls.append((("bytes",), "bytes", pair.bytes, count_problem))
-    for number, arg in enumerate(pair.args):
-        arg_part = ("args", number)
+    parts = steps_to_arguments(pair.args, pair.structs)
+    for arg_part, arg in zip(parts, pair.args, strict=True):
         if isinstance(arg, ArrayArgument):
             calls.append(((*arg_part, "shape"), f"the shape of '{arg.name}'", arg.shape, shape_problem))
         elif isinstance(arg, TensorMap):
@@ -431,13 +435,13 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
         if problem := problem_of(value):
             yield SizeProblem(part, f"{noun} at {size_text(size)} is {value!r}. {problem}", function)
             return
-    for number, arg in enumerate(pair.args):
+    for arg_part, arg in zip(parts, pair.args, strict=True):
         if isinstance(arg, TensorMap):
             tiled = pair.tiled_map(arg, size)
             array = next(other for other in pair.args if isinstance(other, ArrayArgument) and other.name == arg.of)
             array_bytes = math.prod(array.shape(**size)) * array.dtype.itemsize
             if (problem := tensor_map.problem(tiled, array_bytes)) is not None:
-                yield SizeProblem(("args", number), f"the tensor map '{arg.name}' at {size_text(size)}: {problem}")
+                yield SizeProblem(arg_part, f"the tensor map '{arg.name}' at {size_text(size)}: {problem}")
 
 
 def size_text(size: Mapping[str, int]) -> str:

@@ -149,7 +149,7 @@ def check(kernels: Path, name: str, written: Draft) -> None:
 
 
 def require_something_to_verify(kernel: KernelSource, arguments: Sequence[DraftArgument]) -> None:
-    if not any(argument.kind in ("Out", "InOut") for argument in arguments):
+    if not any(member.kind in ("Out", "InOut") for argument in arguments for member in argument.flat):
         raise UsageError(
             f"'{kernel.displayed}' of {kernel.path.name} stores to none of its arrays, so a pair has nothing to verify."
         )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ptxbench import kernel_names
 from ptxbench.draft.access import Access
+from ptxbench.draft.structs import MOST_MEMBERS, struct_of
 from ptxbench.errors import UsageError
+from ptxbench.structs import Struct
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
 FLOATS = frozenset(("f32", "f64"))
 """Types that a load or a store shows: other elements may be loaded as integers, several at once."""
-
-MOST_MEMBERS = 8
-"""The most members of a structure that a message names."""
 
 OPEN = "..."
 """What a pair file has in place of an open question's answer."""
@@ -36,6 +35,17 @@ class DraftArgument:
     dtype: str | None
     dimension: bool = False
     """Whether it is a whole number, which is proposed as a dimension of the size."""
+    members: tuple[DraftArgument, ...] = ()
+    """The arguments of a Struct; `call` is then what is before them, and `end` what is after them."""
+    end: str = ""
+
+    @property
+    def flat(self) -> Iterator[DraftArgument]:
+        """The argument, or the members of a struct and of the structs in it."""
+        if not self.members:
+            yield self
+        for member in self.members:
+            yield from member.flat
 
 
 def names_of(parameters: Sequence[CudaParameter]) -> list[str]:
@@ -55,11 +65,20 @@ def arguments_of(parameters: Sequence[CudaParameter], accesses: Sequence[Access 
     Raises UsageError for a parameter that no pair can pass.
     """
     names = names_of(parameters)
-    dimensions = [name for name, parameter in zip(names, parameters, strict=True) if is_whole(parameter.type)] or ["n"]
+    wholes = (whole_numbers(name, parameter) for name, parameter in zip(names, parameters, strict=True))
+    dimensions = [name for names_of_one in wholes for name in names_of_one] or ["n"]
     return [
         draft_of(name, parameter, access, number, dimensions)
         for number, (name, parameter, access) in enumerate(zip(names, parameters, accesses, strict=True), 1)
     ]
+
+
+def whole_numbers(name: str, parameter: CudaParameter) -> list[str]:
+    """The names of the whole numbers that a parameter is, or has as members."""
+    if is_whole(parameter.type):
+        return [name]
+    struct = struct_of(parameter, name)
+    return [member.name for member in (struct.arguments if struct else ()) if is_whole(member.declared.type)]
 
 
 def draft_of(
@@ -76,9 +95,11 @@ def draft_of(
     if "CUtensorMap" in cuda_type.text:
         question = f"the array that {name} describes, by its name, and the box of a copy, such as (64, 128)"
         return DraftArgument(name, "TensorMap", f'TensorMap("{name}", of={OPEN}, box={OPEN})', question, declared, None)
+    if cuda_type.number is None and (struct := struct_of(parameter, name)):
+        return draft_struct(struct, declared, number, dimensions)
     if cuda_type.number is None:
         text = declared.replace(cuda_type.text, kernel_names.demangled(cuda_type.text))  # a lambda's is mangled
-        raise refusal(number, text, f"a structure of {cuda_type.bytes} bytes. {remedy_for_structure(parameter)}")
+        raise refusal(number, text, f"a structure of {cuda_type.bytes} bytes. {remedy_for_structure(cuda_type)}")
     if is_whole(cuda_type):
         call = f'Scalar("{name}", {cuda_type.number}, lambda {", ".join(dimensions)}: {name})'
         note = f"{declared}. A proposal: a dimension of the size"
@@ -88,6 +109,18 @@ def draft_of(
     return DraftArgument(
         name, "Scalar", f'Scalar("{name}", {cuda_type.number}, {OPEN})', question, declared, cuda_type.number
     )
+
+
+def draft_struct(struct: Struct, note: str, number: int, dimensions: Sequence[str]) -> DraftArgument:
+    """The argument of a pair for a struct, whose members are drafted as parameters are."""
+    members = tuple(
+        draft_struct(member, "", number, dimensions)
+        if isinstance(member, Struct)
+        else draft_of(member.name, member.declared, None, number, dimensions)
+        for member in struct.members
+    )
+    end = f"], align={struct.align})" if struct.align > 1 else "])"
+    return DraftArgument(struct.name, "Struct", f'Struct("{struct.name}", [', "", note, None, members=members, end=end)
 
 
 def is_whole(cuda_type: CudaType) -> bool:
@@ -100,36 +133,17 @@ def refusal(number: int, declared: str, reason: str) -> UsageError:
     return UsageError(f"Parameter {number}, '{declared}', is {reason}.")
 
 
-def remedy_for_structure(parameter: CudaParameter) -> str:
+def remedy_for_structure(cuda_type: CudaType) -> str:
     """What to do about a parameter that is a structure, without a full stop."""
-    if parameter.type.text.startswith("_Z"):
-        return "A pair passes numbers and arrays. Write a kernel with the body of the lambda"
-    example = from_members(parameter.name or "s", parameter.type)
-    if example is None or len(example[0]) > MOST_MEMBERS:
-        return "A pair passes numbers and arrays. Pass its members as parameters"
-    members, structure = example
-    return (
-        "A pair passes numbers and arrays. Make the kernel a __device__ function, and write a kernel that has the "
-        f"parameters '{', '.join(members)}' in its place and passes {structure} to the function"
-    )
-
-
-def from_members(name: str, cuda_type: CudaType) -> tuple[list[str], str] | None:
-    """The members of the structure `name` as parameters, and an expression that makes it of them: (["float p_x",
-    "float p_y"], "float2{p_x, p_y}"). None if it has members that are not numbers, pointers or structures of these."""
-    parameters, expressions = [], []
-    for member in cuda_type.members:
-        path = f"{name}_{member.name}" if member.name else name
-        if member.type.number or (member.type.pointee and not member.type.text.endswith("&")):
-            parameters.append(CudaParameter(path, member.type).declaration)
-            expressions.append(path)
-        elif inner := from_members(path, member.type):
-            parameters += inner[0]
-            expressions.append(inner[1])
-        else:
-            return None
-    made = f"{cuda_type.text.removeprefix('const ')}{{{', '.join(expressions)}}}"
-    return (parameters, made) if parameters else None
+    if cuda_type.text.startswith(".align"):
+        return (
+            "PTX does not say what its members are. Write the pair with `ptxbench new NAME`, and this parameter as a "
+            "Struct"
+        )
+    passed = "A pair passes structures of numbers, arrays and structures"
+    if cuda_type.text.startswith("_Z"):
+        return f"{passed}. Write a kernel with the body of the lambda"
+    return f"{passed}, up to {MOST_MEMBERS}. Pass what the kernel needs of it as parameters"
 
 
 def draft_array(

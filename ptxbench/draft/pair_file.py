@@ -12,8 +12,8 @@ from ptxbench.draft.arguments import OPEN, DraftArgument
 from ptxbench.draft.host_launch import HostLaunch
 
 COLUMNS = 110
-IMPORTED = ("EXACT", "In", "InOut", "Launch", "Out", "Pair", "Scalar", "Scratch", "TensorMap", "ceil_div", "close",
-            "relative", "ulps")  # fmt: skip
+IMPORTED = ("EXACT", "In", "InOut", "Launch", "Out", "Pair", "Scalar", "Scratch", "Struct", "TensorMap", "ceil_div",
+            "close", "relative", "ulps")  # fmt: skip
 """Imports: what the file uses, and what the answers may need."""
 
 
@@ -32,7 +32,8 @@ def pair_text(
     `dynamic`: whether the kernel has shared memory whose size the launch decides. `cooperative`: whether it waits for
     the whole grid.
     """
-    dtypes = sorted({argument.dtype for argument in arguments if argument.dtype} | {"f32", "u32"})
+    every = [member for argument in arguments for member in argument.flat]
+    dtypes = sorted({argument.dtype for argument in every if argument.dtype} | {"f32", "u32"})
     names = ", ".join([*IMPORTED, *dtypes])
     imports = textwrap.wrap(names, COLUMNS - 4)
     text = [
@@ -56,13 +57,11 @@ def pair_text(
         "    args=[  # in the order of both signatures",
     ]
     for argument in arguments:
-        if argument.question:
-            text += comment(f"TODO: {argument.question}.", "        ")
-        text.append(f"        {argument.call},  # {argument.note}")
+        text += argument_lines(argument, "        ")
     text.append("    ],")
-    dimensions = [argument.name for argument in arguments if argument.dimension]
+    dimensions = [argument.name for argument in every if argument.dimension]
     text += launch_lines(dimensions or ["n"], launch, threads, dynamic=dynamic, cooperative=cooperative)
-    text += reference_lines(arguments)
+    text += reference_lines(every)
     text += size_lines(dimensions, block_of(launch, threads))
     text += comment(
         f"TODO: the floating-point operations of a launch, such as lambda {', '.join(dimensions or ['n'])}: 2 * "
@@ -71,6 +70,20 @@ def pair_text(
     )
     text += [f"    flops={OPEN},", ")", ""]
     return "\n".join(text)
+
+
+def argument_lines(argument: DraftArgument, indent: str) -> Iterator[str]:
+    """An argument with its question above it; a struct with its members, each on its own line."""
+    if argument.question:
+        yield from comment(f"TODO: {argument.question}{'' if argument.question.endswith('?') else '.'}", indent)
+    note = f"  # {argument.note}" if argument.note else ""
+    if not argument.members:
+        yield f"{indent}{argument.call},{note}"
+        return
+    yield f"{indent}{argument.call}{note}"
+    for member in argument.members:
+        yield from argument_lines(member, f"{indent}    ")
+    yield f"{indent}{argument.end},"
 
 
 def comment(text: str, indent: str, mark: str = "#") -> list[str]:

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench import keywords
 from ptxbench.emulator import counters
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.launch import Execution, run
-from ptxbench.emulator.pointers import Pointer
+from ptxbench.emulator.pointers import reachable
 from ptxbench.errors import KernelError
 
 Name = TypeVar("Name")
@@ -37,16 +36,9 @@ def in_order(launches: Sequence[Mapping[str, Any]], *, dependent: bool) -> Itera
     earlier: dict[int, NDArray[Any]] = {}
     for launch, following in zip(launches, [*launches[1:], {}], strict=True):
         next_args = following.get("args", ()) if dependent else ()
-        copies = {id(array): array.copy() for array in arrays_of(next_args)}
+        copies = {id(array): array.copy() for _, array in reachable([("", arg) for arg in next_args])}
         yield run(**launch, earlier=earlier)
         earlier = copies
-
-
-def arrays_of(args: Sequence[Any]) -> Iterator[NDArray[Any]]:
-    for arg in args:
-        array = arg.array if isinstance(arg, Pointer) else arg
-        if isinstance(array, np.ndarray):
-            yield array
 
 
 def run_steps(ptx: str, entry: str | None, *, steps: Sequence[Sequence[Any]], dependent: bool, **how: Any) -> Execution:

@@ -42,6 +42,8 @@ def reachable(roots: Iterable[tuple[str, Any]]) -> list[tuple[str, Array]]:
     """Each array that the named arguments point to, directly or indirectly, once, with a name for messages.
 
     The arguments' own arrays come first, in their order, so that their addresses do not depend on their contents.
+    The pointers of a structure without a name have the names of its fields.
+
     Raises TypeError for an element that is not a pointer.
     """
     result: list[tuple[str, Array]] = []
@@ -63,7 +65,7 @@ def elements(name: str, array: Array) -> Iterator[tuple[str, Any]]:
     """The pointers in `array` with their names: `table[2]`, `view.data`, `views.data[0]`."""
     for path, view in pointer_fields(array):
         for index in np.ndindex(view.shape):
-            element_name = f"{name}{path}{list(index) if index else ''}"
+            element_name = f"{name}{path}{list(index) if index else ''}".removeprefix(".")
             value = view[index]
             if not (value is None or isinstance(value, np.ndarray | Pointer | int | np.integer)):
                 raise TypeError(f"'{element_name}' is {value!r}; expected an array, a Pointer, an address or None.")

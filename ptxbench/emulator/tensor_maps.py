@@ -6,7 +6,7 @@ the flag for small tensors (85).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,7 +149,7 @@ def bind(names: Sequence[str], args: Sequence[Any]) -> list[Any]:
 
     Raises LaunchError if it names no array.
     """
-    arrays = {name: arg for name, arg in zip(names, args, strict=False) if isinstance(arg, np.ndarray)}
+    arrays = {name: value for name, value in named(names, args) if isinstance(value, np.ndarray)}
     bound = []
     for name, arg in zip(names, args, strict=False):
         if isinstance(arg, TensorMap | TiledMap):
@@ -161,3 +161,12 @@ def bind(names: Sequence[str], args: Sequence[Any]) -> list[Any]:
             arg = MapOf(arrays[arg.of], arg)
         bound.append(arg)
     return [*bound, *args[len(bound) :]]
+
+
+def named(names: Sequence[str], args: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """The arguments with their names, and the members of structures with those of their fields."""
+    for name, arg in zip(names, args, strict=False):
+        if isinstance(arg, np.void) and arg.dtype.names:
+            yield from ((field, arg[field]) for field in arg.dtype.names)
+        else:
+            yield name, arg

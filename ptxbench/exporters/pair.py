@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from ptxbench.discovery.text import PairText
 from ptxbench.documents import json_text, plain_data
 from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16, e4m3, e5m2, ue8m0
 from ptxbench.signature import wanted
+from ptxbench.structs import StructLayout
 from ptxbench.tensor_map import TensorMap
 from ptxbench.verdict.scoreboard import predictions
 
@@ -73,9 +75,10 @@ def details(loaded: LoadedPair) -> dict[str, Any]:
     pair, text = loaded.pair, loaded.path.read_text(encoding="utf-8-sig", errors="replace")
     sources = SourceTexts(text)
     tolerance = PairText.read(loaded.path).field("tolerance")
+    struct_of = {name: struct for struct in pair.structs for name in struct.offsets}
     described = {
         "entry": loaded.name.replace(".", "_"),
-        "arguments": [argument(arg, sources) for arg in pair.args],
+        "arguments": [argument(arg, sources, struct_of.get(arg.name)) for arg in pair.args],
         "launch": sources.of(pair.launch),
         "own_launches": {variant: sources.of(launch) for variant, launch in pair.launches.items()},
         "check_sizes": [dict(check_size) for check_size in pair.check_sizes],
@@ -102,8 +105,8 @@ def text_of(source: Source) -> str:
     return source.path.read_text(encoding="utf-8", errors="replace")
 
 
-def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
-    """One argument; fields that its kind lacks are null."""
+def argument(arg: Argument, sources: SourceTexts, struct: StructLayout | None) -> dict[str, Any]:
+    """One argument; fields that its kind lacks are null. `struct`: the parameter that it is a member of."""
     scalar, drawn = isinstance(arg, Scalar), isinstance(arg, In)
     shape, value, values = (getattr(arg, name, None) for name in ("shape", "value", "values"))
     integers, legal, start = (getattr(arg, name, None) for name in ("integers", "legal", "start"))
@@ -111,7 +114,8 @@ def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
         "name": arg.name,
         "kind": KINDS[type(arg)],
         "dtype": None if isinstance(arg, TensorMap) else type_name(arg.dtype),
-        "ptx": wanted(arg),
+        "ptx": wanted(struct or arg),
+        "struct": None if struct is None else {"name": struct.name, "offset": struct.offsets[arg.name]},
         "shape": sources.of(shape),
         "value": sources.of(value) if callable(value) else value if scalar else None,
         "values": list(values) if isinstance(values, tuple) else sources.of(values),
@@ -168,6 +172,7 @@ class SourceTexts:
         """The source text of a function of the file; None for one that is defined elsewhere."""
         if not isinstance(function, types.FunctionType):
             return None
+        function = inspect.unwrap(function)
         code = function.__code__
         spans = [
             ((line, column), (last, last_column))

@@ -465,7 +465,7 @@ def take_build(pair_plan: PairPlan, candidate: VariantRun, future: Future[Build]
         def location(number: int) -> str:
             return f"{loaded.path.name}:{PairText.read(loaded.path).line_of_part(('args', number))}"
 
-        args = [*candidate.build.arguments({arg.name: arg for arg in loaded.pair.args}).values()]
+        args = [*candidate.build.arguments({arg.name: arg for arg in loaded.pair.parameters}).values()]
         check_signature(candidate.build.declaration, source.entry, args, source.path, location)
     except (KernelError, MachineError, ToolMissing) as error:
         candidate.fail(error)

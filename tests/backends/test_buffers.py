@@ -131,8 +131,8 @@ def test_any_single_byte_changed_in_a_zone_is_found(position, index, nbytes, cha
 
 def test_arguments_are_packed_in_signature_order_with_their_exact_sizes(arguments):
     packed = buffers.pack(arguments, {"y": 0x7F0000002000, "x": 0x7F0000001000})
-    assert packed == (0x7F0000001000, 0x7F0000002000, N)
-    assert [value.nbytes for value in packed] == [8, 8, 4]
+    assert [*packed.values()] == [0x7F0000001000, 0x7F0000002000, N]
+    assert [value.nbytes for value in packed.values()] == [8, 8, 4]
 
 
 def test_a_tensor_map_is_packed_as_128_bytes_made_of_the_address_of_its_array():
@@ -143,10 +143,10 @@ def test_a_tensor_map_is_packed_as_128_bytes_made_of_the_address_of_its_array():
         assert (tensor_map, address) == (tiled, 0x7F0000001000)
         return np.void(bytes(range(128)))
 
-    mapped, pointer = buffers.pack(arguments, {"x": 0x7F0000001000}, encode)
+    mapped, pointer = buffers.pack(arguments, {"x": 0x7F0000001000}, encode).values()
     assert mapped.tobytes() == bytes(range(128))
     assert pointer == 0x7F0000001000
-    text = buffers.empty_kernel(buffers.pack(arguments, {"x": 0}))  # its map is not read
+    text = buffers.empty_kernel([*buffers.pack(arguments, {"x": 0}).values()])  # its map is not read
     assert toolchain.assembled_text(text, "sm_90")
     assert [(param.size_bytes, param.align) for param in read_headers(text)[0].params] == [(128, 64), (8, 8)]
 

@@ -258,7 +258,7 @@ MISTAKES = [
     ('Out("y", f32, lambda n: (n,))', 'Scratch("y", f32, lambda n: (n,))',
      "9: no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."),
     ('Out("y", f32, lambda n: (n,))', '"y"',
-     "11: args holds 'y'. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."),
+     "11: args holds 'y'. It may hold In, Out, InOut, Scratch, Scalar, TensorMap and Struct."),
     ('In("x", f32, lambda n: (n,))', 'In("x", "bf16", lambda n: (n,))',
      "10: In 'x' has dtype 'bf16'. Use f32, u32, ... of ptxbench.pair."),
     ("    args=[", "    expectation=3, args=[",

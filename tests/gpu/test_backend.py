@@ -18,6 +18,7 @@ from ptxbench.languages import REQUIRED
 from ptxbench.measure import SamplingSettings, measure
 from ptxbench.pair import Launch, f32, u8, u32
 from ptxbench.run_info import info_document
+from tests import struct_pair
 
 PTX = Path(__file__).with_name("ptx")
 
@@ -220,6 +221,17 @@ def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, 
     outputs_of_ptx = clocks["ptx"].outputs()
     for output in set(pair.outputs) - set(pair.scratch):
         np.testing.assert_allclose(outputs_of_ptx[output], once[output], rtol=1e-4, atol=1e-3)
+
+
+def test_a_kernel_gets_its_structs(gpu, tmp_path):
+    loaded = discovery.load(struct_pair.write(tmp_path), "affine")
+    pair, size = loaded.pair, {"n": 1000}
+    data = pair.make_arguments(size, seed=1)
+    for source in loaded.sources:
+        build = toolchain.build_source(source, gpu.device().sm)
+        outcome = gpu.run(build, pair.launch(**size), data, pair.outputs)
+        np.testing.assert_allclose(outcome.outputs["y"], -(2 * data["x"] + 1) + (5 ^ 3) + 0.5, rtol=1e-5, atol=1e-5)
+        assert gpu.floor(pair.launch(**size), data).enqueue()() > 0
 
 
 def test_a_launch_takes_less_time_if_its_data_are_in_l2(gpu, triad):

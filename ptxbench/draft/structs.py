@@ -1,0 +1,81 @@
+"""A parameter that is a struct as a `Struct` of a pair: its members by their path, and the alignment of each struct."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ptxbench.structs import MOST_ALIGN, Struct, aligned, layout
+from ptxbench.toolchain.parameters import CudaParameter, CudaType
+
+VECTOR = re.compile(r"(u?(char|short|int|long|longlong)|float|double)(2|4|4_16a)\b")
+"""Types of CUDA that are aligned to their size, up to 16 bytes (CUDA C++ Programming Guide, "Built-in Vector Types").
+"""
+
+MOST_MEMBERS = 64
+"""The most members of a struct, inner ones included, that a pair file is written with."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A number or a pointer in a struct, `offset` bytes from its start. `name`: the path to it, `p_scale_x`."""
+
+    name: str
+    declared: CudaParameter
+    offset: int
+
+
+def struct_of(parameter: CudaParameter, name: str) -> Struct | None:
+    """The struct, with a Member for each number and pointer; None for one that a pair cannot pass as it is: with a
+    union, a bit field, a tensor map, a pointer to pointers, or too many members."""
+    cuda_type = parameter.type
+    if "CUtensorMap" in cuda_type.text or cuda_type.text.startswith("_Z"):
+        return None
+    struct = drawn(cuda_type, name, 0)
+    if struct is None or len(members := list(struct.arguments)) > MOST_MEMBERS:
+        return None
+    placed = layout(struct, lambda member: member.declared.type.bytes)
+    fits = placed.size_bytes == cuda_type.bytes and list(placed.offsets.values()) == [m.offset for m in members]
+    return struct if fits and len(placed.offsets) == len(members) else None
+
+
+def drawn(cuda_type: CudaType, name: str, offset: int) -> Struct | None:
+    """The struct at an offset of the parameter; None if a member is neither a number, a pointer nor a struct."""
+    members: list[Member | Struct] = []
+    for path, inner, start in parts(cuda_type, name, offset):
+        if inner.number or is_array(inner):
+            members.append(Member(path, CudaParameter(path, inner), start))
+        elif inner.members and (struct := drawn(inner, path, start)):
+            members.append(struct)
+        else:
+            return None
+    if not members:
+        return None
+    plain = Struct(name, members)
+    end = layout(plain, lambda member: member.declared.type.bytes).size_bytes
+    if VECTOR.search(cuda_type.text):
+        return Struct(name, members, min(cuda_type.bytes, 16))
+    powers = (1 << power for power in range(MOST_ALIGN.bit_length()))
+    return next((Struct(name, members, align) for align in powers if aligned(end, align) == cuda_type.bytes), None)
+
+
+def parts(cuda_type: CudaType, name: str, offset: int) -> Iterator[tuple[str, CudaType, int]]:
+    """The members with their paths and offsets; an array has one for each element."""
+    for member in cuda_type.members:
+        path = f"{name}_{member.name}" if member.name else name
+        yield from elements(member.type, path, offset + member.offset)
+
+
+def elements(cuda_type: CudaType, path: str, offset: int) -> Iterator[tuple[str, CudaType, int]]:
+    if cuda_type.element is None or cuda_type.number:
+        yield path, cuda_type, offset
+        return
+    for number in range(min(cuda_type.count or 0, MOST_MEMBERS + 1)):
+        yield from elements(cuda_type.element, f"{path}_{number}", offset + number * cuda_type.element.bytes)
+
+
+def is_array(cuda_type: CudaType) -> bool:
+    """Whether it is a pointer to numbers or structs."""
+    pointee = cuda_type.pointee
+    return pointee is not None and pointee.pointee is None and not cuda_type.text.endswith("&")
