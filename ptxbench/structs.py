@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,10 +56,10 @@ class StructLayout:
     """
 
     name: str
-    offsets: Mapping[str, int]
+    offsets: Mapping[str, int] = field(hash=False)
     size_bytes: int
     align: int
-    steps: Mapping[str, tuple[str | int, ...]]
+    steps: Mapping[str, tuple[str | int, ...]] = field(hash=False)
 
     def packed(self, arguments: Mapping[str, Any]) -> np.void:
         """The struct with these members: NumPy scalars by value, arrays in fields of dtype object."""

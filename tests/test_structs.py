@@ -13,10 +13,12 @@ from ptxbench.backends import buffers
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.discovery import load
 from ptxbench.emulator.chain import run_steps
+from ptxbench.emulator.tensor_maps import bind
 from ptxbench.errors import PairError, SignatureMismatch
-from ptxbench.pair import Chain, Launch, Out, Scalar, f32, s32, u8, u32
+from ptxbench.pair import Chain, In, Launch, Out, Scalar, f32, s32, u8, u32
 from ptxbench.signature import check_signature
 from ptxbench.structs import Struct, layout
+from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import build_source
 from tests import struct_pair
 from tests.folders import changed
@@ -78,6 +80,7 @@ def test_the_members_are_arguments_of_the_pair(kernels):
     ]
     assert [parameter.name for parameter in pair.parameters] == ["p", "seed", "shift"]
     assert pair.outputs == ("y",)
+    assert len({pair.launch(n=1), pair.launch(n=2), pair.launch(n=1000)}) == 2  # a launch can be a key
     assert pair.compulsory_bytes({"n": 10}) == 80
 
 
@@ -214,3 +217,13 @@ def test_no_kernel_in_python_can_have_a_struct(tmp_path):
     (kernels / "numba" / "affine.py").write_text("def affine(p, seed, shift): pass\n")
     with pytest.raises(PairError, match=r"a pair with a Struct can have no kernel in Python, but .*affine\.py is one"):
         discovery.load(kernels, "affine")
+
+
+def test_a_tensor_map_can_be_of_an_array_in_a_struct():
+    struct = Struct("p", [Scalar("n", u32, 4), In("x", f32, lambda: (16,))])
+    placed = layout(struct, lambda arg: 8 if isinstance(arg, In) else arg.dtype.itemsize)
+    x, tiled = np.zeros(16, f32), TiledMap("x", "f32", (16,), (), (16,), (1,))
+    launch = Launch(grid=1, block=32, structs=(placed,)).emulated({"n": u32.type(4), "x": x, "map_x": tiled})
+    [step] = launch["steps"]
+    assert launch["names"] == ["", "map_x"]
+    assert bind(launch["names"], step)[1].array is x
