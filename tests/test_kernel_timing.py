@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,9 +13,10 @@ from ptxbench.exec_program import read_program
 from ptxbench.execution import ExecLaunch
 from ptxbench.exit_status import ExitStatus
 from ptxbench.kernel_comparison import Closeness, Kernel, launch_both
-from ptxbench.kernel_timing import OTHER, pair_of, time_kernels
+from ptxbench.kernel_timing import OTHER, pair_of, problem_of, time_kernels
 from ptxbench.metrics import REFERENCE
 from ptxbench.result import VERIFIED, WRONG
+from ptxbench.runner.outcome import RunOutcome
 from tests import simulated
 from tests.cli.test_show_files import FILES
 from tests.folders import changed
@@ -178,6 +180,23 @@ def test_an_error_that_ends_the_timing_is_reported_and_not_raised(folder, error,
     comparison = compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS)
     timed = time_kernels(comparison, EmulatorBackend("sm_90"), rounds=1, carry=carry)
     assert (timed.cell, timed.status, timed.problem) == (None, status, message)
+
+
+GOOD, BAD = SimpleNamespace(status=VERIFIED, reason=None), SimpleNamespace(status=WRONG, reason="y[0] is 1.")
+PROBLEMS = [
+    # variants, rounds, why the device is lost; the sentence
+    ({"a": GOOD},           [1], None,       None),
+    ({"a": GOOD},           [],  None,       "Not timed on T4: no sample was taken."),
+    ({"a": GOOD, "b": BAD}, [1], None,       "Not timed on T4: y[0] is 1."),
+    ({"a": GOOD},           [],  "It hung.", "Not timed: T4 cannot be used any more: It hung."),
+    (None,                  [],  None,       "Not timed on T4: no sample was taken."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variants", "rounds", "lost", "sentence"), PROBLEMS)
+def test_why_there_is_no_time_is_one_sentence(variants, rounds, lost, sentence):
+    cell = None if variants is None else SimpleNamespace(variants=variants, rounds=rounds)
+    assert problem_of(cell, RunOutcome(lost=lost), "T4") == sentence
 
 
 # ---- on the simulated device

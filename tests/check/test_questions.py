@@ -516,6 +516,14 @@ def test_each_kind_of_data_is_tried(name):
     assert [series.name for series in suite(name).special if next(iter(series), None) is None] == []
 
 
+def test_starts_are_drawn_for_a_check_size_or_for_its_whole_numbers():
+    args = In("x", f32, lambda n: (n,)), InOut("t", f32, lambda n: (4,))
+    pair = pair_of(*args, reference=lambda x, t, n: {"y": x, "t": t})
+    loaded = dataclasses.replace(suite("triad").loaded, pair=dataclasses.replace(pair, exact_on_integers=True))
+    drawn = [bool(next(iter(series)).arguments["t"].any()) for series in CheckSuite(loaded, "sm_90", 5).results]
+    assert drawn in ([True, False, False, True, True, False], [False, True, True, False, False, True])
+
+
 def test_at_each_size_mixed_data_come_before_the_pairs_own():
     cases, sizes = suite("triad").cases, [{"n": 1000}, {"n": 33}]
     tried = list(cases.at(iter(sizes), 7, varied=False))
