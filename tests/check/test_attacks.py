@@ -214,6 +214,19 @@ def test_later_launches_find_errors_even_if_a_kernel_of_the_pair_keeps_state(nam
     assert [finding.code for finding in judge.repeats().findings] == ["depends-on-launch"]
 
 
+@pytest.mark.parametrize(("later", "found"), [("v", []), ("__fmaf_rz(s, c[i], b[i])", ["bits-differ"])])
+def test_later_launches_may_keep_state_but_give_the_same_bits(tmp_path, later, found):
+    """The pair allows one unit in the last place."""
+    text = (Path(__file__).with_name("hostile") / "right_once.cu").read_text()
+    text = changed(text, "seen[i] ? 0.0f : fmaf(s, c[i], b[i])", f"seen[i] ? {later} : v")
+    text = changed(text, "a[i] =", "{ const float v = fmaf(s, c[i], b[i]); a[i] =")
+    (tmp_path / "keeps.cu").write_text(changed(text, "seen[i] = 1;", "seen[i] = 1; }"))
+    triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
+    triad.pair_kernels.__dict__.update(keeps_state=True, lint_codes=frozenset({"writable-module-state"}))
+    judgement = Checker(triad, tmp_path / "keeps.cu").repeats()
+    assert [finding.code for finding in judgement.findings] == found
+
+
 def left_by(first, at, by=1):
     """The outputs of a launch after one element of the bins was changed."""
     bins = first.outputs["bins"].copy()
