@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery
+from ptxbench.check import repeats
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.comparison import heavier, resource_words, slower
 from ptxbench.check.launching import LaunchOptions, launch
@@ -507,6 +508,18 @@ def test_the_first_launch_in_which_everything_varies_has_the_arrays_in_the_rever
         aspect for aspect in aspects(suite("triad").drawn("variations")) if aspect.code == "depends-on-address"
     )
     assert address.options.placement % EXTREMES == 0
+
+
+def test_approximate_results_vary_in_one_launch_and_the_order_of_the_lanes_in_another(monkeypatch):
+    launches = []
+    monkeypatch.setattr(repeats, "varied", lambda launcher, case, first, varying: launches.append(varying) or ())
+    triad = suite("triad")
+    list(repeats.everything_varied(Checker(triad, KERNELS / "ptx" / "triad.ptx").launcher, None, triad.check[-1]))
+    variations = [[aspect.options.variation for aspect in varying] for varying in launches]
+    assert [any(one.approximate is not None for one in some) for some in variations] == [True, False, False]
+    assert [any(one.lanes is not None for one in some) for some in variations] == [False, True, False]
+    orders = [{aspect.options.ctas for aspect in varying} - {"usual"} for varying in launches]
+    assert orders == [{"first first"}, {"last first"}, {"by turns"}]
 
 
 def test_there_is_no_verdict_where_the_pairs_own_kernels_are_wrong_too(kernels, tmp_path):
