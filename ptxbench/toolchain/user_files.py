@@ -121,14 +121,20 @@ def user_files(
     """
     files: dict[tuple[str, Path], UserFile] = {}
     uses: dict[MacroUse, set[Path]] = {}
-    texts, pending = [source], [(source, folder)]
+    texts, pending, seen = [source], [(source, folder)], set[Path]()
 
     def add(name: str, including_folder: Path) -> None:
         path = first_with(name, including_folder, *searched)
-        if path is not None and (name, path) not in files:
-            files[name, path] = UserFile(name, path, without_mark(path.read_bytes()))
-            texts.append(files[name, path].content)
-            pending.append((files[name, path].content, path.parent))
+        if path is None:
+            return
+        real = Path(os.path.realpath(path.parent)) / path.name  # a/../b/../a is a
+        if (name, real) in files:
+            return
+        files[name, real] = UserFile(name, path, without_mark(path.read_bytes()))
+        if real not in seen:
+            seen.add(real)
+            texts.append(files[name, real].content)
+            pending.append((files[name, real].content, real.parent))
 
     while pending:
         while pending:

@@ -8,6 +8,7 @@ import pytest
 
 from ptxbench.errors import CompileError
 from ptxbench.toolchain import cuda_c, neighbours
+from ptxbench.toolchain.user_files import user_files
 from tests.toolchain.test_host_code import KERNEL
 
 
@@ -190,3 +191,16 @@ def test_a_file_with_two_names_is_included_once(compiled, tmp_path):
     includes = "".join(f'#include "{name}"\n' for name in ("a/two.h", "a/one.h", "b/three.h"))
     output = compiled(f"{includes}int main() {{}}{KERNEL}")
     assert output.how.endswith("(line 4)")
+
+
+def test_headers_of_two_folders_that_include_each_other_are_each_read_once(tmp_path):
+    """`a/../b/../a/x.h` is `a/x.h`: with more headers their number would double with each step."""
+    for folder, other in (("a", "b"), ("b", "a")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.h").write_text(f'#pragma once\n#include "../{other}/x.h"\n')
+    files = user_files(b'#include "a/x.h"\n', tmp_path)
+    assert [(file.name, file.path.resolve().relative_to(tmp_path).as_posix()) for file in files] == [
+        ("../a/x.h", "a/x.h"),
+        ("../b/x.h", "b/x.h"),
+        ("a/x.h", "a/x.h"),
+    ]
