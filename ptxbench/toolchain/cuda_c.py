@@ -263,8 +263,8 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
         name: host_code.without_lambda_marks(content.decode("utf-8", "surrogateescape"))
         for name, content in contents.items()
     }
-    macros = device_marks([*decoded.values()])
-    texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
+    macros, constant = device_marks([*decoded.values()]), host_code.constant_macros([*decoded.values()])
+    texts = {name: SourceText(text, macros, constant).without_main() for name, text in decoded.items()}
     names_of_std = stand_ins.names_of_std(decoded.values())
     # The same is left out with and without debugging information, so it is found only once.
     plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])

@@ -8,10 +8,11 @@ a part of a kernel nor a declaration that could change the meaning of another on
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ptxbench.toolchain.cpp_tokens import ANGLES, CLOSING, OPENING, tokens
@@ -20,6 +21,10 @@ DIRECTIVE = re.compile(r"\s*#\s*(?P<name>\w+)(?P<rest>.*)", re.S)
 INCLUDED = re.compile(r"\s*[<\"]([^>\"\n]+)[>\"]")
 DEFINE = re.compile(r"[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)(?P<body>.*)", re.S)
 
+WORDS = re.compile(r"[\w\s]*")
+COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*)", re.S)
+
+CONSTEXPR = frozenset({"constexpr"})
 OF_DEVICE = {"__global__", "__device__", "__constant__", "__shared__", "__managed__"}
 CLASSES = {"class", "struct", "union"}
 AFTER_PARAMETERS = {"const", "noexcept", "override", "final", "volatile", "try", "requires", "throw", "mutable"}
@@ -139,6 +144,8 @@ class SourceText:
     text: str
     macros: frozenset[str] = frozenset()
     """Macros that stand for the mark of a device function."""
+    constant: frozenset[str] = CONSTEXPR
+    """The word `constexpr`, and macros that stand for it."""
     left_out: list[tuple[int, int]] = field(default_factory=list)
     names_left_out: set[str] = field(default_factory=set)
 
@@ -369,7 +376,7 @@ class SourceText:
                 declaration.kind == "function"
                 and any(name in names_left_out and after == "::" for name, after in itertools.pairwise(head))
                 and not self.of_device(declaration)
-                and "constexpr" not in head
+                and self.constant.isdisjoint(head)
                 and self.balanced(declaration)
             ):
                 blank = self.blank(declaration)
@@ -390,11 +397,12 @@ class SourceText:
             and not self.fixed(inner)
         ):
             head = words[: words.index("{")]  # a constexpr in the body is a variable or a condition
-            if "constexpr" in head:
-                return TextEdit(self.spans[inner.first + head.index("constexpr")][0], None)
+            if marks := [at for at, word in enumerate(head, inner.first) if word in self.constant]:
+                return TextEdit(self.spans[marks[0]][0], None)
             if not (inner.of_class and self.special(inner)):
                 return self.blank(inner)
-            if self.of_device(outer) and words[0] != "template":  # a class for kernels, which has to keep it
+            # A class for kernels has to keep it, and so has a specialisation, which is not left out.
+            if (self.of_device(outer) or self.fixed(outer)) and words[0] != "template":
                 return TextEdit(self.spans[inner.first][0], None)
         # The first error that is not about the host decides: those after it may follow from it.
         others = [error for error in errors if not error.of_host]
@@ -423,7 +431,7 @@ class SourceText:
             declaration.kind == "function"
             and not declaration.of_class
             and "{" in words
-            and "constexpr" in words[: words.index("{")]
+            and not self.constant.isdisjoint(words[: words.index("{")])
         )
 
     def specialises(self, declaration: Declaration, name: str | None) -> bool:
@@ -488,7 +496,7 @@ class SourceText:
             text = text[: edit.start] + self.spaces(edit.start, edit.end) + text[edit.end :]
             left_out.append((bisect_right(self.starts, edit.start), bisect_right(self.starts, edit.end - 1)))
             names.add(edit.name)
-        return SourceText(text, self.macros, left_out, names - {""})
+        return SourceText(text, self.macros, self.constant, left_out, names - {""})
 
     def spaces(self, start: int, end: int) -> str:
         """Spaces for this part of the text; its lines and what the preprocessor needs stay."""
@@ -529,12 +537,28 @@ def without_lambda_marks(text: str) -> str:
 
 def device_macros(texts: Sequence[str]) -> frozenset[str]:
     """The macros of these texts that stand for the mark of a device function, directly or through another macro."""
+    return standing_for(OF_DEVICE, itertools.chain.from_iterable(map(definitions, texts)))
+
+
+def constant_macros(texts: Sequence[str]) -> frozenset[str]:
+    """`constexpr`, and the macros of these texts that stand for it, perhaps with other words."""
+    of_texts = itertools.chain.from_iterable(map(definitions, texts))
+    return CONSTEXPR | standing_for(CONSTEXPR, (macro for macro in of_texts if WORDS.fullmatch(macro[1])))
+
+
+def standing_for(words: Collection[str], macros: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """The names of the macros whose text has one of the words, directly or through another macro."""
     bodies: dict[str, set[str]] = {}
-    for text in texts:
-        for token in tokens(text):
-            if token.kind == "directive" and (define := DEFINE.match(token.text)):
-                bodies.setdefault(define["name"], set()).update(re.findall(r"[A-Za-z_]\w*", define["body"]))
-    of_device = set(OF_DEVICE)
-    while more := {name for name, body in bodies.items() if name not in of_device and body & of_device}:
-        of_device |= more
-    return frozenset(of_device - OF_DEVICE)
+    for name, body in macros:
+        bodies.setdefault(name, set()).update(re.findall(r"[A-Za-z_]\w*", body))
+    found = set(words)
+    while more := {name for name, body in bodies.items() if name not in found and body & found}:
+        found |= more
+    return frozenset(found.difference(words))
+
+
+@functools.lru_cache(maxsize=1024)
+def definitions(text: str) -> tuple[tuple[str, str], ...]:
+    """The name and the text of each macro that a text defines; the parameters are part of the macro's text."""
+    directives = (DEFINE.match(token.text) for token in tokens(text) if token.kind == "directive")
+    return tuple((define["name"], COMMENT.sub(" ", define["body"])) for define in directives if define)

@@ -176,6 +176,38 @@ extern "C" __global__ void k(Pool pool) { *pool.get() = 1; }
     assert ".param .align 8 .b8 k_param_0[8]" in output.ptx
 
 
+def test_a_specialisation_keeps_the_members_that_decide_how_it_is_copied(compiled, without_nvcc):
+    text = """\
+template <class T> struct Number {};
+template <> struct Number<float> {
+    float value;
+    Number& operator=(const Number& other) { value = other.value; return *this; }
+    ~Number() { value = 0; }
+    float twice() { return 2 * value; }
+};
+"""
+    assert compiled(text + KERNEL).how.endswith(", without host code (line 6)")
+
+
+def test_a_macro_may_stand_for_constexpr(compiled, without_nvcc):
+    """Kernels can call the functions, as they can those with the word itself."""
+    text = """\
+#define CONSTANT inline constexpr  // of C++14
+#define NUMBER CONSTANT
+template <class T> struct Number {};
+template <> struct Number<float> {
+    float value;
+    CONSTANT Number(float number) : value(number) {}
+    CONSTANT Number& operator=(const Number& other) { value = other.value; return *this; }
+};
+NUMBER float three() { return 3; }
+int host() { return three(); }
+"""
+    output = compiled(text + KERNEL.replace("= 1", "= (Number<float>(2) = Number<float>(1)).value + three()"))
+    assert output.how.endswith(", without host code (line 10)")
+    assert "0f40800000" in output.ptx.lower() or "1082130432" in output.ptx  # 4.0
+
+
 FAILS = """\
 void fail(const char* file, int line, const char* format, ...);
 template <class... T> constexpr int most(int a, int b, T... more) {
