@@ -50,6 +50,7 @@ HOST_WORDS = re.compile(
     r"time_t|suseconds_t|sigset_t|socklen_t|"
     r"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_|GL)\w+)\" "
     r"is undefined"
+    r"|identifier \"(?:AT|C10|TORCH)_[A-Z_]+\" is undefined"
     r"|(?:incomplete type|identifier) \"(?:timeval|timezone|timespec|tm|rusage|stat|dirent|sigaction|sockaddr\w*|"
     r"passwd|utsname|pollfd|termios|iovec|addrinfo)\" is"
 )
@@ -64,6 +65,9 @@ FOLLOWING = re.compile(
 UNDEFINED = "template <class... T> __host__ __device__ void {}(T...);"
 """A function of the host that a `constexpr` function calls in a case that does not occur, such as an error. If a kernel
 calls it, the PTX has a call of a function without a body, which is an error."""
+
+OF_VARIABLE = 'attribute "__host__" does not apply here'
+"""NVRTC's error for a variable with this mark, about which nvcc only warns."""
 
 VOID = 'incomplete type "void" is not allowed'
 """NVRTC's first error for `void f(T* a, int b);` if T is unknown: it could be a variable."""
@@ -388,6 +392,8 @@ class SourceText:
     ) -> TextEdit | None:
         """What to do about the errors in `inner`, which is `outer` or a member of it; None if nothing."""
         words = self.words[inner.first : inner.last + 1]
+        if (of_variable := next((error for error in errors if error.text == OF_VARIABLE), None)) is not None:
+            return self.with_device_mark(of_variable)
         of_host = any(error.of_host for error in errors)
         if (
             of_host
@@ -423,6 +429,12 @@ class SourceText:
                 return self.blank(declaration)
         return None
 
+    def with_device_mark(self, error: CompilerError) -> TextEdit | None:
+        """`__device__` in place of the mark that an error is about, or of the macro that stands for it."""
+        offset = self.starts[error.line - 1] + error.column
+        span = next((span for span in self.spans if span[0] == offset), None)
+        return TextEdit(*span, inserted="__device__") if span else None
+
     def can_be_constant(self, declaration: Declaration) -> bool:
         """Whether it is a function of a namespace that the compiler may evaluate, so that a kernel can use the result
         without a call."""
@@ -452,7 +464,8 @@ class SourceText:
         return copies or assigns or bool({"virtual", "override", "~"} & set(words))
 
     def blank(self, declaration: Declaration) -> TextEdit:
-        return TextEdit(self.spans[declaration.first][0], self.spans[declaration.last][1], self.name(declaration))
+        first, last = self.spans[declaration.first], self.spans[declaration.last]
+        return TextEdit(first[0], last[1], self.name(declaration), inserted="")
 
     def name(self, declaration: Declaration) -> str:
         """The name that it declares; empty if that is not plain."""
@@ -479,22 +492,26 @@ class SourceText:
                 depth += 1
             elif word == ")":
                 depth -= 1
-                if depth == 0 and opening and words[opening - 1] not in BEFORE_BRACKETS:
-                    (macros if goes_on(words[at + 1 : at + 2]) else names).append(words[opening - 1])
+                name = words[opening - 1] if depth == 0 and opening else ""
+                # In `enable_if_t<(N > 0)> f()` the first brackets are part of a condition.
+                in_condition = not re.match(r"[A-Za-z_]", name) or words[at + 1 : at + 2] in ([">"], [","], ["&"])
+                if not in_condition and name not in BEFORE_BRACKETS:
+                    (macros if goes_on(words[at + 1 : at + 2]) else names).append(name)
         return next(iter((*names, *macros)), "")
 
     def edited(self, edits: Sequence[TextEdit]) -> SourceText:
         """The text after the edits."""
         text = self.text
         left_out, names = list(self.left_out), set(self.names_left_out)
-        blanks = [edit for edit in edits if edit.end is not None]
+        blanks = [edit for edit in edits if not edit.inserted]
         for edit in sorted(set(edits), key=lambda edit: edit.start, reverse=True):
-            if edit.end is None:
+            if edit.inserted:
                 if not any(blank.start <= edit.start < (blank.end or 0) for blank in blanks):
-                    text = f"{text[: edit.start]}{edit.inserted}{text[edit.start :]}"
+                    text = text[: edit.start] + edit.inserted + text[edit.end or edit.start :]
                 continue
-            text = text[: edit.start] + self.spaces(edit.start, edit.end) + text[edit.end :]
-            left_out.append((bisect_right(self.starts, edit.start), bisect_right(self.starts, edit.end - 1)))
+            end = edit.end or edit.start
+            text = text[: edit.start] + self.spaces(edit.start, end) + text[end:]
+            left_out.append((bisect_right(self.starts, edit.start), bisect_right(self.starts, end - 1)))
             names.add(edit.name)
         return SourceText(text, self.macros, self.constant, left_out, names - {""})
 
@@ -520,7 +537,7 @@ def goes_on(following: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class TextEdit:
-    """Spaces in place of a part of a text; without `end`, words that are inserted at `start`."""
+    """Words in place of a part of a text, or at `start` if there is no `end`; spaces if there are no words."""
 
     start: int
     end: int | None

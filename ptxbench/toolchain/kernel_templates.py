@@ -80,7 +80,7 @@ def templates_of(source: str, marks: Collection[str], launches: str) -> list[Ker
             continue
         name = declaration.namespace + text.name_of_function(head)
         parameters = text.between(declaration.first + 2, declaration.first + end - 1)
-        words_of_each = re.split(r" , (?![^<]*>)", " ".join(words[2:end]))
+        words_of_each = re.split(r" , (?![^<]*>)(?![^(]*\))", " ".join(words[2:end]))
         body = text.between(declaration.first + end, declaration.last)
         make_arguments = partial(examples, name.split("::")[-1], words_of_each, body, launches)
         templates.setdefault(name, KernelTemplate(name, parameters, make_arguments))

@@ -88,13 +88,28 @@ def defined(name: str, text: str) -> str | None:
 
 
 def sample(parameter: str, body: str, text: str) -> str:
-    """An argument for a parameter without a default."""
+    """An argument for a parameter without a default; its name, if nothing shows what it can be."""
     names = parameter.split()
     if names[0] in ("typename", "class"):
         return of_class(names[-1], body, text)
     if names[0] in SAMPLES:
         return SAMPLES[names[0]]
-    return "4" if WHOLE & set(names) else names[-1]
+    if pointer := re.search(r"\( \* (\w+) \)", parameter):  # to a function
+        return pointer[1]
+    return "4" if WHOLE & set(names) else of_enumeration(names, text) or names[-1]
+
+
+def of_enumeration(parameter: Sequence[str], text: str) -> str | None:
+    """The first value of the type, if it is an enumeration of the text. `parameter`: its tokens, the name last."""
+    source = SourceText(text)
+    for declaration in source.declarations:
+        words = source.words[declaration.first : declaration.last + 1]
+        if words[0] == "enum" and "{" in words[:-1]:
+            head = words[: words.index("{")]
+            name = next((word for word in head[1:] if word not in ("class", "struct")), None)
+            if name in parameter[:-1]:
+                return f"{declaration.namespace}{name}::{words[words.index('{') + 1]}"
+    return None
 
 
 def of_class(name: str, body: str, text: str) -> str:

@@ -189,7 +189,7 @@ LIMIT_TEXT = """
 template <> class cuda::std::numeric_limits<c10::NAME> {
 public:
     static constexpr bool is_specialized = true, is_signed = true, is_integer = false, is_exact = false;
-    static constexpr bool has_infinity = true, has_quiet_NaN = true;
+    static constexpr bool has_infinity = INFINITE, has_quiet_NaN = true;
     static constexpr int digits = DIGITS, radix = 2;
 VALUES};
 """
@@ -255,6 +255,51 @@ template <class T> constexpr __host__ __device__ complex<T> operator@(complex<T>
 template <class T> constexpr __host__ __device__ complex<T> operator@(T a, complex<T> b) { return complex<T>(a) @ b; }
 """
 
+FLOAT8 = re.compile(r"\bFloat8_e\w+")
+FLOAT8_TEXT = """
+namespace c10 {
+struct alignas(1) NAME {
+    unsigned char x;
+    struct from_bits_t {};
+    static constexpr __host__ __device__ from_bits_t from_bits() { return {}; }
+    NAME() = default;
+    constexpr __host__ __device__ NAME(unsigned char bits, from_bits_t) : x(bits) {}
+    // What is too great is not the greatest number, but NaN or infinity, as in PyTorch on the host.
+    __host__ __device__ NAME(float value)
+        : x(value == value ? __nv_cvt_float_to_fp8(value, __NV_NOSAT, KIND) : value < 0 ? 0xff : 0x7f) {}
+    __host__ __device__ operator float() const { return __half2float(__half(__nv_cvt_fp8_to_halfraw(x, KIND))); }
+    __host__ __device__ bool isnan() const { return (x & 0x7f) > GREATEST; }
+};
+OPERATORS
+__host__ __device__ inline NAME operator-(NAME a) { return NAME((unsigned char)(a.x ^ 0x80), NAME::from_bits()); }
+}
+namespace at {
+using c10::NAME;
+template <> struct OpMathType<NAME> { using type = float; };
+template <bool on_gpu> struct AccumulateType<NAME, on_gpu> { using type = float; };
+}
+"""
+
+PHILOX = re.compile(r"\b(?:PhiloxCudaState|philox)\b")
+PHILOX_TEXT = """
+namespace at {
+// The seed of a generator, and the place in its sequence; by address, if it is captured in a graph.
+struct PhiloxCudaState {
+    union Payload { uint64_t val; int64_t* ptr; };
+    Payload seed_{}, offset_{};
+    uint64_t offset_intragraph_ = 0;
+    bool captured_ = false;
+};
+namespace cuda { namespace philox {
+__host__ __device__ inline std::tuple<uint64_t, uint64_t> unpack(PhiloxCudaState state) {
+    if (state.captured_)
+        return {uint64_t(*state.seed_.ptr), uint64_t(*state.offset_.ptr) + state.offset_intragraph_};
+    return {state.seed_.val, state.offset_.val};
+}
+} }
+}
+"""
+
 SPELLINGS = {
     "Half": {
         "CUDA_TYPE": "__half", "TO_BITS": "__half_as_ushort", "FROM_BITS": "__ushort_as_half",
@@ -264,13 +309,17 @@ SPELLINGS = {
         "CUDA_TYPE": "__nv_bfloat16", "TO_BITS": "__bfloat16_as_ushort", "FROM_BITS": "__ushort_as_bfloat16",
         "FROM_FLOAT": "__float2bfloat16", "TO_FLOAT": "__bfloat162float", "EXPLICIT ": "explicit ", "DIGITS": "8",
     },
+    "Float8_e4m3fn": {"KIND": "__NV_E4M3", "GREATEST": "0x7e", "DIGITS": "4"},
+    "Float8_e5m2": {"KIND": "__NV_E5M2", "GREATEST": "0x7c", "DIGITS": "3"},
 }  # fmt: skip
+HALVES, FLOAT8S = ("Half", "BFloat16"), ("Float8_e4m3fn", "Float8_e5m2")
 LIMIT_BITS = {
-    "min": ("0x0400", "0x0080"), "lowest": ("0xfbff", "0xff7f"), "max": ("0x7bff", "0x7f7f"),
-    "epsilon": ("0x1400", "0x3c00"), "infinity": ("0x7c00", "0x7f80"), "quiet_NaN": ("0x7e00", "0x7fc0"),
-    "denorm_min": ("0x0001", "0x0001"),
+    "min": ("0x0400", "0x0080", "0x08", "0x04"), "lowest": ("0xfbff", "0xff7f", "0xfe", "0xfb"),
+    "max": ("0x7bff", "0x7f7f", "0x7e", "0x7b"), "epsilon": ("0x1400", "0x3c00", "0x20", "0x34"),
+    "infinity": ("0x7c00", "0x7f80", "", "0x7c"), "quiet_NaN": ("0x7e00", "0x7fc0", "0x7f", "0x7f"),
+    "denorm_min": ("0x0001", "0x0001", "0x01", "0x01"),
 }  # fmt: skip
-"""The bits of each function of std::numeric_limits, for Half and for BFloat16."""
+"""The bits of each function of std::numeric_limits, for each number type; no bits: it has no such number."""
 
 
 def table(sources: Sequence[str], *, half: bool, heavy: bool) -> dict[str, str]:
@@ -278,13 +327,19 @@ def table(sources: Sequence[str], *, half: bool, heavy: bool) -> dict[str, str]:
     they use libcu++'s heavy headers."""
     names = {name for text in sources for name in INCLUDED.findall(text)}
     texts = {name: f"#include <{MAIN}>\n{SPECIAL.get(name, '')}" for name in names}
-    numbers = "".join(numbers_text(name, limits=heavy) for name in SPELLINGS)
+    eight = any(FLOAT8.search(text) for text in sources)
+    types = [*(HALVES if half or eight else ()), *(FLOAT8S if eight else ())]
+    headers = ["cuda_fp16.h", "cuda_bf16.h"] * (half or eight) + ["cuda_fp8.h"] * eight
     comparisons = "".join(COMPARISON_TEXT.replace("@", operator) for operator in ("<", ">", "<=", ">=", "==", "!="))
-    halves = (
-        f"#include <cuda_fp16.h>\n#include <cuda_bf16.h>\nnamespace c10 {{{comparisons}}}\n{numbers}" if half else ""
-    )
-    numbers_of_two_parts = complex_text() if any(COMPLEX.search(text) for text in sources) else ""
-    return texts | {MAIN: f"{TEXT}{halves}{numbers_of_two_parts}"}
+    parts = [
+        TEXT,
+        *(f"#include <{header}>\n" for header in headers),
+        f"namespace c10 {{{comparisons}}}\n" if types else "",
+        *(numbers_text(name, limits=heavy) for name in types),
+        complex_text() if any(COMPLEX.search(text) for text in sources) else "",
+        PHILOX_TEXT if heavy and any(PHILOX.search(text) for text in sources) else "",
+    ]
+    return texts | {MAIN: "".join(parts)}
 
 
 def complex_text() -> str:
@@ -298,11 +353,11 @@ def complex_text() -> str:
 def numbers_text(name: str, *, limits: bool) -> str:
     """The number type `name`, with its limits if `limits`."""
     operators = "".join(OPERATOR_TEXT.replace("@", operator) for operator in "+-*/")
-    text = NUMBER_TEXT.replace("OPERATORS", operators)
+    text = (NUMBER_TEXT if name in HALVES else FLOAT8_TEXT).replace("OPERATORS", operators)
     if limits:
-        column = list(SPELLINGS).index(name)
-        values = (VALUE_TEXT.format(function=function, bits=bits[column]) for function, bits in LIMIT_BITS.items())
-        text += LIMIT_TEXT.replace("VALUES", "".join(values))
+        bits = {function: of_types[list(SPELLINGS).index(name)] for function, of_types in LIMIT_BITS.items()}
+        values = (VALUE_TEXT.format(function=function, bits=value) for function, value in bits.items() if value)
+        text += LIMIT_TEXT.replace("VALUES", "".join(values)).replace("INFINITE", str(bool(bits["infinity"])).lower())
     for word, spelling in {**SPELLINGS[name], "NAME": name}.items():
         text = re.sub(rf"\b{word}" if word[-1] == " " else rf"\b{word}\b", spelling, text)
     return text

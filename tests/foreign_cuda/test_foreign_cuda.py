@@ -368,6 +368,23 @@ def numbers_of_pytorch():
 
 
 @case
+def numbers_of_8_bits_of_pytorch():
+    ties = [448, 464, 464.1, 480, -480, 57344, 61440, 65536, 2.0**-10, 2.0**-17, 2.0**-9 * 1.5, -0.0, np.inf, -np.inf]
+    x = np.concatenate([ties, (floats(18) - 0.5) * 2.0 ** np.arange(-12, 6)]).astype(np.float32)
+    y, z = x.astype(ml_dtypes.float8_e4m3fn), x.astype(ml_dtypes.float8_e5m2)
+    expected = {"y": y.view("u1"), "z": z.view("u1"), "limited": np.clip(x, -448, 448) + y.astype(np.float32)}
+    arguments = [x, "y:u8[32]=zeros", "z:u8[32]=zeros", "limited:f32[32]=zeros", "s32=32"]
+    return Case("torch_types.cu", arguments, expected, options=("--entry", "numbers_of_8_bits"))
+
+
+@case
+def the_state_of_a_generator_of_pytorch():
+    expected = {"seed_and_offset": np.array([7, 14], "u8")}
+    arguments = ["state:{u64=7, u64=14, u64=9, u8=0}", "seed_and_offset:u64[2]=zeros"]
+    return Case("torch_types.cu", arguments, expected, options=("--entry", "place_in_a_sequence"))
+
+
+@case
 def complex_numbers_of_pytorch():
     random = np.random.default_rng(8)
     a, b = (random.integers(-20, 20, 64).astype(np.float32).view(np.complex64) for _ in range(2))  # exact

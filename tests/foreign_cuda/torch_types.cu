@@ -2,6 +2,8 @@
 #include <ATen/AccumulateType.h>
 #include <ATen/cuda/Atomic.cuh>
 #include <c10/util/BFloat16.h>
+#include <c10/util/Float8_e4m3fn.h>
+#include <c10/util/Float8_e5m2.h>
 #include <c10/util/Half.h>
 #include <torch/extension.h>
 #include <torch/csrc/utils/pybind.h>
@@ -28,6 +30,25 @@ __global__ void numbers(const at::Half* x, at::BFloat16* sum, c10::Half* bits, _
     square += x[i] > square ? at::Half(0x3c00, at::Half::from_bits()) : -x[i];
     bits[i] = square;
     cuda[i] = __half(float(x[i]));
+}
+
+C10_HOST_DEVICE constexpr auto GREATEST = std::numeric_limits<c10::Float8_e4m3fn>::max();
+
+__global__ void numbers_of_8_bits(const float* x, c10::Float8_e4m3fn* y, at::Float8_e5m2* z, float* limited, int n)
+{
+    const int i = threadIdx.x;
+    if (i >= n)
+        return;
+    y[i] = x[i];
+    z[i] = static_cast<at::Float8_e5m2>(x[i]);
+    limited[i] = fmax(-GREATEST, fmin(x[i], GREATEST)) + float(y[i]);
+}
+
+__global__ void place_in_a_sequence(at::PhiloxCudaState state, uint64_t* seed_and_offset)
+{
+    auto [seed, offset] = at::cuda::philox::unpack(state);
+    seed_and_offset[0] = seed;
+    seed_and_offset[1] = offset;
 }
 
 void sum_rows_cuda(torch::Tensor x, torch::Tensor sums)

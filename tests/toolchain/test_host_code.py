@@ -57,6 +57,8 @@ LEFT_OUT = [
      "template <> inline bool A::f<bool>() const { return true; }",                   "2-6"),
     ("#include <vector>\ntemplate <class T> T f(std::vector<T> a) { return a[0]; }\n"
      "template <> float f(std::vector<float> a) { return std::min(a[0], 1.0f); }",     "2-3"),
+    ("#include <ATen/ATen.h>\nvoid f(at::Tensor a) { TORCH_CHECK(a.is_cuda(), \"no\"); }\nvoid g() { AT_ERROR(); }",
+     "2-3"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
 
@@ -206,6 +208,18 @@ int host() { return three(); }
     output = compiled(text + KERNEL.replace("= 1", "= (Number<float>(2) = Number<float>(1)).value + three()"))
     assert output.how.endswith(", without host code (line 10)")
     assert "0f40800000" in output.ptx.lower() or "1082130432" in output.ptx  # 4.0
+
+
+def test_a_variable_may_have_the_mark_of_a_host_function(compiled, without_nvcc):
+    """nvcc only warns of it."""
+    text = """\
+#define BOTH __host__ __device__
+__host__ __device__ constexpr float two = 2;
+template <class T> BOTH static constexpr T three = T(3);
+"""
+    output = compiled(text + KERNEL.replace("= 1", "= *&two * three<float>"))
+    assert output.how.endswith(", without host code")
+    assert "0f40c00000" in output.ptx.lower() or "1086324736" in output.ptx  # 6.0
 
 
 FAILS = """\

@@ -40,6 +40,12 @@ EXAMPLES = [
     (FUNCTORS.replace("BODY", "x[0] = F{}(x[0])"), "",                             "map<Square>"),
     (FUNCTORS.replace("BODY", "x[0] = g.apply(f.by)"), "",                         "map<Halve>"),
     (FUNCTORS.replace("BODY", "x[0] = g.w"), "",                                   "map<float>"),
+    ("template <class T, T (*F)(T, T), int N> __global__ void map(T* x) {}", "",   "map<float, F, 4>"),
+    ("namespace a { enum class Mode : char { SUM = 1, MAX }; template <Mode M> __global__ void k(int* x) {} }", "",
+     "a::k<a::Mode::SUM>"),
+    ("template <a::Mode M> __global__ void k(int* x) {}", "namespace a { enum Mode { SUM }; }", "k<a::Mode::SUM>"),
+    ("template <Mode M> __global__ void k(int* x) {}", "enum Other { SUM };",      "k<M>"),
+    ("template <int N> __global__ std::enable_if_t<(N > 0) && is_big(N)> k(int* x) {}", "", "k<4>"),
 ]  # fmt: skip
 
 
