@@ -98,6 +98,12 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
         if answer.status == SUCCESS:
             how = f"NVRTC {nvrtc_version(job.library)}{AS_DEVICE_WORDS}"
             return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
+        if host_code.concerns_host(answer.log):
+            as_device = job.with_flags((*job.flags, AS_DEVICE))
+            texts, answer, more = without_host_code(as_device, as_device=True)
+            if answer.status == SUCCESS:
+                how = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}{more}"
+                return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
     try:
         texts, answer, more = without_host_code(job)
     except nvrtc.CompilationDied as death:
@@ -270,7 +276,8 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
     plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])
     # Often only host code uses what the heavy headers have. Host functions are left out without them first: NVRTC dies
     # of some, such as one with a std::pair of a std::vector. Then they are needed only if kernels use them too.
-    for heavy in (False, True) if names_of_std else (False,):
+    attempts = (True,) if as_device and made_for_nvrtc(job) else (False, True) if names_of_std else (False,)
+    for heavy in attempts:
         table = stand_in_headers(job, [*decoded.values()], heavy=heavy) | aliases
         for _ in range(ROUNDS):
             answer = plain.by_nvrtc(*encoded(texts, table), AS_BY_NVCC, apart=heavy)
@@ -307,9 +314,6 @@ def with_functions_of_device(job: Job) -> Compilation:
     contents = (job.source, *(file.content for file in job.files or []))
     texts = [content.decode("utf-8", "surrogateescape") for content in contents]
     headers = stand_in_headers(job, texts, heavy=True)
-    if "cmath" in headers:
-        # libcu++'s defines macros, such as FP_NAN, that these headers define for NVRTC too.
-        headers["cmath"] = stand_ins.table((), heavy=False)["cmath"]
     return job.with_flags((*job.flags, AS_DEVICE)).by_nvrtc(job.source, headers, AS_BY_NVCC, apart=True)
 
 
@@ -318,6 +322,9 @@ def stand_in_headers(job: Job, texts: Sequence[str], *, heavy: bool) -> dict[str
     user_names = {file.name for file in job.files or []}
     installed = {name for name in stand_ins.OF_DEVICE if any(has_file(folder, name) for folder in locate.headers())}
     table = stand_ins.table(texts, heavy=heavy)
+    if made_for_nvrtc(job) and "cmath" in table:
+        # libcu++'s defines macros, such as FP_NAN, that these headers define for NVRTC too.
+        table["cmath"] = stand_ins.table((), heavy=False)["cmath"]
     return {name: text for name, text in table.items() if name not in user_names | installed}
 
 

@@ -99,6 +99,14 @@ def test_a_library_for_nvrtc_has_its_functions_without_a_mark_on_the_device(comp
         compiled(f'#include "tile.hpp"{kernel.replace("two()", "unknown_name")}')
 
 
+def test_host_code_next_to_a_library_for_nvrtc_is_left_out(compiled, without_nvcc, tmp_path):
+    """As the launches of FlashAttention, which includes CUTLASS: functions of the library are still for kernels."""
+    (tmp_path / "tile.hpp").write_text(LIBRARY)
+    host = "#include <vector>\nvoid f(std::vector<int> a) {\n    cudaGetDevice(a.data());\n}\n"
+    output = compiled(f'#include "tile.hpp"\n{host}{KERNEL.replace("= 1", "= Tile<int>{}.size() * two()")}')
+    assert output.how.endswith(", without host code (lines 3-5), with functions without a mark as device functions")
+
+
 def test_a_header_with_another_error_for_nvrtc_alone_is_compiled_by_nvcc(compiled, tmp_path):
     """As CUTLASS 4.2 with the C++ library of CUDA 13.2 and later."""
     (tmp_path / "values.h").write_text(
