@@ -88,6 +88,20 @@ CHAIN_HINT = "Let every thread that reads it wait: griddepcontrol.wait, in CUDA 
 UPDATE_HINT = "If several threads update one element, use atomics, also to read it; otherwise add a barrier."
 """For a race with an atomic, and for one of a line with itself, which may be an addition to one element."""
 
+PLAIN_LOAD, PLAIN_STORE = (
+    re.compile(rf"{name}(?!.*\.(nc|volatile|relaxed|acquire|release|mmio)\b)(?!.*\.(shared|local|const|param)\b)")
+    for name in (r"ld\b", r"st\b")
+)
+"""How the opcodes of plain accesses to global memory begin."""
+
+SAME_STORE = re.compile(r"(^|: )st\S* by thread .*? writes byte [^;]*?, which st\S* by .*? at line (\d+) wrote")
+"""Begins the message about two stores that are not ordered."""
+
+SAME_STORE_HINT = (
+    "Two CTAs store to one element. If each is to store only its own, check the index and the guard of that line; if "
+    "both are to update it, use an atomic."
+)
+
 REFILL = re.compile(r"(^|: )cp\.async\S* by thread .*? writes byte [^;]*? shared memory")
 """Begins the message about a copy to shared memory that other accesses are not ordered with."""
 
@@ -221,13 +235,14 @@ class CandidateLauncher:
 
         After a wrong result only for kernels whose memory changes without a store of their own thread: what another
         thread, a copy or another CTA has not delivered yet is as good as unwritten, so the result does not say what is
-        missing. Where only threads of a CTA exchange data, an output that is never written has another cause. For other
-        kernels, for launches that fail, and if the kernel ended before its first access, only what one thread does
-        wrong by itself, and what mbarriers do not expect, if a CTA of the cluster exits too early. If lanes wait for
-        others that are not in their masks, this is the finding.
+        missing. Where only threads of a CTA exchange data, or all threads by plain accesses to one array, an output
+        that is never written has another cause. For other kernels, for launches that fail, and if the kernel ended
+        before its first access, only what one thread does wrong by itself, and what mbarriers do not expect, if a CTA
+        of the cluster exits too early. If lanes wait for others that are not in their masks, this is the finding.
         """
         delivered = self.is_asynchronous or case.launch.cluster is not None or case.launch.chain is not None
-        exchanged = wrong.code in WRONG and (delivered or (wrong.code == "wrong-result" and self.exchanges))
+        is_result = wrong.code == "wrong-result"
+        exchanged = wrong.code in WRONG and (delivered or (is_result and (self.exchanges or self.loads_what_it_stores)))
         executed = self.last.by_line.keys() if self.last else frozenset()
         exchanged = exchanged and not executed.isdisjoint(lines_of(self.text.module, ACCESS))
         reads = wrong.code in (*WRONG, "memory-fault") and self.may_read_unwritten
@@ -243,7 +258,8 @@ class CandidateLauncher:
             return replace(self.sanitizer_finding(raw, f"{case.label}: "), stage=wrong.stage)
         cause = self.sanitizer_finding(raw)
         where = "" if cause.line is None else f" in line {cause.line}"
-        return replace(wrong, hint=f"The sanitizer finds {cause.code}{where}: {cause.message}")
+        advice = f" {cause.hint}" if cause.code in ("race", BETWEEN_CTAS) else ""
+        return replace(wrong, hint=f"The sanitizer finds {cause.code}{where}: {cause.message}{advice}")
 
     def sanitizer_findings(self, case: CheckCase, code: str) -> Iterator[SanitizerFinding]:
         """What the sanitizer finds in a case whose plain launch ended with `code`."""
@@ -295,6 +311,22 @@ class CandidateLauncher:
             for function in functions
             for instruction in function.instructions
         )
+
+    @cached_property
+    def loads_what_it_stores(self) -> bool:
+        """Whether plain loads and plain stores of the candidate may be of the same array of the pair, as in an addition
+        without an atomic."""
+        loaded, stored = (
+            {
+                root
+                for subject in self.lint_subjects
+                for instruction, roots in subject.addressed
+                if pattern.match(instruction.opcode)
+                for root in roots & subject.arrays.keys()
+            }
+            for pattern in (PLAIN_LOAD, PLAIN_STORE)
+        )
+        return not loaded.isdisjoint(stored)
 
     @cached_property
     def type_hint(self) -> str:
@@ -350,6 +382,9 @@ class CandidateLauncher:
             return replace(located, hint=CHAIN_HINT)
         if located.code in ("race", BETWEEN_CTAS) and REFILL.search(located.message):
             return replace(located, hint=REFILL_HINT)
+        same = SAME_STORE.search(located.message)
+        if located.code == BETWEEN_CTAS and same and int(same[2]) == located.line:
+            return replace(located, hint=SAME_STORE_HINT)
         if located.code == "race" and re.search(rf"\bat line {located.line}\b|\b(updates|updated)\b", located.message):
             return replace(located, hint=UPDATE_HINT)
         return with_one_advice(located)

@@ -10,7 +10,7 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.check import repeats
-from ptxbench.check.candidate_launcher import CandidateLauncher
+from ptxbench.check.candidate_launcher import SAME_STORE_HINT, UPDATE_HINT, CandidateLauncher
 from ptxbench.check.comparison import heavier, resource_words, slower
 from ptxbench.check.launching import LaunchOptions, launch
 from ptxbench.check.locations import Locations
@@ -197,6 +197,43 @@ def test_the_hint_of_a_wrong_result_is_a_missing_barrier_if_there_is_one(old, ne
     judgement = judged(Path("copy_hints.cu"), "copy_hints", text, stages=("parses", "results"))
     assert outcome(judgement) == "results wrong-result"
     assert judgement.decisive.hint.startswith(hint)
+
+
+BINS = """extern "C" __global__ void histogram256(const unsigned char* x, unsigned* bins, unsigned n)
+{
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x)
+        atomicAdd(&bins[x[i]], 1);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("add", "hint"),
+    [
+        ("bins[x[i]]++", "The sanitizer finds race in line 4: "),
+        ("atomicAdd(&bins[x[i]], 2)", "The largest check size shows more"),
+    ],
+)
+def test_the_hint_of_a_wrong_sum_is_a_missing_atomic_if_there_is_none(add, hint):
+    text = changed(BINS, "atomicAdd(&bins[x[i]], 1)", add)
+    judgement = judged(Path("histogram256.cu"), "histogram256", text.encode(), stages=("parses", "results"))
+    assert outcome(judgement) == "results wrong-result"
+    assert judgement.decisive.hint.startswith(hint)
+    assert judgement.decisive.hint.endswith(UPDATE_HINT) == ("race" in hint)
+
+
+@pytest.mark.parametrize(
+    ("store", "hint"),
+    [
+        ("a[i % 512] = ", SAME_STORE_HINT),
+        ("a[i] = a[i % 512] + ", None),
+        ("atomicAdd(a, c[i]); a[i] = ", None),
+    ],
+)
+def test_the_hint_about_two_ctas_that_store_to_one_element_asks_which_of_them_should(store, hint):
+    text = changed(HONEST_CU, "a[i] = ", store)
+    judgement = judged(HOSTILE / "honest.cu", "triad", text.encode(), stages=("parses", "sanitizer"))
+    assert (judgement.decisive.hint == SAME_STORE_HINT) == (hint is not None), judgement.decisive
 
 
 def test_the_hint_of_a_wrong_result_is_a_shuffle_from_a_thread_that_has_exited():
