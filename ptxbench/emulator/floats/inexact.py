@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MIX = (0x7FEB352D, 0x846CA68B)
 """Odd factors that spread each bit of a number over all of them. (Wellons, "Prospecting for Hash Functions".)"""
+GREATEST_ANGLE = 314.1592
+"""100 pi, rounded down: for greater angles the manual states no error."""
 WITHIN = 1 - 2.0**-20
 """The share of a bound that is used: the exact value is known to some 50 bits."""
 
@@ -68,6 +70,20 @@ def limit(e: Emitter, exact: Value, opcode: str) -> Value:
         by_places = e.mul(unit, e.constant(bound.ulps * WITHIN, F64))
         most = e.select(e.compare("gt", by_places, most), by_places, most)
     return most
+
+
+def limit_of_angle(e: Emitter, angle: Value, most: Value) -> Value:
+    """The greatest error of a sine or cosine of an angle of 0 or more (f32). `most`: for those up to 100 pi.
+
+    The manual states a smaller one up to 2 pi, and none beyond 100 pi: there it grows with the angle, as that of an
+    angle which is reduced in f32 does, up to 1.
+    """
+    small = e.constant(2.0**-20.5 * WITHIN, F64)
+    grown = e.mul(most, e.mul(e.convert(angle, F64), e.constant(1 / GREATEST_ANGLE, F64)))
+    one = e.constant(1.0, F64)
+    beyond = e.select(e.compare("lt", grown, one), grown, one)
+    most = e.select(e.compare("gt", angle, e.constant(GREATEST_ANGLE, F32)), beyond, most)
+    return e.select(e.compare("gt", angle, e.constant(6.283185, F32)), most, small)
 
 
 def moved(

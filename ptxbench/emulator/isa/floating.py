@@ -288,12 +288,8 @@ def near(e, a, op):
     ideal = e.convert(exact, F32)
     inexact.ideal_unless_varied(e, ideal)
     most = inexact.limit(e, exact, f"{op}.approx.f32")
-    if op in OF_F32:  # the manual's bound: 2^-20.5 up to 2 pi, 2^-14.7 up to 100 pi, none beyond
-        magnitude = e.absolute(a)
-        past_2_pi = e.compare("gt", magnitude, e.constant(6.283185, F32))
-        most = e.select(past_2_pi, most, e.constant(2.0**-20.5 * inexact.WITHIN, F64))
-        past_100_pi = e.compare("gt", magnitude, e.constant(314.1592, F32))
-        most = e.select(past_100_pi, e.constant(0.0, F64), most)
+    if op in OF_F32:
+        most = inexact.limit_of_angle(e, e.absolute(a), most)
     result = inexact.varied_f32(e, ideal, exact, most, op)
     if op in ("sin", "cos", "tanh"):  # results on a GPU are in [-1, 1]
         result = e.select(e.compare("gt", e.absolute(result), e.constant(1.0, F32)), ideal, result)
