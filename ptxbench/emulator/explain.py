@@ -91,6 +91,7 @@ def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Lau
             return UnsupportedInstruction(message)
         return Deadlock(
             f"CTA {coordinates(fault.cta, grid)} is deadlocked: {describe_waiting(answer, math.prod(block), own)}."
+            f"{after_products(answer)}"
         )
     if fault.kind == context.OUT_OF_FUEL:
         first = next(step for step in translation.steps if step.block == fault.slot // 2)
@@ -175,6 +176,18 @@ def apart(answer: LaunchReply, cta: str) -> str:
     return ""
 
 
+def after_products(answer: LaunchReply) -> str:
+    """A likely cause of a deadlock at mbarriers of a kernel with wgmma, if no bytes are missing."""
+    words = [waiting.mbarrier[1] for waiting in answer.waiting if waiting.mbarrier is not None]
+    waits_for_products = any(step.opcode.startswith("wgmma.wait_group") for step in answer.translation.steps)
+    if not waits_for_products or not words or any(map(missing_bytes, words)):
+        return ""
+    return (
+        " A wgmma.wait_group waits for the products of its own warp: if one warp fills a stage again after it, the "
+        "other three must have arrived before, such as at a bar.sync."
+    )
+
+
 def describe_waiting(answer: LaunchReply, threads: int, own: OwnPlaces) -> str:
     """Where each warp waits, and for a barrier how many threads have arrived."""
     steps = answer.translation.steps
@@ -210,14 +223,19 @@ def waiting_sentences(waits: Sequence[tuple[int, str, object]]) -> list[str]:
 def describe_mbarrier(address: int, word: int, own: OwnPlaces) -> str:
     """What an mbarrier waits for: how many of its arrivals there are, and the bytes that are missing."""
     pending, expected = word & mbarriers.MOST, word >> mbarriers.COUNT_BITS & mbarriers.MOST
-    shift = watch.MARK_AT - watch.BYTES_AT
-    missing = word >> watch.BYTES_AT & (1 << shift) - 1
-    missing -= (missing >> shift - 1) << shift
+    missing = missing_bytes(word)
     barrier_name = f"the mbarrier at byte {own.byte('shared', address)} of shared memory"
     arrived = f"{barrier_name}: {expected - pending} of {expected} arrivals"
     if missing < 0:
         return f"{arrived}, {-missing:,} bytes more than expected"
     return f"{arrived}, {missing:,} bytes missing" if missing else arrived
+
+
+def missing_bytes(word: int) -> int:
+    """The bytes that the phase of an mbarrier lacks; negative if more have come than it expects."""
+    shift = watch.MARK_AT - watch.BYTES_AT
+    missing = word >> watch.BYTES_AT & (1 << shift) - 1
+    return missing - ((missing >> shift - 1) << shift)
 
 
 def describe_pool(registers: Sequence[int]) -> list[str]:

@@ -236,3 +236,53 @@ def test_a_deadlock_names_what_the_mbarrier_lacks():
     ) in str(caught.value)
     with pytest.raises(Deadlock, match=r"byte 32768 .*: 1 of 1 arrivals, [\d,]+ bytes more than expected"):
         product(changed(PIPELINE, "_, [%filled_at], 16384;", "_, [%filled_at], 8192;"))
+    assert "wait_group" not in str(caught.value)
+
+
+AHEAD = f"""\
+.version 8.0
+.target sm_90a
+.address_size 64
+.visible .entry ahead()
+.maxntid 128, 1, 1
+{{
+    .shared .align 1024 .b8 tile[16384];
+    .shared .align 8 .b64 filled;
+    .reg .u32 %thread, %round, %phase;
+    .reg .u64 %tile_at, %da0, %db0;
+    .reg .f32 %d<32>;
+    .reg .pred %first, %done, %more;
+    mov.u32 %thread, %tid.x;
+    setp.eq.u32 %first, %thread, 0;
+    @%first mbarrier.init.shared::cta.b64 [filled], 1;
+    @%first mbarrier.arrive.shared::cta.b64 _, [filled];
+    bar.sync 0;
+    mov.u64 %tile_at, tile;
+    shr.u64 %da0, %tile_at, 4;
+    or.b64 %da0, %da0, 0x4000004000010000;
+    add.u64 %db0, %da0, 512;
+    mov.u32 %round, 0;
+NEXT:
+    and.b32 %phase, %round, 1;
+WAIT:
+    mbarrier.try_wait.parity.shared::cta.b64 %done, [filled], %phase;
+    @!%done bra WAIT;
+    setp.ne.u32 %more, %round, 0;
+    wgmma.fence.sync.aligned;
+    {PRODUCTS.splitlines()[0]}
+    wgmma.commit_group.sync.aligned;
+    wgmma.wait_group.sync.aligned 0;
+    BARRIER
+    @%first mbarrier.arrive.shared::cta.b64 _, [filled];
+    add.u32 %round, %round, 1;
+    setp.lt.u32 %more, %round, 4;
+    @%more bra NEXT;
+    ret;
+}}
+"""
+
+
+def test_a_deadlock_of_warps_that_do_not_wait_for_each_other_names_the_remedy():
+    emulator.run(AHEAD.replace("BARRIER", "bar.sync 0;"), grid=1, block=128, args=[], arch="sm_90")
+    with pytest.raises(Deadlock, match=r"if one warp fills a stage again after it, the other three must have arrived"):
+        emulator.run(AHEAD.replace("BARRIER", ""), grid=1, block=128, args=[], arch="sm_90")
