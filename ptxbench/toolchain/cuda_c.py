@@ -42,7 +42,6 @@ from ptxbench.toolchain.user_files import UserFile, has_file, user_files, with_d
 ROUNDS = 12
 """Compilations without host code: leaving out a type makes errors in what uses it, which are found by the next one."""
 
-DEBUG = {"-G", "--device-debug"}
 UNUSED = "--diag-suppress=177"
 """Suppresses the warning about unused constants: only host code used them."""
 
@@ -273,7 +272,8 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
     texts = {name: SourceText(text, macros, constant).without_main() for name, text in decoded.items()}
     names_of_std = stand_ins.names_of_std(decoded.values())
     # The same is left out with and without debugging information, so it is found only once.
-    plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])
+    plain_flags = [flag for flag in job.flags if flag not in nvrtc.DEBUG]
+    plain = job if len(plain_flags) == len(job.flags) else job.with_flags(plain_flags)
     # Often only host code uses what the heavy headers have. Host functions are left out without them first: NVRTC dies
     # of some, such as one with a std::pair of a std::vector. Then they are needed only if kernels use them too.
     attempts = (True,) if as_device and made_for_nvrtc(job) else (False, True) if names_of_std else (False,)
