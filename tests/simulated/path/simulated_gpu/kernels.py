@@ -256,14 +256,55 @@ def prepare(
         if is_map or (param.size_bytes == 8 and not param.array and not param.type.floating):
             target = memory.block(address)
         if target is None:
-            values.append((None, value_of(param, content)))
+            value = value_of(param, content)
+            values.append((None, struct_of(memory, blocks, value.tobytes()) if isinstance(value, np.void) else value))
         else:
-            if target not in blocks:
-                blocks.append(target)
             offset = address - target.address
-            values.append((blocks.index(target), (offset, content[8:]) if is_map else offset))
+            values.append((number_of(target, blocks), (offset, content[8:]) if is_map else offset))
     places = tuple(memory.find(block.address, block.size) for block in blocks)
     return Prepared(kernel, tuple(grid), tuple(block), cluster, shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
+
+
+def number_of(block: Block, blocks: list[Block]) -> int:
+    """The index of a block in the list, where it is added if it is new."""
+    if block not in blocks:
+        blocks.append(block)
+    return blocks.index(block)
+
+
+@dataclass(frozen=True)
+class StructBytes:
+    """A struct by value. `addresses`: the offset of each address of memory in it, its block, and the offset there."""
+
+    content: bytes
+    addresses: tuple[tuple[int, int, int], ...]
+
+    def tobytes(self) -> bytes:
+        """All that the effect of a launch depends on, but for memory."""
+        return repr(self).encode()
+
+    def argument(self, contents: Sequence[Any]) -> np.void:
+        """The struct with pointers to these bytes of the launch's blocks."""
+        pointers = {at: emulator.Pointer(contents[index], offset) for at, index, offset in self.addresses}
+        starts = [at for at in range(len(self.content)) if not any(word < at < word + 8 for word in pointers)]
+        formats = [object if at in pointers else np.uint8 for at in starts]
+        layout = {"names": [str(at) for at in starts], "offsets": starts, "itemsize": len(self.content)}
+        struct: np.void = np.zeros(1, np.dtype({**layout, "formats": formats}))[0]  # type: ignore[call-overload]
+        for at in starts:
+            struct[str(at)] = pointers.get(at, self.content[at])
+        return struct
+
+
+def struct_of(memory: Memory, blocks: list[Block], content: bytes) -> StructBytes:
+    """The struct with these bytes, whose blocks are added to the list: an aligned word that is an address in memory
+    refers to the block there."""
+    plain, addresses = bytearray(content), []
+    for at in range(0, len(content) - 7, 8):
+        word = int.from_bytes(content[at : at + 8], "little")
+        if (block := memory.block(word)) is not None:
+            addresses.append((at, number_of(block, blocks), word - block.address))
+            plain[at : at + 8] = bytes(8)
+    return StructBytes(bytes(plain), tuple(addresses))
 
 
 def value_of(param: Variable, content: bytes) -> Any:
@@ -318,7 +359,12 @@ class Launches:
         kernel = launch.kernel
         before = [content.copy() for content in contents]
         kept = dict(kernel.module.kept)
-        args = [value if index is None else referring(contents[index], value) for index, value in launch.values]
+        args = [
+            value.argument(contents) if isinstance(value, StructBytes)
+            else value if index is None
+            else referring(contents[index], value)
+            for index, value in launch.values
+        ]  # fmt: skip
         try:
             ran = emulator.run(
                 kernel.module.ptx, kernel.name, grid=launch.grid, block=launch.block, cluster=launch.cluster, args=args,
