@@ -374,16 +374,13 @@ def start_warm() -> None:
 def spin(gpu: Gpu, launch: Prepared, start: float) -> float:
     """The time until that many nanoseconds have passed on the timer, which advances in steps."""
     step = gpu.device.timer_ns
-    (_, nanoseconds), = launch.values  # fmt: skip
-    end = (start // step * step + int(nanoseconds) + step - 1) // step * step
+    end = (start // step * step + int(launch.params[0].value) + step - 1) // step * step
     return gpu.device.kernel_ns + max(end - start, 0.0)
 
 
 def timer_steps(gpu: Gpu, launch: Prepared, start: float) -> float:
     """Writes readings of the timer one after the other."""
-    (index, offset), (_, count) = launch.values
-    assert index is not None
-    step = gpu.device.timer_ns
+    [(_, index, offset)], count, step = launch.params[0].addresses, launch.params[1].value, gpu.device.timer_ns
     readings = [int((1e15 + start + READING_NS * i) // step * step) for i in range(int(count))]
     content = b"".join(reading.to_bytes(8, "little") for reading in readings)
     gpu.memory.put(launch.blocks[index].address + offset, content)

@@ -212,16 +212,34 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Parameter:
+    """The bytes of a parameter. `addresses`: the offset of each address of memory in it, which is 0 in `content`, with
+    the index of its block and the offset there. `value`: what the emulator takes if there are none."""
+
+    content: bytes
+    addresses: tuple[tuple[int, int, int], ...]
+    value: Any
+
+    def argument(self, contents: Sequence[Any]) -> Any:
+        """What the emulator takes: with pointers to these bytes of the launch's blocks."""
+        if not self.addresses:
+            return self.value
+        pointers = {at: emulator.Pointer(contents[index], offset) for at, index, offset in self.addresses}
+        starts = [at for at in range(len(self.content)) if not any(word < at < word + 8 for word in pointers)]
+        fields = [(str(at), object if at in pointers else np.uint8) for at in starts]  # packed
+        return np.array([tuple(pointers.get(at, self.content[at]) for at in starts)], fields)[0]
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """A launch with its parameters: each a value, or the index of a block and the offset in it; or that, and the bytes
-    of a tensor map that has the address."""
+    """A launch with its parameters."""
 
     kernel: Kernel
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     cluster: tuple[int, int, int] | None
     shared: int
-    values: tuple[tuple[int | None, Any], ...]
+    params: tuple[Parameter, ...]
     blocks: tuple[Block, ...]
     places: tuple[tuple[Region, int], ...]
     """The region of each block, and where in it."""
@@ -231,7 +249,7 @@ class Prepared:
         """All that the effect depends on, but for memory."""
         return (
             self.kernel.module.ptx, self.kernel.name, self.grid, self.block, self.cluster, self.shared,
-            tuple((index, value.tobytes() if index is None else value) for index, value in self.values),
+            tuple((param.content, param.addresses) for param in self.params),
         )  # fmt: skip
 
     @cached_property
@@ -243,68 +261,25 @@ class Prepared:
 def prepare(
     memory: Memory, kernel: Kernel, grid: Any, block: Any, shared: int, params: Sequence[bytes], cluster: Any = None
 ) -> Prepared:
-    """A launch with the parameters' bytes. An 8-byte number that is an address in memory refers to the block there, and
-    so does the address in a tensor map.
+    """A launch with the parameters' bytes. A word of 8 bytes that is an address in memory refers to the block there; of
+    a tensor map, only the first one.
 
     Blocks are looked up now: an address still means that memory if its block is freed later.
     """
     blocks: list[Block] = []
-    values: list[tuple[int | None, Any]] = []
+    parameters = []
     for param, content in zip(kernel.function.params, params, strict=True):
-        target, address = None, int.from_bytes(content[:8], "little")
+        plain, addresses = bytearray(content), []
         is_map = param.array and (param.size_bytes, param.align) == (MAP_BYTES, MAP_ALIGN)
-        if is_map or (param.size_bytes == 8 and not param.array and not param.type.floating):
-            target = memory.block(address)
-        if target is None:
-            value = value_of(param, content)
-            values.append((None, struct_of(memory, blocks, value.tobytes()) if isinstance(value, np.void) else value))
-        else:
-            offset = address - target.address
-            values.append((number_of(target, blocks), (offset, content[8:]) if is_map else offset))
+        for at in range(0, 1 if is_map else len(content) - 7, 8):
+            word = int.from_bytes(content[at : at + 8], "little")
+            if (target := memory.block(word)) is not None:
+                blocks += [target] if target not in blocks else []
+                addresses.append((at, blocks.index(target), word - target.address))
+                plain[at : at + 8] = bytes(8)
+        parameters.append(Parameter(bytes(plain), tuple(addresses), value_of(param, content)))
     places = tuple(memory.find(block.address, block.size) for block in blocks)
-    return Prepared(kernel, tuple(grid), tuple(block), cluster, shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
-
-
-def number_of(block: Block, blocks: list[Block]) -> int:
-    """The index of a block in the list, where it is added if it is new."""
-    if block not in blocks:
-        blocks.append(block)
-    return blocks.index(block)
-
-
-@dataclass(frozen=True)
-class StructBytes:
-    """A struct by value. `addresses`: the offset of each address of memory in it, its block, and the offset there."""
-
-    content: bytes
-    addresses: tuple[tuple[int, int, int], ...]
-
-    def tobytes(self) -> bytes:
-        """All that the effect of a launch depends on, but for memory."""
-        return repr(self).encode()
-
-    def argument(self, contents: Sequence[Any]) -> np.void:
-        """The struct with pointers to these bytes of the launch's blocks."""
-        pointers = {at: emulator.Pointer(contents[index], offset) for at, index, offset in self.addresses}
-        starts = [at for at in range(len(self.content)) if not any(word < at < word + 8 for word in pointers)]
-        formats = [object if at in pointers else np.uint8 for at in starts]
-        layout = {"names": [str(at) for at in starts], "offsets": starts, "itemsize": len(self.content)}
-        struct: np.void = np.zeros(1, np.dtype({**layout, "formats": formats}))[0]  # type: ignore[call-overload]
-        for at in starts:
-            struct[str(at)] = pointers.get(at, self.content[at])
-        return struct
-
-
-def struct_of(memory: Memory, blocks: list[Block], content: bytes) -> StructBytes:
-    """The struct with these bytes, whose blocks are added to the list: an aligned word that is an address in memory
-    refers to the block there."""
-    plain, addresses = bytearray(content), []
-    for at in range(0, len(content) - 7, 8):
-        word = int.from_bytes(content[at : at + 8], "little")
-        if (block := memory.block(word)) is not None:
-            addresses.append((at, number_of(block, blocks), word - block.address))
-            plain[at : at + 8] = bytes(8)
-    return StructBytes(bytes(plain), tuple(addresses))
+    return Prepared(kernel, tuple(grid), tuple(block), cluster, shared, tuple(parameters), tuple(blocks), places)  # type: ignore[arg-type]
 
 
 def value_of(param: Variable, content: bytes) -> Any:
@@ -314,15 +289,6 @@ def value_of(param: Variable, content: bytes) -> Any:
     if param.array or param.vector > 1:
         return np.frombuffer(content, np.dtype((np.void, len(content))))[0]
     return np.frombuffer(content, f"{'f' if param.type.floating else 'u'}{param.size_bytes}")[0]
-
-
-def referring(content: Any, value: Any) -> Any:
-    """The argument that refers to these bytes: a pointer, or a tensor map."""
-    if not isinstance(value, tuple):
-        return emulator.Pointer(content, value)
-    record = np.zeros((), [("address", object), ("rest", np.uint8, MAP_BYTES - 8)])
-    record["address"], record["rest"] = emulator.Pointer(content, value[0]), np.frombuffer(value[1], np.uint8)
-    return record[()]
 
 
 class Launches:
@@ -359,12 +325,7 @@ class Launches:
         kernel = launch.kernel
         before = [content.copy() for content in contents]
         kept = dict(kernel.module.kept)
-        args = [
-            value.argument(contents) if isinstance(value, StructBytes)
-            else value if index is None
-            else referring(contents[index], value)
-            for index, value in launch.values
-        ]  # fmt: skip
+        args = [param.argument(contents) for param in launch.params]
         try:
             ran = emulator.run(
                 kernel.module.ptx, kernel.name, grid=launch.grid, block=launch.block, cluster=launch.cluster, args=args,
