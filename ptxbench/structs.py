@@ -81,7 +81,7 @@ class StructLayout:
 def layout(struct: Struct, bytes_of: Callable[[Any], int]) -> StructLayout:
     """Lay the members out as C does: each aligned to its size, an inner struct to its most aligned member.
 
-    `bytes_of`: of a member that is no struct. Source: the layout of CUDA C's host compilers (Itanium C++ ABI, 2.2).
+    `bytes_of`: of a member that is not a struct. Source: the layout of CUDA C's host compilers (Itanium C++ ABI, 2.2).
     """
     offsets: dict[str, int] = {}
     steps: dict[str, tuple[str | int, ...]] = {}
