@@ -154,7 +154,9 @@ def test_a_right_candidate_is_accepted_and_wrong_ones_are_not(kernels):
         "wrong-signature": changed(right, "float4 scale", "float2 scale"),
     }
     with Judge("affine", kernels=kernels) as judge:
-        assert judge.judge(right, "cuda").verdict == "accepted"
+        accepted = judge.judge(right, "cuda")
+        [lint] = [stage.detail for stage in accepted.stages if stage.stage == "lint"]
+        assert (accepted.verdict, lint) == ("accepted", "nothing found; pointers in structs are not followed")
         for code, text in wrong.items():
             judgement = judge.judge(text, "cuda")
             assert (judgement.verdict, [finding.code for finding in judgement.findings]) == ("rejected", [code])
