@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -114,7 +116,7 @@ def number(literal: str, type: ElementType, text: str) -> int | float:
     try:
         if type.floating:
             of_bits = re.match(r"0[fFdD][0-9a-fA-F]+$", literal) is not None
-            real = float_of_bits(literal) if of_bits else float(literal.replace("_", ""))
+            real = float_of_bits(literal) if of_bits else float_of_decimal(literal.replace("_", ""), type)
             says_infinity = of_bits or "inf" in literal.lower()
             if np.isinf(type.show(type.hold(np.array([real])))[0]) and not (np.isinf(real) and says_infinity):
                 raise UsageError(f"'{text}': '{quoted(literal)}' is beyond the greatest {type.name}.")
@@ -143,6 +145,20 @@ def array_hint(literal: str, type: ElementType) -> str:
     if literal in ("zeros", "iota") or literal.startswith("random") or literal.endswith(".npy"):
         return f" An array needs its shape: '{type.name}[1024]={literal}'."
     return ""
+
+
+def float_of_decimal(literal: str, type: ElementType) -> float:
+    """The float64 that a decimal number is nearest to. If that is halfway between two numbers of `type` and the decimal
+    number is not, its neighbour on the side of the decimal number: rounded to `type`, it gives the nearest one."""
+    real = float(literal)
+    if type.dtype == np.float64 or not np.isfinite(real) or real == 0:
+        return real
+    below, above = np.nextafter(real, [-np.inf, np.inf])
+    held = type.hold(np.array([below, above]))
+    if held[0] == held[1]:
+        return real
+    exact = Fraction(Decimal(literal))
+    return real if exact == real else float(above if exact > real else below)
 
 
 def float_of_bits(literal: str) -> float:
