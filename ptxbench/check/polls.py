@@ -71,6 +71,11 @@ def may_only_read(instruction: Instruction) -> bool:
     return not numbers or not re.search(r"\.(add|or|xor)\b", instruction.opcode) or numbers[0].value == 0
 
 
+def exchange_lines(module: Module) -> Sequence[int]:
+    """The lines of the swaps in global memory; if there are none, of the strong stores and the strong loads."""
+    return lines_of(module, SWAP) or [*lines_of(module, ANNOUNCEMENT), *lines_of(module, STRONG_LOAD)]
+
+
 def has(module: Module, pattern: re.Pattern[str]) -> bool:
     """Whether an opcode of the module begins with the pattern."""
     return any(pattern.match(instruction.opcode) for instruction in instructions_of(module))

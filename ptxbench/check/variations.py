@@ -13,13 +13,16 @@ import numpy as np
 
 from ptxbench.arrays import Array
 from ptxbench.check.candidate_launcher import MEMORY_LIMIT, CandidateLauncher
+from ptxbench.check.finding_codes import CODES
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.pair_kernels import wrong_element
+from ptxbench.check.polls import exchange_lines, swaps
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import EXTREMES, Variation
 from ptxbench.errors import EmulatorCrash, KernelError
 from ptxbench.runner.case_data import errors_of
+from ptxbench.units import enumeration
 
 ORDERS: dict[CtaOrder, str] = {
     "first first": "with the CTAs one after the other, the first one first",
@@ -51,6 +54,15 @@ OTHER_WARPS = (
 )
 """The hint for a kernel whose result is wrong if one warp of each CTA goes first."""
 
+SWAPS = (
+    "A swap (atom.cas, atom.exch) may come after one of another CTA. Repeat it until atom.cas returns the value that "
+    "it compares, or use one atomic that updates the value, such as atom.max."
+)
+"""The hint for a kernel with swaps whose result is wrong in another order of the CTAs."""
+
+MOST_LINES = 4
+"""The most lines that a hint names."""
+
 RUNNING_LANES = (
     "activemask (in CUDA C __activemask()) gives the lanes that run at this moment, not those that will come here. Use "
     "the mask of the lanes that take this path, such as the result of vote.ballot (__ballot_sync) before the branch."
@@ -63,6 +75,17 @@ def order_hint(code: str, order: CtaOrder) -> str:
     if code in NEVER_ENDS and order in ONE_AFTER_THE_OTHER:
         return NUMBER_THEM
     return WAIT_FOR_EACH_OTHER if code == "endless" and order != "usual" else ""
+
+
+def exchange_hint(launcher: CandidateLauncher) -> tuple[int | None, str]:
+    """The first line in which CTAs exchange values, and a hint that names these lines; (None, "") if there are none."""
+    module, locations = launcher.text.module, launcher.text.locations
+    lines = sorted({line for number in exchange_lines(module) if (line := locations.file_line(number))})
+    if not lines:
+        return None, ""
+    named = [*map(str, lines[:MOST_LINES]), *(["others"] if lines[MOST_LINES:] else [])]
+    advice = SWAPS if swaps(module) else CODES["depends-on-threads"].hint
+    return lines[0], f"CTAs exchange values in {'lines' if lines[1:] else 'line'} {enumeration(named)}. {advice}"
 
 
 @dataclass(frozen=True)
@@ -155,9 +178,11 @@ def varied(
     for aspect in varying if wrong.code != MEMORY_LIMIT else ():  # a lack of memory says nothing about what varies
         alone, _ = outcome(launcher, case, aspect.options)
         if alone is not None and not reference_fails_too(launcher, case, aspect.options):
-            hint = order_hint(alone.code, aspect.options.ctas) or aspect.hint
-            message = f"{aspect.words}: {alone.message}"
             line = alone.line or aspect.line
+            hint = order_hint(alone.code, aspect.options.ctas) or aspect.hint
+            if line is None and not hint and aspect.code == "depends-on-threads":
+                line, hint = exchange_hint(launcher)
+            message = f"{aspect.words}: {alone.message}"
             column = launcher.text.locations.column(line)
             yield finding("repeats", aspect.code, message, line, column, hint)
             return

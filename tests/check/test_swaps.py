@@ -3,10 +3,11 @@
 import pytest
 
 from ptxbench import toolchain
+from ptxbench.check.finding_codes import CODES
 from ptxbench.check.repeats import first_warps, largest_by_turns, stores_first
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
-from ptxbench.check.variations import OTHER_WARPS, WAIT_FOR_EACH_OTHER
+from ptxbench.check.variations import OTHER_WARPS, SWAPS, WAIT_FOR_EACH_OTHER
 from ptxbench.discovery import load
 from tests.folders import changed
 
@@ -169,4 +170,27 @@ def test_an_update_of_a_maximum_that_is_lost_shows_whichever_cta_has_the_greates
     path.write_text(MAXIMUM.replace("UPDATE", update))
     launcher = Checker(suite, path).launcher
     found = [*largest_by_turns(launcher), *stores_first(launcher)]
-    assert {finding.code for finding in found} == ({"depends-on-threads"} if wrong else set())
+    assert {(finding.code, finding.line) for finding in found} == ({("depends-on-threads", 5)} if wrong else set())
+    assert all(finding.hint == f"CTAs exchange values in line 5. {SWAPS}" for finding in found)
+
+
+VOLATILE = """\
+extern "C" __global__ void count(unsigned* total, unsigned* work, unsigned ctas)
+{
+    if (threadIdx.x != 0)
+        return;
+    volatile unsigned* counter = work;
+    const unsigned before = *counter;
+    *counter = before + 1;
+    if (blockIdx.x == ctas - 1)
+        *total = *counter;
+}
+"""
+
+
+def test_the_lines_of_volatile_accesses_are_named_if_there_is_no_swap(suite, tmp_path):
+    path = tmp_path / "count.cu"
+    path.write_text(VOLATILE)
+    (found,) = stores_first(Checker(suite, path).launcher)
+    assert (found.code, found.line) == ("depends-on-threads", 6)
+    assert found.hint == f"CTAs exchange values in lines 6, 7 and 9. {CODES['depends-on-threads'].hint}"
