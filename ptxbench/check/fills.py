@@ -250,9 +250,10 @@ def scattered(array: Array, values: Sequence[float], draws: Sequence[np.random.G
     it is in the last row, which a kernel may read again in place of rows that do not exist."""
     changed = array.copy()
     flat = changed.reshape(-1)
+    with np.errstate(all="ignore"):
+        numbers = np.array(values, array.dtype if array.dtype.kind in "iu" else np.float64).astype(array.dtype)
     for rng in draws if flat.size else ():
         positions = rng.choice(flat.size, min(count, flat.size), replace=False)
-        with np.errstate(all="ignore"):
-            flat[positions] = np.resize(np.array(values).astype(array.dtype), positions.size)
-            flat[-1] = flat[positions[0]]
+        flat[positions] = np.resize(numbers, positions.size)
+        flat[-1] = flat[positions[0]]
     return changed

@@ -211,9 +211,13 @@ def among(numbers: NamedNumbers, array: Array, limits: ElementRange, draws: Draw
         near = [value for number in sorted(numbers.floats) for value in around(number, limits)]
     else:
         low, high = limits.whole
-        steps = ((sign * number + step) for number in sorted(numbers.whole) for sign in (1, -1) for step in (-1, 0, 1))
-        near = [value for value in steps if low <= value <= high]
-    return scattered(array, draws[0].permutation(near).tolist(), draws, -(-array.size // ONE_IN)) if near else array
+        bits = 8 * array.dtype.itemsize
+        steps = (sign * number + step for number in sorted(numbers.whole) for sign in (1, -1) for step in (-1, 0, 1))
+        # PTX may write an integer without a sign as a negative number, and the other way round.
+        same_bits = ((value, value % (1 << bits), value % (1 << bits) - (1 << bits)) for value in steps)
+        near = [value for value in dict.fromkeys(chain.from_iterable(same_bits)) if low <= value <= high]
+    order = draws[0].permutation(len(near))
+    return scattered(array, [near[index] for index in order], draws, -(-array.size // ONE_IN)) if near else array
 
 
 def around(number: float, limits: ElementRange) -> Iterator[float]:

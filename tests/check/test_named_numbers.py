@@ -14,6 +14,7 @@ from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.emulator.parse import parsed
+from ptxbench.pair import In, s32, s64, u32, u64
 from tests.check.judging import KERNELS, judged, outcome, suite
 from tests.folders import kernels_folder
 
@@ -102,9 +103,27 @@ def test_an_array_of_a_few_elements_has_numbers_too():
     draws = np.random.default_rng(1), np.random.default_rng(2)
     table = next(limits for arg in of_beside.pair.args if arg.name == "table" and (limits := range_of_element(arg)))
     changed = among(numbers, np.zeros(4, np.uint32), table, draws)
-    assert set(changed.tolist()) <= {0, 999, 1000, 1001}
+    assert {abs(value) for value in changed.view(np.int32).tolist()} <= {0, 999, 1000, 1001}
     assert changed.any()
     assert all(list(series) for kind in of_beside.named(numbers) for series in kind)
+
+
+@pytest.mark.parametrize(
+    ("named", "dtype", "value"),
+    [
+        (0xDEADBEEF,                u32, 0xDEADBEEF),
+        (2**32 - 0xDEADBEEF,        u32, 0xDEADBEEF),  # -559038737, as NVRTC writes it
+        (0xDEADBEEF,                s32, 0xDEADBEEF - 2**32),
+        (2**64 - 0xDEADBEEFCAFEBABE, u64, 0xDEADBEEFCAFEBABE),
+        (0xDEADBEEFCAFEBABE,        u64, 0xDEADBEEFCAFEBABE),
+        (0x5EADBEEFCAFEBABE,        s64, -0x5EADBEEFCAFEBABE),
+    ],
+)  # fmt: skip
+def test_an_integer_has_the_bits_of_a_number_whatever_its_sign_in_the_text(named, dtype, value):
+    draws = np.random.default_rng(1), np.random.default_rng(2)
+    limits = range_of_element(In("x", dtype, lambda n: (n,)))
+    changed = among(NamedNumbers(frozenset({named}), frozenset()), np.zeros(1000, dtype), limits, draws)
+    assert {value - 1, value, value + 1} <= {int(element) for element in changed}
 
 
 # pair, replacement in its CUDA C, what finds it
