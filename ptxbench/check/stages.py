@@ -63,7 +63,7 @@ from ptxbench.portability.survey import target_trials
 from ptxbench.signature import check_signature, named_argument, read_headers
 from ptxbench.toolchain import Build, locate
 from ptxbench.toolchain.trial import ASSEMBLES
-from ptxbench.units import plural, size_words
+from ptxbench.units import enumeration, plural, size_words
 
 CANDIDATE = "candidate"
 
@@ -232,7 +232,11 @@ class Checker:
     # ---- launches
 
     def results(self) -> StageOutcome:
-        return self.run_series("results", self.suite.results)
+        outcome = self.run_series("results", self.suite.results)
+        if accepted := self.suite.weaknesses:
+            words = f"the pair's reference and tolerance would accept {enumeration(accepted)} at every check size"
+            self.notes.append(f"results: {words}")
+        return outcome
 
     def hidden(self) -> StageOutcome:
         """Launch at sizes that the pair does not name, at those that the text names, and one CTA at larger ones."""
@@ -311,6 +315,10 @@ class Checker:
                 return first
             message = "the pair's own kernels fail at every check size too."
             return StageOutcome("nothing to compare with", [finding(stage, "nothing-counts", message)])
+        blind = [case for case in counted if self.suite.takes_zeros(case)] if stage == "hidden" else []
+        if len(blind) * 2 > len(counted):
+            words = f"at {len(blind)} of {plural(len(counted), 'size')}, such as {size_words(blind[0].size)}"
+            self.notes.append(f"hidden: {words}, zeros are right results, because of the values that the pair draws")
         if stage == "values":
             tried = {series.name for series in groups if series.cases}
             refused = {kind: why for kind, why in self.suite.cases.refusals.items() if kind not in tried}

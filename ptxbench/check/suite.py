@@ -16,10 +16,11 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from ptxbench import oracle
 from ptxbench.arrays import is_float
 from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.case_series import CaseSeries
-from ptxbench.check.cases import Cases, attempt, silence
+from ptxbench.check.cases import Cases, accepts_zeros, attempt, silence
 from ptxbench.check.common_elements import COMMON, with_common_elements
 from ptxbench.check.element_ranges import with_sorted_inputs
 from ptxbench.check.footprints import array_bytes, unwritten, with_indices
@@ -148,6 +149,7 @@ class CheckSuite:
         self.reference_failures: dict[tuple[CheckCase, bool], str | None] = {}
         self._beyond: dict[tuple[CheckCase, bool], str | None] = {}
         self._endless: dict[CheckCase, str | None] = {}
+        self._takes_zeros: dict[CheckCase, bool] = {}
         self.has_endless = False
         self._named: dict[NamedNumbers, tuple[tuple[CaseSeries, ...], tuple[CaseSeries, ...]]] = {}
         self._repeated: dict[tuple[int, ...], tuple[CheckCase, CheckCase, CheckCase]] = {}
@@ -488,6 +490,17 @@ class CheckSuite:
                 self._beyond[key] = next(failing, None)
             self.reference_failures[key] = self._beyond[key]
         return self.reference_failures[key]
+
+    @cached_property
+    def weaknesses(self) -> tuple[str, ...]:
+        """The wrong results that the pair's reference and tolerance accept at every check size, in words."""
+        return attempt(partial(oracle.weaknesses, self.pair, self.drawn("oracle").getrandbits(32))) or ()
+
+    def takes_zeros(self, case: CheckCase) -> bool:
+        """Whether all results of a case may be zero."""
+        if case not in self._takes_zeros:
+            self._takes_zeros[case] = accepts_zeros(case.expected)
+        return self._takes_zeros[case]
 
     def forget_candidate(self) -> None:
         """Forget which cases the last candidate failed: later stages depend on it. What the cases are, and how the

@@ -1,7 +1,9 @@
 """Which cases count: those that the pair's own kernels pass, at which sizes, and with which data."""
 
 import dataclasses
+import math
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +144,31 @@ def test_data_on_which_the_pair_itself_fails_is_named_in_a_note():
     assert notes[0].startswith("values: nothing with huge values, on which the pair fails: PairError: the tolerance of")
 
 
+def with_values(values):
+    """A suite of scan.s32 whose data `values` draws."""
+    loaded = suite("scan.s32").loaded
+    args = [
+        dataclasses.replace(arg, values=values, legal=None) if isinstance(arg, In) else arg for arg in loaded.pair.args
+    ]
+    return CheckSuite(dataclasses.replace(loaded, pair=dataclasses.replace(loaded.pair, args=args)), "sm_90", 3)
+
+
+@pytest.mark.parametrize(("most", "stages"), [(1 << 30, set()), (0, {"results", "hidden"}), (5000, {"hidden"})])
+def test_a_note_says_that_zeros_are_right_results_of_the_data_that_the_pair_draws(most, stages):
+    def values(rng, shape, **size):
+        return rng.integers(-1000, 1000, shape) * (math.prod(shape) <= most)
+
+    own = with_values(values)
+    judgement = Checker(own, KERNELS / "ptx" / "scan.s32.ptx").judge(stages=("parses", "results", "hidden"))
+    assert {note.partition(":")[0] for note in judgement.notes} == stages
+    for note in judgement.notes:
+        assert re.search(
+            r"^results: the pair's reference and tolerance would accept '\w+' all zero .* at every check size$"
+            r"|^hidden: at \d+ of \d+ sizes, such as .*, zeros are right results, because",
+            note,
+        )
+
+
 def test_the_first_case_that_the_pair_passes_counts():
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     cases = []
@@ -198,7 +225,7 @@ def test_each_factor_is_zero_once_where_the_other_is_infinite():
 
 def test_a_sum_of_whole_numbers_in_f32_is_rounded_at_some_long_size():
     """Random numbers have too small sums for that, and so have equal ones: they are multiples of a power of two."""
-    great = [series for series in suite("reduce_sum.s32").special if series.name == "all far above zero"]
+    great = [series for series in suite("scan.s32").special if series.name == "all far above zero"]
     inputs = [next(iter(series)).arguments["x"] for series in great]
     rounded = [x for x in inputs if np.cumsum(x, dtype=np.float32)[-1] != x.sum(dtype=np.int64)]
     assert len({x.sum(dtype=np.int64) for x in rounded}) == 2  # the roundings of several sums may cancel once
