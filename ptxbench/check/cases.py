@@ -15,6 +15,7 @@ import numpy as np
 
 from ptxbench.check.element_ranges import range_of_element
 from ptxbench.check.launching import CheckCase
+from ptxbench.check.own_errors import is_own
 from ptxbench.check.peak_positions import peak_positions
 from ptxbench.check.row_fills import with_peaks
 from ptxbench.check.unused import UNUSED_NAN, with_unused_nan
@@ -171,12 +172,14 @@ def accepts_zeros(expected: Expected) -> bool:
 def attempt(make: Callable[[], Made], refuse: Callable[[Exception], None] = lambda error: None) -> Made | None:
     """The case, or its data; None if the pair's own functions fail, because the pair never promised to accept it.
 
-    `refuse` is called with their error.
+    `refuse` is called with their error. An error of ptxbench is raised.
     """
     try:
         with silence():
             return make()
     except Exception as error:  # of any kind: a pair file is Python
+        if is_own(error):
+            raise
         refuse(error)
     return None
 

@@ -57,5 +57,5 @@ def neighbour(value: Any, limits: ElementRange, rng: np.random.Generator) -> Any
     if limits.whole is None:
         return np.nextafter(value, limits.dtype.type(0))
     low, high = limits.whole
-    other = int(value) ^ 1 << int(rng.integers(high.bit_length()))
+    other = int(value) ^ 1 << int(rng.integers(max(high.bit_length(), 1)))
     return other if low <= other <= high else value

@@ -133,13 +133,14 @@ def near(value: float) -> Fill:
     """The data, moved up by `value`; of integers, the greatest one once in each row, and others close below it."""
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        if array.size == 0:
+            return array
         if limits.whole is not None:
             least, most = limits.whole
-            below = 1 + draws[1].integers(max(min(CLOSE, most - least), 1), size=array.shape)
-            changed: Array = np.maximum(most - below.astype(object), least).astype(array.dtype)
+            below = 1 + draws[1].integers(max(min(CLOSE, most - least), 1), size=array.size)
+            changed: Array = np.maximum(most - below.astype(object), least).astype(array.dtype).reshape(array.shape)
             rows = changed.reshape(-1, array.shape[-1] if array.ndim else 1)
-            if rows.size:
-                rows[np.arange(rows.shape[0]), draws[1].integers(rows.shape[1], size=rows.shape[0])] = most
+            rows[np.arange(rows.shape[0]), draws[1].integers(rows.shape[1], size=rows.shape[0])] = most
             return changed
         limit = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
         moved: Array = np.minimum(array.astype(np.float64) + value, limit).astype(array.dtype)
@@ -154,10 +155,10 @@ def rows_of(value: float | None = None, *, end: int = 0, whole: bool) -> Fill:
     without any other element; then each eighth column is such a row too, for results of columns."""
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        if array.size == 0:
+            return array
         changed = array.copy()
         rows = changed.reshape(-1, array.shape[-1] if array.ndim else 1)
-        if rows.size == 0:
-            return array
         number = np.arange(rows.shape[0])
         position = draws[1].integers(rows.shape[1], size=number.size)
         one = number, position - (position % 8 == 7)

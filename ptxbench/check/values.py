@@ -173,7 +173,9 @@ def edged(
                 limits = range_of_element(arg) or ElementRange(ue8m0, None)
                 # shared positions are drawn again for each input, from the same seed
                 draws = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1 + index])
-                changed[arg.name] = fills[min(form, len(fills) - 1)](ordinary[arg.name], limits, draws)
+                array = ordinary[arg.name]
+                filled = fills[min(form, len(fills) - 1)](array, limits, draws)
+                changed[arg.name] = np.reshape(filled, array.shape)  # of one element it may be a number, or a row
         if kind == "small whole and half numbers":
             changed |= small_scalars(pair, seed)
         yield {**ordinary, **changed}
@@ -199,9 +201,10 @@ def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, A
         repeated = np.flatnonzero(rng.random(flat.size) < 1 / ONE_IN)
         flat[repeated] = flat[np.maximum(repeated - 1, 0)]
         if limits is not None:
-            values = UNIT if limits.whole is None else integer_edges(*limits.whole)
+            # From integers of 64 bits without a sign, and smaller ones, NumPy would make floats.
+            values = np.array(UNIT) if limits.whole is None else np.array(integer_edges(*limits.whole), flat.dtype)
             chosen = rng.random(flat.size) < 1 / ONE_IN
-            flat[chosen] = np.array(values).astype(flat.dtype)[rng.integers(len(values), size=int(chosen.sum()))]
+            flat[chosen] = values.astype(flat.dtype)[rng.integers(len(values), size=int(chosen.sum()))]
         mixed_array = flat.reshape(array.shape)
         changed[arg.name] = near_ties(mixed_array, rng) if limits is not None and limits.whole is None else mixed_array
     return {**arguments, **changed}
