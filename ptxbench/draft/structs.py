@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from ptxbench.structs import MOST_ALIGN, Struct, aligned, layout
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
-VECTOR = re.compile(r"(u?(char|short|int|long|longlong)|float|double)(2|4|4_16a)\b")
-"""Types of CUDA that are aligned to their size, up to 16 bytes (CUDA C++ Programming Guide, "Built-in Vector Types").
+VECTOR = re.compile(r"((const|volatile) )*(u?(char|short|int|long|longlong)|float|double)(2|4(_16a|_32a)?)")
+"""Types of CUDA that are aligned to their size, up to 16 bytes unless the name says 32 (CUDA C++ Programming Guide,
+"Built-in Vector Types").
 """
 
 MOST_MEMBERS = 64
@@ -40,24 +41,37 @@ def struct_of(parameter: CudaParameter, name: str) -> Struct | None:
     return struct if fits and len(placed.offsets) == len(members) else None
 
 
-def drawn(cuda_type: CudaType, name: str, offset: int) -> Struct | None:
-    """The struct at an offset of the parameter; None if a member is neither a number, a pointer nor a struct."""
+def drawn(cuda_type: CudaType, name: str, offset: int, before: int = 0) -> Struct | None:
+    """The struct at an offset of the parameter, where what comes before it ends at `before`.
+
+    Its alignment is the least one that its size and its offset allow. None if there is none, or if a member is neither
+    a number, a pointer nor a struct.
+    """
     members: list[Member | Struct] = []
+    end = offset
     for path, inner, start in parts(cuda_type, name, offset):
         if inner.number or is_array(inner):
             members.append(Member(path, CudaParameter(path, inner), start))
-        elif inner.members and (struct := drawn(inner, path, start)):
+        elif inner.members and (struct := drawn(inner, path, start, end)):
             members.append(struct)
         else:
             return None
+        end = start + inner.bytes
     if not members:
         return None
-    plain = Struct(name, members)
-    end = layout(plain, lambda member: member.declared.type.bytes).size_bytes
-    if VECTOR.search(cuda_type.text):
-        return Struct(name, members, min(cuda_type.bytes, 16))
-    powers = (1 << power for power in range(MOST_ALIGN.bit_length()))
-    return next((Struct(name, members, align) for align in powers if aligned(end, align) == cuda_type.bytes), None)
+    placed = layout(Struct(name, members), lambda member: member.declared.type.bytes)
+    aligns = [1 << power for power in range(MOST_ALIGN.bit_length())]
+    if VECTOR.fullmatch(cuda_type.text):
+        aligns = [min(cuda_type.bytes, 32 if cuda_type.text.endswith("_32a") else 16)]
+    return next(
+        (
+            Struct(name, members, align)
+            for align in aligns
+            if aligned(placed.size_bytes, align) == cuda_type.bytes
+            if aligned(before, max(align, placed.align)) == offset
+        ),
+        None,
+    )
 
 
 def parts(cuda_type: CudaType, name: str, offset: int) -> Iterator[tuple[str, CudaType, int]]:

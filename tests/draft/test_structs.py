@@ -1,9 +1,14 @@
 """`ptxbench new --from` of kernels whose parameters are structs."""
 
+from pathlib import Path
+
 import pytest
 
 from ptxbench.draft import draft
+from ptxbench.draft.structs import struct_of
+from ptxbench.structs import layout
 from ptxbench.toolchain.options import AS_IT_IS
+from ptxbench.toolchain.parameters import of_source
 
 KERNEL = """\
 struct Rows { const float* data; int step[2]; };
@@ -96,3 +101,42 @@ def test_the_pair_runs_once_its_questions_are_answered(ptxbench, tmp_path):
     ran = ptxbench("run", "mine", "--kernels", str(tmp_path), "--backend", "emulator", "--size", size)
     assert ran.status == 0
     assert "2 verified" in ran.out
+
+
+ALIGNED = """\
+struct __align__(16) Four { float x, y, z, w; };
+typedef float4 Vector;
+template <typename T> struct View { T* data; int n; };
+struct Myfloat4 { float a, b, c, d; };
+struct Inner { int n; Four v; };
+struct Alias { int n; Vector v; int m; };
+struct Template { View<float4> view; int n; };
+struct Wide { int n; double4_32a v; };
+struct Named { int n; Myfloat4 v; };
+struct Several { char c; Four v; Four w[2]; char d; };
+"""
+
+LAYOUTS = [
+    # type           align  offsets
+    ("Four",            4,  [0, 4, 8, 12]),           # its size needs no more, and its place is not known
+    ("View<float4>",    8,  [0, 8]),                  # not of float4
+    ("Myfloat4",        4,  [0, 4, 8, 12]),
+    ("const float4",   16,  [0, 4, 8, 12]),
+    ("double4_16a",    16,  [0, 8, 16, 24]),
+    ("double4_32a",    32,  [0, 8, 16, 24]),
+    ("Inner",          16,  [0, 16, 20, 24, 28]),
+    ("Alias",          16,  [0, 16, 20, 24, 28, 32]),
+    ("Template",        8,  [0, 8, 16]),
+    ("Wide",           32,  [0, 32, 40, 48, 56]),
+    ("Named",           4,  [0, 4, 8, 12, 16]),
+    ("Several",        16,  [0, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64]),
+]  # fmt: skip
+
+
+def test_a_struct_is_laid_out_as_the_compiler_does_whatever_aligns_its_members():
+    declared = ", ".join(f"{text} p{number}" for number, (text, _, _) in enumerate(LAYOUTS))
+    source = f"{ALIGNED}__global__ void kernel({declared}) {{}}"
+    [parameters] = of_source(source.encode(), Path("aligned.cu"), "sm_90").values()
+    for (text, align, offsets), parameter in zip(LAYOUTS, parameters, strict=True):
+        placed = layout(struct_of(parameter, parameter.name), lambda member: member.declared.type.bytes)
+        assert (placed.align, [*placed.offsets.values()]) == (align, offsets), text
