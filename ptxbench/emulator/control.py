@@ -336,13 +336,24 @@ class ControlFlow:
         """A setmaxnreg of the whole warp: while the pool lacks registers, the warp's turn ends here."""
         if self.kernel.pool is None:
             return
-        e = self.e
         enough = self.kernel.pool.change(self.kernel, step, self.guarded(step.instruction, mask))
+        self.wait_unless(enough, number, mask)
+
+    def wait_for_products(self, step: FlowStep, number: int, mask: str) -> None:
+        """A wgmma.wait_group: until the other warps of the group have issued the products, the turn ends here."""
+        if step.entry.words[:2] == ("wgmma", "wait_group"):
+            issued = self.ops.warpgroups.ready(step.instruction, self.guarded(step.instruction, mask))
+            self.wait_unless(issued, number, mask, also=(context.BLOCKED,))
+
+    def wait_unless(self, ready: str, number: int, mask: str, also: tuple[int, ...] = ()) -> None:
+        """End the warp's turn at the beginning of block `number`, unless it is `ready` (i1 name). `also`: slots of the
+        context that are set then."""
+        e = self.e
         lacking, on = e.label("lacking"), e.label("on")
-        e.line(f"br i1 {enough}, label %{on}, label %{lacking}")
+        e.line(f"br i1 {ready}, label %{on}, label %{lacking}")
         e.line(f"{lacking}:")
         self.set_pc(mask, number)
-        for slot, value in ((context.YIELDED_AT, number), (context.TESTED, 1)):
+        for slot, value in ((context.YIELDED_AT, number), (context.TESTED, 1), *((slot, 1) for slot in also)):
             address = e.op(f"getelementptr i64, ptr %env, i64 {slot}")
             e.line(f"store i64 {value}, ptr {address}")
         e.line("ret void")

@@ -91,7 +91,6 @@ def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Lau
             return UnsupportedInstruction(message)
         return Deadlock(
             f"CTA {coordinates(fault.cta, grid)} is deadlocked: {describe_waiting(answer, math.prod(block), own)}."
-            f"{after_products(answer)}"
         )
     if fault.kind == context.OUT_OF_FUEL:
         first = next(step for step in translation.steps if step.block == fault.slot // 2)
@@ -176,18 +175,6 @@ def apart(answer: LaunchReply, cta: str) -> str:
     return ""
 
 
-def after_products(answer: LaunchReply) -> str:
-    """A likely cause of a deadlock at mbarriers of a kernel with wgmma, if no bytes are missing."""
-    words = [waiting.mbarrier[1] for waiting in answer.waiting if waiting.mbarrier is not None]
-    waits_for_products = any(step.opcode.startswith("wgmma.wait_group") for step in answer.translation.steps)
-    if not waits_for_products or not words or any(map(missing_bytes, words)):
-        return ""
-    return (
-        " A wgmma.wait_group waits for the products of its own warp: if one warp fills a stage again after it, the "
-        "other three must have arrived before, such as at a bar.sync."
-    )
-
-
 def describe_waiting(answer: LaunchReply, threads: int, own: OwnPlaces) -> str:
     """Where each warp waits, and for a barrier how many threads have arrived."""
     steps = answer.translation.steps
@@ -202,18 +189,22 @@ def describe_waiting(answer: LaunchReply, threads: int, own: OwnPlaces) -> str:
         count = f", {barrier}, {waiting.arrived} of {expected} threads" if waiting.barrier >= 0 else ""
         if waiting.barrier == OF_POOL:
             count = f", for {waiting.expected} more registers per thread"
+        awaited: object = waiting.mbarrier
         if waiting.mbarrier is not None:
             count = f", {describe_mbarrier(*waiting.mbarrier, own)}"
-        waits.append((waiting.warp, f"{lanes} waits at line {step.line}, {step.opcode}{count}", waiting.mbarrier))
+        if step.opcode.startswith("wgmma.wait_group"):  # it may have tested an mbarrier before
+            count, awaited = ", for products that another warp of its warpgroup has not issued", step.line
+        waits.append((waiting.warp, f"{lanes} waits at line {step.line}, {step.opcode}{count}", awaited))
     return "; ".join([*waiting_sentences(waits), *describe_pool(answer.registers)])
 
 
 def waiting_sentences(waits: Sequence[tuple[int, str, object]]) -> list[str]:
-    """A sentence for each warp and place; one for warps in a row that test the same mbarrier at the same line."""
+    """A sentence for each warp and place; one for warps in a row that test the same mbarrier at the same line, or wait
+    for products there."""
     sentences = []
-    for (where, mbarrier), group in itertools.groupby(waits, key=lambda item: item[1:]):
+    for (where, awaited), group in itertools.groupby(waits, key=lambda item: item[1:]):
         warps = [warp for warp, *_ in group]
-        if mbarrier is None or len(warps) == 1:
+        if awaited is None or len(warps) == 1:
             sentences += [f"warp {warp}{where}" for warp in warps]
         else:
             sentences.append(f"warps {warps[0]} to {warps[-1]}{where.replace(' waits ', ' wait ')}")

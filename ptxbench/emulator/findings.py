@@ -135,7 +135,9 @@ SENTENCES = {
 }
 """What a thread did, by the kind of the finding."""
 SENTENCES_ABOUT_TWO = {
-    kinds.UNDER_PRODUCT: "writes {place}, which {other} is still reading. Wait for the product first.",
+    kinds.UNDER_PRODUCT: (
+        "writes {place}, which {other} is still reading. Wait for the product first, in each of its warps."
+    ),
     kinds.MISSING_PROXY_FENCE: (
         "{verb} {place} in the async proxy, which {other} wrote, without a proxy fence between. Add fence.proxy.async "
         "after the write."

@@ -116,6 +116,8 @@ class Translator:
             mask = self.control.rendezvous(first, number, mask)
         if first.entry.flow == "register_pool":
             self.control.wait_for_registers(first, number, mask)
+        if first.entry.flow == "warpgroup":
+            self.control.wait_for_products(first, number, mask)
         if first.entry.flow == "warp_barrier":
             mask = self.control.meet(first, number, mask)
         if first.entry.flow == "barrier_reduction":

@@ -11,7 +11,7 @@ from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import FlowStep, fragments
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import conditions, context, descriptors, warpgroup, warpgroup_issue
+from ptxbench.emulator.runtime import conditions, context, descriptors, warpgroup, warpgroup_issue, warpgroup_results
 from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction
 from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.runtime.warpgroup import WarpgroupArea
@@ -96,8 +96,21 @@ class Warpgroups:
     def commit(self) -> None:
         self.call(warpgroup.commit(self.fragments.area), f"i32 {self.ops.active}")
 
-    def wait(self, keep: int) -> None:
-        self.call(warpgroup.wait(self.fragments.area), f"ptr {PLACES}, i32 {self.ops.active}, i32 {keep}")
+    def ready(self, instruction: Instruction, lanes: str) -> str:
+        """Whether all warps of the group have issued the products that `lanes` wait for at `instruction` (i1 name)."""
+        function = self.ops.function(warpgroup_results.ready(self.fragments.area, self.ops.register_bytes))
+        kept = self.groups_kept(instruction)
+        return self.ops.e.op(f"call i1 @{function}(ptr %env, ptr %registers, ptr {PLACES}, i32 {lanes}, i32 {kept})")
+
+    def wait(self) -> None:
+        self.call(
+            warpgroup_results.wait(self.fragments.area, self.ops.register_bytes),
+            f"ptr {PLACES}, i32 {self.ops.active}, i32 {self.groups_kept(self.instruction)}",
+        )
+
+    def groups_kept(self, instruction: Instruction) -> int:
+        """How many of its last groups a wgmma.wait_group leaves pending."""
+        return immediates.one_of(self.ops, instruction.operands[0], range(1 << 31), "a number of groups")
 
     def leave(self) -> None:
         """The active lanes exit."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.variation import Variation
 from ptxbench.errors import Deadlock, KernelError
 from ptxbench.tensor_map import TensorMap
 from ptxbench.toolchain import locate, ptxas
@@ -176,15 +177,20 @@ MAPS = {name: TensorMap(f"map_{name}", name, box=(64, 64), swizzle=128) for name
 
 def product(text, maps=MAPS, **options):
     """(c of the kernel, c of NumPy), of integers, so that sums are exact."""
+    return launched(text, maps, **options)[:2]
+
+
+def launched(text, maps=MAPS, **options):
+    """What `product` gives, and the execution."""
     generator = np.random.default_rng(3)
     a, b = (generator.integers(-8, 9, (rows, K)).astype(np.float16) for rows in (M, N))
     c = np.full((M, N), np.nan, np.float32)
     mapped = [emulator.MapOf(array, maps[name]) for name, array in (("a", a), ("b", b))]
-    emulator.run(
+    execution = emulator.run(
         text, grid=(N // 64, M // 64), block=256, args=[*mapped, c, np.uint32(N), np.uint32(K // 64)], arch="sm_90a",
         **options,
     )  # fmt: skip
-    return c, a.astype(np.float32) @ b.astype(np.float32).T
+    return c, a.astype(np.float32) @ b.astype(np.float32).T, execution
 
 
 def test_the_pipeline_gives_the_exact_bits_in_any_schedule_and_ptxas_accepts_it():
@@ -272,7 +278,6 @@ WAIT:
     {PRODUCTS.splitlines()[0]}
     wgmma.commit_group.sync.aligned;
     wgmma.wait_group.sync.aligned 0;
-    BARRIER
     @%first mbarrier.arrive.shared::cta.b64 _, [filled];
     add.u32 %round, %round, 1;
     setp.lt.u32 %more, %round, 4;
@@ -282,7 +287,42 @@ WAIT:
 """
 
 
-def test_a_deadlock_of_warps_that_do_not_wait_for_each_other_names_the_remedy():
-    emulator.run(AHEAD.replace("BARRIER", "bar.sync 0;"), grid=1, block=128, args=[], arch="sm_90")
-    with pytest.raises(Deadlock, match=r"if one warp fills a stage again after it, the other three must have arrived"):
-        emulator.run(AHEAD.replace("BARRIER", ""), grid=1, block=128, args=[], arch="sm_90")
+def test_no_warp_runs_ahead_of_the_products_of_its_warpgroup():
+    emulator.run(AHEAD, grid=1, block=128, args=[], arch="sm_90")
+
+
+# ---- one arrival of a warpgroup, as in the C++ pipeline of CUTLASS
+
+
+def released_by(thread):
+    text = changed(PIPELINE, "[%used_at], 4;", "[%used_at], 1;")
+    text = changed(text, "[%used_at+8], 4;", "[%used_at+8], 1;")
+    return changed(text, "setp.eq.u32   %signals, %lane, 0;", f"setp.eq.u32   %signals, %thread, {thread};")
+
+
+@pytest.mark.parametrize("thread", [0, 45, 127])
+def test_a_stage_may_be_released_by_one_thread_of_the_warpgroup(thread):
+    for options in ({}, {"threads": 1}, {"placement": 5}, {"variation": Variation(waits=7, lanes=1)}):
+        actual, expected = product(released_by(thread), **options)
+        assert np.array_equal(actual, expected), options
+
+
+@pytest.mark.parametrize("thread", [0, 127])
+def test_the_sanitizer_reports_a_stage_that_is_released_by_one_thread_of_the_warpgroup(thread):
+    text = released_by(thread)
+    lines = text.splitlines()
+    findings = launched(text, sanitize=True)[2].findings
+    assert {finding.kind for finding in findings} <= {"race", "pending-mma"}
+    assert findings
+    assert all("cp.async.bulk.tensor" in lines[finding.line - 1] for finding in findings)
+
+
+def test_a_deadlock_names_the_wait_for_the_products_of_others():
+    lost = changed(AHEAD, "WAIT:", "setp.ge.u32 %done, %thread, 96;\n    @%done mov.u32 %phase, 1;\nWAIT:")
+    with pytest.raises(Deadlock) as caught:
+        emulator.run(lost, grid=1, block=128, args=[], arch="sm_90")
+    assert str(caught.value) == (
+        "CTA 0 is deadlocked: warps 0 to 2 wait at line 34, wgmma.wait_group.sync.aligned, for products that another "
+        "warp of its warpgroup has not issued; warp 3 waits at line 28, mbarrier.try_wait.parity.shared::cta.b64, the "
+        "mbarrier at byte 16384 of shared memory: 0 of 1 arrivals."
+    )

@@ -105,7 +105,7 @@ MISTAKES = [
     Mistake("a store to A before others have waited", WAITED, "xor.b32 %w, %t, 64;\nmad.lo.u32 %w, %w, 16, 0;\n"
             "mov.u32 %at, tile;\nadd.u32 %at, %at, %w;\nst.shared.b32 [%at], %t;\n", "", "st.shared.b32"),
     Mistake("a copy over A before the wait", ISSUED, COPY, "pending-mma", "cp.async.bulk"),
-    Mistake("a copy over A before others have waited", WAITED, COPY.replace("%one", "%last"), "race", "cp.async.bulk"),
+    Mistake("a copy over A before others have waited", WAITED, COPY.replace("%one", "%last"), "", "cp.async.bulk"),
     Mistake("a copy to A without a wait", "    wgmma.fence", f"{COPY}    wgmma.fence", "pending-copy",
             "wgmma.mma_async"),
     Mistake("D used before the wait", ISSUED, "add.f32 %d0, %d0, %d1;\n", "pending-mma", "add.f32"),

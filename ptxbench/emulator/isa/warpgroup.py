@@ -136,4 +136,4 @@ def commit_group(ops):
 @instruction("wgmma.wait_group.sync.aligned groups:u32", flow="warpgroup", section=WAIT)
 def wait_group(ops):
     """The products are done here, not before; those of the latest groups stay pending."""
-    ops.warpgroups.wait(number(ops, "groups", range(1 << 31), "a number of groups"))
+    ops.warpgroups.wait()

@@ -18,12 +18,16 @@ from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.residents import CLUSTER, CTA, DEADLOCK_OR_YIELD, DONE, FAULTED, run_ctas
 from ptxbench.emulator.runtime.trips import CLOSE_ALL
 from ptxbench.emulator.runtime.turns import ONE_WARP_FIRST
+from ptxbench.emulator.runtime.warpgroup import WARPS
 from ptxbench.emulator.types import LANES
 
 TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
 MOST_IDLE = 4096
 """Rounds in which all warps only test mbarriers, after which the launch counts as deadlocked."""
+MOST_PASSES = 64
+"""How often the warps of a warpgroup take turns before others do, while one of them waits for products of another. So
+they get far ahead of a warp that copies, and a missing wait for its copies shows."""
 
 
 @functools.cache
@@ -71,6 +75,8 @@ entry:
   {slot("queues", at.QUEUES, "ptr")}
   %p.queue = getelementptr i64, ptr %env, i64 {at.QUEUE}
   %p.tested = getelementptr i64, ptr %env, i64 {at.TESTED}
+  %p.blocked = getelementptr i64, ptr %env, i64 {at.BLOCKED}
+  store i64 0, ptr %p.blocked
   %header.at = getelementptr i64, ptr %env, i64 {at.CTA_STATE}
   %header = load ptr, ptr %header.at
   %idle.at = getelementptr i8, ptr %header, i64 {at.CTA_IDLE}
@@ -94,6 +100,7 @@ turn:
   %ran = phi i1 [ false, %round ], [ %ran.new, %over ]
   %moved = phi i1 [ false, %round ], [ %moved.new, %over ]
   %busy = phi i1 [ false, %round ], [ %busy.new, %over ]
+  %passes = phi i64 [ 0, %round ], [ %passes.new, %over ]
   %round.over = icmp eq i64 %t, %warp.count
   br i1 %round.over, label %judge, label %look
 look:
@@ -175,7 +182,21 @@ over:
   %busy.new = or i1 %busy, %works
   %settled = xor i1 %looping, true
   %moved.new = or i1 %moved, %settled
-  %t.next = add i64 %t, 1
+  %in.group = and i64 %rank, {WARPS - 1}
+  %last.in.group = select i1 %backwards, i64 0, i64 {WARPS - 1}
+  %group.over = icmp eq i64 %in.group, %last.in.group
+  %blocked = load i64, ptr %p.blocked
+  %some.blocked = icmp ne i64 %blocked, 0
+  %may.repeat = icmp ult i64 %passes, {MOST_PASSES}
+  %blocked.over = and i1 %some.blocked, %group.over
+  %again = and i1 %blocked.over, %may.repeat
+  %blocked.new = select i1 %group.over, i64 0, i64 %blocked
+  store i64 %blocked.new, ptr %p.blocked
+  %passes.more = add i64 %passes, 1
+  %passes.same = select i1 %group.over, i64 0, i64 %passes
+  %passes.new = select i1 %again, i64 %passes.more, i64 %passes.same
+  %step = select i1 %again, i64 {1 - WARPS}, i64 1
+  %t.next = add i64 %t, %step
   %announced = load i64, ptr %announced.at
   %is.announced = icmp ne i64 %announced, 0
   %stopped = and i1 %turned, %settled

@@ -1,8 +1,9 @@
 """Asynchronous products of warpgroups (wgmma): each warp has a queue of those that it has issued.
 
-Each of the four warps computes its own 16 rows of D only when it waits for the product's group, from the contents of
-shared memory at that time. Until then the registers of D hold POISON. So a missing wait, or a stage of shared memory
-that is filled again too early, gives wrong numbers. The inputs in registers are those at the warp's last wgmma.fence.
+A product is computed only when the first of the four warps waits for its group, from the contents of shared memory at
+that time (warpgroup_results.py). Until a warp's own wait its registers of D hold POISON. So a missing wait, or a stage
+of shared memory that is filled again too early, gives wrong numbers. The inputs in registers are those at the warp's
+last wgmma.fence.
 
 The area of a warp lies behind its registers: a header, a count of pending products for each register that the kernel's
 products use, the last products of the warpgroup (in the area of its first warp), the queue, and a copy of each register
@@ -15,9 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import V32, RuntimeFunction, field, loop, slot
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction, field, slot
 from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.runtime.watch import SILENT
 
 WARPS = 4
 """Warps of a warpgroup."""
@@ -29,8 +29,8 @@ RING, RING_BYTES = 64, 32
 """The operands of the last RING products of a warpgroup are kept, to compare them with those in its other warps."""
 VECTOR_BYTES = 128
 # The header: byte offsets. Groups committed, the first product of the queue and the end, whether there was a fence, the
-# products issued.
-COMMITTED, HEAD, TAIL, FENCED, ISSUED, HEADER_BYTES = 0, 4, 8, 12, 16, 64
+# products issued, the first product of the queue that is not computed.
+COMMITTED, HEAD, TAIL, FENCED, ISSUED, COMPUTED, HEADER_BYTES = 0, 4, 8, 12, 16, 24, 64
 # An entry: byte offsets.
 SITE, TABLE, PRODUCT, DESCRIPTOR_A, DESCRIPTOR_B, SCALE, GROUP, ORIGIN = 0, 8, 16, 24, 32, 40, 44, 48
 # A table: i32 slots. Registers of D and A, columns, FLAGS, bytes of the operands in shared memory; then the numbers of
@@ -259,153 +259,3 @@ done:
 }}
 """
     return RuntimeFunction(name("leave", area), text, (FAULT,))
-
-
-def finish(area: WarpgroupArea) -> RuntimeFunction:
-    """`NAME(env, registers, places)`: do the first product of the queue."""
-    text = f"""
-define internal void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places) noinline {{
-entry:
-  %d = alloca [128 x {V32}], align 64
-  %a = alloca [512 x i8], align 64
-  {pointers(area)}
-  {field("area", "head", HEAD)}
-  {entry_at("head", area)}
-  {field("item", "site", SITE, "ptr")}
-  {field("item", "table", TABLE, "ptr")}
-  {field("item", "product", PRODUCT, "ptr")}
-  {field("item", "descriptor.a", DESCRIPTOR_A, "i64")}
-  {field("item", "descriptor.b", DESCRIPTOR_B, "i64")}
-  {field("item", "scale", SCALE)}
-  %adds = icmp ne i32 %scale, 0
-  {field("table", "count.d", 4 * COUNT_D)}
-  {field("table", "count.a", 4 * COUNT_A)}
-  %count.d.wide = zext i32 %count.d to i64
-  %first.a = add i64 %count.d.wide, {NUMBERS}
-  br label %in.next
-{loop("in.next", "i", "%count.d.wide", "in", after="in", done="inputs")}
-  %i.at = add i64 %i, {NUMBERS}
-  {registers_at("in", "i.at")}
-  %old = load {V32}, ptr %in.copy, align 64
-  %start = select i1 %adds, {V32} %old, {V32} zeroinitializer
-  %d.at = getelementptr {V32}, ptr %d, i64 %i
-  store {V32} %start, ptr %d.at, align 64
-  %i.next = add i64 %i, 1
-  br label %in.next
-inputs:
-  %in.memory = icmp eq i32 %count.a, 0
-  br i1 %in.memory, label %go, label %a.next
-{loop("a.next", "j", "4", "a.in", after="a.same", before="inputs", done="go")}
-  %j.at = add i64 %j, %first.a
-  {registers_at("a.in", "j.at")}
-  %a.value = load {V32}, ptr %a.in.copy, align 64
-  %a.now = load {V32}, ptr %a.in.register, align 64
-  %a.differs = icmp ne {V32} %a.value, %a.now
-  %a.changed = call i1 @llvm.vector.reduce.or.v32i1(<32 x i1> %a.differs)
-  br i1 %a.changed, label %overwritten, label %a.same
-overwritten:
-  {fault(OVERWRITTEN)}
-  br label %a.same
-a.same:
-  ; Register 2 f + h has row 8 h + lane / 4 and word 4 f + lane % 4; the rows are 32 bytes each.
-  %h = and i64 %j, 1
-  %f = lshr i64 %j, 1
-  %h.offset = mul i64 %h, 256
-  %f.offset = mul i64 %f, 16
-  %a.offset = add i64 %h.offset, %f.offset
-  %a.block = getelementptr i8, ptr %a, i64 %a.offset
-  {scattered()}
-  %j.next = add i64 %j, 1
-  br label %a.next
-go:
-  %linear = select i1 %in.memory, ptr null, ptr %a
-  {"%metadata = getelementptr i8, ptr %item, i64 " + str(METADATA) if area.sparse else ""}
-  call void %product(ptr %env, ptr %site, ptr %table, ptr %d, i64 %descriptor.a, i64 %descriptor.b,
-                     ptr %linear{", ptr %metadata" * area.sparse})
-  {field("table", "columns", 4 * COLUMNS)}
-  {field("table", "flags", 4 * FLAGS)}
-  {field("item", "origin", ORIGIN, "i64")}
-  call void @product_done(ptr %env, ptr %site, i64 %descriptor.a, i64 %descriptor.b, i32 %columns, i32 %flags,
-                          i1 %in.memory, i64 %origin)
-  br label %out.next
-{loop("out.next", "k", "%count.d.wide", "out", after="out.on", before="go", done="released.a")}
-  %k.at = add i64 %k, {NUMBERS}
-  {registers_at("out", "k.at")}
-  %result.at = getelementptr {V32}, ptr %d, i64 %k
-  %result = load {V32}, ptr %result.at, align 64
-  store {V32} %result, ptr %out.copy, align 64
-  %pending = load i32, ptr %out.count
-  %pending.less = sub i32 %pending, 1
-  store i32 %pending.less, ptr %out.count
-  %last = icmp eq i32 %pending.less, 0
-  br i1 %last, label %deliver, label %out.on
-deliver:
-  store {V32} %result, ptr %out.register, align 64
-  br label %out.on
-out.on:
-  %k.next = add i64 %k, 1
-  br label %out.next
-released.a:
-  %count.a.wide = zext i32 %count.a to i64
-  br label %free.next
-{loop("free.next", "m", "%count.a.wide", "free", after="free", before="released.a")}
-  %m.at = add i64 %m, %first.a
-  {registers_at("free", "m.at")}
-  %uses = load i32, ptr %free.count
-  %uses.less = sub i32 %uses, 1
-  store i32 %uses.less, ptr %free.count
-  %m.next = add i64 %m, 1
-  br label %free.next
-done:
-  %head.next = add i32 %head, 1
-  store i32 %head.next, ptr %head.at
-  ret void
-}}
-"""
-    any_lane = "declare i1 @llvm.vector.reduce.or.v32i1(<32 x i1>)"
-    return RuntimeFunction(name("finish", area), text, (FAULT, SILENT["product_done"]), (any_lane,))
-
-
-def scattered() -> str:
-    """Lines that store %a.value: four lanes' words at each row of %a.block."""
-    lines = []
-    for row in range(8):
-        lanes = ", ".join(f"i32 {4 * row + i}" for i in range(4))
-        lines.append(f"%a.row{row} = shufflevector {V32} %a.value, {V32} poison, <4 x i32> <{lanes}>")
-        lines.append(f"%a.row{row}.at = getelementptr i8, ptr %a.block, i64 {32 * row}")
-        lines.append(f"store <4 x i32> %a.row{row}, ptr %a.row{row}.at, align 16")
-    return "\n  ".join(lines)
-
-
-def wait(area: WarpgroupArea) -> RuntimeFunction:
-    """`NAME(env, site, registers, places, active, keep)`: do the products of all but the last `keep` groups."""
-    text = f"""
-define internal void @{name("wait", area)}(ptr %env, ptr %site, ptr %registers, ptr %places, i32 %active,
-                                           i32 %keep) noinline {{
-entry:
-  {whole_warp()}
-go:
-  {pointers(area)}
-  {field("area", "committed", COMMITTED)}
-  br label %next
-next:
-  {field("area", "head", HEAD)}
-  {field("area", "tail", TAIL)}
-  %empty = icmp eq i32 %head, %tail
-  br i1 %empty, label %done, label %look
-look:
-  {entry_at("head", area)}
-  {field("item", "group", GROUP)}
-  %group.end = add i32 %group, %keep
-  %due = icmp slt i32 %group.end, %committed
-  br i1 %due, label %do, label %done
-do:
-  call void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places)
-  {slot("wrong", at.FAULT_KIND)}
-  %fine = icmp eq i64 %wrong, 0
-  br i1 %fine, label %next, label %done
-done:
-  ret void
-}}
-"""
-    return RuntimeFunction(name("wait", area), text, (finish(area), FAULT))

@@ -44,7 +44,6 @@ from ptxbench.emulator.runtime.warpgroup import (
     WarpgroupArea,
     entry_at,
     fault,
-    finish,
     group_area,
     name,
     pointers,
@@ -52,6 +51,7 @@ from ptxbench.emulator.runtime.warpgroup import (
     ring_at,
     whole_warp,
 )
+from ptxbench.emulator.runtime.warpgroup_results import finish
 from ptxbench.emulator.runtime.watch import SILENT
 
 

@@ -242,7 +242,7 @@ def run(text: str = PTX, size: tuple[int, int, int] = (72, 136, 328), **options:
 
 
 MISTAKES = [
-    Mistake("no wait for the copies",           "@!%done bra     FILLED;", ""),
+    Mistake("no wait for the copies",           "@!%done bra     FILLED;", "", at="mbarrier.try_wait"),
     Mistake("a wrong parity of the consumer",   "mov.u32         %parity, 0;", "mov.u32         %parity, 1;",
             at="mbarrier.try_wait"),
     Mistake("a wrong parity of the producer",   "mov.u32         %parity, 1; ", "mov.u32         %parity, 0; ",
