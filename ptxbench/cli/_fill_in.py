@@ -54,7 +54,8 @@ def command_words(context: click.Context) -> Iterator[str]:
 def launch_words(program: ExecProgram, function: Function) -> Iterator[str]:
     """--grid and --block for the sizes of the templates, and --shared, unless they were given.
 
-    Those of the block and of shared memory are the numbers of the host code's launches, where these agree.
+    Those of the block and of shared memory are the numbers of the host code's launches, where these agree. Else the
+    block is that of __launch_bounds__, which is often the only one for which a kernel works.
     """
     from ptxbench.arguments import ELEMENTS
     from ptxbench.launch_notes import used_variables
@@ -62,9 +63,10 @@ def launch_words(program: ExecProgram, function: Function) -> Iterator[str]:
     source = click.get_current_context().get_parameter_source
     given = {name for name in ("grid", "block", "shared") if source(name) is ParameterSource.COMMANDLINE}
     blocks, shared_bytes = launches_in_host_code(program, function)
-    most = math.prod(function.directives.get(".maxntid", (MOST_THREADS,)))
+    bound = function.directives.get(".maxntid", ())
     required = function.directives.get(".reqntid")
-    block = required or (blocks if blocks and math.prod(blocks) <= most else (min(BLOCK, most),))
+    allowed = math.prod(blocks) <= (math.prod(bound) if bound else MOST_THREADS)
+    block = required or (blocks if blocks and allowed else (math.prod(bound),) if bound else (BLOCK,))
     if not given & {"grid", "block"}:
         yield from ("--grid", str(-(-ELEMENTS // math.prod(block))))
         if not required:

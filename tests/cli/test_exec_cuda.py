@@ -243,11 +243,14 @@ def test_the_command_for_ptx_has_the_names_of_the_ptx(ptxbench, folder):
     ]
 
 
-def test_the_block_of_the_command_fits_the_launch_bounds(ptxbench):
-    assert (
-        "exec kernels.cu --entry checked --grid 16 --block 64 "
-        in ptxbench("exec", "kernels.cu", "--entry", "checked").err
-    )
+@pytest.mark.parametrize(("threads", "host", "launch"), [
+    (64, "", "--grid 16 --block 64 "), (384, "", "--grid 3 --block 384 "), (1024, "", "--grid 1 --block 1024 "),
+    (384, "void f() { k<<<1, 128>>>(nullptr); }", "--grid 8 --block 128 "),
+    (384, "void f() { k<<<1, 512>>>(nullptr); }", "--grid 3 --block 384 "),
+])  # fmt: skip
+def test_the_block_of_the_command_is_that_of_the_launch_bounds(ptxbench, folder, threads, host, launch):
+    (folder / "k.cu").write_text(f"__global__ void __launch_bounds__({threads}) k(float* x) {{ x[0] = 1; }}\n{host}\n")
+    assert f"\n  ptxbench exec k.cu {launch}" in ptxbench("exec", "k.cu").err
 
 
 # options, the message
