@@ -58,6 +58,13 @@ class Definition:
         return next(iter((*names, *following)), None)
 
     @property
+    def used_name(self) -> str | None:
+        """The name f of `using a::f;`."""
+        texts = [token.text for token in self.head]
+        declares = texts[:1] == ["using"] and texts[-1] == ";" and "::" in texts
+        return texts[-2] if declares and not {"=", "namespace"} & {*texts} else None
+
+    @property
     def is_kernel(self) -> bool:
         return "__global__" in self.words
 
@@ -312,7 +319,7 @@ def with_wrapper(
     for number, token in enumerate(kernel.head):
         if token.text == "__global__":
             edits.append(Replacement(token.start, token.end, "__device__ __forceinline__"))
-        elif token.text in SPECIFIERS:
+        elif token.text in (*SPECIFIERS, "__grid_constant__"):
             edits.append(Replacement(token.start, token.end + 1, ""))
         elif token.text == "__launch_bounds__":
             end = kernel.head[matching(kernel.head, number + 1)].end

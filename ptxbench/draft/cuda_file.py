@@ -116,6 +116,9 @@ def candidate_texts(
     host = [definition for definition in host if marks.isdisjoint(definition.words)]
     others = [definition for definition in definitions if definition.is_kernel and definition != chosen]
     others += [definition for definition in definitions if definition.is_instantiation and not definition.is_kernel]
+    kept_names = {definition.name for definition in definitions if definition not in (*host, *others)}
+    removed_names = {definition.name for definition in (*host, *others)} - kept_names - {None}
+    others += [definition for definition in definitions if definition.used_name in removed_names]
     of_host_library = [definition for definition in definitions if definition.is_of_host_library]
     left_out = [definition.name for definition in (*host, *others) if definition.body and definition.name]
 

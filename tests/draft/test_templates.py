@@ -109,6 +109,28 @@ def test_a_kernel_that_calls_a_template_may_have_types_of_its_namespace(ptxbench
     )
 
 
+def test_a_parameter_of_a_called_template_loses_grid_constant(ptxbench):
+    text = (
+        "struct Pair { float a, b; };\ntemplate <class T> __global__ void k(T* x, const __grid_constant__ Pair p)\n"
+        "{ if constexpr (sizeof(T) == 1) x[0].none(); else x[threadIdx.x] = p.a + p.b; }\n"
+    )
+    _, cuda, _ = started(ptxbench, text, "--entry", "k<float>")
+    assert "k(T* x, const Pair p)" in cuda
+    assert cuda.endswith("\nmine(float* x, const Pair p)\n{\n    k<float>(x, p);\n}\n")
+
+
+def test_a_using_declaration_goes_with_its_function_of_the_host(ptxbench):
+    text = (
+        "namespace ns {\n__device__ float twice(float a) { return 2 * a; }\n"
+        "template <class T> __global__ void k(T* x) { x[threadIdx.x] = twice(x[threadIdx.x]); }\n"
+        "void launch() { k<float><<<1, 32>>>(nullptr); }\n}\nusing ns::launch;\nusing ns::twice;\n"
+    )
+    _, cuda, _ = started(ptxbench, text, "--entry", "ns::k<float>")
+    code = cuda.partition("\n\n")[2]
+    assert "launch" not in code
+    assert "using ns::twice;" in code
+
+
 def test_a_template_that_no_kernel_can_call_is_refused_without_lines_of_another_text(ptxbench):
     text = (
         "template <class T, class... Rest> struct First { using type = T; };\n"
