@@ -298,7 +298,10 @@ class Describer:
         if sentence := SENTENCES_ABOUT_TWO.get(raw.kind):
             return sentence.format(verb=verb, place=place, other=other_access, did=other_verb)
         why = "and the scope of one does not include the other" if raw.where & 1 else "and nothing orders the two"
-        return f"{verb} {place}, which {other_access} {other_verb}, {why}."
+        advice = ""
+        if slot in self.sites and self.sites[slot].kind == "wgmma":
+            advice = " Let each warp of the warpgroup arrive after its own wgmma.wait_group."
+        return f"{verb} {place}, which {other_access} {other_verb}, {why}.{advice}"
 
     def place(self, address: int, site: Site) -> str:
         """The name of a byte of shared or local memory, or of a buffer."""

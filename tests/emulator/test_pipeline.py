@@ -315,6 +315,8 @@ def test_the_sanitizer_reports_a_stage_that_is_released_by_one_thread_of_the_war
     assert {finding.kind for finding in findings} <= {"race", "pending-mma"}
     assert findings
     assert all("cp.async.bulk.tensor" in lines[finding.line - 1] for finding in findings)
+    advice = "Let each warp of the warpgroup arrive after its own wgmma.wait_group."
+    assert all(finding.message.endswith(advice) for finding in findings if finding.kind == "race")
 
 
 def test_a_deadlock_names_the_wait_for_the_products_of_others():
