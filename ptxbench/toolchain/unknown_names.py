@@ -64,6 +64,13 @@ HEADERS = {
 }
 """The header that has the names of a form."""
 
+OF_RUNTIME = re.compile(
+    r"cuda(?:Array|Choose|Create|Ctx|Destroy|Dev|Device|Driver|Event|Execution|External|Free|Func|Get|Graph|Graphics|"
+    r"Host|Import|Init|Ipc|Kernel|Launch|Library|Logs|Malloc|Mem|Memcpy|Memset|Mipmapped|Occupancy|Peek|Pointer|Runtime|"
+    r"Set|Signal|Stream|Thread|User|Wait)(?![a-z])\w*"
+)
+"""The functions of CUDA's runtime; not those of users, such as cudaCheck."""
+
 UNKNOWN = re.compile(
     r"identifier \"(?P<name>\w+)\" is undefined"
     r"|incomplete type \"(?:const )?(?P<incomplete>\w+)\""
@@ -88,7 +95,7 @@ def advice(log: str) -> str:
             return f"instead of {name}, which CUDA no longer has, use {REPLACEMENTS[name]}"
         if name in GNU:
             return f"instead of {name}, which kernels cannot call, use {GNU[name]}"
-        if re.fullmatch(r"cuda[A-Z]\w*", name):
+        if OF_RUNTIME.fullmatch(name):
             return (
                 f"{name} is a function of CUDA's runtime, which a kernel can only call with the device runtime, and "
                 "ptxbench does not have that"

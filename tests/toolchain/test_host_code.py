@@ -383,6 +383,8 @@ def test_a_shipped_kernel_is_compiled_unchanged(path):
 REFUSED = [
     ("k<<<1, 1>>>(x);", "which ptxbench does not have."),
     ("cudaDeviceSynchronize();", "cudaDeviceSynchronize is a function of CUDA's runtime, which a kernel can only call"),
+    ("cudaMemsetAsync(x, 0, 4);", "cudaMemsetAsync is a function of CUDA's runtime, which a kernel can only call"),
+    ("cudaCheck(x[0] = 1);", '1: identifier "cudaCheck" is undefined. NVRTC '),
     ("f(1, 2.0f);",     '1: more than one instance of overloaded function "f" matches the argument list. NVRTC '),
 ]  # fmt: skip
 
