@@ -15,6 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import kernel_names, units
+from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.exec_program import ExecProgram
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, Output, SkippedKernel
 from ptxbench.metrics import BY_NAME
@@ -120,15 +121,34 @@ def fault(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
 
 
 def findings(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
-    """The sanitizer's findings, each with its line; if there are none and every check was made, a note that says so."""
+    """The sanitizer's findings, each with its line; if there are none and every check was made, a note that says so.
+
+    Those of one kind at the same lines of CUDA C, as in an unrolled loop, are shown once."""
     if not outcome.launch.sanitize:
         return
     if not outcome.findings and not outcome.unchecked:
         yield Text.assemble((symbol(MARKS[CLEAN], plain), "green"), " The sanitizer found nothing for this input.")
         yield Text()
-    for finding in outcome.findings:
+    for finding, *others in at_the_same_lines(outcome.findings):
         yield problem(FINDING, f"{finding.kind}: {finding.message}", plain)
+        lines = sorted({int(match["ptx"]) for other in others if (match := PLACE.search(other.message))})
+        if lines:
+            ptx_lines = units.enumeration([str(line) for line in lines])
+            yield Prose(f"  The same at PTX line{'s' * (len(lines) > 1)} {ptx_lines}.")
         yield from excerpts(outcome.program, finding.message, most=1)
+
+
+PLACE = re.compile(r"(?P<place>[^\s:]+:\d+) \(PTX line (?P<ptx>\d+)\)")
+"""A line of CUDA C in a message, with its line of PTX."""
+
+
+def at_the_same_lines(findings: Sequence[SanitizerFinding]) -> Iterable[list[SanitizerFinding]]:
+    """The findings, those of one kind that name the same lines of CUDA C together."""
+    groups: dict[object, list[SanitizerFinding]] = {}
+    for finding in findings:
+        places = tuple(match["place"] for match in PLACE.finditer(finding.message))
+        groups.setdefault((finding.kind, places or finding), []).append(finding)
+    return groups.values()
 
 
 def notes(outcome: ExecOutcome) -> Iterator[RenderableType]:

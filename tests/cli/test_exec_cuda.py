@@ -139,6 +139,21 @@ def test_a_finding_names_only_lines_of_cuda_c_and_both_lines_of_a_race(ptxbench,
     assert f"> {stored} |     tile[threadIdx.x] = view.data[threadIdx.x];" in out
 
 
+def test_findings_at_the_same_lines_of_cuda_c_are_shown_once(ptxbench, document, folder):
+    (folder / "unrolled.cu").write_text(
+        "__global__ void unrolled(float* x)\n{\n    __shared__ float s[256];\n    const int t = threadIdx.x;\n"
+        "    #pragma unroll\n    for (int i = 0; i < 4; i++)\n        s[64 * i + t] = x[t] + i;\n"
+        "    #pragma unroll\n    for (int i = 0; i < 4; i++)\n        x[64 * i + t] = s[64 * i + (t ^ 32)];\n}\n"
+    )
+    arguments = ("unrolled.cu", "--grid", "1", "--block", "64", "--arg", "x:f32[256]=iota", "--sanitize")
+    races = [finding for finding in document(*arguments)["findings"] if finding["kind"] == "race"]
+    lines = [race["line"] for race in races if race["cuda_line"] == 10]
+    assert len(lines) == 4
+    out = ptxbench("exec", *arguments).out
+    assert out.count("✘ race: unrolled.cu:10 ") == 1
+    assert f"  The same at PTX lines {lines[1]}, {lines[2]} and {lines[3]}.\n" in out
+
+
 def test_a_kernel_in_a_header_has_the_lines_of_the_header(ptxbench, folder):
     (folder / "kernel.cuh").write_text("// the kernel\n" + CUDA)
     (folder / "main.cu").write_text('#include "kernel.cuh"\n\n\n\n\n\n\n\n\n\n\n')
