@@ -265,10 +265,16 @@ VIEWS = [
 WIDTHS = [(view, columns) for view in VIEWS for columns in (80, 100, 160)]
 
 
-@pytest.mark.parametrize(("view", "columns"), every(4, WIDTHS))
-def test_no_line_is_wider_than_the_terminal_with_colours_or_without(ptxbench, monkeypatch, columns, view):
+OF_A_LONG_PAIR = [("w4a16_dequant", view, (80, 100, 160)[number % 3]) for number, view in enumerate(VIEWS)]
+"""Its numbers of lines and addresses are wide too; it takes ten times as long as triad."""
+
+
+@pytest.mark.parametrize(
+    ("pair", "view", "columns"), [*(("triad", *width) for width in WIDTHS), *every(5, OF_A_LONG_PAIR)]
+)
+def test_no_line_is_wider_than_the_terminal_with_colours_or_without(ptxbench, monkeypatch, pair, view, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    plain = ptxbench("show", "w4a16_dequant", *view)
+    plain = ptxbench("show", pair, *view)
     assert plain.status == 0
     lines = plain.out.splitlines()
     assert max(map(cell_len, lines)) <= columns
@@ -277,7 +283,7 @@ def test_no_line_is_wider_than_the_terminal_with_colours_or_without(ptxbench, mo
     assert cut or columns == 160 or view[:1] == ("--diff",)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
-    coloured = ptxbench("show", "w4a16_dequant", *view).out
+    coloured = ptxbench("show", pair, *view).out
     assert "\x1b[" in coloured
     assert [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in coloured.splitlines()] == [
         line.rstrip() for line in lines
