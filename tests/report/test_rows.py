@@ -80,6 +80,14 @@ def test_numbers_continue_after_omitted_rows(shipped, pair, variant, base):
             number += cell.lines
 
 
+def test_a_line_of_cuda_c_spans_its_own_rows_and_none_after_an_omitted_one(shipped):
+    left = 0
+    for row in rows(shipped("softmax", "cuda@fast"), shipped("softmax", "cuda")):
+        assert (left == 0) == (bool(row.elided) or len(row.cells) == 3)
+        left += 0 if row.elided else (row.cells[0].rows if left == 0 else 0) - 1
+    assert left == 0
+
+
 def blank(text):
     """The text without alignment."""
     return re.sub(r"\s", "", text)
@@ -107,6 +115,13 @@ def test_lines_without_machine_code_share_a_row_and_broken_order_shows_positions
         ("ret;", "1\tEXIT"),
         ("", "\tMOV R1,c[0x0][0x28]"),
     ]
+
+
+def test_an_instruction_that_is_branched_to_has_its_label():
+    listing = small(PTX, SASS)
+    labelled = dataclasses.replace(listing.sass[1], labels=(".L_1", ".L_2"))
+    shown = texts(rows(dataclasses.replace(listing, sass=(listing.sass[0], labelled, *listing.sass[2:]))))
+    assert shown[3] == ("ret;", "1\t.L_1: .L_2: EXIT")
 
 
 def test_rows_that_equal_those_of_another_listing_except_for_registers_are_left_out():
