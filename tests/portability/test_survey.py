@@ -1,13 +1,16 @@
 """The subjects of a survey, and its results."""
 
+from pathlib import Path
+
 import pytest
 
-from ptxbench.discovery import default_kernels
+from ptxbench.discovery import Source, default_kernels
 from ptxbench.errors import CompileError, PairError, UsageError
-from ptxbench.portability.survey import Jit, Matrix, file_subject, pair_subject, survey
+from ptxbench.portability.survey import Jit, Matrix, Subject, file_subject, matrix_of, pair_subject, survey
 from ptxbench.runner.events import Step
 from ptxbench.toolchain.drivers import FIRST, Driver
 from ptxbench.toolchain.options import SourceOptions
+from ptxbench.toolchain.trial import ASSEMBLES, TargetTrial
 from tests.folders import CUDA, PTX, changed
 
 TWO = (
@@ -23,6 +26,7 @@ TWO = (
     ret;
 }
 .entry third() { ret; }
+.entry fourth() .maxntid 2, 3, 5 { ret; }
 """
 )
 
@@ -52,15 +56,15 @@ def test_a_pair_is_tried_with_all_its_variants_the_pair_first():
 
 def test_a_file_is_tried_with_all_its_kernels_and_the_threads_that_they_allow(file):
     subject = file_subject(file("two.ptx", TWO), ["sm_90"])
-    assert [source.entry for source in subject.sources] == ["scale", "second", "third"]
-    assert subject.threads == {"scale": 128, "second": 32}
+    assert [source.entry for source in subject.sources] == ["scale", "second", "third", "fourth"]
+    assert subject.threads == {"scale": 128, "second": 32, "fourth": 30}
 
 
 def test_one_kernel_of_a_file_is_chosen_by_its_name(file):
     path = file("two.ptx", TWO)
     subject = file_subject(path, ["sm_90"], SourceOptions(entry="second"))
     assert ([source.entry for source in subject.sources], subject.threads["second"]) == (["second"], 32)
-    for name, hint in (("secnd", "Did you mean 'second'?"), ("x", "It has scale, second, third.")):
+    for name, hint in (("secnd", "Did you mean 'second'?"), ("x", "It has scale, second, third, fourth.")):
         with pytest.raises(UsageError) as caught:
             file_subject(path, ["sm_90"], SourceOptions(entry=name))
         assert str(caught.value) == f"two.ptx has no kernel '{name}'. {hint}"
@@ -119,6 +123,13 @@ def test_shared_memory_of_the_launch_counts_towards_occupancy(kernels):
     (matrix,), _ = run([pair_subject(kernels, "scale")], ("sm_75", "sm_90"))
     # one CTA of 4 warps on sm_75's 64 KiB and 32 warps; five on sm_90's 228 KiB and 64 warps
     assert matrix.reaches["ptx"].occupancy == {"sm_75": 4 / 32, "sm_90": 5 * 4 / 64}
+
+
+def test_the_threads_that_a_compiler_chooses_give_the_occupancy():
+    source = Source("tile", "tile", Path("k.tile.cu"), "k")
+    trial = TargetTrial("sm_90", ASSEMBLES, registers=128, threads=256, shared_bytes=100_000)
+    matrix = matrix_of(Subject("k", (source,), {}), ["sm_90"], {("tile", "sm_90"): trial})
+    assert matrix.reaches["tile"].occupancy == {"sm_90": 2 * 8 / 64}  # two CTAs of 8 warps
 
 
 def test_the_required_driver_follows_from_version_and_target(file):

@@ -372,3 +372,23 @@ one.
 """
     )
     assert compiled_line([matrix(PTX)]) is None
+
+
+def test_a_variant_that_was_tried_for_some_targets_counts():
+    untried = TargetTrial("sm_60", UNTRIED, reason="NVRTC 13.5 is too new for sm_60.")
+    some = matrix(reach("cuda", untried, assembling("sm_90", 32)), reach("ptx", untried, assembling("sm_90", 30)))
+    assert closing(some) == "PTX runs on 1 of 2 targets, CUDA C on 1."
+
+
+def test_a_file_of_a_family_is_for_the_gpus_of_its_own_targets():
+    trials = [
+        assembling("sm_90", 30, version="8.0", of="sm_90"),
+        *(assembling(target, 30, version="8.0", of="sm_90") for target in ("sm_100", "sm_120")),
+        assembling("sm_100f", 30, version="8.8", of="sm_100f"),
+    ]
+    source = Source("ptx", "ptx", Path("t.ptx"), "t", specialisations=(("sm_100f", Path("t.sm_100f.ptx")),))
+    results = TargetResults(source, {trial.target: trial for trial in trials})
+    assert [*jit_lines(matrix(results))] == [
+        "JIT of ptx: GPUs from sm_90 on, by driver 525 (CUDA 12.0) or newer",
+        "JIT of t.sm_100f.ptx: GPUs of sm_100f's family alone, sm_100, by driver 575 (CUDA 12.9) or newer",
+    ]
