@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ptxbench.arrays import bf16, e4m3, e5m2, f16, f32, f64, s8, s16, s32, s64, u8, u16, u32, u64, ue8m0
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import load
 from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import LaunchUnavailable, PairError, UsageError
-from ptxbench.pair import Launch, f32, s32
+from ptxbench.pair import Launch
 from ptxbench.result import BuildReport
 from ptxbench.tensor_map import TensorMap, TiledMap, problem
 from ptxbench.toolchain import Build
@@ -48,11 +49,14 @@ PROBLEMS = [
     ({"atom": 32, "swizzle": 64, "box": (32, 1)},   "atom is 32 and swizzle 64; only a swizzle of 128 has other atoms"),
     ({"fill": "nan"},                               None),
     ({"fill": "nan", "element": "u16"},             "fill is nan, and element u16 is a whole number."),
+    ({"fill": "nan", "element": "s32", "box": (32, 1)}, "fill is nan, and element s32 is a whole number."),
     ({"shape": (512, 1025)},                        "it covers 1,049,600 bytes; 'x' has 1,048,576."),
     ({"shape": (8, 8, 4), "strides": (64, 512), "box": (8, 8, 1), "element_strides": (1, 1, 1), "interleave": 32,
       "swizzle": 64},                               "interleave is 32 and swizzle 64; an interleave of 32 needs"),
     ({"shape": (8, 8, 4), "strides": (16, 512), "box": (8, 8, 1), "element_strides": (1, 1, 1), "interleave": 32,
       "swizzle": 32},                               "strides is (16, 512); each must be a multiple of 32 bytes"),
+    ({"shape": (8, 8, 4), "strides": (16, 512), "box": (4, 8, 1), "element_strides": (1, 1, 1), "interleave": 16,
+      "swizzle": 0},                                None),
 ]  # fmt: skip
 
 
@@ -75,6 +79,20 @@ def test_by_default_a_map_covers_the_whole_array_with_the_fastest_dimension_firs
     assert custom.at({"n": 4}, (64, 16), f32) == TiledMap(
         "x", "tf32", (32, 4), (256,), (4, 1), (1, 2), swizzle=64, l2_promotion=256, fill="nan"
     )
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "elements"),
+    [
+        ([f16, bf16, f32, f64], ["f16", "bf16", "f32", "f64"]),
+        ([u8, u16, u32, u64], ["u8", "u16", "u32", "u64"]),
+        ([s8, s16, s32, s64], ["u8", "u16", "s32", "s64"]),  # a map has no signed type of one or two bytes
+        ([e4m3, e5m2, ue8m0], ["u8", "u8", "u8"]),
+    ],
+)
+def test_by_default_the_element_is_that_of_the_array(dtypes, elements):
+    plain = TensorMap("map_x", "x", box=(32,))
+    assert [plain.at({}, (4,), dtype).element for dtype in dtypes] == elements
 
 
 WITH_MAP = changed(

@@ -11,6 +11,7 @@ import pytest
 from ptxbench.result import save, to_json
 from ptxbench.terminal.history import HistoryTable, condensed
 from ptxbench.verdict.history import SeriesCollection
+from ptxbench.wording.history import footer, span, step_lines
 from tests.cli.test_gate import BEFORE, after, counted
 from tests.folders import changed
 from tests.runs import Kernel, Sampling, timed_run
@@ -234,3 +235,26 @@ def test_long_series_are_shown_by_the_medians_of_stretches():
     assert condensed([1, 1, 5, 5, 9, 9], 3) == [1, 5, 9]
     assert condensed([1, 2], 3) == [1, 2]
     assert len(condensed(list(range(97)), 40)) == 40
+
+
+def test_two_steps_of_one_day_have_a_line_each():
+    values = [BEFORE, WORSE, after(ptx_barriers=128, registers=40)]
+    runs = [
+        counted({"triad": kernel}, id=f"e{i:07}", started=f"2026-01-01T1{i}:00:00Z", source={"dirty": i > 0})
+        for i, kernel in enumerate(values)
+    ]
+    barriers = [entry for entry in collected(*runs).series() if entry.key.metric.name == "ptx_barriers"]
+    first, second = (text for _, text in step_lines(barriers))
+    assert "ptx_barriers 64 -> 96, from run e0000001 (c0ffee, changed) on; the run before it is e0000000 (c" in first
+    assert "ptx_barriers 96 -> 128, from run e0000002" in second
+    assert "e0000000 (c0ffee)" in first
+
+
+def test_a_single_run_of_a_gpu_is_shown_although_nothing_has_changed():
+    assert "ratio" in printed(HistoryTable(collected(on_gpu(0)).series(), 0, quiet=True))
+
+
+def test_the_head_line_has_the_first_and_the_last_day_of_all_series():
+    late, early = collected(on_gpu(3)).series(), collected(on_gpu(1), on_gpu(2)).series()
+    assert span([*late, *early]) == "3 runs, 2026-01-02 to 2026-01-04"
+    assert [*footer(1)][1].startswith("1 value is left out: ")

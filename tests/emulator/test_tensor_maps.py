@@ -1,8 +1,10 @@
 """The bytes of a tensor map: each field where the hardware has it."""
 
+import numpy as np
 import pytest
 
 from ptxbench.emulator import tensor_maps
+from ptxbench.errors import LaunchError
 from ptxbench.tensor_map import TiledMap
 
 BASE = TiledMap("x", "f32", (48, 7, 5), (192, 1344), (16, 3, 2), (1, 2, 1), swizzle=64, l2_promotion=128, fill="nan")
@@ -15,9 +17,9 @@ def field(content, first, width):
 
 # first bit, width, value of a field of BASE
 FIELDS = [
-    (0, 64, ADDRESS), (64, 4, 0), (68, 3, 2), (71, 4, 7), (75, 2, 0), (77, 2, 2), (79, 1, 1), (80, 1, 0), (83, 2, 0),
-    (96, 32, 12), (128, 32, 84), (160, 32, 0), (224, 16, 0), (256, 32, 47), (288, 32, 6), (320, 32, 4), (416, 3, 0),
-    (419, 3, 1), (422, 3, 0), (440, 8, 15), (448, 8, 2), (456, 8, 1), (480, 544, 0),
+    (0, 64, ADDRESS), (64, 4, 0), (68, 3, 2), (71, 4, 7), (75, 2, 0), (77, 2, 2), (79, 1, 1), (80, 1, 0), (81, 2, 2),
+    (83, 2, 0), (96, 32, 12), (128, 32, 84), (160, 32, 0), (224, 16, 0), (256, 32, 47), (288, 32, 6), (320, 32, 4),
+    (416, 3, 0), (419, 3, 1), (422, 3, 0), (440, 8, 15), (448, 8, 2), (456, 8, 1), (480, 544, 0),
 ]  # fmt: skip
 
 
@@ -45,3 +47,24 @@ def test_element_types_have_the_numbers_of_tensormap_replace(element, number, ro
 def test_swizzles_and_their_atoms(swizzle, atom, numbers):
     content = tensor_maps.encode(TiledMap("x", "u8", (128,), (), (128,), (1,), swizzle=swizzle, atom=atom), 0)
     assert (field(content, 77, 2), field(content, 83, 2)) == numbers
+
+
+@pytest.mark.parametrize(
+    ("offset", "nbytes", "align", "wrong"),
+    [
+        (0,  256, 64,  None),
+        (0,  256, 128, None),
+        (16, 272, 64,  None),
+        (16, 256, 64,  "The tensor map 'm': it covers 256 bytes; 'x' has 240."),
+        (8,  272, 64,  "The tensor map 'm': it starts at byte 8 of its array; expected a multiple of 16."),
+        (0,  256, 32,  "'m' has 128 bytes aligned to 32; a tensor map takes a parameter of 128 bytes aligned to 64: "),
+    ],
+)  # fmt: skip
+def test_a_map_lies_in_its_array_at_a_multiple_of_16_bytes(offset, nbytes, align, wrong):
+    of = tensor_maps.MapOf(np.zeros(nbytes, np.uint8), TiledMap("x", "f32", (64,), (), (4,), (1,)), offset)
+    if wrong is None:
+        of.check("m", 128, align)
+        return
+    with pytest.raises(LaunchError) as caught:
+        of.check("m", 128, align)
+    assert str(caught.value).startswith(wrong)
