@@ -83,7 +83,7 @@ def test_a_compiler_that_runs_out_of_stack_costs_only_the_candidate(tmp_path):
 
 
 def test_memory_is_limited(tmp_path):
-    own = ".local .b8 stack[500000];\n    st.local.u32 [stack], 0;\n"
+    own = ".local .b8 stack[300000];\n    st.local.u32 [stack], 0;\n"
     (tmp_path / "large.ptx").write_text(HONEST.replace("\n    ld.param", f"\n    {own}\n    ld.param", 1))
     judgement = judge(tmp_path / "large.ptx", task(memory_bytes=GIB // 2))
     assert outcome(judgement) == "results memory-limit"
