@@ -95,7 +95,8 @@ class ExecProgram:
         """The parameters of each kernel as CUDA C declares them, if its compiler's debugging information says so."""
         if self.language == "ptx":
             return parameters.of_ptx(self.ptx)
-        return parameters.of_source(self.path.read_bytes(), self.path, self.arch, self.flags)
+        is_large = len(self.ptx) > parameters.LARGE
+        return parameters.of_source(self.path.read_bytes(), self.path, self.arch, self.flags, signatures=is_large)
 
     def choose(self, name: str | None) -> Function:
         """The entry that `name` means (`kernel_names.matching`); without a name the only entry. Raises UsageError."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ptxbench.toolchain.host_code import CompilerError, SourceText, TextEdit
+from ptxbench.toolchain.compiler_errors import CompilerError
+from ptxbench.toolchain.host_code import SourceText, TextEdit
 from ptxbench.toolchain.stand_ins import MATH_FUNCTION
 
 AMBIGUOUS = re.compile(rf"more than one instance of overloaded function \"({MATH_FUNCTION})\" matches")

@@ -10,10 +10,11 @@ import contextlib
 import copy
 import functools
 import hashlib
+import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ptxbench import cache, foreign_text, kernel_names
@@ -23,8 +24,10 @@ from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
 from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.toolchain import (
     ambiguous_math,
+    compiler_errors,
     host_code,
     locate,
+    macros,
     nvcc,
     nvrtc,
     pasted,
@@ -32,8 +35,9 @@ from ptxbench.toolchain import (
     tool_hashes,
     torch_headers,
 )
+from ptxbench.toolchain.compiler_errors import CompilerError, names_nothing
 from ptxbench.toolchain.encoding import encoding_problem, without_mark
-from ptxbench.toolchain.host_code import CompilerError, SourceText, names_nothing
+from ptxbench.toolchain.host_code import SourceText
 from ptxbench.toolchain.kernel_templates import templates_in
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import defined_macros, include_folders
@@ -41,6 +45,9 @@ from ptxbench.toolchain.user_files import UserFile, has_file, user_files, with_d
 
 ROUNDS = 12
 """Compilations without host code: leaving out a type makes errors in what uses it, which are found by the next one."""
+
+LARGE = 1_000_000
+"""Characters of a source and its files that have the kernels of a large library of templates, such as CUTLASS."""
 
 UNUSED = "--diag-suppress=177"
 """Suppresses the warning about unused constants: only host code used them."""
@@ -72,10 +79,20 @@ CODE = ("toolchain/nvrtc.py", "containment")
 NO_NAME = re.compile(r"identifier \"(\w+)\" is undefined")
 
 
-def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False) -> CompilerOutput:
+def translate(
+    source: bytes,
+    path: Path,
+    arch: str,
+    flags: Sequence[str],
+    *,
+    contained: bool = False,
+    signatures: bool = False,
+) -> CompilerOutput:
     """The PTX of CUDA C, which was read from `path`.
 
     `contained`: whether the source is untrusted. Then NVRTC sees CUDA's headers alone, and nvcc is not started.
+    `signatures`: whether only the declarations of the kernels matter, in the debugging information that an option asks
+    for. Then kernels have no body where ptxbench sees it: with -G, that of a large template takes minutes.
 
     Raises CompileError with the first errors; ToolMissing if NVRTC does not work or its headers are missing; UsageError
     if it does not know `arch`; PairError if one of `flags` is unknown or is not allowed.
@@ -83,27 +100,43 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     source = without_mark(source)
     if problem := encoding_problem(source):
         raise CompileError(f"{path.name}:1: {problem.sentence} {problem.remedy}")
-    job = Job(source, path, arch, tuple(flags), contained)
+    job = Job(source, path, arch, tuple(flags), contained, signatures)
+    key = job.key(translating_code(job), source)
+    if key is None:
+        return output_of(job)
+    if stored := cache.known(key):
+        return CompilerOutput(*json.loads(stored))
+    output = output_of(job)
+    # The text as it is and what nvcc makes have other keys. Without a kernel, nvcc is asked once it is installed.
+    if output.how.startswith("NVRTC") and ENTRY.search(output.ptx):
+        cache.replace(key, json.dumps(output).encode())
+    return output
+
+
+def translating_code(job: Job) -> tuple[str, ...]:
+    """What the PTX of a file depends on besides the file and the options: our code, NVRTC and CUDA's headers."""
+    code = cache.code_version("toolchain", "containment", "kernel_names.py")
+    kind = f"translation {mode() if job.contained else ''} {job.signatures}"
+    folders = map(tool_hashes.folder_hash, locate.headers())
+    return (kind, code, nvrtc_version(job.library), *nvrtc.FLAGS, *folders)
+
+
+def output_of(job: Job) -> CompilerOutput:
+    """The PTX of a file, by the first of the three ways that works. Raises the errors of `translate`."""
+    source, path, contained = job.source, job.path, job.contained
     # Without Landlock only the text is checked, and not what the stand-ins would add to it.
     whole_only = contained and mode() == HEADERS
     if whole_only or not includes_host_header(job):
-        answer = job.by_nvrtc(source)
+        answer = job.by_nvrtc(job.text_with_signatures() if job.signatures else source)
         if answer.status == SUCCESS:
             return CompilerOutput(answer.ptx, answer.log, *answer.lowered.values())
         if answer.status != COMPILATION or whole_only:
-            raise refusal(job, answer._replace(log=host_code.shortened(answer.log)))
-    if not contained and made_for_nvrtc(job):
-        answer = with_functions_of_device(job)
-        if answer.status == SUCCESS:
-            how = f"NVRTC {nvrtc_version(job.library)}{AS_DEVICE_WORDS}"
-            return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
-        if host_code.concerns_host(answer.log):
-            as_device = job.with_flags((*job.flags, AS_DEVICE))
-            texts, answer, more = without_host_code(as_device, as_device=True)
-            if answer.status == SUCCESS:
-                how = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}{more}"
-                return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
+            raise refusal(job, answer._replace(log=compiler_errors.shortened(answer.log)))
     try:
+        if not contained and made_for_nvrtc(job):
+            texts, answer, more = without_host_code(job.with_flags((*job.flags, AS_DEVICE)), as_device=True)
+            if answer.status == SUCCESS:
+                return translation_of(job, texts, answer, more)
         texts, answer, more = without_host_code(job)
     except nvrtc.CompilationDied as death:
         return by_nvcc_or_raise(job, death, "died of it", of_host=True, only_nvrtc=False)
@@ -111,14 +144,13 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
         raise refusal(job, answer)
     if answer.status != SUCCESS:
         refuse_foreign(source, path)
-        error_lines = {error.line for error in host_code.errors(answer.log) if error.file == path.name}
+        error_lines = {error.line for error in compiler_errors.errors(answer.log) if error.file == path.name}
         if left := pasted.problem(source.decode("utf-8", "replace"), error_lines):
             raise CompileError(f"{path.name}:{left[0]}: {left[1]}.")
         has_host_code = any(text.left_out for text in texts.values()) or bool(more)
         has_stand_ins = includes_host_header(job) or bool(stand_ins.names_of_std([source.decode("utf-8", "replace")]))
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code or has_stand_ins)
-    description = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}{more}"
-    translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), description)
+    translation = translation_of(job, texts, answer, more)
     has_kernel = ENTRY.search(translation.ptx)
     if not has_kernel:
         refuse_foreign(source, path)
@@ -128,6 +160,13 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
             by_host_compiler = by_nvcc(job, "only launches in the host code instantiate its kernels")
             return translation if isinstance(by_host_compiler, str) else by_host_compiler
     return translation
+
+
+def translation_of(job: Job, texts: Mapping[str, SourceText], answer: Compilation, more: str) -> CompilerOutput:
+    """NVRTC's PTX, and in words how it was made: of which texts without host code, and `more`."""
+    without = f", without host code{left_out(texts)}" if left_out(texts) or not more else ""
+    description = f"NVRTC {nvrtc_version(job.library)}{without}{more}"
+    return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), description)
 
 
 def refuse_foreign(source: bytes, path: Path) -> None:
@@ -176,9 +215,12 @@ def refusal(job: Job, answer: Compilation) -> PtxbenchError:
 class Job:
     """One file to compile, for one architecture, with its cached compilations."""
 
-    def __init__(self, source: bytes, path: Path, arch: str, flags: tuple[str, ...], contained: bool) -> None:
+    def __init__(
+        self, source: bytes, path: Path, arch: str, flags: tuple[str, ...], contained: bool, signatures: bool = False
+    ) -> None:
         self.library = nvrtc.find()
         self.source, self.path, self.arch, self.flags, self.contained = source, path, arch, flags, contained
+        self.signatures = signatures
         # Contained, it sees only CUDA's headers.
         self.files = [] if contained else user_files(source, path.parent, include_folders(flags), defined_macros(flags))
 
@@ -187,6 +229,16 @@ class Job:
         job = copy.copy(self)
         job.flags = tuple(flags)
         return job
+
+    def text_with_signatures(self) -> bytes:
+        """The source with kernels that have no body."""
+        texts = [content.decode("utf-8", "surrogateescape") for content in (self.source, *self.contents())]
+        text = SourceText(texts[0]).without_bodies_of_kernels(macros.kernel_marks(texts))
+        return text.text.encode("utf-8", "surrogateescape")
+
+    def contents(self) -> Iterator[bytes]:
+        """What the user's files contain."""
+        return (file.content for file in self.files or [])
 
     def by_nvrtc(
         self, text: bytes, headers: Mapping[str, bytes] | None = None, extra: Sequence[str] = (), *, apart: bool = False
@@ -216,12 +268,18 @@ class Job:
             return other._replace(lowered={wanted: fitting[0]}) if len(fitting) == 1 else answer
         return answer
 
-    def remembered(self, tool: tuple[str, ...], text: bytes, make: Callable[[], Compilation]) -> Compilation:
-        """`make`'s answer, from the cache, unless it depends on files that are not known."""
+    def key(self, tool: Sequence[str], text: bytes) -> tuple[str, ...] | None:
+        """The key of what `tool` makes of the text; None if that depends on files that are not known."""
         other_flags = [flag for flag in self.flags if not flag.startswith("-I") or len(flag) == 2]
         if self.files is None or any(INCLUDES.match(flag) for flag in other_flags):
-            return make()
+            return None
         hashes = [sha256(text), *(f"{file.name} {sha256(file.content)}" for file in self.files)]
+        return (*tool, self.path.name, self.arch, *self.flags, "files", *hashes)
+
+    def remembered(self, tool: tuple[str, ...], text: bytes, make: Callable[[], Compilation]) -> Compilation:
+        """`make`'s answer, from the cache, unless it depends on files that are not known."""
+        if (key := self.key(tool, text)) is None:
+            return make()
 
         def encoded_answer() -> bytes:
             answer = make()
@@ -231,7 +289,6 @@ class Job:
             return json.dumps(answer).encode()
 
         try:
-            key = (*tool, self.path.name, self.arch, *self.flags, "files", *hashes)
             return Compilation(*json.loads(cache.remember(key, encoded_answer)))
         except UncachedAnswer as uncached:
             return uncached.answer
@@ -268,8 +325,8 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
         name: host_code.without_lambda_marks(content.decode("utf-8", "surrogateescape"))
         for name, content in contents.items()
     }
-    macros, constant = device_marks([*decoded.values()]), host_code.constant_macros([*decoded.values()])
-    texts = {name: SourceText(text, macros, constant).without_main() for name, text in decoded.items()}
+    marks, constant = device_marks([*decoded.values()]), macros.constant_macros([*decoded.values()])
+    texts = {name: SourceText(text, marks, constant).without_launches() for name, text in decoded.items()}
     names_of_std = stand_ins.names_of_std(decoded.values())
     # The same is left out with and without debugging information, so it is found only once.
     plain_flags = [flag for flag in job.flags if flag not in nvrtc.DEBUG]
@@ -277,14 +334,18 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
     # Often only host code uses what the heavy headers have. Host functions are left out without them first: NVRTC dies
     # of some, such as one with a std::pair of a std::vector. Then they are needed only if kernels use them too.
     attempts = (True,) if as_device and made_for_nvrtc(job) else (False, True) if names_of_std else (False,)
-    for heavy in attempts:
+    kernels = macros.kernel_marks([*decoded.values()])
+    # Kernels have no body at first where that saves time: NVRTC would instantiate all that they call in every round.
+    is_large = sum(map(len, decoded.values())) > LARGE
+    for heavy, whole in itertools.product(attempts, (False, True) if is_large else (True,)):
         table = stand_in_headers(job, [*decoded.values()], heavy=heavy) | aliases
         for _ in range(ROUNDS):
-            answer = plain.by_nvrtc(*encoded(texts, table), AS_BY_NVCC, apart=heavy)
-            errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
+            read = texts if whole else without_bodies(texts, kernels)
+            answer = plain.by_nvrtc(*encoded(read, table), AS_BY_NVCC, apart=heavy)
+            errors = compiler_errors.errors(answer.log) if answer.status == COMPILATION else []
             if not as_device and host_code_elsewhere(job, errors, texts):
                 other = without_host_code(job.with_flags((*job.flags, AS_DEVICE)), as_device=True)
-                others = host_code.errors(other[1].log)
+                others = compiler_errors.errors(other[1].log)
                 if other[1].status == SUCCESS or any(not error.of_host and error in errors for error in others):
                     return other  # with an error that has nothing to do with the host
                 as_device = True
@@ -298,23 +359,23 @@ def without_host_code(job: Job, *, as_device: bool = False) -> tuple[dict[str, S
             if not any(edits.values()):
                 break
             texts = {name: text.edited(edits[name]) if edits[name] else text for name, text in texts.items()}
-        if answer.status == SUCCESS and "" not in names_of_std:
+        if whole and answer.status == SUCCESS and "" not in names_of_std:
             break
     more = AS_DEVICE_WORDS if AS_DEVICE in job.flags else ""
-    return texts, answer if plain is job else job.by_nvrtc(*encoded(texts, table), AS_BY_NVCC, apart=heavy), more
+    if plain is job:
+        return texts, answer, more
+    last = without_bodies(texts, kernels) if job.signatures else texts
+    return texts, job.by_nvrtc(*encoded(last, table), AS_BY_NVCC, apart=heavy), more
+
+
+def without_bodies(texts: Mapping[str, SourceText], kernels: Collection[str]) -> dict[str, SourceText]:
+    """The texts with kernels that have no body. `kernels`: the marks of kernels."""
+    return {name: text.without_bodies_of_kernels(kernels) for name, text in texts.items()}
 
 
 def made_for_nvrtc(job: Job) -> bool:
     """Whether the user's headers ask if NVRTC compiles them, as those of libraries for both compilers do."""
-    return any(b"__CUDACC_RTC__" in file.content for file in job.files or [])
-
-
-def with_functions_of_device(job: Job) -> Compilation:
-    """NVRTC's answer to the whole text, in which functions without a mark are device functions."""
-    contents = (job.source, *(file.content for file in job.files or []))
-    texts = [content.decode("utf-8", "surrogateescape") for content in contents]
-    headers = stand_in_headers(job, texts, heavy=True)
-    return job.with_flags((*job.flags, AS_DEVICE)).by_nvrtc(job.source, headers, AS_BY_NVCC, apart=True)
+    return any(b"__CUDACC_RTC__" in content for content in job.contents())
 
 
 def stand_in_headers(job: Job, texts: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
@@ -344,7 +405,7 @@ def encoded(texts: Mapping[str, SourceText], table: Mapping[str, bytes]) -> tupl
 
 def device_marks(texts: Sequence[str]) -> frozenset[str]:
     """The macros that stand for the mark of a device function, in texts that are compiled as one."""
-    return host_code.device_macros([*texts, torch_headers.TEXT])
+    return macros.device_macros([*texts, torch_headers.TEXT])
 
 
 def second_names(files: Sequence[UserFile]) -> dict[str, bytes]:
@@ -382,7 +443,7 @@ def explained(job: Job, answer: Compilation, texts: Mapping[str, SourceText]) ->
     that."""
     names_left_out = set().union(*(text.names_left_out for text in texts.values()))
     causes = []
-    for error in host_code.errors(answer.log):
+    for error in compiler_errors.errors(answer.log):
         text = texts.get("" if error.file == job.path.name else error.file)
         unknown = NO_NAME.match(error.text)
         if not (text and unknown and unknown[1] in names_left_out):
@@ -390,7 +451,7 @@ def explained(job: Job, answer: Compilation, texts: Mapping[str, SourceText]) ->
         if any(text.of_device(declaration) and not text.fixed(declaration) for declaration in text.path_to(error)):
             message = f'"{unknown[1]}" is host code, and a kernel uses it: {MARK_IT}'
             causes.append(f"{error.file}({error.line}): error: {message}")
-    return answer._replace(log="\n".join(dict.fromkeys(causes)) or host_code.shortened(answer.log))
+    return answer._replace(log="\n".join(dict.fromkeys(causes)) or compiler_errors.shortened(answer.log))
 
 
 # ---- nvcc
@@ -402,7 +463,7 @@ def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -
     error = refusal(job, refused)
     if not isinstance(error, CompileError):
         raise error
-    of_host = host_code.concerns_host(refused.log)
+    of_host = compiler_errors.concerns_host(refused.log)
     only_nvrtc = nvrtc.NO_HEADER.search(refused.log) or not (of_host or has_host_code)
     return by_nvcc_or_raise(
         job, error, f"refuses {first_error(refused.log)}", of_host=of_host, only_nvrtc=bool(only_nvrtc)
@@ -420,7 +481,7 @@ def by_nvcc_or_raise(job: Job, error: CompileError, why: str, *, of_host: bool, 
         raise CompileError(f"{error} nvcc might compile it: {missing}.") if of_host else error from None
     if not isinstance(answer, str):
         return answer
-    if only_nvrtc or not host_code.errors(answer):
+    if only_nvrtc or not compiler_errors.errors(answer):
         raise error
     raise CompileError(nvrtc.diagnosis(answer, job.path, nvcc.description(*nvcc.find()), job.arch))
 
@@ -453,7 +514,7 @@ def by_nvcc(job: Job, why: str) -> CompilerOutput | str:
 
 def first_error(log: str) -> str:
     """File, line and text of the first error."""
-    errors = host_code.errors(log)
+    errors = compiler_errors.errors(log)
     return f"{errors[0].file}:{errors[0].line}: {errors[0].text}" if errors else "it"
 
 

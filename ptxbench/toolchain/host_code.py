@@ -12,20 +12,15 @@ import functools
 import itertools
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ptxbench.toolchain.cpp_tokens import ANGLES, CLOSING, OPENING, tokens
+from ptxbench.toolchain.compiler_errors import CompilerError, due_to_host, names_nothing
+from ptxbench.toolchain.cpp_tokens import ANGLES, CLOSING, OPENING, Token, tokens
+from ptxbench.toolchain.macros import CONSTEXPR, OF_DEVICE
 
 DIRECTIVE = re.compile(r"\s*#\s*(?P<name>\w+)(?P<rest>.*)", re.S)
 INCLUDED = re.compile(r"\s*[<\"]([^>\"\n]+)[>\"]")
-DEFINE = re.compile(r"[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)(?P<body>.*)", re.S)
-
-WORDS = re.compile(r"[\w\s]*")
-COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*)", re.S)
-
-CONSTEXPR = frozenset({"constexpr"})
-OF_DEVICE = {"__global__", "__device__", "__constant__", "__shared__", "__managed__"}
 CLASSES = {"class", "struct", "union"}
 AFTER_PARAMETERS = {"const", "noexcept", "override", "final", "volatile", "try", "requires", "throw", "mutable"}
 BEFORE_BRACKETS = {
@@ -34,33 +29,6 @@ BEFORE_BRACKETS = {
     "__block_size__", "__maxnreg__",
 }  # fmt: skip
 """Words whose brackets are not the end of a macro's call."""
-
-HOST = re.compile(r"is considered a host (?:function|variable)|explicitly marked as a __host__|inferred to be __host__")
-HOST_CODE = "host code, which NVRTC cannot compile"
-ERROR = re.compile(r"(?P<file>.*)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (?P<text>.*)")
-NAMES_NOTHING = re.compile(
-    r"identifier \"(\w+)\" is undefined|(\w+) is not a template|\"(\w+)\" is not a class or function template name"
-    r"|(?:namespace|class) \".*\" has no member \"(\w+)\"|no instance of (?:overloaded )?function \"(\w+)\""
-)
-HOST_WORDS = re.compile(
-    r"(?:cannot|could not) open source file|#error directive|host code, (?:which|and)"
-    r"|namespace \"(?:std|thrust|cub|at|c10|torch|pybind11)(?:::\w+)*\" has no member"
-    r"|incomplete type \".*\b(?:std|thrust|at|c10|pybind11)::"
-    r"|identifier \"(?:FILE|DIR|va_list|jmp_buf|fd_set|"
-    r"time_t|suseconds_t|sigset_t|socklen_t|"
-    r"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_|GL)\w+)\" "
-    r"is undefined"
-    r"|identifier \"(?:AT|C10|TORCH)_[A-Z_]+\" is undefined"
-    r"|(?:incomplete type|identifier) \"(?:timeval|timezone|timespec|tm|rusage|stat|dirent|sigaction|sockaddr\w*|"
-    r"passwd|utsname|pollfd|termios|iovec|addrinfo)\" is"
-)
-"""Errors in a file without its host code that nvcc may not have: of the host's libraries."""
-
-FOLLOWING = re.compile(
-    r"class \".*\" has no member|defining an implicitly declared|name followed by \"::\" must be"
-    r"|not a class or struct name"
-)
-"""Errors in what is left of a class after a member was left out, and in a class whose base was left out."""
 
 UNDEFINED = "template <class... T> __host__ __device__ void {}(T...);"
 """A function of the host that a `constexpr` function calls in a case that does not occur, such as an error. If a kernel
@@ -72,56 +40,7 @@ OF_VARIABLE = 'attribute "__host__" does not apply here'
 VOID = 'incomplete type "void" is not allowed'
 """NVRTC's first error for `void f(T* a, int b);` if T is unknown: it could be a variable."""
 
-CARET = re.compile(r"  (?P<indent>\s*)\^\s*")
-"""NVRTC quotes a line, indented by two spaces, and writes this below."""
-
 LAMBDA_MARKS = re.compile(r"(?<=\])\s*(?:__(?:host|device)__\s*)+(?=[({])")
-
-
-@dataclass(frozen=True)
-class CompilerError:
-    """An error in NVRTC's log. `column`: from 0, where NVRTC shows it; 0 if it does not."""
-
-    file: str
-    line: int
-    column: int
-    text: str
-
-    @property
-    def of_host(self) -> bool:
-        return bool(HOST.search(self.text))
-
-
-def concerns_host(log: str) -> bool:
-    """Whether the errors may be due to host code or host headers, which nvcc can compile."""
-    return any(error.of_host or HOST_WORDS.search(error.text) for error in errors(log))
-
-
-def shortened(log: str) -> str:
-    """The log with one sentence in place of NVRTC's on host code, which also advise options."""
-    return re.sub(rf"(\): error: )[^\n]*(?:{HOST.pattern})[^\n]*", rf"\1{HOST_CODE}", log)
-
-
-def names_nothing(error: CompilerError) -> str | None:
-    """The name that does not exist, if the error is about one."""
-    unknown = NAMES_NOTHING.match(error.text)
-    return unknown[unknown.lastindex or 0] if unknown else None
-
-
-def due_to_host(error: CompilerError, names_left_out: Collection[str]) -> bool:
-    """Whether an error is due to the lack of the host's libraries, or of `names_left_out`."""
-    return bool(names_nothing(error) in names_left_out or HOST_WORDS.search(error.text) or FOLLOWING.match(error.text))
-
-
-def errors(log: str) -> list[CompilerError]:
-    """The errors in NVRTC's log, in its order."""
-    result: list[CompilerError] = []
-    for line in log.splitlines():
-        if error := ERROR.fullmatch(line):
-            result.append(CompilerError(error["file"], int(error["line"]), 0, error["text"]))
-        elif (caret := CARET.fullmatch(line)) and result and not result[-1].column:
-            result[-1] = replace(result[-1], column=len(caret["indent"]))
-    return result
 
 
 @dataclass(frozen=True)
@@ -153,21 +72,37 @@ class SourceText:
     left_out: list[tuple[int, int]] = field(default_factory=list)
     names_left_out: set[str] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.spans: list[tuple[int, int]] = []
-        self.words: list[str] = []
-        self.directives: list[tuple[int, int]] = []
-        for token in tokens(self.text):
-            if token.kind == "directive":
-                self.directives.append((token.start, token.end))
-            else:
-                self.spans.append((token.start, token.end))
-                self.words.append(token.text)
-        self.starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
-        self.closing = self.pairs()
-        self.declarations = tuple(self.scope(0, len(self.words), in_class=False))
+    # Found when it is needed: most files of a library have nothing to leave out.
+    @functools.cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        return tuple(tokens(self.text))
 
-    def pairs(self) -> dict[int, int]:
+    @functools.cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """The extent of each word."""
+        return [(token.start, token.end) for token in self.tokens if token.kind != "directive"]
+
+    @functools.cached_property
+    def words(self) -> list[str]:
+        """The tokens that are no directives."""
+        return [token.text for token in self.tokens if token.kind != "directive"]
+
+    @functools.cached_property
+    def directives(self) -> list[tuple[int, int]]:
+        """The extent of each directive."""
+        return [(token.start, token.end) for token in self.tokens if token.kind == "directive"]
+
+    @functools.cached_property
+    def starts(self) -> list[int]:
+        """Where each line starts."""
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
+
+    @functools.cached_property
+    def declarations(self) -> tuple[Declaration, ...]:
+        return tuple(self.scope(0, len(self.words), in_class=False))
+
+    @functools.cached_property
+    def closing(self) -> dict[int, int]:
         """The token that closes each bracket."""
         stack, partners = [], {}
         for at, word in enumerate(self.words):
@@ -298,18 +233,44 @@ class SourceText:
 
     # ---- what can be left out
 
-    def without_main(self) -> SourceText:
-        """The text without the function main, which is always for the host."""
+    def without_launches(self) -> SourceText:
+        """The text without the function main and the functions without a mark that launch a kernel by `<<<`, which are
+        always for the host. Otherwise each kernel that they launch would be compiled."""
+        if "main" not in self.text and "<<<" not in self.text:
+            return self
         return self.edited(
             [
                 self.blank(declaration)
                 for declaration in self.declarations
                 if declaration.kind == "function"
-                and not declaration.namespace
-                and self.name(declaration) == "main"
+                and (self.is_main(declaration) or self.launches(declaration))
                 and not self.fixed(declaration)
             ]
         )
+
+    def is_main(self, declaration: Declaration) -> bool:
+        return not declaration.namespace and self.name(declaration) == "main"
+
+    def launches(self, declaration: Declaration) -> bool:
+        """Whether it is a function without a mark whose body has `<<<`."""
+        words = self.words[declaration.first : declaration.last + 1]
+        return "{" in words and "<<<" in words[words.index("{") :] and not self.of_device(declaration)
+
+    def without_bodies_of_kernels(self, marks: Collection[str]) -> SourceText:
+        """The text with an empty body for each kernel. `marks`: `__global__` and macros that stand for it."""
+        if not any(mark in self.text for mark in marks):
+            return self
+        edits = []
+        for declaration in self.declarations:
+            words = self.words[declaration.first : declaration.last + 1]
+            if declaration.kind != "function" or "{" not in words or not self.balanced(declaration):
+                continue
+            opening = words.index("{")
+            if not any(mark in words[:opening] for mark in marks):
+                continue
+            first, last = self.spans[declaration.first + opening], self.spans[declaration.last]
+            edits.append(TextEdit(first[0], last[1], inserted=f"{{{self.spaces(first[1], last[0])}}}"))
+        return self.edited(edits)
 
     def of_device(self, declaration: Declaration) -> bool:
         """Whether any part of it is marked for the device; of a function, its head, as its body may have lambdas."""
@@ -427,7 +388,26 @@ class SourceText:
             of_left_out = first is not None and self.specialises(declaration, names_nothing(first))
             if of_left_out or not self.fixed(declaration):
                 return self.blank(declaration)
+            if first and (body := self.body_of_specialisation(declaration)):
+                return body
         return None
+
+    def body_of_specialisation(self, declaration: Declaration) -> TextEdit | None:
+        """Leaves out the body of a specialisation of a function without a mark; None if it is something else. The
+        declaration stays, so that a kernel that calls it does not get the general template."""
+        words = self.words[declaration.first : declaration.last + 1]
+        head = words[: words.index("{")] if "{" in words else words
+        if (
+            declaration.kind != "function"
+            or head == words
+            or words[:3] != ["template", "<", ">"]
+            or not self.constant.isdisjoint(head)
+            or self.of_device(declaration)
+            or not self.balanced(declaration)
+        ):
+            return None
+        first, last = self.spans[declaration.first + len(head)], self.spans[declaration.last]
+        return TextEdit(first[0], last[1], inserted=f";{self.spaces(first[0] + 1, last[1])}")
 
     def with_device_mark(self, error: CompilerError) -> TextEdit | None:
         """`__device__` in place of the mark that an error is about, or of the macro that stands for it."""
@@ -501,6 +481,8 @@ class SourceText:
 
     def edited(self, edits: Sequence[TextEdit]) -> SourceText:
         """The text after the edits."""
+        if not edits:
+            return self
         text = self.text
         left_out, names = list(self.left_out), set(self.names_left_out)
         blanks = [edit for edit in edits if not edit.inserted]
@@ -550,32 +532,3 @@ class TextEdit:
 def without_lambda_marks(text: str) -> str:
     """The text with spaces for the marks of lambdas. NVRTC refuses them; a lambda in a kernel needs none."""
     return LAMBDA_MARKS.sub(lambda marks: re.sub(r"\S", " ", marks[0]), text)
-
-
-def device_macros(texts: Sequence[str]) -> frozenset[str]:
-    """The macros of these texts that stand for the mark of a device function, directly or through another macro."""
-    return standing_for(OF_DEVICE, itertools.chain.from_iterable(map(definitions, texts)))
-
-
-def constant_macros(texts: Sequence[str]) -> frozenset[str]:
-    """`constexpr`, and the macros of these texts that stand for it, perhaps with other words."""
-    of_texts = itertools.chain.from_iterable(map(definitions, texts))
-    return CONSTEXPR | standing_for(CONSTEXPR, (macro for macro in of_texts if WORDS.fullmatch(macro[1])))
-
-
-def standing_for(words: Collection[str], macros: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """The names of the macros whose text has one of the words, directly or through another macro."""
-    bodies: dict[str, set[str]] = {}
-    for name, body in macros:
-        bodies.setdefault(name, set()).update(re.findall(r"[A-Za-z_]\w*", body))
-    found = set(words)
-    while more := {name for name, body in bodies.items() if name not in found and body & found}:
-        found |= more
-    return frozenset(found.difference(words))
-
-
-@functools.lru_cache(maxsize=1024)
-def definitions(text: str) -> tuple[tuple[str, str], ...]:
-    """The name and the text of each macro that a text defines; the parameters are part of the macro's text."""
-    directives = (DEFINE.match(token.text) for token in tokens(text) if token.kind == "directive")
-    return tuple((define["name"], COMMENT.sub(" ", define["body"])) for define in directives if define)

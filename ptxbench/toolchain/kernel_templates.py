@@ -9,7 +9,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from ptxbench import kernel_names
-from ptxbench.toolchain.host_code import SourceText, device_macros
+from ptxbench.toolchain.host_code import SourceText
+from ptxbench.toolchain.macros import device_macros
 from ptxbench.toolchain.template_arguments import examples
 from ptxbench.toolchain.user_files import user_files
 

@@ -22,6 +22,10 @@ DEBUG = ("-G",)
 NEWER = "sm_100"
 """The first target of NVRTC's newer back end. The older one does not know every instruction with -G, such as dp4a."""
 
+LARGE = 400_000
+"""Characters of PTX from which on kernels are compiled without their bodies for their parameters: with -G, NVRTC takes
+minutes for those of a large library of templates."""
+
 OPTIMISED = re.compile(r"--?dopt\b")
 """An option that makes -G write no debugging information."""
 
@@ -95,16 +99,19 @@ def key(name: str) -> str:
     return name[: unnamed.start()] + "_GLOBAL__N_" + key(name[unnamed.end() + int(unnamed["length"]) :])
 
 
-def of_source(source: bytes, path: Path, arch: str, flags: Sequence[str] = ()) -> dict[str, tuple[CudaParameter, ...]]:
+def of_source(
+    source: bytes, path: Path, arch: str, flags: Sequence[str] = (), *, signatures: bool = False
+) -> dict[str, tuple[CudaParameter, ...]]:
     """The parameters of each kernel of CUDA C, by the `key` of its name in PTX. Not for untrusted text.
 
+    `signatures`: whether kernels are compiled without their bodies. Then structs behind pointers may have no members.
     Empty if the compiler gives no debugging information that can be read.
     """
     usable_flags = [flag for flag in flags if not OPTIMISED.match(flag)]
     for target in dict.fromkeys((arch, NEWER)):
         # -G may not suit the code or another flag, and an old NVRTC does not know every target
         with contextlib.suppress(CompileError, PairError, UsageError):
-            return of_ptx(toolchain.compiled(source, path, target, (*usable_flags, *DEBUG)).ptx)
+            return of_ptx(toolchain.compiled(source, path, target, (*usable_flags, *DEBUG), signatures=signatures).ptx)
     return {}
 
 

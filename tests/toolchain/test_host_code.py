@@ -274,8 +274,6 @@ STAYS = [
     ("int main() {}\n/* nothing else",                                                "comment"),
     ("#include <vector>\ntemplate <class T> struct S { int a; };\n"
      "template <> struct S<int> { std::vector<int> a; };",                            r"incomplete type"),
-    ("#include <vector>\ntemplate <class T> __host__ __device__ int f(T) { return 1; }\n"
-     "template <> int f<int>(int) { return std::vector<int>().size(); }",             r"incomplete type|host code"),
     ("float twice(float a) { return 2 * a; }\n__global__ void g(float* x) { x[0] = twice(1); }",
      '"twice" is host code, and a kernel uses it'),
     ("#include <string>\nstruct S { std::string name; };\n__global__ void g(S s) {}", '"S" is host code'),
@@ -293,6 +291,67 @@ STAYS = [
 def test_code_that_could_change_a_kernel_stays_and_is_an_error(compiled, without_nvcc, text, message):
     with pytest.raises(CompileError, match=message):
         compiled(text + KERNEL)
+
+
+def test_a_specialisation_that_uses_the_host_is_not_replaced_by_the_general_template(compiled, without_nvcc):
+    template = "#include <vector>\ntemplate <class T> __host__ __device__ int f(T) { return 1; }\n"
+    template += "template <> int f<int>(int) { return std::vector<int>().size(); }"
+    assert ".extern .func" not in compiled(template + KERNEL.replace("= 1", "= f(1.0f)")).ptx
+    called = compiled(template + KERNEL.replace("= 1", "= f(1)"))
+    assert re.search(r"\.extern \.func .*\w*_Z1fIiEiT_\b", called.ptx)  # which ptxas refuses
+
+
+def test_host_code_of_a_library_for_nvrtc_may_launch_and_specialise(compiled, without_nvcc, tmp_path):
+    (tmp_path / "library.hpp").write_text(
+        "#pragma once\n#ifdef __CUDACC_RTC__\n#endif\n"
+        "template <class T> __global__ void other(T* x) { x[0] = T::none; }\n"
+        "template <class T> void run(T* x, cudaStream_t s);\n"
+        "template <class T> void start(T* x, cudaStream_t s) { other<<<1, 1, 0, s>>>(x); }\n"
+        "inline float one() { return 1; }\n"
+    )
+    source = '#include "library.hpp"\ntemplate <>\nvoid run<float>(float* x, cudaStream_t s) { start<float>(x, s); }'
+    output = compiled(source + KERNEL.replace("= 1", "= one()"), f"-I{tmp_path}")
+    assert "(library.hpp: line 6), with functions without a mark as device functions" in output.how
+    assert len(re.findall(r"\.entry", output.ptx)) == 1
+
+
+@pytest.fixture
+def rounds(monkeypatch):
+    """The texts of the source that NVRTC reads, in order."""
+    read = []
+    by_nvrtc = cuda_c.Job.by_nvrtc
+
+    def recorded(self, text, *others, **options):
+        read.append(text.decode())
+        return by_nvrtc(self, text, *others, **options)
+
+    monkeypatch.setattr(cuda_c.Job, "by_nvrtc", recorded)
+    return read
+
+
+def test_host_code_is_found_without_the_bodies_of_kernels_in_a_large_library(
+    compiled, without_nvcc, tmp_path, monkeypatch, rounds
+):
+    """NVRTC would instantiate what they call in each round, which takes a minute for an attention kernel."""
+    monkeypatch.setattr(cuda_c, "LARGE", 100)
+    source = (
+        "#define KERNEL(name, ...) __global__ void name(__VA_ARGS__)\n#include <vector>\nstd::vector<int> f() { g(); }"
+    )
+    source += "\nint f(int) { return 1; }\nKERNEL(k, int* x) { x[0] = 4711; }" + KERNEL
+    output = compiled(source)
+    assert "4711" in output.ptx
+    assert "lines 3-4" in output.how
+    assert ["4711" in text for text in rounds] == [False] * (len(rounds) - 1) + [True]
+
+
+def test_a_translation_without_host_code_is_made_once(compiled, without_nvcc, rounds):
+    source = "int main() { return 1; }" + KERNEL
+    output = compiled(source)
+    made = len(rounds)
+    assert compiled(source) == output
+    assert len(rounds) == made
+    assert compiled(source, "-DX") == output
+    assert len(rounds) > made
 
 
 FENCED = [

@@ -94,6 +94,20 @@ def test_a_pointer_is_to_const_or_not(read):
     ]
 
 
+def test_parameters_are_known_without_the_bodies_of_kernels(tmp_path, read):
+    path = tmp_path / "kernels.cu"
+    path.write_text(
+        SOURCE + "template <class T> __device__ T none(T t) { return t.none(); }\n"
+        "__global__ void other(const int* x, float y) { none(x[0]); }\n"
+    )
+    assert parameters.of_source(path.read_bytes(), path, "sm_90") == {}
+    known = parameters.of_source(path.read_bytes(), path, "sm_90", signatures=True)
+    assert {name: [parameter.declaration for parameter in known[name]] for name in read} == {
+        name: [parameter.declaration for parameter in read[name]] for name in read
+    }
+    assert [parameter.name for parameter in known["_Z5otherPKif"]] == ["x", "y"]
+
+
 def test_the_members_of_a_struct_have_their_offsets_and_a_base_class_is_the_first(read):
     grid = read["structs"][0].type
     assert grid.bytes == 40
