@@ -12,14 +12,15 @@ ERROR = re.compile(r"(?P<file>.*)\((?P<line>\d+)\): (?:catastrophic )?error(?: #
 NAMES_NOTHING = re.compile(
     r"identifier \"(\w+)\" is undefined|(\w+) is not a template|\"(\w+)\" is not a class or function template name"
     r"|(?:namespace|class) \".*\" has no member \"(\w+)\"|no instance of (?:overloaded )?function \"(\w+)\""
+    r"|function \"(?:[^\"<(]*[\s:*&])?(\w+)[<(][^\"]*\" cannot be instantiated"
 )
 HOST_WORDS = re.compile(
     r"(?:cannot|could not) open source file|#error directive|host code, (?:which|and)"
     r"|namespace \"(?:std|thrust|cub|at|c10|torch|pybind11)(?:::\w+)*\" has no member"
     r"|incomplete type \".*\b(?:std|thrust|at|c10|pybind11)::"
     r"|identifier \"(?:FILE|DIR|va_list|jmp_buf|fd_set|"
-    r"time_t|suseconds_t|sigset_t|socklen_t|"
-    r"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_|omp_|pthread_|GL)\w+)\" "
+    r"std(?:in|out|err)|errno|fprintf|fputs|fflush|exit|abort|getenv|time_t|suseconds_t|sigset_t|socklen_t|"
+    r"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|CU(?:_|[a-z])|nccl|nvml|nvtx|MPI_|omp_|pthread_|GL)\w+)\" "
     r"is undefined"
     r"|identifier \"(?:AT|C10|TORCH)_[A-Z_]+\" is undefined"
     r"|(?:incomplete type|identifier) \"(?:timeval|timezone|timespec|tm|rusage|stat|dirent|sigaction|sockaddr\w*|"

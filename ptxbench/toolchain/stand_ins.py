@@ -47,6 +47,9 @@ MATH = "\n".join(
     [
         *(f"#ifndef M_{name}\n#define M_{name} {value}\n#endif" for name, value in NUMBERS.items()),
         *(f"#undef {name}\n#define {name} (__builtin_bit_cast({kind}, {bits}))" for name, kind, bits in SPECIAL),
+        # No macros: libcu++ and CUTLASS define those, and CUTLASS in an enumeration of these names.
+        "#if !defined FP_NAN && !defined PTXBENCH_KINDS\n#define PTXBENCH_KINDS\nnamespace ptxbench_kinds {",
+        "enum { FP_NAN, FP_INFINITE, FP_ZERO, FP_SUBNORMAL, FP_NORMAL };\n}\nusing namespace ptxbench_kinds;\n#endif",
     ]
 )
 
@@ -353,6 +356,12 @@ MATH_NAMES = re.compile(rf"\bstd::{MATH_FUNCTION}\s*\(")
 OF_CMATH = ["type_traits", "limits", "utility"]
 """Headers that GNU's <cmath> includes, and therefore nvcc at the start of every file."""
 
+ALGORITHMS = re.compile(
+    r"\bstd::(?:min|max|swap|iter_swap|swap_ranges|fill|fill_n|copy|copy_backward|move_backward|equal|mismatch|"
+    r"lower_bound|lexicographical_compare)\s*[(<]"
+)
+"""Functions of <algorithm> that GNU's <cmath> has from C++17 on."""
+
 DEVICE_RUNTIME = re.compile(r"\bcuda(?:GridDependencySynchronize|TriggerProgrammaticLaunchCompletion)\b")
 """Functions of <cuda_device_runtime_api.h>, which nvcc includes at the start of every file, NVRTC does not."""
 
@@ -406,6 +415,8 @@ def table(sources: Sequence[str], *, heavy: bool) -> dict[str, bytes]:
     texts["cub/cub.cuh"] = "\n".join(f"#include <cub/{name}.cuh>" for name in CUB)
     always = ["cuda_runtime.h", "math.h", "stdlib.h"]
     always += OF_CMATH if heavy else []
+    if heavy and any(ALGORITHMS.search(text) for text in sources):
+        always.append("algorithm")
     if any(MATH_NAMES.search(text) for text in sources):
         always.append("cmath")
     if any(DEVICE_RUNTIME.search(text) for text in sources):

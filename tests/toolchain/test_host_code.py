@@ -59,6 +59,8 @@ LEFT_OUT = [
      "template <> float f(std::vector<float> a) { return std::min(a[0], 1.0f); }",     "2-3"),
     ("#include <ATen/ATen.h>\nvoid f(at::Tensor a) { TORCH_CHECK(a.is_cuda(), \"no\"); }\nvoid g() { AT_ERROR(); }",
      "2-3"),
+    ("#include <cuda.h>\nvoid f(CUtensorMapDataType t) { cuTensorMapEncodeTiled(t, CU_TENSOR_MAP_SWIZZLE_NONE); }\n"
+     "void g(CUdeviceptr x, int n);\nCUresult h();",                                  "2-4"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
 
@@ -308,16 +310,20 @@ def test_host_code_of_a_library_for_nvrtc_may_launch_and_specialise(compiled, wi
         "template <class T> void run(T* x, cudaStream_t s);\n"
         "template <class T> void start(T* x, cudaStream_t s) { other<<<1, 1, 0, s>>>(x); }\n"
         "inline float one() { return 1; }\n"
+        'inline void refuse() { fprintf(stderr, "no"); exit(1); }\n'
+        "void encode(CUtensorMapDataType type) { refuse(); }\n"
     )
     source = '#include "library.hpp"\ntemplate <>\nvoid run<float>(float* x, cudaStream_t s) { start<float>(x, s); }'
+    source += "\ntemplate void start<int>(int* x, cudaStream_t s);"
     output = compiled(source + KERNEL.replace("= 1", "= one()"), f"-I{tmp_path}")
-    assert "(library.hpp: line 6), with functions without a mark as device functions" in output.how
+    assert "(line 4; library.hpp: lines 6, 8-9), with functions without a mark as device functions" in output.how
     assert len(re.findall(r"\.entry", output.ptx)) == 1
 
 
 @pytest.fixture
-def rounds(monkeypatch):
-    """The texts of the source that NVRTC reads, in order."""
+def rounds(monkeypatch, tmp_path):
+    """The texts of the source that NVRTC reads, in order, with an empty cache."""
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     read = []
     by_nvrtc = cuda_c.Job.by_nvrtc
 
@@ -352,6 +358,16 @@ def test_a_translation_without_host_code_is_made_once(compiled, without_nvcc, ro
     assert len(rounds) == made
     assert compiled(source, "-DX") == output
     assert len(rounds) > made
+
+
+@pytest.mark.parametrize("header", ["", "#include <math.h>", "#include <cmath>", "#include <cuda/std/cmath>"])
+def test_the_kinds_of_floating_point_numbers_are_known(compiled, without_nvcc, header):
+    own = "namespace own {\nenum { FP_NAN =\n#define FP_NAN 0\n  FP_NAN, FP_ZERO =\n#define FP_ZERO 2\n  FP_ZERO };}\n"
+    function = "int f() { return 0; }\n__device__ int kind() { return 10 * FP_NORMAL + FP_SUBNORMAL + FP_NAN; }\n"
+    output = compiled(f"{header}\n{function}{KERNEL.replace('= 1', '= kind()')}")
+    assert "0f422c0000" in output.ptx.lower() or "1110179840" in output.ptx  # 43.0
+    if "cmath" not in header:
+        assert compiled(f"{header}\n{function}{own}{KERNEL.replace('= 1', '= kind() + FP_ZERO')}").ptx
 
 
 FENCED = [
@@ -502,6 +518,7 @@ KNOWN = [
     ("torch/all.h", "clock() / CLOCKS_PER_SEC"),
     ("memory.h",  "uint32_t(2)"),
     ("vector",    '[] { __asm__ __volatile__("membar.gl;"); return 1; }()'),
+    ("iostream",  "std::min(2, 3) + std::max(4, 5)"),
     pytest.param("type_traits", "sizeof(std::aligned_storage<8, 8>::type)", marks=pytest.mark.long),
 ]  # fmt: skip
 
