@@ -69,13 +69,12 @@ def with_peaks(array: Array, limits: ElementRange, high: int, low: int) -> Array
     if limits.whole is not None:
         least, most = limits.whole
         changed = np.clip(array, min(least + 1, most), max(most - 1, least))
-        lowest, highest = float(least), float(most)
+        changed.reshape(-1)[[low, high]] = np.array([least, most], array.dtype)  # a float64 has 53 bits
     else:
         changed = array.copy()
         limit = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
         scale = PEAK * max(1.0, float(np.abs(array.astype(np.float64)).max()))
-        lowest, highest = -min(scale / LOWER, limit), min(scale, limit)
-    changed.reshape(-1)[[low, high]] = lowest, highest
+        changed.reshape(-1)[[low, high]] = -min(scale / LOWER, limit), min(scale, limit)
     return changed
 
 

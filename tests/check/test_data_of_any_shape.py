@@ -5,6 +5,8 @@ import pytest
 
 from ptxbench.check.cases import attempt, silence
 from ptxbench.check.common_elements import with_common_elements
+from ptxbench.check.element_ranges import ElementRange
+from ptxbench.check.row_fills import with_peaks
 from ptxbench.check.values import data_kinds, edged, mixed
 from ptxbench.errors import PairError
 from ptxbench.pair import (
@@ -78,6 +80,14 @@ def test_mixed_integers_have_the_ends_of_their_range():
         values = {int(value) for value in mixed(pair, pair.make_arguments({"n": 100_000}, 3), 4)["x"]}
         limits = np.iinfo(dtype)
         assert {limits.min, limits.max, 1 << 62, (1 << 62) - 1} <= values
+
+
+@pytest.mark.parametrize("dtype", [s8, u32, s64, u64], ids=str)
+def test_the_peaks_of_integers_are_the_ends_of_their_range(dtype):
+    limits = np.iinfo(dtype)
+    element = ElementRange(dtype, (int(limits.min), int(limits.max)))
+    changed = with_peaks(np.full(9, 7, dtype), element, high=2, low=5)
+    assert (int(changed[2]), int(changed[5]), int(changed[0])) == (limits.max, limits.min, 7)
 
 
 def in_module(name, source, **names):
