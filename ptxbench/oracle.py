@@ -15,18 +15,26 @@ from ptxbench.verify import ErrorOf, Expected, expect
 from ptxbench.wrong_outputs import WrongOutputCase, WrongOutputResult
 
 
-def weaknesses(pair: Pair, seed: int, errors: Mapping[str, ErrorOf] | None = None) -> tuple[str, ...]:
+def weaknesses(
+    pair: Pair,
+    seed: int,
+    errors: Mapping[str, ErrorOf] | None = None,
+    *,
+    varied: bool = False,
+    partial_reads: bool = True,
+) -> tuple[str, ...]:
     """The wrong_outputs that no check size rejects, in words; a good oracle has none.
 
-    `errors`: of the approximate instructions by opcode, which also widen the bounds of the kernels. Raises what the
-    functions of the pair raise on their own data.
+    `errors`: of the approximate instructions by opcode, which also widen the bounds of the kernels. `varied`: whether
+    scalars and starts are drawn too, as by `check`. `partial_reads`: whether the results of kernels that do not read
+    all of their input are tried. Raises what the functions of the pair raise on their own data.
     """
     outcomes_by_kind: dict[str, set[WrongOutputResult]] = {}
     counted: dict[str, set[WrongOutputResult]] = {}
-    for size in sorted(pair.check_sizes, key=pair.compulsory_bytes, reverse=True):
-        arguments = pair.make_arguments(size, seed)
+    for number, size in enumerate(sorted(pair.check_sizes, key=pair.compulsory_bytes, reverse=True)):
+        arguments = pair.make_arguments(size, seed + number * varied, varied=varied)  # scalars do not depend on sizes
         case = WrongOutputCase(pair, size, arguments, expect(pair, arguments).widened(errors or {}), seed)
-        for wrong_output in case.wrong_outputs():
+        for wrong_output in case.wrong_outputs() if partial_reads else case.wrong_writes():
             outcomes = outcomes_by_kind.setdefault(wrong_output.what, set())
             if WrongOutputResult.REJECTED not in outcomes:
                 outcomes.add(wrong_output.judge())

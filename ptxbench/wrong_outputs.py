@@ -65,8 +65,7 @@ class WrongOutputCase:
 
     def wrong_outputs(self) -> Iterator[WrongOutput]:
         """The wrong outputs at this size."""
-        for name in self.expected.outputs:
-            yield from VerifiedElements.of(self, name).wrong_outputs(self.share_of_a_warp(name), self.seed)
+        yield from self.wrong_writes()
         for arg in self.pair.args:
             if isinstance(arg, In) and (size := self.arguments[arg.name].size) >= 10:
                 tenth, middle = size // 10, size // 2
@@ -74,6 +73,11 @@ class WrongOutputCase:
                 inside = partial(self.without, arg.name, middle, middle + tenth)
                 yield WrongOutput(f"the last tenth of '{arg.name}' read as zero", end, must_show=True)
                 yield WrongOutput(f"a tenth in the middle of '{arg.name}' read as zero", inside)
+
+    def wrong_writes(self) -> Iterator[WrongOutput]:
+        """Those that do not come from a wrong input."""
+        for name in self.expected.outputs:
+            yield from VerifiedElements.of(self, name).wrong_outputs(self.share_of_a_warp(name), self.seed)
 
     def share_of_a_warp(self, name: str) -> int:
         """The average number of elements of an output that a warp writes; at least its number of lanes."""

@@ -493,8 +493,10 @@ class CheckSuite:
 
     @cached_property
     def weaknesses(self) -> tuple[str, ...]:
-        """The wrong results that the pair's reference and tolerance accept at every check size, in words."""
-        return attempt(partial(oracle.weaknesses, self.pair, self.drawn("oracle").getrandbits(32))) or ()
+        """The wrong results that the pair's reference and tolerance accept at every check size, in words. Which inputs
+        are read shows on data of the stage `values` too."""
+        seed = self.drawn("oracle").getrandbits(32)
+        return attempt(partial(oracle.weaknesses, self.pair, seed, varied=True, partial_reads=False)) or ()
 
     def takes_zeros(self, case: CheckCase) -> bool:
         """Whether all results of a case may be zero."""

@@ -5,6 +5,7 @@ Several things vary in one launch. If its result is wrong, further launches, eac
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -180,7 +181,8 @@ def varied(
         if alone is not None and not reference_fails_too(launcher, case, aspect.options):
             line = alone.line or aspect.line
             hint = order_hint(alone.code, aspect.options.ctas) or aspect.hint
-            if line is None and not hint and aspect.code == "depends-on-threads":
+            several = math.prod(case.launch.grid_xyz) > 1
+            if several and line is None and not hint and aspect.code == "depends-on-threads":
                 line, hint = exchange_hint(launcher)
             message = f"{aspect.words}: {alone.message}"
             column = launcher.text.locations.column(line)
