@@ -560,17 +560,22 @@ def draw_scalar(arg: Scalar, rng: np.random.Generator, size: Size) -> float:
         return arg.values(rng, **size)
     if arg.values is not None:
         low, high = arg.values
-        return int(rng.integers(int(low), int(high), endpoint=True)) if is_integer else float(rng.uniform(low, high))
+        return draw_whole(rng, int(low), int(high)) if is_integer else float(rng.uniform(low, high))
     if callable(arg.value):
         return arg.value(**size)
     if is_integer:
         half = int(arg.value) // 2
         low, high = sorted((max(half, 1) if arg.value > 0 else half, 2 * int(arg.value) or 8))  # 1 does not become 0
         limits = np.iinfo(arg.dtype)
-        return int(rng.integers(max(low, int(limits.min)), min(high, int(limits.max)), endpoint=True))
+        return draw_whole(rng, max(low, int(limits.min)), min(high, int(limits.max)))
     if arg.value == 0:
         return float(rng.uniform(-1, 1))
     return float(arg.value * rng.choice([-1, 1]) * 2 ** rng.uniform(-2, 2))
+
+
+def draw_whole(rng: np.random.Generator, low: int, high: int) -> int:
+    """A whole number from `low` to `high`, both included, which u64 or s64 holds."""
+    return int(rng.integers(low, high, dtype=np.uint64 if high > np.iinfo(np.int64).max else np.int64, endpoint=True))
 
 
 def type_words(arg: Argument) -> str:
@@ -585,6 +590,11 @@ def draw_start(arg: InOut, rng: np.random.Generator, size: Size, *, integers: bo
     shape = arg.shape(**size)
     if arg.values is not None:
         return from_values(arg, arg.values(rng, shape, **size), shape)
-    if integers or not is_float(arg.dtype):
+    if not is_float(arg.dtype):
+        step = 1 if arg.start <= int(np.iinfo(arg.dtype).max) - 8 else -1  # what is great stays great
+        start = np.full(shape, arg.start, arg.dtype)
+        start += np.asarray(step * rng.integers(1, 8, shape, endpoint=True)).astype(arg.dtype)
+        return start
+    if integers:
         return (arg.start + rng.integers(1, 8, shape, endpoint=True)).astype(arg.dtype)
     return (arg.start + rng.uniform(-1, 1, shape)).astype(arg.dtype)

@@ -1,5 +1,7 @@
 """Unusual data of arrays of every type and shape, also of none and of one element, and errors of ptxbench in it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from ptxbench.errors import PairError
 from ptxbench.pair import (
     EXACT,
     In,
+    InOut,
     Launch,
     Out,
     Pair,
@@ -88,6 +91,26 @@ def test_the_peaks_of_integers_are_the_ends_of_their_range(dtype):
     element = ElementRange(dtype, (int(limits.min), int(limits.max)))
     changed = with_peaks(np.full(9, 7, dtype), element, high=2, low=5)
     assert (int(changed[2]), int(changed[5]), int(changed[0])) == (limits.max, limits.min, 7)
+
+
+def ends(dtype):
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max), int(limits.max) // 2 + 1, int(limits.max) - 3
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in TYPES if dtype.kind in "iu"], ids=str)
+def test_other_scalars_and_starts_are_drawn_around_the_ends_of_a_type(dtype):
+    """The start of a least number is the greatest one, and the one before is as good a start."""
+    for value in ends(dtype):
+        limits = ends(dtype)[:2]
+        scalars = [Scalar("a", dtype, value), Scalar("b", dtype, value, values=limits)]
+        start = InOut("x", dtype, lambda n: (n,), start=value)
+        pair = dataclasses.replace(pair_of(f32, lambda n: (n,)), args=[*scalars, start])
+        for seed in range(5):
+            drawn = pair.make_arguments({"n": 40}, seed, varied=True)
+            assert {drawn[name].dtype for name in ("a", "b", "x")} == {dtype}
+            apart = {int(element) - value for element in drawn["x"]}
+            assert apart <= ({*range(1, 9)} if value <= limits[1] - 8 else {*range(-8, 0)})
 
 
 def in_module(name, source, **names):
