@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from ptxbench import Judge, discovery
 from ptxbench.backends import buffers
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.check.lint import lint
 from ptxbench.discovery import load
 from ptxbench.emulator.chain import run_steps
+from ptxbench.emulator.parse import parsed
 from ptxbench.emulator.tensor_maps import bind
 from ptxbench.errors import PairError, SignatureMismatch
-from ptxbench.pair import Chain, In, Launch, Out, Scalar, f32, s32, u8, u32
+from ptxbench.pair import EXACT, Chain, In, Launch, Out, Pair, Scalar, f32, s32, u8, u32
 from ptxbench.signature import check_signature
 from ptxbench.structs import Struct, layout
 from ptxbench.tensor_map import TiledMap
@@ -139,6 +141,52 @@ def test_the_number_of_a_launch_can_be_a_member(dependent):
     assert y[0] == 70123
 
 
+# ---- the lint
+
+MEMBERS = Pair(
+    purpose="Addresses in a struct.",
+    args=[Struct("p", [Scalar("n", u32, 8), In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,))])],
+    launch=lambda n: Launch(grid=1, block=32),
+    reference=lambda n, x: {"y": x},
+    tolerance=EXACT,
+    check_sizes=[{"n": 8}],
+    bench_sizes=[{"n": 8}],
+    flops=lambda n: 0,
+)
+KERNEL = """.version 7.0
+.target sm_75
+.address_size 64
+.visible .entry k(.param .align 8 .b8 q[24])
+{{
+    .reg .u32 %n;
+    .reg .u64 %x, %y, %at;
+    .reg .f32 %f;
+    ld.param.u32 %n, [q];
+    {loads}
+    {body}
+    ret;
+}}
+"""
+APART = "ld.param.u64 %x, [q+8]; ld.param.u64 %y, [q+16];"
+
+
+@pytest.mark.parametrize(
+    ("loads", "body", "found"),
+    [
+        (APART, "ld.global.nc.f32 %f, [%x]; st.global.f32 [%y], %f;", []),
+        (APART, "ld.global.f32 %f, [%x]; add.u64 %at, %x, 4; st.global.f32 [%at], %f;", ["input-written"]),
+        ("ld.param.v2.u64 {%x, %y}, [q+8];", "st.global.f32 [%x], 0f00000000;", ["input-written"]),
+        (APART, "st.global.f32 [%y], 0f00000000; ld.global.nc.f32 %f, [%y];", ["nc-of-written"]),
+        ("mov.b64 %at, q; ld.param.u64 %x, [%at+8];", "st.global.f32 [%x], 0f00000000;", []),  # not followed
+    ],
+)
+def test_the_lint_follows_addresses_in_a_struct(loads, body, found):
+    module = parsed(KERNEL.format(loads=loads, body=body))
+    complaints = lint(module, "k", MEMBERS.parameters, one_cta=True, members=MEMBERS.args)
+    assert [complaint.code for complaint in complaints] == found
+    assert all("of 'y'" in complaint.message or "to 'x'" in complaint.message for complaint in complaints)
+
+
 # ---- judgements
 
 
@@ -150,13 +198,13 @@ def test_a_right_candidate_is_accepted_and_wrong_ones_are_not(kernels):
     wrong = {
         "wrong-result": changed(right, "p.scale.y)", "p.scale.z)"),
         "memory-fault": changed(right, "i >= p.in.n", "i > p.in.n"),
-        "input-changed": changed(right, "p.out[i] =", "((float*)p.in.data)[i] ="),
+        "input-written": changed(right, "p.out[i] =", "((volatile float*)p.in.data)[i] = p.in.data[i]; p.out[i] ="),
         "wrong-signature": changed(right, "float4 scale", "float2 scale"),
     }
     with Judge("affine", kernels=kernels) as judge:
         accepted = judge.judge(right, "cuda")
         [lint] = [stage.detail for stage in accepted.stages if stage.stage == "lint"]
-        assert (accepted.verdict, lint) == ("accepted", "nothing found; pointers in structs are not followed")
+        assert (accepted.verdict, lint) == ("accepted", "nothing found")
         for code, text in wrong.items():
             judgement = judge.judge(text, "cuda")
             assert (judgement.verdict, [finding.code for finding in judgement.findings]) == ("rejected", [code])

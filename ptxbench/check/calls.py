@@ -35,9 +35,12 @@ def reachable(module: Module, entry: Function) -> dict[str, Function]:
     return functions
 
 
-def roots_of(module: Module, functions: Mapping[str, Function], entry: str) -> dict[str, list[OperandRoots]]:
-    """The roots of each instruction, by function name. The arguments of all calls of a function are united."""
-    return CallRootsOfModule(module, functions).follow(entry)
+def roots_of(
+    module: Module, functions: Mapping[str, Function], entry: str, members: Mapping[str, Roots] | None = None
+) -> dict[str, list[OperandRoots]]:
+    """The roots of each instruction, by function name. The arguments of all calls of a function are united. `members`:
+    the roots of addresses in structs among the kernel's parameters, keyed as in `AccessPlace.keys`."""
+    return CallRootsOfModule(module, functions).follow(entry, members or {})
 
 
 class CallRootsOfModule:
@@ -54,10 +57,10 @@ class CallRootsOfModule:
         names_in_variable = {name: frozenset(pointers(variable)) for name, variable in module.variables.items()}
         self.pointers = {name: names for name, names in names_in_variable.items() if names}
 
-    def follow(self, entry: str) -> dict[str, list[OperandRoots]]:
+    def follow(self, entry: str, members: Mapping[str, Roots]) -> dict[str, list[OperandRoots]]:
         """The roots of the operands of each function that the kernel `entry` may call, and of the kernel itself."""
-        aligned = frozenset(param.name for param in self.functions[entry].params)
-        self.starts[entry] = {}
+        aligned = frozenset(param.name for param in self.functions[entry].params).union(*members.values())
+        self.starts[entry] = dict(members)
         self.waiting = [entry]
         uses = {}
         while self.waiting:

@@ -201,7 +201,14 @@ class CandidateLauncher:
     @cached_property
     def lint_subjects(self) -> Sequence[LintSubject]:
         suite, own = self.suite, self.suite.pair_kernels
-        return subjects_of(self.text.module, suite.entry, suite.pair.parameters, own.cluster, one_cta=own.one_cta)
+        return subjects_of(
+            self.text.module,
+            suite.entry,
+            suite.pair.parameters,
+            own.cluster,
+            one_cta=own.one_cta,
+            members=suite.pair.args,
+        )
 
     def launch(self, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
         """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""

@@ -17,7 +17,7 @@ from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.register_pool import limit_of
 from ptxbench.emulator.syntax import Address, Function, Instruction, Module, Register, Symbol, Vector, registers
 from ptxbench.emulator.variables import WORKSPACE_REGISTERS
-from ptxbench.pair import In, Parameter
+from ptxbench.pair import Argument, In, Parameter
 
 FULL_MASK = 0xFFFFFFFF
 
@@ -38,10 +38,11 @@ def lint(
     cluster: tuple[int, int, int] | None = None,
     *,
     one_cta: bool = False,
+    members: Sequence[Argument] = (),
 ) -> list[LintFinding]:
     """The complaints of all rules, without duplicates, in the order of the lines. `cluster`: of the pair's launch.
-    `one_cta`: whether the pair's grids have one CTA."""
-    return complaints_about(subjects_of(module, entry, args, cluster, one_cta=one_cta))
+    `one_cta`: whether the pair's grids have one CTA. `members`: the arguments in structs."""
+    return complaints_about(subjects_of(module, entry, args, cluster, one_cta=one_cta, members=members))
 
 
 def complaints_about(subjects: Sequence[LintSubject]) -> list[LintFinding]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ptxbench.check.calls import reachable, roots_of
-from ptxbench.check.roots import NOTHING, BlockStates, OperandRoots, Roots, constants, value_of
+from ptxbench.check.roots import NOTHING, AccessPlace, BlockStates, OperandRoots, Roots, constants, value_of
 from ptxbench.emulator.isa import find
 from ptxbench.emulator.syntax import (
     Address,
@@ -24,7 +24,8 @@ from ptxbench.emulator.syntax import (
     Variable,
     Vector,
 )
-from ptxbench.pair import Argument, ArrayArgument, Parameter, TensorMap
+from ptxbench.pair import POINTER_BYTES, Argument, ArrayArgument, Parameter, TensorMap
+from ptxbench.structs import StructLayout
 
 WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
 
@@ -33,8 +34,8 @@ WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.glo
 class LintSubject:
     """A kernel of the candidate, or a function that it calls, with the facts that the rules need.
 
-    `arrays`: those of the pair, by the kernel's parameter names. `used`: the roots that each instruction
-    uses.
+    `arrays`: those of the pair, by the kernel's parameter names, or as `p.x` in the struct `p`. `used`: the roots that
+    each instruction uses.
     """
 
     module: Module
@@ -110,8 +111,9 @@ def subjects_of(
     cluster: tuple[int, int, int] | None = None,
     *,
     one_cta: bool = False,
+    members: Sequence[Argument] = (),
 ) -> list[LintSubject]:
-    """The kernel and the functions that it calls; none without the kernel."""
+    """The kernel and the functions that it calls; none without the kernel. `members`: the arguments in structs."""
     if entry not in module.functions:
         return []
     kernel = module.functions[entry]
@@ -119,12 +121,30 @@ def subjects_of(
     passed = {param.name: arg for param, arg in zip(kernel.params, args, strict=False)}
     arrays = {name: arg for name, arg in passed.items() if isinstance(arg, ArrayArgument)}
     maps = {name: arg for name, arg in passed.items() if isinstance(arg, TensorMap)}
-    used = roots_of(module, functions, entry)
+    structs = {name: struct for name, struct in passed.items() if isinstance(struct, StructLayout)}
+    in_structs = {name: arrays_in(name, struct, members) for name, struct in structs.items()}
+    addresses = {
+        key: frozenset({root})
+        for name, by_offset in in_structs.items()
+        for offset, (root, arg) in by_offset.items()
+        for key in AccessPlace(name, offset, POINTER_BYTES).keys(0)
+    }
+    arrays |= {root: arg for by_offset in in_structs.values() for root, arg in by_offset.values()}
+    used = roots_of(module, functions, entry, addresses)
     return [
         LintSubject(module, function, arrays, used[name], maps, cluster, one_cta)
         for name, function in functions.items()
         if name in used
     ]
+
+
+def arrays_in(name: str, struct: StructLayout, members: Sequence[Argument]) -> dict[int, tuple[str, ArrayArgument]]:
+    """The arrays of a struct that is the parameter `name`, by the offset of their addresses, each with its root."""
+    return {
+        struct.offsets[arg.name]: (f"{name}.{arg.name}", arg)
+        for arg in members
+        if arg.name in struct.offsets and isinstance(arg, ArrayArgument)
+    }
 
 
 def ordered(function: Function) -> Function:

@@ -117,7 +117,9 @@ class PairKernels:
         return frozenset(
             complaint.code
             for kernel in self.executable.values()
-            for complaint in lint(parsed(kernel.ptx), kernel.entry, self.pair.parameters, self.cluster)
+            for complaint in lint(
+                parsed(kernel.ptx), kernel.entry, self.pair.parameters, self.cluster, members=self.pair.args
+            )
         )
 
     @cached_property

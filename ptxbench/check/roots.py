@@ -79,13 +79,15 @@ def rooted(
 ) -> tuple[list[OperandRoots], State]:
     """For each instruction the roots that it uses, none if it is unreachable; and the state at the function's returns.
 
-    `at_start`: the state at the start, with parameters keyed as in `AccessPlace.keys`. `pointers`: for each
+    `at_start`: the state at the start, with parameters of calls, and of a kernel those that are structs, keyed as in
+    `AccessPlace.keys`. `pointers`: for each
     variable that holds addresses from the start, the variables at these addresses. `aligned`: parameters that are the
     addresses of arrays.
     """
     blocks = BlockStates(function)
-    passing = TransferFunction(function, calls, pointers or {}, aligned)
-    before: dict[int, State] = {0: dict(at_start or {})}
+    at_start = at_start or {}
+    passing = TransferFunction(function, calls, pointers or {}, aligned, at_start)
+    before: dict[int, State] = {0: dict(at_start)}
     waiting = [0]  # a heap in the order of the text, so that most blocks are visited once
     end: State = {}
     uses = [OperandRoots((NOTHING,) * len(instruction.operands)) for instruction in function.instructions]
@@ -174,13 +176,20 @@ class Transfer(NamedTuple):
 class TransferFunction:
     """The effect of instructions on a state, with the parameters of calls."""
 
-    def __init__(self, function: Function, calls: CallRoots, pointers: Mapping[str, Roots], aligned: Roots) -> None:
+    def __init__(
+        self,
+        function: Function,
+        calls: CallRoots,
+        pointers: Mapping[str, Roots],
+        aligned: Roots,
+        at_start: Mapping[str, Roots],
+    ) -> None:
         self.pointers, self.aligned = pointers, aligned
         self.constants = constants(function)
         call_params = () if function.entry else (*function.params, *function.returns)
         self.slots = {
             variable.name for variable in (*call_params, *function.variables.values()) if variable.space == "param"
-        }
+        } | {key.partition("+")[0] for key in at_start if "+" in key}
         self.calls = calls
         self.transfers = [self.transfer(instruction) for instruction in function.instructions]
 
