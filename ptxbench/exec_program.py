@@ -27,6 +27,7 @@ from ptxbench.toolchain.legality import Legality
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions, include_folders
 from ptxbench.toolchain.origins import in_file, places
 from ptxbench.toolchain.parameters import CudaParameter
+from ptxbench.toolchain.user_files import user_files
 
 ACCEPTED = "ptxas accepts it; the emulator does not know this form."
 
@@ -126,6 +127,21 @@ class ExecProgram:
             )
         hint = suggestion(name, list(words.values())) or f" It has {kernel_names.some(words.values())}."
         raise UsageError(f"{self.path.name} has no kernel '{name}'.{hint}")
+
+    @cached_property
+    def source_files(self) -> frozenset[Path]:
+        """The user's files from which the PTX was made: this file and its headers, if these are known."""
+        headers = user_files(self.path.read_bytes(), self.path.parent, include_folders(self.flags)) or []
+        paths = (self.path, *(header.path for header in headers))
+        return frozenset(path.parent.resolve() / path.name for path in paths)
+
+    def source_text(self, name: str) -> str | None:
+        """The text of the one of `source_files` with this name, without folders; None unless there is exactly one."""
+        try:
+            found = [path for path in self.source_files if path.name == name]
+            return found[0].read_text(encoding="utf-8-sig", errors="replace") if len(found) == 1 else None
+        except OSError:
+            return None
 
     @property
     def no_kernel_reason(self) -> str:

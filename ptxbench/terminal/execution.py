@@ -216,15 +216,13 @@ def excerpts(program: ExecProgram, message: str, most: int = QUOTED) -> Iterator
 
 
 def rows_of(program: ExecProgram, file: str) -> list[str]:
-    """The lines of the program's file, or of a header next to it, counted from 1; empty if it is not there. Of a long
-    line only the beginning, because a program may write all of a kernel as one."""
+    """The lines of the program's file, or of a header of it, counted from 1; empty if it is not known. Of a long line
+    only the beginning, because a program may write all of a kernel as one."""
     if program.language == "ptx":
         rows = program.text
+    elif (text := program.source_text(file)) is None:
+        return []
     else:
-        try:
-            text = program.path.with_name(file).read_text(encoding="utf-8-sig", errors="replace")
-        except (OSError, ValueError):  # ValueError: no file can have this name
-            return []
         rows = ["", *text.removesuffix("\n").split("\n")]
     return [row if len(row) <= LONGEST_ROW else f"{row[:LONGEST_ROW]}…" for row in rows]
 

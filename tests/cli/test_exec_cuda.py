@@ -154,9 +154,12 @@ def test_findings_at_the_same_lines_of_cuda_c_are_shown_once(ptxbench, document,
     assert f"  The same at PTX lines {lines[1]}, {lines[2]} and {lines[3]}.\n" in out
 
 
-def test_a_kernel_in_a_header_has_the_lines_of_the_header(ptxbench, folder):
-    (folder / "kernel.cuh").write_text("// the kernel\n" + CUDA)
-    (folder / "main.cu").write_text('#include "kernel.cuh"\n\n\n\n\n\n\n\n\n\n\n')
+@pytest.mark.parametrize("place", ["", "lib/"])
+def test_a_kernel_in_a_header_has_the_lines_of_the_header(ptxbench, folder, place):
+    (folder / "kernel.cuh").write_text("// not the kernel" + "\n" * 30)
+    (folder / place).mkdir(exist_ok=True)
+    (folder / place / "kernel.cuh").write_text("// the kernel\n" + CUDA)
+    (folder / "main.cu").write_text(f'#include "{place}kernel.cuh"\n\n\n\n\n\n\n\n\n\n\n')
     ran = ptxbench("exec", "main.cu", "--grid", "8", "--block", "128", "--arg", "x:f32[1000]=iota", "--arg",
                    "y:f32[999]=zeros", "--arg", "a:f32=2", "--arg", "n:u32=1000")  # fmt: skip
     line = next(number for number, row in enumerate(CUDA.splitlines(), 2) if "y[i] =" in row)

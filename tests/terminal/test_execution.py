@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from ptxbench.arguments.elements import TYPES
+from ptxbench.exec_program import ExecProgram
 from ptxbench.execution import Output
 from ptxbench.terminal.execution import amount, arrays, excerpts
 
@@ -25,8 +26,8 @@ def printed(parts):
 @pytest.fixture
 def program(tmp_path):
     (tmp_path / "own.cu").write_text(CUDA)
-    ptx = ["", *(f"ptx {number};" for number in range(1, 100))]
-    return SimpleNamespace(language="cuda", path=tmp_path / "own.cu", text=ptx)
+    ptx = "".join(f"ptx {number};\n" for number in range(1, 100))
+    return ExecProgram(tmp_path / "own.cu", "cuda", "sm_90", ptx)
 
 
 AROUND_3 = ["  1 | line 1", "  2 | line 2", "> 3 |     line 3", "  4 | line 4", "  5 | line 5"]
