@@ -6,6 +6,7 @@ import pytest
 
 from ptxbench.errors import MachineError
 from ptxbench.toolchain import cubin, locate, ptxas
+from ptxbench.toolchain.kernel_info import kernel_info
 
 from .conftest import CUDA, PTX
 
@@ -78,15 +79,18 @@ def test_constants_and_variables_are_identified_by_content_and_not_by_name(build
     assert (identity(build, changed, "scale") == identity(build, TABLE, "scale")) is same
 
 
-def test_the_targets_of_an_address_table_are_part_of_the_identity(build):
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])  # relocations without an addend, and with one
+def test_the_targets_of_an_address_table_are_part_of_the_identity(build, arch):
     """All bytes are the same: the loader fills in the addresses, as relocations say."""
     table = (
         "__device__ int a = 5, b = 6;\n__device__ int* table[2] = {{{}}};\n"
         'extern "C" __global__ void scale(int* x) {{ *x = *table[*x]; }}'
     )
-    assert identity(build, table.format("&a, &b"), "scale") != identity(build, table.format("&b, &a"), "scale")
     renamed = table.format("&a, &b").replace("table", "t").replace("int a", "int c").replace("&a", "&c")
-    assert identity(build, table.format("&a, &b"), "scale") == identity(build, renamed, "scale")
+    texts = (table.format("&a, &b"), table.format("&b, &a"), renamed)
+    first, other, same = (identity(build, text, "scale", arch=arch) for text in texts)
+    assert first != other
+    assert first == same
 
 
 def test_another_kernel_in_the_file_does_not_change_the_identity(build):
@@ -97,6 +101,23 @@ def test_another_kernel_in_the_file_does_not_change_the_identity(build):
 def test_a_cubins_kernels_are_listed(build):
     built = build(CUDA + 'extern "C" __global__ void other(int* x) { *x = 7; }')
     assert sorted(cubin.read(built.cubin).entries) == ["other", "scale"]
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+def test_the_figures_of_a_kernel_are_its_own_and_those_that_ptxas_reports(build, arch):
+    loads = "".join(f"ld.global.f32 %v{i}, [%x_at+{256 * i}];\n" for i in range(16))
+    sums = "".join(f"add.rn.f32 %value, %value, %v{i};\n" for i in range(16))
+    large = PTX[PTX.index(".visible") :].replace("twice", "large").replace(".maxntid 64", ".reqntid 96")
+    large = large.replace("values[64];", "values[640];\n.reg .f32 %v<16>;").replace(
+        "    bar.sync", f"{loads}    bar.sync"
+    )
+    text = PTX + large.replace("    st.global", f"{sums}    st.global")
+    assert build(text, "large", arch=arch).report.registers > build(text, "twice", arch=arch).report.registers
+    for entry, threads in (("twice", None), ("large", (96, 1, 1))):
+        built = build(text, entry, arch=arch)
+        figures = kernel_info(cubin.read(built.cubin), entry, arch)
+        assert (figures.registers, figures.shared_bytes) == (built.report.registers, built.report.shared_bytes)
+        assert (figures.shared_bytes, figures.threads) == ({"twice": 256, "large": 2560}[entry], threads)
 
 
 @pytest.mark.parametrize("length", [0, 3, 63, 64, 200, 1000])

@@ -76,6 +76,37 @@ def test_no_start_of_nvdisasm_is_needed_for_a_build_whose_opcodes_are_known(buil
     assert lines.with_lines(twice).instructions
 
 
+def test_other_machine_code_with_line_information_is_reported(build):
+    twice = build(PTX, "twice")
+    assert lines.with_lines(twice).same_code
+    other = dataclasses.replace(twice, report=dataclasses.replace(twice.report, sass_sha256="of other code"))
+    assert not lines.with_lines(other).same_code
+    assert not lines.annotate(other).same_code
+
+
+TWO_FILES = """\
+extern "C" __global__ void scale(float* x)
+{
+    float v = x[threadIdx.x];
+#line 70 "other.cuh"
+    v = v * v + sqrtf(v);
+#line 6 "scale.cu"
+    x[threadIdx.x] = v;
+}
+"""
+
+
+def test_code_of_another_file_has_no_line_of_this_one(build):
+    built = build(TWO_FILES)
+    cubin, _ = toolchain.assembled(locate.program("ptxas"), built.ptx, built.arch, toolchain.LINE_INFORMATION)
+    own, other = (
+        set(line_table.source_rows(elf.read(cubin), "scale", name).values()) for name in ("scale.cu", "other.cuh")
+    )
+    assert own <= {1, 2, 3, 6, 7, None}
+    assert {3, 6, None} <= own
+    assert other == {70, None}
+
+
 @pytest.fixture
 def image(build):
     twice = build(PTX, "twice")
