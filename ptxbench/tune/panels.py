@@ -8,6 +8,9 @@ from math import exp, log
 
 from ptxbench.tune.curve import Curves, Quantity, Reading
 
+OFF_MIDDLE = 0.05
+"""How far from the middle of a scale its middle number may be, as a share: half the height of a line of text."""
+
 LOGARITHMIC = 10
 """From this ratio of the greatest value to the least on, a scale is logarithmic."""
 
@@ -42,8 +45,11 @@ class PanelScale:
 
     @property
     def middle(self) -> float:
+        """The value halfway; between whole numbers a whole one if that is close to halfway."""
         value = exp((log(self.low) + log(self.high)) / 2) if self.logarithmic else (self.low + self.high) / 2
-        return float(round(value)) if self.low.is_integer() and self.high.is_integer() else value
+        whole = float(round(value))
+        is_close = self.low.is_integer() and self.high.is_integer() and abs(self.share(whole) - 0.5) <= OFF_MIDDLE
+        return whole if is_close else value
 
     def share(self, value: float) -> float:
         """The position of `value`, from 0 at the low end to 1."""

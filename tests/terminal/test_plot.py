@@ -72,6 +72,8 @@ SCALES = [
     ((-1.0, 100.0), PanelScale(-1.0, 100.0, logarithmic=False)),
     ((0.0, 0.0), PanelScale(-1.0, 1.0, logarithmic=False)),
     ((20.0, 20.0), PanelScale(19.0, 21.0, logarithmic=False)),
+    ((32.0, 33.0), PanelScale(32.0, 33.0, logarithmic=False)),  # the middle is 32.5, not 32
+    ((31.0, 250.0), PanelScale(31.0, 250.0, logarithmic=False)),
 ]
 
 
@@ -82,6 +84,12 @@ def test_a_scale_contains_all_values_and_is_logarithmic_over_a_decade(values, sc
     assert (result.share(result.low), result.share(result.middle), result.share(result.high)) == pytest.approx(
         (0, 0.5, 1), abs=0.05
     )
+
+
+def test_the_middle_of_a_scale_of_whole_numbers_is_one_if_that_is_close():
+    middles = [PanelScale(*ends, logarithmic).middle for *ends, logarithmic in
+               [(32.0, 33.0, False), (1.0, 10.0, True), (0.0, 11.0, False), (0.5, 2.5, False)]]  # fmt: skip
+    assert middles == [32.5, 3.0, 6.0, 1.5]
 
 
 def test_a_scale_contains_the_intervals():
