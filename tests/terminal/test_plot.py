@@ -87,8 +87,8 @@ def test_a_scale_contains_all_values_and_is_logarithmic_over_a_decade(values, sc
 
 
 def test_the_middle_of_a_scale_of_whole_numbers_is_one_if_that_is_close():
-    middles = [PanelScale(*ends, logarithmic).middle for *ends, logarithmic in
-               [(32.0, 33.0, False), (1.0, 10.0, True), (0.0, 11.0, False), (0.5, 2.5, False)]]  # fmt: skip
+    scales = [(32.0, 33.0, False), (1.0, 10.0, True), (0.0, 11.0, False), (0.5, 2.5, False)]
+    middles = [PanelScale(low, high, logarithmic).middle for low, high, logarithmic in scales]
     assert middles == [32.5, 3.0, 6.0, 1.5]
 
 

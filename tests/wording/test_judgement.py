@@ -1,4 +1,4 @@
-"""Parts of a comparison in words."""
+"""Parts of a comparison and of a gate in words."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -7,6 +7,8 @@ import pytest
 
 from ptxbench.stats import Interval
 from ptxbench.verdict import INCONCLUSIVE, REGRESSED, Row
+from ptxbench.verdict.gate import JudgedRow
+from ptxbench.wording import gating
 from ptxbench.wording.judgement import change_words, clock_unknown, describe, next_step
 from tests.runs import Kernel, Sampling, timed_run
 
@@ -56,3 +58,25 @@ def test_times_need_the_clock_of_each_block_and_ratios_that_of_each_kernel(mode,
         return replace(RUN, cells=cells)
 
     assert clock_unknown(SimpleNamespace(mode=mode, base=with_clocks(None), head=with_clocks(1980.0))) == unknown
+
+
+@pytest.mark.parametrize(
+    ("metric", "base", "head", "words"),
+    [
+        ("min_occupancy", 1.0,   0.5,   ("100", "50 %")),     # in the notation of the metric
+        ("max_registers", 40,    1050,  ("40", "1,050")),
+        ("max_ratio",     0.9,   0.912, ("0.900", "0.912")),
+    ],
+)  # fmt: skip
+def test_a_limit_is_shown_as_what_it_limits(metric, base, head, words):
+    limited = JudgedRow(replace(ROW, metric=metric, base=base, head=head), limit=True)
+    assert gating.values(limited) == words
+
+
+def test_half_is_as_large_a_change_as_twice_and_a_change_from_0_is_the_largest():
+    def size(change, verdict=REGRESSED):
+        interval = change and Interval(change, change, change)
+        return gating.change_size(JudgedRow(replace(ROW, verdict=verdict, change=interval)))
+
+    assert size(0.5) == size(2.0) < size(4.0) < size(None)
+    assert size(None, INCONCLUSIVE) == 0
