@@ -13,8 +13,15 @@ from ptxbench.emulator.parse import parse
 from ptxbench.errors import UsageError
 from ptxbench.executed import Executed
 from ptxbench.execution import Output
-from ptxbench.kernel_comparison import Closeness, Kernel, compare_arrays, names_of, unlike_signatures
-from ptxbench.wording.kernel_comparison import instructions, rounded_up
+from ptxbench.kernel_comparison import (
+    ArrayComparison,
+    Closeness,
+    Kernel,
+    compare_arrays,
+    names_of,
+    unlike_signatures,
+)
+from ptxbench.wording.kernel_comparison import instructions, rounded_up, tolerances
 
 NAN, INF = float("nan"), float("inf")
 QUIET, PAYLOAD = np.uint32(0x7FC00000), np.uint32(0x7FC00001)
@@ -190,3 +197,24 @@ def test_the_sentence_names_a_kernel_only_if_ranges_do_not_overlap(left, right, 
 @pytest.mark.parametrize("value", [1.2345e-7, 9.99e-5, 1e-3, 0.5, 12.0])
 def test_a_proposed_number_is_a_little_above(value):
     assert value < float(rounded_up(value)) < 1.15 * value
+
+
+# greatest difference, relative difference, scale, proposals of --tolerance
+PROPOSALS = [
+    (2.4e-7, 1.2345e-7, 2.0,    ["1.3e-07 (relative)", "0,2.5e-07 (absolute)"]),
+    (2e-6,   None,      1.0,    ["0,2.1e-06 (absolute)"]),    # the smaller element is 0
+    (2.0,    0.5,       1000.0, ["0,2.1 (absolute)"]),
+    (0.005,  0.004,     0.1,    ["0.0042 (relative)"]),       # a twentieth of the greatest element
+    (0.005,  0.5,       0.1,    []),
+    (None,   None,      1.0,    []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("greatest", "relative", "scale", "proposals"), PROPOSALS)
+def test_a_tolerance_is_proposed_only_for_what_rounding_may_explain(greatest, relative, scale, proposals):
+    floats, integers = (
+        ArrayComparison("y", TYPES[kind], (4,), (True, True), 1, 1, greatest, relative, scale, (0, 0))
+        for kind in ("f32", "s32")
+    )
+    assert [*tolerances(floats)] == proposals
+    assert [*tolerances(integers)] == []
