@@ -21,7 +21,8 @@ from ptxbench.kernel_comparison import (
     names_of,
     unlike_signatures,
 )
-from ptxbench.wording.kernel_comparison import instructions, rounded_up, tolerances
+from ptxbench.wording.kernel_comparison import agreement, instructions, rounded_up, tolerances
+from ptxbench.wording.machine import execution
 
 NAN, INF = float("nan"), float("inf")
 QUIET, PAYLOAD = np.uint32(0x7FC00000), np.uint32(0x7FC00001)
@@ -184,6 +185,9 @@ SENTENCES = [
     (executed(100, 110), executed(110),
      "Which kernel executes fewer machine instructions is not known: the ranges overlap, 100 to 110 of a and 110 of "
      "b."),
+    (executed(100, 110), executed(100, 110),
+     "Which kernel executes fewer machine instructions is not known: the ranges overlap, 100 to 110 of a and 100 to "
+     "110 of b."),
     (executed(100), Executed(reason="ptxas is not installed"),
      "Which kernel executes fewer machine instructions is not known: b: ptxas is not installed."),
 ]  # fmt: skip
@@ -218,3 +222,34 @@ def test_a_tolerance_is_proposed_only_for_what_rounding_may_explain(greatest, re
     )
     assert [*tolerances(floats)] == proposals
     assert [*tolerances(integers)] == []
+
+
+EQUAL = "Equal outputs: y (4 elements), z (4 elements)."
+WITHIN = "The outputs agree within rtol 1e-05: y (4 elements), z (4 elements)."
+
+# --tolerance, elements with other bits and greatest difference of each of two arrays, the sentence
+AGREEMENTS = [
+    ("0",    [(0, 0.0), (0, 0.0)],   "Same outputs, bit by bit: y (4 elements), z (4 elements)."),
+    ("0",    [(1, 0.0), (0, 0.0)],   f"{EQUAL} 1 element differs in the sign of a zero or in the bits of a NaN."),
+    ("1e-5", [(2, 0.0), (1, None)],  f"{EQUAL} 3 elements differ in the sign of a zero or in the bits of a NaN."),
+    ("1e-5", [(2, 3e-6), (1, 1e-6)], f"{WITHIN} The bits of 3 elements differ; the greatest difference is 3e-06."),
+    ("1e-5", [(0, 0.0), (1, 1e-6)],  f"{WITHIN} The bits of 1 element differ; the greatest difference is 1e-06."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tolerance", "arrays", "sentence"), AGREEMENTS)
+def test_the_agreement_is_of_all_arrays(tolerance, arrays, sentence):
+    outputs = [
+        ArrayComparison(name, TYPES["f32"], (4,), (True, True), unlike, 0, greatest, 0.0, 1.0, (0, 0))
+        for name, (unlike, greatest) in zip("yz", arrays, strict=True)
+    ]
+    comparison = SimpleNamespace(outputs=outputs, closeness=Closeness.read(tolerance))
+    assert agreement(comparison) == sentence
+
+
+@pytest.mark.parametrize(
+    ("count", "settled", "text"),
+    [(1024.0, True, "1,024"), (1023.6, True, "~1,024"), (1024.4, True, "~1,024"), (7.0, False, "~7"), (None, True, "")],
+)
+def test_a_count_that_is_not_whole_or_not_determined_is_marked(count, settled, text):
+    assert execution(count, settled) == text

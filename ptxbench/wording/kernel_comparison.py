@@ -12,7 +12,7 @@ from ptxbench.kernel_timing import OTHER, KernelTiming
 from ptxbench.listing.explanation.finding import percent
 from ptxbench.metrics import REFERENCE
 from ptxbench.rival import rival_of
-from ptxbench.units import ABSENT
+from ptxbench.units import ABSENT, plural
 from ptxbench.wording.findings import time_fact
 
 ROUNDING = 1e-2
@@ -129,16 +129,18 @@ def rounded_up(value: float) -> str:
 def agreement(comparison: LaunchComparison) -> str:
     """That the outputs are the same, and how closely."""
     arrays = comparison.outputs
-    listed = ", ".join(f"{array.name} ({array.size:,} element{'' if array.size == 1 else 's'})" for array in arrays)
+    listed = ", ".join(f"{array.name} ({plural(array.size, 'element')})" for array in arrays)
     other_bits = sum(array.unlike for array in arrays)
     if not other_bits:
         return f"Same outputs, bit by bit: {listed}."
+    elements = plural(other_bits, "element")
     if comparison.closeness.exact or not any(array.greatest for array in arrays):
-        return f"Equal outputs: {listed}. {other_bits:,} elements differ in the sign of a zero or in the bits of a NaN."
+        verb = "differs" if other_bits == 1 else "differ"
+        return f"Equal outputs: {listed}. {elements} {verb} in the sign of a zero or in the bits of a NaN."
     greatest = max(array.greatest or 0.0 for array in arrays)
     return (
         f"The outputs agree within {comparison.closeness.describe}: {listed}. "
-        f"The bits of {other_bits:,} elements differ; the greatest difference is {greatest:.3g}."
+        f"The bits of {elements} differ; the greatest difference is {greatest:.3g}."
     )
 
 
