@@ -18,9 +18,9 @@ def floor_texts(model: Model, name: str) -> tuple[str, str, str, str]:
     floors = ordered(model.floors.get(name, {}))
     if not floors:
         return (ABSENT,) * 4
-    first, *others = floors
-    after = f"{WORDS.get(others[0].resource)} {others[0].seconds / first.seconds:.0%}" if others else ABSENT
-    return WORDS.get(first.resource, first.resource), str(first), after.replace("%", " %"), share(model, name)
+    names = [WORDS.get(floor.resource, floor.resource) for floor in floors[:2]]
+    after = f"{names[1]} {100 * floors[1].seconds / floors[0].seconds:.0f} %" if len(floors) > 1 else ABSENT
+    return names[0], str(floors[0]), after, share(model, name)
 
 
 def share(model: Model, name: str) -> str:
