@@ -15,8 +15,8 @@ from ptxbench.pair import Pair, Scalar
 GREAT_POWERS = 4, 20
 """Exponents of a great scalar: beyond the drawn ones, and from 16 on also beyond what f16 can hold."""
 
-MOST_NAMED = 3
-"""So many of a text's floating-point numbers are tried as a scalar."""
+MOST_NAMED, MOST_NAMED_WHOLE = 3, 6
+"""So many of a text's floating-point numbers, and of its whole numbers, are tried as a scalar."""
 
 
 def free_scalars(pair: Pair) -> Mapping[str, np.dtype[Any]]:
@@ -56,6 +56,15 @@ def high_bits(dtype: np.dtype[Any], drawn: random.Random) -> int | None:
 def many_steps(drawn: random.Random) -> int:
     """A number of steps that 8 bits do not hold, and whose lower 8 bits are another number of steps."""
     return (1 << 8) + drawn.randrange(1, 32)
+
+
+def whole_numbers(whole: Collection[int], dtype: np.dtype[Any], drawn: random.Random) -> Sequence[int]:
+    """Some of a text's whole numbers that the type can hold, each with the next one: one is equal to what the text
+    compares with, or beyond a limit. None for a floating-point type."""
+    if is_float(dtype):
+        return ()
+    chosen = drawn.sample(sorted(whole), min(MOST_NAMED_WHOLE, len(whole)))
+    return [value for number in chosen for value in (number, number + 1) if value <= np.iinfo(dtype).max]
 
 
 def signed_numbers(floats: Collection[float], drawn: random.Random) -> Sequence[float]:

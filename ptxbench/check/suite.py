@@ -38,7 +38,15 @@ from ptxbench.check.rounding import (
 )
 from ptxbench.check.row_fills import PEAK
 from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
-from ptxbench.check.scalars import ends_of_ranges, free_scalars, high_bits, many_steps, special_values
+from ptxbench.check.scalar_works import FEW_ROUNDS, is_cheap, works_of
+from ptxbench.check.scalars import (
+    ends_of_ranges,
+    free_scalars,
+    high_bits,
+    many_steps,
+    special_values,
+    whole_numbers,
+)
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
@@ -99,12 +107,6 @@ elements, and of flops if each thread made an output."""
 ON_ZEROS = 4
 """How many times as large a launch may be that is on zeros, and without a reference."""
 
-WORK = "ptx_warp_instructions"
-"""The counter of what a kernel executes."""
-
-FEW_ROUNDS = replace(USUAL, fuel=1 << 12)
-"""The options of a launch that may not end."""
-
 SPECIAL = ("values", "repeats")
 """Stages that launch on data of other magnitudes than the pair's own."""
 
@@ -114,9 +116,6 @@ SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
 OTHER_DATA = 6
 """On how many other data of the largest check size CTAs that swap run in another order: one that updates a maximum by
 a swap is right on about one in four."""
-
-MOST_STEPS = 1 << 17
-"""The most warp instructions of a launch with a great number of steps, which takes some milliseconds."""
 
 ABOUT_DRAWS = 20
 """How many sizes are drawn to find one with a similar cost."""
@@ -331,7 +330,7 @@ class CheckSuite:
             sizes = self.by_cost[len(self.by_cost) // 2], self.about(self.by_cost[-1], drawn)
             self._named[new] = (
                 tuple(named_sizes(self.cases, new, drawn)),
-                tuple(named_values(self.cases, new, sizes, self.nonlinear, drawn)),
+                (*named_values(self.cases, new, sizes, self.nonlinear, drawn), *self.named_scalars(new, drawn)),
             )
         return self._named[new]
 
@@ -372,24 +371,22 @@ class CheckSuite:
             if works and all(1 / 2 <= changed / usual <= 2 for usual, changed in works):
                 yield CaseSeries(f"{name}={high}", self.cases.filled(size, {name: high}, seed), always_safe=False)
                 continue
-            few, steps = self.by_cost[len(self.by_cost) // 4], many_steps(drawn)
-            works = self.works(few, name, steps, seed)
-            if works and all(changed <= MOST_STEPS for _, changed in works):
-                yield CaseSeries(f"{name}={steps}", self.cases.filled(few, {name: steps}, seed), always_safe=False)
+            yield from self.with_steps(self.by_cost[len(self.by_cost) // 4], name, many_steps(drawn), seed)
+
+    def named_scalars(self, numbers: NamedNumbers, drawn: random.Random) -> Iterator[CaseSeries]:
+        """Integer scalars that are numbers of a text, at the largest size: more steps than elements show little."""
+        for name, dtype in free_scalars(self.pair).items():
+            for value in whole_numbers(numbers.whole, dtype, drawn):
+                yield from self.with_steps(self.by_cost[-1], name, value, drawn.getrandbits(32))
+
+    def with_steps(self, size: Size, name: str, value: int, seed: int) -> Iterator[CaseSeries]:
+        """A value of a scalar that may be a number of steps, unless the pair's own kernels then execute too much."""
+        if is_cheap(self.works(size, name, value, seed)):
+            yield CaseSeries(f"{name}={value}", self.cases.filled(size, {name: value}, seed), always_safe=False)
 
     def works(self, size: Size, name: str, value: int, seed: int) -> list[tuple[float, float]] | None:
-        """How much each right kernel of the pair executes with its own value of a scalar, and with this one. None if
-        one fails or loops for long: the value may be a number of steps or elements, and the reference may not end."""
-        usual = self.cases.plain(size, seed)
-        changed = replace(usual, arguments={**usual.arguments, name: usual.arguments[name].dtype.type(value)})
-        works = []
-        for kernel in self.pair_kernels.right.values():
-            try:
-                own, other = (launch(kernel, self.pair, case, FEW_ROUNDS).counters[WORK] for case in (usual, changed))
-            except KernelError:
-                return None
-            works.append((own, other))
-        return works
+        """How much the pair's right kernels execute at a size, as in `works_of`."""
+        return works_of(self.pair, self.pair_kernels.right.values(), self.cases.plain(size, seed), name, value)
 
     def peaks(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
         """A great element at many positions: of rows of each length that the pair names, or in launch after launch."""

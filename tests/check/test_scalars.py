@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery
-from ptxbench.arrays import f16, f32, s32, u32, u64
+from ptxbench.arrays import f16, f32, s32, u8, u32, u64
 from ptxbench.check.cases import Cases
 from ptxbench.check.pair_kernels import PairKernels
 from ptxbench.check.scalars import (
     GREAT_POWERS,
     MOST_NAMED,
+    MOST_NAMED_WHOLE,
     ends_of_ranges,
     free_scalars,
     high_bits,
     signed_numbers,
     special_values,
+    whole_numbers,
 )
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import NAN_SCALAR, CheckSuite
@@ -119,6 +121,12 @@ def test_few_of_the_numbers_of_a_text_become_scalars():
     assert sum(values) == 0
 
 
+def test_whole_numbers_of_a_text_become_scalars_that_their_type_can_hold():
+    assert sorted(whole_numbers({8, 255, 256}, u8, random.Random(1))) == [8, 9, 255]
+    assert len(whole_numbers(set(range(100)), u32, random.Random(1))) == 2 * MOST_NAMED_WHOLE
+    assert whole_numbers({8}, f32, random.Random(1)) == ()
+
+
 def test_a_message_names_a_scalar_that_differs_in_its_sign_alone():
     own = Pair(
         purpose="A scalar.",
@@ -167,6 +175,14 @@ STEPS = "for (unsigned step = 0; step < seed; step++) y[i] += 1;"
         (f"y[i] = x[i]; {STEPS}", f"y[i] = x[i]; seed = unsigned(seed); {STEPS}", "x + seed", "accepted"),
         # but one that 8 bits do not hold
         (f"y[i] = x[i]; {STEPS}", f"y[i] = x[i]; seed &= 255; {STEPS}", "x + seed", "values wrong-result"),
+        # and those that the text names
+        (f"y[i] = x[i]; {STEPS}", f"y[i] = x[i]; if (seed == 64) seed = 3; {STEPS}", "x + seed", "values wrong-result"),
+        (
+            f"y[i] = x[i]; {STEPS}",
+            f"y[i] = x[i]; seed = min(seed, 300ull); {STEPS}",
+            "x + seed",
+            "values wrong-result",
+        ),
     ],
 )
 def test_a_kernel_that_ignores_the_high_bits_of_an_integer_is_rejected(tmp_path, right, wrong, reference, expected):
