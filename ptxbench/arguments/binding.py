@@ -218,7 +218,7 @@ def check_members(path: str, argument: Structure, type: CudaType) -> None:
             continue
         has_name = member.name and not member.name.isdigit()
         if has_name and member.name not in [declared.name for declared in expected]:
-            order = ", ".join(declared.name for declared in type.members)
+            order = ", ".join(declared.name or f"the base {declared.type.text}" for declared in type.members)
             raise UsageError(
                 f"'{quoted(member.text)}': expected member '{expected[0].name}' of '{path}' there, found "
                 f"'{member.name}'. Members are given in the order of the struct: {order}."

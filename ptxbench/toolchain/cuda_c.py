@@ -133,11 +133,11 @@ def output_of(job: Job) -> CompilerOutput:
         if answer.status != COMPILATION or whole_only:
             raise refusal(job, answer._replace(log=compiler_errors.shortened(answer.log)))
     try:
-        if not contained and made_for_nvrtc(job):
+        as_device = not contained and made_for_nvrtc(job)
+        if as_device:
             texts, answer, more = without_host_code(job.with_flags((*job.flags, AS_DEVICE)), as_device=True)
-            if answer.status == SUCCESS:
-                return translation_of(job, texts, answer, more)
-        texts, answer, more = without_host_code(job)
+        if not as_device or answer.status != SUCCESS:
+            texts, answer, more = without_host_code(job)
     except nvrtc.CompilationDied as death:
         return by_nvcc_or_raise(job, death, "died of it", of_host=True, only_nvrtc=False)
     if answer.status not in (SUCCESS, COMPILATION):
@@ -154,12 +154,21 @@ def output_of(job: Job) -> CompilerOutput:
     has_kernel = ENTRY.search(translation.ptx)
     if not has_kernel:
         refuse_foreign(source, path)
-    if not has_kernel and b"<<<" in source and not contained:
+    if not has_kernel and not contained and launches_kernels(job, texts[""]):
         # Templates of kernels, perhaps, which the launches in the host code instantiate.
         with contextlib.suppress(ToolMissing):
             by_host_compiler = by_nvcc(job, "only launches in the host code instantiate its kernels")
             return translation if isinstance(by_host_compiler, str) else by_host_compiler
     return translation
+
+
+def launches_kernels(job: Job, text: SourceText) -> bool:
+    """Whether the source launches kernels, or calls something of the user's files that may do so: `text` is the source
+    without its host code."""
+    if b"<<<" in job.source:
+        return True
+    calls = text.text.encode("utf-8", "surrogateescape") != job.source
+    return calls and any(b"<<<" in content or b"cudaLaunchKernel" in content for content in job.contents())
 
 
 def translation_of(job: Job, texts: Mapping[str, SourceText], answer: Compilation, more: str) -> CompilerOutput:

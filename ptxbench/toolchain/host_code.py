@@ -353,8 +353,11 @@ class SourceText:
     ) -> TextEdit | None:
         """What to do about the errors in `inner`, which is `outer` or a member of it; None if nothing."""
         words = self.words[inner.first : inner.last + 1]
-        if (of_variable := next((error for error in errors if error.text == OF_VARIABLE), None)) is not None:
+        of_variable = next((error for error in errors if error.text == OF_VARIABLE), None)
+        # A function with a parameter of an unknown type is read as a variable.
+        if of_variable and not any(due_to_host(error, names_left_out) for error in errors):
             return self.with_device_mark(of_variable)
+        errors = [error for error in errors if error.text != OF_VARIABLE]
         of_host = any(error.of_host for error in errors)
         if (
             of_host
@@ -367,7 +370,9 @@ class SourceText:
             if marks := [at for at, word in enumerate(head, inner.first) if word in self.constant]:
                 return TextEdit(self.spans[marks[0]][0], None)
             if not (inner.of_class and self.special(inner)):
-                return self.blank(inner)
+                edit = self.blank(inner)
+                # Without a constructor its class still has its name.
+                return replace(edit, name="") if inner.of_class and edit.name == self.name(outer) else edit
             # A class for kernels has to keep it, and so has a specialisation, which is not left out.
             if (self.of_device(outer) or self.fixed(outer)) and words[0] != "template":
                 return TextEdit(self.spans[inner.first][0], None)

@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ptxbench.toolchain import locate
 from ptxbench.toolchain.encoding import without_mark
 
 BLANK = rb"[ \t\v\f]*"
-NAMED = rb"(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<macro>\w+)(?:\((?P<argument>[^()\n]*)\))?)"
+NAMED = rb"(?:(?P<mark>[<\"])(?P<name>[^>\"\n]+)[>\"]|(?P<macro>\w+)(?:\((?P<argument>[^()\n]*)\))?)"
 INCLUDE = re.compile(rb"^" + BLANK + rb"(?:#|%:)" + BLANK + rb"include" + BLANK + NAMED, re.M)
 QUESTION = re.compile(rb"__has_include" + BLANK + rb"\(" + BLANK + NAMED)
 ASKS_WHETHER_KNOWN = re.compile(
@@ -38,7 +39,14 @@ class MacroUse(NamedTuple):
     argument: str | None
 
 
-def named_files(text: bytes) -> Iterator[str | MacroUse]:
+class FileName(NamedTuple):
+    """A name in an #include. `in_angles`: whether it is in <>, so that the folder of the text is not searched first."""
+
+    name: str
+    in_angles: bool
+
+
+def named_files(text: bytes) -> Iterator[FileName | MacroUse]:
     """The names in the `#include` and `__has_include` of a text, also of those in comments.
 
     A name may come twice.
@@ -52,7 +60,7 @@ def named_files(text: bytes) -> Iterator[str | MacroUse]:
     for form in (INCLUDE, QUESTION):
         for match in itertools.chain.from_iterable(map(form.finditer, texts)):
             if match["macro"] is None:
-                yield os.fsdecode(match["name"])
+                yield FileName(os.fsdecode(match["name"]), match["mark"] == b"<")
             else:
                 argument = match["argument"]
                 yield MacroUse(os.fsdecode(match["macro"]), None if argument is None else os.fsdecode(argument).strip())
@@ -79,6 +87,17 @@ def has_file(folder: Path, name: str) -> bool:
 def first_with(name: str, *folders: Path) -> Path | None:
     """The file of this name in the first of the folders that has one."""
     return next((folder / name for folder in folders if has_file(folder, name)), None)
+
+
+def included_path(name: str, including_folder: Path, searched: Sequence[Path], *, in_angles: bool) -> Path | None:
+    """The file of this name that a file in `including_folder` includes; None if it is none of the user's.
+
+    A name in angles means the file next to it only if CUDA has none: <mma.h> in a folder with an mma.h is CUDA's.
+    """
+    if not in_angles:
+        return first_with(name, including_folder, *searched)
+    path = first_with(name, *searched)
+    return path or (None if first_with(name, *locate.headers()) else first_with(name, including_folder))
 
 
 class UserFile(NamedTuple):
@@ -123,8 +142,8 @@ def user_files(
     uses: dict[MacroUse, set[Path]] = {}
     texts, pending, seen = [source], [(source, folder)], set[Path]()
 
-    def add(name: str, including_folder: Path) -> None:
-        path = first_with(name, including_folder, *searched)
+    def add(name: str, including_folder: Path, *, in_angles: bool = False) -> None:
+        path = included_path(name, including_folder, searched, in_angles=in_angles)
         if path is None:
             return
         real = Path(os.path.realpath(path.parent)) / path.name  # a/../b/../a is a
@@ -142,8 +161,8 @@ def user_files(
             if searched and b"__has_include" in text and has_other_question(text):
                 return None
             for named in named_files(text):
-                if isinstance(named, str):
-                    add(named, including_folder)
+                if isinstance(named, FileName):
+                    add(named.name, including_folder, in_angles=named.in_angles)
                 else:
                     uses.setdefault(named, set()).add(including_folder)
         # Each file that was found may define these macros too.
@@ -162,13 +181,17 @@ def with_distinct_names(
 ) -> tuple[bytes, list[UserFile]]:
     """The source and its files, each once, with a name of its own: for NVRTC, which gets them by name.
 
-    Where two folders have a file of one name, each of these files is named by its path from `folder`, also in the texts
-    that include it.
+    Where two folders have a file of one name, or CUDA has another one, each of these files is named by its path from
+    `folder`, also in the texts that include it.
     """
     paths: dict[str, dict[Path, Path]] = {}
     for file in files:
         paths.setdefault(file.name, {}).setdefault(file.path.resolve(), file.path)
-    ambiguous = {name for name, of_name in paths.items() if len(of_name) > 1}
+    ambiguous = {
+        name
+        for name, of_name in paths.items()
+        if len(of_name) > 1 or (first_with(name, *locate.headers()) and not first_with(name, *searched))
+    }
 
     def name_of(path: Path) -> str:
         return Path(os.path.relpath(path, folder)).as_posix()
@@ -176,7 +199,8 @@ def with_distinct_names(
     def renamed(content: bytes, including_folder: Path) -> bytes:
         def replace(match: re.Match[bytes]) -> bytes:
             name = os.fsdecode(match["name"] or b"")
-            path = first_with(name, including_folder, *searched) if name in ambiguous else None
+            in_angles = match["mark"] == b"<"
+            path = included_path(name, including_folder, searched, in_angles=in_angles) if name in ambiguous else None
             if path is None:
                 return match[0]
             start, end = (place - match.start() for place in match.span("name"))

@@ -8,6 +8,7 @@ from ptxbench import kernel_names, toolchain
 from ptxbench.discovery import default_kernels
 from ptxbench.errors import CompileError, UsageError
 from ptxbench.toolchain import cuda_c, locate, nvcc
+from ptxbench.toolchain.compiler_errors import CompilerError
 from ptxbench.toolchain.host_code import SourceText
 
 KERNEL = '\nextern "C" __global__ void k(float* x) { x[0] = 1; }\n'
@@ -63,6 +64,8 @@ LEFT_OUT = [
      "2-3"),
     ("#include <cuda.h>\nvoid f(CUtensorMapDataType t) { cuTensorMapEncodeTiled(t, CU_TENSOR_MAP_SWIZZLE_NONE); }\n"
      "void g(CUdeviceptr x, int n);\nCUresult h();",                                  "2-4"),
+    ("#include <cuda.h>\n__host__ inline void f(CUmemGenericAllocationHandle* a, int b) { g(a); }", "2"),
+    ("struct S {\n    __host__ S(int) : a(f()) {}\n    __device__ S() {}\n    int a;\n};\n__device__ S s;", "2"),
     ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
 ]  # fmt: skip
 
@@ -370,6 +373,22 @@ def test_the_kinds_of_floating_point_numbers_are_known(compiled, without_nvcc, h
     assert "0f422c0000" in output.ptx.lower() or "1110179840" in output.ptx  # 43.0
     if "cmath" not in header:
         assert compiled(f"{header}\n{function}{own}{KERNEL.replace('= 1', '= kind() + FP_ZERO')}").ptx
+
+
+def test_a_class_keeps_its_name_without_a_constructor_of_the_host():
+    text = SourceText("struct S { S(int) {} __device__ S() {} }; struct T { S s; };")
+    (edit,) = text.edits([CompilerError("k.cu", 1, 11, "S is considered a host function")])
+    assert text.edited([edit]).names_left_out == set()
+
+
+def test_nvcc_is_asked_for_kernels_that_only_a_header_launches(compiled, tmp_path):
+    (tmp_path / "launch.h").write_text(
+        "#pragma once\n#ifdef __CUDACC_RTC__\n#endif\ntemplate <class T> __global__ void k(T* x) { x[0] = 1; }\n"
+        "template <class T> void run(T* x) { k<<<1, 1>>>(x); }\n"
+    )
+    output = compiled('#include "launch.h"\ntemplate void run<float>(float*);\n', f"-I{tmp_path}")
+    assert output.how.startswith("nvcc ")
+    assert ".entry _Z1kIfEvPT_(" in output.ptx
 
 
 FENCED = [

@@ -212,3 +212,17 @@ def test_headers_of_two_folders_that_include_each_other_are_each_read_once(tmp_p
         ("../b/x.h", "b/x.h"),
         ("a/x.h", "a/x.h"),
     ]
+
+
+def test_a_name_in_angles_is_not_the_file_of_this_name_next_to_the_text(compiled, without_nvcc, tmp_path):
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "mma.h").write_text("#pragma once\ninline int f() { return 1; }\n")
+    (tmp_path / "library" / "all.h").write_text("#pragma once\n#include <mma.h>\nusing T = nvcuda::wmma::row_major;\n")
+    source = f'#include "library/all.h"\nint main() {{}}{KERNEL}'
+    assert "library" not in compiled(source).how
+    assert [file.name for file in user_files(source.encode(), tmp_path)] == ["library/all.h"]
+    (tmp_path / "library" / "all.h").write_text(
+        '#include "mma.h"\n#include <mma.h>\nusing T = nvcuda::wmma::row_major;\n'
+    )
+    assert "library/mma.h: line 2" in compiled(source).how
+    assert [file.name for file in user_files(source.encode(), tmp_path)] == ["library/all.h", "mma.h"]
