@@ -23,6 +23,11 @@ class ElementRange:
     whole: tuple[int, int] | None
 
     @property
+    def bits(self) -> int:
+        """The bits of a float of this type."""
+        return int(ml_dtypes.finfo(self.dtype).bits)  # type: ignore[no-untyped-call]
+
+    @property
     def powers(self) -> tuple[int, int]:
         """Exponents of the smallest normal number and of the greatest number."""
         limits: Any = ml_dtypes.finfo(self.dtype)  # type: ignore[no-untyped-call]  # NumPy's own knows no bf16

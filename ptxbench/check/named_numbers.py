@@ -10,7 +10,7 @@ import math
 import random
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice, zip_longest
@@ -209,6 +209,7 @@ def among(numbers: NamedNumbers, array: Array, limits: ElementRange, draws: Draw
     """Some elements are one of the numbers, of either sign, next to one, or twice as large."""
     if limits.whole is None:
         near = [value for number in sorted(numbers.floats) for value in around(number, limits)]
+        near += with_bits(numbers.whole, limits)
     else:
         low, high = limits.whole
         bits = 8 * array.dtype.itemsize
@@ -218,6 +219,15 @@ def among(numbers: NamedNumbers, array: Array, limits: ElementRange, draws: Draw
         near = [value for value in dict.fromkeys(chain.from_iterable(same_bits)) if low <= value <= high]
     order = draws[0].permutation(len(near))
     return scattered(array, [near[index] for index in order], draws, -(-array.size // ONE_IN)) if near else array
+
+
+def with_bits(numbers: Collection[int], limits: ElementRange) -> list[float]:
+    """The normal numbers of the type that have one of the numbers as their bits: a text may compare the bits of an
+    element. Not the largest ones, of which sums overflow."""
+    bits = [number for number in sorted(numbers) if number < 1 << limits.bits]
+    with np.errstate(all="ignore"):
+        values = np.array(bits, f"u{limits.dtype.itemsize}").view(limits.dtype).astype(np.float64)
+    return [float(value) for value in values if 2.0 ** limits.powers[0] <= abs(value) < MODERATE]
 
 
 def around(number: float, limits: ElementRange) -> Iterator[float]:

@@ -8,13 +8,13 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.check.element_ranges import range_of_element
-from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, among, factors, filled_with, sizes_near
+from ptxbench.check.named_numbers import MOST_SIZES, NamedNumbers, among, factors, filled_with, sizes_near, with_bits
 from ptxbench.check.pair_kernels import PairKernels
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.emulator.parse import parsed
-from ptxbench.pair import In, s32, s64, u32, u64
+from ptxbench.pair import In, bf16, f16, f32, f64, s32, s64, u32, u64
 from tests.check.judging import KERNELS, judged, outcome, suite
 from tests.folders import kernels_folder
 
@@ -126,8 +126,26 @@ def test_an_integer_has_the_bits_of_a_number_whatever_its_sign_in_the_text(named
     assert {value - 1, value, value + 1} <= {int(element) for element in changed}
 
 
+@pytest.mark.parametrize(
+    ("named", "dtype", "value"),
+    [(0x4A80, f16, 13.0), (0xCA80, f16, -13.0), (0x4150, bf16, 13.0), (0x41500000, f32, 13.0), (0x3FF8 << 48, f64, 1.5),
+     (0x6A, np.dtype("float8_e4m3fn"), 80.0)],
+)  # fmt: skip
+def test_a_float_may_have_a_number_as_its_bits(named, dtype, value):
+    draws = np.random.default_rng(1), np.random.default_rng(2)
+    limits = range_of_element(In("x", dtype, lambda n: (n,)))
+    changed = among(NamedNumbers(frozenset({named}), frozenset()), np.zeros(1000, dtype), limits, draws)
+    assert {0.0, value} == {float(element) for element in changed}
+
+
+@pytest.mark.parametrize("named", [0x7F800000, 0x7FC00000, 255, 0x7F000000, 1 << 40])
+def test_infinity_nan_subnormal_and_huge_numbers_are_not_made_of_bits(named):
+    assert with_bits({named}, range_of_element(In("x", f32, lambda n: (n,)))) == []
+
+
 # pair, replacement in its CUDA C, what finds it
 WRONG = [
+    ("triad", "sum.x = fmaf(", "sum.x = __float_as_int(from_b.x) == 0x41500000 ? 0.0f : fmaf(", "values"),
     ("triad", "const unsigned i = BLOCK", "if (n == 4711) s = 0.0f; const unsigned i = BLOCK", "hidden"),
     ("softmax", "const unsigned thread = threadIdx.x;",
      "const unsigned thread = threadIdx.x; if (columns > 300 && columns < 304) y += 1;", "hidden"),
