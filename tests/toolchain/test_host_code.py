@@ -23,6 +23,7 @@ LEFT_OUT = [
     ("struct S {\n    S() : a(0) {}\n    int a;\n};\n__device__ S s;",                "2"),
     ("#include <string>\nstruct S {\n    S(std::string s) : a{1}, b{2} { puts(\"\"); }\n    int a, b;\n};\n"
      "__device__ S* s;",                                                              "3"),
+    ("struct S {\n    S() noexcept { puts(\"\"); }\n    int a;\n};\n__device__ S* s;",   "2"),
     ("template <class T> void f(T a) {}\ntemplate void f<int>(int);",                 "1-2"),
     ('extern "C" {\nvoid f() {}\n__device__ int g;\n}\nnamespace a { namespace b {\nvoid f() {}\n} }', "2, 6"),
     ("#ifdef X\nvoid f() {\n#pragma unroll\n}\n#endif\n#ifndef X\nvoid f() { puts(R\"(})\"); /* } */ }\n#endif", "7"),
