@@ -14,9 +14,10 @@ from ptxbench.runner import RunFrame, RunPlan
 from ptxbench.stats import Interval
 from ptxbench.terminal.curve import findings, tables
 from ptxbench.tune import Reading, curves, plan_of, spec_of, sweep_of
-from ptxbench.tune.curve import Curves, Quantity, of_rounds, separated
+from ptxbench.tune.curve import Curves, Quantity, of_rounds, rounds_of, separated
 from ptxbench.tune.panels import panels
 from ptxbench.tune.sweep import finished_before
+from tests.runs import Kernel, Sampling, timed_run
 from tests.terminal.test_table import printed
 from tests.tune.backend import COMPUTE_NS, COPY_NS, SMS, PartitionBackend
 from tests.tune.folders import knobs_folder
@@ -93,6 +94,14 @@ def test_the_interval_of_a_reading_is_that_of_student():
     reading = timed(1.0, 2.0, 3.0)
     assert reading.value == 2.0
     assert reading.interval.high - 2.0 == pytest.approx(9.9248 / 3**0.5, rel=1e-4)  # t at 0.995 with 2 degrees
+
+
+def test_a_figure_of_several_launches_has_the_rounds_that_timed_all_of_them():
+    [cell] = timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}, Sampling(blocks=8)).cells
+    shorter = replace(cell, rounds=[part for part in cell.rounds if part.round != 1])
+    common = rounds_of([cell, shorter], "ptx")
+    assert [*common] == [0, 2, 3, 4]
+    assert all(len(parts) == 2 and parts[0].seconds == parts[1].seconds for parts in common.values())
 
 
 def test_readings_that_are_not_over_0_are_compared_by_their_differences():

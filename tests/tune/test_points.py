@@ -29,6 +29,14 @@ def test_by_default_the_knobs_of_the_pair_are_swept_at_its_first_bench_size(scal
     assert {tuple(point.parts["point"].items()) for point in swept.points if point.possible} == {(("n", 1024),)}
 
 
+def test_the_other_dimensions_are_those_of_a_middle_bench_size_on_a_gpu_and_of_the_first_elsewhere():
+    softmax = load(discovery.default_kernels(), "softmax")
+    first, middle = (softmax.pair.bench_sizes[number] for number in (0, len(softmax.pair.bench_sizes) // 2))
+    assert first != middle
+    assert swept_of(softmax, "counts", {"rows": (1, 2)}).size == first
+    assert swept_of(softmax, "times", {"rows": (1, 2)}).size == middle
+
+
 def test_a_value_that_is_declared_twice_is_swept_once(tmp_path):
     pair = changed(KNOB_PAIR, "(32, 64, 128, 256, 2048)", "(64, 32, 64)")
     assert swept_of(load(kernels_folder(tmp_path, pair=pair), "scale")).values == {"BLOCK": (64, 32)}
