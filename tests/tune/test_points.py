@@ -6,7 +6,7 @@ from ptxbench import discovery
 from ptxbench.discovery import load
 from ptxbench.errors import PairError, UsageError
 from ptxbench.runner import plan_pairs
-from ptxbench.tune import sweep_of
+from ptxbench.tune import spec_of, sweep_of
 from tests.folders import PAIR, changed, kernels_folder
 from tests.tune.folders import KNOB_PAIR, knobs_folder
 
@@ -35,6 +35,27 @@ def test_the_other_dimensions_are_those_of_a_middle_bench_size_on_a_gpu_and_of_t
     assert first != middle
     assert swept_of(softmax, "counts", {"rows": (1, 2)}).size == first
     assert swept_of(softmax, "times", {"rows": (1, 2)}).size == middle
+
+
+def test_two_knobs_are_swept_together_by_default(tmp_path):
+    more = ', Knob("OTHER", 1, (1, 2), "a second one"), Knob("THIRD", 1, (1, 2), "a third one")]'
+    pair = changed(KNOB_PAIR, '"threads of a CTA")]', f'"threads of a CTA"){more}')
+    pair = changed(pair, "BLOCK=BLOCK", "BLOCK=BLOCK, OTHER=1, THIRD=1")
+    assert [*swept_of(load(kernels_folder(tmp_path, pair=pair), "scale")).values] == ["BLOCK", "OTHER"]
+
+
+def test_a_dimension_may_be_fixed_by_its_alias():
+    swept = swept_of(PARTITION, values={"chunk": (8192,)}, size={"comm_sms": 7})
+    assert (swept.size["copiers"], "comm_sms" in swept.size) == (7, False)
+
+
+def test_sweeps_of_other_values_or_sizes_are_not_the_same(scale):
+    def spec(**changes):
+        return spec_of(swept_of(scale, **changes))
+
+    assert spec() == spec()
+    assert spec() != spec(size={"n": 2048})
+    assert spec() != spec(values={"BLOCK": (32,)})
 
 
 def test_a_value_that_is_declared_twice_is_swept_once(tmp_path):
