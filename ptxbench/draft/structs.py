@@ -45,8 +45,10 @@ def drawn(cuda_type: CudaType, name: str, offset: int, before: int = 0) -> Struc
     """The struct at an offset of the parameter, where what comes before it ends at `before`.
 
     Its alignment is the least one that its size and its offset allow. None if there is none, or if a member is neither
-    a number, a pointer nor a struct.
+    a number, a pointer nor a struct, or is a bit field.
     """
+    if any(member.bits for member in cuda_type.members):
+        return None
     members: list[Member | Struct] = []
     end = offset
     for path, inner, start in parts(cuda_type, name, offset):

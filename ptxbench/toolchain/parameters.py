@@ -55,6 +55,8 @@ class CudaMember:
     name: str
     type: CudaType
     offset: int
+    bits: int | None = None
+    """Of a bit field."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ class Types:
         for child in entry.of(dwarf.INHERITANCE, dwarf.MEMBER):
             offset = location(child.attributes.get(dwarf.MEMBER_LOCATION))
             if offset is not None:  # a static member has none
-                yield CudaMember(child.text(dwarf.NAME) or "", self.type_of(child, (*inside, entry)), offset)
+                member_type = self.type_of(child, (*inside, entry))
+                yield CudaMember(child.text(dwarf.NAME) or "", member_type, offset, child.number(dwarf.BIT_SIZE))
 
 
 def base(encoding: int | None, size: int) -> str | None:

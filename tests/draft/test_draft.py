@@ -390,6 +390,8 @@ REFUSED = [
      "64. Pass what the kernel needs of it as parameters."),
     ("struct B { int a : 4, b : 28; };\n__global__ void k(B s, int* x) { x[0] = s.b; }", [], 2,
      "Parameter 1, 'B s', is a structure of 4 bytes."),
+    ("struct C { int a : 8; int b; };\n__global__ void k(C s, int* x) { x[0] = s.a + s.b; }", [], 2,
+     "Parameter 1, 'C s', is a structure of 8 bytes."),
     ("struct L { float w[65]; };\n__global__ void k(L s, float* x) { x[0] = s.w[64]; }", [], 2,
      "Parameter 1, 'L s', is a structure of 260 bytes."),
     ("struct R { float** rows; };\n__global__ void k(R s, float* x) { x[0] = s.rows[0][0]; }", [], 2,
