@@ -388,6 +388,14 @@ def test_a_member_has_the_name_that_the_struct_gives_it(ptxbench, folder, line, 
     assert (ran.status, ran.err) == (0, "") if message is None else (ran.status == 2 and message in ran.err)
 
 
+def test_the_order_of_members_names_the_base_of_a_struct(ptxbench, folder):
+    source = "struct A { int a; };\nstruct B : A { int b; };\n__global__ void k(B s, int* y) { y[0] = s.a + s.b; }\n"
+    (folder / "base.cu").write_text(source)
+    ran = ptxbench("exec", "base.cu", "--arg", "s:{{s32=1}, c:s32=2}", "--arg", "y:s32[1]=zeros")
+    assert "expected member 'b' of 's' there, found 'c'." in ran.err
+    assert ran.err.endswith("in the order of the struct: the base A, b.\n")
+
+
 def test_the_type_that_a_message_proposes_is_that_of_the_source(ptxbench, folder):
     (folder / "typed.cu").write_text("typedef double real;\n__global__ void k(real c, int n) {}\n")
     ran = ptxbench("exec", "typed.cu", "--arg", "c:f32=1", "--arg", "n:s32=1")

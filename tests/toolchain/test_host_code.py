@@ -309,23 +309,6 @@ def test_a_specialisation_that_uses_the_host_is_not_replaced_by_the_general_temp
     assert re.search(r"\.extern \.func .*\w*_Z1fIiEiT_\b", called.ptx)  # which ptxas refuses
 
 
-def test_host_code_of_a_library_for_nvrtc_may_launch_and_specialise(compiled, without_nvcc, tmp_path):
-    (tmp_path / "library.hpp").write_text(
-        "#pragma once\n#ifdef __CUDACC_RTC__\n#endif\n"
-        "template <class T> __global__ void other(T* x) { x[0] = T::none; }\n"
-        "template <class T> void run(T* x, cudaStream_t s);\n"
-        "template <class T> void start(T* x, cudaStream_t s) { other<<<1, 1, 0, s>>>(x); }\n"
-        "inline float one() { return 1; }\n"
-        'inline void refuse() { fprintf(stderr, "no"); exit(1); }\n'
-        "void encode(CUtensorMapDataType type) { refuse(); }\n"
-    )
-    source = '#include "library.hpp"\ntemplate <>\nvoid run<float>(float* x, cudaStream_t s) { start<float>(x, s); }'
-    source += "\ntemplate void start<int>(int* x, cudaStream_t s);"
-    output = compiled(source + KERNEL.replace("= 1", "= one()"), f"-I{tmp_path}")
-    assert "(line 4; library.hpp: lines 6, 8-9), with functions without a mark as device functions" in output.how
-    assert len(re.findall(r"\.entry", output.ptx)) == 1
-
-
 @pytest.fixture
 def rounds(monkeypatch, tmp_path):
     """The texts of the source that NVRTC reads, in order, with an empty cache."""
@@ -380,16 +363,6 @@ def test_a_class_keeps_its_name_without_a_constructor_of_the_host():
     text = SourceText("struct S { S(int) {} __device__ S() {} }; struct T { S s; };")
     (edit,) = text.edits([CompilerError("k.cu", 1, 11, "S is considered a host function")])
     assert text.edited([edit]).names_left_out == set()
-
-
-def test_nvcc_is_asked_for_kernels_that_only_a_header_launches(compiled, tmp_path):
-    (tmp_path / "launch.h").write_text(
-        "#pragma once\n#ifdef __CUDACC_RTC__\n#endif\ntemplate <class T> __global__ void k(T* x) { x[0] = 1; }\n"
-        "template <class T> void run(T* x) { k<<<1, 1>>>(x); }\n"
-    )
-    output = compiled('#include "launch.h"\ntemplate void run<float>(float*);\n', f"-I{tmp_path}")
-    assert output.how.startswith("nvcc ")
-    assert ".entry _Z1kIfEvPT_(" in output.ptx
 
 
 FENCED = [

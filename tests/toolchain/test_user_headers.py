@@ -226,3 +226,30 @@ def test_a_name_in_angles_is_not_the_file_of_this_name_next_to_the_text(compiled
     )
     assert "library/mma.h: line 2" in compiled(source).how
     assert [file.name for file in user_files(source.encode(), tmp_path)] == ["library/all.h", "mma.h"]
+
+
+def test_host_code_of_a_library_for_nvrtc_may_launch_and_specialise(compiled, without_nvcc, tmp_path):
+    (tmp_path / "library.hpp").write_text(
+        "#pragma once\n#ifdef __CUDACC_RTC__\n#endif\n"
+        "template <class T> __global__ void other(T* x) { x[0] = T::none; }\n"
+        "template <class T> void run(T* x, cudaStream_t s);\n"
+        "template <class T> void start(T* x, cudaStream_t s) { other<<<1, 1, 0, s>>>(x); }\n"
+        "inline float one() { return 1; }\n"
+        'inline void refuse() { fprintf(stderr, "no"); exit(1); }\n'
+        "void encode(CUtensorMapDataType type) { refuse(); }\n"
+    )
+    source = '#include "library.hpp"\ntemplate <>\nvoid run<float>(float* x, cudaStream_t s) { start<float>(x, s); }'
+    source += "\ntemplate void start<int>(int* x, cudaStream_t s);"
+    output = compiled(source + KERNEL.replace("= 1", "= one()"), f"-I{tmp_path}")
+    assert "(line 4; library.hpp: lines 6, 8-9), with functions without a mark as device functions" in output.how
+    assert len(re.findall(r"\.entry", output.ptx)) == 1
+
+
+def test_nvcc_is_asked_for_kernels_that_only_a_header_launches(compiled, tmp_path):
+    (tmp_path / "launch.h").write_text(
+        "#pragma once\n#ifdef __CUDACC_RTC__\n#endif\ntemplate <class T> __global__ void k(T* x) { x[0] = 1; }\n"
+        "template <class T> void run(T* x) { k<<<1, 1>>>(x); }\n"
+    )
+    output = compiled('#include "launch.h"\ntemplate void run<float>(float*);\n', f"-I{tmp_path}")
+    assert output.how.startswith("nvcc ")
+    assert ".entry _Z1kIfEvPT_(" in output.ptx
