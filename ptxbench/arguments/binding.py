@@ -176,7 +176,8 @@ def check(bound: BoundArguments) -> None:
         if not (param.array and param.size_bytes == MAP_BYTES):
             raise UsageError(
                 f"'{text}': {parameter}, and a tensor map has {MAP_BYTES} bytes, passed by value. Declare it const "
-                "__grid_constant__ CUtensorMap: one in global memory or in a struct cannot be passed."
+                "__grid_constant__ CUtensorMap. One in a struct is written as '{map(...), u32=1}', and one in global "
+                "memory as '&{map(...)}'."
             )
     elif isinstance(argument, Structure) and not argument.by_address:
         check_struct(bound, argument)

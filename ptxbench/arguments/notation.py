@@ -30,7 +30,7 @@ from ptxbench.arguments.elements import TYPES, ElementType, element_type, number
 from ptxbench.arguments.fills import check_fill, described, fill, load, read_shape
 from ptxbench.arguments.maps import EXAMPLE, parse_options
 from ptxbench.errors import UsageError
-from ptxbench.tensor_map import TensorMap
+from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap
 
 NOTATION = "[NAME:]TYPE=NUMBER, '[NAME:]TYPE[SHAPE]=FILL', [NAME:]FILE.npy or [NAME:]null"
 MOST_BYTES = 1 << 32
@@ -117,7 +117,19 @@ class Structure:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Its layout, as in C. A field has the member's name, or its index."""
-        return np.dtype([(name, member.member_dtype) for name, member in self.fields()], align=True)
+        offsets: list[int] = []
+        end = 0
+        for member in self.members:
+            offsets.append(-(-end // alignment(member)) * alignment(member))
+            end = offsets[-1] + member.member_dtype.itemsize
+        names, formats = zip(*((name, member.member_dtype) for name, member in self.fields()), strict=True)
+        size = -(-end // self.alignment) * self.alignment
+        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+
+    @property
+    def alignment(self) -> int:
+        """Of the structure by value, in bytes."""
+        return max(map(alignment, self.members))
 
     @property
     def member_dtype(self) -> np.dtype[Any]:
@@ -157,9 +169,21 @@ class TensorMapArgument:
     array: Argument | Reference
     map: TensorMap
 
+    @property
+    def member_dtype(self) -> np.dtype[Any]:
+        """Its 64-bit words, of which the first one is the address of the array."""
+        return np.dtype((POINTER, MAP_BYTES // POINTER.itemsize))
+
 
 Parsed = Argument | Structure | Reference | TensorMapArgument
-Member = Argument | Structure | Reference
+Member = Parsed
+
+
+def alignment(member: Member) -> int:
+    """The alignment of a member of a structure, in bytes."""
+    if isinstance(member, Structure) and not member.by_address:
+        return member.alignment
+    return MAP_ALIGN if isinstance(member, TensorMapArgument) else member.member_dtype.alignment
 
 
 def parse(text: str, depth: int = 0) -> Parsed:
@@ -218,10 +242,7 @@ def parse_structure(text: str, name: str | None, rest: str, depth: int) -> Struc
     by_address = rest.startswith("&")
     members: list[Member] = []
     for part in split_members(rest.removeprefix("&").removeprefix("{"), label):
-        member = parse(part, depth + 1)
-        if isinstance(member, TensorMapArgument):
-            raise UsageError(f"'{label}': a tensor map is a parameter of its own, not a member of a structure.")
-        members.append(member)
+        members.append(parse(part, depth + 1))
     names = [member.name for member in members if member.name]
     if number := next((member_name for member_name in names if member_name.isdigit()), None):
         raise UsageError(f"'{label}': members are given in order; '{number}:' is not a name. Leave it out.")

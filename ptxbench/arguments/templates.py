@@ -51,6 +51,15 @@ SHAPES = {"1": ("1024", "256"), "2": ("64,64", "64x8"), "3": ("8,64,64", "64x8x2
 """By the dimensions of a tensor: its shape, and a box."""
 
 
+MAP = f"map(f32[{SHAPES['2'][0]}]=random, box={SHAPES['2'][1]})"
+"""A tensor map in a struct or in global memory."""
+
+
+def is_map(type: CudaType) -> bool:
+    """Whether a type of CUDA C is a tensor map, perhaps by another name: CUDA's has a member `opaque`."""
+    return type.bytes == MAP_BYTES and [member.name for member in type.members] == ["opaque"]
+
+
 def may_be_map(param: Variable) -> bool:
     """Whether a parameter of PTX has the form of a tensor map."""
     return param.array and param.size_bytes == MAP_BYTES and param.align >= MAP_ALIGN
@@ -98,6 +107,8 @@ def of_type(type: CudaType) -> str:
     """An argument for a parameter of CUDA C, or for a member."""
     if type.pointee is not None:
         return array(type.pointee)
+    if is_map(type):
+        return MAP
     if type.number and not type.members:
         return number(type.number)
     if type.number:  # __half and __nv_bfloat16 are structs
@@ -107,6 +118,8 @@ def of_type(type: CudaType) -> str:
 
 def array(pointee: CudaType) -> str:
     """An array for a pointer."""
+    if is_map(pointee):
+        return f"&{{{MAP}}}"
     if pointee.pointee is not None:
         rows = array(pointee.pointee)
         return f"&{{{rows}, {rows}}}"
@@ -158,6 +171,8 @@ def texts(type: CudaType) -> Iterator[str | None]:
 
 def member(type: CudaType) -> str | None:
     """A member of a struct as an argument, without its name; None if it cannot be written."""
+    if is_map(type):
+        return MAP
     if type.pointee is not None or type.number:
         return number(type.number) if type.number else of_type(type)
     inner = list(texts(type))

@@ -16,6 +16,7 @@ from ptxbench.arguments.notation import Argument, Member, Parsed, Reference, Str
 from ptxbench.emulator import MapOf, Pointer
 from ptxbench.emulator.memory import available_memory
 from ptxbench.errors import UsageError, suggestion
+from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES
 
 MOST_DIGITS = 9
 """The most digits of an index."""
@@ -117,6 +118,13 @@ def find(name: str, array_names: Sequence[str], bound: Sequence[BoundArguments])
     return ends[0] if len(ends) == 1 else None
 
 
+def words_of(mapped: MapOf, name: str) -> list[Any]:
+    """The 64-bit words of a tensor map in a structure. Raises LaunchError if the emulator cannot use it."""
+    mapped.check(name, MAP_BYTES, MAP_ALIGN)
+    _, *others = np.frombuffer(mapped.encoded(0), np.uint64).tolist()
+    return [Pointer(mapped.array, mapped.offset), *others]
+
+
 class Maker:
     """Makes the values in order, then the addresses of other arguments."""
 
@@ -128,16 +136,17 @@ class Maker:
         self.arrays: list[NamedArray] = []
         self.targets: dict[str, NDArray[Any]] = {}
         self.references: list[tuple[Any, Any, Reference]] = []
-        self.maps: dict[int, tuple[TensorMapArgument, list[Pointer]]] = {}
-        """The tensor maps by parameter, each with the address of its array in a list."""
+        self.maps: list[tuple[Any, Any, str, TensorMapArgument, list[Pointer]]] = []
+        """Where each tensor map goes, its name, and the address of its array in a list."""
 
     def make(self) -> Values:
         for parameter in self.bound:
             self.add(parameter)
         for holder, key, reference in self.references:
             holder[key] = self.pointer(reference)
-        for index, (mapped, pointer) in self.maps.items():
-            self.args[index] = MapOf(pointer[0].array, mapped.map, pointer[0].offset)
+        for holder, key, name, argument, pointer in self.maps:
+            mapped = MapOf(pointer[0].array, argument.map, pointer[0].offset)
+            holder[key] = mapped if holder is self.args else words_of(mapped, name)
         for parameter in self.bound:
             if isinstance(parameter.argument, Structure) and not parameter.argument.by_address:
                 self.args[parameter.index] = self.args[parameter.index][()]  # np.void: passed by value
@@ -153,11 +162,6 @@ class Maker:
         if isinstance(argument, Structure) and not argument.by_address:
             self.args[index] = np.zeros((), argument.dtype)
         place = ValuePlace(bound.name, (index,), drawn=self.drawn(bound))
-        if isinstance(argument, TensorMapArgument):
-            pointer: list[Any] = [None]
-            self.put(pointer, 0, argument.array, place)
-            self.maps[index] = argument, pointer
-            return
         self.put(self.args, index, argument, place)
         value = self.args[index]
         if isinstance(value, Pointer) and isinstance(argument, Argument):
@@ -171,6 +175,10 @@ class Maker:
         """Set holder[key] to the value of `argument`, a parameter or a member."""
         if isinstance(argument, Reference):
             self.references.append((holder, key, argument))
+        elif isinstance(argument, TensorMapArgument):
+            pointer: list[Any] = [None]
+            self.put(pointer, 0, argument.array, place)
+            self.maps.append((holder, key, place.name, argument, pointer))
         elif isinstance(argument, Structure):
             inside = replace(place, in_memory=place.in_memory or argument.by_address)
             structure = np.zeros((), argument.dtype) if argument.by_address else holder[key]

@@ -6,7 +6,7 @@ import pytest
 from ptxbench.arguments import bind, make, names, parse
 from ptxbench.emulator import MapOf
 from ptxbench.emulator.parse import parse as parse_ptx
-from ptxbench.errors import UsageError
+from ptxbench.errors import LaunchError, UsageError
 
 
 def function(*params):
@@ -39,6 +39,38 @@ def test_a_map_may_have_an_array_of_its_own():
     assert np.array_equal(make(bound, 1).arrays[0].array, argument_values.arrays[0].array)
 
 
+LAYOUTS = [
+    ("{u32=1, map(null, box=4), u32=2}", [0, 64, 192], 256),
+    ("{map(null, box=4), map(null, box=4)}", [0, 128], 256),
+    ("{u32=1, {u8=2, {map(null, box=4)}}, u8=3}", [0, 64, 256], 320),
+    ("{u32=1, &{map(null, box=4)}}", [0, 8], 16),
+    ("{u8=1, f64=2, {u8=1, u16=2}, u8=3}", [0, 8, 16, 20], 24),
+]
+
+
+@pytest.mark.parametrize(("text", "offsets", "size"), LAYOUTS)
+def test_a_structure_with_a_map_is_laid_out_as_in_c(text, offsets, size):
+    dtype = parse(text.replace("null", "f32[4]=zeros")).dtype
+    assert ([field[1] for field in dtype.fields.values()], dtype.itemsize) == (offsets, size)
+
+
+def test_a_map_in_a_structure_is_its_words_after_the_address_of_its_array():
+    with_map = function(".param .align 64 .b8 p[192]", ".param .u64 x")
+    structure = parse("p:{map(&x[16], box=16x2, shape=32x3, strides=64), u32=7}")
+    bound = bind(with_map, [structure, parse("x:f16[4,64]=iota")])
+    value, x = make(bound, 1).args
+    address, *words = value["0"].tolist()
+    assert (address.array is x.array, address.offset, value["1"]) == (True, 32, 7)
+    mapped = MapOf(x.array, structure.members[0].map)
+    assert np.array(words, np.uint64).tobytes() == mapped.encoded(0)[8:]
+
+
+def test_a_map_in_a_structure_that_the_driver_would_refuse_is_refused():
+    with_map = function(".param .align 64 .b8 p[128]", ".param .u64 x")
+    with pytest.raises(LaunchError, match=r"The tensor map 'p\.0': "):
+        make(bind(with_map, [parse("p:{map(&x, box=3x4)}"), parse("x:f32[4,64]=iota")]), 1)
+
+
 # the argument, the message
 MISTAKES = [
     ("map(&x)", "a tensor map needs a box. Write it as 'map(f16[20,64]=iota, box=64x8, swizzle=128)'"),
@@ -46,12 +78,11 @@ MISTAKES = [
     ("map(&x, box=4by8)", "box is '4by8'; expected whole numbers with x between them, as 64x8."),
     ("map(&x, box=4, tile=8)", "unknown option 'tile=8' of a map; it has box, shape, strides, steps, swizzle"),
     ("map(&x, box=4", "expected ')' at the end of the tensor map."),
-    ("{map(&x, box=4), u32=1}", "a tensor map is a parameter of its own, not a member of a structure."),
     (
         "x:map(&map_x, box=4)",
         "parameter 'x' is .u64, and a tensor map has 128 bytes, passed by value. Declare it "
-        "const __grid_constant__ CUtensorMap: one in global memory or in a struct cannot be "
-        "passed.",
+        "const __grid_constant__ CUtensorMap. One in a struct is written as '{map(...), u32=1}', and one in global "
+        "memory as '&{map(...)}'.",
     ),
 ]
 

@@ -118,6 +118,43 @@ def test_a_map_that_no_gpu_accepts_gets_one_sentence(folder, ptxbench):
     )
 
 
+IN_STRUCT = r"""
+#include <cuda.h>
+struct Tiles { int before; CUtensorMap map; int n; };
+__device__ void copy(const CUtensorMap* map, float* out, int n)
+{
+    __shared__ alignas(128) float tile[512];
+    __shared__ unsigned long long full;
+    const unsigned at = __cvta_generic_to_shared(tile), gate = __cvta_generic_to_shared(&full);
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;\nfence.mbarrier_init.release.cluster;"
+                 :: "r"(gate) : "memory");
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], 2048;" :: "r"(gate) : "memory");
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {0, 8}], "
+                 "[%2];" :: "r"(at), "l"(map), "r"(gate) : "memory");
+    asm volatile("{ .reg .pred p;\nL: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], 0;\n@!p bra L; }"
+                 :: "r"(gate) : "memory");
+    for (int i = 0; i < n; i++)
+        out[i] = tile[i];
+}
+__global__ void by_value(const __grid_constant__ Tiles tiles, float* out) { copy(&tiles.map, out, tiles.n); }
+__global__ void by_address(const CUtensorMap* map, float* out) { copy(map, out, 512); }
+"""
+
+
+@pytest.mark.parametrize(("kernel", "proposed", "given"), [
+    ("by_value", "tiles:{before:s32=1024, map:map(f32[64,64]=random, box=64x8), n:s32=1024}",
+     "tiles:{before:s32=3, map:map(f32[64,64]=iota, box=64x8), n:s32=512}"),
+    ("by_address", "map:&{map(f32[64,64]=random, box=64x8)}", "map:&{map(f32[64,64]=iota, box=64x8)}"),
+])  # fmt: skip
+def test_a_map_may_be_in_a_struct_or_in_global_memory(folder, ptxbench, kernel, proposed, given):
+    (folder / "tiles.cu").write_text(IN_STRUCT)
+    command = ("exec", "tiles.cu", "--entry", kernel, "--grid", "1", "--block", "1")
+    assert f"--arg '{proposed}'" in ptxbench(*command).err
+    options = ("--arg", given, "--arg", "out:f32[512]=zeros", "--save", "out=out.npy")
+    assert ptxbench(*command, *options, "--sanitize").status == 0
+    assert np.array_equal(np.load("out.npy"), np.arange(512, 1024, dtype=np.float32))
+
+
 PREFETCHES = r"""
 struct alignas(128) Descriptor { char bytes[128]; };
 __global__ void fetch(const __grid_constant__ Descriptor rows, const Descriptor* others) {
