@@ -80,9 +80,8 @@ def rooted(
     """For each instruction the roots that it uses, none if it is unreachable; and the state at the function's returns.
 
     `at_start`: the state at the start, with parameters of calls, and of a kernel those that are structs, keyed as in
-    `AccessPlace.keys`. `pointers`: for each
-    variable that holds addresses from the start, the variables at these addresses. `aligned`: parameters that are the
-    addresses of arrays.
+    `AccessPlace.keys`. `pointers`: for each variable that holds addresses from the start, the variables at these
+    addresses. `aligned`: parameters that are the addresses of arrays.
     """
     blocks = BlockStates(function)
     at_start = at_start or {}
