@@ -6,8 +6,10 @@ from ptxbench.check.findings import STAGES
 from tests.check.judging import judged, outcome
 from tests.kernels.harness import PAIRS, emulated_arch
 
-QUICK = list(PAIRS)[::2]
-"""Pairs whose own PTX is tried by every test run. All other files go through the same stages."""
+DEAR = {"fp8_gemm_promoted", "hgemm_wgmma"}
+QUICK = set(list(PAIRS)[::2]) - DEAR
+"""Pairs whose own PTX is tried by every test run. All other files go through the same stages; those of DEAR take two to
+four seconds each."""
 VARIANTS = [
     pytest.param(
         name,

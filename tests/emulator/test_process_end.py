@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.emulator.harness import program
 from tests.emulator.test_faults import SIMPLE
 
@@ -45,6 +47,7 @@ def has_ended(pid, seconds=20):
     return False
 
 
+@pytest.mark.long
 def test_the_process_of_the_emulator_ends_with_its_parent():
     script = ORPHAN.format(text=LEFT_BEHIND)
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
