@@ -15,7 +15,7 @@ from ptxbench.arguments.elements import ElementType, quoted
 from ptxbench.arguments.notation import Argument, Member, Parsed, Reference, Structure, TensorMapArgument
 from ptxbench.emulator import MapOf, Pointer
 from ptxbench.emulator.memory import available_memory
-from ptxbench.errors import UsageError, suggestion
+from ptxbench.errors import LaunchError, UsageError, suggestion
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES
 
 MOST_DIGITS = 9
@@ -64,8 +64,8 @@ class ValuePlace:
 def make(bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArguments] = ()) -> Values:
     """New values. `like`: the same arguments for another kernel; the new values get the random data of that kernel.
 
-    Raises UsageError for a file that cannot be used, for the address of a missing argument, and if the arrays do not
-    fit in this machine's memory.
+    Raises UsageError for a file that cannot be used, for the address of a missing argument, for a tensor map in a
+    structure that the emulator cannot use, and if the arrays do not fit in this machine's memory.
     """
     needed, free = COPIES * sum(array_bytes(parameter.argument) for parameter in bound), available_memory()
     if needed > free:
@@ -119,8 +119,11 @@ def find(name: str, array_names: Sequence[str], bound: Sequence[BoundArguments])
 
 
 def words_of(mapped: MapOf, name: str) -> list[Any]:
-    """The 64-bit words of a tensor map in a structure. Raises LaunchError if the emulator cannot use it."""
-    mapped.check(name, MAP_BYTES, MAP_ALIGN)
+    """The 64-bit words of a tensor map in a structure. Raises UsageError if the emulator cannot use it."""
+    try:
+        mapped.check(name, MAP_BYTES, MAP_ALIGN)
+    except LaunchError as error:
+        raise UsageError(str(error)) from None
     _, *others = np.frombuffer(mapped.encoded(0), np.uint64).tolist()
     return [Pointer(mapped.array, mapped.offset), *others]
 

@@ -6,7 +6,7 @@ import pytest
 from ptxbench.arguments import bind, make, names, parse
 from ptxbench.emulator import MapOf
 from ptxbench.emulator.parse import parse as parse_ptx
-from ptxbench.errors import LaunchError, UsageError
+from ptxbench.errors import UsageError
 
 
 def function(*params):
@@ -67,7 +67,7 @@ def test_a_map_in_a_structure_is_its_words_after_the_address_of_its_array():
 
 def test_a_map_in_a_structure_that_the_driver_would_refuse_is_refused():
     with_map = function(".param .align 64 .b8 p[128]", ".param .u64 x")
-    with pytest.raises(LaunchError, match=r"The tensor map 'p\.0': "):
+    with pytest.raises(UsageError, match=r"The tensor map 'p\.0': "):
         make(bind(with_map, [parse("p:{map(&x, box=3x4)}"), parse("x:f32[4,64]=iota")]), 1)
 
 

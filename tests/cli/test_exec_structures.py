@@ -153,6 +153,9 @@ def test_a_map_may_be_in_a_struct_or_in_global_memory(folder, ptxbench, kernel, 
     options = ("--arg", given, "--arg", "out:f32[512]=zeros", "--save", "out=out.npy")
     assert ptxbench(*command, *options, "--sanitize").status == 0
     assert np.array_equal(np.load("out.npy"), np.arange(512, 1024, dtype=np.float32))
+    ran = ptxbench(*command, "--arg", given.replace("box=64x8", "box=3x8"), "--arg", "out:f32[512]=zeros")
+    assert ran.status == 2
+    assert "a row of the box has 12 bytes; expected a multiple of 16." in ran.err
 
 
 PREFETCHES = r"""
