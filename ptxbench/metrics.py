@@ -416,6 +416,11 @@ def choose(names: Iterable[str]) -> tuple[Metric, ...]:
     return tuple(BY_NAME.get(name) or sass_count(name) for name in names)
 
 
+def choose_columns(names: str | None) -> tuple[Metric, ...]:
+    """The metrics that the value of --columns names; empty without it. Raises UsageError as `choose` does."""
+    return choose(name.strip() for name in names.split(",")) if names else ()
+
+
 COUNTER = "ptx_"
 """What the names of the emulator's counters begin with."""
 SHORTEST_PART = 4

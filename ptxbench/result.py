@@ -8,12 +8,13 @@ stored.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptxbench.documents import build, display_value, json_text, parse_json
+from ptxbench.documents import build, display_value, json_text, parse_json, read_json
 from ptxbench.errors import ResultError
 from ptxbench.output_files import write
 from ptxbench.run_info import COMPLETE as COMPLETE  # these three for modules that read results
@@ -359,7 +360,7 @@ def from_document(document: Any, name: str) -> RunDocument:
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
         found = "it has no 'schema'" if schema is None else f"its 'schema' is {display_value(schema)}"
-        raise ResultError(f"{name} is not a ptxbench run: {found}, expected '{SCHEMA}'.")
+        raise ResultError(f"{name} is not a ptxbench run: {found}{meaning(schema)}, expected '{SCHEMA}'.")
     if schema not in (SCHEMA, *EARLIER):
         raise ResultError(
             f"{name} has schema {display_value(schema)}; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench."
@@ -369,6 +370,16 @@ def from_document(document: Any, name: str) -> RunDocument:
     run: RunDocument = build(RunDocument, document, name)
     require_sound(run, name)
     return run
+
+
+def meaning(schema: Any) -> str:
+    """In parentheses, which document of ptxbench has this schema, such as what a command prints; else empty."""
+    match = re.fullmatch(r"ptxbench\.([a-z-]+)/\d+", schema) if isinstance(schema, str) else None
+    file = Path(__file__).parent / "schemas" / f"{match[1]}.json" if match else None
+    if file is None or not file.is_file():
+        return ""
+    title = str(read_json(file)["title"])
+    return f" ({title[0].lower()}{title[1:]})"
 
 
 def renamed(document: dict[str, Any]) -> dict[str, Any]:

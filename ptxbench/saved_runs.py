@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptxbench.errors import NoSuchRun, UsageError, suggestion
+from ptxbench.errors import NoSuchRun, ResultError, UsageError, suggestion
 from ptxbench.languages import CUDA, PTX
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ LATEST = re.compile(r"latest(?:~(?P<back>\d{1,9}))?", re.ASCII)
 """The last run, or the one that many runs before it."""
 
 KERNELS = (PTX.suffix, CUDA.suffix)
+
+FORMATS = {".html": "an HTML page", ".htm": "an HTML page", ".csv": "a table", ".md": "a Markdown file",
+           ".svg": "a picture", ".xml": "an XML file"}  # fmt: skip
+"""What `-o` writes of runs besides JSON, by suffix."""
 
 NAMES = "A run is a file, the start of a file's name or of an id, 'latest', or 'latest~1', the one before."
 
@@ -37,26 +42,37 @@ def read_run(path: Path) -> RunDocument:
     from ptxbench.documents import read_text
     from ptxbench.result import from_json
 
-    return from_json(read_text(path), str(path))
+    folder = path.is_dir()
+    form = "a folder" if folder else FORMATS.get(path.suffix.lower())
+    text = "" if folder else read_text(path)
+    if form and not text.lstrip().startswith("{"):
+        raise ResultError(f"{path} is {form}, not a saved run. A saved run is a JSON file, by default below results/.")
+    return from_json(text, str(path))
 
 
 SWEEP = ".sweep"
 """The kind of a sweep of `ptxbench tune`, in the name of its file."""
 
 
-def find_run(name: str, results: Path, kind: str | None = None) -> Path:
-    """The file of the run with this name. `kind`: what `latest` counts; None for runs of pairs."""
+RUNS: Collection[str | None] = (None,)
+"""The kinds that `latest` counts: runs of pairs."""
+
+RUNS_AND_SWEEPS: Collection[str | None] = (None, SWEEP)
+
+
+def find_run(name: str, results: Path, kinds: Collection[str | None] = RUNS) -> Path:
+    """The file of the run with this name. `kinds`: what `latest` counts. Raises UsageError if there is none."""
     latest = LATEST.fullmatch(name)
     if not latest and name.endswith(KERNELS):
         raise UsageError(
-            f"{name} is a kernel, and a saved {'sweep' if kind == SWEEP else 'run'} is expected. `ptxbench show A B` "
-            f"compares two kernels; `ptxbench check {name} --pair NAME` compares one with a pair."
+            f"{name} is a kernel, and a saved run is expected. `ptxbench show A B` compares two kernels; "
+            f"`ptxbench check {name} --pair NAME` compares one with a pair."
         )
     if not latest and (Path(name).exists() or "/" in name or name.endswith(".json")):
         return Path(name)
     saved = saved_files(results)
-    of_kind = [path for path, match in saved if match[3] == kind]
-    noun = "sweep" if kind == SWEEP else "run"
+    of_kind = [path for path, match in saved if match[3] in kinds]
+    noun, nouns = ("run or sweep", "runs and sweeps") if SWEEP in kinds else ("run", "runs")
     if not (of_kind if latest else saved):
         raise NoSuchRun(
             f"There is no {noun} '{name}': no {noun} is saved below {results}. Name a file, or another folder with "
@@ -66,7 +82,7 @@ def find_run(name: str, results: Path, kind: str | None = None) -> Path:
     if latest:
         back = int(latest["back"] or 0)
         if back >= len(of_kind):
-            runs = f"1 {noun} is" if len(of_kind) == 1 else f"{len(of_kind):,} {noun}s are"
+            runs = f"1 {noun} is" if len(of_kind) == 1 else f"{len(of_kind):,} {nouns} are"
             raise UsageError(f"There is no {noun} '{name}': {runs} saved below {results}.")
         return of_kind[-1 - back]
     matches = [path for path, match in saved if match[2].startswith(name) or path.name.startswith(name)]

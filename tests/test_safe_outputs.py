@@ -120,8 +120,8 @@ reason = {0}
 """A waiver that covers a row of the gate, and one that covers nothing."""
 
 COMMANDS = [
-    ("run", "--replay", "head.json"),
-    ("run", "--replay", "head.json", "--json"),
+    ("view", "head.json"),
+    ("view", "head.json", "--json"),
     ("compare", "base.json", "head.json", "-o", "compare.md", "-o", "compare.csv", "-o", "compare.json"),
     ("compare", "base.json", "head.json", "--json", "--metric", "counters"),
     ("gate", "head.json", "--base", "base.json", "-o", "gate.md", "-o", "gate.xml", "-o", "gate.json",
@@ -140,7 +140,7 @@ COMMANDS = [
     ("baseline", "show", "--json"),
     ("list", "--verdicts", "--kernels", "kernels"),
     ("list", "--verdicts", "--kernels", "kernels", "--json"),
-    ("tune", "scale", "--kernels", "kernels", "--replay", "head.json", "-o", "tune.svg", "-o", "tune.json"),
+    ("view", "head.json", "--kernels", "kernels", "-o", "tune.svg", "-o", "tune.json"),
 ]  # fmt: skip
 
 
@@ -366,7 +366,7 @@ def test_names_and_words_of_files_are_text_too(kernels, ptxbench):
         ("arch", HOSTILE_FILE, "--target", "sm_90", "-o", "arch.md", "-o", "arch.json"),
         ("arch", "scale", "--kernels", "kernels", "--target", "sm_90"),
         ("exec", HOSTILE_FILE),
-        ("run", "--replay", HOSTILE_FILE),
+        ("view", HOSTILE_FILE),
         ("gate", HOSTILE_FILE, "--config", HOSTILE_FILE),
         ("compare", HOSTILE_FILE, HOSTILE_FILE),
     ):

@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench.errors import UsageError
 from ptxbench.result import save
-from ptxbench.saved_runs import SWEEP, find_run
+from ptxbench.saved_runs import RUNS_AND_SWEEPS, find_run
 from tests.cli.test_gate import BASE
 
 RESULTS = Path("results")
@@ -75,14 +75,21 @@ def test_runs_of_the_same_second_are_in_the_order_of_writing(tmp_path, monkeypat
     assert [find_run(f"latest~{back}", RESULTS) for back in (2, 1, 0)] == paths
 
 
-def test_latest_of_a_command_for_sweeps_counts_sweeps(kept, ptxbench):
-    for path in kept[:2]:
-        path.rename(path.with_suffix(".sweep.json"))
-    assert find_run("latest", RESULTS, SWEEP).name.endswith("-bbbb0001.sweep.json")
-    assert find_run("latest~1", RESULTS, SWEEP).name.endswith("-aaaa0001.sweep.json")
-    assert find_run("latest", RESULTS) == kept[2]
-    ran = ptxbench("tune", "triad", "--replay", "latest~2")
-    assert ran == (2, "", "Error: There is no sweep 'latest~2': 2 sweeps are saved below results.\n")
+def test_view_counts_sweeps_too(kept, ptxbench):
+    first, second, third = kept
+    swept, confirming = second.with_suffix(".sweep.json"), third.with_suffix(".confirms-aaaa0001.json")
+    second.rename(swept)
+    assert [find_run(f"latest~{back}", RESULTS, RUNS_AND_SWEEPS) for back in range(3)] == [third, swept, first]
+    assert [find_run(f"latest~{back}", RESULTS) for back in range(2)] == [third, first]
+    third.rename(confirming)
+    assert find_run("latest", RESULTS, RUNS_AND_SWEEPS) == swept
+    ran = ptxbench("view", "latest~2")
+    assert ran == (2, "", "Error: There is no run or sweep 'latest~2': 2 runs and sweeps are saved below results.\n")
+    ran = ptxbench("view", "--results", "none")
+    assert ran.err == (
+        "Error: There is no run or sweep 'latest': no run or sweep is saved below none. Name a file, or another folder "
+        "with --results.\n"
+    )
 
 
 def test_commands_accept_these_names(kept, ptxbench):
@@ -91,4 +98,4 @@ def test_commands_accept_these_names(kept, ptxbench):
     assert ptxbench("export", "latest~1", "--to", "bmf").status == 0
     assert ptxbench("baseline", "check", "latest~1").status == 0
     assert "aaaa0001" in ptxbench("compare", "latest~2", "latest").out
-    assert "triad" in ptxbench("run", "--replay", "latest~1").out
+    assert "triad" in ptxbench("view", "latest~1").out

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -64,7 +64,7 @@ def offered(
     """The possible values that begin with what is typed; file names too if the parameter takes files."""
     before, comma, last = incomplete.rpartition(",") if parameter.name == "columns" else ("", "", incomplete)
     names = [before + comma + name for name in list_values(words) if name.startswith(last)]
-    takes_files = "FILE" in (parameter.metavar or "") or list_values is runs
+    takes_files = "FILE" in (parameter.metavar or "") or list_values in (runs, runs_and_sweeps)
     files = [CompletionItem(incomplete, type="file")] if takes_files else []
     return [*files, *map(CompletionItem, dict.fromkeys(names))]  # in Bash, files must come first
 
@@ -135,12 +135,25 @@ def architectures(words: Sequence[str]) -> Iterable[str]:
 
 def runs(words: Sequence[str]) -> Iterable[str]:
     """Names of saved runs: first `latest`, `latest~1` and so on, then ids."""
-    from ptxbench.saved_runs import NEWEST, saved_files, saved_runs
+    from ptxbench.saved_runs import RUNS
 
-    results = Path(value_of("--results", words) or "results").expanduser()
-    count = min(len(saved_runs(results)), MOST_RUNS)
+    return names_of_saved(words, RUNS)
+
+
+def runs_and_sweeps(words: Sequence[str]) -> Iterable[str]:
+    """As `runs`; `latest` counts sweeps too."""
+    from ptxbench.saved_runs import RUNS_AND_SWEEPS
+
+    return names_of_saved(words, RUNS_AND_SWEEPS)
+
+
+def names_of_saved(words: Sequence[str], kinds: Collection[str | None]) -> Iterable[str]:
+    from ptxbench.saved_runs import NEWEST, saved_files
+
+    saved = saved_files(Path(value_of("--results", words) or "results").expanduser())
+    count = min(sum(match[3] in kinds for _, match in saved), MOST_RUNS)
     names = [f"{NEWEST}~{back}" if back else NEWEST for back in range(count)]
-    return [*names, *(match[2] for _, match in reversed(saved_files(results)[-MOST_RUNS:]))]
+    return [*names, *(match[2] for _, match in reversed(saved[-MOST_RUNS:]))]
 
 
 def documents(words: Sequence[str]) -> Iterable[str]:
@@ -158,9 +171,15 @@ BY_OPTION: Mapping[str, ListValues] = {
     "--arch": architectures,
     "--target": architectures,
     "--base": runs,
-    "--replay": runs,
 }
-BY_ARGUMENT: Mapping[str, ListValues] = {"run": runs, "[RUN]...": runs, "base": runs, "head": runs, "[NAME]": documents}
+BY_ARGUMENT: Mapping[str, ListValues] = {
+    "run": runs,
+    "[RUN]...": runs,
+    "base": runs,
+    "head": runs,
+    "[RUN]": runs_and_sweeps,
+    "[NAME]": documents,
+}
 """By the metavar of the argument, or by its name if it has no metavar."""
 
 

@@ -78,13 +78,3 @@ def config_option(help: str) -> Option:
     return click.option(
         "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=help
     )
-
-
-def replay_option(what: str) -> Option:
-    """--replay RUN. `what`: what the command then does, as a clause."""
-    return click.option(
-        "--replay",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="RUN",
-        help=f"Run nothing: {what}. RUN is a file, the start of a file's name or of an id, `latest` or `latest~1`.",
-    )

@@ -12,19 +12,30 @@ from ptxbench.cli._progress import Bar
 from ptxbench.cli._saving import OutputFiles
 from ptxbench.cli._terminal import say
 from ptxbench.device_shape import DeviceShape
-from ptxbench.discovery import choose_pair, load, select
+from ptxbench.discovery import choose_pair, display_path, find_pairs, load, select
 from ptxbench.documents import build
-from ptxbench.errors import ResultError, UsageError
+from ptxbench.errors import UsageError
+from ptxbench.exit_status import ExitStatus
 from ptxbench.exporters.curves import to_json
 from ptxbench.metrics import REFERENCE
 from ptxbench.pool import GpuPool
-from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, RunDocument
+from ptxbench.result import (
+    BROKEN,
+    COMPLETE,
+    DEVICE_LOST,
+    INTERRUPTED,
+    UNSUPPORTED,
+    VERIFIED,
+    WRONG,
+    Cell,
+    RunDocument,
+)
 from ptxbench.run_info import Device
 from ptxbench.runner import CellDone, DeviceLost, ResultsSoFar, RunFrame, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
-from ptxbench.saved_runs import read_run
 from ptxbench.terminal.curve import CurveReport
 from ptxbench.tune import Curves, PairSweep, curves, sweep_of
+from ptxbench.tune.curve import unbuildable
 from ptxbench.tune.notation import parse_knob
 from ptxbench.tune.points import EMULATED_SMS, SweepKind
 from ptxbench.tune.sweep import in_order
@@ -74,22 +85,26 @@ def sweep(
     return sweep_of(loaded, sources, kind, values=values, size=size, sms=device.sms or EMULATED_SMS)
 
 
-def recorded_sweep(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, RunDocument]:
-    """A recorded sweep, its figures computed again. Raises ResultError for a file that is not a sweep of the pair."""
-    run = read_run(path)
-    spec: Any = run.run.sweep
-    if not isinstance(spec, dict):
-        raise ResultError(f"{path} is a run of ptxbench run, not a sweep. Print it with ptxbench run --replay.")
-    if spec.get("pair") != name:
-        raise ResultError(f"{path} is a sweep of '{spec.get('pair')}', not of '{name}'.")
-    kind: SweepKind = "counts" if run.device.is_emulator else "times"
+def recorded_sweep(path: Path, run: RunDocument, kernels: Path, metric: str | None) -> Curves:
+    """A recorded sweep, read from `path`, with its figures computed again by its pair.
+
+    Raises UsageError if `kernels` lacks the pair, and ResultError for a damaged sweep.
+    """
     where = f"{path}: run: sweep"
+    spec = build(Mapping[str, Any], run.run.sweep, where)
+    name = build(str, spec.get("pair"), f"{where}: pair")
     values = build(Mapping[str, Sequence[int]], spec.get("values"), f"{where}: values")
     variants = build(Sequence[str], spec.get("variants"), f"{where}: variants")
     size = build(Mapping[str, int], spec.get("size"), f"{where}: size")
     size = {key: value for key, value in size.items() if key not in values}
+    if name not in find_pairs(kernels):
+        raise UsageError(
+            f"{path} is a sweep of '{name}', a pair that {display_path(kernels)} does not have. Name the folder of the "
+            "pair with --kernels."
+        )
+    kind: SweepKind = "counts" if run.device.is_emulator else "times"
     swept = sweep(kernels, name, kind, values=values, size=size, variants=variants, device=run.device)
-    return curves(swept, run.cells, metric), run
+    return curves(swept, run.cells, metric)
 
 
 def perform(
@@ -146,3 +161,18 @@ def show(sweep_curves: Curves, run: RunDocument, *, as_json: bool, files: Output
     else:
         open_console().print(CurveReport(sweep_curves))
     files.write(sweep_curves, run, report=True)
+
+
+def exit_status(curves: Curves, status: str) -> ExitStatus:
+    """The exit status, by the results of the kernels; points that cannot be built do not count against them."""
+    results = [
+        result for statuses in curves.statuses.values() for result in statuses if result and not unbuildable(result)
+    ]
+    kinds = {result.status for result in results}
+    if status == INTERRUPTED:
+        return ExitStatus.INTERRUPTED
+    if kinds & {WRONG, BROKEN}:
+        return ExitStatus.WRONG_KERNEL
+    if status == DEVICE_LOST or UNSUPPORTED in kinds or VERIFIED not in kinds:
+        return ExitStatus.NO_VERDICT
+    return ExitStatus.GOOD

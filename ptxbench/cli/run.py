@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,15 +23,13 @@ from ptxbench.cli._device import (
     seed_option,
     timeout_option,
 )
-from ptxbench.cli._files import json_option, outputs_option, replay_option, results_option
-from ptxbench.cli._given import refuse
+from ptxbench.cli._files import json_option, outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
-from ptxbench.cli._selection import variants_option
+from ptxbench.cli._selection import columns_option, reference_option, require_row, variants_option
 from ptxbench.cli._terminal import say
-from ptxbench.errors import UsageError, suggestion
+from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from ptxbench.cli._saving import OutputFiles
     from ptxbench.dask_pool import DaskPool
     from ptxbench.metrics import Metric
     from ptxbench.runner import PairPlan, RunFrame, RunOutcome, RunPlan
@@ -62,17 +60,13 @@ if TYPE_CHECKING:
 @cache_option()
 @model_option()
 @kernels_option("Take the pairs of this folder only: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
-@click.option(
-    "--columns",
-    metavar="NAME,..",
-    help="Show these metrics, such as time,sass. sass.OPCODE, such as sass.LDG or sass.LDG.128, counts the "
+@columns_option(
+    "Show these metrics, such as time,sass. sass.OPCODE, such as sass.LDG or sass.LDG.128, counts the "
     "machine instructions of one opcode. A part of a name, such as ptx_shared, prints the names with it. By default "
     "the most important metrics; those that a narrow terminal has no room for are named below the tables.",
 )
-@click.option(
-    "--reference",
-    metavar="VARIANT",
-    help="Compare the hand-written PTX with this row in the sentences below the tables. By default the best CUDA C of "
+@reference_option(
+    "Compare the hand-written PTX with this row in the sentences below the tables. By default the best CUDA C of "
     "each size: the fastest, or without times the one that executes the fewest machine instructions. The findings of "
     "--json compare with this row too, by default with cuda. The columns `... / cuda` do not change.",
 )
@@ -82,7 +76,6 @@ if TYPE_CHECKING:
     "Abort a kernel after this time without progress in its build or on the GPU. It is marked broken and "
     "the run continues. GPU only."
 )
-@replay_option("print a recorded run again, with all numbers derived from its samples")
 @json_option("Print the run document with its findings, and nothing else, on stdout.")
 @outputs_option("Write the results to FILE too, in the format of its suffix: .json, .csv or .md; repeat.")
 @results_option("Save the run below this folder.")
@@ -109,12 +102,11 @@ def command(
     rounds: int,
     dask: str | None,
     timeout: float,
-    replay: Path | None,
 ) -> int:
     """Build, verify and measure PAIRs, by name or glob, or every pair.
 
     A time is shown only where both kernels agree with the float64 reference. Without a GPU the emulator verifies
-    and counts; there are no times then.
+    and counts; there are no times then. `ptxbench view` prints a saved run again.
 
     Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, the GPU failed, or
     an instruction that the emulator does not support, 130 interrupted.
@@ -123,18 +115,15 @@ def command(
     from ptxbench.cli._saving import OutputFiles, save_somewhere
     from ptxbench.exporters import run_exporters
     from ptxbench.exporters.listing import findings_of_run
-    from ptxbench.metrics import REFERENCE, choose
+    from ptxbench.metrics import REFERENCE, choose_columns
     from ptxbench.output_files import require_writable
     from ptxbench.result import to_json
     from ptxbench.runner import ALL, RunFrame, document
-    from ptxbench.saved_runs import find_run
 
     if all_sizes:
         sizes = (*sizes, ALL)
-    metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
+    metrics = choose_columns(columns)
     files = OutputFiles(outputs, run_exporters(reference))
-    if replay:
-        return print_recorded(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
     with dask_pool(dask, [kernels]) as pool:
         model, model_arch = model_and_arch(model, backend, arch, pool)
         plan = make_plan(
@@ -174,51 +163,6 @@ def command(
     for failure in filter(None, failures):
         raise failure
     return outcome.exit_status
-
-
-OF_A_NEW_RUN = (
-    "variants", "sizes", "all_sizes", "arch", "assembler", "cache", "model", "rounds", "dask", "timeout",
-    "seed",
-)  # fmt: skip
-"""The options that have no effect on a recorded run."""
-
-
-def require_row(reference: str | None, rows: Collection[str]) -> None:
-    """Raise UsageError if no cell has the row that --reference names."""
-    if reference is not None and reference not in rows:
-        names = sorted(rows)
-        close = suggestion(reference, names)
-        raise UsageError(f"--reference: this run has no row '{reference}'.{close} Its rows are {', '.join(names)}.")
-
-
-def print_recorded(
-    path: Path,
-    pairs: Sequence[str],
-    metrics: Sequence[Metric],
-    reference: str | None,
-    *,
-    as_json: bool,
-    files: OutputFiles,
-) -> int:
-    """Print a recorded run and write it to `files`; its exit status."""
-    from ptxbench.cli._replay import replay
-    from ptxbench.exporters.listing import findings_of_run
-    from ptxbench.metrics import REFERENCE
-    from ptxbench.result import to_json
-    from ptxbench.runner import RunOutcome
-    from ptxbench.saved_runs import read_run
-
-    why = "--replay prints a whole recorded run."
-    if pairs:
-        raise UsageError(f"{why} Leave out the names of pairs.")
-    refuse(why, OF_A_NEW_RUN)
-    run = read_run(path)
-    require_row(reference, {name for cell in run.cells for name in cell.variants})
-    replay(run, metrics, reference, quiet=as_json)
-    if as_json:
-        say(to_json(run, findings=findings_of_run(run, reference or REFERENCE)), nl=False)
-    files.write(run)
-    return RunOutcome(list(run.cells), run.run.status).exit_status
 
 
 def model_and_arch(

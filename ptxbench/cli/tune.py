@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
@@ -21,23 +21,11 @@ from ptxbench.cli._device import (
     seed_option,
     timeout_option,
 )
-from ptxbench.cli._files import json_option, outputs_option, replay_option, results_option
-from ptxbench.cli._given import refuse
+from ptxbench.cli._files import json_option, outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._selection import variants_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
-from ptxbench.exit_status import ExitStatus
-
-if TYPE_CHECKING:
-    from ptxbench.tune import Curves
-
-
-OF_A_NEW_SWEEP = (
-    "knobs", "variants", "size", "arch", "assembler", "cache", "rounds", "dask", "timeout", "no_resume",
-    "seed",
-)  # fmt: skip
-"""The options that have no effect on a recorded sweep."""
 
 
 @click.command("tune", short_help="Sweep the knobs of a pair and draw the curves.")
@@ -67,7 +55,6 @@ OF_A_NEW_SWEEP = (
 @dask_option("points")
 @timeout_option("Abort a kernel after this time without progress. GPU only.")
 @click.option("--no-resume", is_flag=True, help="Start again, even if the same sweep was interrupted.")
-@replay_option("draw a recorded sweep of PAIR again")
 @json_option("Print points, values and the best point as JSON, and nothing else.")
 @outputs_option("Write the curves to FILE, in the format of its suffix: .svg or .json; repeat.")
 @results_option("Save the sweep below this folder, and look there for an interrupted one.")
@@ -88,7 +75,6 @@ def command(
     dask: str | None,
     timeout: float,
     no_resume: bool,
-    replay: Path | None,
     as_json: bool,
     outputs: tuple[Path, ...],
     results: Path,
@@ -98,28 +84,23 @@ def command(
     """Sweep the knobs of PAIR and draw the curves.
 
     Every point is built and verified. On a GPU it is then timed, and each round visits all points in another order;
-    on the emulator it is counted. Ctrl-C saves what is done; the same command resumes.
+    on the emulator it is counted. Ctrl-C saves what is done; the same command resumes. `ptxbench view` draws a saved
+    sweep again.
 
     Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified or the GPU failed,
     130 interrupted.
     """
     from ptxbench.calibration.record import calibrated
     from ptxbench.cli._saving import OutputFiles, save_somewhere
-    from ptxbench.cli._sweep import perform, recorded_sweep, requested_sweep, show
+    from ptxbench.cli._sweep import exit_status, perform, requested_sweep, show
     from ptxbench.exporters.curves import EXPORTERS
     from ptxbench.output_files import require_writable
     from ptxbench.result import COMPLETE
     from ptxbench.runner import RunFrame, RunPlan, document
-    from ptxbench.saved_runs import SWEEP, find_run
     from ptxbench.tune import curves, finished_before, plan_of, spec_of
     from ptxbench.tune.curve import choose_quantities
 
     files = OutputFiles(outputs, EXPORTERS)
-    if replay:
-        refuse("--replay draws a whole recorded sweep.", OF_A_NEW_SWEEP)
-        sweep_curves, run = recorded_sweep(find_run(str(replay), results, SWEEP), pair, kernels, metric)
-        show(sweep_curves, run, as_json=as_json, files=files)
-        return exit_status(sweep_curves, run.run.status)
     used_backend = open_backend(counting_backend(dask, backend), arch)
     swept = requested_sweep(used_backend, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
@@ -175,21 +156,3 @@ def counting_backend(address: str | None, backend: str) -> str:
             "measure them all. Leave out --dask, or leave out --backend gpu."
         )
     return "emulator"
-
-
-def exit_status(curves: Curves, status: str) -> ExitStatus:
-    """The exit status, by the results of the kernels; points that cannot be built do not count against them."""
-    from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
-    from ptxbench.tune.curve import unbuildable
-
-    results = [
-        result for statuses in curves.statuses.values() for result in statuses if result and not unbuildable(result)
-    ]
-    kinds = {result.status for result in results}
-    if status == INTERRUPTED:
-        return ExitStatus.INTERRUPTED
-    if kinds & {WRONG, BROKEN}:
-        return ExitStatus.WRONG_KERNEL
-    if status == DEVICE_LOST or UNSUPPORTED in kinds or VERIFIED not in kinds:
-        return ExitStatus.NO_VERDICT
-    return ExitStatus.GOOD

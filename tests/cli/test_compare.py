@@ -43,7 +43,8 @@ REFUSED = [
     (["ba5e0002"], "Error: There is no run 'ba5e0002' below results. Did you mean 'ba5e0001'? A run is a file, the "
      "start of a file's name or of an id, 'latest', or 'latest~1', the one before.\n"),
     (["nothing.json"], "Error: Cannot read nothing.json: No such file or directory.\n"),
-    (["results"], "Error: Cannot read results: Is a directory.\n"),
+    (["results"], "Error: results is a folder, not a saved run. A saved run is a JSON file, by default below "
+                  "results/.\n"),
     (["results/calibration.json"], "Error: results/calibration.json is not a ptxbench run: it has no 'schema', "
                                    "expected 'ptxbench.run/3'.\n"),
     (["ba5e", "0e0e", "--metric", "ratio"], "Error: Run 0e0e0e0e has no times. Compare its counters: --metric "

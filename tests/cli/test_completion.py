@@ -54,7 +54,7 @@ LINES = [
     ("ptxbench compare lat",                                   ["FILE", "latest", "latest~1"]),
     ("ptxbench gate --base aaaa",                              ["FILE", "aaaa0002", "aaaa0001"]),
     ("ptxbench report latest~",                                ["FILE", "latest~1"]),
-    ("ptxbench run --replay bb",                               ["FILE"]),
+    ("ptxbench view aaaa",                                     ["FILE", "aaaa0002", "aaaa0001"]),
     ("ptxbench baseline set --results nowhere lat",            ["FILE"]),
     ("ptxbench schema verd",                                   ["verdict"]),
     # nothing to offer, and no message

@@ -127,7 +127,11 @@ def test_a_base_that_is_not_there_is_a_usage_error(ptxbench):
 def test_a_base_that_cannot_be_read_is_a_usage_error(ptxbench):
     Path("base.json").mkdir()
     ran = judged(ptxbench, BASE, None, "--base", "base.json")
-    assert ran == (2, "", "Error: Cannot read base.json: Is a directory.\n")
+    assert ran == (
+        2,
+        "",
+        "Error: base.json is a folder, not a saved run. A saved run is a JSON file, by default below results/.\n",
+    )
 
 
 UNLIKE_TOOLS = counted({"triad": BEFORE, "scan": after(ptx_barriers=64)}, toolchain={"ptxas": "13.9"})
@@ -490,7 +494,7 @@ DAMAGED = [
     ("cut in half", '{"schema": "ptxbench.run/3", ', f"Error: {BASELINE}:1: not JSON"),
     ("empty", "", f"Error: {BASELINE}:1: not JSON"),
     ("of a newer schema", NEWER, f"Error: {BASELINE} has schema 'ptxbench.run/4'; this ptxbench reads"),
-    ("a folder", None, f"Error: Cannot read {BASELINE}: Is a directory."),
+    ("a folder", None, f"Error: {BASELINE} is a folder, not a saved run. "),
 ]
 
 

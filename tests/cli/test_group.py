@@ -14,7 +14,7 @@ from ptxbench.check import launching
 from ptxbench.emulator import launch
 from ptxbench.errors import IncompletePair, PairError, PtxbenchError, WrongResult
 
-COMMANDS = ("arch", "compare", "doctor", "exec", "export", "history", "isa", "list", "new", "run")
+COMMANDS = ("arch", "compare", "doctor", "exec", "export", "history", "isa", "list", "new", "run", "view")
 SCRIPT = "import sys; from ptxbench.cli import main; sys.exit(main())"
 
 

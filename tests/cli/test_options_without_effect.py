@@ -7,17 +7,11 @@ import pytest
 from ptxbench.result import to_json
 
 DUMPED = "--dump-config prints the rules and judges nothing."
-RECORDED = "--replay prints a whole recorded run."
-SWEEP = "--replay draws a whole recorded sweep."
 ARRAYS = "--arg f32[1024]=random --arg f32[1024]=zeros --arg f32=2 --arg u32=1024 --grid 8 --block 128"
 
 REFUSED = [
     # the command, the message
-    ("run --replay RUN --variant ptx",             f"{RECORDED} Leave out --variant."),
-    ("run --replay RUN --seed 1 --size n=64",      f"{RECORDED} Leave out --size, --seed."),
-    ("run --replay RUN --all-sizes --arch sm_80",  f"{RECORDED} Leave out --all-sizes, --arch."),
-    ("tune scale --replay RUN --knob n=64",        f"{SWEEP} Leave out --knob."),
-    ("tune scale --replay RUN --no-resume --seed 3", f"{SWEEP} Leave out --no-resume, --seed."),
+    ("view RUN --metric time --kernels kernels",   "RUN is a run, not a sweep. Leave out --metric, --kernels."),
     ("list --results .",                           "Only --verdicts reads recorded runs. Leave out --results."),
     ("list --baselines . --json",                  "Only --verdicts reads recorded runs. Leave out --baselines."),
     ("gate RUN --base RUN --arch sm_80",

@@ -259,7 +259,7 @@ def test_a_model_adds_floors_in_a_block_of_their_own_and_no_time(kernels, ptxben
     assert cell["model"]["floors"]["cuda@fast"] == cell["model"]["floors"]["cuda"]  # one machine code
     assert set(cell["model"]["floors"]["ptx"]) >= {"issue", "LSU", "L1", "DRAM"}
     assert cell["model"]["floors"]["ptx"]["DRAM"] == pytest.approx(4096 / 1008e9)  # the written data fit in L2
-    assert ptxbench("run", "--replay", path).out == ran.out
+    assert ptxbench("view", path).out == ran.out
     compared = ptxbench("compare", path, path, "--metric", "time")
     assert (compared.status, compared.out) == (2, "")
     assert "has floors of a model, which are not times. Compare its counters: --metric counters." in compared.err
@@ -323,12 +323,12 @@ def test_a_kernel_that_crashes_costs_its_row_and_the_recorded_run_is_printed_equ
     assert "takes 20 % less time (99 % interval 20.00 to 20.00 %; FASTER)" in words(ran.out)
     assert "Noise floor: one kernel against itself differs by +0.00 to +0.00 %." in ran.out
     (path,) = Path("results").rglob("*.json")
-    replayed = ptxbench("run", "--replay", path)
+    replayed = ptxbench("view", path)
     assert replayed == Ran(4, ran.out, "")
-    document = json.loads(ptxbench("run", "--replay", path, "--json").out)
+    document = json.loads(ptxbench("view", path, "--json").out)
     assert document.pop("findings")  # which no file holds
     assert document == json.loads(path.read_text())
-    assert ptxbench("run", "--replay", path, "--output", "again.csv").status == 4
+    assert ptxbench("view", path, "--output", "again.csv").status == 4
     assert Path("again.csv").read_text().startswith("run,pair,size,")
 
 
@@ -376,15 +376,3 @@ ENDS = [
 @pytest.mark.parametrize(("status", "cells", "exit_status"), ENDS)
 def test_the_exit_status_reports_the_outcome_of_the_run(status, cells, exit_status):
     assert RunOutcome(cells, status).exit_status == exit_status
-
-
-def test_a_run_that_cannot_be_replayed_is_reported(kernels, ptxbench):
-    Path("bad.json").write_text("{")
-    for arguments, message in (
-        (("--replay", "absent.json"), "Cannot read absent.json: No such file or directory."),
-        (("--replay", "bad.json"), "bad.json:1: not JSON"),
-        (("--replay", "bad.json", "scale"), "--replay prints a whole recorded run. Leave out the names of pairs."),
-    ):
-        ran = ptxbench("run", *arguments)
-        assert (ran.status, ran.out) == (2, "")
-        assert message in ran.err

@@ -290,9 +290,38 @@ def test_a_sweep_is_not_the_latest_run_but_can_be_named(scale, ptxbench):
 def test_a_recorded_sweep_is_drawn_again(scale, ptxbench):
     first = ptxbench(*TUNE)
     (path,) = Path("results").rglob("*.sweep.json")
-    replayed = ptxbench("tune", "scale", "--kernels", "kernels", "--replay", path)
-    assert (replayed.status, replayed.out) == (first.status, first.out)
+    for name in (path, "latest"):
+        drawn = ptxbench("view", name, "--kernels", "kernels")
+        assert (drawn.status, drawn.out, drawn.err) == (first.status, first.out, "")
     assert from_json(path.read_text(), str(path)).run.sweep["pair"] == "scale"
+    document = json.loads(ptxbench("view", path, "--kernels", "kernels", "--json", "-o", "curve.svg").out)
+    assert document["schema"] == "ptxbench.tune/1"
+    assert Path("curve.svg").read_text().startswith("<svg")
+
+
+def test_a_recorded_sweep_needs_its_pair(scale, ptxbench):
+    ptxbench(*TUNE)
+    (path,) = Path("results").rglob("*.sweep.json")
+    ran = ptxbench("view", path)
+    assert (ran.status, ran.out) == (2, "")
+    assert f"Error: {path} is a sweep of 'scale', a pair that " in ran.err
+    assert ran.err.endswith(" does not have. Name the folder of the pair with --kernels.\n")
+    kernel = Path("kernels/ptx/scale.ptx")
+    kernel.write_text(f"{kernel.read_text()}// changed\n")
+    ran = ptxbench("view", path, "--kernels", "kernels")
+    assert ran.status == 0
+    assert ran.err == (
+        "The files of the pair have changed since the sweep; the values were measured with the old ones.\n"
+    )
+
+
+def test_options_of_a_run_are_refused_for_a_sweep(scale, ptxbench):
+    ptxbench(*TUNE)
+    (path,) = Path("results").rglob("*.sweep.json")
+    ran = ptxbench("view", path, "--columns", "time", "--reference", "ptx")
+    assert ran == (2, "", f"Error: {path} is a sweep. Leave out --columns, --reference.\n")
+    ran = ptxbench("view", path, "--kernels", "kernels", "-o", "curve.csv")
+    assert ran.err.startswith("Error: Unknown suffix of 'curve.csv'. Name a file that ends in .svg or .json.")
 
 
 # arguments, the message
@@ -305,9 +334,6 @@ BAD = [
     (("--size", "m=3"), "'scale' has no knob and no dimension 'm'."),
     (("-o", "curve.png"), "Unknown suffix of 'curve.png'. Name a file that ends in .svg or .json."),
     (("--assembler", "driver"), "The emulator has no driver to assemble PTX."),
-    (("--replay", "absent.json"), "Cannot read absent.json: No such file or directory."),
-    (("--replay", "kernels/pairs/scale.py"), "kernels/pairs/scale.py:1: not JSON"),
-    (("--replay", "x.json", "--knob", "n=1"), "--replay draws a whole recorded sweep."),
 ]
 
 

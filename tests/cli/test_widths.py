@@ -157,8 +157,8 @@ COLUMNS = "time,sass_executed,ptx_global_sectors,registers,ptx_barriers,ptx_acti
 COMMANDS = [
     ("run",            ["run", "--kernels", "kernels", "--backend", "emulator", "--no-save"]),
     ("run, floors",    ["run", "--kernels", "kernels", "--backend", "emulator", "--no-save", "--model", "h100"]),
-    ("run, times",     ["run", "--replay", "timed"]),
-    ("run, columns",   ["run", "--replay", "timed", "--columns", COLUMNS]),
+    ("run, times",     ["view", "timed"]),
+    ("run, columns",   ["view", "timed", "--columns", COLUMNS]),
     ("compare",        ["compare", "ba5e0001", "4ead0001"]),
     ("compare, times", ["compare", "before", "after"]),
     ("gate",           ["gate", "4ead0001", "--base", "ba5e0001"]),

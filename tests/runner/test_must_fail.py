@@ -75,7 +75,7 @@ def test_the_table_the_lines_and_the_summary_show_a_variant_that_must_fail(folde
     assert "✔ must fail" in ran.out
     assert "✔ ptx.slip is wrong as expected: scale.slip.ptx, n=1: y[0] is " in ran.out
     assert "1 cell, 3 variants: 2 verified, 1 wrong as expected." in ran.out
-    replayed = ptxbench("run", "--replay", "latest")
+    replayed = ptxbench("view", "latest")
     assert replayed.status == 0
     assert "✔ must fail" in replayed.out
     assert run(folder(SUM), "--no-save", "-o", "run.md").status == 0

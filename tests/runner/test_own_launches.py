@@ -48,7 +48,7 @@ def test_a_variant_has_the_launch_of_its_function_and_is_labelled(run, ptxbench)
     assert ran.status == 0
     assert "i ptx.wide: other geometry, grid 4, block 256." in ran.out
     assert ran.out.startswith("scale  n=1,024  sm_90, grid 8, block 128")
-    assert "i ptx.wide: other geometry, grid 4, block 256." in ptxbench("run", "--replay", "latest").out
+    assert "i ptx.wide: other geometry, grid 4, block 256." in ptxbench("view", "latest").out
 
 
 def test_the_own_launch_is_in_the_document_and_read_back(run):

@@ -1,4 +1,4 @@
-"""A recorded run of a GPU printed again, whole: tables, pictures, findings."""
+"""`ptxbench view`: a recorded run of a GPU printed again, whole: tables, pictures, findings. And what is no run."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.terminal.test_table import explained
 def test_a_timed_run_is_printed_with_its_pictures(tmp_path, monkeypatch, ptxbench):
     monkeypatch.chdir(tmp_path)
     path = save(run_of(CELLS), Path("results"))
-    ran = ptxbench("run", "--replay", path)
+    ran = ptxbench("view", path)
     assert (
         "".join(f"{line.rstrip()}\n" for line in ran.out.splitlines())
         == """\
@@ -66,7 +66,7 @@ n=1048576: ptx has the same instruction mix as cuda and takes 1.2 % less time (9
 )
 def test_a_run_on_several_gpus_says_so(timed_on, words, tmp_path, ptxbench):
     run = run_of(CELLS)
-    ran = ptxbench("run", "--replay", save(replace(run, run=replace(run.run, timed_on=timed_on)), tmp_path))
+    ran = ptxbench("view", save(replace(run, run=replace(run.run, timed_on=timed_on)), tmp_path))
     assert ran.status == 4
     assert ran.out.splitlines()[-1] == (words or "2 cells, 6 variants: 5 verified, 1 wrong.")
 
@@ -74,10 +74,10 @@ def test_a_run_on_several_gpus_says_so(timed_on, words, tmp_path, ptxbench):
 def test_rows_are_compared_with_a_chosen_row_if_it_is_verified(tmp_path, monkeypatch, ptxbench):
     monkeypatch.chdir(tmp_path)
     path = save(run_of(CELLS), Path("results"))
-    lines = ptxbench("run", "--replay", path, "--reference", "ptx.v4").out.splitlines()
+    lines = ptxbench("view", path, "--reference", "ptx.v4").out.splitlines()
     assert any(line.startswith("n=65536: ptx has the same instruction mix as ptx.v4 and takes 14 %") for line in lines)
     assert "n=1048576: ptx.v4 is not verified, so nothing is compared with it." in lines
-    refused = ptxbench("run", "--replay", path, "--reference", "ptx.v8")
+    refused = ptxbench("view", path, "--reference", "ptx.v8")
     assert refused.status == 2
     assert refused.err.splitlines()[-1] == (
         "Error: --reference: this run has no row 'ptx.v8'. Did you mean 'ptx.v4'? Its rows are cuda, ptx, ptx.v4."
@@ -90,5 +90,47 @@ def test_the_findings_of_json_compare_with_the_chosen_row(tmp_path, monkeypatch,
     cell = replace(cell, variants={**cell.variants, "cuda@fast": cell.variants["cuda"]})
     path = save(run_of([cell]), Path("results"))
     for options, reference in (((), "cuda"), (("--reference", "cuda@fast"), "cuda@fast")):
-        findings = json.loads(ptxbench("run", "--replay", path, "--json", *options).out)["findings"]
+        findings = json.loads(ptxbench("view", path, "--json", *options).out)["findings"]
         assert {tuple(finding["variants"]) for finding in findings} == {(reference, "ptx")}
+
+
+NO_RUNS = [
+    ("absent.json",  None,                    "Cannot read absent.json: No such file or directory."),
+    ("bad.json",     "{",                     "bad.json:1: not JSON: the file is cut off."),
+    ("other.json",   "[1]",
+     "other.json is not a ptxbench run: it has no 'schema', expected 'ptxbench.run/3'."),
+    ("check.json",   '{"schema": "ptxbench.check/2"}',
+     "check.json is not a ptxbench run: its 'schema' is 'ptxbench.check/2' (what `ptxbench check --json` prints), "
+     "expected 'ptxbench.run/3'."),
+    ("foreign.json", '{"schema": "ptxbench.foreign/2"}',
+     "foreign.json is not a ptxbench run: its 'schema' is 'ptxbench.foreign/2', expected 'ptxbench.run/3'."),
+    ("report.HTML",  "<!doctype html>",
+     "report.HTML is an HTML page, not a saved run. A saved run is a JSON file, by default below results/."),
+    ("run.csv",      "run,pair",
+     "run.csv is a table, not a saved run. A saved run is a JSON file, by default below results/."),
+    ("folder",       "",                      "folder is a folder, not a saved run. A saved run is a JSON file, "
+     "by default below results/."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "message"), NO_RUNS)
+def test_what_is_no_run_is_named(name, text, message, tmp_path, monkeypatch, ptxbench):
+    monkeypatch.chdir(tmp_path)
+    if text:
+        Path(name).write_text(text)
+    elif text == "":
+        Path(name).mkdir()
+    assert ptxbench("view", name) == (2, "", f"Error: {message}\n")
+
+
+def test_the_suffix_of_a_run_decides_nothing(tmp_path, monkeypatch, ptxbench):
+    monkeypatch.chdir(tmp_path)
+    save(run_of(CELLS), Path("results")).rename("run.md")
+    assert ptxbench("view", "run.md").status == 4
+
+
+def test_run_and_tune_know_no_replay(ptxbench):
+    for command in (("run",), ("tune", "triad")):
+        ran = ptxbench(*command, "--replay", "latest")
+        assert ran.status == 2
+        assert "Error: No such option '--replay'." in ran.err
