@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import ml_dtypes
 import numpy as np
@@ -191,3 +192,41 @@ def multiples(array: Array, limits: ElementRange, draws: Draws) -> Array:
     numbers = (draws[1].permutation(array.size).reshape(array.shape) % count).astype(array.dtype) << max(shift, 0)
     changed: Array = np.clip(numbers, max(low, 0), high).astype(array.dtype)
     return changed
+
+
+BLOCK = 16
+"""The shortest run of elements with a scale of its own, as in nvfp4: each has the greatest number once."""
+
+ODD = (7, 15, 61, 63)
+"""Factors whose reciprocals in f32 are rounded by so much that few products with a tie are the tie again. They have so
+few bits that products with the numbers of 4 and 8 bits are exact in f32, and most in f16 or, of the first, in bf16."""
+
+TIES: Mapping[int, Array] = {
+    448: np.array([odd * 2.0**power for power in range(-8, 5) for odd in range(17, 32, 2) if odd * 2.0**power < 448]),
+    6: np.array([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5]),
+    **{top: np.arange(top) + 0.5 for top in (127, 7, 255, 15)},
+}
+"""By the greatest number of a format of 8 or 4 bits, the numbers in the middle between two others: of e4m3 (and, times
+a power of two, of e5m2), of e2m1, and of integers."""
+
+
+def ties(*tops: int) -> Fill:
+    """Rows that are ties once they are divided by the scale that the greatest number gives: a product with the
+    reciprocal of the scale, or another rounding, shows in half of them. Each fourth row has a factor of its own, with
+    which they are almost ties. `tops`: one for each row in turn."""
+
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        if array.size == 0:
+            return array
+        rng, length = draws[1], array.shape[-1] if array.ndim else 1
+        rows = np.empty((array.size // length, length))
+        first = np.arange(0, length, BLOCK)
+        for number, row in enumerate(rows):
+            top = tops[number % len(tops)]
+            row[:] = rng.choice(TIES[top], length) * rng.choice([-1, 1], length)
+            row[np.minimum(first + rng.integers(BLOCK, size=first.size), length - 1)] = top
+        factors = np.where(np.arange(len(rows)) % 4 == 3, rng.uniform(0.5, 1, len(rows)), 1)
+        changed: Array = (rows * factors[:, None] * rng.choice(ODD) / 8).reshape(array.shape).astype(array.dtype)
+        return changed
+
+    return fill

@@ -35,9 +35,9 @@ from ptxbench.check.fills import (
     zeros_at_the_end,
     zeros_in_columns,
 )
-from ptxbench.check.row_fills import PEAK, far, in_order, multiples, near, peaks, rows_of
+from ptxbench.check.row_fills import PEAK, far, in_order, multiples, near, peaks, rows_of, ties
 from ptxbench.check.scalars import free_scalars
-from ptxbench.pair import Argument, In, Pair, Size
+from ptxbench.pair import Argument, In, InOut, Out, Pair, Size
 
 GREATEST = "the greatest integer throughout"
 """Whole numbers with which a counter or a sum in too few bits wraps, if there are many."""
@@ -79,6 +79,9 @@ MULTIPLES = "multiples of a power of two"
 ZERO_COLUMNS = "signed zeros in columns"
 """Zeros of both signs as the greatest and the least elements of columns, for results of these."""
 
+TIES_OF_FLOATS, TIES_OF_INTEGERS = "ties of floats of 8 bits", "ties of integers of 4 and 8 bits"
+"""Rows whose quantised numbers are ties, for a pair with outputs of 8 bits."""
+
 ROWS = (MASKED, INFINITE_ROWS, NAN_ROWS, ZERO_ROWS, LEAST_ROWS, GREATEST_ROWS, ASCENDING, DESCENDING)
 FAR = (GREAT, HUGE, BELOW, ABOVE, NEAR, MULTIPLES, ZERO_COLUMNS, *ROWS)
 """Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
@@ -110,6 +113,8 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     },
     **{kind: (edge(kind), edge(kind, few=True)) for kind in ONE_SIGN},
     **{kind: (partial(in_order, step),) for kind, step in ((ASCENDING, 1), (DESCENDING, -1))},
+    TIES_OF_FLOATS: (ties(448),),
+    TIES_OF_INTEGERS: (ties(127, 7, 6, 255, 15),),
 }
 """Kinds of floating-point data, each with milder forms; the first one that the pair's own kernels pass counts."""
 
@@ -148,8 +153,10 @@ def kinds_of(arg: Argument) -> Mapping[str, Sequence[Fill]]:
 
 
 def data_kinds(pair: Pair) -> list[str]:
-    """The kinds of data that an input of the pair can have."""
-    return list(dict.fromkeys(kind for arg in pair.args for kind in kinds_of(arg)))
+    """The kinds of data that an input of the pair can have, and that may show something."""
+    quantised = {is_float(arg.dtype) for arg in pair.args if isinstance(arg, Out | InOut) and arg.dtype.itemsize == 1}
+    left_out = {kind for kind, floats in ((TIES_OF_FLOATS, True), (TIES_OF_INTEGERS, False)) if floats not in quantised}
+    return [kind for kind in dict.fromkeys(kind for arg in pair.args for kind in kinds_of(arg)) if kind not in left_out]
 
 
 def inputs_of(pair: Pair, kind: str) -> list[str]:

@@ -9,6 +9,7 @@ from ptxbench.check.common_elements import COMMON, with_common_elements
 from ptxbench.check.element_ranges import with_sorted_inputs
 from ptxbench.check.fills import TOPS, float_edges
 from ptxbench.check.launching import with_nans
+from ptxbench.check.row_fills import TIES
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.values import (
     ASCENDING,
@@ -20,6 +21,8 @@ from ptxbench.check.values import (
     MASKED,
     MULTIPLES,
     NAN_ROWS,
+    TIES_OF_FLOATS,
+    TIES_OF_INTEGERS,
     ZERO_COLUMNS,
     ZERO_ROWS,
     data_kinds,
@@ -28,7 +31,7 @@ from ptxbench.check.values import (
     mixed,
     shared,
 )
-from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u8, u32
+from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, e4m3, f16, f32, s8, s32, u8, u32
 from tests.check.judging import suite
 
 
@@ -325,6 +328,33 @@ def test_some_rows_are_ties_or_tiny_as_a_whole():
     rows = np.abs(data(pair, "small magnitudes", n=960)["x"])
     assert rows.max() > 0.25
     assert (rows.max(axis=1) < 2.0**-100).sum() >= 2
+
+
+@pytest.mark.parametrize(
+    ("output", "kinds"),
+    [(u8, [TIES_OF_INTEGERS]), (s8, [TIES_OF_INTEGERS]), (e4m3, [TIES_OF_FLOATS]), (f32, []), (u32, [])],
+)
+def test_rows_are_ties_for_a_pair_with_outputs_of_8_bits(output, kinds):
+    pair = pair_of(In("x", f32, lambda n: (n // 48, 48)))
+    pair = dataclasses.replace(
+        pair, args=[*(arg for arg in pair.args if arg.name != "y"), Out("y", output, lambda n: (n,))]
+    )
+    assert [kind for kind in data_kinds(pair) if kind in (TIES_OF_INTEGERS, TIES_OF_FLOATS)] == kinds
+
+
+def test_the_numbers_of_a_row_are_ties_once_its_scale_divides_them():
+    """Also with a scale for each 16 elements; a product with the reciprocal of the scale is another number."""
+    pair = pair_of(In("x", f32, lambda n: (n // 48, 48)))
+    for kind, tops in ((TIES_OF_FLOATS, [448] * 4), (TIES_OF_INTEGERS, [127, 7, 6, 255])):
+        rows = data(pair, kind, n=192)["x"]
+        for number, (row, top) in enumerate(zip(rows, tops, strict=True)):
+            blocks = np.abs(row).reshape(3, 16)
+            assert (blocks.max(axis=1) == blocks.max()).all()
+            scale = blocks.max() / f32.type(top)
+            numbers = blocks[blocks < blocks.max()] / scale
+            assert np.isin(numbers, TIES[top]).all() == (number != 3)
+            if number != 3:
+                assert (blocks[blocks < blocks.max()] * (f32.type(1) / scale) != numbers).mean() > 0.3
 
 
 def test_a_few_tiny_rows_have_all_powers_in_the_course_of_time():
