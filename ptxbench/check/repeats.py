@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variation import Variation
 from ptxbench.errors import KernelError
-from ptxbench.pair import In, InOut
+from ptxbench.pair import In, InOut, Out
 from ptxbench.units import plural
 from ptxbench.verify import expect
 
@@ -36,6 +37,10 @@ ALONE: Sequence[CtaOrder] = ("first alone", "last alone")
 
 MOST_CHANGED = 64
 """At most one element in this many differs from the last launch, so that a look at a few elements finds no change."""
+
+MANY_CHANGED = 2
+"""For old outputs also at least one element in four times as many differs, so that the greatest one of some row does,
+and the next one, which an old output names, does not."""
 
 
 def repeats(launcher: CandidateLauncher) -> StageOutcome:
@@ -176,7 +181,19 @@ def collisions(launcher: CandidateLauncher, first: LaunchResult, case: CheckCase
             largest = launcher.suite.largest
             collision = collision_at(launcher, largest, launcher.launch(largest, LaunchOptions()))
     if collision is not None:
-        yield finding("repeats", "depends-on-threads", collision)
+        name, message = collision
+        yield launcher.text.locations.at("repeats", "depends-on-threads", message, line_of_stores(launcher, name))
+
+
+def line_of_stores(launcher: CandidateLauncher, name: str) -> int:
+    """The line of the PTX of the stores to an array; 0 if they are at several lines of the candidate's file."""
+    stores = [
+        instruction.line
+        for subject in launcher.lint_subjects
+        for instruction, roots in subject.writes
+        if any(root in subject.arrays and subject.arrays[root].name == name for root in roots)
+    ]
+    return stores[0] if len({*map(launcher.text.locations.file_line, stores)}) == 1 else 0
 
 
 def stores_to_one_place(launcher: CandidateLauncher) -> bool:
@@ -184,9 +201,9 @@ def stores_to_one_place(launcher: CandidateLauncher) -> bool:
     return any(complaint.code == "same-place" for complaint in launcher.complaints)
 
 
-def collision_at(launcher: CandidateLauncher, case: CheckCase, all_ctas: LaunchResult) -> str | None:
-    """A message about a byte that both the first and the last CTA write if they run alone; None if there is none.
-    `all_ctas`: the result of a launch of all CTAs."""
+def collision_at(launcher: CandidateLauncher, case: CheckCase, all_ctas: LaunchResult) -> tuple[str, str] | None:
+    """The array with a byte that both the first and the last CTA write if they run alone, and a message about it; None
+    if there is none. `all_ctas`: the result of a launch of all CTAs."""
     if math.prod(case.launch.grid_xyz) < len(ALONE):
         return None
     try:
@@ -202,7 +219,7 @@ def collision_at(launcher: CandidateLauncher, case: CheckCase, all_ctas: LaunchR
         both = (a != initial) & (b != initial) & ((a != b) | (a != complete))
         if both.any():
             words = f"the first and the last CTA both write byte {both.argmax()} of '{name}', without an atomic."
-            return f"{case.label}: {words}"
+            return name, f"{case.label}: {words}"
     return None
 
 
@@ -210,9 +227,28 @@ def stale_outputs(
     launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, other: CheckCase, *others: object
 ) -> Iterator[Finding]:
     """A launch whose outputs hold the results of other data, as on a GPU after another launch: a kernel that looks at
-    them may take them for its own, and do nothing."""
+    them may take them for its own, and do nothing. If it loads from them, also the results of data of which few
+    elements differ, and many: it may compare some of them with its inputs."""
     words = "with outputs that hold the results of other data"
-    yield from varied(launcher, case, first, [Aspect("depends-on-output", words, LaunchOptions(stale=other))])
+    close = few_and_many_changes(launcher, case, other) if loads_outputs(launcher) else ()
+    for stale in (other, *close):
+        yield from varied(launcher, case, first, [Aspect("depends-on-output", words, LaunchOptions(stale=stale))])
+
+
+def few_and_many_changes(launcher: CandidateLauncher, case: CheckCase, other: CheckCase) -> Iterator[CheckCase]:
+    """The case with the fewest changed elements that change the result visibly, and with about one in MANY_CHANGED."""
+    yield smallest_visible_change(launcher, case, other)
+    yield from deque(changes(launcher, case, other, MANY_CHANGED), maxlen=1)
+
+
+def loads_outputs(launcher: CandidateLauncher) -> bool:
+    """Whether a kernel loads from an array that the pair says it only writes."""
+    return any(
+        re.match(r"(ld|atom)\b(?!\.param)", instruction.opcode)
+        and any(isinstance(subject.arrays.get(root), Out) for root in roots)
+        for subject in launcher.lint_subjects
+        for instruction, roots in subject.addressed
+    )
 
 
 def kept_module(
@@ -239,7 +275,19 @@ def kept_module(
 
 
 def smallest_visible_change(launcher: CandidateLauncher, case: CheckCase, other: CheckCase) -> CheckCase:
-    """Data that differ from the case's in the fewest elements that change the result visibly; `case` if none do.
+    """Data that differ from the case's in the fewest elements that change the result visibly; `case` if none do."""
+    for changed in changes(launcher, case, other):
+        expected = changed.expected
+        if any(visible(case, name, expected.outputs[name], expected.bounds[name]) for name in expected.outputs):
+            return changed
+    return case
+
+
+def changes(
+    launcher: CandidateLauncher, case: CheckCase, other: CheckCase, one_in: int = MOST_CHANGED
+) -> Iterator[CheckCase]:
+    """Data that differ from the case's in one element, in 4, 16 and so on, as long as these are no more than one in so
+    many.
 
     The elements come from `other`, which has the same size, so the pair could have drawn them. Integer inputs that
     the pair draws itself, such as indices, are not changed.
@@ -254,20 +302,17 @@ def smallest_visible_change(launcher: CandidateLauncher, case: CheckCase, other:
     sizes = {name: case.arguments[name].size for name in names}
     orders = {name: drawn.permutation(size) for name, size in sizes.items()}
     count = 1
-    while any(count <= size // MOST_CHANGED for size in sizes.values()):
+    while any(count <= size // one_in for size in sizes.values()):
         changed = {}
         for name, order in orders.items():
             value = case.arguments[name].copy()
-            positions = order[: min(count, max(sizes[name] // MOST_CHANGED, 1))]
+            positions = order[: min(count, max(sizes[name] // one_in, 1))]
             value.reshape(-1)[positions] = other.arguments[name].reshape(-1)[positions]
             changed[name] = value
         arguments = {**case.arguments, **changed}
-        expected = expect(suite.pair, arguments)
-        if any(visible(case, name, expected.outputs[name], expected.bounds[name]) for name in expected.outputs):
-            label = f"{case.label}, with {plural(count, 'element')} changed"
-            return replace(case, label=label, arguments=arguments, expected=expected)
+        label = f"{case.label}, with {plural(count, 'element')} changed"
+        yield replace(case, label=label, arguments=arguments, expected=expect(suite.pair, arguments))
         count *= 4
-    return case
 
 
 def visible(case: CheckCase, name: str, value: Array, bound: Array) -> bool:

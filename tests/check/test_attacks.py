@@ -262,7 +262,7 @@ def test_two_ctas_collide_where_both_write_even_if_neither_ends(first_writes, la
 def test_if_every_cta_stores_to_one_place_the_largest_size_is_tried_too(complaints, found, monkeypatch):
     """At the size of the other launches the last CTA may have nothing to add."""
     histogram = suite("histogram256")
-    case, launcher = histogram.repeated[0], CandidateLauncher(histogram, text=None, fuel=0)
+    case, launcher = histogram.repeated[0], Checker(histogram, KERNELS / "ptx" / "histogram256.ptx").launcher
     lint = [SimpleNamespace(code=code) for code in complaints]
     monkeypatch.setattr(CandidateLauncher, "complaints", property(lambda self: lint))
     launched = launch(histogram.pair_kernels.executable["ptx"], histogram.pair, case, LaunchOptions())
@@ -277,6 +277,7 @@ def test_if_every_cta_stores_to_one_place_the_largest_size_is_tried_too(complain
     findings = list(collisions(launcher, whole, case))
     assert [finding.code for finding in findings] == (["depends-on-threads"] if found else [])
     assert all(finding.message.startswith(f"{histogram.largest.label}: ") for finding in findings)
+    assert all("red.global.add" in launcher.text.ptx.splitlines()[finding.line - 1] for finding in findings)
 
 
 @pytest.mark.parametrize(
