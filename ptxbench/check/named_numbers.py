@@ -10,7 +10,7 @@ import math
 import random
 import re
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice, zip_longest
@@ -27,7 +27,7 @@ from ptxbench.check.row_fills import beneath, far, scaled
 from ptxbench.check.scalars import free_scalars, signed_numbers
 from ptxbench.check.sizes import filled
 from ptxbench.check.space import SizeSpace
-from ptxbench.emulator.syntax import Immediate, Instruction, Module
+from ptxbench.emulator.syntax import Function, Immediate, Instruction, Module, registers
 from ptxbench.pair import Pair, Scalar, Size, declared
 
 COMPARES = re.compile(r"(setp|set|min|max|rem|div)\.(?!f|bf)")
@@ -36,8 +36,12 @@ COMPARES = re.compile(r"(setp|set|min|max|rem|div)\.(?!f|bf)")
 BELOW = re.compile(r"setp\.(lt|lo|ge|hs)\.")
 """Comparisons whose limit is one below the number on the right."""
 
-SUBTRACTS = re.compile(r"(add|sub)\.[su](32|64)")
-"""A compiler subtracts the start of a range before it compares: an addition of a negative number."""
+SUBTRACTS = re.compile(r"(add|sub)\.[su](16|32|64)")
+"""A compiler subtracts the start of a range before it compares: an addition of a negative number, or of a positive one
+if the range starts at a negative number."""
+
+WITHIN = re.compile(r"setp\.(lt|le|gt|ge|lo|ls|hi|hs)\.(\w+\.)?u(16|32|64)")
+"""The comparison with the length of the range, which has no sign."""
 
 USUAL = (0.0, 0.5, 1.0, 2.0)
 """Magnitudes that other data have anyway."""
@@ -76,10 +80,11 @@ class NamedNumbers:
         whole: set[int] = set()
         floats: set[float] = set()
         for function in module.functions.values():
+            within = compared_without_sign(function)
             for instruction in function.instructions:
                 numbers = [operand for operand in instruction.operands if isinstance(operand, Immediate)]
                 floats.update(abs(as_float(number)) for number in numbers if number.bits)
-                whole.update(limit(instruction, number) for number in numbers if is_limit(instruction, number))
+                whole.update(limit(instruction, number) for number in numbers if is_limit(instruction, number, within))
         return cls(frozenset(whole), frozenset(number for number in floats if math.isfinite(number)) - {*USUAL})
 
     def without(self, others: NamedNumbers) -> NamedNumbers:
@@ -95,11 +100,24 @@ def as_float(number: Immediate) -> float:
     return value
 
 
-def is_limit(instruction: Instruction, number: Immediate) -> bool:
-    """Whether an instruction may compare a whole number with a dimension."""
+def compared_without_sign(function: Function) -> set[str]:
+    """The registers that a function compares with a number as integers without a sign."""
+    return {
+        name
+        for instruction in function.instructions
+        if WITHIN.match(instruction.opcode) and isinstance(instruction.operands[-1], Immediate)
+        for name in registers(instruction.operands[-2])
+    }
+
+
+def is_limit(instruction: Instruction, number: Immediate, within: Set[str]) -> bool:
+    """Whether an instruction may compare a whole number with a dimension. `within`: the registers of which a comparison
+    says whether they are in a range that starts at 0."""
     if number.bits:
         return False
-    return bool(COMPARES.match(instruction.opcode) or (number.value < 0 and SUBTRACTS.match(instruction.opcode)))
+    if SUBTRACTS.match(instruction.opcode):
+        return number.value < 0 or not within.isdisjoint(registers(instruction.operands[0]))
+    return bool(COMPARES.match(instruction.opcode))
 
 
 def limit(instruction: Instruction, number: Immediate) -> int:
@@ -125,10 +143,19 @@ def named_sizes(cases: Cases, numbers: NamedNumbers, drawn: random.Random) -> It
 
 
 def sizes_near(space: SizeSpace, number: int, drawn: random.Random) -> Iterator[Size]:
-    """Sizes with a dimension at the number, next to it, or up to twice as long, as far as they fit."""
+    """Sizes with a dimension at the number, next to it, or up to twice as long, as far as they fit; and sizes with so
+    many CTAs along a dimension, or up to twice as many."""
     dimensions = [(name, factor) for name in space.steps for factor in sorted(factors(space.pair, name) or {1})]
-    for above in (0, 1, -1, None):
-        for name, factor in drawn.sample(dimensions, len(dimensions)):
+    of_ctas = [(name, factor) for name in space.steps for factor in sorted(by_cta(space.pair, name) - {1})]
+    for above, with_factors in (
+        (0, dimensions),
+        (None, of_ctas),
+        (1, dimensions),
+        (-1, dimensions),
+        (None, dimensions),
+        (0, of_ctas),
+    ):
+        for name, factor in drawn.sample(with_factors, len(with_factors)):
             times = number * factor // space.steps[name]
             value = space.steps[name] * (times + (drawn.randint(1, times + 1) if above is None else above))
             if space.low[name] <= value <= space.high[name]:
@@ -146,6 +173,17 @@ def factors(pair: Pair, name: str) -> set[int]:
             shares = {size[name] / value for size in pair.check_sizes if (value := declared(arg, size))}
             if len(shares) == 1 and (share := shares.pop()) == int(share):
                 whole_factors.add(int(share))
+    return whole_factors
+
+
+def by_cta(pair: Pair, name: str) -> set[int]:
+    """How much of a dimension each CTA along an axis of the grid has, if it is the same at all bench sizes."""
+    whole_factors = set()
+    for axis in range(3):
+        grids = [(size[name], pair.launch(**size).grid_xyz[axis]) for size in pair.bench_sizes]
+        shares = {value / ctas for value, ctas in grids if ctas > 1}
+        if len(shares) == 1 and (share := shares.pop()) == int(share):
+            whole_factors.add(int(share))
     return whole_factors
 
 

@@ -50,6 +50,28 @@ def swaps(module: Module) -> bool:
     return has(module, SWAP)
 
 
+def combines(module: Module) -> bool:
+    """Whether a CTA may use what others have stored: after a ticket or another atomic whose result is used, or after a
+    value that a CTA may wait for."""
+    return announces(module) or any(map(uses_atomics, module.functions.values()))
+
+
+def uses_atomics(function: Function) -> bool:
+    """Whether a function reads the result of an atomic on global memory."""
+    results = {
+        name
+        for instruction in function.instructions
+        if ATOMIC.match(instruction.opcode)
+        for name in registers(instruction.operands[0])
+    }
+    return bool(results) and any(
+        name in results
+        for instruction in function.instructions
+        for operand in sources(instruction)
+        for name in registers(operand)
+    )
+
+
 def reads_exchanged(module: Module) -> bool:
     """Whether a kernel has strong loads, or atomics with a result, which may read what other CTAs stored by strong
     stores or other atomics. Atomics that do not only read may read stores and exchanges alone (races/old_values.py)."""

@@ -6,8 +6,10 @@ pair's own kernels fail at a size, and then takes the next one of the kind.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -30,6 +32,9 @@ MODERATE = 0.1
 
 AT_LENGTH = 4
 """How many times the greatest cost of other sizes a size may cost that has the greatest length of a bench size."""
+
+WITH_MANY_CTAS = 8
+"""How many times the greatest cost of other sizes a size may cost that has more CTAs than each has threads."""
 
 MOST_DIMENSIONS = 4
 """The most dimensions that are made long or short; more are sampled."""
@@ -187,3 +192,30 @@ def shrunk(space: SizeSpace, size: dict[str, int], kept: tuple[str, ...], drawn:
         else:
             size |= halves
     return size
+
+
+def with_many_ctas(pair: Pair) -> Iterator[Size]:
+    """A size of the least cost with a few more CTAs than each of them has threads; nothing if it costs too much.
+
+    Where the last CTA combines what all CTAs have stored, its threads then have more than one element each.
+    """
+    space = SizeSpace.of(pair).times(WITH_MANY_CTAS)
+    with_most = (least_with_many_ctas(space, name) for name in space.steps)
+    sizes = [size for size in with_most if size is not None and space.fits(size) and space.takes(size)]
+    yield from sorted(sizes, key=space.share)[:1]
+
+
+def least_with_many_ctas(space: SizeSpace, name: str) -> Size | None:
+    """The size with the least value of one dimension at which a grid has more CTAs than each has threads, as far as
+    more elements have more CTAs; the other dimensions are as small as possible. None if there is none that fits."""
+    values = range(space.low[name], space.largest(dict(space.low), name) + 1, space.steps[name])
+    with contextlib.suppress(Exception):  # the pair's own functions, at sizes that it does not promise
+        least = bisect_left(values, True, key=lambda value: has_many_ctas(space.pair, {**space.low, name: value}))
+        return {**space.low, name: values[least]} if least < len(values) else None
+    return None
+
+
+def has_many_ctas(pair: Pair, size: Size) -> bool:
+    """Whether a launch has an eighth more CTAs than each of them has threads."""
+    launch = pair.launch(**size)
+    return 8 * math.prod(launch.grid_xyz) > 9 * math.prod(launch.block_xyz)

@@ -44,7 +44,7 @@ from ptxbench.check.long_indices import IndicesUnknown
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
 from ptxbench.check.named_numbers import NamedNumbers
 from ptxbench.check.old_values import unordered_load, with_ctas
-from ptxbench.check.polls import announces, reads_exchanged
+from ptxbench.check.polls import announces, combines, reads_exchanged
 from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
 from ptxbench.check.residency import misfit
@@ -238,7 +238,8 @@ class Checker:
     def hidden(self) -> StageOutcome:
         """Launch at sizes that the pair does not name, at those that the text names, and one CTA at larger ones."""
         named, _ = self.suite.named(self.numbers)
-        groups = [*self.suite.hidden, *(self.suite.bench if self.settings.thorough else ()), *named]
+        many = self.suite.many_ctas if combines(self.text.module) else ()
+        groups = [*self.suite.hidden, *many, *(self.suite.bench if self.settings.thorough else ()), *named]
         if not groups:
             raise Skip("the pair accepts no other sizes")
         outcome = self.run_series("hidden", groups)

@@ -47,7 +47,7 @@ from ptxbench.check.scalars import (
     special_values,
     whole_numbers,
 )
-from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
+from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds, with_many_ctas
 from ptxbench.check.space import CHEAP, SizeSpace, costs, has_fixed_outputs, with_dimensions_in_order
 from ptxbench.check.unused import UNUSED_NAN, chooses_elements
 from ptxbench.check.values import (
@@ -202,6 +202,12 @@ class CheckSuite:
             ) % 2 == 1 and "=" not in kind  # a value of a bench size keeps the scalars of the timed launches
             questions.append(CaseSeries(kind, self.cases.at(sizes, own.getrandbits(32), varied=varied)))
         return tuple(questions)
+
+    @cached_property
+    def many_ctas(self) -> tuple[CaseSeries, ...]:
+        """A size with more CTAs than each has threads, for kernels whose CTAs exchange values."""
+        cases = self.cases.at(with_many_ctas(self.pair), self.drawn("many CTAs").getrandbits(32), varied=False)
+        return (CaseSeries("many CTAs", cases),)
 
     @cached_property
     def bench(self) -> tuple[CaseSeries, ...]:

@@ -57,6 +57,16 @@ def test_a_number_is_the_last_one_before_a_limit(comparison, last):
     assert NamedNumbers.of(parsed(text)).whole == {last, 300, 77}
 
 
+@pytest.mark.parametrize(
+    ("comparison", "named"),
+    [("setp.lt.u32 %p, %low, 2;", {64, 300, 77, 1}), ("setp.lt.s32 %p, %low, 2;", {300, 77, 1}),
+     ("setp.lt.u32 %p, %low, %n;", {300, 77})],
+)  # fmt: skip
+def test_a_positive_number_is_added_where_a_range_starts_at_a_negative_one(comparison, named):
+    """`-64 <= x && x < -62` becomes `(unsigned)(x + 64) < 2`; what is added before other comparisons is a step."""
+    assert NamedNumbers.of(parsed(TEXT.replace("setp.gt.u32 %p, %n, 5000;", comparison))).whole == named
+
+
 def test_numbers_next_to_those_of_the_pair_are_not_new():
     own = NamedNumbers(frozenset({8192}), frozenset({2.5}))
     both = NamedNumbers(frozenset({1, 8190, 8191, 8193, 8194}), frozenset({2.5, 3.5}))
@@ -152,6 +162,7 @@ WRONG = [
     ("q4q8_gemv", "unsigned blocks)\n{", "unsigned blocks)\n{\n    if (blocks == 71) rows -= 1;", "hidden"),
     ("triad", "sum.x = fmaf(", "sum.x = from_b.x == 12.75f ? 0.0f : fmaf(", "values"),
     ("softmax", "__int_as_float(0xff800000)", "-300000.0f", "values"),
+    ("triad", "const unsigned i = BLOCK", "if (blockIdx.x == 101) s = 0.0f; const unsigned i = BLOCK", "hidden"),
 ]  # fmt: skip
 
 
