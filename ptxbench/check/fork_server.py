@@ -32,7 +32,7 @@ import numpy.ma  # noqa: F401  for the copies: numpy.unique imports it
 from ptxbench import cache
 from ptxbench.check import huge_pages, task_channel, worker
 from ptxbench.check.judgement_process import END, FREE, NEED
-from ptxbench.check.pair_files import hash_of_files
+from ptxbench.check.pair_files import State, hash_of_files, states_of, states_of_headers
 from ptxbench.check.preparation import is_warm, key, prepare, warm, warm_up_parsing
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.suite import CheckSuite
@@ -88,18 +88,24 @@ class JudgingProcess:
 
 @dataclass
 class PreparedPair:
-    """A loaded pair. `needed`: whether a candidate has reached a stage that needs the pair's own kernels.
+    """A loaded pair. `needed`: whether a candidate has reached a stage that needs the pair's own kernels. `headers`:
+    the states of headers in other folders than the pair's, when it was loaded.
 
     `warm_result`: of `warm`, None before it; `prepare_tried`: whether `prepare` was tried.
     """
 
     suite: CheckSuite
     settings: CheckOptions
+    headers: Mapping[Path, State] = field(default_factory=dict)
     needed: bool = False
     warm_result: bool | None = None
     prepare_tried: bool = False
     free: list[JudgingProcess] = field(default_factory=list)
     """Processes that have only read texts, and wait for a task."""
+
+    def has_changed(self) -> bool:
+        """Whether a header in another folder than the pair's is no longer what it was."""
+        return states_of(self.headers) != self.headers
 
     def warm(self) -> bool:
         if self.warm_result is None:
@@ -217,9 +223,12 @@ class ForkServer:
         name, arch, seed = task["pair"], task["arch"], task["seed"]
         without_seed = name, kernels, arch, json.dumps(task["settings"]), hash_of_files(name, kernels)
         pair_key = without_seed, seed
+        if pair_key in self.pairs and self.pairs[pair_key].has_changed():
+            self.drop_pairs([pair_key])
         if pair_key not in self.pairs:
-            suite = CheckSuite(load(kernels, name), arch, seed)
-            self.pairs[pair_key] = PreparedPair(suite, CheckOptions(**task["settings"]))
+            loaded = load(kernels, name)
+            suite, settings = CheckSuite(loaded, arch, seed), CheckOptions(**task["settings"])
+            self.pairs[pair_key] = PreparedPair(suite, settings, states_of_headers(loaded))
             warm_up_parsing(arch)
             self.drop_pairs([known for known in self.pairs if known[0] == without_seed][:-MOST_SEEDS])
             self.drop_pairs(list(self.pairs)[:-MOST_PAIRS])

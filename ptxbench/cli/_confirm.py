@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,6 +131,7 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
     from ptxbench.discovery import display_path, find_pairs, load, select
     from ptxbench.result import LIBRARY
     from ptxbench.runner import PairPlan
+    from ptxbench.toolchain.source_hash import has_headers, hash_of_source
 
     select(find_pairs(kernels), [cell.pair])
     loaded = load(kernels, cell.pair)
@@ -143,9 +143,10 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
             continue  # not judged, so not confirmed
         if variant not in sources:
             raise UsageError(f"{cell.pair} has no variant '{variant}' any more. {BRING_BACK}")
-        path = sources[variant].on(cell.arch).path
-        if result.build and result.build.source_sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
-            raise UsageError(f"{display_path(path)} has changed since the build. {BRING_BACK}")
+        source = sources[variant].on(cell.arch)
+        if result.build and result.build.source_sha256 != hash_of_source(source):
+            or_header = " or a header that it includes" if has_headers(source) else ""
+            raise UsageError(f"{display_path(source.path)}{or_header} has changed since the build. {BRING_BACK}")
     chosen = tuple(source for name, source in sources.items() if name in cell.variants)
     return PairPlan(loaded, chosen, (cell.size,), arch=cell.arch)
 

@@ -27,6 +27,7 @@ from ptxbench.result import BuildReport, Cell, LaunchReport, RunDocument
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import Build, trial
 from ptxbench.toolchain.lines import Annotated, with_lines
+from ptxbench.toolchain.source_hash import hash_of_source
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def open_pairs(pairs: Mapping[str, BuiltPair], kernels: Path) -> tuple[dict[str,
 
 def unchanged(source: Source, build: BuildReport) -> bool:
     try:
-        return toolchain.sha256(source.path.read_bytes()) == build.source_sha256
+        return hash_of_source(source) == build.source_sha256
     except OSError:
         return False
 

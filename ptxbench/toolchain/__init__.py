@@ -27,6 +27,7 @@ from ptxbench.toolchain.kernel_info import kernel_info
 from ptxbench.toolchain.kernel_templates import only_templates
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
+from ptxbench.toolchain.source_hash import source_hash
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Source
@@ -137,7 +138,9 @@ def build(
         ptx, log, _, how = translated(
             content, source, language, entry, arch, flags, defines, contained=contained, signature=signature
         )
-    report = BuildReport(source_sha256=sha256(content), ptx_sha256=sha256(ptx.encode()), log=log, compiler=how)
+    options = (*flags, *(f"-D{name}={value}" for name, value in defines))
+    source_sha256 = sha256(content) if contained else source_hash(content, source, options)
+    report = BuildReport(source_sha256, ptx_sha256=sha256(ptx.encode()), log=log, compiler=how)
     cubin = None
     tool = locate.program("ptxas") if assembler == "toolkit" else None
     if tool:
@@ -159,7 +162,8 @@ def build_tile(
     if entry not in image.entries:
         raise SignatureMismatch(missing_entry(image, entry, source, "__tile_global__"))
     figures = kernel_info(image, entry, code.target)
-    report = BuildReport(sha256(content), sha256(code.ptx.encode()), log=code.log, compiler=code.how)
+    source_sha256 = sha256(content) if contained else source_hash(content, source, options)
+    report = BuildReport(source_sha256, sha256(code.ptx.encode()), log=code.log, compiler=code.how)
     report = with_code(
         dataclasses.replace(
             report,

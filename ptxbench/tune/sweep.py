@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from ptxbench.errors import ResultError
 from ptxbench.result import INTERRUPTED, Cell, RunDocument, from_json
 from ptxbench.run_info import Toolchain
 from ptxbench.runner import RunFrame, RunPlan
+from ptxbench.toolchain.source_hash import files_hash
 from ptxbench.tune.points import PairSweep
 
 SAVED = "*.sweep.json"
@@ -35,15 +35,12 @@ class InterruptedSweep:
 def spec_of(swept: PairSweep) -> dict[str, Any]:
     """The sweep in the run document; two with one spec, on one device with one set of tools, are the same."""
     files = sorted({swept.loaded.path, *(path for source in swept.sources for path in source.files)})
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.read_bytes())
     return {
         "pair": swept.loaded.name,
         "values": {name: list(values) for name, values in swept.values.items()},
         "size": dict(swept.size),
         "variants": [source.variant for source in swept.sources],
-        "files_sha256": digest.hexdigest(),
+        "files_sha256": files_hash(files, swept.sources),
     }
 
 

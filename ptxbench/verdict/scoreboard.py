@@ -7,10 +7,8 @@ kernels that have changed since the run are left out.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ptxbench import architecture, rival
 from ptxbench.discovery import LoadedPair, Source
@@ -22,6 +20,7 @@ from ptxbench.rival import EXECUTED as SASS
 from ptxbench.rival import TIME, Rival
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
+from ptxbench.toolchain.source_hash import hash_of_source
 
 ONLY_WAY, WINS, TIES, FLAG, LOSES = "only way", "wins", "ties", "a flag", "loses"
 """The words of ptxbench.pair.PREDICTIONS."""
@@ -235,11 +234,7 @@ def has_same_launch(loaded: LoadedPair, cell: Cell) -> bool:
 
 def same_source(cell: Cell, variant: str, source: Source) -> bool:
     build = cell.variants[variant].build
-    return build is None or build.source_sha256 == text_hash(source.on(cell.arch).path)
-
-
-def text_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return build is None or build.source_sha256 == hash_of_source(source.on(cell.arch))
 
 
 # ---- what counts point to

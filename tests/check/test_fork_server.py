@@ -33,7 +33,7 @@ from ptxbench.check.judgement_process import END, FREE, NEED
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.task_channel import SentTask
 from ptxbench.forks import Fork
-from tests.folders import changed, kernels_folder
+from tests.folders import CUDA, PAIR, changed, kernels_folder
 
 
 @pytest.fixture
@@ -84,6 +84,26 @@ def test_a_pair_is_loaded_again_if_one_of_its_files_has_changed(server, tmp_path
     path = kernels / folder / name
     path.write_text(changed(path.read_text(), old, new))
     assert server.pair(task).suite is not first.suite
+
+
+def with_header(tmp_path, include):
+    """The pair `scale` with a header in another folder, and that header."""
+    header = tmp_path / "include" / "factor.cuh"
+    header.parent.mkdir()
+    header.write_text("#define FACTOR 1\n")
+    pair = changed(PAIR, '["--use_fast_math"]', f'["-I{header.parent}", "-DHEADER=<factor.cuh>"]')
+    return kernels_folder(tmp_path, pair=pair, cuda=f"{include}\n{CUDA}"), header
+
+
+@pytest.mark.parametrize("include", ["#include <factor.cuh>", "#include HEADER"])  # the second one is not known
+def test_a_pair_is_loaded_again_if_a_header_in_another_folder_has_changed(server, tmp_path, include):
+    kernels, header = with_header(tmp_path, include)
+    task = json.loads(CheckTask("scale", kernels, "sm_90", 7).to_json(Path("candidate.ptx"), Path(), None))
+    first = server.pair(task)
+    assert server.pair(task) is first
+    header.write_text("#define FACTOR 2\n")
+    assert server.pair(task) is not first
+    assert len(server.pairs) == 1
 
 
 @pytest.mark.parametrize("other", [{"arch": "sm_80"}, {"seed": 8}, {"settings": CheckOptions(thorough=True)}])

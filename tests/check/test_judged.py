@@ -14,6 +14,7 @@ from ptxbench.check.inputs import Candidate
 from ptxbench.check.judged import Judgements, is_final, key_of
 from ptxbench.check.judgement_process import ServerProcess
 from ptxbench.check.stages import CheckOptions
+from tests.folders import PAIR, changed, kernels_folder
 
 KERNELS = discovery.default_kernels()
 CANDIDATE = Candidate("mine.ptx", "ptx", b"no kernel\n")
@@ -63,6 +64,16 @@ def test_the_same_text_is_judged_in_one_process_only_until_the_pair_changes(tmp_
             file.write("// changed\n")
         judge_candidate(CANDIDATE, task, server, started=processes.append)
         assert len(processes) == 2
+
+
+def test_a_judgement_is_not_reused_if_the_pair_may_include_files_of_other_folders(tmp_path):
+    pair = changed(PAIR, '["--use_fast_math"]', '[f"-I{FOLDER}"]').replace("BLOCK =", f"FOLDER = '{tmp_path}'\nBLOCK =")
+    task = dataclasses.replace(TASK, pair="scale", kernels=kernels_folder(tmp_path, pair=pair))
+    assert key_of(CANDIDATE, task) is None
+    judgements = Judgements()
+    judgements.add(None, judgement())
+    assert judgements.get(None) is None
+    assert not judgements.by_key
 
 
 @pytest.mark.parametrize(

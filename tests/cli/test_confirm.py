@@ -143,6 +143,17 @@ def test_kernels_that_have_changed_confirm_nothing(ptxbench, worse, name, text, 
     assert message in ran.err
 
 
+def test_a_changed_header_confirms_nothing(ptxbench, worse):
+    kernel, header = worse / "cuda" / "scale.cu", worse / "one.cuh"
+    kernel.write_text(f'#include "../one.cuh"\n{kernel.read_text()}')
+    header.write_text("// one\n")
+    assert ptxbench("gate", "--kernels", worse).status == 3
+    header.write_text("// two\n")
+    ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm")
+    assert ran.status == 2
+    assert "kernels/cuda/scale.cu or a header that it includes has changed since the build." in ran.err
+
+
 def test_a_missing_pair_or_an_unknown_variant_confirms_nothing(ptxbench, worse):
     (worse / "ptx" / "scale.slow.ptx").write_text(BARRIER)
     ptxbench("gate", "--kernels", worse)
