@@ -5,9 +5,10 @@ Data and alignment only: other modules compile, execute and print.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -150,11 +151,15 @@ def kernel_lines(ptx: Sequence[str], entry: str) -> Iterator[int]:
 
 
 class ListingRow(NamedTuple):
-    """One row: a line of the source, a line of the PTX, the index of a SASS instruction."""
+    """One row: a line of the source, a line of the PTX, the index of a SASS instruction.
+
+    `omitted`: the first and the last of the source's lines that this row stands for.
+    """
 
     source: int | None = None
     ptx: int | None = None
     sass: int | None = None
+    omitted: tuple[int, int] | None = None
 
 
 def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool = True) -> list[ListingRow]:
@@ -178,6 +183,34 @@ def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool 
         first, *more = rows_of.get(number) or [ListingRow()]
         rows += [first._replace(source=number), *more]
     return rows
+
+
+LINES_BEFORE, LINES_AFTER = 8, 3
+"""How many lines without instructions are kept before and after those with some."""
+
+FEWEST_OMITTED = 10
+"""The fewest lines that are omitted together."""
+
+
+def without_other_code(rows: Sequence[ListingRow], kept: Container[int] = ()) -> list[ListingRow]:
+    """The rows, with one row for many lines of the source of which nothing was made: a licence, host code, other
+    kernels. `kept`: lines of the source to keep."""
+
+    def is_bare(row: ListingRow) -> bool:
+        return row.source is not None and row.ptx is None and row.sass is None and row.source not in kept
+
+    result: list[ListingRow] = []
+    for bare, group in itertools.groupby(rows, is_bare):
+        run = list(group)
+        first = 0 if run[0].source == 1 else LINES_AFTER
+        last = len(run) - (LINES_BEFORE if run[-1] is not rows[-1] else 0)
+        if bare and last - first >= FEWEST_OMITTED:
+            ends = run[first].source, run[last - 1].source
+            assert ends[0] is not None
+            assert ends[1] is not None
+            run[first:last] = [ListingRow(omitted=(ends[0], ends[1]))]
+        result += run
+    return result
 
 
 def in_machine_order(listing: Listing) -> list[ListingRow]:

@@ -17,7 +17,7 @@ from ptxbench import kernel_names
 from ptxbench.languages import title
 from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, Difference
 from ptxbench.listing.explanation import ExplainedPair, explain
-from ptxbench.listing.text import Listing, ListingRow, in_machine_order, in_source_order
+from ptxbench.listing.text import Listing, ListingRow, in_machine_order, in_source_order, without_other_code
 from ptxbench.terminal.lexers import PTX, SASS, SOURCES
 from ptxbench.terminal.tables import WIDEST
 from ptxbench.toolchain import control
@@ -155,6 +155,13 @@ def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -
     return ListingColumn(title, [Text() if line is None else lines.get(line, Text()) for line in wanted])
 
 
+def source_text(row: ListingRow, lines: Mapping[int, Text]) -> Text:
+    """The line of the source on a row, or which lines are omitted there."""
+    if row.omitted:
+        return Text("… lines {}-{}: no instructions".format(*row.omitted), "dim")
+    return Text() if row.source is None else lines.get(row.source, Text())
+
+
 # ---- one listing
 
 
@@ -194,6 +201,7 @@ class ListingView:
             return [*self.sass(rows), *ptx, *self.source(rows)]
         with_ptx = three or self.view == "ptx" or not self.listing.source
         rows = in_source_order(self.listing, with_ptx=with_ptx, with_sass=self.view != "ptx")
+        rows = without_other_code(rows, self.listing.executed_source or {})
         return [
             *self.source(rows),
             *(self.ptx(rows, squeezed=room < THREE_COLUMNS) if with_ptx else []),
@@ -217,7 +225,7 @@ class ListingView:
         return [
             *self.executed(self.listing.executed_source, wanted),
             numbers("", wanted),
-            texts(title(self.listing.language), lines, wanted),
+            ListingColumn(title(self.listing.language), [source_text(row, lines) for row in rows]),
         ]
 
     def ptx(self, rows: Sequence[ListingRow], *, squeezed: bool) -> list[ListingColumn]:

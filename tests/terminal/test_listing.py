@@ -69,6 +69,34 @@ executed     CUDA C                     live        SASS
     )
 
 
+def test_many_lines_without_instructions_are_one_row():
+    """A licence at the start, a comment in the kernel, host code at the end."""
+    before, between, after = (tuple(f"// {word} {i}" for i in range(1, 26)) for word in ("head", "middle", "host"))
+    source = (*before, CUDA.source[1], *between, *CUDA.source[3:], *after)
+    origin = {5: 26, 6: 52, 7: 52, 8: 53}
+    counted = {line: {"ptx_warp_instructions": 8} for line in origin}
+    listing = replace(CUDA, source=source, origin=origin, counted=counted)
+    rows = [line[10:30].rstrip() for line in printed(ListingView(listing)).splitlines()[3:]]
+    assert rows == [
+        "    … lines 1-17: no",
+        *(f"{i:2}  // head {i}" for i in range(18, 26)),
+        "26  __global__ void",
+        *(f"{26 + i:2}  // middle {i}" for i in (1, 2, 3)),
+        "    … lines 30-43: n",
+        *(f"{26 + i:2}  // middle {i}" for i in range(18, 26)),
+        "52      a[0] = 1;",
+        *[""] * 2,
+        "53  }",
+        *(f"{53 + i:2}  // host {i}" for i in (1, 2, 3)),
+        "    … lines 57-78: n",
+    ]
+    executed = {**counted, 9: {"ptx_warp_instructions": 8}}
+    with_line = replace(listing, origin={**origin, 9: 60}, counted=executed, sass=listing.sass[:1])
+    text = printed(ListingView(with_line))
+    assert "60  // host 7" in text  # executed, although no SASS is from it
+    assert "lines 57-59" not in text  # too few
+
+
 def test_on_a_wide_terminal_the_ptx_is_shown_between_them():
     plain = replace(CUDA, counted=None, sass=tuple(replace(instruction, live=None) for instruction in CUDA.sass))
     text = printed(ListingView(plain), 140)
