@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ptxbench import toolchain
+from ptxbench import kernel_names, toolchain
 from ptxbench.discovery import load
 from ptxbench.draft import cuda, host_launch, of_ptx
 from ptxbench.draft.access import accesses, provenance
@@ -25,6 +25,7 @@ from ptxbench.emulator.syntax import Function
 from ptxbench.errors import CompileError, UsageError
 from ptxbench.exec_program import read_to_build
 from ptxbench.toolchain.options import SourceOptions
+from ptxbench.toolchain.user_files import user_files
 from ptxbench.units import enumeration
 
 
@@ -32,7 +33,8 @@ from ptxbench.units import enumeration
 class Draft:
     """The three texts. `holds`: what each contains, in words; `notes`: what to know about them, in sentences.
 
-    `arch`: the architecture that it was compiled for. `complete`: whether both kernels can be built.
+    `arch`: the architecture that it was compiled for. `complete`: whether both kernels can be built. `found_by_option`:
+    headers that its headers include and that only -I finds.
     """
 
     pair: str
@@ -42,6 +44,7 @@ class Draft:
     notes: tuple[str, ...]
     arch: str
     complete: bool = True
+    found_by_option: tuple[str, ...] = ()
 
 
 def draft(source: Path, name: str, entry: str, arch: str | None, options: SourceOptions, destination: Path) -> Draft:
@@ -138,14 +141,36 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
         notes.append(f"The .cu file includes {names_of_headers} from where it is.")
     if not same_names:
         notes.append("The registers keep the compiler's names: with others, ptxas makes other machine code.")
-    return Draft(pair, moved, ptx, holds, tuple(notes), arch)
+    found_by_option = only_by_option(headers, kernel.options.include)
+    return Draft(pair, moved, ptx, holds, tuple(notes), arch, found_by_option=found_by_option)
+
+
+def only_by_option(headers: Sequence[Path], include: Sequence[Path]) -> tuple[str, ...]:
+    """The names of the files that these headers include, directly or not, and that only the folders of -I have."""
+    names: set[str] = set()
+    for header in headers:
+        content, folder = header.read_bytes(), header.parent
+        by_option, without = (user_files(content, folder, searched) or () for searched in (include, ()))
+        names |= {file.name for file in by_option} - {file.name for file in without}
+    return tuple(sorted(names))
 
 
 def check(kernels: Path, name: str, written: Draft) -> None:
-    """Build the kernels of a pair that was just written. Raises the errors of `toolchain.build`."""
+    """Build the kernels of a pair that was just written. Raises the errors of `toolchain.build`, and UsageError if the
+    headers of the kernel need -I."""
     for source in load(kernels, name, unfinished=True).sources:
         if written.complete or source.language == "ptx":
-            toolchain.build_source(source, written.arch)
+            try:
+                toolchain.build_source(source, written.arch)
+            except CompileError:
+                if source.language == "ptx" or not written.found_by_option:
+                    raise
+                names = kernel_names.some(written.found_by_option)
+                raise UsageError(
+                    f"The headers of this kernel include {names}, which only -I finds, and a "
+                    "pair compiles its .cu file without -I. Copy the kernel, with what it needs of these headers, to a "
+                    "file of its own, and take that."
+                ) from None
 
 
 def require_something_to_verify(kernel: KernelSource, arguments: Sequence[DraftArgument]) -> None:

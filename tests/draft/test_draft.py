@@ -484,6 +484,23 @@ def test_headers_and_macros_of_the_command_line_are_kept(ptxbench):
     assert ptxbench("arch", "mine", "--kernels", "kernels", "--target", "sm_90").status == 0
 
 
+def test_headers_that_other_headers_find_only_by_an_option_are_named(ptxbench):
+    for folder, name, text in (
+        ("own", "scale.cuh", '#include "factor.h"\n__device__ inline float scaled(float x) { return FACTOR * x; }\n'),
+        ("more", "factor.h", "#define FACTOR 3\n"),
+    ):
+        Path(folder).mkdir()
+        Path(folder, name).write_text(text)
+    Path("k.cu").write_text("#include <scale.cuh>\n__global__ void k(float* x) { x[0] = scaled(x[0]); }\n")
+    ran = ptxbench("new", "mine", "--from", "k.cu", "-I", "own", "-I", "more", "--kernels", "kernels")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (
+        "Error: The headers of this kernel include factor.h, which only -I finds, and a pair compiles its .cu file "
+        "without -I. Copy the kernel, with what it needs of these headers, to a file of its own, and take that.\n"
+    )
+    assert not Path("kernels/cuda/mine.cu").exists()
+
+
 def test_an_array_that_a_device_function_declares_too_stays_one_array(ptxbench):
     text = """\
 __device__ float total(int n) {
