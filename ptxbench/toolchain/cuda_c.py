@@ -59,6 +59,9 @@ AS_DEVICE_WORDS = ", with functions without a mark as device functions"
 
 MARK_IT = "mark a function __device__, and keep the C++ library out of a class"
 RANGES_SHOWN = 4
+"""The most ranges of lines that are named for a file."""
+HEADERS_SHOWN = 2
+"""The most headers whose lines are named."""
 INCLUDES = re.compile(r"-I|--?include|--?pre-include|-include")
 ENTRY = re.compile(r"^\s*(?:\.(?:visible|weak)\s+)?\.entry\s+([\w$]+)", re.M)
 """A kernel; one that is static, or in an unnamed namespace, is not visible."""
@@ -429,9 +432,13 @@ def second_names(files: Sequence[UserFile]) -> dict[str, bytes]:
 
 
 def left_out(texts: Mapping[str, SourceText]) -> str:
-    """The lines that were left out, such as ` (lines 3, 7-12)`."""
-    words = []
+    """The lines that were left out, such as ` (lines 3, 7-12)`; of many headers, only how many there are."""
+    words: list[str] = []
+    headers = [name for name, text in texts.items() if name and text.left_out]
+    many = len(headers) > HEADERS_SHOWN
     for name, text in texts.items():
+        if name and many:
+            continue
         ranges: list[tuple[int, int]] = []
         for first, last in sorted(text.left_out):
             if ranges and first <= ranges[-1][1] + 1:
@@ -444,6 +451,7 @@ def left_out(texts: Mapping[str, SourceText]) -> str:
         if shown:
             noun = "line" if shown == [str(ranges[0][0])] else "lines"
             words.append(f"{f'{name}: ' if name else ''}{noun} {', '.join(shown)}")
+    words += [f"parts of {len(headers)} headers"] if many else []
     return f" ({'; '.join(words)})" if words else ""
 
 

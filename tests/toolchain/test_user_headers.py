@@ -52,6 +52,14 @@ def test_a_header_that_a_macro_names_is_known_if_each_definition_is_a_name(compi
         assert output.how.endswith(", with functions without a mark as device functions")
 
 
+def test_many_headers_without_their_host_code_are_counted(compiled, without_nvcc, tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.h").write_text(f"#pragma once\nvoid {name}_host() {{ puts(0); }}\n")
+    includes = "".join(f'#include "{name}.h"\n' for name in "abc")
+    output = compiled(f"{includes}int main() {{ return 0; }}{KERNEL}")
+    assert output.how.endswith(" without host code (line 4; parts of 3 headers)")
+
+
 @pytest.mark.parametrize("include", ['"util.cuh"', "<util.cuh>"])
 def test_headers_of_one_name_in_several_folders_are_several(compiled, without_nvcc, tmp_path, include):
     """Each is the one next to the file that includes it, if that has one; else the one in a folder of -I."""
