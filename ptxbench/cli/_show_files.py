@@ -70,7 +70,6 @@ def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOption
     """The programs of the files; two files are built for one architecture. Options of CUDA C are for the .cu files."""
     from ptxbench.discovery.other_files import missing_file
     from ptxbench.exec_program import read_program, read_to_build
-    from ptxbench.toolchain.options import SourceOptions
 
     for path in paths:
         if not path.exists():
@@ -80,9 +79,8 @@ def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOption
         raise UsageError(f"--entry is given {len(sources)} times. Give it {most}.")
     if arch is None and len(paths) > 1:
         arch = common_arch([read_program(path, None).arch for path in paths if path.suffix == ".ptx"])
-    mixed = len({path.suffix for path in paths}) > 1
     return [
-        read_to_build(path, arch, SourceOptions(source.entry) if mixed and path.suffix == ".ptx" else source)
+        read_to_build(path, arch, source.for_file(path, paths))
         for path, source in zip(paths, for_each_file(sources, paths), strict=True)
     ]
 

@@ -103,7 +103,7 @@ def find_subjects(
     names = [argument for argument in arguments if Path(argument).suffix not in (".ptx", ".cu")]
     if not files and (option := options.first_option):
         raise UsageError(f"{option} is for a .cu or .ptx file. Name one.")
-    subjects = [file_subject(path, targets, options) for path in files]
+    subjects = [file_subject(path, targets, options.for_file(path, files)) for path in files]
     if names or not files:
         subjects += [pair_subject(kernels, name) for name in choose_pairs(kernels, names)]
     return subjects

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,7 +161,9 @@ def command(
     others = {"--tolerance": tolerance, "--backend": backend, "--rounds": rounds}
     of_launches = (*launch.options_used, *(name for name, value in others.items() if value))
     if subject.files:
-        check_file_options(subject.files, variants, diff, counts, size, of_launches, launched=bool(launch.options_used))
+        check_file_options(
+            subject.files, sources[0], variants, diff, counts, size, of_launches, launched=bool(launch.options_used)
+        )
     else:
         check_pair_options(subject.pair, [*filter(None, [sources[0].first_option]), *of_launches])
     if emit or output:
@@ -170,7 +172,8 @@ def command(
     if len(subject.files) == 2:
         launches = requested_launches(launch, tolerance, backend or "auto", rounds or ROUNDS, arch)
         both = of_two(subject.files, launches.arch if launches else arch, sources, extras, launches)
-        return show_two(both, view or "auto", diff=diff, counts=counts, as_json=as_json)
+        options = (sources[0] if len(sources) == 1 else replace(sources[0], entry=None)).words
+        return show_two(both, options, view or "auto", diff=diff, counts=counts, as_json=as_json)
     cases: list[ExplainedPair] = []
     open_question: str | None = None
     if subject.files:
@@ -262,8 +265,8 @@ def requested_launches(
     return Launches(extents, arguments, closeness, arch or gpu_arch, opened, rounds, backend == "gpu")
 
 
-def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json: bool) -> int:
-    """Print two kernels and how they differ; the exit status."""
+def show_two(both: TwoKernels, options: Sequence[str], view: View, *, diff: bool, counts: bool, as_json: bool) -> int:
+    """Print two kernels, built with these options of CUDA C, and how they differ; the exit status."""
     from ptxbench.kernel_comparison import EXIT_STATUSES, unlike_signatures
 
     launched, timed = both.launched, both.timed
@@ -284,7 +287,7 @@ def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json:
 
         show(both.listings, [both.case], view, diff=diff, counts=counts)
         say()
-        open_console().print(ComparisonReport(both.kernels, both.listings, launched, timed))
+        open_console().print(ComparisonReport(both.kernels, both.listings, launched, timed, options))
     if launched is None:
         return ExitStatus.GOOD
     return EXIT_STATUSES[launched.status] or (timed.status if timed else ExitStatus.GOOD)
@@ -397,6 +400,7 @@ def check_pair_options(pair: str, options: Sequence[str]) -> None:
 
 def check_file_options(
     files: Sequence[Path],
+    source: SourceOptions,
     variants: Sequence[str],
     diff: bool,
     counts: bool,
@@ -411,15 +415,14 @@ def check_file_options(
     if size:
         raise UsageError("--size needs a pair. To count files, describe the launch with --grid, --block and --arg.")
     if len(files) == 1:
+        launching = typed("exec", files[0], *source.words)
         if diff:
             raise UsageError("--diff compares two kernels. Name a second FILE.")
         if of_launches:
-            raise UsageError(
-                f"{of_launches[0]} needs two FILEs to compare. `{typed('exec', files[0])}` launches one kernel."
-            )
+            raise UsageError(f"{of_launches[0]} needs two FILEs to compare. `{launching}` launches one kernel.")
         if counts:
             raise UsageError(
-                f"--counts needs a launch, and a file has none. `{typed('exec', files[0])}` launches it, as its "
+                f"--counts needs a launch, and a file has none. `{launching}` launches it, as its "
                 "--grid, --block and --arg say, and counts lines and machine instructions."
             )
     elif not launched and (options_of_launch := [*["--counts"] * counts, *of_launches]):

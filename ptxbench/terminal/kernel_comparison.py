@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
+from rich.padding import Padding
 from rich.text import Text
 
 from ptxbench import kernel_names
@@ -42,6 +43,8 @@ class ComparisonReport:
     listings: tuple[Listing, Listing]
     launched: LaunchComparison | None = None
     timed: KernelTiming | None = None
+    options: Sequence[str] = ()
+    """The options of CUDA C with which both were built, as on the command line."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         options = options.update(width=min(options.max_width, WIDEST))
@@ -52,6 +55,9 @@ class ComparisonReport:
         outcomes = self.launched.outcomes if self.launched else (None, None)
         for side, kernel, outcome in zip(SIDES, self.kernels, outcomes, strict=True):
             yield heading(side, kernel, outcome, max(len(other.name) for other in self.kernels))
+            if kernel.program.compiler:
+                words = f"compiled by {kernel.program.compiler}"
+                yield Padding(Text(words, "dim", overflow="fold"), (0, 0, 0, len(side) + 2))
         if sentence := unlike_signatures(*self.kernels):
             yield Text(sentence, "yellow")
         yield Text()
@@ -71,8 +77,9 @@ class ComparisonReport:
             yield Text("Only this launch was compared, and without a reference: both may be wrong.", "dim")
         else:
             yield Text("Nothing was executed: --grid, --block and --arg launch both kernels, as in `ptxbench exec`.")
-        files = shlex.join(dict.fromkeys(str(kernel.program.path) for kernel in self.kernels))
-        yield Text(f"For which GPUs each can be built: ptxbench arch {files}", overflow="fold")
+        files = dict.fromkeys(str(kernel.program.path) for kernel in self.kernels)
+        command = shlex.join(["ptxbench", "arch", *files, *self.options])
+        yield Text(f"For which GPUs each can be built: {command}", overflow="fold")
 
     @property
     def verdict(self) -> str:
@@ -108,8 +115,6 @@ def heading(side: str, kernel: Kernel, outcome: ExecOutcome | None, width: int) 
     details = f"  kernel {kernel_names.short(kernel.function.name)}, {kernel.program.arch}"
     if outcome is not None:
         details += f", {launch_words(outcome)}"
-    if kernel.program.compiler:
-        details += f"\n   compiled by {kernel.program.compiler}"
     return Text.assemble(
         (side, "bold"), "  ", (kernel.name.ljust(width), "bold cyan"), (details, "dim"), overflow="fold"
     )

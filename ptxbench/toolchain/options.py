@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ptxbench import kernel_names
 from ptxbench.errors import UsageError, suggestion
+from ptxbench.languages import CUDA, PTX
 from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates
 
 STANDARDS = ("c++17", "c++20", "c++23")
@@ -69,6 +70,12 @@ class SourceOptions:
             "--flag": self.flags,
         }
         return tuple(word for name, values in by_option.items() for value in values for word in (name, str(value)))
+
+    def for_file(self, path: Path, paths: Iterable[Path]) -> SourceOptions:
+        """The options of one file of a command with these files: those of CUDA C are for the .cu files, if there are
+        any."""
+        are_for_others = path.suffix == PTX.suffix and any(other.suffix == CUDA.suffix for other in paths)
+        return SourceOptions(self.entry) if are_for_others else self
 
     def flags_for(self, content: bytes, folder: Path) -> tuple[str, ...]:
         """All of them as options of `toolchain.compiled` and `toolchain.build`, for CUDA C that was read in

@@ -354,6 +354,27 @@ def test_a_template_is_compared_by_its_instantiation(ptxbench, folder):
     assert "axpy.cu has 4 (const int* x, int* y, int a, unsigned int n)." in other
 
 
+def test_the_command_that_is_proposed_has_the_options_of_cuda_c(ptxbench, folder):
+    (folder / "factor.cu").write_text("__global__ void saxpy(float* x) { x[0] = FACTOR; }\n")
+    options = ("-D", "FACTOR=2", "-I", ".")
+    for entries, expected in ((("--entry", "saxpy"), "--entry saxpy "), (("--entry", "saxpy") * 2, "")):
+        ran = ptxbench("show", "factor.cu", "saxpy.ptx", *options, *entries)
+        assert ran.out.endswith(
+            f"For which GPUs each can be built: ptxbench arch factor.cu saxpy.ptx {expected}-I . -D FACTOR=2\n"
+        )
+        assert ptxbench("arch", *ran.out.splitlines()[-1].split()[9:], "--target", "sm_90").status == 0
+    ran = ptxbench("show", "factor.cu", *options, "--counts")
+    assert "`ptxbench exec factor.cu -I . -D FACTOR=2` launches it" in ran.err
+
+
+def test_the_lines_of_the_compiler_are_indented(ptxbench, folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    ran = ptxbench("show", "host.cu", "saxpy.ptx", "--diff")
+    head = ran.out[ran.out.index("A  host.cu") : ran.out.index("B  saxpy.ptx")].splitlines()
+    assert len(head) > 2
+    assert all(line.startswith("   ") for line in head[1:])
+
+
 def test_a_file_with_host_code_is_compared_and_its_compiler_is_named(ptxbench, folder):
     ran = ptxbench("show", "host.cu", "saxpy.ptx", "--diff", *LAUNCH)
     assert (ran.status, ran.err) == (0, "")
