@@ -235,6 +235,10 @@ class Describer:
             return "shared::cluster" in self.opcode(raw)
         return raw.kind not in (kinds.SAME_VALUE, kinds.OLD_VALUE, kinds.INACTIVE_SOURCE)
 
+    def is_unwritten_matrix(self, raw: RawFinding) -> bool:
+        """Whether a matrix instruction reads memory that was never written."""
+        return raw.kind == kinds.UNINITIALISED and self.step(self.sites[raw.slot]).counted == "matrix"
+
     def opcode(self, raw: RawFinding) -> str:
         return self.step(self.sites[raw.slot]).opcode
 

@@ -84,7 +84,7 @@ class HostThread:
         heap = layout.heap and layout.heap + request.module_shift
         field_values = {
             **addresses(request.placement, 0, fixed=True, shared_bytes=0),
-            **memory(request.variation.memory),
+            **memory(request.variation.memory, request.variation.unwritten),
         }
         self.console = Console(self.context, request.buffers, bounds, field_values, heap, layout.heap_margin)
         steps = {"last first": -1, "first alone": self.units, "last alone": self.units}

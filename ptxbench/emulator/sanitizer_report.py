@@ -1,4 +1,4 @@
-"""What the sanitizer says about a launch, with the results of two others: with other undefined values, and with another
+"""What the sanitizer says about a launch, with the results of others: with other undefined values, and with another
 schedule of lanes and warps."""
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ MOST_COMPARED_BYTES = 1 << 30
 
 OTHER_VALUES = 1
 """A seed."""
+
+UNWRITTEN = (context.POISON, 0x00, 0x7B, 0xFB)
+"""Bytes of memory that was never written: as numbers of matrices NaN (or -1), 0, and great ones of both signs."""
 SECOND_SCHEDULE = "second schedule"
 """The first words of the note about a second schedule that was not run."""
 USE_SMALLER = "; use a smaller size"
@@ -56,8 +59,15 @@ def sanitizer_report(
     describer: Describer,
 ) -> SanitizerReport:
     """The report on a launch that ended without a fault. If nothing was found, the launch runs again with another
-    schedule; `results` are then still those of the first run."""
+    schedule; `results` are then still those of the first run.
+
+    Where a matrix is read of which a part was never written, such as the last rows of a ragged tile, that is a finding
+    if a result depends on it: the launch runs again with other bytes in memory that was never written.
+    """
     findings = describer.findings(answer.findings)
+    without = describer.findings([raw for raw in answer.findings if not describer.is_unwritten_matrix(raw)])
+    if len(without) < len(findings) and is_comparable(image) and not uses_unwritten(job, image, results):
+        findings = without
     remarks = describer.remarks(answer.findings)
     unchecked = checks_missed(answer, totals, image)
     is_obstructed = any(note.startswith(SECOND_SCHEDULE) for note in unchecked)
@@ -79,7 +89,12 @@ def sanitizer_report(
 
 def runs_again(totals: Mapping[str, float], image: Image) -> bool:
     """Whether the launch is small enough to run again."""
-    return totals["ptx_thread_instructions"] <= MOST_RESCHEDULED and image.layout.size <= MOST_COMPARED_BYTES
+    return totals["ptx_thread_instructions"] <= MOST_RESCHEDULED and is_comparable(image)
+
+
+def is_comparable(image: Image) -> bool:
+    """Whether the launch has few enough bytes for the results of two runs to be compared."""
+    return image.layout.size <= MOST_COMPARED_BYTES
 
 
 def checks_missed(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
@@ -89,7 +104,7 @@ def checks_missed(answer: LaunchReply, totals: Mapping[str, float], image: Image
         notes.append(f"{SECOND_SCHEDULE} inconclusive: {obstacle}, whose results may depend on the order")
     elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:
         notes.append(f"{SECOND_SCHEDULE} skipped: more than {MOST_RESCHEDULED:,} thread instructions{USE_SMALLER}")
-    elif image.layout.size > MOST_COMPARED_BYTES:
+    elif not is_comparable(image):
         notes.append(f"{SECOND_SCHEDULE} skipped: more than {MOST_COMPARED_BYTES >> 20:,} MiB to compare{USE_SMALLER}")
     return tuple(notes)
 
@@ -102,6 +117,26 @@ def uses_inactive(job: LaunchRequest, image: Image, results: Sequence[Bytes]) ->
     except errors.Deadlock:
         return True
     return reply.fault is not None or bool(different)
+
+
+def uses_unwritten(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> bool:
+    """Whether the launch has other results, or fails, if memory that was never written holds other bytes. `results`
+    are afterwards what they were. They are not compared: old values may have changed them."""
+    kept = [result.copy() for result in results]
+    first: list[Bytes] = []
+    try:
+        for byte in UNWRITTEN:
+            other = replace(job, mode="plain", variation=replace(job.variation, unwritten=byte, loads=None))
+            reply, new_results = emulator_process().perform(other, image.contents)
+            first = first or [result.copy() for result in new_results]
+            if reply.fault is not None or not all(map(np.array_equal, first, new_results)):
+                return True
+    except errors.Deadlock:
+        return True
+    finally:
+        for result, before in zip(results, kept, strict=True):
+            result[:] = before
+    return False
 
 
 def reschedule(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tuple[SanitizerFinding, ...]:

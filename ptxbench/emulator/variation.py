@@ -48,7 +48,8 @@ class Variation:
     `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: sign and payload of the
     NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that depend on the GPU, the driver or the
     time, the lane that elect.sync elects, the bits of cache policies and of states of mbarriers. `memory`: the initial
-    contents of shared and local memory, the heap and unwritten registers, and what `shuffles` varies. `shuffles`:
+    contents of shared and local memory, the heap and unwritten registers, and what `shuffles` varies. `unwritten`: not
+    a seed but each byte of the same memory, without the registers. `shuffles`:
     unless it is sanitized, what a shuffle from an inactive lane gives. `lanes`: with any seed, one half of each warp
     runs before the other half, and the warps of a CTA from last to first. `loads`, in a sanitized launch: a strong load
     of what another CTA has stored and announced, in global memory, gives the value before the store once, if the memory
@@ -65,6 +66,7 @@ class Variation:
     lanes: int | None = None
     loads: int | None = None
     waits: int | None = None
+    unwritten: int | None = None
 
 
 NO_VARIATION = Variation()
@@ -107,7 +109,7 @@ def conditions(
         **addresses(placement, 0 if reserved_inside else reserved_bytes(arch), bool(reserved_inside), shared_bytes),
         **registers(variation.registers, arch, block),
         **nans(variation.nans),
-        **memory(variation.memory),
+        **memory(variation.memory, variation.unwritten),
         **inactive(variation.shuffles if variation.memory is None else variation.memory),
         **approximate(variation.approximate),
         at.WAITS: 0 if variation.waits is None else random.Random(f"{variation.waits} waits").getrandbits(64) | 1,
@@ -191,10 +193,10 @@ def quiet_nan(seed: int, bits: int, fraction: int) -> int:
     return rng.getrandbits(1) << bits - 1 | exponent << fraction | 1 << fraction - 1 | rng.getrandbits(fraction - 2)
 
 
-def memory(seed: int | None) -> Mapping[at.Field, int]:
-    """The initial bytes of memory and registers."""
+def memory(seed: int | None, byte: int | None = None) -> Mapping[at.Field, int]:
+    """The initial bytes of memory and registers. `byte`: that of memory, if it is not the seed's."""
     first, unwritten = (context.POISON, 0) if seed is None else unwritten_bytes(seed)
-    return {at.MEMORY: first, at.REGISTERS: unwritten}
+    return {at.MEMORY: first if byte is None else byte, at.REGISTERS: unwritten}
 
 
 def inactive(seed: int | None) -> Mapping[at.Field, int]:

@@ -182,9 +182,10 @@ PADDED = """
 .version 8.8
 .target sm_100a
 .address_size 64
-.visible .entry padded(.param .u32 bytes)
+.visible .entry padded(.param .u32 bytes, .param .u64 to)
 {
     .reg .u32 %thread, %row, %bytes;
+    .reg .u64 %to;
     .reg .b32 %r0;
     .reg .pred %more;
     .shared .align 16 .b8 tile[512];
@@ -199,6 +200,9 @@ PADDED = """
     @%more st.shared.b32 [%row+8], 0;
     bar.sync 0;
     ldmatrix.sync.aligned.m8n16.x1.shared.b8x16.FORMAT {%r0}, [%row];
+    ld.param.u64 %to, [to];
+    mad.wide.u32 %to, %thread, 4, %to;
+    st.global.b32 [%to], %r0;
     ret;
 }
 """
@@ -210,5 +214,6 @@ PADDED = """
 )
 def test_the_padding_of_a_row_need_not_be_written(form, written, reported):
     text = PADDED.replace("FORMAT", form)
-    execution = emulator.run(text, grid=1, block=32, args=[np.uint32(written)], arch="sm_100a", sanitize=True)
+    args = [np.uint32(written), np.zeros(32, np.uint32)]
+    execution = emulator.run(text, grid=1, block=32, args=args, arch="sm_100a", sanitize=True)
     assert [finding.kind for finding in execution.findings] == ["uninitialised"] * reported
