@@ -95,13 +95,17 @@ def choose(module: Module, entry: str | None) -> Function:
 
 
 def read_parameters(cursor: Cursor, *, unnamed: bool = False) -> tuple[Variable, ...]:
-    """`(.param .u64 x, .param .align 8 .b8 y[16])`. `unnamed`: of a prototype, where `_` can replace any name."""
+    """`(.param .u64 x, .param .align 8 .b8 y[16])`. `unnamed`: of a prototype, where `_` can replace any name.
+
+    tileiras writes `.hidden .param` for a parameter that the driver fills in its launches: here it is like the others.
+    """
     cursor.expect("(")
     params: list[Variable] = []
     if cursor.accept(")"):
         return ()
     while True:
         line = cursor.line
+        cursor.accept(".hidden")
         if cursor.next not in (".param", ".reg"):
             raise cursor.error("'.param' or '.reg'")
         space = cursor.take()[1:]

@@ -343,6 +343,11 @@ ret; }
 """
 
 
+def test_a_hidden_parameter_is_a_parameter():
+    text = ".version 8.8\n.target sm_90\n.address_size 64\n.entry k(.param .u64 x, .hidden .param .b8 m[128]) { ret; }"
+    assert [(param.name, param.size_bytes) for param in choose(parse(text), "k").params] == [("x", 8), ("m", 128)]
+
+
 def test_textures_that_no_kernel_uses_and_directives_without_effect():
     module = parse(HEADER.replace("8.0", "9.5") + UNUSED)
     assert [(name, variable.count) for name, variable in module.variables.items()] == [
