@@ -82,8 +82,9 @@ class HostThread:
         self.address = parts.addresses.pop(CONTEXT)
         bounds = parts.view(context.BUFFERS).view(np.int64)
         heap = layout.heap and layout.heap + request.module_shift
+        shared_bytes = layout.shared_bytes + request.dynamic_shared_bytes
         field_values = {
-            **addresses(request.placement, 0, fixed=True, shared_bytes=0),
+            **addresses(request.placement, request.arch, layout.reserved_bytes, shared_bytes),
             **memory(request.variation.memory, request.variation.unwritten),
         }
         self.console = Console(self.context, request.buffers, bounds, field_values, heap, layout.heap_margin)

@@ -106,7 +106,7 @@ def conditions(
         at.MODULE_SHIFT: shift,
         at.FUNCTION_SHIFT: function_shift(placement),
         at.WORKSPACE: -1 if cooperative else 0,
-        **addresses(placement, 0 if reserved_inside else reserved_bytes(arch), bool(reserved_inside), shared_bytes),
+        **addresses(placement, arch, reserved_inside, shared_bytes),
         **registers(variation.registers, arch, block),
         **nans(variation.nans),
         **memory(variation.memory, variation.unwritten),
@@ -126,8 +126,14 @@ def approximate(seed: int | None) -> Mapping[at.Field, int]:
     return {at.APPROXIMATE: 0 if seed is None else random.Random(f"{seed} approximate").getrandbits(62) | 1}
 
 
-def addresses(placement: int | None, origin: int, fixed: bool, shared_bytes: int) -> Mapping[at.Field, int]:
-    """Where shared and local memory start. `fixed`: the kernel may see the driver's bytes, which precede its own."""
+def addresses(placement: int | None, arch: str, reserved_inside: int, shared_bytes: int) -> Mapping[at.Field, int]:
+    """Where shared and local memory start. `reserved_inside`: how many bytes of the driver precede the kernel's own, if
+    the kernel may see them.
+
+    As on a GPU, the lower 32 bits of a generic address of shared memory are the address in shared memory. Kernels use
+    them in place of `cvta.to.shared`, for descriptors of `wgmma`, though PTX does not promise it.
+    """
+    origin = 0 if reserved_inside else reserved_bytes(arch)
     shared, local, local_origin = context.SHARED_WINDOW, context.LOCAL_WINDOW, 0
     if placement is not None:
         rng = random.Random(f"{placement} spaces")
@@ -135,12 +141,12 @@ def addresses(placement: int | None, origin: int, fixed: bool, shared_bytes: int
         local += rng.randint(1, 99) << 33
         origins = [step for step in ORIGINS if origin + 1024 * step + shared_bytes <= DESCRIBED] or [0]
         step = origins[-1] if placement % EXTREMES == 0 else rng.choice(origins)
-        origin += 0 if fixed else 1024 * step
+        origin += 0 if reserved_inside else 1024 * step
         local_origin = 1024 * rng.randrange(1, 1024)
     return {
         at.SHARED_ORIGIN: origin,
-        at.SHARED_BASE: shared,
-        at.SHARED_APERTURE: shared - origin,
+        at.SHARED_BASE: shared + origin,
+        at.SHARED_APERTURE: shared,
         at.LOCAL_ORIGIN: local_origin,
         at.LOCAL_BASE: local,
         at.LOCAL_APERTURE: local - local_origin,

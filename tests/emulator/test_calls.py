@@ -242,6 +242,18 @@ def test_printf_writes_numbers_as_c_does(compiled):
     ]
 
 
+@pytest.mark.parametrize("placement", [None, 4, 5])
+def test_printf_prints_a_string_in_shared_memory_wherever_it_starts(compiled, placement):
+    ptx = compiled(r"""
+    extern "C" __global__ void k() {
+        __shared__ char text[4];
+        text[threadIdx.x] = "abc"[threadIdx.x];
+        __syncthreads();
+        if (threadIdx.x == 0) printf("%s\n", text);
+    }""")
+    assert emulator.run(ptx, grid=2, block=4, args=[], placement=placement).printed == "abc\nabc\n"
+
+
 def test_a_failed_assert_stops_the_launch_with_its_text(compiled):
     ptx = compiled(r"""
     extern "C" __global__ void k(const int* x) {

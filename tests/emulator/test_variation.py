@@ -172,7 +172,7 @@ def finds(**options):
     ("kilobytes", "steps"), [(0, ORIGINS), (224, ORIGINS), (227, ORIGINS[:-1]), (253, (1, 2)), (255, (0,)), (900, (0,))]
 )
 def test_a_matrix_descriptor_can_address_all_of_shared_memory_wherever_it_starts(kilobytes, steps):
-    seen = {addresses(seed, 1024, False, kilobytes << 10)[SHARED_ORIGIN] // 1024 - 1 for seed in range(60)}
+    seen = {addresses(seed, "sm_90", 0, kilobytes << 10)[SHARED_ORIGIN] // 1024 - 1 for seed in range(60)}
     assert seen == set(steps)
 
 
@@ -197,6 +197,12 @@ def test_launch_conditions_vary_only_where_variation_is_requested():
         assert run["warpid"] < run["nwarpid"]
         assert run["nan"] & 0x7FC00000 == 0x7FC00000
     assert one["nsmid"] > usual["nsmid"] > other["nsmid"]
+
+
+@pytest.mark.parametrize("placement", [None, *range(6)])
+def test_a_generic_address_of_shared_memory_ends_in_the_address_in_shared_memory(placement):
+    found = finds(placement=placement)
+    assert found["generic shared"] % (1 << 32) == found["shared"] != 0
 
 
 POLICY = """.version 7.4
