@@ -17,7 +17,9 @@ import numpy as np
 Extents = tuple[int, ...]
 
 MAP_BYTES, MAP_ALIGN = 128, 64
-"""Bytes and alignment of the kernel's parameter, which is passed by value."""
+"""Bytes and least alignment of the kernel's parameter, which is passed by value."""
+HEADER_ALIGN = 128
+"""The alignment of CUtensorMap in the headers of CUDA 13; in those of CUDA 12 it is MAP_ALIGN."""
 
 MAP_WORDS = "tensor map"
 """Its type in the signature of a pair."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ptxbench import kernel_names
 from ptxbench.arguments.elements import TYPES, quoted
 from ptxbench.arguments.maps import EXAMPLE
-from ptxbench.arguments.notation import Argument, Parsed, Structure, TensorMapArgument
+from ptxbench.arguments.notation import Argument, Parsed, Structure, TensorMapArgument, with_aligned_maps
 from ptxbench.arguments.templates import example, may_be_map, number, option, templates
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.tensor_map import MAP_BYTES
+from ptxbench.tensor_map import HEADER_ALIGN, MAP_ALIGN, MAP_BYTES
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
 from ptxbench.units import plural
 
@@ -126,7 +126,7 @@ def bind(
             index,
             names[index] or f"#{index}",
             param,
-            by_index.get(index) or next(in_order),
+            laid_out(by_index.get(index) or next(in_order), param),
             declared[index] if declared else None,
         )
         for index, param in enumerate(params)
@@ -134,6 +134,12 @@ def bind(
     for parameter in bound:
         check(parameter)
     return bound
+
+
+def laid_out(argument: Parsed, param: Variable) -> Parsed:
+    """The argument with the alignment of tensor maps in a struct that the compiler's headers had. Only a map has as
+    great an alignment as HEADER_ALIGN, so that the parameter shows it."""
+    return with_aligned_maps(argument, MAP_ALIGN if param.align < HEADER_ALIGN else HEADER_ALIGN)
 
 
 def names_of(function: Function, declared: Declared | None) -> list[str | None]:

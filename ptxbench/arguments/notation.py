@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +168,8 @@ class TensorMapArgument:
     name: str | None
     array: Argument | Reference
     map: TensorMap
+    align: int = MAP_ALIGN
+    """As a member of a structure, in bytes."""
 
     @property
     def member_dtype(self) -> np.dtype[Any]:
@@ -183,7 +185,16 @@ def alignment(member: Member) -> int:
     """The alignment of a member of a structure, in bytes."""
     if isinstance(member, Structure) and not member.by_address:
         return member.alignment
-    return MAP_ALIGN if isinstance(member, TensorMapArgument) else member.member_dtype.alignment
+    return member.align if isinstance(member, TensorMapArgument) else member.member_dtype.alignment
+
+
+def with_aligned_maps(argument: Parsed, align: int) -> Parsed:
+    """The argument, in which the tensor maps of a structure by value have this alignment, in bytes."""
+    if isinstance(argument, TensorMapArgument):
+        return replace(argument, align=align)
+    if isinstance(argument, Structure) and not argument.by_address:
+        return replace(argument, members=tuple(with_aligned_maps(member, align) for member in argument.members))
+    return argument
 
 
 def parse(text: str, depth: int = 0) -> Parsed:

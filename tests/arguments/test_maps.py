@@ -54,6 +54,14 @@ def test_a_structure_with_a_map_is_laid_out_as_in_c(text, offsets, size):
     assert ([field[1] for field in dtype.fields.values()], dtype.itemsize) == (offsets, size)
 
 
+@pytest.mark.parametrize(("align", "offsets", "size"), [(64, [0, 64, 192], 256), (128, [0, 128, 256], 384)])
+def test_maps_in_a_structure_are_aligned_as_in_the_headers_with_which_the_kernel_was_compiled(align, offsets, size):
+    kernel = function(f".param .align {align} .b8 p[{size}]")
+    (bound,) = bind(kernel, [parse("{u32=1, {map(f32[4]=zeros, box=4)}, u32=2}")])
+    fields = bound.argument.dtype.fields
+    assert [field[1] for field in fields.values()] == offsets
+
+
 def test_a_map_in_a_structure_is_its_words_after_the_address_of_its_array():
     with_map = function(".param .align 64 .b8 p[192]", ".param .u64 x")
     structure = parse("p:{map(&x[16], box=16x2, shape=32x3, strides=64), u32=7}")
