@@ -32,16 +32,16 @@ def absolute(text: str, source: str) -> str:
 def page_of(remote: str) -> str | None:
     """The page of a remote of Git on the web, without the name or password of a user; None if it is not an address of
     HTTPS or SSH, such as a folder."""
-    found = REMOTE.fullmatch(remote)
-    return f"https://{found['https'] or found['ssh'] or found['scp']}/{found['path']}" if found else None
+    match = REMOTE.fullmatch(remote)
+    return f"https://{match['https'] or match['ssh'] or match['scp']}/{match['path']}" if match else None
 
 
 def source_of(root: Path) -> str | None:
     """The page of the repository whose clone is the folder `root`; None if it is not known."""
     if not (root / ".git").exists() or not (git := shutil.which("git")):
         return None
-    found = subprocess.run([git, "-C", str(root), "remote", "get-url", "origin"], capture_output=True, text=True)
-    return page_of(found.stdout.strip())
+    git_remote = subprocess.run([git, "-C", str(root), "remote", "get-url", "origin"], capture_output=True, text=True)
+    return page_of(git_remote.stdout.strip())
 
 
 def urls_of(source: str | None) -> dict[str, str]:
