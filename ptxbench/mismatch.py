@@ -63,11 +63,15 @@ def relation_of(actual: Array, expected: Array, bounds: Array, wrong: Array) -> 
         return ""
     if not values.any():
         return "All of them are 0."
+    if not np.ptp(values) and not np.ptp(wanted):
+        return "Each has these two values."
     if factor := factor_of(values, wanted):
         return f"Each is {factor:.4g} times the expected value."
     offset = float(np.median(values - wanted))
     if comes_from(values - offset, wanted, 2 * bounds[wrong]):
-        return f"Each is {abs(offset):.4g} {'more' if offset > 0 else 'less'} than the expected value."
+        is_exact = actual.dtype.kind in "iu" and abs(offset) < 1 << 53
+        amount = f"{abs(int(offset)):,}" if is_exact else f"{abs(offset):.4g}"
+        return f"Each is {amount} {'more' if offset > 0 else 'less'} than the expected value."
     if wrong.ndim == 2 and wrong.shape[0] == wrong.shape[1] and comes_from(values, expected.T[wrong], bounds.T[wrong]):
         return "They have the values that are expected in the transposed array."
     return moved(values, expected.reshape(-1), bounds.reshape(-1), wrong)

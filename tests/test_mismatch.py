@@ -54,6 +54,21 @@ def test_a_rule_that_holds_for_all_wrong_elements_is_a_sentence(actual, sentence
     assert relation_of(actual, RIGHT, bounds, wrong) == sentence
 
 
+def test_an_offset_of_integers_is_exact():
+    """196,608 is 3 times 65536, which 1.966e+05 hides."""
+    expected = np.arange(64)
+    assert relation_of(expected - 196_608, expected, np.zeros(64), np.ones(64, bool)) == (
+        "Each is 196,608 less than the expected value."
+    )
+
+
+def test_one_wrong_value_in_place_of_one_expected_value_has_no_factor():
+    """A character instead of another one."""
+    expected = np.where(np.arange(64) % 2, 47, 65)
+    actual = np.where(expected == 47, 45, expected)
+    assert relation_of(actual, expected, np.zeros(64), actual != expected) == "Each has these two values."
+
+
 def test_values_that_are_all_alike_are_not_said_to_come_from_elsewhere():
     expected, actual = np.ones(64), np.ones(64)
     actual[:20] = 5
