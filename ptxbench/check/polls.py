@@ -27,6 +27,7 @@ CHANGING = ("%clock", "%globaltimer", "%pm")
 UPDATE = re.compile(r"(atom|red)\.(?!.*\.shared)")
 STRONG_LOAD = re.compile(r"ld\.(volatile|relaxed|acquire|mmio)(?!.*\.(shared|local))")
 SWAP = re.compile(r"atom\.(?=.*\.(cas|exch)\b)(?!.*\.(shared|local))")
+COMPARE_AND_SWAP = re.compile(r"atom\.(?=.*\.cas\b)(?!.*\.(shared|local))")
 ATOMIC = re.compile(r"atom\.(?!.*\.(shared|local))")
 ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
 
@@ -56,12 +57,12 @@ def combines(module: Module) -> bool:
     return announces(module) or any(map(uses_atomics, module.functions.values()))
 
 
-def uses_atomics(function: Function) -> bool:
-    """Whether a function reads the result of an atomic on global memory."""
+def uses_atomics(function: Function, kind: re.Pattern[str] = ATOMIC) -> bool:
+    """Whether a function reads the result of an atomic of a kind, by default of any on global memory."""
     results = {
         name
         for instruction in function.instructions
-        if ATOMIC.match(instruction.opcode)
+        if kind.match(instruction.opcode)
         for name in registers(instruction.operands[0])
     }
     return bool(results) and any(
@@ -70,6 +71,12 @@ def uses_atomics(function: Function) -> bool:
         for operand in sources(instruction)
         for name in registers(operand)
     )
+
+
+def uses_swaps(module: Module) -> bool:
+    """Whether a kernel reads the result of a swap, or compares and swaps. An exchange whose result is not used is a
+    store."""
+    return has(module, COMPARE_AND_SWAP) or any(uses_atomics(function, SWAP) for function in module.functions.values())
 
 
 def reads_exchanged(module: Module) -> bool:

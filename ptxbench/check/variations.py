@@ -18,7 +18,7 @@ from ptxbench.check.finding_codes import CODES
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.pair_kernels import wrong_element
-from ptxbench.check.polls import exchange_lines, swaps
+from ptxbench.check.polls import exchange_lines, swaps, uses_swaps
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import EXTREMES, Variation
 from ptxbench.errors import EmulatorCrash, KernelError
@@ -61,6 +61,12 @@ SWAPS = (
 )
 """The hint for a kernel with swaps whose result is wrong in another order of the CTAs."""
 
+STORES = (
+    "A CTA may be stopped before and after each of its stores, while others go on. Wait for the flag of the value that "
+    "is loaded, not for an earlier one, and store nothing to a place that another CTA may have updated already."
+)
+"""The hint for a kernel that stores by atom.exch, and whose result is wrong in another order of the CTAs."""
+
 MOST_LINES = 4
 """The most lines that a hint names."""
 
@@ -85,7 +91,7 @@ def exchange_hint(launcher: CandidateLauncher) -> tuple[int | None, str]:
     if not lines:
         return None, ""
     named = [*map(str, lines[:MOST_LINES]), *(["others"] if lines[MOST_LINES:] else [])]
-    advice = SWAPS if swaps(module) else CODES["depends-on-threads"].hint
+    advice = SWAPS if uses_swaps(module) else STORES if swaps(module) else CODES["depends-on-threads"].hint
     return lines[0], f"CTAs exchange values in {'lines' if lines[1:] else 'line'} {enumeration(named)}. {advice}"
 
 

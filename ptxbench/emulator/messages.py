@@ -24,9 +24,10 @@ CtaOrder = Literal[
 - usual: in rank order, all at once if they may wait for each other.
 - first first, last first: one after the other, from the first or from the last.
 - by turns: all in one host thread, which switches when all warps of a CTA wait or end. It also switches when a CTA of
-  even rank reaches an atom.cas or atom.exch; after a store that others may wait for, at the next one or at a loop; at
-  the second of two loads of what others may store; and at a strong store after a strong load. It also switches when a
-  CTA of odd rank reaches an atomic with a result after an update of global memory, with no barrier between.
+  even rank reaches an atom.cas or atom.exch; after a store that others may wait for, or an atom.exch whose result is
+  not used, at the next one or at a loop; at the second of two loads of what others may store; and at a strong store
+  after a strong load. It also switches when a CTA of odd rank reaches an atomic with a result after an update of global
+  memory, with no barrier between.
 - stores first: the same, but all CTAs except that of rank 1 switch at such loops, so that CTAs that wait see the first
   stores of the others, and few later ones.
 - first warps: all in one host thread. It switches from a CTA when a warp waits or ends that has just drawn a ticket or

@@ -7,7 +7,7 @@ from ptxbench.check.finding_codes import CODES
 from ptxbench.check.repeats import first_warps, largest_by_turns, stores_first
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
-from ptxbench.check.variations import OTHER_WARPS, SWAPS, WAIT_FOR_EACH_OTHER
+from ptxbench.check.variations import OTHER_WARPS, STORES, SWAPS, WAIT_FOR_EACH_OTHER
 from ptxbench.discovery import load
 from tests.folders import changed
 
@@ -194,3 +194,39 @@ def test_the_lines_of_volatile_accesses_are_named_if_there_is_no_swap(suite, tmp
     (found,) = stores_first(Checker(suite, path).launcher)
     assert (found.code, found.line) == ("depends-on-threads", 6)
     assert found.hint == f"CTAs exchange values in lines 6, 7 and 9. {CODES['depends-on-threads'].hint}"
+
+
+EXCHANGED = """\
+extern "C" __global__ void count(unsigned* totals, unsigned* work, unsigned ctas)
+{
+    if (threadIdx.x != 0)
+        return;
+    volatile unsigned* values = work + 1;
+    unsigned total = 0;
+    for (unsigned i = 0; i < 8; ++i) {
+        if (blockIdx.x == 0) {
+            values[i] = i + 1;
+            __threadfence();
+            atomicExch(work, i + 1);
+        } else {
+            while (atomicAdd(work, 0) <= i) { }
+            __threadfence();
+        }
+        total += values[i];
+    }
+    totals[blockIdx.x] = total;
+}
+"""
+
+
+def test_a_flag_may_be_an_exchange_whose_result_is_not_used(tmp_path):
+    """The CTA that stores is stopped after its flag too: one that waits for the flag of the value before sees none."""
+    pair = changed(PAIR, 'Out("total", u32, lambda ctas: (1,))', 'Out("totals", u32, lambda ctas: (ctas,))')
+    pair = changed(pair, '{"total": np.array([ctas])}', '{"totals": np.full(ctas, 36)}')
+    pair = changed(pair, "lambda ctas: (2,)", "lambda ctas: (9,)")
+    suite = suite_of(tmp_path, pair, EXCHANGED)
+    for text, wrong in ((EXCHANGED, False), (changed(EXCHANGED, "<= i", "< i"), True)):
+        (path := tmp_path / "count.cu").write_text(text)
+        found = [(finding.code, finding.line, finding.hint) for finding in stores_first(Checker(suite, path).launcher)]
+        hint = f"CTAs exchange values in line 11. {STORES}"
+        assert found == ([("depends-on-threads", 11, hint)] if wrong else [])

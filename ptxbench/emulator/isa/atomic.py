@@ -76,9 +76,13 @@ def vectors(name, operands):
 
 @lines("atom", (*FORMS, *EXCHANGE), "d, [a], b")
 def atom(ops, space, op, a, b):
-    """The old value; lanes of one instruction act in ascending order. In a loop it may wait for another thread."""
+    """The old value; lanes of one instruction act in ascending order. In a loop it may wait for another thread. An
+    exchange whose result is not used is a store that another thread may wait for."""
     ops.poll()
-    return ops.atomic(space_of(space), op.removesuffix(".noftz"), a, (b,))
+    old = ops.atomic(space_of(space), op.removesuffix(".noftz"), a, (b,))
+    if op == "exch" and ops.step in ops.unused_atomics:
+        ops.give_way(ops.active)
+    return old
 
 
 @lines("atom", COMPARE, "d, [a], b, c", hinted=False)
