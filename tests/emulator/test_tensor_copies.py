@@ -422,7 +422,7 @@ BAD_WORD = {  # of the map, as 32-bit words: which, its value, the complaint
     "damaged": (13, 0, "uses a tensor map that is damaged"),
     "flip": (2, 0x00106310, "uses a tensor map that is damaged, or has a mode that the emulator does not support"),
     "narrow": (13, 31 << 24, "uses a tensor map whose swizzle is wider than a row of its box"),
-    "dimensions": (2, 0x00006320, "has another number of coordinates than the tensor map has dimensions"),
+    "dimensions": (2, 0x00006320, "has another number of coordinates than the tensor map, which has 3 dimensions"),
 }
 
 

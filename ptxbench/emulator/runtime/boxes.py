@@ -49,12 +49,18 @@ NANS = {
 """The fill NaN in eight bytes, by the logarithm of the element's bytes."""
 
 # Reasons for MISUSED.
-NOT_A_MAP, BAD_RANK, BAD_MAP, NARROW = range(72, 76)
+NOT_A_MAP, BAD_MAP, NARROW = 72, 74, 75
 BAD_TYPE = 77
+BAD_RANK = 1024
+"""Plus the dimensions of the tensor map."""
 COMPLAINTS = {
     NOT_A_MAP: "needs a tensor map there: 128 bytes of a parameter, or of constant or global memory, at a multiple of "
     "64; the address of a parameter needs cvta.param",
-    BAD_RANK: "has another number of coordinates than the tensor map has dimensions",
+    **{
+        BAD_RANK + rank: "has another number of coordinates than the tensor map, which has "
+        f"{rank} dimension{'s' if rank > 1 else ''}"
+        for rank in range(1, DIMENSIONS + 1)
+    },
     BAD_MAP: "uses a tensor map that is damaged, or has a mode that the emulator does not support (interleave, tf32, "
     "f32.ftz, a swizzle of 96 bytes, atoms of 32 bytes with a flip)",
     NARROW: "uses a tensor map whose swizzle is wider than a row of its box; where a GPU puts such rows is not "

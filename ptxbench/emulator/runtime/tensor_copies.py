@@ -146,6 +146,7 @@ bad.check:
   br i1 %is.bad, label %misused, label %rank.check
 rank.check:
   %rank.differs = icmp ne i64 %rank, %rank.given
+  %bad.rank = add i64 %rank, {boxes.BAD_RANK}
   br i1 %rank.differs, label %misused, label %type.check
 type.check:
   %type.down = lshr i64 %types, %type
@@ -155,7 +156,7 @@ type.check:
 prefetch.check:
   br i1 %prefetches, label %lane.done, label %shared.check
 misused:
-  %reason = phi i64 [ {changed_maps.STALE}, %decode ], [ %bad, %bad.check ], [ {boxes.BAD_RANK}, %rank.check ],
+  %reason = phi i64 [ {changed_maps.STALE}, %decode ], [ %bad, %bad.check ], [ %bad.rank, %rank.check ],
                     [ {boxes.BAD_TYPE}, %type.check ]
   call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 %reason)
   br i1 %prefetches, label %lane.done, label %put
