@@ -375,7 +375,9 @@ def require_pointer(name: str, param: Variable, declared: CudaParameter | None) 
 def as_number(name: str, param: Variable, declared: CudaParameter | None, value: float) -> Any:
     """A number of Python in the type of its parameter. Raises UsageError if it does not fit."""
     if param.array or param.vector > 1:
-        raise UsageError(f"'{name}' is a structure of {param.size_bytes} bytes; expected an np.void of that size.")
+        raise UsageError(
+            f"'{name}' is a structure of {plural(param.size_bytes, 'byte')}; expected an np.void of that size."
+        )
     if declared is not None and declared.type.pointee is not None:
         raise UsageError(f"'{name}' is declared as {declared.declaration}; expected an array, found {value!r}.")
     bits = param.type.bits

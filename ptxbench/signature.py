@@ -21,6 +21,7 @@ from ptxbench.pair import POINTER_BYTES, Parameter, Scalar, bf16
 from ptxbench.structs import StructLayout
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap
 from ptxbench.toolchain.kernel_templates import only_templates
+from ptxbench.units import plural
 
 KINDS = {"f": "bf", "i": "bus", "u": "bus"}
 """For each kind of NumPy dtype, the kinds of PTX type (b bits, u, s, f) that accept it."""
@@ -98,7 +99,7 @@ def named_argument(arg: Parameter) -> str:
     """`In('x', float32)`, `Struct('p', 12 bytes: x at 0, n at 8)`."""
     if isinstance(arg, StructLayout):
         members = ", ".join(f"{name} at {offset}" for name, offset in arg.offsets.items())
-        return f"Struct('{arg.name}', {arg.size_bytes} bytes: {members})"
+        return f"Struct('{arg.name}', {plural(arg.size_bytes, 'byte')}: {members})"
     detail = f"of '{arg.of}'" if isinstance(arg, TensorMap) else str(arg.dtype)
     return f"{type(arg).__name__}('{arg.name}', {detail})"
 

@@ -81,7 +81,7 @@ class BoundArguments:
         """The struct with the bytes of `array`. Raises UsageError if the size differs."""
         if array.nbytes != self.param.size_bytes:
             raise UsageError(
-                f"'{quoted(self.argument.text)}' has {array.nbytes} bytes; '{self.name}' is a struct of "
+                f"'{quoted(self.argument.text)}' has {plural(array.nbytes, 'byte')}; '{self.name}' is a struct of "
                 f"{self.param.size_bytes}, passed by value."
                 + (f" If it is a tensor map, write it as {EXAMPLE}." if may_be_map(self.param) else "")
             )
@@ -190,8 +190,9 @@ def check(bound: BoundArguments) -> None:
     elif isinstance(argument, Argument) and argument.by_value and not bound.in_struct:
         check_number(bound, argument)
     elif bound.in_struct and not bound.takes_address and (not isinstance(argument, Argument) or not argument.is_array):
+        size = plural(param.size_bytes, "byte")
         raise UsageError(
-            f"'{text}': {parameter}, a struct passed by value. Give its {param.size_bytes} bytes as its members, such "
+            f"'{text}': {parameter}, a struct passed by value. Give its {size} as its members, such "
             f"as '{{f32[1024]=random, u32=1024}}', as an array, such as 'b8[{param.size_bytes}]=zeros', or as FILE.npy."
         )
     elif bound.in_struct and isinstance(argument, Argument) and argument.by_value:
@@ -208,9 +209,8 @@ def check_struct(bound: BoundArguments, argument: Structure) -> None:
         address = f" Write '&{text}' to pass the address of one." if bound.takes_address else ""
         raise UsageError(f"'{text}': {parameter}, not a struct.{address}")
     if (size := argument.dtype.itemsize) != param.size_bytes:
-        raise UsageError(
-            f"'{text}': expected {param.size_bytes} bytes for '{bound.name}', found {size}: {argument.described()}."
-        )
+        expected = plural(param.size_bytes, "byte")
+        raise UsageError(f"'{text}': expected {expected} for '{bound.name}', found {size}: {argument.described()}.")
     if bound.declared:
         check_members(bound.name, argument, bound.declared.type)
 

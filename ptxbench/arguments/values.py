@@ -17,6 +17,7 @@ from ptxbench.emulator import MapOf, Pointer
 from ptxbench.emulator.memory import available_memory
 from ptxbench.errors import LaunchError, UsageError, suggestion
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES
+from ptxbench.units import plural
 
 MOST_DIGITS = 9
 """The most digits of an index."""
@@ -211,5 +212,5 @@ class Maker:
             raise UsageError(f"'{text}': expected the name of one array, found '{quoted(reference.target)}'.{hint}")
         target = self.targets[name]
         if reference.index >= max(target.size, 1):
-            raise UsageError(f"'{text}': '{name}' has {target.size} elements; the last is {target.size - 1}.")
+            raise UsageError(f"'{text}': '{name}' has {plural(target.size, 'element')}; the last is {target.size - 1}.")
         return Pointer(target, reference.index * target.itemsize)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ptxbench.device_shape import DeviceShape
 from ptxbench.pair import Pair, Size
 from ptxbench.toolchain import Build, resident_ctas
-from ptxbench.units import size_words
+from ptxbench.units import plural, size_words
 
 
 def misfit(pair: Pair, build: Build, others: Iterable[Build]) -> str | None:
@@ -28,7 +28,7 @@ def what_lacks(pair: Pair, build: Build, size: Size) -> str | None:
     shared = (build.report.shared_bytes or 0) + launch.shared_bytes
     threads = math.prod(launch.block_xyz)
     of_sm = resident_ctas(build.arch, threads=threads, registers=registers, shared_bytes=shared)
-    needed = f"{registers} registers per thread and {shared:,} bytes of shared memory"
+    needed = f"{registers} registers per thread and {plural(shared, 'byte')} of shared memory"
     if of_sm == 0:
         return f"{needed} do not fit on an SM."
     ctas, sms = math.prod(launch.grid_xyz), DeviceShape().sms

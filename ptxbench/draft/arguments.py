@@ -12,6 +12,7 @@ from ptxbench.draft.structs import MOST_MEMBERS, struct_of
 from ptxbench.errors import UsageError
 from ptxbench.structs import Struct
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
+from ptxbench.units import plural
 
 FLOATS = frozenset(("f32", "f64"))
 """Types that a load or a store shows: other elements may be loaded as integers, several at once."""
@@ -99,7 +100,9 @@ def draft_of(
         return draft_struct(struct, declared, number, dimensions)
     if cuda_type.number is None:
         text = declared.replace(cuda_type.text, kernel_names.demangled(cuda_type.text))  # a lambda's is mangled
-        raise refusal(number, text, f"a structure of {cuda_type.bytes} bytes. {remedy_for_structure(cuda_type)}")
+        raise refusal(
+            number, text, f"a structure of {plural(cuda_type.bytes, 'byte')}. {remedy_for_structure(cuda_type)}"
+        )
     if is_whole(cuda_type):
         call = f'Scalar("{name}", {cuda_type.number}, lambda {", ".join(dimensions)}: {name})'
         note = f"{declared}. A proposal: a dimension of the size"
@@ -140,6 +143,8 @@ def remedy_for_structure(cuda_type: CudaType) -> str:
             "PTX does not say what its members are. Write the pair with `ptxbench new NAME`, and this parameter as a "
             "Struct"
         )
+    if cuda_type.bytes == 1 and not cuda_type.members and not cuda_type.text.startswith("_Z"):
+        return "It has no members: leave it out, and make the object in the kernel"
     passed = "A pair passes structures of numbers, arrays and structures"
     if cuda_type.text.startswith("_Z"):
         return f"{passed}. Write a kernel with the body of the lambda"
@@ -160,7 +165,7 @@ def draft_array(
         request = (
             f"the dtype and the shape of {name}, whose elements are {element.text.removeprefix('const ') or 'void'}"
         )
-        size = f" of {element.bytes} bytes" if element.bytes else ""
+        size = f" of {plural(element.bytes, 'byte')}" if element.bytes else ""
         question = f"{request}{size}: one type of number, such as u32, and lambda {parameters}: ({example})"
     elif length > 1:
         example = f"{', '.join(dimensions)}, {length}"

@@ -484,7 +484,7 @@ def test_the_figures_of_the_tools_are_compared_with_the_pairs_variants(changes, 
     [
         ({},                    32,   0,         None),
         ({},                    255,  0,         None),
-        ({},                    256,  0,         "n=1: 256 registers per thread and 1 bytes of shared memory do not"),
+        ({},                    256,  0,         "n=1: 256 registers per thread and 1 byte of shared memory do not"),
         ({},                    32,   100 << 10, "n=131072: 32 registers per thread and 233,472 bytes of shared"),
         ({},                    None, 300000,    None),  # built without ptxas
         ({"cooperative": True}, 64,   0,         None),

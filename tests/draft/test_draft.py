@@ -388,6 +388,10 @@ REFUSED = [
     ("union U { int a; float b; };\n__global__ void k(U u, int* x) { x[0] = u.a; }", [], 2,
      "Parameter 1, 'U u', is a structure of 4 bytes. A pair passes structures of numbers, arrays and structures, up to "
      "64. Pass what the kernel needs of it as parameters."),
+    ("struct Op { __device__ float operator()(float x) const { return 2 * x; } };\n"
+     "__global__ void k(Op op, float* x) { x[0] = op(x[0]); }", [], 2,
+     "Parameter 1, 'Op op', is a structure of 1 byte. It has no members: leave it out, and make the object in the "
+     "kernel."),
     ("struct B { int a : 4, b : 28; };\n__global__ void k(B s, int* x) { x[0] = s.b; }", [], 2,
      "Parameter 1, 'B s', is a structure of 4 bytes."),
     ("struct C { int a : 8; int b; };\n__global__ void k(C s, int* x) { x[0] = s.a + s.b; }", [], 2,

@@ -111,7 +111,7 @@ TOLD = [
     ((("STG.E.64 [R2], R1",), {}), (("STG.E.U16 [R2], R1",), {}),
      "access width", "Global stores in the code, by bytes a thread: cuda 1 of 8 bytes; ptx 1 of 2 bytes."),
     ((("LDG.E.S16 R1, [R2]",), {}), (("LDG.E.U8 R1, [R2]", "LDG.E.S8 R1, [R2]"), {}),
-     "access width", "Global loads in the code, by bytes a thread: cuda 1 of 2 bytes; ptx 2 of 1 bytes."),
+     "access width", "Global loads in the code, by bytes a thread: cuda 1 of 2 bytes; ptx 2 of 1 byte."),
     ((("FMUL R1, R2, R3", "FADD R1, R1, R4"), {}), (("FFMA R1, R2, R3, R4",), {}),
      "fused multiply-add", "cuda has 1 more separate multiplication and addition, ptx 1 more fused multiply-add."),
     ((("FSETP.GEU.AND P1, PT, |R2|, 1.175494350822287508e-38, PT",), {}), (("NOP",), {}),

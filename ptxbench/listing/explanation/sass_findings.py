@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from ptxbench.listing.difference import count_differences
 from ptxbench.listing.explanation.finding import BRIEF, Explanation, VariantContrast, VariantSide
 from ptxbench.toolchain.sass import class_of
+from ptxbench.units import plural
 
 NAMED = 3
 """How many opcodes are named if two variants differ in many."""
@@ -176,7 +177,7 @@ def widths(contrast: VariantContrast) -> Iterator[Explanation]:
         if not left or not right or left.keys() == right.keys():
             continue
         lines = [
-            " and ".join(f"{count} of {size} bytes" for size, count in sorted(widths_of_side.items()))
+            " and ".join(f"{count} of {plural(size, 'byte')}" for size, count in sorted(widths_of_side.items()))
             for widths_of_side in (left, right)
         ]
         a, b = contrast.names
