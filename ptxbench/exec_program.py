@@ -135,11 +135,19 @@ class ExecProgram:
         paths = (self.path, *(header.path for header in headers))
         return frozenset(path.parent.resolve() / path.name for path in paths)
 
-    def source_text(self, name: str) -> str | None:
-        """The text of the one of `source_files` with this name, without folders; None unless there is exactly one."""
+    def source_file(self, name: str) -> Path | None:
+        """The one of `source_files` with this name, without folders; None unless there is exactly one."""
         try:
             found = [path for path in self.source_files if path.name == name]
-            return found[0].read_text(encoding="utf-8-sig", errors="replace") if len(found) == 1 else None
+        except OSError:
+            return None
+        return found[0] if len(found) == 1 else None
+
+    def source_text(self, name: str) -> str | None:
+        """The text of `source_file`; None if it cannot be read."""
+        path = self.source_file(name)
+        try:
+            return path.read_text(encoding="utf-8-sig", errors="replace") if path else None
         except OSError:
             return None
 

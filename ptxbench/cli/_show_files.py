@@ -144,7 +144,15 @@ def of_file(path: Path, arch: str | None, sources: Sequence[SourceOptions], extr
 
     with Bar() as bar:
         bar.update(0, 1, f"build {path.name}")
-        return listing_of(one_build(path, arch, sources), extras)
+        (program,) = read([path], arch, sources)
+        return listing_of_program(program, program.build(choose([program], sources)[0].name), extras)
+
+
+def listing_of_program(program: ExecProgram, build: Build, extras: Extras, counted: Counted | None = None) -> Listing:
+    """The listing of a build of a file, of the header that has the kernel if the file does not."""
+    from ptxbench.listing.text import in_its_file
+
+    return in_its_file(listing_of(build, extras, counted), program.source_file)
 
 
 def listing_of(build: Build, extras: Extras, counted: Counted | None = None) -> Listing:
@@ -192,7 +200,10 @@ def of_two(
             if launched
             else [None, None]
         )
-        first, second = (listing_of(build, extras, counted) for build, counted in zip(builds, counts, strict=True))
+        first, second = (
+            listing_of_program(program, build, extras, counted)
+            for program, build, counted in zip(programs, builds, counts, strict=True)
+        )
     case = ExplainedPair(compare(first, second))
     if launched:
         launched = launched.with_executed([first.machine, second.machine])

@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -20,12 +20,13 @@ from ptxbench.launch import OwnCta
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.lines import Annotated, MachineInstruction
-from ptxbench.toolchain.origins import nesting_change, origins
+from ptxbench.toolchain.origins import nesting_change, origins, places
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One variant. Lines count from 1. `source` is the text that was compiled, empty for hand-written PTX.
+    """One variant. Lines count from 1. `source` is the text that was compiled, or that of the header with the kernel,
+    and `path` its file; empty for hand-written PTX.
 
     `origin`: the line of the source for a line of the PTX, if it has one. `counted`: the emulator's counters of each
     line of the PTX that ran, and `machine`: the executions of `sass`; None if it was not run. `same_code`: whether
@@ -61,6 +62,11 @@ class Listing:
         if self.language == "ptx":
             return tuple(range(1, len(self.ptx) + 1))
         return tuple(kernel_lines(self.ptx, self.entry))
+
+    @cached_property
+    def source_of_ptx(self) -> frozenset[int]:
+        """The lines of the source from which PTX of the kernel was made."""
+        return frozenset(self.origin[line] for line in self.ptx_shown if line in self.origin)
 
     @cached_property
     def executed_source(self) -> Mapping[int, int] | None:
@@ -123,6 +129,22 @@ def counted_listing(build: Build, source: bytes, annotated: Annotated, counted: 
     if counted is None:
         return make(build, source, annotated)
     return make(build, source, annotated, counted.by_line, of_build(build, counted))
+
+
+def in_its_file(listing: Listing, file_of: Callable[[str], Path | None]) -> Listing:
+    """The listing with the lines of the header that has the kernel, if no line of its own file became PTX of it.
+
+    `file_of`: the header of a name without folders; None if it is not known.
+    """
+    made_from = places(listing.ptx, listing.path.name)
+    names = Counter(made_from[line][0] for line in listing.ptx_shown if line in made_from)
+    if not listing.source or not names or listing.path.name in names:
+        return listing
+    path = file_of(names.most_common(1)[0][0])
+    if path is None:
+        return listing
+    source, origin = lines_of(path.read_bytes()), origins(listing.ptx, path.name)
+    return replace(listing, path=path, source=source, origin=origin)
 
 
 def lines_of(text: bytes) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ class ListingView:
             return [*self.sass(rows), *ptx, *self.source(rows)]
         with_ptx = three or self.view == "ptx" or not self.listing.source
         rows = in_source_order(self.listing, with_ptx=with_ptx, with_sass=self.view != "ptx")
-        rows = without_other_code(rows, self.listing.executed_source or {})
+        rows = without_other_code(rows, self.listing.source_of_ptx)
         return [
             *self.source(rows),
             *(self.ptx(rows, squeezed=room < THREE_COLUMNS) if with_ptx else []),

@@ -375,6 +375,24 @@ def test_the_lines_of_the_compiler_are_indented(ptxbench, folder, monkeypatch):
     assert all(line.startswith("   ") for line in head[1:])
 
 
+def test_a_kernel_of_a_header_is_shown_with_the_lines_of_the_header(ptxbench, folder):
+    (folder / "own").mkdir()
+    (folder / "own" / "kernel.cuh").write_text(
+        '#include "twice.cuh"\n__global__ void k(float* x)\n{\n    x[threadIdx.x] = twice(1.5f);\n}\n'
+    )
+    (folder / "own" / "twice.cuh").write_text("__device__ float twice(float x) { return 2 * x; }\n")
+    (folder / "main.cu").write_text("#include <kernel.cuh>\nint main() { k<<<1, 32>>>(0); }\n")
+    ran = ptxbench("show", "main.cu", "-I", "own")
+    assert ran.status == 0
+    assert ran.out.startswith("cuda  kernel.cuh  sm_90, ")
+    assert re.search(r"^4      x\[threadIdx\.x\] = twice\(1\.5f\); +[0-9a-f]{4}  [A-Z]", ran.out, re.M)
+    [listed] = document(ptxbench("show", "main.cu", "-I", "own", "--json"))["variants"]
+    assert listed["file"] == "kernel.cuh"
+    assert 4 in {instruction["source_line"] for instruction in listed["sass"]}
+    two = ptxbench("show", "main.cu", "host.cu", "-I", "own", "--entry", "k", "--entry", "saxpy", "--ptx")
+    assert re.search(r"^4      x\[threadIdx\.x\]", two.out, re.M)
+
+
 def test_a_file_with_host_code_is_compared_and_its_compiler_is_named(ptxbench, folder):
     ran = ptxbench("show", "host.cu", "saxpy.ptx", "--diff", *LAUNCH)
     assert (ran.status, ran.err) == (0, "")

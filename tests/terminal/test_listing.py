@@ -90,10 +90,9 @@ def test_many_lines_without_instructions_are_one_row():
         *(f"{53 + i:2}  // host {i}" for i in (1, 2, 3)),
         "    … lines 57-78: n",
     ]
-    executed = {**counted, 9: {"ptx_warp_instructions": 8}}
-    with_line = replace(listing, origin={**origin, 9: 60}, counted=executed, sass=listing.sass[:1])
+    with_line = replace(listing, origin={**origin, 9: 60}, sass=listing.sass[:1])
     text = printed(ListingView(with_line))
-    assert "60  // host 7" in text  # executed, although no SASS is from it
+    assert "60  // host 7" in text  # with PTX, although no SASS is from it
     assert "lines 57-59" not in text  # too few
 
 
