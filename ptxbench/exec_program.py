@@ -22,7 +22,7 @@ from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, PtxSyntaxError, UnsupportedInstruction, UsageError, suggestion
 from ptxbench.toolchain import Build, legality, parameters, ptxas
 from ptxbench.toolchain.encoding import encoding_problem
-from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates, missing_instantiation
+from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates, missing_instantiation, unused_macro
 from ptxbench.toolchain.legality import Legality
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions, include_folders
 from ptxbench.toolchain.origins import in_file, places
@@ -156,7 +156,10 @@ class ExecProgram:
         """Why CUDA C may contain no kernel: templates without an instantiation, with an example of --entry."""
         if self.templates:
             return f"; {missing_instantiation(self.templates)}"
-        return "; it defines no __global__ function" if self.language == "cuda" else ""
+        if self.language == "ptx":
+            return ""
+        macro = unused_macro(self.path.read_bytes(), self.path.parent, include_folders(self.flags))
+        return f"; {macro or 'it defines no __global__ function'}"
 
     @cached_property
     def templates(self) -> list[KernelTemplate]:

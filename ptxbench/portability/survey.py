@@ -24,7 +24,7 @@ from ptxbench.runner.events import Step
 from ptxbench.toolchain import nvrtc, ptxas
 from ptxbench.toolchain.comments import COMMENT
 from ptxbench.toolchain.drivers import FIRST, Driver
-from ptxbench.toolchain.kernel_templates import kernel_templates, missing_instantiation
+from ptxbench.toolchain.kernel_templates import kernel_templates, missing_instantiation, unused_macro
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, TargetTrial, attempt
 
@@ -231,7 +231,10 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
             read_program(path, None).module  # noqa: B018 - raises PtxSyntaxError for a text that is not PTX
         templates = kernel_templates(content, path.parent, options.include) if language == "cuda" else []
         wanted = "an .entry" if language == "ptx" else "a __global__ function"
-        why = missing_instantiation(templates) if templates else f"no .entry in its PTX. Name a file with {wanted}"
+        why = missing_instantiation(templates) if templates else None
+        if language == "cuda":
+            why = why or unused_macro(content, path.parent, options.include)
+        why = why or f"no .entry in its PTX. Name a file with {wanted}"
         raise PairError(f"{path.name} has no kernel: {why}.")
     words = kernel_names.displayed(entries)
     chosen = list(entries)

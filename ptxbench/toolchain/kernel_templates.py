@@ -17,6 +17,10 @@ from ptxbench.toolchain.user_files import user_files
 MACRO_OF_KERNELS = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t][^\n]*\b__global__\b", re.M)
 """The definition of a macro that marks kernels, such as `#define KERNEL __global__ static`."""
 
+DEFINING_MACRO = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)\((?:[^\n]*\\\r?\n)*[^\n]*", re.M)
+"""The definition of a macro with parameters."""
+MARK = b"__global__"
+
 
 @dataclass(frozen=True)
 class KernelTemplate:
@@ -42,6 +46,21 @@ def missing_instantiation(templates: Sequence[KernelTemplate]) -> str:
     names = kernel_names.some(template.name for template in templates)
     noun = "the template " if len(templates) == 1 else "the templates "
     return f"it has {noun}{names}. Name an instantiation, such as --entry '{templates[0].example}'"
+
+
+def unused_macro(content: bytes, folder: Path, searched: Sequence[Path] = ()) -> str | None:
+    """What to do about a file without a kernel, if a macro of it or of its headers defines kernels; None if none does.
+
+    The templates that such a macro makes are not in `kernel_templates`.
+    """
+    texts = [content, *(file.content for file in user_files(content, folder, searched) or [])]
+    macros = [match[1].decode() for text in texts for match in DEFINING_MACRO.finditer(text) if MARK in match[0]]
+    if not macros:
+        return None
+    return (
+        f"the macro {macros[0]} defines kernels, and none is instantiated. If they are templates, name an "
+        "instantiation, such as --entry 'NAMESPACE::NAME<float, 4>'"
+    )
 
 
 def only_templates(source: Path, entry: str) -> str | None:

@@ -424,3 +424,25 @@ __global__ void count(unsigned* arrived, unsigned* seen)
         "the kernel waits for the whole grid: launch it with cudaLaunchCooperativeKernel, as here; in any other launch "
         "the barrier traps"
     ]
+
+
+def test_a_macro_that_defines_templates_of_kernels_is_named(ptxbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "define.h").write_text(
+        "#define DEFINE(NAME, ...) \\\n"
+        "template <class T, __VA_ARGS__> \\\n"
+        "__global__ void NAME(T* x)\n"
+        "namespace ns {\nDEFINE(fill, int N) { x[threadIdx.x] = N; }\n}\n"
+    )
+    (tmp_path / "main.cu").write_text('#include "define.h"\n__device__ int unused() { return 1; }\n')
+    message = (
+        "the macro DEFINE defines kernels, and none is instantiated. If they are templates, name an instantiation, "
+        "such as --entry 'NAMESPACE::NAME<float, 4>'."
+    )
+    ran = ptxbench("exec", "main.cu")
+    assert (ran.status, ran.err) == (2, f"Error: main.cu has no kernel: no .visible .entry; {message}\n")
+    ran = ptxbench("arch", "main.cu", "--target", "sm_90")
+    assert (ran.status, ran.err) == (2, f"Error: main.cu has no kernel: {message}\n")
+    assert ptxbench("arch", "main.cu", "--entry", "ns::fill<float, 4>", "--target", "sm_90").status == 0
+    (tmp_path / "define.h").write_text("")
+    assert ptxbench("exec", "main.cu").err.endswith("no .visible .entry; it defines no __global__ function.\n")
