@@ -77,6 +77,10 @@ def test_the_kernels_of_cuda_c_are_found_for_a_target_that_compiles_it(file, ker
     assert ([source.entry for source in subject.sources], subject.threads) == (["scale"], {"scale": 64})
     with pytest.raises(CompileError, match=r"new\.cu:\d+: "):
         file_subject(path, ["sm_75"])
+    path.write_text(path.read_text() + "#if __CUDA_ARCH__ >= 800\n#error too new\n#endif\n")
+    for targets, problem in ((["sm_60", "sm_75", "sm_80"], "too old"), (["sm_80", "sm_75"], "too new")):
+        with pytest.raises(CompileError, match=problem):  # the first one
+            file_subject(path, targets)
     with pytest.raises(UsageError, match="NVRTC supports none of sm_60"):
         file_subject(path, ["sm_60"])
 

@@ -274,6 +274,13 @@ REASONS = [
     # the line that asks for most, not the first
     (refused("sm_75", need(7, "red.add", "sm_80 or higher"), need(9, "red.v4", "sm_90 or higher")),
      "tiles.ptx:9: red.v4 needs sm_90 or higher, and 1 more line"),
+    (refused("sm_75", need(9, "red.v4", "sm_90 or higher"), *(need(n, "red.add", "sm_80 or higher") for n in (7, 8))),
+     "tiles.ptx:9: red.v4 needs sm_90 or higher, and 2 more lines"),
+    # an architecture is more than a version of PTX, and what no later target promises is more than an architecture
+    (refused("sm_75", need(9, "red.v4", "PTX 8.6 or later"), need(7, "red.add", "sm_80 or higher")),
+     "tiles.ptx:7: red.add needs sm_80 or higher, and 1 more line"),
+    (refused("sm_75", need(7, "red.add", "sm_120 or higher"), WGMMA),
+     "tiles.ptx:40: wgmma.fence.sync.aligned needs another target, and 1 more line"),
     # two needs of one line are one line
     (refused("sm_75", need(7, "red.add", "sm_80 or higher"), need(7, "red.add", "sm_90 or higher")),
      "tiles.ptx:7: red.add needs sm_90 or higher"),
@@ -285,6 +292,7 @@ REASONS = [
     (refused("sm_75", mismatch=True), "its .target, sm_80, is too high, but no instruction needs it"),
     (refused("sm_75", reason="a.cu:7: no. NVRTC 13.5.37 cannot compile this for sm_75; correct the CUDA C there."),
      "a.cu:7: no"),
+    (refused("sm_75", reason="a.ptx:7: no. ptxas 13.5.37 cannot assemble this for sm_75."), "a.ptx:7: no"),
     (refused("sm_75", reason="a.ptx has no kernel 'a'."), "a.ptx has no kernel 'a'."),
 ]  # fmt: skip
 

@@ -355,6 +355,22 @@ def test_an_interrupted_sweep_of_a_gpu_continues_with_its_next_round(sweep, tmp_
     assert len(whole.cells) == len(run.cells)
 
 
+def test_a_sweep_of_a_gpu_with_all_its_rounds_measures_no_more(sweep, tmp_path):
+    frame, swept, run = sweep
+    save(replace(run, run=replace(run.run, status=INTERRUPTED)), tmp_path)
+    before = finished_before(frame, tmp_path, run.toolchain)
+    plan = plan_of(replace(frame.plan, rounds=2), swept, before)
+    assert (before.rounds, plan.first_round, plan.continues) == (3, 2, run.run.id)
+
+
+def test_a_sweep_that_is_complete_or_has_no_cells_is_not_continued(sweep, tmp_path):
+    frame, _, run = sweep
+    for number, other in enumerate((run, replace(run, cells=[], run=replace(run.run, status=INTERRUPTED)))):
+        folder = tmp_path / str(number)
+        save(other, folder)
+        assert finished_before(frame, folder, run.toolchain) is None
+
+
 def test_a_sweep_of_other_files_or_another_device_is_not_continued(sweep, tmp_path):
     frame, _, run = sweep
     save(replace(run, run=replace(run.run, status=INTERRUPTED)), tmp_path)
