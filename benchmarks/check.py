@@ -131,7 +131,7 @@ def costs(judge: ptxbench.Judge, text: str, repeats: int) -> dict[str, float]:
     seconds_of["again"] = cost(judge, [again] * repeats, "accepted")
     seconds_of["known"] = cost(judge, [again] * 20 * repeats, "accepted", known=True)
     seconds_of["wrong"] = cost(
-        judge, [with_new_comment(early_return(text)) for _ in range(repeats)], "rejected", "results"
+        judge, [with_new_comment(early_return(text)) for _ in range(4 * repeats)], "rejected", "results"
     )
     seconds_of["cut"] = cost(
         judge, [with_new_comment(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected", "parses"
