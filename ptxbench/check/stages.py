@@ -39,6 +39,7 @@ from ptxbench.check.findings import (
     limited,
     verdict_of,
 )
+from ptxbench.check.grids import explained_by_ctas
 from ptxbench.check.launching import FUEL, CheckCase, CheckKernel, LaunchOptions, LaunchResult
 from ptxbench.check.long_indices import IndicesUnknown
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
@@ -303,7 +304,8 @@ class Checker:
                     return StageOutcome("nothing to compare with", [finding("results", "nothing-counts", message)])
                 is_rounded = stage == "values" and wrong.code == "wrong-result" and self.suite.may_overflow(case)
                 if wrong.severity != ERROR or not (is_rounded or self.suite.beyond_contract(case, fault=strict)):
-                    return StageOutcome(case.label, [self.launcher.explained(wrong, case)])
+                    explained = explained_by_ctas(self.launcher.explained(wrong, case), case, counted, self.text.module)
+                    return StageOutcome(case.label, [explained])
                 first = first or StageOutcome(case.label, [wrong])
             else:
                 left_out += bool(series.cases)
