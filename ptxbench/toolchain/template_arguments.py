@@ -6,7 +6,7 @@ Looks for words in the text, without C++'s rules of scopes: an example is to be 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ptxbench.toolchain.host_code import SourceText
 
@@ -29,7 +29,8 @@ def examples(name: str, parameters: Sequence[str], body: str, text: str) -> tupl
 
     `name`: its name without namespace. `parameters`: their tokens, with spaces between them. `body`: of its function.
     """
-    samples = [sample(parameter, body, text) for parameter in parameters if "=" not in parameter.split()]
+    types = {parameter.split()[-1] for parameter in parameters if parameter.split()[0] in ("typename", "class")}
+    samples = [sample(parameter, types, body, text) for parameter in parameters if "=" not in parameter.split()]
     used = min(uses(name, text), key=lambda arguments: arguments.count(None), default=[])
     merged = [argument or (samples[i] if i < len(samples) else None) for i, argument in enumerate(used)]
     return tuple(filter(None, merged)) if merged and None not in merged else tuple(samples)
@@ -87,16 +88,43 @@ def defined(name: str, text: str) -> str | None:
     return " ".join(match["value"].replace("\\\n", " ").split()) if match else None
 
 
-def sample(parameter: str, body: str, text: str) -> str:
-    """An argument for a parameter without a default; its name, if nothing shows what it can be."""
+def sample(parameter: str, types: Collection[str], body: str, text: str) -> str:
+    """An argument for a parameter without a default; its name, if nothing shows what it can be. `types`: the parameters
+    that are types."""
     names = parameter.split()
     if names[0] in ("typename", "class"):
         return of_class(names[-1], body, text)
     if names[0] in SAMPLES:
         return SAMPLES[names[0]]
     if pointer := re.search(r"\( \* (\w+) \)", parameter):  # to a function
-        return pointer[1]
+        return of_function(parameter, types, text) or pointer[1]
     return "4" if WHOLE & set(names) else of_enumeration(names, text) or names[-1]
+
+
+def of_function(parameter: str, types: Collection[str], text: str) -> str | None:
+    """The first device function of the text with the parameters of a pointer to a function, where `types` are float.
+
+    A template of one type is instantiated for float.
+    """
+    pointer = re.fullmatch(r".+ \( \* \w+ \) \( (.+) \)", parameter)
+    wanted = ["float" if word in types else word for word in pointer[1].split()] if pointer else []
+    source = SourceText(text)
+    for declaration in source.declarations:
+        words = source.words[declaration.first : declaration.last + 1]
+        if declaration.kind != "function" or "__device__" not in words or "{" not in words:
+            continue
+        head, of_type = words[: words.index("{")], ""
+        if head[0] == "template":
+            if head[1:5:3] != ["<", ">"] or head[2] not in ("typename", "class"):
+                continue
+            of_type, head = head[3], head[5:]
+        if "(" not in head[1:]:
+            continue
+        at = head.index("(")
+        found = " ".join("float" if word == of_type else word for word in head[at + 1 : -1])
+        if [word for part in found.split(" , ") for word in [*part.split()[:-1], ","]] == [*wanted, ","]:
+            return f"{declaration.namespace}{head[at - 1]}{'<float>' if of_type else ''}"
+    return None
 
 
 def of_enumeration(parameter: Sequence[str], text: str) -> str | None:

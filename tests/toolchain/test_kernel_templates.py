@@ -41,6 +41,12 @@ EXAMPLES = [
     (FUNCTORS.replace("BODY", "x[0] = g.apply(f.by)"), "",                         "map<Halve>"),
     (FUNCTORS.replace("BODY", "x[0] = g.w"), "",                                   "map<float>"),
     ("template <class T, T (*F)(T, T), int N> __global__ void map(T* x) {}", "",   "map<float, F, 4>"),
+    ("template <class T, T (*F)(T, T), int N> __global__ void map(T* x) {}",
+     "float host(float a, float b) { return a; }\n__device__ float one(float a) { return a; }\n"
+     "__device__ float add(float a, float b) { return a + b; }",                    "map<float, add, 4>"),
+    ("template <typename T, T (*F)(const T&)> __global__ void map(T* x) {}",
+     "namespace a { template <typename T, int N> __device__ T more(const T& x) { return N * x; }\n"
+     "template <class U> __device__ inline U twice(const U& x) { return 2 * x; } }", "map<float, a::twice<float>>"),
     ("namespace a { enum class Mode : char { SUM = 1, MAX }; template <Mode M> __global__ void k(int* x) {} }", "",
      "a::k<a::Mode::SUM>"),
     ("template <a::Mode M> __global__ void k(int* x) {}", "namespace a { enum Mode { SUM }; }", "k<a::Mode::SUM>"),
