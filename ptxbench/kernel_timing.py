@@ -118,7 +118,7 @@ def pair_of(comparison: LaunchComparison) -> ComparedKernels | str:
         return "the emulator must execute both first, since its result is the reference"
     if comparison.status != SAME:
         return "the outputs on the emulator must agree first"
-    positions = [[id(bound.argument) for bound in outcome.bound] for outcome in comparison.outcomes]
+    positions = [[id(bound.written) for bound in outcome.bound] for outcome in comparison.outcomes]
     if positions[0] != positions[1]:
         return "both kernels must have their parameters in the same order"
     arguments: dict[str, Any] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,21 @@ Declared = Sequence[CudaParameter]
 
 @dataclass(frozen=True)
 class BoundArguments:
-    """A parameter with its argument. `name`: of the parameter in the source, or "#0" if it has none or that is lost."""
+    """A parameter with its argument. `name`: of the parameter in the source, or "#0" if it has none or that is lost.
+    `written`: the argument as the user wrote it, one object for all kernels that get it."""
 
     index: int
     name: str
     param: Variable
-    argument: Parsed
+    written: Parsed
     declared: CudaParameter | None = None
     """The parameter as CUDA C declares it, if that is known."""
+
+    @cached_property
+    def argument(self) -> Parsed:
+        """The argument, with the alignment that tensor maps in a struct had in the compiler's headers. Only a map is
+        aligned to as much as HEADER_ALIGN, so that the parameter shows it."""
+        return with_aligned_maps(self.written, MAP_ALIGN if self.param.align < HEADER_ALIGN else HEADER_ALIGN)
 
     @property
     def type(self) -> str:
@@ -126,7 +134,7 @@ def bind(
             index,
             names[index] or f"#{index}",
             param,
-            laid_out(by_index.get(index) or next(in_order), param),
+            by_index.get(index) or next(in_order),
             declared[index] if declared else None,
         )
         for index, param in enumerate(params)
@@ -134,12 +142,6 @@ def bind(
     for parameter in bound:
         check(parameter)
     return bound
-
-
-def laid_out(argument: Parsed, param: Variable) -> Parsed:
-    """The argument with the alignment of tensor maps in a struct that the compiler's headers had. Only a map has as
-    great an alignment as HEADER_ALIGN, so that the parameter shows it."""
-    return with_aligned_maps(argument, MAP_ALIGN if param.align < HEADER_ALIGN else HEADER_ALIGN)
 
 
 def names_of(function: Function, declared: Declared | None) -> list[str | None]:

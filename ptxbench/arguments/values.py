@@ -135,7 +135,7 @@ class Maker:
     def __init__(self, bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArguments]) -> None:
         self.bound = bound
         self.seed = seed
-        self.drawn_as = {id(parameter.argument): parameter.index for parameter in like}
+        self.drawn_as = {id(parameter.written): parameter.index for parameter in like}
         self.args: list[Any] = [None] * len(bound)
         self.arrays: list[NamedArray] = []
         self.targets: dict[str, NDArray[Any]] = {}
@@ -173,7 +173,7 @@ class Maker:
 
     def drawn(self, bound: BoundArguments) -> int:
         """The index of the parameter on which random data depends."""
-        return self.drawn_as.get(id(bound.argument), bound.index)
+        return self.drawn_as.get(id(bound.written), bound.index)
 
     def put(self, holder: Any, key: Any, argument: Member, place: ValuePlace) -> None:
         """Set holder[key] to the value of `argument`, a parameter or a member."""

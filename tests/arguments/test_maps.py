@@ -100,3 +100,12 @@ def test_a_mistake_is_reported_in_one_sentence(text, message):
     with pytest.raises(UsageError) as caught:
         bind(KERNEL, [parse(text), parse("b8[128]=zeros")])
     assert message in str(caught.value)
+
+
+def test_a_map_in_a_structure_has_the_same_random_data_for_a_kernel_with_another_order():
+    arguments = [parse("n:u32=4"), parse("p:{map(f32[4]=random, box=4), u32=1}")]
+    n, p = ".param .u32 n", ".param .align 128 .b8 p[256]"
+    first, second = bind(function(n, p), arguments), bind(function(p, n), arguments)
+    expected, other = make(first, 1), make(second, 1, like=first)
+    assert np.array_equal(other.arrays[0].array, expected.arrays[0].array)
+    assert not np.array_equal(make(second, 1).arrays[0].array, expected.arrays[0].array)
