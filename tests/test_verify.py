@@ -532,7 +532,7 @@ def test_a_region_with_all_wrong_elements_is_named(shape, at, region):
 
 
 def test_what_wrong_elements_have_in_common_is_searched_without_a_warning_of_numpy():
-    expected = np.r_[np.full(9, 5e-324), np.inf, np.nan, 1]
+    expected = np.r_[5e-324 * np.arange(1, 10), np.inf, np.nan, 1]
     actual = np.r_[np.full(9, 1e300), 0, 0, 1]
     judged = verify_module.Expected({"y": expected}, {"y": np.zeros(12)}, EXACT.describe)
     assert verify({"y": actual}, judged, "w").worst.endswith("11 of 12 elements are not equal.")
