@@ -88,7 +88,7 @@ def find_run(name: str, results: Path, kinds: Collection[str | None] = RUNS) -> 
     matches = [path for path, match in saved if match[2].startswith(name) or path.name.startswith(name)]
     if not matches:
         close = suggestion(name, [match[2] for _, match in saved])
-        raise NoSuchRun(f"There is no run '{name}' below {results}.{close} {NAMES}", name)
+        raise NoSuchRun(f"There is no {noun} '{name}' below {results}.{close} {NAMES}", name)
     if len(matches) > 1:
         more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
         raise UsageError(

@@ -85,6 +85,7 @@ def test_view_counts_sweeps_too(kept, ptxbench):
     assert find_run("latest", RESULTS, RUNS_AND_SWEEPS) == swept
     ran = ptxbench("view", "latest~2")
     assert ran == (2, "", "Error: There is no run or sweep 'latest~2': 2 runs and sweeps are saved below results.\n")
+    assert ptxbench("view", "nope").err.startswith("Error: There is no run or sweep 'nope' below results. ")
     ran = ptxbench("view", "--results", "none")
     assert ran.err == (
         "Error: There is no run or sweep 'latest': no run or sweep is saved below none. Name a file, or another folder "
