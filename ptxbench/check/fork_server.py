@@ -104,7 +104,7 @@ class PreparedPair:
     """Processes that have only read texts, and wait for a task."""
 
     def has_changed(self) -> bool:
-        """Whether a header in another folder than the pair's is no longer what it was."""
+        """Whether a header in another folder than the pair's has changed since it was loaded."""
         return states_of(self.headers) != self.headers
 
     def warm(self) -> bool:
